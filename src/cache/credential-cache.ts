@@ -1,0 +1,91 @@
+import type { KeyVersion } from '../credential/key-version.ts';
+import type { Lease, Login } from '../credential/lease.ts';
+import type { SecretBytes } from '../credential/secret-bytes.ts';
+
+/** A key's values by field name; the single value of a plain credential is under `VALUE`. */
+export type SecretFields = ReadonlyMap<string, SecretBytes>;
+export const VALUE = 'value';
+
+/**
+ * Sealed keys, login tokens, rejected marks and the lease journal: everything that outlives the daemon. Synchronous,
+ * because SQLite is. Every write is one transaction. A cache that cannot reach its key-encryption key keeps working
+ * from memory and says so in `health()`.
+ */
+export interface CredentialCache {
+  /** Every key on record, for the start of the daemon. */
+  keys(): readonly KeyVersion[];
+  /** Seals and stores, replacing the credential's former key. Copies the secrets; the caller still owns and wipes them. */
+  put(key: KeyVersion, secrets: SecretFields): void;
+  /** New metadata for the stored key with the same digest (confirmed again, lease renewed): re-sealed, since metadata is authenticated. */
+  touch(key: KeyVersion): void;
+  /** Unseals for one answer; the caller wipes. Undefined if there is none or it does not authenticate. */
+  open(credential: string): SecretFields | undefined;
+  remove(credential: string): void;
+
+  /** Keyed digest of a value: stable across restarts, useless to anybody without the key-encryption key. */
+  digest(secrets: SecretFields): string;
+
+  /** A value the API rejected: never served again to anybody, until pruned. */
+  markRejected(credential: string, digest: string, atMs: number): void;
+  rejectedMarks(credential: string): readonly string[];
+  pruneRejected(beforeMs: number): void;
+
+  /** Journals a lease before anybody is given its key; `state` replaced: to be revoked. */
+  journalLease(entry: LeaseEntry): void;
+  forgetLease(provider: string, leaseId: string): void;
+  leases(): readonly LeaseEntry[];
+
+  saveLogin(provider: string, fingerprint: string, login: Login, token: SecretBytes): void;
+  removeLogin(provider: string, loginId: string): void;
+  logins(provider: string, fingerprint: string): readonly { login: Login; token: SecretBytes }[];
+
+  appendEvents(events: readonly StoredEvent[]): void;
+  /** Newest last; `afterId` for following. */
+  events(query: {
+    readonly afterId?: number;
+    readonly limit: number;
+  }): readonly (StoredEvent & { readonly id: number })[];
+
+  /** Where the steady clock stood when the last daemon saved it; see Timeline. */
+  timeline(): Timeline | undefined;
+  saveTimeline(timeline: Timeline): void;
+
+  health(): CacheHealth;
+  close(): void;
+}
+
+/**
+ * Ties the steady clock of one run to that of the next: within one boot the offset is reused, so that stored times
+ * mean the same moment whatever happened to the wall clock; after another boot steady time starts no earlier than
+ * `lastSeenMs`, because that much has certainly passed.
+ */
+export interface Timeline {
+  readonly bootId: string;
+  /** Steady time minus time since boot. */
+  readonly offsetMs: number;
+  readonly lastSeenMs: number;
+}
+
+export interface LeaseEntry {
+  readonly provider: string;
+  readonly credential: string;
+  readonly lease: Lease;
+  readonly state: 'live' | 'replaced';
+  readonly replacedAtMs: number | undefined;
+}
+
+/** What happened, for `broker events`; `detail` never holds a key, a token or a password. */
+export interface StoredEvent {
+  readonly atMs: number;
+  readonly kind: string;
+  readonly credential: string | undefined;
+  readonly detail: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface CacheHealth {
+  readonly persistent: boolean;
+  /** Why nothing is stored, and what to do about it; undefined when all is well. */
+  readonly problem: string | undefined;
+  readonly remedy: string | undefined;
+  readonly keyEncryptionKeyHome: string;
+}

@@ -1,0 +1,40 @@
+/** A configuration file after checking: what the rest of the program reads. Durations are in milliseconds. */
+export interface Config {
+  /** The file it came from. */
+  readonly file: string;
+  readonly defaultCredential: string | undefined;
+  readonly providers: ReadonlyMap<string, ProviderConfig>;
+  readonly credentials: ReadonlyMap<string, CredentialConfig>;
+  readonly daemon: DaemonConfig;
+}
+
+export interface ProviderConfig {
+  readonly name: string;
+  readonly type: string;
+  /** Parsed by the provider's own schema, environment defaults applied. */
+  readonly options: unknown;
+}
+
+export interface CredentialConfig {
+  readonly name: string;
+  readonly provider: string;
+  /** Dotted path into a structured secret; undefined: the whole text, or the only field there is. */
+  readonly field: string | undefined;
+  /** Several values from one read, by the name they are served under. Never together with `field`. */
+  readonly fields: Readonly<Record<string, string>> | undefined;
+  /** Dotted path to the field that says when the key dies: RFC 3339, seconds or milliseconds since the epoch, or seconds from now. */
+  readonly expiresField: string | undefined;
+  readonly ttlMs: number;
+  readonly maxStaleMs: number;
+  /** Parsed by the provider's own credential schema. */
+  readonly source: unknown;
+}
+
+export interface DaemonConfig {
+  readonly turnMarginMs: number;
+  readonly idleAfterMs: number;
+  readonly revokeOnExit: boolean;
+  readonly logLevel: LogLevel;
+}
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';

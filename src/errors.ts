@@ -1,0 +1,98 @@
+/**
+ * Every failure that a person or a script can see is a BrokerError: a stable code to switch on, one sentence that
+ * says what failed, and a remedy that says what to do. None of the three ever holds a secret: whoever builds one
+ * from foreign text (a provider's answer, a command's stderr) passes only text it has vetted.
+ */
+
+/** Exit codes follow sysexits(3); HTTP statuses are what the socket answers with. */
+const CODES = {
+  ERR_USAGE: { exit: 64, http: 400 },
+  ERR_KEY_UNUSABLE: { exit: 65, http: 502 },
+  ERR_DAEMON_UNREACHABLE: { exit: 69, http: 503 },
+  ERR_ALREADY_RUNNING: { exit: 69, http: 409 },
+  ERR_PROVIDER_UNAVAILABLE: { exit: 69, http: 503 },
+  ERR_NO_FIT_KEY: { exit: 69, http: 503 },
+  ERR_OVERLOADED: { exit: 69, http: 503 },
+  ERR_INTERNAL: { exit: 70, http: 500 },
+  ERR_IO: { exit: 74, http: 500 },
+  ERR_REFRESH_PENDING: { exit: 75, http: 504 },
+  ERR_LOGIN_EXPIRED: { exit: 77, http: 403 },
+  ERR_DENIED: { exit: 77, http: 403 },
+  ERR_GONE: { exit: 77, http: 410 },
+  ERR_KEY_REJECTED: { exit: 77, http: 403 },
+  ERR_UNSAFE_FILE: { exit: 77, http: 403 },
+  ERR_PEER_REFUSED: { exit: 77, http: 403 },
+  ERR_CONFIG: { exit: 78, http: 500 },
+  ERR_UNKNOWN_CREDENTIAL: { exit: 78, http: 404 },
+  ERR_PROVIDER_MISCONFIGURED: { exit: 78, http: 502 },
+} as const;
+
+export type ErrorCode = keyof typeof CODES;
+
+export interface BrokerErrorOptions {
+  /** What to do about it: one sentence in the imperative, with the command to type where there is one. */
+  readonly remedy?: string;
+  readonly cause?: unknown;
+}
+
+export class BrokerError extends Error {
+  readonly code: ErrorCode;
+  readonly remedy: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: BrokerErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'BrokerError';
+    this.code = code;
+    this.remedy = options.remedy;
+  }
+
+  get exitCode(): number {
+    return CODES[this.code].exit;
+  }
+
+  get httpStatus(): number {
+    return CODES[this.code].http;
+  }
+}
+
+/**
+ * How a provider failed, which decides what the broker does next:
+ * transient: back off and try again, a stale key may be served · login-expired: log in again once, then wait for a
+ * person, a stale key may be served · denied, gone: somebody was meant to lose the key, so it is dropped ·
+ * misconfigured: do not hammer, say who has to change what.
+ */
+export type FailureKind = 'transient' | 'login-expired' | 'denied' | 'gone' | 'misconfigured';
+
+const CODE_OF_FAILURE: Record<FailureKind, ErrorCode> = {
+  transient: 'ERR_PROVIDER_UNAVAILABLE',
+  'login-expired': 'ERR_LOGIN_EXPIRED',
+  denied: 'ERR_DENIED',
+  gone: 'ERR_GONE',
+  misconfigured: 'ERR_PROVIDER_MISCONFIGURED',
+};
+
+export interface ProviderErrorOptions extends BrokerErrorOptions {
+  /** What the provider itself asked for (Retry-After), in milliseconds from now. */
+  readonly retryAfterMs?: number;
+  /** Only where the kind's own code says too little: ERR_KEY_UNUSABLE for a secret that no client would accept. */
+  readonly code?: ErrorCode;
+}
+
+export class ProviderError extends BrokerError {
+  readonly kind: FailureKind;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(kind: FailureKind, message: string, options: ProviderErrorOptions = {}) {
+    super(options.code ?? CODE_OF_FAILURE[kind], message, options);
+    this.name = 'ProviderError';
+    this.kind = kind;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** What a person reads: the sentence, then the remedy, on as many lines as they need. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return `error: ${String(error)}`;
+  const remedy = error instanceof BrokerError ? error.remedy : undefined;
+  return remedy === undefined ? `error: ${error.message}` : `error: ${error.message}\nhint: ${remedy}`;
+}

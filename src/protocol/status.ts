@@ -1,0 +1,75 @@
+/** `GET /v1/status`: what `broker status --json` prints. Times are RFC 3339; absent facts are null, never left out. */
+export interface StatusReport {
+  readonly daemon: DaemonStatus;
+  readonly credentials: readonly CredentialStatus[];
+}
+
+export interface DaemonStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAt: string;
+  readonly uptimeSeconds: number;
+  readonly socket: string;
+  readonly configFile: string;
+  readonly stateDir: string;
+  readonly node: string;
+  /** Whether client identity comes from the kernel (addon) or from the helper's own word. */
+  readonly peerCredentials: 'kernel' | 'hints';
+  readonly cache: {
+    readonly persistent: boolean;
+    readonly keyEncryptionKey: string;
+    readonly problem: string | null;
+    readonly remedy: string | null;
+  };
+  /** Set while a changed configuration file could not be taken over. */
+  readonly configProblem: string | null;
+}
+
+/**
+ * fresh: servable now · stale: servable only because the provider cannot be asked · waiting: a refresh is under way
+ * and nothing can be served · failing: nothing can be served, see lastError · idle: never asked for, never fetched.
+ */
+export type CredentialState = 'fresh' | 'stale' | 'waiting' | 'failing' | 'idle';
+
+export interface CredentialStatus {
+  readonly name: string;
+  readonly isDefault: boolean;
+  readonly provider: string;
+  readonly providerType: string;
+  readonly state: CredentialState;
+  readonly version: string | null;
+  /** First eight hex digits of the keyed digest: tells two keys apart, gives nothing away. */
+  readonly fingerprint: string | null;
+  readonly issuedAt: string | null;
+  readonly confirmedAt: string | null;
+  readonly expiresAt: string | null;
+  readonly expirySource: 'lease' | 'jwt' | 'field' | 'provider' | 'unknown' | null;
+  readonly lease: { readonly id: string; readonly renewable: boolean; readonly maxExpiresAt: string | null } | null;
+  /** When the broker will ask the provider next; null if it has no reason to. */
+  readonly nextRefreshAt: string | null;
+  readonly refreshing: boolean;
+  readonly lastAskedAt: string | null;
+  readonly timesServed: number;
+  /** What to know about this credential although it works; e.g. which refresh interval to set. */
+  readonly advice: readonly string[];
+  readonly lastError: {
+    readonly at: string;
+    readonly code: string;
+    readonly kind: string | null;
+    readonly message: string;
+    readonly remedy: string | null;
+    readonly failures: number;
+    readonly nextAttemptAt: string | null;
+  } | null;
+}
+
+/** RFC 9457; `code`, `remedy` and `exitCode` are extensions. `code` is stable. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: string;
+  readonly remedy: string | null;
+  readonly exitCode: number;
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/**/*.moto.test.ts'],
+    sequence: { shuffle: true },
+    // Real daemons, helpers and databases on shared two-core machines: a limit for hangs, not for speed.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
