@@ -1,5 +1,5 @@
 import type { Database } from 'better-sqlite3';
-import type { ExpirySource } from '../credential/key-version.ts';
+import type { KeyVersion } from '../credential/key-version.ts';
 import type { Lease } from '../credential/lease.ts';
 import type { SealedKey } from './records.ts';
 
@@ -74,7 +74,7 @@ function fromRow(row: Row): SealedKey {
       issuedAtMs: row.issued_at_ms,
       confirmedAtMs: row.confirmed_at_ms,
       expiresAtMs: row.expires_at_ms ?? undefined,
-      expirySource: row.expiry_source as ExpirySource,
+      expirySource: row.expiry_source as KeyVersion['expirySource'],
       ttlMs: row.ttl_ms,
       lease: row.lease_id === null ? undefined : leaseOf(row, row.lease_id),
       isJwt: row.is_jwt === 1,

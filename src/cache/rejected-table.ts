@@ -11,10 +11,12 @@ export function rejectedTable(database: Database) {
     'INSERT OR REPLACE INTO rejected VALUES (@credential, @digest, @atMs)',
   );
   const prune = database.prepare<[number]>('DELETE FROM rejected WHERE at_ms < ?');
+  const remove = database.prepare<[string]>('DELETE FROM rejected WHERE credential = ?');
   const clear = database.prepare('DELETE FROM rejected');
   return {
     all: (): RejectedMark[] => selectAll.all(),
     put: (mark: RejectedMark): void => void replace.run(mark),
+    remove: (credential: string): void => void remove.run(credential),
     prune: (beforeMs: number): void => void prune.run(beforeMs),
     clear: (): void => void clear.run(),
   };

@@ -103,6 +103,11 @@ export class SqliteCache implements CredentialCache {
     return [...(this.#records.rejected.get(credential)?.keys() ?? [])];
   }
 
+  clearRejected(credential: string): void {
+    this.#records.rejected.delete(credential);
+    this.#write((store) => store.rejected.remove(credential));
+  }
+
   pruneRejected(beforeMs: number): void {
     this.#records.pruneRejected(requireTime(beforeMs));
     this.#write((store) => store.rejected.prune(beforeMs));
