@@ -50,16 +50,20 @@ function report(artefact: Artefact): void {
 /** Whoever cannot compile can still use everything; whoever can is told loudly that it failed. */
 function main(): void {
   const compilers = findCompilers(process.env, process.platform);
-  if (compilers.length === 0) return sayUnavailable('no C compiler was found (CC, musl-gcc, cc, gcc, clang)');
+  if (compilers.length === 0) {
+    sayUnavailable('no C compiler was found (CC, musl-gcc, cc, gcc, clang)');
+    return;
+  }
   try {
     report(helper(compilers));
     const forAddon = addon(compilers);
     if (forAddon.recipes.length > 0) report(forAddon);
     else console.log('broker.node: not built, musl-gcc alone cannot build for the C library that Node uses');
   } catch (error) {
-    if (!compilers.some(canCompile)) return sayUnavailable('the C compiler here lacks the C library');
-    console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
+    if (compilers.some(canCompile)) {
+      console.error(error instanceof Error ? error.message : error);
+      process.exitCode = 1;
+    } else sayUnavailable('the C compiler here lacks the C library');
   }
 }
 
