@@ -411,7 +411,7 @@ static struct question read_arguments(int count, char **arguments)
             question.name = word;
         } else if (strcmp(word, "--") == 0) options = false;
         else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) print(help, sizeof help - 1);
-        else if (strcmp(word, "--version") == 0) print(version, sizeof version - 1);
+        else if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) print(version, sizeof version - 1);
         else if (strncmp(word, "--format=", 9) == 0) question.format = known_format(word + 9);
         else if (strcmp(word, "--format") == 0) question.format = known_format(++i < count ? arguments[i] : NULL);
         else FAIL(EX_USAGE, USAGE "; there is no option ", word);
