@@ -32,12 +32,7 @@ export class EffectiveValues {
   addTable(path: KeyPath, table: Table, schema: z.core.$ZodType, secret = false): void {
     for (const [key, value] of Object.entries(table)) {
       const child = childSchema(schema, key, table);
-      this.#addAny(
-        [...path, key],
-        value,
-        child,
-        secret || isSecret(key, child, { secretIdIsName: path[0] === 'credentials' }),
-      );
+      this.#addAny([...path, key], value, child, secret || isSecret(key, child, path[0] === 'credentials'));
     }
     const objects = objectsOf(schema, table);
     if (objects.length !== 1) return;

@@ -1,28 +1,19 @@
 import type { z } from 'zod';
+import type { CheckedTable } from './checked-table.ts';
+import { exampleFor, shorten } from './example.ts';
 import type { Finding } from './findings.ts';
 import { dotted, type KeyPath, writtenKey } from './key-path.ts';
 import { isSecret, maskShapes, redactor } from './mask.ts';
 import { nearest } from './nearest.ts';
-import { keysOf, schemaAt, unwrap, valueAt } from './schema-walk.ts';
+import { keysOf, schemaAt, valueAt } from './schema-walk.ts';
 import { kindOf, kindWord, orList, tomlValue } from './toml-words.ts';
 
 type Issue = z.core.$ZodIssue;
 
-export interface CheckedTable {
-  readonly schema: z.core.$ZodType;
-  readonly value: unknown;
-  /** Where the table stands in the file. */
-  readonly base: KeyPath;
-  /** Keys that are right in this table although its schema does not have them. */
-  readonly moreKeys?: readonly string[];
-  /** Where a key belongs that is wrong here. */
-  readonly placeOf?: (key: string) => string | undefined;
-}
-
 /** zod's issues in the words of the configuration: what is wrong, what to write instead. */
 export function explainIssues(issues: readonly Issue[], table: CheckedTable): readonly Finding[] {
   // A schema's own words might repeat what it refused.
-  const redact = redactor(table.value, table.schema);
+  const redact = redactor(table.value, table.schema, table.base[0] === 'credentials');
   return issues
     .flatMap((issue) => explain(issue, table))
     .map((found) => ({ ...found, message: redact(found.message), remedy: redact(found.remedy) }));
@@ -32,7 +23,7 @@ function explain(issue: Issue, table: CheckedTable): readonly Finding[] {
   const path = issue.path.filter((part) => typeof part !== 'symbol');
   const found = valueAt(table.value, path);
   const at = [...table.base, ...path];
-  const example = exampleFor(path, table, found);
+  const example = exampleFor(path, table);
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.map((key) => unknownKey(key, path, table));
@@ -124,7 +115,7 @@ function explainUnion(
 function noneOf(found: unknown, words: readonly string[], at: KeyPath, path: KeyPath, table: CheckedTable): Finding {
   const key = String(path.at(-1) ?? '');
   const near = typeof found === 'string' ? nearest(found, words) : undefined;
-  const hidden = isSecret(key, schemaAt(table.schema, path, table.value));
+  const hidden = isSecret(key, schemaAt(table.schema, path, table.value), table.base[0] === 'credentials');
   const shown = hidden || typeof found === 'object' ? 'the value' : maskShapes(shorten(tomlValue(found)));
   return finding(
     at,
@@ -137,36 +128,6 @@ function oneOf(words: readonly string[], key?: string | number): string {
   const prefix = key === undefined ? '' : `${key} = `;
   return `write ${prefix}${orList(words.map(tomlValue))}`;
 }
-
-function exampleFor(path: KeyPath, table: CheckedTable, found: unknown): string {
-  const key = [...path].reverse().find((part) => typeof part === 'string') ?? '';
-  const schema = schemaAt(table.schema, path, table.value);
-  if (schema === undefined) return `write what docs/configuration.md says about ${key}`;
-  const { core, meta, written } = unwrap(schema);
-  const left = typeof path.at(-1) === 'number' ? 'elements like ' : `${writtenKey(String(key))} = `;
-  const examples = Array.isArray(meta['examples']) ? meta['examples'] : [];
-  const [example] = examples;
-  if (example !== undefined) return `write ${left}${tomlValue(example)}`;
-  if (written !== undefined && typeof written !== 'object') return `write ${left}${tomlValue(written)}`;
-  const { type } = core._zod.def;
-  if (type === 'string' && isPlain(found) && !isSecret(String(key), schema)) {
-    return `write ${left}${maskShapes(shorten(tomlValue(String(found))))}`;
-  }
-  if (type === 'object' || (type === 'union' && keysOf(schema, found).length > 0)) {
-    return `write a table: [${dotted([...table.base, ...path])}]`;
-  }
-  const isUrl = core._zod.def.type === 'string' && 'format' in core._zod.def && core._zod.def.format === 'url';
-  return `write ${left}${isUrl ? '"https://…"' : (PLACEHOLDERS[type] ?? '…')}`;
-}
-
-const PLACEHOLDERS: Record<string, string> = {
-  string: '"…"',
-  number: '1',
-  int: '1',
-  boolean: 'true or false',
-  array: '["…"]',
-  record: '{ name = "…" }',
-};
 
 const FORMATS: Record<string, string> = { url: 'URL', regex: 'value', email: 'address', uuid: 'UUID' };
 
@@ -195,12 +156,4 @@ function limit(bound: number | bigint, word: string, origin: string): string {
 
 function examplePart(example: string): string {
   return example.startsWith('write ') && !example.includes('…') ? `, as in ${example.slice('write '.length)}` : '';
-}
-
-function isPlain(value: unknown): value is number | boolean {
-  return typeof value === 'number' || typeof value === 'boolean';
-}
-
-function shorten(words: string): string {
-  return words.length > 60 ? `${words.slice(0, 59)}…` : words;
 }

@@ -15,17 +15,13 @@ const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s/?#@:]*:)[^\s/?#]*(@)/gi;
 
 /**
  * Whether the value of a key is a secret: what the schema says with `.meta({ secret })`, else by its name. A file
- * that holds a secret (`token_file`) is none, nor is `secret_id` of a credential: there it is the name that AWS Secrets
- * Manager gives to a secret (`secretIdIsName`).
+ * that holds a secret (`token_file`) is none, nor is `secret_id` of a credential (`inCredential`): there it is the name that
+ * AWS Secrets Manager gives to a secret.
  */
-export function isSecret(
-  name: string,
-  schema: z.core.$ZodType | undefined,
-  { secretIdIsName = false }: { readonly secretIdIsName?: boolean } = {},
-): boolean {
+export function isSecret(name: string, schema: z.core.$ZodType | undefined, inCredential = false): boolean {
   const marked = schema === undefined ? undefined : unwrap(schema).meta.secret;
   if (typeof marked === 'boolean') return marked;
-  if (secretIdIsName && /^secret[_-]?id$/i.test(name)) return false;
+  if (inCredential && /^secret[_-]?id$/i.test(name)) return false;
   return SECRET_NAMES.test(name);
 }
 
@@ -45,20 +41,26 @@ export function maskValue(value: unknown, secret: boolean): unknown {
 }
 
 /** Takes every secret of a table out of foreign words. */
-export function redactor(table: unknown, schema: z.core.$ZodType): (words: string) => string {
-  const secrets = [...secretsIn(table, schema, '')].sort((a, b) => b.length - a.length);
+export function redactor(table: unknown, schema: z.core.$ZodType, inCredential: boolean): (words: string) => string {
+  const secrets = [...secretsIn(table, schema, '', inCredential)].sort((a, b) => b.length - a.length);
   return (words) => secrets.reduce((clean, secret) => clean.replaceAll(secret, MASK), words);
 }
 
-function* secretsIn(value: unknown, schema: z.core.$ZodType | undefined, name: string): Generator<string> {
+function* secretsIn(
+  value: unknown,
+  schema: z.core.$ZodType | undefined,
+  name: string,
+  inCredential: boolean,
+): Generator<string> {
   if (Array.isArray(value)) {
     const element = schema === undefined ? undefined : childSchema(schema, 0, value);
-    for (const inner of value) yield* secretsIn(inner, isSecret(name, schema) ? schema : element, name);
+    for (const inner of value)
+      yield* secretsIn(inner, isSecret(name, schema, inCredential) ? schema : element, name, inCredential);
   } else if (isTable(value)) {
     for (const [key, inner] of Object.entries(value)) {
-      yield* secretsIn(inner, schema === undefined ? undefined : childSchema(schema, key, value), key);
+      yield* secretsIn(inner, schema === undefined ? undefined : childSchema(schema, key, value), key, inCredential);
     }
-  } else if (typeof value === 'string' && value.length > 3 && isSecret(name, schema)) {
+  } else if (typeof value === 'string' && value.length > 3 && isSecret(name, schema, inCredential)) {
     yield value;
   }
 }
