@@ -47,7 +47,7 @@ export function errorOfProblem(value: unknown): BrokerError | undefined {
   const { code, detail, remedy } = value as Partial<Record<keyof Problem, unknown>>;
   if (typeof detail !== 'string') return undefined;
   // A newer daemon may know codes that we do not.
-  const known = typeof code === 'string' && code in PROBLEM_TITLES ? (code as ErrorCode) : 'ERR_INTERNAL';
+  const known = typeof code === 'string' && Object.hasOwn(PROBLEM_TITLES, code) ? (code as ErrorCode) : 'ERR_INTERNAL';
   return new BrokerError(known, detail, typeof remedy === 'string' ? { remedy } : {});
 }
 
