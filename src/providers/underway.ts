@@ -22,19 +22,19 @@ export class Underway {
     this.#provider = provider;
   }
 
-  /** Runs `work` with a signal that ends with the call, the limit or the provider, and rejects with that reason. */
-  async run<T>(call: Call, bounds: Bounds, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** Runs `work` with a signal that ends with the call, the limit or the provider, and rejects with that reason. `bounds`: none if `work` bounds itself. */
+  async run<T>(call: Call, bounds: Bounds | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const overtime = new AbortController();
     const signal = AbortSignal.any([call.signal, this.#closing.signal, overtime.signal]);
     signal.throwIfAborted();
-    const timer = bounds.clock.after(bounds.limitMs, () => overtime.abort(bounds.late()));
+    const timer = bounds?.clock.after(bounds.limitMs, () => overtime.abort(bounds.late()));
     try {
       return await new Promise<T>((resolve, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason), { once: true });
         work(signal).then(resolve, (error: unknown) => reject(signal.aborted ? signal.reason : error));
       });
     } finally {
-      timer.cancel();
+      timer?.cancel();
     }
   }
 
