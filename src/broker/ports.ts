@@ -1,0 +1,17 @@
+import type { CredentialCache } from '../cache/credential-cache.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Log } from '../platform/log.ts';
+import type { Random } from '../platform/random.ts';
+import type { Client } from './ask.ts';
+
+/** What the broker is built from besides its configuration; daemon/compose.ts hands in the real ones. */
+export interface BrokerPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly cache: CredentialCache;
+  /** Changes whenever one of these files or folders does; never throws. */
+  readonly fingerprintFiles: (paths: readonly string[]) => string;
+  /** Whether that very process still runs. */
+  readonly isAlive: (client: Client) => boolean;
+}
