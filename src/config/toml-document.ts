@@ -35,17 +35,50 @@ export function parseToml(text: string): TomlDocument {
       return { root, positions, faults };
     } catch (error) {
       if (!(error instanceof TomlError)) throw error;
-      faults.push(faultOf(error, positions));
-      const without = withoutStatement(rest, error.line, positions);
-      if (without === undefined) break;
+      const part = brokenPart(rest, error.line, positions);
+      faults.push(faultOf(error, part, positions));
+      if (part === undefined) break;
+      const without = `${rest.slice(0, part.start)}${blank(rest.slice(part.start, part.end))}${rest.slice(part.end)}`;
+      if (without === rest) break;
       rest = without;
     }
   }
   return { root: {}, positions, faults };
 }
 
-function faultOf({ line, message }: TomlError, positions: TomlPositions): TomlFault {
-  const path = positions.statementAt(line)?.path;
+interface BrokenPart {
+  readonly path: KeyPath | undefined;
+  readonly line: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What to leave out of the text so that the rest may still be read. */
+function brokenPart(text: string, errorLine: number, positions: TomlPositions): BrokenPart | undefined {
+  const statement = positions.statementAt(errorLine);
+  if (statement === undefined) return undefined;
+  const { kind, path, start } = statement;
+  if (kind === 'header') {
+    const next = positions.statements.find((other) => other.kind === 'header' && other.start > start);
+    return { path, line: errorLine, start, end: next?.start ?? text.length };
+  }
+  // A bracket or quote that is never closed swallows what follows; a table header there is where it should have ended.
+  const swallowed = text
+    .slice(start, statement.end)
+    .search(/(?<=\n)[ \t]*\[{1,2}[A-Za-z_][\w. "'-]*\]{1,2}[ \t]*\r?(?:\n|#|$)/);
+  const end = swallowed === -1 ? statement.end : start + swallowed;
+  const line = positions.lineAt(start);
+  return { path, line: errorLine < positions.lineAt(end) ? errorLine : line, start, end };
+}
+
+function blank(text: string): string {
+  return text.replaceAll(/[^\r\n]/g, ' ');
+}
+
+function faultOf(error: TomlError, part: BrokenPart | undefined, positions: TomlPositions): TomlFault {
+  const { message } = error;
+  const path = part?.path;
+  const line = part?.line ?? error.line;
   const problem = message.slice(0, message.indexOf('\n')).replace('Invalid TOML document: ', '');
   if (problem.startsWith('trying to redefine')) {
     const first = path === undefined ? undefined : positions.lineOf(path);
@@ -55,17 +88,6 @@ function faultOf({ line, message }: TomlError, positions: TomlPositions): TomlFa
   }
   const [what, remedy] = EXPLAINED.find(([start]) => problem.startsWith(start))?.[1] ?? UNEXPLAINED;
   return { line, path, message: what, remedy };
-}
-
-function withoutStatement(text: string, line: number, positions: TomlPositions): string | undefined {
-  const { statements } = positions;
-  const statement = positions.statementAt(line);
-  if (statement === undefined) return undefined;
-  const next = statements.find(({ kind, start }) => kind === 'header' && start > statement.start);
-  const end = statement.kind === 'pair' ? statement.end : (next?.start ?? text.length);
-  const blanked = text.slice(statement.start, end).replaceAll(/[^\r\n]/g, ' ');
-  const without = text.slice(0, statement.start) + blanked + text.slice(end);
-  return without === text ? undefined : without;
 }
 
 const QUOTE = 'put text in double quotes, as in key = "value"; numbers, true and false have none';
