@@ -1,6 +1,6 @@
 import { parse, TomlError, type TomlTable } from 'smol-toml';
 import { dotted, type KeyPath } from './key-path.ts';
-import { TomlPositions } from './toml-positions.ts';
+import { DEEPEST, TomlPositions } from './toml-positions.ts';
 
 export interface TomlDocument {
   readonly root: TomlTable;
@@ -32,7 +32,14 @@ export function parseToml(text: string): TomlDocument {
   while (faults.length < MOST_FAULTS) {
     try {
       const root = parse(rest, { unsafeKeyBehaviour: 'throw', maxDepth: 20 });
-      return { root, positions, faults };
+      const deep = tooDeep(root, []);
+      if (deep === undefined) return { root, positions, faults };
+      const [message, remedy] = TOO_DEEP;
+      return {
+        root: {},
+        positions,
+        faults: [...faults, { line: positions.lineNear(deep) ?? 1, path: undefined, message, remedy }],
+      };
     } catch (error) {
       if (!(error instanceof TomlError)) throw error;
       const part = brokenPart(rest, error.line, positions);
@@ -71,6 +78,17 @@ function brokenPart(text: string, errorLine: number, positions: TomlPositions): 
   return { path, line: errorLine < positions.lineAt(end) ? errorLine : line, start, end };
 }
 
+/** The parser limits only brackets and braces; dotted names may go as deep as the file is long. */
+function tooDeep(value: unknown, path: KeyPath): KeyPath | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (path.length > DEEPEST) return path;
+  for (const [key, inner] of Object.entries(value)) {
+    const found = tooDeep(inner, [...path, key]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 function blank(text: string): string {
   return text.replaceAll(/[^\r\n]/g, ' ');
 }
@@ -92,9 +110,11 @@ function faultOf(error: TomlError, part: BrokenPart | undefined, positions: Toml
 
 const QUOTE = 'put text in double quotes, as in key = "value"; numbers, true and false have none';
 
+const TOO_DEEP = ['the value is nested too deeply', 'write the keys that docs/configuration.md lists'] as const;
+
 const UNEXPLAINED = ['this is not valid TOML', QUOTE] as const;
 
-const EXPLAINED: readonly (readonly [string, readonly [string, string]])[] = [
+const EXPLAINED: readonly (readonly [start: string, readonly [what: string, remedy: string]])[] = [
   ['invalid value', ['the value is not valid TOML', QUOTE]],
   ['illegal character in numeric', ['the value is neither a number nor text in quotes', QUOTE]],
   ['unfinished numeric', ['the value is neither a number nor text in quotes', QUOTE]],
