@@ -8,6 +8,7 @@ import type { DatabaseOptions } from './database.ts';
 import { classifyFailure, describeEnvironment, type Problem } from './database-failure.ts';
 import { type Loaded, loadRecords } from './load.ts';
 import { ForeignDatabaseError } from './migrations.ts';
+import { Sealer } from './sealer.ts';
 import { setAside, timestamp } from './set-aside.ts';
 import { SqliteStore } from './sqlite-store.ts';
 
@@ -29,6 +30,7 @@ export interface Attached extends Loaded {
   readonly notice: Problem | undefined;
   /** The database could be read but not written: it is behind from the start. */
   readonly writeFailure: unknown;
+  readonly lastEventId: number;
 }
 
 /** The database or its key cannot be reached: nothing was changed, and it may work later. */
@@ -85,8 +87,11 @@ function attachOnce(options: CacheOptions, notice: Problem | undefined): Attache
     }
     const { kek, home } = finding;
     const loaded = loadRecords(store, kek, options.log);
-    const writeFailure = loaded.changed ? writeBack(store, loaded, home) : undefined;
-    return { state: 'attached', store, home, notice, writeFailure, ...loaded };
+    const recorded = store.meta.recordedKek();
+    const isRecorded = recorded?.home === home.kind && recorded.id === kek.id;
+    const writeFailure = loaded.changed || !isRecorded ? writeBack(store, loaded, home) : undefined;
+    const lastEventId = store.events.lastId();
+    return { state: 'attached', store, home, notice, writeFailure, lastEventId, ...loaded };
   } catch (error) {
     store.close();
     throw error;
@@ -104,18 +109,31 @@ function writeBack(store: SqliteStore, { records, sealer }: Loaded, home: KekHom
   }
 }
 
+/**
+ * The key that the database names; failing that, any key that opens what is sealed in it, whatever a damaged or
+ * incomplete note says. A new key is made only for a database that has sealed nothing.
+ */
 function findKek(store: SqliteStore, homes: readonly KekHome[]): KekFinding {
   const recorded = store.meta.recordedKek();
-  if (recorded !== undefined) return findRecordedKek(homes, recorded);
-  if (!store.holdsSealed()) return findOrCreateKek(homes);
-  // Sealed rows, but not a word on who sealed them: whatever key there is may open them; a new one never will.
-  const readings = homes.map((home) => ({ home, reading: home.read('current') }));
-  for (const { home, reading } of readings) if (reading.state === 'reachable') return { ...reading, home };
-  return {
-    state: 'missing',
-    reason: 'the key that sealed the database is gone',
-    remedy: 'Put it back from a backup, or give up what it sealed: broker rotate-key --discard',
-  };
+  if (recorded === undefined && !store.holdsSealed()) return findOrCreateKek(homes);
+  const named: KekFinding = recorded === undefined ? NAMELESS : findRecordedKek(homes, recorded);
+  return named.state === 'reachable' ? named : (findOpeningKek(store, homes) ?? named);
+}
+
+const NAMELESS: KekFinding = {
+  state: 'missing',
+  reason: 'the key that sealed the database is gone',
+  remedy: 'Put it back from a backup, or give up what it sealed: broker rotate-key --discard',
+};
+
+function findOpeningKek(store: SqliteStore, homes: readonly KekHome[]): KekFinding | undefined {
+  const sealed = store.meta.digestKey();
+  if (sealed === undefined) return undefined;
+  for (const home of homes) {
+    const reading = home.read('current');
+    if (reading.state === 'reachable' && Sealer.restore(reading.kek, sealed) !== undefined) return { ...reading, home };
+  }
+  return undefined;
 }
 
 function cannotOpen({ stateDir }: CacheOptions, error: unknown): Detached {

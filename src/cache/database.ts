@@ -91,9 +91,14 @@ export function durably(database: Database, action: () => void): void {
   } finally {
     database.pragma(`synchronous = ${usual}`);
   }
+  emptyLog(database);
+}
+
+/** Moves the write-ahead log into the database and gives its space back. What is committed stays so if that fails. */
+export function emptyLog(database: Database): void {
   try {
     database.pragma('wal_checkpoint(TRUNCATE)');
   } catch {
-    // Committed and synced all the same: the log is emptied by a later checkpoint.
+    // A later checkpoint will do it.
   }
 }

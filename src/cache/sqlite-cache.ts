@@ -246,7 +246,7 @@ export class SqliteCache implements CredentialCache {
     const untranslated = mergeInto(records, sealer, this.#records, this.#sealer, this.#forgotten);
     if (untranslated.length > 0) this.#former = new FormerMarks(this.#sealer, untranslated);
     const isMerge = this.#detached !== undefined;
-    this.#events.startAfter(found.store.events.lastId());
+    this.#events.startAfter(found.lastEventId);
     this.#records = records;
     this.#sealer = sealer;
     this.#backing = { persistence: new Persistence(found, options), home: found.home };
