@@ -44,6 +44,12 @@ export function checkPrivateFolder(path: string, stats: Stats, uid: number): voi
   }
 }
 
+/** Whether `path` is a folder, no link to one, and belongs to `uid`; others may look into it. */
+export function isOwnFolder(path: string, uid: number): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  return stats?.isDirectory() === true && stats.uid === uid;
+}
+
 function unsafe(message: string, command: string): BrokerError {
   return new BrokerError('ERR_UNSAFE_FILE', message, { remedy: `look at who made it so, then run: ${command}` });
 }
