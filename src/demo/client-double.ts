@@ -35,7 +35,7 @@ async function takeTurn(): Promise<TurnReport> {
   let firstRejectionMs: number | undefined;
   const ask = async () => {
     helperCalls += 1;
-    const run = await runAsClient(clock, helper, inheritedEnvironment());
+    const run = await runAsClient(clock, helper);
     words = run.stderr;
     key = run.exitCode === 0 ? run.stdout : '';
   };
@@ -65,9 +65,4 @@ function send(apiKey: string): Promise<number> {
     outgoing.once('error', reject);
     outgoing.end('{}');
   });
-}
-
-/** The real client hands its helper everything it has. */
-function inheritedEnvironment(): Record<string, string | undefined> {
-  return { ...process.env };
 }

@@ -100,7 +100,8 @@ field = "api_key"
   async #fetchCold(): Promise<void> {
     const { command, isNative } = this.#workshop.helper;
     this.#title(`The client runs its helper: /bin/sh -c ${isNative ? 'broker-key' : '"broker get"'}`);
-    if (!isNative) this.#line('note', 'no native helper was built (no C compiler): `broker get` stands in, more slowly');
+    if (!isNative)
+      this.#line('note', 'no native helper was built (no C compiler): `broker get` stands in, more slowly');
     const run = await this.#ask(command);
     this.#line('first ask', `${millis(run.ms)}: login, read, seal, store, answer → ${mask(run.stdout)}`);
   }
@@ -125,11 +126,15 @@ field = "api_key"
   }
 
   async #revoke(): Promise<void> {
-    const client = spawn(process.execPath, [join(import.meta.dirname, CLIENT), this.#workshop.helper.command, await this.#api.start()], {
-      argv0: 'claude',
-      env: { ...this.#workshop.env, CLAUDE_CODE_ENTRYPOINT: 'cli' },
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    });
+    const client = spawn(
+      process.execPath,
+      [join(import.meta.dirname, CLIENT), this.#workshop.helper.command, await this.#api.start()],
+      {
+        argv0: 'claude',
+        env: { ...this.#workshop.env, CLAUDE_CODE_ENTRYPOINT: 'cli' },
+        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      },
+    );
     const turn = () =>
       new Promise<TurnReport>((resolve, reject) => {
         client.once('message', (report) => resolve(report as TurnReport));
@@ -162,7 +167,10 @@ field = "api_key"
   #lookAtDisk(): void {
     const bytes = this.#workshop.storedBytes(['cache.db', 'cache.db-wal', 'kek']);
     const leaked = KEYS.some((key) => bytes.includes(key));
-    this.#line('on disk', `${bytes.length} bytes in the state folder; the key in plain text: ${leaked ? 'FOUND' : 'nowhere'}`);
+    this.#line(
+      'on disk',
+      `${bytes.length} bytes in the state folder; the key in plain text: ${leaked ? 'FOUND' : 'nowhere'}`,
+    );
     if (leaked) throw new Error('a key was found in plain text in the state folder');
   }
 

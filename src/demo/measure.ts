@@ -15,15 +15,21 @@ export interface Timings {
   readonly runs: number;
 }
 
-/** Runs a command as Claude Code runs its helper: `/bin/sh -c`, stdin an open socket that never says anything. */
+/**
+ * Runs a command as Claude Code runs its helper: `/bin/sh -c`, stdin an open socket that never says anything.
+ * @param env default: everything that this process has, as the real client does it.
+ */
 export function runAsClient(
   clock: Clock,
   command: string,
-  env: Readonly<Record<string, string | undefined>>,
+  env?: Readonly<Record<string, string | undefined>>,
 ): Promise<CommandRun> {
   return new Promise((resolve, reject) => {
     const startedMs = clock.now();
-    const child = spawn('/bin/sh', ['-c', command], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...env } });
+    const child = spawn('/bin/sh', ['-c', command], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      ...(env === undefined ? {} : { env: { ...env } }),
+    });
     const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
     let ms = 0;
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
