@@ -60,7 +60,7 @@ function main(): void {
     if (forAddon.recipes.length > 0) report(forAddon);
     else console.log('broker.node: not built, musl-gcc alone cannot build for the C library that Node uses');
   } catch (error) {
-    if (compilers.some(canCompile)) {
+    if (compilers.some((compiler) => canCompile(compiler))) {
       console.error(error instanceof Error ? error.message : error);
       process.exitCode = 1;
     } else sayUnavailable('the C compiler here lacks the C library');
