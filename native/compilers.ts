@@ -54,7 +54,7 @@ export function helperRecipes(
 ): readonly Recipe[] {
   const flags = [...COMMON, `-DBROKER_VERSION="${version}"`];
   if (platform !== 'linux') return compilers.map(({ command }) => ({ linked: 'dynamic', compiler: command, flags }));
-  const isMusl = ({ command }: Compiler) => command[0]?.includes('musl') === true;
+  const isMusl = ({ command }: Compiler) => command.some((word) => word.includes('musl'));
   const ways = [
     ...compilers.map((compiler) => ({
       compiler,
