@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, chownSync, copyFileSync, lchownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -25,20 +26,24 @@ beforeEach(() => {
 
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
-async function listenAs(uid: number, folder: string): Promise<AsyncDisposable> {
+interface OtherServer extends AsyncDisposable {
+  readonly said: string[];
+}
+
+async function listenAs(uid: number, folder: string): Promise<OtherServer> {
   const script = path.join(import.meta.dirname, 'listen-as.mjs');
   const server = spawn(process.execPath, [script, String(uid), folder], { stdio: ['pipe', 'pipe', 'inherit'] });
-  await new Promise((resolve, reject) => {
-    server.on('error', reject).on('exit', reject);
-    server.stdout.once('data', resolve);
-  });
+  const said: string[] = [];
+  server.stdout.setEncoding('utf8').on('data', (text) => said.push(text));
+  await Promise.race([
+    once(server.stdout, 'data'),
+    once(server, 'exit').then(() => Promise.reject(new Error('exited'))),
+  ]);
   return {
+    said,
     async [Symbol.asyncDispose]() {
-      server.removeAllListeners('exit');
-      await new Promise((resolve) => {
-        server.on('exit', resolve);
-        server.stdin.end();
-      });
+      server.stdin.end();
+      await once(server, 'exit');
     },
   };
 }
@@ -109,14 +114,30 @@ describe.skipIf(!isRoot || helper === undefined)('broker-key and other users', (
     expectKey(await runAs(CALLER, { XDG_RUNTIME_DIR: runtime }), `key-of-${CALLER}`);
     expectFailure(await runAs(CALLER, { XDG_RUNTIME_DIR: path.join(home, 'link') }), 69, /not running/);
     expectFailure(await runAs(CALLER, { XDG_RUNTIME_DIR: path.relative('/', runtime) }), 69, /not running/);
+    expectFailure(await runAs(CALLER, { XDG_RUNTIME_DIR: ownFolder(OTHER, 'others') }), 69, /not running/);
   });
 
   test('the first refusal is what is reported if nobody answers', async () => {
     const runtime = ownFolder(CALLER, 'runtime');
     chmodSync(ownFolder(CALLER, 'runtime', 'broker'), 0o755);
-
-    expectFailure(await runAs(CALLER, { XDG_RUNTIME_DIR: runtime }), 77, `chmod 700 '${runtime}/broker'`);
+    const tmp = `/tmp/broker-${CALLER}`;
+    mkdirSync(tmp, { mode: 0o755 });
+    try {
+      expectFailure(await runAs(CALLER, { XDG_RUNTIME_DIR: runtime }), 77, `chmod 700 '${runtime}/broker'`);
+    } finally {
+      rmSync(tmp, { recursive: true, force: true });
+    }
   });
+
+  test.skipIf(process.platform !== 'linux')(
+    'its memory is closed to the same user, and it leaves no core',
+    async () => {
+      const folder = ownFolder(CALLER, 'run');
+      await using server = await listenAs(CALLER, folder);
+      expectKey(await runAs(CALLER, { BROKER_SOCKET: path.join(folder, 'broker.sock') }), `key-of-${CALLER}`);
+      expect(server.said.join('')).toBe('ready\nowner=0 core=0,0\n');
+    },
+  );
 
   test('a /tmp/broker-UID that somebody else made first is refused', async () => {
     const tmp = `/tmp/broker-${CALLER}`;

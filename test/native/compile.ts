@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { canCompile } from '../../native/compilers.ts';
 
 const NATIVE = path.resolve(import.meta.dirname, '..', '..', 'native');
 
@@ -29,8 +30,7 @@ export function compile(compiler: string, source: string, flags: readonly string
 
 /** Whether a compiler is here and makes programs with these flags, sanitizer runtimes included. */
 export function compiles(compiler: string, flags: readonly string[] = []): boolean {
-  const input = '#include <unistd.h>\nint main(void) { return 0; }\n';
-  const { status } = spawnSync(compiler, [...flags, '-x', 'c', '-', '-o', '/dev/null'], { input });
-  if (status !== 0) console.warn(`skipped: ${[compiler, ...flags].join(' ')} makes no programs here`);
-  return status === 0;
+  const works = canCompile({ command: [compiler] }, flags);
+  if (!works) console.warn(`skipped: ${[compiler, ...flags].join(' ')} makes no programs here`);
+  return works;
 }
