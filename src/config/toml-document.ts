@@ -142,10 +142,7 @@ const EXPLAINED: readonly (readonly [start: string, readonly [what: string, reme
   ['incomplete key-value', ['this is neither key = value nor a table header', 'write key = "value" or [table.NAME]']],
   ['expected end of table array', ['the header has no end', 'close it as it was opened: [name] or [[name]]']],
   ['document contains an unsafe', ['__proto__ and constructor cannot be names', 'choose another name']],
-  [
-    'document contains excessively',
-    ['the value is nested too deeply', 'write the keys that docs/configuration.md lists'],
-  ],
+  ['document contains excessively', TOO_DEEP],
   [
     'expected comma',
     ['a comma or the closing bracket is missing', 'separate the elements by commas and close the bracket'],
