@@ -158,6 +158,7 @@ export class SqliteCache implements CredentialCache {
       (store) => this.#events.flush(store),
       () => this.#events.written(),
     );
+    this.#events.trim();
   }
 
   events({ afterId, limit }: { afterId?: number; limit: number }): readonly NumberedEvent[] {
