@@ -5,7 +5,7 @@ import { BrokerError } from '../errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { Timeline } from './credential-cache.ts';
 import type { DatabaseOptions } from './database.ts';
-import { classifyFailure, describeEnvironment, type Problem } from './database-failure.ts';
+import { classifyFailure, describeEnvironment, lacksSharedMemory, type Problem } from './database-failure.ts';
 import { type Loaded, loadRecords } from './load.ts';
 import { ForeignDatabaseError } from './migrations.ts';
 import { Sealer } from './sealer.ts';
@@ -46,21 +46,24 @@ export const databasePath = (stateDir: string): string => join(stateDir, 'cache.
 
 /** Opens database and key together. Never throws for anything that a disk or a key home can do. */
 export function attach(options: CacheOptions): Attached | Detached {
-  let notice: Problem | undefined;
-  // The second attempt has an empty database: what fails with that fails for reasons of its own.
-  for (const isLast of [false, true]) {
-    try {
-      return attachOnce(options, notice);
-    } catch (error) {
-      if (isLast || classifyFailure(error) !== 'damaged') return cannotOpen(options, error);
-      try {
-        notice = setDamagedAside(options, error);
-      } catch (renameError) {
-        return cannotOpen(options, renameError);
-      }
-    }
+  try {
+    return attachSomehow(options, undefined);
+  } catch (error) {
+    return cannotOpen(options, error);
   }
-  throw new TypeError('unreachable');
+}
+
+/** Tries once more after a remedy of its own: an empty database after a damaged one, no shared memory on a full disk. */
+function attachSomehow(options: CacheOptions, notice: Problem | undefined): Attached | Detached {
+  try {
+    return attachOnce(options, notice);
+  } catch (error) {
+    if (classifyFailure(error) === 'damaged' && notice === undefined) {
+      return attachSomehow(options, setDamagedAside(options, error));
+    }
+    if (!lacksSharedMemory(error) || options.exclusive) throw error;
+    return attachSomehow({ ...options, exclusive: true }, notice);
+  }
 }
 
 /** Sets the database aside as damaged, newer or foreign, and says so. Throws what the file system throws. */

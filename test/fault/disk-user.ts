@@ -7,7 +7,7 @@ import { keyVersion, NOW, secret } from '../fakes/material.ts';
  * Runs in a process whose file size limit or file system is small: fills the disk under the cache, and reports as JSON
  * what was served and what health said, before and after room was made.
  */
-const [stateDir = '', filler = ''] = process.argv.slice(2);
+const [stateDir = '', filler = '', mode = 'fill'] = process.argv.slice(2);
 let now = NOW;
 const cache = openCache({ stateDir, log: silentLog, wallMs: () => now });
 const read = (credential: string) => cache.open(credential)?.get('value')?.reveal();
@@ -16,7 +16,12 @@ const put = (credential: string, text: string) => {
   cache.put(keyVersion(credential, { digest: cache.digest(value) }), value);
 };
 
+if (mode === 'read') {
+  process.stdout.write(JSON.stringify({ before: read('before') }));
+  process.exit();
+}
 put('before', 'sk-before');
+if (mode === 'once') process.exit();
 if (filler !== '') fill();
 const big = 'x'.repeat(16_000);
 for (let n = 0; n < 40; n += 1) put(`big${n}`, big);

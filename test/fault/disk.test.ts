@@ -49,6 +49,14 @@ it.skipIf(!canMount)('a disk that is full costs persistence, never an answer, an
   expect(report).toMatchObject(SERVED_ALL_ALONG);
 });
 
+it.skipIf(!canMount)('a key stored before is served by a daemon that starts on a full disk', () => {
+  const folder = temporaryFolder();
+  const mount = `mount -t tmpfs -o size=400k,mode=0700 none "$3" && cd "$3" && "$1" "$2" . '' once && rm -f cache.db-shm
+    dd if=/dev/zero of=filler bs=1k count=900 2>/dev/null; "$1" "$2" . '' read`;
+  const report = runUser(`exec unshare -rm /bin/sh -c '${mount.replaceAll("'", `'"'"'`)}' sh "$@"`, folder);
+  expect(report).toEqual({ before: 'sk-before' });
+});
+
 it('a database that somebody else has locked is written as soon as it is free', () => {
   const folder = temporaryFolder();
   let now = NOW;

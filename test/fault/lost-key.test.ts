@@ -1,5 +1,6 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { SecretBytes } from '../../src/credential/secret-bytes.ts';
 import { openTestCache, served, store, temporaryFolder } from '../fakes/cache.ts';
@@ -112,6 +113,36 @@ describe.each(UNREACHABLE)('a key file that %s', (_, lose, mend) => {
     expect(next.keys().map(({ credential }) => credential)).toEqual(['a']);
     expect(served(next, 'a')).toBe('sk-a');
   });
+});
+
+it('keys are not judged by a timeline that somebody changed while the key was out of reach', () => {
+  const { folder, database, kek } = filled();
+  renameSync(kek, `${kek}.away`);
+  const tampered = new SqliteDatabase(database);
+  tampered.exec('UPDATE timeline SET offset_ms = -1e9');
+  tampered.close();
+  const cache = openTestCache(folder);
+  expect(cache.timeline()?.offsetMs).toBe(-1e9);
+  store(cache, 'fetched', 'sk-fetched');
+  renameSync(`${kek}.away`, kek);
+  expect(cache.retry()).toBe(true);
+  expect(cache.keys().map(({ credential }) => credential)).toEqual(['fetched']);
+});
+
+it.each([
+  ['the same timeline', { bootId: 'b', offsetMs: 3.5, lastSeenMs: NOW + 1 }, 3],
+  ['a clock set back within one boot', { bootId: 'b', offsetMs: -3_600_000, lastSeenMs: NOW + 1 }, 0],
+  ['a later boot', { bootId: 'c', offsetMs: 99, lastSeenMs: NOW + 1 }, 3],
+  ['a later boot whose clock is behind', { bootId: 'c', offsetMs: 99, lastSeenMs: NOW - 1 }, 0],
+])('stored keys join a running clock only if it counts like theirs: %s', (_, timeline, expected) => {
+  const { folder, kek } = filled();
+  renameSync(kek, `${kek}.away`);
+  const cache = openTestCache(folder);
+  cache.saveTimeline(timeline);
+  renameSync(`${kek}.away`, kek);
+  expect(cache.retry()).toBe(true);
+  expect(cache.keys()).toHaveLength(expected);
+  expect(cache.timeline()).toEqual(timeline);
 });
 
 it('a new state folder makes its own key; one whose database is gone keeps the key it has', () => {

@@ -99,6 +99,9 @@ describe('canonical encoding', () => {
       ['ab', 'c'],
       ['a', 'bc'],
       ['abc'],
+      // A value that imitates the border between two fields: tag of a string, a length of none or of one.
+      ['a\u0001\0\0\0\0bc'],
+      ['a\u0001\0\0\0\u0002bc'],
       ['abc', ''],
       ['abc', undefined],
       [Buffer.from('abc')],
