@@ -28,6 +28,8 @@ export interface CredentialCache {
   /** A value the API rejected: never served again to anybody, until pruned. */
   markRejected(credential: string, digest: string, atMs: number): void;
   rejectedMarks(credential: string): readonly string[];
+  /** A person wants them tried again. */
+  clearRejected(credential: string): void;
   pruneRejected(beforeMs: number): void;
 
   /** Journals a lease before anybody is given its key; `state` replaced: to be revoked. */
