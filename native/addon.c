@@ -385,7 +385,8 @@ NAPI_MODULE_INIT()
     };
     for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
         napi_value function;
-        if (napi_create_function(env, offered[i].name, NAPI_AUTO_LENGTH, offered[i].function, NULL, &function) != napi_ok
+        if (napi_create_function(env, offered[i].name, NAPI_AUTO_LENGTH, offered[i].function, NULL, &function)
+                != napi_ok
             || napi_set_named_property(env, exports, offered[i].name, function) != napi_ok) return NULL;
     }
     return exports;

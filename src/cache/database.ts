@@ -8,6 +8,8 @@ import { MIGRATIONS, migrate } from './migrations.ts';
 export interface DatabaseOptions {
   /** A rollback journal instead of WAL, whose shared memory does not work across machines. */
   readonly networkFileSystem: boolean;
+  /** Nobody else may open the database meanwhile, and SQLite needs no shared memory beside it. Default: false. */
+  readonly exclusive?: boolean;
   /** Only for tests of migrations. */
   readonly migrations?: readonly string[];
 }
@@ -58,10 +60,10 @@ function ensurePrivateFile(path: string): void {
  * keys can be fetched again, and a lease whose journal entry is lost lapses by itself. With a rollback journal NORMAL
  * may corrupt after a power cut, hence FULL there. A rotation, which destroys the old key, syncs fully: see `durably`.
  */
-function configure(database: Database, { networkFileSystem }: DatabaseOptions): void {
+function configure(database: Database, { networkFileSystem, exclusive }: DatabaseOptions): void {
   // Exclusive locking keeps SQLite from the shared memory that a network file system cannot give, even while it
   // converts a database that was in WAL mode before.
-  if (networkFileSystem) database.pragma('locking_mode = EXCLUSIVE');
+  if (networkFileSystem || exclusive) database.pragma('locking_mode = EXCLUSIVE');
   database.pragma(`journal_mode = ${networkFileSystem ? 'DELETE' : 'WAL'}`);
   database.pragma(`synchronous = ${networkFileSystem ? 'FULL' : 'NORMAL'}`);
   // What is deleted or replaced is overwritten with zeros, not left in free pages.
@@ -91,9 +93,14 @@ export function durably(database: Database, action: () => void): void {
   } finally {
     database.pragma(`synchronous = ${usual}`);
   }
+  emptyLog(database);
+}
+
+/** Moves the write-ahead log into the database and gives its space back. What is committed stays so if that fails. */
+export function emptyLog(database: Database): void {
   try {
     database.pragma('wal_checkpoint(TRUNCATE)');
   } catch {
-    // Committed and synced all the same: the log is emptied by a later checkpoint.
+    // A later checkpoint will do it.
   }
 }

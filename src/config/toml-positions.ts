@@ -11,7 +11,7 @@ export interface Statement {
 }
 
 /** Deeper tables are not looked for: the schema knows none, and a hostile file must not cost time or stack. */
-const DEEPEST = 24;
+export const DEEPEST = 24;
 
 /**
  * Where every key of a TOML text stands. smol-toml gives values without positions, so this follows the same text a
@@ -186,6 +186,7 @@ class Scanner {
     const path: (string | number)[] = [];
     keys.forEach((key, i) => {
       path.push(key);
+      if (i >= DEEPEST) return;
       const id = pathId(path);
       const length = this.#arrayLengths.get(id);
       const appends = isArray && i === keys.length - 1;
