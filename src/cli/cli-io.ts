@@ -1,0 +1,25 @@
+import type { Clock } from '../platform/clock.ts';
+
+/**
+ * Everything a command may touch of the process it runs in, so that commands can be run inside a test exactly as they
+ * run in a terminal. The real one is platform/process-io.ts.
+ */
+export interface CliIo {
+  /** Bytes are for keys: the caller wipes them once this returns. */
+  stdout(text: string | Uint8Array): void;
+  stderr(text: string): void;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly homeDir: string;
+  readonly uid: number;
+  readonly pid: number;
+  readonly platform: NodeJS.Platform;
+  readonly stdoutIsTty: boolean;
+  readonly stderrIsTty: boolean;
+  /** Width of the terminal; undefined when stdout is none. */
+  readonly columns: number | undefined;
+  readonly clock: Clock;
+  /** Aborted by the first SIGINT or SIGTERM: commands that follow or watch end then, with exit code 0. */
+  readonly signal: AbortSignal;
+  /** The last call wins; 0 unless called. */
+  setExitCode(code: number): void;
+}

@@ -1,0 +1,134 @@
+import path from 'node:path';
+import { BrokerError } from '../errors.ts';
+
+/** Everything that decides where files lie, handed in so that the answer depends on nothing else. */
+export interface PathInputs {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly uid: number;
+  /** The caller's home: `$HOME`, else what the user database says. */
+  readonly homeDir: string;
+  readonly platform: NodeJS.Platform;
+}
+
+export interface SocketCandidate {
+  readonly path: string;
+  /** The folder that holds the socket: the caller's own, mode 0700, made by the daemon where it is missing. */
+  readonly folder: string;
+  /** Must exist and belong to the caller, else this place does not apply; undefined where nothing is asked of it. */
+  readonly runtimeDir: string | undefined;
+  /** Named by BROKER_SOCKET: there is no other place. */
+  readonly explicit: boolean;
+}
+
+/** `$BROKER_CONFIG`, else `$XDG_CONFIG_HOME/broker/config.toml`, else `~/.config/broker/config.toml`. */
+export function configFile(inputs: PathInputs): string {
+  return (
+    variable(inputs, 'BROKER_CONFIG') ??
+    path.posix.join(xdg(inputs, 'XDG_CONFIG_HOME') ?? underHome(inputs, '.config'), 'broker', 'config.toml')
+  );
+}
+
+/** `$BROKER_STATE_DIR`, else `$XDG_STATE_HOME/broker`, else `~/.local/state/broker`. `$STATE_DIRECTORY` is not read. */
+export function stateDir(inputs: PathInputs): string {
+  return (
+    variable(inputs, 'BROKER_STATE_DIR') ??
+    path.posix.join(xdg(inputs, 'XDG_STATE_HOME') ?? underHome(inputs, '.local/state'), 'broker')
+  );
+}
+
+/**
+ * Where the socket may be, best place first. Clients try them in this order and take the first that answers; the
+ * daemon binds in the first that can be (`firstUsable`).
+ *
+ * @throws BrokerError ERR_CONFIG if BROKER_SOCKET is relative or too long for a socket address.
+ */
+export function socketCandidates(inputs: PathInputs): readonly SocketCandidate[] {
+  const explicit = variable(inputs, 'BROKER_SOCKET');
+  if (explicit !== undefined) {
+    requireBindable(explicit, inputs.platform);
+    return [{ path: explicit, folder: path.posix.dirname(explicit), runtimeDir: undefined, explicit: true }];
+  }
+  const runtimeDir = xdg(inputs, 'XDG_RUNTIME_DIR');
+  const places: SocketCandidate[] = [];
+  if (runtimeDir !== undefined) places.push(inRuntimeDir(runtimeDir));
+  if (runtimeDir !== `/run/user/${inputs.uid}`) places.push(inRuntimeDir(`/run/user/${inputs.uid}`));
+  const folder = `/tmp/broker-${inputs.uid}`;
+  places.push({ path: `${folder}/broker.sock`, folder, runtimeDir: undefined, explicit: false });
+  return places;
+}
+
+/**
+ * The first place that the daemon can bind in. `isOwnFolder` says whether a folder exists, is no symbolic link and
+ * belongs to the caller.
+ *
+ * @throws BrokerError ERR_CONFIG naming the path if the place that applies makes a socket address that is too long.
+ */
+export function firstUsable(
+  candidates: readonly SocketCandidate[],
+  platform: NodeJS.Platform,
+  isOwnFolder: (folder: string) => boolean,
+): SocketCandidate {
+  const found = candidates.find(({ runtimeDir }) => runtimeDir === undefined || isOwnFolder(runtimeDir));
+  if (found === undefined) {
+    throw new BrokerError('ERR_CONFIG', 'there is no folder for the socket', {
+      remedy: 'set BROKER_SOCKET to an absolute path in a folder of your own',
+    });
+  }
+  requireBindable(found.path, platform);
+  return found;
+}
+
+/** sun_path less its final NUL: 108 bytes on Linux, 104 on macOS and the BSDs. */
+export function longestSocketPath(platform: NodeJS.Platform): number {
+  return platform === 'linux' || platform === 'android' ? 107 : 103;
+}
+
+/** Some Node versions silently bind a truncated name, so that a longer path has to be refused here. */
+export function requireBindable(socket: string, platform: NodeJS.Platform): void {
+  const bytes = Buffer.byteLength(socket);
+  const longest = longestSocketPath(platform);
+  if (bytes <= longest) return;
+  throw new BrokerError(
+    'ERR_CONFIG',
+    `the socket path is ${bytes} bytes long, and a socket address holds ${longest}: ${socket}`,
+    { remedy: 'set BROKER_SOCKET to a shorter absolute path in a folder of your own' },
+  );
+}
+
+/** `~` and `~/…` under `homeDir`; everything else as it is. */
+export function expandHome(file: string, homeDir: string): string {
+  if (file === '~') return homeDir;
+  return file.startsWith('~/') ? path.posix.join(homeDir, file.slice(2)) : file;
+}
+
+function inRuntimeDir(runtimeDir: string): SocketCandidate {
+  const folder = path.posix.join(runtimeDir, 'broker');
+  return { path: path.posix.join(folder, 'broker.sock'), folder, runtimeDir, explicit: false };
+}
+
+/** One of our own variables: an empty one counts as unset, a relative path would mean another file in every folder. */
+function variable({ env }: PathInputs, name: string): string | undefined {
+  const value = env[name];
+  if (value === undefined || value === '') return undefined;
+  if (!path.posix.isAbsolute(value)) {
+    throw new BrokerError('ERR_CONFIG', `${name} is not an absolute path: ${value}`, {
+      remedy: `set ${name} to a path that starts with / (~ is not expanded in it), or unset it`,
+    });
+  }
+  return path.posix.normalize(value);
+}
+
+/** The XDG base directory specification: "If an implementation encounters a relative path … ignore it." */
+function xdg({ env }: PathInputs, name: string): string | undefined {
+  const value = env[name];
+  return value !== undefined && path.posix.isAbsolute(value) ? path.posix.normalize(value) : undefined;
+}
+
+function underHome({ homeDir }: PathInputs, relative: string): string {
+  if (!path.posix.isAbsolute(homeDir)) {
+    throw new BrokerError('ERR_CONFIG', homeDir === '' ? 'HOME is empty' : `HOME is not an absolute path: ${homeDir}`, {
+      remedy: 'set HOME to your home folder, or set BROKER_CONFIG, BROKER_STATE_DIR and BROKER_SOCKET',
+    });
+  }
+  return path.posix.join(homeDir, relative);
+}
