@@ -90,6 +90,7 @@ function methodsOf(input: ChainInput): AuthMethod[] {
 
 /** As observed with version 2.1.330; see docs/doctor.md, "Which method wins". */
 function outcomeOf(input: ChainInput, methods: readonly AuthMethod[], mode: Mode): ModeOutcome {
+  const bare = mode === 'bare' || isOn(effectiveVariable(input, 'CLAUDE_CODE_SIMPLE')?.value);
   const has = (id: MethodId) => methods.some((method) => method.id === id && method.present);
   const key = effectiveVariable(input, 'ANTHROPIC_API_KEY');
   const answer = key === undefined ? 'not asked' : keyAnswer(input, key.value);
@@ -98,9 +99,9 @@ function outcomeOf(input: ChainInput, methods: readonly AuthMethod[], mode: Mode
     cloud: has('cloud'),
     'auth-token': has('auth-token'),
     'api-key': has('api-key') && !(mode === 'interactive' && answer === 'declined'),
-    helper: has('helper') && (mode !== 'bare' || helperScope === 'flag'),
-    'oauth-token': has('oauth-token') && mode !== 'bare',
-    login: has('login') && mode !== 'bare',
+    helper: has('helper') && (!bare || helperScope === 'flag'),
+    'oauth-token': has('oauth-token') && !bare,
+    login: has('login') && !bare,
   };
   const winner = methods.find(({ id }) => usable[id])?.id;
   const note = noteOf(input, mode, usable, answer, has);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
-import { ensurePrivateFolder } from './private-folder.ts';
+import { ensurePrivateFolder } from '../platform/private-folder.ts';
 
 /** A copy of a file as it was before something of somebody else's was changed in it. May hold secrets: 0600. */
 export interface Backup {

@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { BrokerError } from '../errors.ts';
-import { ensurePrivateFolder } from './private-folder.ts';
+import { ensurePrivateFolder } from '../platform/private-folder.ts';
 
 /** How long one installer waits for another: each holds the lock for a few milliseconds. */
 const PATIENCE_MS = 10_000;
@@ -14,7 +14,8 @@ const PATIENCE_MS = 10_000;
  * @throws BrokerError ERR_IO if another one holds it for over ten seconds.
  */
 export function exclusively<T>(stateDir: string, uid: number, work: () => T): T {
-  const file = path.join(ensurePrivateFolder(stateDir, uid), 'claude-settings.lock');
+  ensurePrivateFolder(stateDir, uid);
+  const file = path.join(stateDir, 'claude-settings.lock');
   closeSync(openSync(file, 'a', 0o600));
   const lock = new Database(file, { timeout: PATIENCE_MS });
   try {

@@ -40,8 +40,10 @@ export function planInstall(
   input: InstallInput,
 ): WritePlan {
   if (current !== undefined) parseSettings(current, input.file);
-  const kept = (record?.additions ?? []).filter(({ target }) => target !== input.target);
-  const before = (record?.additions ?? []).filter(({ target }) => target === input.target);
+  const before = record?.additions ?? [];
+  // What was installed before and is not asked for anew stays: a second install adds to the first.
+  const asks = (old: RecordedAddition) => input.additions.some(({ path }) => samePath(path, old.addition.path));
+  const kept = before.filter((old) => !asks(old));
   const asked = input.additions.map((addition) => {
     const forced = before.some((old) => old.forced && samePath(old.addition.path, addition.path));
     return { target: input.target, addition, forced: input.force || forced };

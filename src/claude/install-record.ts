@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { ensurePrivateFolder } from './private-folder.ts';
+import { ensurePrivateFolder } from '../platform/private-folder.ts';
 
 const pathSchema = z.array(z.string()).readonly();
 const additionSchema = z.union([

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
 
 /** A file as the doctor may find it; nothing about it is an error. */
 export interface QuietFile {
@@ -47,4 +47,13 @@ function readFully(descriptor: number, buffer: Buffer): number {
     length += read;
   }
   return length;
+}
+
+/** undefined for whatever cannot be looked at: missing, unreachable, links in a circle. */
+export function statQuietly(file: string): Stats | undefined {
+  try {
+    return statSync(file);
+  } catch {
+    return undefined;
+  }
 }

@@ -30,7 +30,11 @@ export const profileVariable: Check = ({ input, chain }) => {
             ? `type in fish: set -Ue ${name}`
             : `remove line ${line} of ${profile.file}`,
         where,
-        ...(fixable ? { fix: { kind: 'comment-out', file: profile.file, line, lastLine } as const } : {}),
+        ...(fixable
+          ? {
+              fix: { kind: 'take-line-out', file: profile.file, line, lastLine, name, syntax: profile.syntax } as const,
+            }
+          : {}),
       });
     }
   }

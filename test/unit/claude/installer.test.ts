@@ -187,7 +187,7 @@ describe('the file itself', () => {
     mkdirSync(home.path('folder'));
     expect(() => install(contextOf(home), request(home.path('folder'), [HELPER]))).toThrow('no regular file');
     chmodSync(home.path('state'), 0o755);
-    expect(() => install(contextOf(home), request(home.path('c'), [HELPER]))).toThrow('can be reached by others');
+    expect(() => install(contextOf(home), request(home.path('c'), [HELPER]))).toThrow('others can reach it');
   });
 
   test('a dry run says what would be and touches nothing', () => {
