@@ -36,6 +36,14 @@ export function notVault({ asked, ...answer }: VaultReply): ProviderError {
   });
 }
 
+/** A token that was handed in, and that Vault does not know (any more): whoever handed it in has to hand in another. */
+export function tokenOver(source: string, { address }: Place): ProviderError {
+  const message = `Vault at ${address} does not accept the token from ${source}: expired, revoked, or of another namespace`;
+  return new ProviderError('login-expired', message, {
+    remedy: `run: vault login, or hand in a valid token (${source})`,
+  });
+}
+
 function sort(answer: VaultAnswer, asked: Asked, words: string | undefined): Parts {
   const { status } = answer;
   const table = `[providers.${asked.provider}]`;
@@ -114,8 +122,10 @@ const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: VaultAnswer, asked: As
 function readFailure(answer: VaultAnswer, asked: Asked, words: string): Parts {
   const { status } = answer;
   const { path } = asked;
-  if (status === 403)
-    return ['denied', `Vault denies ${path} to this login (403)`, `allow read on ${path} in its policy`];
+  if (status === 403) {
+    const hint = path.split('/')[1] === 'data' ? '' : '; if it is KV v2, data/ is missing after its mount';
+    return ['denied', `Vault denies ${path} to this login (403)`, `allow read on ${path} in its policy${hint}`];
+  }
   if (status === 404) return missing(answer, path, words);
   if (status === 405 || words.includes('unsupported operation')) {
     return [
@@ -138,7 +148,7 @@ function missing(answer: VaultAnswer, path: string, words: string): Parts {
     return [
       'misconfigured',
       `${path} lacks the data/ of a KV v2 path (404)`,
-      `write path = "${right}" in the credential`,
+      `write path = "${right}" (data/ stands right after the mount)`,
     ];
   }
   const data = answer.json?.['data'];

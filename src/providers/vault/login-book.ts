@@ -12,7 +12,7 @@ export interface HeldLogin extends Granted {
   readonly source: string | undefined;
 }
 
-/** Every login that is known, in memory and in the store, which are kept alike. */
+/** Every login that is known, in memory and, as far as it has to outlive a restart, in the store. */
 export class LoginBook {
   readonly #store: LoginStore;
   readonly #held = new Map<string, HeldLogin>();
@@ -41,7 +41,10 @@ export class LoginBook {
 
   /** A lease hangs on it: from now on only the broker says when it may go. */
   bearsLease(id: string): void {
+    if (this.#bearing.has(id)) return;
     this.#bearing.add(id);
+    const held = this.#held.get(id);
+    if (held !== undefined) this.#save(held);
   }
 
   /** Drops it unless leases may hang on it, as they may on any that was stored by an earlier process. */
@@ -66,7 +69,7 @@ export class LoginBook {
     const former = this.#held.get(held.login.id);
     if (former !== undefined && former.token !== held.token) former.token.wipe();
     this.#held.set(held.login.id, held);
-    this.#store.save(held.login, held.token);
+    this.#save(held);
     return held;
   }
 
@@ -87,6 +90,11 @@ export class LoginBook {
   wipe(): void {
     for (const { token } of this.#held.values()) token.wipe();
     this.#held.clear();
+  }
+
+  /** A token that was handed in is not ours to keep, but the leases that hang on it have to be renewed after a restart. */
+  #save({ login, token }: HeldLogin): void {
+    if (login.ours || this.#bearing.has(login.id)) this.#store.save(login, token);
   }
 }
 

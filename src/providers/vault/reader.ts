@@ -4,7 +4,7 @@ import type { Clock } from '../../platform/clock.ts';
 import { errorsOf, objectAt, textAt } from './answer.ts';
 import type { VaultClient, VaultReply } from './client.ts';
 import type { VaultSource } from './definition.ts';
-import { failureOf, notVault } from './failures.ts';
+import { failureOf, notVault, tokenOver } from './failures.ts';
 import type { HeldLogin } from './login-book.ts';
 import type { LoginDesk } from './login-desk.ts';
 import type { LoginSession } from './login-session.ts';
@@ -37,7 +37,6 @@ export class Reader {
     const reading = await this.#readWith(first, source, client, signal);
     if (reading !== undefined) return reading;
     const next = await this.#session.replace(first, client, signal);
-    if (next.login.id === first.login.id) throw tokenOver(first, client);
     return (await this.#readWith(next, source, client, signal)) ?? neverAccepted(next, client);
   }
 
@@ -125,20 +124,9 @@ function nothingThere(reply: VaultReply): ProviderError {
   });
 }
 
-function tokenOver(held: HeldLogin, client: VaultClient): ProviderError {
-  const { provider } = client.place;
-  const source = held.source ?? `provider "${provider}"`;
-  return new ProviderError(
-    'login-expired',
-    `Vault does not accept the token from ${source}: it is expired, revoked or of another namespace`,
-    {
-      remedy: `run: vault login, or hand a valid token to ${source}`,
-    },
-  );
-}
-
 function neverAccepted(held: HeldLogin, client: VaultClient): never {
   const { provider, address } = client.place;
+  if (held.source !== undefined) throw tokenOver(held.source, client.place);
   const message = `Vault at ${address} granted a login (${held.login.id.slice(0, 12)}) and does not know it`;
   throw new ProviderError('transient', message, {
     remedy: `see whether address in [providers.${provider}] leads to one cluster`,
