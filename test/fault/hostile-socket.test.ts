@@ -237,6 +237,24 @@ describe('pipelining', () => {
 });
 
 describe('early hang-up', () => {
+  it('of the sending half alone ends a wait as well, but not an answer that is there', async () => {
+    const quick = await server.connect();
+    quick.socket.end(REQUEST);
+    await quick.closed;
+    expect(quick.received).toContain(KEY);
+
+    const aborted = new Promise<void>((resolve) => {
+      server.broker.script = (ask) => {
+        ask.signal.addEventListener('abort', () => resolve());
+        return new Promise(() => {});
+      };
+    });
+    const waiting = await server.connect();
+    waiting.socket.end(REQUEST);
+    await aborted;
+    await waiting.closed;
+  });
+
   it('before, in and after a request harms nobody, a hundred at a time', async () => {
     const connections = await connectMany(100);
     connections.forEach((connection, i) => {

@@ -25,5 +25,6 @@ it('states the limits that are in force', () => {
     bodyBytes: 4 * 1024,
     followers: 32,
   });
-  for (const words of ['16 KiB', '4 KiB', '5 s', '10 s', '| 512 |', '2,048', '| 32 |']) expect(document).toContain(words);
+  for (const words of ['16 KiB', '4 KiB', '5 s', '10 s', '| 512 |', '2,048', '| 32 |'])
+    expect(document).toContain(words);
 });
