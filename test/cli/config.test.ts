@@ -39,6 +39,7 @@ async function run(words: readonly string[], more: { env?: object; parts?: Parti
     homeDir: home,
     uid: process.getuid?.() ?? 0,
     pid: 1,
+    ppid: 1,
     platform: 'linux',
     stdoutIsTty: false,
     stderrIsTty: false,
