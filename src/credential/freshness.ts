@@ -66,12 +66,13 @@ function isRenewalOverdue(living: LivingKey, certainEndMs: number, nowMs: number
 }
 
 /**
- * The longest refresh interval that every key granted like this one outlives, in whole seconds with 10 % of reserve;
- * undefined where any interval will do. What `status` and `doctor` advise where keys live too short.
+ * The longest refresh interval that every key granted like this one outlives, in whole seconds: keys are replaced by
+ * half of their life at the earliest. undefined where any interval will do. What `status` and `doctor` advise where
+ * keys live too short.
  */
 export function longestUsefulInterval(living: LivingKey, turnMarginMs: number): number | undefined {
   const end = possibleEnd(living);
   if (end === undefined) return undefined;
   const half = (end - lifeStart(living)) / 2;
-  return Math.max(1, Math.floor(((half - turnMarginMs) * 0.9) / 1000)) * 1000;
+  return Math.max(1, Math.floor((half - turnMarginMs) / 1000)) * 1000;
 }

@@ -14,34 +14,36 @@ export interface RenewalNeeds {
 }
 
 /** renew: extend the lease (and the login it hangs on) · issue: read the secret again or take a new lease. */
-export interface NextRefresh {
-  readonly atMs: number;
-  readonly action: 'renew' | 'issue';
-}
+export type RefreshAction = 'renew' | 'issue';
 
 /**
  * When to ask the provider ahead of need: the earlier of two thirds of life and expiry − longest interval − turn
  * margin − 60 s, never before half of life; jitter only makes it earlier (point 3 of docs/freshness.md).
  * @param random in [0, 1).
+ * @returns infinity for a key that never needs it.
  */
-export function nextRefresh(living: LivingKey, needs: RenewalNeeds, random: number): NextRefresh {
+export function nextRefreshAt(living: LivingKey, needs: RenewalNeeds, random: number): number {
   const { key } = living;
   if (hasUnknownLife(living)) {
     const twoThirds = (key.ttlMs * 2) / 3;
-    return { atMs: key.confirmedAtMs + spaced(twoThirds - twoThirds * JITTER * random), action: 'issue' };
+    return key.confirmedAtMs + spaced(twoThirds - twoThirds * JITTER * random);
   }
-  const start = lifeStart(living);
-  const end = possibleEnd(living);
-  const replaceAtMs = end === undefined ? undefined : dueWithin(start, end, needs, random);
-  if (!canBeRenewed(living)) {
-    return { atMs: replaceAtMs ?? Number.POSITIVE_INFINITY, action: 'issue' };
-  }
+  const replaceAtMs = replacementDue(living, needs, random);
   const certain = certainEnd(living);
-  const renewAtMs =
-    certain === undefined ? Number.POSITIVE_INFINITY : dueWithin(key.confirmedAtMs, certain, needs, random);
-  return replaceAtMs !== undefined && replaceAtMs <= renewAtMs
-    ? { atMs: replaceAtMs, action: 'issue' }
-    : { atMs: renewAtMs, action: 'renew' };
+  if (certain === undefined || !canBeRenewed(living)) return replaceAtMs;
+  return Math.min(replaceAtMs, dueWithin(key.confirmedAtMs, certain, needs, random));
+}
+
+/** What a refresh at `nowMs` has to do: extend what there is as long as that can give life enough, else start anew. */
+export function refreshAction(living: LivingKey, needs: RenewalNeeds, nowMs: number): RefreshAction {
+  const certain = certainEnd(living);
+  const isDead = certain !== undefined && nowMs >= certain;
+  return !isDead && canBeRenewed(living) && nowMs < replacementDue(living, needs, 1) ? 'renew' : 'issue';
+}
+
+function replacementDue(living: LivingKey, needs: RenewalNeeds, random: number): number {
+  const end = possibleEnd(living);
+  return end === undefined ? Number.POSITIVE_INFINITY : dueWithin(lifeStart(living), end, needs, random);
 }
 
 function dueWithin(startMs: number, endMs: number, needs: RenewalNeeds, random: number): number {

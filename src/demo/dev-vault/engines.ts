@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto';
+import type { LeaseGrant, Leases } from './leases.ts';
+import type { Tokens } from './tokens.ts';
+import {
+  envelope,
+  type Handler,
+  PERMISSION_DENIED,
+  refusal,
+  seconds,
+  type VaultAnswer,
+  type VaultRequest,
+} from './wire.ts';
+
+/** `apikeys/creds/ROLE` (GET, or POST with parameters, as engines differ) and `identity/oidc/token/ROLE`. */
+export class Engines {
+  readonly #nowMs: () => number;
+  readonly #tokens: Tokens;
+  readonly #leases: Leases;
+  readonly #roles = new Map<string, LeaseGrant & { readonly post?: boolean }>();
+  readonly #oidcRoles = new Map<string, number>();
+
+  constructor(nowMs: () => number, tokens: Tokens, leases: Leases) {
+    this.#nowMs = nowMs;
+    this.#tokens = tokens;
+    this.#leases = leases;
+  }
+
+  /** `post`: the role answers POST only, and gives back the parameters that it was sent. */
+  role(name: string, grant: LeaseGrant & { readonly post?: boolean }): void {
+    this.#roles.set(name, grant);
+  }
+
+  oidcRole(name: string, ttlMs: number): void {
+    this.#oidcRoles.set(name, ttlMs);
+  }
+
+  readonly handle: Handler = (request) => {
+    const dynamic = /^apikeys\/creds\/([^/]+)$/.exec(request.path)?.[1];
+    if (dynamic !== undefined) return this.#issue(dynamic, request);
+    const oidc = /^identity\/oidc\/token\/([^/]+)$/.exec(request.path)?.[1];
+    return oidc === undefined ? undefined : this.#idToken(oidc);
+  };
+
+  #issue(name: string, request: VaultRequest): VaultAnswer {
+    const role = this.#roles.get(name);
+    if (role === undefined) return refusal(400, `unknown role: ${name}`);
+    if ((request.method === 'GET') === (role.post === true)) {
+      return refusal(405, '1 error occurred:\n\t* unsupported operation\n\n');
+    }
+    const token = this.#tokens.find(request.token);
+    if (token === undefined) return PERMISSION_DENIED;
+    const lease = this.#leases.grant(request.path, token, role);
+    return envelope({
+      data: { api_key: `sk-dev-${randomBytes(16).toString('hex')}`, role: name, ...request.body },
+      leaseId: lease.id,
+      leaseDurationMs: lease.expiresAtMs - this.#nowMs(),
+      renewable: role.renewable ?? true,
+    });
+  }
+
+  #idToken(name: string): VaultAnswer {
+    const ttlMs = this.#oidcRoles.get(name);
+    if (ttlMs === undefined) return refusal(400, `role "${name}" not found`);
+    const now = seconds(this.#nowMs());
+    const claims = {
+      iss: 'dev-vault',
+      sub: 'demo',
+      iat: now,
+      exp: now + seconds(ttlMs),
+      jti: randomBytes(8).toString('hex'),
+    };
+    const parts = [{ alg: 'none', typ: 'JWT' }, claims].map((part) =>
+      Buffer.from(JSON.stringify(part)).toString('base64url'),
+    );
+    return envelope({ data: { client_id: 'demo', token: [...parts, 'unsigned'].join('.'), ttl: seconds(ttlMs) } });
+  }
+}
