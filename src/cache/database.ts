@@ -1,4 +1,4 @@
-import { closeSync, lstatSync, openSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, readSync } from 'node:fs';
 import SqliteDatabase, { type Database } from 'better-sqlite3';
 import { privacyFlaw, shellQuote } from '../crypto/private-file.ts';
 import { BrokerError } from '../errors.ts';
@@ -26,6 +26,7 @@ const TABLES_THAT_MATTER = ['meta', 'timeline', 'keys', 'rejected', 'leases', 'l
  */
 export function openDatabase(path: string, options: DatabaseOptions): Database {
   ensurePrivateFile(path);
+  checkHeader(path);
   const database = new SqliteDatabase(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
   try {
     configure(database, options);
@@ -51,6 +52,23 @@ function ensurePrivateFile(path: string): void {
     throw new BrokerError('ERR_UNSAFE_FILE', `${path} is no regular file`, {
       remedy: `Move it away: mv ${shellQuote(path)} ${shellQuote(`${path}.moved`)}`,
     });
+  }
+}
+
+/**
+ * Bytes 18 and 19 are the format's write and read version, 1 or 2 (SQLite file format, 1.3.3). SQLite takes a damaged
+ * write version for one of the future and the database for read-only, which would never heal by trying again.
+ */
+function checkHeader(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    const versions = Buffer.alloc(2);
+    const isWhole = readSync(fd, versions, 0, 2, 18) === 2;
+    if (isWhole && versions.some((version) => version !== 1 && version !== 2)) {
+      throw new DamagedDatabaseError('its header is damaged');
+    }
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -1,7 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { ServerOptions } from 'node:https';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { Engines } from './dev-vault/engines.ts';
 import { Faults, inflict } from './dev-vault/faults.ts';
@@ -33,6 +32,8 @@ export interface DevVaultOptions {
   readonly namespaces?: readonly string[];
   /** The id of the root token; default `dev-root`. */
   readonly rootToken?: string;
+  /** Stands in every token and secret-id that it makes up, so that a search for it finds leaks. Default: nothing. */
+  readonly secretPrefix?: string;
   /** Whether to send X-Vault-Index, as Enterprise clusters do. */
   readonly sendsIndex?: boolean;
 }
@@ -75,16 +76,17 @@ export class DevVault {
   readonly #handlers: readonly Handler[];
   readonly #system: Handler;
   #requests = 0;
+  #port = 0;
 
   private constructor(options: DevVaultOptions) {
     const { nowMs } = options;
     this.#options = options;
     this.rootToken = options.rootToken ?? 'dev-root';
-    this.tokens = new Tokens(nowMs);
+    this.tokens = new Tokens(nowMs, options.secretPrefix ?? '');
     this.leases = new Leases(nowMs, this.tokens);
     this.kv = new KeyValue(nowMs);
     this.engines = new Engines(nowMs, this.tokens, this.leases);
-    this.logins = new Logins(nowMs, this.tokens);
+    this.logins = new Logins(nowMs, this.tokens, options.secretPrefix ?? '');
     this.wrapping = new Wrapping(nowMs);
     this.#system = systemHandler(() => this.mode, nowMs);
     this.#handlers = [this.tokens.handle, this.leases.handle, this.kv.handle, this.engines.handle];
@@ -95,12 +97,23 @@ export class DevVault {
 
   static async start(options: DevVaultOptions): Promise<DevVault> {
     const vault = new DevVault(options);
-    const where = options.socketPath === undefined ? { port: 0, host: '127.0.0.1' } : { path: options.socketPath };
-    await new Promise<void>((resolve, reject) => {
-      vault.#server.once('error', reject);
-      vault.#server.listen(where, resolve);
-    });
+    await vault.comeUp();
     return vault;
+  }
+
+  /** Listens again, on the same port, after `stop()`. */
+  async comeUp(): Promise<void> {
+    const { socketPath } = this.#options;
+    const where = socketPath === undefined ? { port: this.#port, host: '127.0.0.1' } : { path: socketPath };
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(where, () => {
+        this.#server.removeListener('error', reject);
+        resolve();
+      });
+    });
+    const address = this.#server.address();
+    if (typeof address === 'object' && address !== null) this.#port = address.port;
   }
 
   /** As `address` wants it in `[providers.NAME]`. */
@@ -111,7 +124,7 @@ export class DevVault {
 
   /** 0 on a Unix socket. */
   get port(): number {
-    return (this.#server.address() as AddressInfo | null)?.port ?? 0;
+    return this.#port;
   }
 
   createToken(grant: TokenGrant): Token {
@@ -128,7 +141,7 @@ export class DevVault {
     return this.seen.filter(({ method, path }) => pattern.test(`${method} ${path}`)).length;
   }
 
-  /** Open connections are torn down: nobody waits for a client. */
+  /** Open connections are torn down: nobody waits for a client. What is stored stays, for `comeUp()`. */
   async stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeAllConnections();

@@ -34,11 +34,18 @@ export class ClientIdentity {
     const client = this.#tree.clientOf(pid, hints?.ppid);
     if (client === undefined || hints === undefined) return { client, judged: false };
     const runAsHelper = hints.stdin === 'socket' && hints.entrypoint !== undefined;
-    return { client, judged: runAsHelper && (!hints.agent || this.#wasStartedByAgent(client)) };
+    const judged = runAsHelper && this.#sharesGroup(pid, client) && (!hints.agent || this.#wasStartedByAgent(client));
+    return { client, judged };
   }
 
   isAlive({ pid, startTime }: Pick<ClientProcess, 'pid' | 'startTime'>): boolean {
     return this.#reader.processParent(pid)?.startTime === startTime;
+  }
+
+  /** The agent's shell commands run in process groups of their own. Where the helper is hidden from us, nothing is known. */
+  #sharesGroup(helperPid: number, client: ClientProcess): boolean {
+    const helper = this.#reader.processParent(helperPid);
+    return helper === undefined || helper.processGroup === this.#reader.processParent(client.pid)?.processGroup;
   }
 
   /** A client inside an agent's shell hands CLAUDECODE on to its helper, so the word says nothing there. */

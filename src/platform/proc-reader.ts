@@ -23,8 +23,8 @@ function readStat(pid: number): (ParentFacts & { readonly name: string }) | unde
   if (stat === undefined || end < 0) return undefined;
   const name = stat.slice(stat.indexOf('(') + 1, end);
   const fields = stat.slice(end + 2).split(' ');
-  const [ppid, startTime] = [Number(fields[1]), fields[19]];
-  return Number.isInteger(ppid) && startTime !== undefined ? { ppid, startTime, name } : undefined;
+  const [ppid, processGroup, startTime] = [Number(fields[1]), Number(fields[2]), fields[19]];
+  return Number.isInteger(ppid) && startTime !== undefined ? { ppid, processGroup, startTime, name } : undefined;
 }
 
 function attempt<T>(read: () => T): T | undefined {

@@ -2,12 +2,14 @@ import { awsSecretsManagerDefinition } from './aws-secrets-manager/definition.ts
 import { awsSsmDefinition } from './aws-ssm/definition.ts';
 import type { ProviderDefinition } from './definition.ts';
 import { execDefinition } from './exec/definition.ts';
+import { vaultDefinition } from './vault/definition.ts';
 
 /** A definition whose own types nobody outside its folder has to know: its schemas parse what its functions take. */
 export type AnyProviderDefinition = ProviderDefinition<unknown, unknown>;
 
 /** Every provider there is. A new one adds its import and its line here, and nothing elsewhere. */
 export const providerDefinitions: readonly AnyProviderDefinition[] = [
+  register(vaultDefinition),
   register(awsSecretsManagerDefinition),
   register(awsSsmDefinition),
   register(execDefinition),

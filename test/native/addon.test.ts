@@ -62,7 +62,11 @@ describe.skipIf(native === undefined)('the addon', () => {
 
     expect(info).toMatchObject({ ppid: process.pid, executable: sleep, argv: ['a name', '30'] });
     expect(info?.startTime).toMatch(/^\d+(\.\d+)?$/);
-    expect(native.processParent(child.pid ?? 0)).toEqual({ ppid: process.pid, startTime: info?.startTime });
+    expect(native.processParent(child.pid ?? 0)).toEqual({
+      ppid: process.pid,
+      processGroup: info?.processGroup,
+      startTime: info?.startTime,
+    });
 
     child.kill();
     await once(child, 'exit');

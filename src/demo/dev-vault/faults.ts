@@ -26,25 +26,39 @@ interface Planned {
   readonly fault: Fault;
   readonly path: RegExp;
   left: number;
+  readonly reach: () => void;
+}
+
+export interface PlannedFault {
+  /** Resolves when a request has run into it. */
+  readonly reached: Promise<void>;
+  clear(): void;
 }
 
 /** Faults waiting for the requests they will befall. */
 export class Faults {
-  readonly #planned: Planned[] = [];
+  #planned: Planned[] = [];
 
-  /** The next `times` requests whose path (without `/v1/`) matches fail like this. */
-  plan(fault: Fault, options: { times?: number; path?: RegExp } = {}): void {
-    this.#planned.push({ fault, left: options.times ?? 1, path: options.path ?? /^/ });
+  /** The next `times` requests (default 1) whose path, without `/v1/`, matches fail like this. */
+  plan(fault: Fault, options: { times?: number; path?: RegExp } = {}): PlannedFault {
+    const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
+    const planned: Planned = { fault, left: options.times ?? 1, path: options.path ?? /^/, reach };
+    this.#planned.push(planned);
+    const clear = () => {
+      this.#planned = this.#planned.filter((each) => each !== planned);
+    };
+    return { reached, clear };
   }
 
   clear(): void {
-    this.#planned.length = 0;
+    this.#planned = [];
   }
 
   take(path: string): Fault | undefined {
     const found = this.#planned.find((each) => each.left > 0 && each.path.test(path));
     if (found === undefined) return undefined;
     found.left -= 1;
+    found.reach();
     return found.fault;
   }
 }
@@ -79,21 +93,37 @@ export async function inflict(fault: Fault, response: ServerResponse): Promise<b
 
 async function pour(bytes: number, response: ServerResponse): Promise<void> {
   const chunk = Buffer.alloc(65_536, 'x');
+  const client = clientOf(response);
   response.writeHead(200, { 'content-type': 'application/json' });
-  for (let sent = 0; sent < bytes && !response.destroyed; sent += chunk.length) {
-    if (!response.write(chunk)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+  for (let sent = 0; sent < bytes && !client.left; sent += chunk.length) {
+    if (!response.write(chunk)) await Promise.race([drained(response), client.leaves]);
   }
   response.end();
 }
 
 async function drip(everyMs: number, response: ServerResponse): Promise<void> {
+  const client = clientOf(response);
   response.writeHead(200, { 'content-type': 'application/json' });
-  while (!response.destroyed) {
+  while (!client.left) {
     response.write(' ');
-    await delay(everyMs);
+    await Promise.race([delay(everyMs), client.leaves]);
   }
 }
 
-function once(response: ServerResponse, event: string): Promise<void> {
-  return new Promise((resolve) => response.once(event, () => resolve()));
+/** When the client has hung up, which a response says in its 'close' event only. */
+function clientOf(response: ServerResponse): { readonly left: boolean; readonly leaves: Promise<void> } {
+  const client = {
+    left: false,
+    leaves: new Promise<void>((resolve) => {
+      response.once('close', () => {
+        client.left = true;
+        resolve();
+      });
+    }),
+  };
+  return client;
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => response.once('drain', () => resolve()));
 }

@@ -17,14 +17,16 @@ type JwtRole = { readonly jwt: string; readonly grant: TokenGrant };
 export class Logins {
   readonly #nowMs: () => number;
   readonly #tokens: Tokens;
+  readonly #secretPrefix: string;
   readonly #appRoles = new Map<string, AppRole>();
   readonly #users = new Map<string, User>();
   readonly #jwtRoles = new Map<string, JwtRole>();
   readonly #certificates = new Map<string, TokenGrant>();
 
-  constructor(nowMs: () => number, tokens: Tokens) {
+  constructor(nowMs: () => number, tokens: Tokens, secretPrefix: string) {
     this.#nowMs = nowMs;
     this.#tokens = tokens;
+    this.#secretPrefix = secretPrefix;
   }
 
   /** Creates the role and answers its role-id. */
@@ -40,7 +42,7 @@ export class Logins {
   secretId(roleName: string, limits: { uses?: number; ttlMs?: number } = {}): string {
     const role = this.#appRoles.get(roleName);
     if (role === undefined) throw new RangeError(`the development Vault has no role ${roleName}`);
-    const id = randomUUID();
+    const id = `${this.#secretPrefix}${randomUUID()}`;
     const expiresAtMs = limits.ttlMs === undefined ? Number.POSITIVE_INFINITY : this.#nowMs() + limits.ttlMs;
     role.secretIds.set(id, { usesLeft: limits.uses || Number.POSITIVE_INFINITY, expiresAtMs });
     return id;

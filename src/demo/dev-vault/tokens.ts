@@ -42,12 +42,14 @@ export interface Token {
 /** The token store with `auth/token/*`. */
 export class Tokens {
   readonly #nowMs: () => number;
+  readonly #secretPrefix: string;
   readonly #tokens = new Map<string, Token>();
   /** Called with every token that ends, so that leases can die with it. */
   onEnd: (token: Token) => void = () => {};
 
-  constructor(nowMs: () => number) {
+  constructor(nowMs: () => number, secretPrefix: string) {
     this.#nowMs = nowMs;
+    this.#secretPrefix = secretPrefix;
   }
 
   create(grant: TokenGrant, path = 'auth/token/create', id?: string): Token {
@@ -55,7 +57,7 @@ export class Tokens {
     const now = this.#nowMs();
     const ttl = grant.periodMs ?? grant.ttlMs;
     const token: Token = {
-      id: id ?? `${type === 'batch' ? 'hvb' : 'hvs'}.${randomBytes(24).toString('base64url')}`,
+      id: id ?? `${type === 'batch' ? 'hvb' : 'hvs'}.${this.#secretPrefix}${randomBytes(24).toString('base64url')}`,
       accessor: type === 'batch' ? '' : randomBytes(18).toString('base64url'),
       policies: [...(grant.noDefaultPolicy === true ? [] : ['default']), ...(grant.policies ?? [])],
       grant,

@@ -2,6 +2,7 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  readdirSync,
   readFileSync,
   renameSync,
   statSync,
@@ -92,8 +93,9 @@ describe('the key file', () => {
     const folder = temporaryFolder();
     const { home, kek, path } = createdIn(folder);
     home.writer.create('next');
+    writeFileSync(`${path}.next.part`, 'half a key');
     expect(findRecordedKek([home], { home: 'file', id: kek.id }).state).toBe('reachable');
-    expect(existsSync(`${path}.next`)).toBe(false);
+    expect(readdirSync(folder)).toEqual(['kek']);
 
     const next = home.writer.create('next');
     expect(findRecordedKek([home], { home: 'file', id: next.id }).state).toBe('reachable');

@@ -25,13 +25,13 @@ class FakeProcesses implements ProcessReader {
   processParent(pid: number) {
     this.looks.push(`parent ${pid}`);
     const fake = this.table.get(pid);
-    return fake && { ppid: fake.ppid, startTime: fake.startTime ?? `t${pid}` };
+    return fake && { ppid: fake.ppid, processGroup: 1, startTime: fake.startTime ?? `t${pid}` };
   }
 
   processInfo(pid: number): ProcessFacts | undefined {
     this.looks.push(`info ${pid}`);
     const fake = this.table.get(pid);
-    return fake && { startTime: `t${pid}`, name: 'comm', argv: [], ...fake };
+    return fake && { processGroup: 1, startTime: `t${pid}`, name: 'comm', argv: [], ...fake };
   }
 }
 
