@@ -35,6 +35,27 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/events.ts')).eventsCommand(io),
   },
   {
+    name: 'doctor',
+    summary: 'which authentication wins in Claude Code, every trap, one remedy for each',
+    load: async (io) => {
+      const [{ doctorCommand }, { connect }] = await Promise.all([
+        import('./commands/doctor.ts'),
+        import('./connect.ts'),
+      ]);
+      return doctorCommand(io, {
+        fetchStatus: () =>
+          connect(io)
+            .status()
+            .catch(() => undefined),
+      });
+    },
+  },
+  {
+    name: 'claude',
+    summary: "write or remove apiKeyHelper in Claude Code's settings",
+    load: async (io) => (await import('./commands/claude.ts')).claudeCommand(io),
+  },
+  {
     name: 'config',
     summary: 'check the configuration, print it with secrets masked',
     load: async (io) => {
@@ -49,5 +70,10 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'daemon',
     summary: 'run the daemon in the foreground; logs go to standard error',
     load: async (io) => (await import('./commands/daemon.ts')).daemonCommand(io),
+  },
+  {
+    name: 'demo',
+    summary: 'the whole thing against an embedded development Vault; leaves nothing behind',
+    load: async (io) => (await import('./commands/demo.ts')).demoCommand(io),
   },
 ];

@@ -1,6 +1,7 @@
 import { parse, TomlError, type TomlTable } from 'smol-toml';
 import { dotted, type KeyPath } from './key-path.ts';
-import { DEEPEST, TomlPositions } from './toml-positions.ts';
+import { TomlPositions } from './toml-positions.ts';
+import { DEEPEST } from './toml-scanner.ts';
 
 export interface TomlDocument {
   readonly root: TomlTable;

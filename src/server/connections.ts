@@ -104,8 +104,8 @@ export class Connections {
   }
 
   /**
-   * Connections come in by the hundred in one go, before any of them is read. Two turns of the event loop later every
-   * request that had been sent is known, and only those that really are silent are left to choose from.
+   * A burst may be taken in as a whole before any of it is read (that depends on libuv). Two turns of the event loop
+   * later every request that had been sent is known, and only those that really are silent are left to choose from.
    */
   #shedSoon(): void {
     if (this.#shedding) return;

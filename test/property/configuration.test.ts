@@ -86,7 +86,7 @@ describe('the loader', () => {
           if (fault.line !== undefined) expect(fault.line).toBeGreaterThan(0);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 1000 },
     );
   });
 

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
+import { commonCredentialSchema, daemonSchema } from '../../../src/config/common-schemas.ts';
 import { configJsonSchema } from '../../../src/config/json-schema.ts';
 import { providerTypes } from '../../fakes/provider-schemas.ts';
 
@@ -55,4 +57,17 @@ it('describes every key, with its default and an example where there is one', ()
   expect(JSON.stringify(schema)).toContain('"default":"15m"');
   expect(schema).toMatchObject({ properties: { daemon: { properties: { turn_margin: { examples: ['2m', '5m'] } } } } });
   expect(JSON.stringify(schema)).not.toMatch(/"(?:secret|file)":/);
+});
+
+it('has no key that docs/configuration.md does not explain', () => {
+  const docs = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
+  for (const [key, { description = '' }] of Object.entries({
+    ...commonCredentialSchema.shape,
+    ...daemonSchema.shape,
+  })) {
+    const [row] = docs.match(new RegExp(`^\\| \`${key}\` \\|.*$`, 'm')) ?? [];
+    expect(row, key).toBeDefined();
+    const standard = description.match(/Default (\w+)[,.]/)?.[1];
+    if (standard !== undefined) expect(row).toMatch(new RegExp(`\`"?${standard}"?\``));
+  }
 });

@@ -65,6 +65,7 @@ describe('the configuration file and the state folder', () => {
 
 describe('the socket', () => {
   it('is where BROKER_SOCKET says and nowhere else', () => {
+    expect(sockets({ BROKER_SOCKET: '/link/../s.sock' })).toEqual(['/link/../s.sock']);
     expect(sockets({ BROKER_SOCKET: '/b/s.sock', XDG_RUNTIME_DIR: '/run/user/1000' })).toEqual(['/b/s.sock']);
   });
 
