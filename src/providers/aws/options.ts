@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { filePath, refuse, text } from '../../config/value-types.ts';
+import { filePath, text } from '../../config/value-types.ts';
 
 const url = () => z.url({ protocol: /^https?$/ });
 
@@ -33,7 +33,8 @@ export const awsProviderSchema = z
   .superRefine((options, context) => {
     for (const key of ['external_id', 'role_session_name', 'sts_endpoint'] as const) {
       if (options[key] !== undefined && options.role_arn === undefined) {
-        refuse(context, `${key} says nothing without role_arn`, `add role_arn, or remove ${key}`);
+        const params = { remedy: `add role_arn, or remove ${key}` };
+        context.addIssue({ code: 'custom', path: [key], message: `${key} says nothing without role_arn`, params });
       }
     }
   });
