@@ -243,6 +243,8 @@ describe('other methods', () => {
     expect(login).toMatchObject({ renewable: false, ours: true, maxExpiresAtMs: login?.expiresAtMs });
     expect(login?.id).toMatch(/^token-[0-9a-f]{24}$/);
     expect(lease?.durationMs).toBeLessThanOrEqual(HOUR_MS / 2);
+    await read(provider, 'kv/claude', undefined, 4 * HOUR_MS);
+    expect(bench.vault.count(LOGIN)).toBe(1);
     bench.clock.pass(0.3 * HOUR_MS);
     await read(provider, 'kv/claude', undefined, HOUR_MS / 4);
     expect(bench.vault.count(RENEWAL)).toBe(0);
