@@ -139,6 +139,7 @@ static napi_value peer_credentials(napi_env env, napi_callback_info info)
 
 struct process {
     int parent;
+    int group;
     char start_time[48]; /* with the pid it names one process for ever */
     char name[256];      /* as the kernel shortens it */
 };
@@ -160,7 +161,7 @@ static ssize_t read_proc(int pid, const char *file, char *buffer, size_t room)
     return count < 0 ? -1 : length;
 }
 
-/* proc(5): `pid (name) state ppid …`, the start in clock ticks since boot as field 22; the name may hold anything. */
+/* proc(5): `pid (name) state ppid pgrp …`, the start in clock ticks since boot as field 22; the name may hold anything. */
 static bool read_process(int pid, struct process *process)
 {
     char stat[1024];
@@ -169,8 +170,8 @@ static bool read_process(int pid, struct process *process)
     char *open_bracket = strchr(stat, '('), *close_bracket = strrchr(stat, ')');
     if (open_bracket == NULL || close_bracket == NULL || close_bracket < open_bracket) return false;
     if (sscanf(close_bracket + 1,
-               " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-               &process->parent, &start) != 2) return false;
+               " %*c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+               &process->parent, &process->group, &start) != 3) return false;
     *close_bracket = '\0';
     snprintf(process->name, sizeof process->name, "%s", open_bracket + 1);
     snprintf(process->start_time, sizeof process->start_time, "%llu", start);
@@ -202,6 +203,7 @@ static bool read_process(int pid, struct process *process)
     struct proc_bsdinfo facts;
     if (proc_pidinfo(pid, PROC_PIDTBSDINFO, 0, &facts, sizeof facts) != (int)sizeof facts) return false;
     process->parent = (int)facts.pbi_ppid;
+    process->group = (int)facts.pbi_pgid;
     snprintf(process->start_time, sizeof process->start_time, "%llu.%06llu", (unsigned long long)facts.pbi_start_tvsec,
              (unsigned long long)facts.pbi_start_tvusec);
     snprintf(process->name, sizeof process->name, "%s", facts.pbi_name[0] != '\0' ? facts.pbi_name : facts.pbi_comm);
@@ -249,11 +251,12 @@ static bool find_process(napi_env env, napi_callback_info info, int *pid, struct
     }
     if (napi_create_object(env, result) != napi_ok) return false;
     set_number(env, *result, "ppid", process->parent);
+    set_number(env, *result, "processGroup", process->group);
     set_text(env, *result, "startTime", process->start_time);
     return true;
 }
 
-/* processParent(pid): {ppid, startTime}, or undefined if there is no such process or it is hidden from us. */
+/* processParent(pid): {ppid, processGroup, startTime}, or undefined if there is no such process or it is hidden from us. */
 static napi_value process_parent(napi_env env, napi_callback_info info)
 {
     struct process process;
@@ -385,7 +388,8 @@ NAPI_MODULE_INIT()
     };
     for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
         napi_value function;
-        if (napi_create_function(env, offered[i].name, NAPI_AUTO_LENGTH, offered[i].function, NULL, &function) != napi_ok
+        if (napi_create_function(env, offered[i].name, NAPI_AUTO_LENGTH, offered[i].function, NULL, &function)
+                != napi_ok
             || napi_set_named_property(env, exports, offered[i].name, function) != napi_ok) return NULL;
     }
     return exports;

@@ -1,4 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 
 /** A way to turn one C file into one binary. */
 export interface Recipe {
@@ -30,11 +33,17 @@ export function findCompilers(env: NodeJS.ProcessEnv, platform: NodeJS.Platform)
   });
 }
 
-/** Whether a compiler can make a program at all: some machines have one without the C library's headers. */
-export function canCompile({ command }: Compiler): boolean {
+/** Whether a compiler makes programs with these flags: some machines have one without the C library or a runtime. */
+export function canCompile({ command }: Pick<Compiler, 'command'>, flags: readonly string[] = []): boolean {
   const [program = '', ...args] = command;
-  const input = '#include <unistd.h>\nint main(void) { return 0; }\n';
-  return spawnSync(program, [...args, '-x', 'c', '-', '-o', '/dev/null'], { input }).status === 0;
+  const folder = mkdtempSync(path.join(tmpdir(), 'broker-cc-'));
+  try {
+    const input = '#include <unistd.h>\nint main(void) { return 0; }\n';
+    const output = ['-x', 'c', '-', '-o', path.join(folder, 'out')];
+    return spawnSync(program, [...args, ...flags, ...output], { input }).status === 0;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /** Static first: loading a dynamic one takes twice as long as everything the helper itself does. */
@@ -45,7 +54,7 @@ export function helperRecipes(
 ): readonly Recipe[] {
   const flags = [...COMMON, `-DBROKER_VERSION="${version}"`];
   if (platform !== 'linux') return compilers.map(({ command }) => ({ linked: 'dynamic', compiler: command, flags }));
-  const isMusl = ({ command }: Compiler) => command[0]?.includes('musl') === true;
+  const isMusl = ({ command }: Compiler) => command.some((word) => word.includes('musl'));
   const ways = [
     ...compilers.map((compiler) => ({
       compiler,

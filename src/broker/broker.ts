@@ -55,7 +55,7 @@ export class Broker implements BrokerService {
     this.#scheduler = new Scheduler(
       ports.clock,
       (id) => this.#runDue(id),
-      () => undefined,
+      () => ports.onTick(),
     );
     this.#leases = new LeaseKeeper(ports, this.#events, () => policy().turnMarginMs);
     this.#refresher = new Refresher(ports, {
@@ -143,6 +143,11 @@ export class Broker implements BrokerService {
     this.#config = setup.config;
     this.#adopt(setup);
     this.#events.add('reconfigured', undefined, { credentials: this.#roster.names.length });
+  }
+
+  /** The cache found its database again: what was stored there and what is in memory have been joined. */
+  reloadCache(): void {
+    this.#roster.reloadKeys();
   }
 
   /** The machine slept or the clock was set: what is due is done now, spread out, and a lost network is forgiven. */

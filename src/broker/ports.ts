@@ -14,4 +14,6 @@ export interface BrokerPorts {
   readonly fingerprintFiles: (paths: readonly string[]) => string;
   /** Whether that very process still runs. */
   readonly isAlive: (client: Client) => boolean;
+  /** Called about once a minute while anything is scheduled: what has to be done from time to time, at no extra wake-up. */
+  readonly onTick: () => void;
 }

@@ -76,6 +76,17 @@ export class Roster {
     }
   }
 
+  /** Keys and marks as the cache has them now. */
+  reloadKeys(): void {
+    const stored = new Map(this.#ports.cache.keys().map((key) => [key.credential, key]));
+    for (const credential of this.#credentials.values()) {
+      const key = stored.get(credential.name);
+      credential.key = key?.sourceFingerprint === credential.spec.sourceFingerprint ? key : undefined;
+      credential.rejected.clear();
+      for (const digest of this.#ports.cache.rejectedMarks(credential.name)) credential.rejected.add(digest);
+    }
+  }
+
   #adoptProviders(providers: readonly ProviderSpec[], deps: RosterDeps): ProviderGate[] {
     const former = new Map(this.#gates);
     this.#gates.clear();

@@ -98,24 +98,43 @@ export class SuspicionDesk {
   /** Asks the provider once for everybody; what it says within two seconds is the verdict. */
   async #revalidate(credential: ManagedCredential, ask: Ask, client: Client): Promise<Verdict> {
     const { clock } = this.#ports;
-    const atMs = clock.now();
-    const hadLease = credential.key?.lease;
-    const joined = credential.flight !== undefined;
+    const pending = credential.lastVerdict?.isPending ? credential.lastVerdict : undefined;
+    const formerLease = credential.key?.lease;
+    // A flight that somebody else's reasons set going answers the question, but this client did not cause it.
+    const isOurs = pending !== undefined || credential.flight === undefined;
     const flight = this.#refresher.refresh(credential, 'rejection').then(() => {
-      credential.lastVerdict = { atMs, digest: credential.key?.digest };
+      const { key } = credential;
+      if (isOurs && formerLease !== undefined && key?.lease !== undefined && key.lease.id !== formerLease.id) {
+        this.#charge(client, credential.name);
+      }
     });
-    credential.lastVerdict = { atMs, digest: undefined };
-    if (hadLease !== undefined && !joined) {
-      const ledger = recordIssue(this.#ledgers.get(client, credential.name), atMs);
-      this.#ledgers.set(client, credential.name, ledger, atMs);
-    }
+    const atMs = credential.flight?.startedAtMs ?? clock.now();
+    if (pending === undefined || pending.atMs !== atMs) this.#await(credential, flight, atMs);
     try {
       await waitUntil(clock, flight, atMs + VERDICT_WAIT_MS, ask.signal);
     } catch {
       // No verdict. If the provider's answer dropped the key, the caller sees that there is nothing to serve.
       ask.signal.throwIfAborted();
     }
-    return credential.lastVerdict;
+    return credential.lastVerdict ?? { atMs, digest: undefined, isPending: false };
+  }
+
+  /** What the provider says goes on record, also if it says it late. */
+  #await(credential: ManagedCredential, flight: Promise<void>, atMs: number): void {
+    const conclude = (digest: string | undefined) => {
+      credential.lastVerdict = { atMs, digest, isPending: false };
+    };
+    credential.lastVerdict = { atMs, digest: undefined, isPending: true };
+    flight.then(
+      () => conclude(credential.key?.digest),
+      () => conclude(undefined),
+    );
+  }
+
+  /** Only a lease that was really issued counts, and for every client whose suspicion it answered. */
+  #charge(client: Client, credential: string): void {
+    const now = this.#ports.clock.now();
+    this.#ledgers.set(client, credential, recordIssue(this.#ledgers.get(client, credential), now), now);
   }
 }
 

@@ -5,9 +5,10 @@ import { BrokerError } from '../errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { Timeline } from './credential-cache.ts';
 import type { DatabaseOptions } from './database.ts';
-import { classifyFailure, describeEnvironment, type Problem } from './database-failure.ts';
+import { classifyFailure, describeEnvironment, lacksSharedMemory, type Problem } from './database-failure.ts';
 import { type Loaded, loadRecords } from './load.ts';
 import { ForeignDatabaseError } from './migrations.ts';
+import { Sealer } from './sealer.ts';
 import { setAside, timestamp } from './set-aside.ts';
 import { SqliteStore } from './sqlite-store.ts';
 
@@ -29,6 +30,7 @@ export interface Attached extends Loaded {
   readonly notice: Problem | undefined;
   /** The database could be read but not written: it is behind from the start. */
   readonly writeFailure: unknown;
+  readonly lastEventId: number;
 }
 
 /** The database or its key cannot be reached: nothing was changed, and it may work later. */
@@ -44,21 +46,24 @@ export const databasePath = (stateDir: string): string => join(stateDir, 'cache.
 
 /** Opens database and key together. Never throws for anything that a disk or a key home can do. */
 export function attach(options: CacheOptions): Attached | Detached {
-  let notice: Problem | undefined;
-  // The second attempt has an empty database: what fails with that fails for reasons of its own.
-  for (const isLast of [false, true]) {
-    try {
-      return attachOnce(options, notice);
-    } catch (error) {
-      if (isLast || classifyFailure(error) !== 'damaged') return cannotOpen(options, error);
-      try {
-        notice = setDamagedAside(options, error);
-      } catch (renameError) {
-        return cannotOpen(options, renameError);
-      }
-    }
+  try {
+    return attachSomehow(options, undefined);
+  } catch (error) {
+    return cannotOpen(options, error);
   }
-  throw new TypeError('unreachable');
+}
+
+/** Tries once more after a remedy of its own: an empty database after a damaged one, no shared memory on a full disk. */
+function attachSomehow(options: CacheOptions, notice: Problem | undefined): Attached | Detached {
+  try {
+    return attachOnce(options, notice);
+  } catch (error) {
+    if (classifyFailure(error) === 'damaged' && notice === undefined) {
+      return attachSomehow(options, setDamagedAside(options, error));
+    }
+    if (!lacksSharedMemory(error) || options.exclusive) throw error;
+    return attachSomehow({ ...options, exclusive: true }, notice);
+  }
 }
 
 /** Sets the database aside as damaged, newer or foreign, and says so. Throws what the file system throws. */
@@ -85,8 +90,11 @@ function attachOnce(options: CacheOptions, notice: Problem | undefined): Attache
     }
     const { kek, home } = finding;
     const loaded = loadRecords(store, kek, options.log);
-    const writeFailure = loaded.changed ? writeBack(store, loaded, home) : undefined;
-    return { state: 'attached', store, home, notice, writeFailure, ...loaded };
+    const recorded = store.meta.recordedKek();
+    const isRecorded = recorded?.home === home.kind && recorded.id === kek.id;
+    const writeFailure = loaded.changed || !isRecorded ? writeBack(store, loaded, home) : undefined;
+    const lastEventId = store.events.lastId();
+    return { state: 'attached', store, home, notice, writeFailure, lastEventId, ...loaded };
   } catch (error) {
     store.close();
     throw error;
@@ -104,18 +112,31 @@ function writeBack(store: SqliteStore, { records, sealer }: Loaded, home: KekHom
   }
 }
 
+/**
+ * The key that the database names; failing that, any key that opens what is sealed in it, whatever a damaged or
+ * incomplete note says. A new key is made only for a database that has sealed nothing.
+ */
 function findKek(store: SqliteStore, homes: readonly KekHome[]): KekFinding {
   const recorded = store.meta.recordedKek();
-  if (recorded !== undefined) return findRecordedKek(homes, recorded);
-  if (!store.holdsSealed()) return findOrCreateKek(homes);
-  // Sealed rows, but not a word on who sealed them: whatever key there is may open them; a new one never will.
-  const readings = homes.map((home) => ({ home, reading: home.read('current') }));
-  for (const { home, reading } of readings) if (reading.state === 'reachable') return { ...reading, home };
-  return {
-    state: 'missing',
-    reason: 'the key that sealed the database is gone',
-    remedy: 'Put it back from a backup, or give up what it sealed: broker rotate-key --discard',
-  };
+  if (recorded === undefined && !store.holdsSealed()) return findOrCreateKek(homes);
+  const named: KekFinding = recorded === undefined ? NAMELESS : findRecordedKek(homes, recorded);
+  return named.state === 'reachable' ? named : (findOpeningKek(store, homes) ?? named);
+}
+
+const NAMELESS: KekFinding = {
+  state: 'missing',
+  reason: 'the key that sealed the database is gone',
+  remedy: 'Put it back from a backup, or give up what it sealed: broker rotate-key --discard',
+};
+
+function findOpeningKek(store: SqliteStore, homes: readonly KekHome[]): KekFinding | undefined {
+  const sealed = store.meta.digestKey();
+  if (sealed === undefined) return undefined;
+  for (const home of homes) {
+    const reading = home.read('current');
+    if (reading.state === 'reachable' && Sealer.restore(reading.kek, sealed) !== undefined) return { ...reading, home };
+  }
+  return undefined;
 }
 
 function cannotOpen({ stateDir }: CacheOptions, error: unknown): Detached {

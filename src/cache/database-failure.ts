@@ -19,6 +19,11 @@ export function classifyFailure(error: unknown): DatabaseFailure {
   return error instanceof SqliteError && !ENVIRONMENT.test(error.code) ? 'damaged' : 'environment';
 }
 
+/** Whether the cause may be that there is no room for the -shm file: SQLite does without it under an exclusive lock. */
+export function lacksSharedMemory(error: unknown): boolean {
+  return error instanceof SqliteError && /^SQLITE_(IOERR|CANTOPEN|FULL)/.test(error.code);
+}
+
 export interface Problem {
   readonly problem: string;
   readonly remedy: string;

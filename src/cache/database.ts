@@ -1,4 +1,4 @@
-import { closeSync, lstatSync, openSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, readSync } from 'node:fs';
 import SqliteDatabase, { type Database } from 'better-sqlite3';
 import { privacyFlaw, shellQuote } from '../crypto/private-file.ts';
 import { BrokerError } from '../errors.ts';
@@ -8,6 +8,8 @@ import { MIGRATIONS, migrate } from './migrations.ts';
 export interface DatabaseOptions {
   /** A rollback journal instead of WAL, whose shared memory does not work across machines. */
   readonly networkFileSystem: boolean;
+  /** Nobody else may open the database meanwhile, and SQLite needs no shared memory beside it. Default: false. */
+  readonly exclusive?: boolean;
   /** Only for tests of migrations. */
   readonly migrations?: readonly string[];
 }
@@ -24,6 +26,7 @@ const TABLES_THAT_MATTER = ['meta', 'timeline', 'keys', 'rejected', 'leases', 'l
  */
 export function openDatabase(path: string, options: DatabaseOptions): Database {
   ensurePrivateFile(path);
+  checkHeader(path);
   const database = new SqliteDatabase(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
   try {
     configure(database, options);
@@ -53,15 +56,32 @@ function ensurePrivateFile(path: string): void {
 }
 
 /**
+ * Bytes 18 and 19 are the format's write and read version, 1 or 2 (SQLite file format, 1.3.3). SQLite takes a damaged
+ * write version for one of the future and the database for read-only, which would never heal by trying again.
+ */
+function checkHeader(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    const versions = Buffer.alloc(2);
+    const isWhole = readSync(fd, versions, 0, 2, 18) === 2;
+    if (isWhole && versions.some((version) => version !== 1 && version !== 2)) {
+      throw new DamagedDatabaseError('its header is damaged');
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
  * Durability: in WAL mode with synchronous NORMAL a commit survives the death of the process, kill -9 included, and a
  * power cut leaves an intact database that may lack the last commits. That is enough, and costs no fsync per answer:
  * keys can be fetched again, and a lease whose journal entry is lost lapses by itself. With a rollback journal NORMAL
  * may corrupt after a power cut, hence FULL there. A rotation, which destroys the old key, syncs fully: see `durably`.
  */
-function configure(database: Database, { networkFileSystem }: DatabaseOptions): void {
+function configure(database: Database, { networkFileSystem, exclusive }: DatabaseOptions): void {
   // Exclusive locking keeps SQLite from the shared memory that a network file system cannot give, even while it
   // converts a database that was in WAL mode before.
-  if (networkFileSystem) database.pragma('locking_mode = EXCLUSIVE');
+  if (networkFileSystem || exclusive) database.pragma('locking_mode = EXCLUSIVE');
   database.pragma(`journal_mode = ${networkFileSystem ? 'DELETE' : 'WAL'}`);
   database.pragma(`synchronous = ${networkFileSystem ? 'FULL' : 'NORMAL'}`);
   // What is deleted or replaced is overwritten with zeros, not left in free pages.
@@ -91,9 +111,14 @@ export function durably(database: Database, action: () => void): void {
   } finally {
     database.pragma(`synchronous = ${usual}`);
   }
+  emptyLog(database);
+}
+
+/** Moves the write-ahead log into the database and gives its space back. What is committed stays so if that fails. */
+export function emptyLog(database: Database): void {
   try {
     database.pragma('wal_checkpoint(TRUNCATE)');
   } catch {
-    // Committed and synced all the same: the log is emptied by a later checkpoint.
+    // A later checkpoint will do it.
   }
 }

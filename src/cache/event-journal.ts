@@ -23,6 +23,10 @@ export class EventJournal {
       this.#lastId += 1;
       this.#pending.push({ ...event, id: this.#lastId });
     }
+  }
+
+  /** After an attempt to write: what is still pending must not grow without bound. */
+  trim(): void {
     if (this.#pending.length > PENDING_MAX) this.#pending.splice(0, this.#pending.length - PENDING_MAX);
   }
 

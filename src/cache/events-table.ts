@@ -1,5 +1,7 @@
 import type { Database } from 'better-sqlite3';
+import { statementsFor } from './columns.ts';
 import type { StoredEvent } from './credential-cache.ts';
+import { DamagedDatabaseError } from './database-failure.ts';
 
 export type NumberedEvent = StoredEvent & { readonly id: number };
 
@@ -15,20 +17,25 @@ interface Row {
 export const EVENTS_KEPT = 10_000;
 export const EVENTS_KEPT_MS = 30 * 24 * 3_600_000;
 
+const STATEMENTS = statementsFor('events', ['id', 'at_ms', 'kind', 'credential', 'detail']);
+
 export function eventsTable(database: Database) {
-  const insert = database.prepare<[Row]>(
-    'INSERT OR REPLACE INTO events VALUES (@id, @at_ms, @kind, @credential, @detail)',
-  );
+  const insert = database.prepare<[Row]>(STATEMENTS.replace);
   const newest = database.prepare<[], { id: number; at_ms: number }>(
-    'SELECT id, at_ms FROM events ORDER BY id DESC LIMIT 1',
+    'SELECT id AS id, at_ms AS at_ms FROM events ORDER BY id DESC LIMIT 1',
   );
-  const selectNewest = database.prepare<[number], Row>('SELECT * FROM events ORDER BY id DESC LIMIT ?');
-  const selectAfter = database.prepare<[number, number], Row>('SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?');
+  const selectNewest = database.prepare<[number], Row>(`${STATEMENTS.select} ORDER BY id DESC LIMIT ?`);
+  const selectAfter = database.prepare<[number, number], Row>(`${STATEMENTS.select} WHERE id > ? ORDER BY id LIMIT ?`);
   const pruneById = database.prepare<[number]>('DELETE FROM events WHERE id <= ?');
   const pruneByAge = database.prepare<[number]>('DELETE FROM events WHERE at_ms < ?');
   return {
     /** The id of the newest event, 0 if there is none. */
-    lastId: (): number => newest.get()?.id ?? 0,
+    lastId: (): number => {
+      const id = newest.get()?.id ?? 0;
+      // Nobody ever counted that far: going on from there would make every later insert fail.
+      if (!Number.isSafeInteger(id)) throw new DamagedDatabaseError('its events have impossible ids');
+      return id;
+    },
     add: (event: NumberedEvent): void => void insert.run(toRow(event)),
     /** In order, newest last. */
     newest: (limit: number): NumberedEvent[] => selectNewest.all(limit).toReversed().map(fromRow),

@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import type { KeyVersion } from '../credential/key-version.ts';
 import type { Lease } from '../credential/lease.ts';
+import { statementsFor } from './columns.ts';
 import type { SealedKey } from './records.ts';
 
 interface Row {
@@ -23,15 +24,30 @@ interface Row {
   sealed: Buffer;
 }
 
+const STATEMENTS = statementsFor('keys', [
+  'credential',
+  'source_fingerprint',
+  'version',
+  'digest',
+  'issued_at_ms',
+  'confirmed_at_ms',
+  'expires_at_ms',
+  'expiry_source',
+  'ttl_ms',
+  'is_jwt',
+  'lease_id',
+  'lease_issued_at_ms',
+  'lease_expires_at_ms',
+  'lease_renewable',
+  'lease_max_expires_at_ms',
+  'lease_login_id',
+  'sealed',
+]);
+
 /** Rows come back as they lie there: only after their seal was opened may anything in them be believed. */
 export function keysTable(database: Database) {
-  const selectAll = database.prepare<[], Row>('SELECT * FROM keys');
-  const replace = database.prepare<[Row]>(
-    `INSERT OR REPLACE INTO keys VALUES (
-      @credential, @source_fingerprint, @version, @digest, @issued_at_ms, @confirmed_at_ms, @expires_at_ms,
-      @expiry_source, @ttl_ms, @is_jwt, @lease_id, @lease_issued_at_ms, @lease_expires_at_ms, @lease_renewable,
-      @lease_max_expires_at_ms, @lease_login_id, @sealed)`,
-  );
+  const selectAll = database.prepare<[], Row>(STATEMENTS.select);
+  const replace = database.prepare<[Row]>(STATEMENTS.replace);
   const remove = database.prepare<[string]>('DELETE FROM keys WHERE credential = ?');
   const clear = database.prepare('DELETE FROM keys');
   return {

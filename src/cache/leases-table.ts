@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3';
+import { statementsFor } from './columns.ts';
 import type { LeaseEntry } from './credential-cache.ts';
 
 interface Row {
@@ -20,13 +21,23 @@ export interface AuthenticatedLease {
   readonly mac: Buffer;
 }
 
+const STATEMENTS = statementsFor('leases', [
+  'provider',
+  'lease_id',
+  'credential',
+  'state',
+  'replaced_at_ms',
+  'issued_at_ms',
+  'expires_at_ms',
+  'renewable',
+  'max_expires_at_ms',
+  'login_id',
+  'mac',
+]);
+
 export function leasesTable(database: Database) {
-  const selectAll = database.prepare<[], Row>('SELECT * FROM leases');
-  const replace = database.prepare<[Row]>(
-    `INSERT OR REPLACE INTO leases VALUES (
-      @provider, @lease_id, @credential, @state, @replaced_at_ms, @issued_at_ms, @expires_at_ms, @renewable,
-      @max_expires_at_ms, @login_id, @mac)`,
-  );
+  const selectAll = database.prepare<[], Row>(STATEMENTS.select);
+  const replace = database.prepare<[Row]>(STATEMENTS.replace);
   const remove = database.prepare<[string, string]>('DELETE FROM leases WHERE provider = ? AND lease_id = ?');
   const clear = database.prepare('DELETE FROM leases');
   return {

@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3';
+import { statementsFor } from './columns.ts';
 import type { SealedLogin } from './records.ts';
 
 interface Row {
@@ -13,14 +14,22 @@ interface Row {
   sealed: Buffer;
 }
 
+const STATEMENTS = statementsFor('logins', [
+  'provider',
+  'login_id',
+  'fingerprint',
+  'issued_at_ms',
+  'expires_at_ms',
+  'renewable',
+  'max_expires_at_ms',
+  'ours',
+  'sealed',
+]);
+
 /** Rows come back as they lie there: only after their seal was opened may anything in them be believed. */
 export function loginsTable(database: Database) {
-  const selectAll = database.prepare<[], Row>('SELECT * FROM logins');
-  const replace = database.prepare<[Row]>(
-    `INSERT OR REPLACE INTO logins VALUES (
-      @provider, @login_id, @fingerprint, @issued_at_ms, @expires_at_ms, @renewable, @max_expires_at_ms, @ours,
-      @sealed)`,
-  );
+  const selectAll = database.prepare<[], Row>(STATEMENTS.select);
+  const replace = database.prepare<[Row]>(STATEMENTS.replace);
   const remove = database.prepare<[string, string]>('DELETE FROM logins WHERE provider = ? AND login_id = ?');
   const clear = database.prepare('DELETE FROM logins');
   return {

@@ -1,4 +1,4 @@
-import type { SecretFields } from './credential-cache.ts';
+import type { SecretFields, Timeline } from './credential-cache.ts';
 import type { Records, RejectedMark } from './records.ts';
 import type { Sealer } from './sealer.ts';
 import { wipeSecrets } from './secret-fields.ts';
@@ -80,4 +80,17 @@ export function mergeInto(
     else target.addRejected({ ...mark, digest });
   }
   return untranslated;
+}
+
+/** More than the clock's own rounding, less than anything a lease depends on. */
+const SAME_OFFSET_MS = 1_000;
+
+/**
+ * Whether stored times mean the same moments on a clock that was started before the database could be read and
+ * authenticated. If not, a stored key could look younger than it is.
+ */
+export function runsOn(stored: Timeline | undefined, clock: Timeline): boolean {
+  if (stored === undefined) return false;
+  if (stored.bootId === clock.bootId) return Math.abs(stored.offsetMs - clock.offsetMs) <= SAME_OFFSET_MS;
+  return stored.lastSeenMs <= clock.lastSeenMs;
 }

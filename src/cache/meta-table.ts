@@ -11,13 +11,13 @@ export interface AuthenticatedTimeline {
 
 /** What the database says about itself: which key sealed it and where that lives; and where the steady clock stood. */
 export function metaTable(database: Database) {
-  const select = database.prepare<[Name], { value: unknown }>('SELECT value FROM meta WHERE name = ?');
-  const replace = database.prepare<[Name, string | Buffer]>('INSERT OR REPLACE INTO meta VALUES (?, ?)');
+  const select = database.prepare<[Name], { value: unknown }>('SELECT value AS value FROM meta WHERE name = ?');
+  const replace = database.prepare<[Name, string | Buffer]>('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)');
   const selectTimeline = database.prepare<[], Timeline & { mac: Buffer }>(
-    'SELECT boot_id AS bootId, offset_ms AS offsetMs, last_seen_ms AS lastSeenMs, mac FROM timeline WHERE id = 1',
+    'SELECT boot_id AS bootId, offset_ms AS offsetMs, last_seen_ms AS lastSeenMs, mac AS mac FROM timeline WHERE id = 1',
   );
   const replaceTimeline = database.prepare<[string, number, number, Buffer]>(
-    'INSERT OR REPLACE INTO timeline VALUES (1, ?, ?, ?, ?)',
+    'INSERT OR REPLACE INTO timeline (id, boot_id, offset_ms, last_seen_ms, mac) VALUES (1, ?, ?, ?, ?)',
   );
   const clearTimeline = database.prepare('DELETE FROM timeline');
   const get = (name: Name): unknown => select.get(name)?.value;

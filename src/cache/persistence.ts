@@ -63,7 +63,10 @@ export class Persistence {
 
   /** Writes everything, now. True if the database is no longer behind. */
   catchUp(memory: Contents): boolean {
-    this.#attempt(memory, () => this.#replaceAll(memory));
+    this.#attempt(memory, () => {
+      this.#store?.reclaim();
+      this.#replaceAll(memory);
+    });
     return this.#behind === undefined;
   }
 

@@ -6,9 +6,11 @@ import type { RejectedMark } from './records.ts';
  * noticed by a MAC anyway.
  */
 export function rejectedTable(database: Database) {
-  const selectAll = database.prepare<[], RejectedMark>('SELECT credential, digest, at_ms AS atMs FROM rejected');
+  const selectAll = database.prepare<[], RejectedMark>(
+    'SELECT credential AS credential, digest AS digest, at_ms AS atMs FROM rejected',
+  );
   const replace = database.prepare<[RejectedMark]>(
-    'INSERT OR REPLACE INTO rejected VALUES (@credential, @digest, @atMs)',
+    'INSERT OR REPLACE INTO rejected (credential, digest, at_ms) VALUES (@credential, @digest, @atMs)',
   );
   const prune = database.prepare<[number]>('DELETE FROM rejected WHERE at_ms < ?');
   const remove = database.prepare<[string]>('DELETE FROM rejected WHERE credential = ?');

@@ -12,7 +12,7 @@ import type {
 } from './credential-cache.ts';
 import { EventJournal } from './event-journal.ts';
 import type { NumberedEvent } from './events-table.ts';
-import { ForgottenRecords, FormerMarks, mergeInto } from './merge.ts';
+import { ForgottenRecords, FormerMarks, mergeInto, runsOn } from './merge.ts';
 import { type Contents, Persistence } from './persistence.ts';
 import { idWithin, Records } from './records.ts';
 import { type RotateOptions, type Rotation, rotate } from './rotation.ts';
@@ -163,6 +163,7 @@ export class SqliteCache implements CredentialCache {
       (store) => this.#events.flush(store),
       () => this.#events.written(),
     );
+    this.#events.trim();
   }
 
   events({ afterId, limit }: { afterId?: number; limit: number }): readonly NumberedEvent[] {
@@ -243,10 +244,15 @@ export class SqliteCache implements CredentialCache {
 
   #take(found: Attached, options: CacheOptions): void {
     const { records, sealer } = found;
+    const clock = this.#records.timeline ?? this.#timelineHint;
+    if (clock !== undefined && records.keys.size > 0 && !runsOn(records.timeline, clock)) {
+      options.log.warn({}, 'stored keys were dropped: their times are not on the timeline that the clock runs on');
+      records.keys.clear();
+    }
     const untranslated = mergeInto(records, sealer, this.#records, this.#sealer, this.#forgotten);
     if (untranslated.length > 0) this.#former = new FormerMarks(this.#sealer, untranslated);
     const isMerge = this.#detached !== undefined;
-    this.#events.startAfter(found.store.events.lastId());
+    this.#events.startAfter(found.lastEventId);
     this.#records = records;
     this.#sealer = sealer;
     this.#backing = { persistence: new Persistence(found, options), home: found.home };

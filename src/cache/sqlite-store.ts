@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import type { KekHome } from '../crypto/kek-home.ts';
-import { type DatabaseOptions, durably, openDatabase } from './database.ts';
+import { type DatabaseOptions, durably, emptyLog, openDatabase } from './database.ts';
 import { eventsTable } from './events-table.ts';
 import { keysTable } from './keys-table.ts';
 import { leasesTable } from './leases-table.ts';
@@ -68,6 +68,11 @@ export class SqliteStore {
     for (const record of records.logins.values()) this.logins.put(record);
     for (const entry of records.leases.values()) this.leases.put({ entry, mac: sealer.leaseMac(entry) });
     for (const mark of records.rejectedMarks()) this.rejected.put(mark);
+  }
+
+  /** Frees what disk space can be freed: a log that could not grow any more has to be emptied before anything else. */
+  reclaim(): void {
+    emptyLog(this.#database);
   }
 
   close(): void {

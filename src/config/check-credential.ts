@@ -77,6 +77,7 @@ function checkSource(
   const parsed = schemas.credentialSchema.safeParse(own);
   if (parsed.success) return { data: parsed.data };
   const placeOf = (key: string) => {
+    if (keysOf(schemas.providerSchema, own).includes(key)) return 'in [providers.NAME]';
     const other = types.find((type) => type !== schemas && keysOf(type.credentialSchema, own).includes(key));
     return other === undefined
       ? context.placeOf(key)

@@ -52,7 +52,12 @@ export function checkFile(
 
 function namedTables(root: Table, key: 'providers' | 'credentials', { findings }: CheckContext): Table {
   const tables = root[key];
-  if (!isTable(tables)) return {};
+  if (tables === undefined) return {};
+  if (!isTable(tables)) {
+    const remedy = `write a table for each: [${key}.NAME]`;
+    findings.add({ path: [key], message: `this is ${kindOf(tables)}, not a table`, remedy });
+    return {};
+  }
   for (const name of Object.keys(tables)) {
     if (nameSchema.safeParse(name).success) continue;
     const remedy = 'a name is 1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or digit';

@@ -40,7 +40,8 @@ export function checkProvider(
     value: table,
     base: path,
     moreKeys: ['type'],
-    placeOf: context.placeOf,
+    placeOf: (key: string) =>
+      keysOf(schemas.credentialSchema, table).includes(key) ? 'in [credentials.NAME]' : context.placeOf(key),
   };
   for (const finding of explainIssues(parsed.error.issues, checked)) findings.add(finding);
   return undefined;

@@ -89,10 +89,7 @@ export const fileSchema = z.strictObject({
     .optional()
     .describe('Name of the credential that is served when no name is given. Default: none.')
     .meta({ examples: ['anthropic'] }),
-  providers: z
-    .record(z.string(), z.unknown())
-    .prefault({})
-    .describe('Connections to secret systems with their logins, by name.'),
-  credentials: z.record(z.string(), z.unknown()).prefault({}).describe('What clients may ask for, by name.'),
+  providers: z.unknown().optional().describe('Connections to secret systems with their logins, by name.'),
+  credentials: z.unknown().optional().describe('What clients may ask for, by name.'),
   daemon: z.unknown().optional().describe('How the daemon behaves; every key is optional.'),
 });

@@ -1,7 +1,7 @@
 import type { CheckedTable } from './checked-table.ts';
 import { dotted, type KeyPath, writtenKey } from './key-path.ts';
 import { isSecret, maskShapes } from './mask.ts';
-import { keysOf, schemaAt, unwrap, valueAt } from './schema-walk.ts';
+import { isTableSchema, schemaAt, unwrap, valueAt } from './schema-walk.ts';
 import { tomlValue } from './toml-words.ts';
 
 /** What to write at `path`, by the schema there: its example, its default, the value itself in quotes, or its form. */
@@ -21,9 +21,7 @@ export function exampleFor(path: KeyPath, table: CheckedTable): string {
   if (type === 'string' && isScalar && !isSecret(key, schema)) {
     return `write ${left}${maskShapes(shorten(tomlValue(String(found))))}`;
   }
-  if (type === 'object' || (type === 'union' && keysOf(schema, found).length > 0)) {
-    return `write a table: [${dotted([...table.base, ...path])}]`;
-  }
+  if (isTableSchema(schema)) return `write a table: [${dotted([...table.base, ...path])}]`;
   return `write ${left}${placeholder(core)}${aside(meta.description)}`;
 }
 

@@ -99,27 +99,40 @@ function explainUnion(
     return [noneOf(found, words, at, path, table)];
   }
   const branches = issue.errors;
-  const typeFaults = branches.map((branch) =>
-    branch.find(({ code, path: inner }) => code === 'invalid_type' && inner.length === 0),
-  );
-  if (typeFaults.every((fault) => fault !== undefined)) {
-    const expected = typeFaults.map((fault) => kindWord((fault as z.core.$ZodIssueInvalidType).expected));
+  const refusals = branches.map((branch) => branch.find((inner) => inner.path.length === 0 && isKindOfRefusal(inner)));
+  if (refusals.every((refusal) => refusal !== undefined)) {
     if (found === undefined) return [missing(at, example)];
-    return [finding(at, `this is ${kindOf(found)}, not ${orList([...new Set(expected)])}`, example)];
+    const values = refusals.flatMap((refusal) => (refusal.code === 'invalid_value' ? refusal.values.map(String) : []));
+    const kinds = refusals.flatMap((refusal) => (refusal.code === 'invalid_type' ? [kindWord(refusal.expected)] : []));
+    if (values.length > 0) return [noneOf(found, values, at, path, table, kinds)];
+    return [finding(at, `this is ${kindOf(found)}, not ${orList([...new Set(kinds)])}`, example)];
   }
-  const candidates = branches.filter((_, index) => typeFaults[index] === undefined);
-  const best = candidates.sort((a, b) => a.length - b.length)[0] ?? [];
+  const [best = []] = branches
+    .filter((_, index) => refusals[index] === undefined)
+    .toSorted((a, b) => a.length - b.length);
   return best.flatMap((inner) => explain({ ...inner, path: [...issue.path, ...inner.path] }, table));
 }
 
-function noneOf(found: unknown, words: readonly string[], at: KeyPath, path: KeyPath, table: CheckedTable): Finding {
+/** The branch of the union is not meant at all, for the value is of another kind. */
+function isKindOfRefusal(issue: Issue): issue is z.core.$ZodIssueInvalidType | z.core.$ZodIssueInvalidValue {
+  return issue.code === 'invalid_type' || issue.code === 'invalid_value';
+}
+
+function noneOf(
+  found: unknown,
+  words: readonly string[],
+  at: KeyPath,
+  path: KeyPath,
+  table: CheckedTable,
+  kinds: readonly string[] = [],
+): Finding {
   const key = String(path.at(-1) ?? '');
   const near = typeof found === 'string' ? nearest(found, words) : undefined;
   const hidden = isSecret(key, schemaAt(table.schema, path, table.value), table.base[0] === 'credentials');
   const shown = hidden || typeof found === 'object' ? 'the value' : maskShapes(shorten(tomlValue(found)));
   return finding(
     at,
-    `${shown} is none of ${orList(words)}`,
+    `${shown} is none of ${orList([...kinds, ...words])}`,
     near === undefined ? oneOf(words, key) : `write ${key} = ${tomlValue(near)}`,
   );
 }

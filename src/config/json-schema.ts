@@ -69,7 +69,10 @@ function converted(schema: z.core.$ZodType): JsonSchema {
     io: 'input',
     target: 'draft-7',
     unrepresentable: 'any',
-    override: ({ jsonSchema }) => {
+    override: ({ zodSchema, jsonSchema }) => {
+      // zod leaves examples out where a value is transformed; ours are written as the file has them.
+      const examples = z.globalRegistry.get(zodSchema)?.['examples'];
+      if (Array.isArray(examples)) jsonSchema.examples = examples;
       // Our own metadata, of no use to editors.
       delete jsonSchema['secret'];
       delete jsonSchema['file'];

@@ -9,7 +9,7 @@ const SECRET_NAMES =
 
 /** Shapes that are secrets wherever they stand, a path or a wrong key included. */
 const SECRET_SHAPES =
-  /\b(?:hv[sbr]\.[\w-]{8,}|s\.[A-Za-z0-9]{24}\b|sk-[\w-]{12,}|gh[pousr]_\w{20,}|eyJ[\w-]{8,}\.[\w-]{8,}|-----BEGIN )/;
+  /\b(?:hv[sbr]\.[\w-]{8,}|s\.[A-Za-z0-9]{24}\b|sk-(?:ant|proj)-|sk-[A-Za-z0-9]{20,}|gh[pousr]_\w{20,}|eyJ[\w-]{8,}\.)[\w.+/=-]*|-----BEGIN .*/gs;
 
 const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s/?#@:]*:)[^\s/?#]*(@)/gi;
 
@@ -27,8 +27,7 @@ export function isSecret(name: string, schema: z.core.$ZodType | undefined, inCr
 
 /** Text that holds no secret by its place, but may hold one by its shape: a password in a URL, a pasted token. */
 export function maskShapes(text: string): string {
-  if (SECRET_SHAPES.test(text)) return MASK;
-  return text.replaceAll(URL_PASSWORD, `$1${MASK}$2`);
+  return text.replaceAll(SECRET_SHAPES, MASK).replaceAll(URL_PASSWORD, `$1${MASK}$2`);
 }
 
 /** Everything that lies under a secret key is masked, whatever its type; elsewhere every text is looked at. */

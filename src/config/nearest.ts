@@ -10,9 +10,9 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of candidates) {
     const plainCandidate = plain(candidate);
-    const d = distance(wanted, plainCandidate);
+    const d = swapped(wanted, plainCandidate) ? 1 : distance(wanted, plainCandidate);
     const longer = Math.max(wanted.length, plainCandidate.length);
-    const near = d <= Math.ceil(longer / 3) && d < longer;
+    const near = d <= Math.max(1, Math.floor((longer + 1) / 3)) && d < longer;
     const begins = wanted.length >= 3 && (plainCandidate.startsWith(wanted) || wanted.startsWith(plainCandidate));
     const rank = near ? d : begins ? d + 100 : Number.POSITIVE_INFINITY;
     if (rank < bestDistance) {
@@ -21,6 +21,11 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
     }
   }
   return best;
+}
+
+/** The same letters in another order, as fingers type them. */
+function swapped(a: string, b: string): boolean {
+  return a.length > 2 && a !== b && [...a].sort().join() === [...b].sort().join();
 }
 
 function plain(word: string): string {

@@ -60,6 +60,13 @@ export function objectsOf(schema: Schema, value: unknown): readonly z.core.$ZodO
   });
 }
 
+/** Whether only a table will do. */
+export function isTableSchema(schema: Schema): boolean {
+  const { def } = unwrap(schema).core._zod;
+  if (def.type === 'union') return def.options.every(isTableSchema);
+  return def.type === 'object' || def.type === 'intersection';
+}
+
 /** Every key that a table may have, given the keys that it has already. */
 export function keysOf(schema: Schema, value: unknown): readonly string[] {
   return [...new Set(objectsOf(schema, value).flatMap(({ _zod }) => Object.keys(_zod.def.shape)))];

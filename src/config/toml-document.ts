@@ -1,6 +1,7 @@
 import { parse, TomlError, type TomlTable } from 'smol-toml';
 import { dotted, type KeyPath } from './key-path.ts';
 import { TomlPositions } from './toml-positions.ts';
+import { DEEPEST } from './toml-scanner.ts';
 
 export interface TomlDocument {
   readonly root: TomlTable;
@@ -32,20 +33,71 @@ export function parseToml(text: string): TomlDocument {
   while (faults.length < MOST_FAULTS) {
     try {
       const root = parse(rest, { unsafeKeyBehaviour: 'throw', maxDepth: 20 });
-      return { root, positions, faults };
+      const deep = tooDeep(root, []);
+      if (deep === undefined) return { root, positions, faults };
+      const [message, remedy] = TOO_DEEP;
+      return {
+        root: {},
+        positions,
+        faults: [...faults, { line: positions.lineNear(deep) ?? 1, path: undefined, message, remedy }],
+      };
     } catch (error) {
       if (!(error instanceof TomlError)) throw error;
-      faults.push(faultOf(error, positions));
-      const without = withoutStatement(rest, error.line, positions);
-      if (without === undefined) break;
+      const part = brokenPart(rest, error.line, positions);
+      faults.push(faultOf(error, part, positions));
+      if (part === undefined) break;
+      const without = `${rest.slice(0, part.start)}${blank(rest.slice(part.start, part.end))}${rest.slice(part.end)}`;
+      if (without === rest) break;
       rest = without;
     }
   }
   return { root: {}, positions, faults };
 }
 
-function faultOf({ line, message }: TomlError, positions: TomlPositions): TomlFault {
-  const path = positions.statementAt(line)?.path;
+interface BrokenPart {
+  readonly path: KeyPath | undefined;
+  readonly line: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What to leave out of the text so that the rest may still be read. */
+function brokenPart(text: string, errorLine: number, positions: TomlPositions): BrokenPart | undefined {
+  const statement = positions.statementAt(errorLine);
+  if (statement === undefined) return undefined;
+  const { kind, path, start } = statement;
+  if (kind === 'header') {
+    const next = positions.statements.find((other) => other.kind === 'header' && other.start > start);
+    return { path, line: errorLine, start, end: next?.start ?? text.length };
+  }
+  // A bracket or quote that is never closed swallows what follows; a table header there is where it should have ended.
+  const swallowed = text
+    .slice(start, statement.end)
+    .search(/(?<=\n)[ \t]*\[{1,2}[A-Za-z_][\w. "'-]*\]{1,2}[ \t]*\r?(?:\n|#|$)/);
+  const end = swallowed === -1 ? statement.end : start + swallowed;
+  const line = positions.lineAt(start);
+  return { path, line: errorLine < positions.lineAt(end) ? errorLine : line, start, end };
+}
+
+/** The parser limits only brackets and braces; dotted names may go as deep as the file is long. */
+function tooDeep(value: unknown, path: KeyPath): KeyPath | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (path.length > DEEPEST) return path;
+  for (const [key, inner] of Object.entries(value)) {
+    const found = tooDeep(inner, [...path, key]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function blank(text: string): string {
+  return text.replaceAll(/[^\r\n]/g, ' ');
+}
+
+function faultOf(error: TomlError, part: BrokenPart | undefined, positions: TomlPositions): TomlFault {
+  const { message } = error;
+  const path = part?.path;
+  const line = part?.line ?? error.line;
   const problem = message.slice(0, message.indexOf('\n')).replace('Invalid TOML document: ', '');
   if (problem.startsWith('trying to redefine')) {
     const first = path === undefined ? undefined : positions.lineOf(path);
@@ -57,22 +109,13 @@ function faultOf({ line, message }: TomlError, positions: TomlPositions): TomlFa
   return { line, path, message: what, remedy };
 }
 
-function withoutStatement(text: string, line: number, positions: TomlPositions): string | undefined {
-  const { statements } = positions;
-  const statement = positions.statementAt(line);
-  if (statement === undefined) return undefined;
-  const next = statements.find(({ kind, start }) => kind === 'header' && start > statement.start);
-  const end = statement.kind === 'pair' ? statement.end : (next?.start ?? text.length);
-  const blanked = text.slice(statement.start, end).replaceAll(/[^\r\n]/g, ' ');
-  const without = text.slice(0, statement.start) + blanked + text.slice(end);
-  return without === text ? undefined : without;
-}
-
 const QUOTE = 'put text in double quotes, as in key = "value"; numbers, true and false have none';
+
+const TOO_DEEP = ['the value is nested too deeply', 'write the keys that docs/configuration.md lists'] as const;
 
 const UNEXPLAINED = ['this is not valid TOML', QUOTE] as const;
 
-const EXPLAINED: readonly (readonly [string, readonly [string, string]])[] = [
+const EXPLAINED: readonly (readonly [start: string, readonly [what: string, remedy: string]])[] = [
   ['invalid value', ['the value is not valid TOML', QUOTE]],
   ['illegal character in numeric', ['the value is neither a number nor text in quotes', QUOTE]],
   ['unfinished numeric', ['the value is neither a number nor text in quotes', QUOTE]],
@@ -100,10 +143,7 @@ const EXPLAINED: readonly (readonly [string, readonly [string, string]])[] = [
   ['incomplete key-value', ['this is neither key = value nor a table header', 'write key = "value" or [table.NAME]']],
   ['expected end of table array', ['the header has no end', 'close it as it was opened: [name] or [[name]]']],
   ['document contains an unsafe', ['__proto__ and constructor cannot be names', 'choose another name']],
-  [
-    'document contains excessively',
-    ['the value is nested too deeply', 'write the keys that docs/configuration.md lists'],
-  ],
+  ['document contains excessively', TOO_DEEP],
   [
     'expected comma',
     ['a comma or the closing bracket is missing', 'separate the elements by commas and close the bracket'],

@@ -73,7 +73,7 @@ export function text() {
 /** A dotted path into a structured secret, like `data.api_key`. */
 export function fieldPath() {
   return text().superRefine((value, context) => {
-    if (value.split('.').includes('')) {
+    if (value !== '' && value.split('.').includes('')) {
       refuse(context, 'a part of the dotted path is empty', 'write names with single dots between them, like data.key');
     }
   });

@@ -74,10 +74,13 @@ export interface Suspicion {
   readonly lastVerdict: Verdict | undefined;
 }
 
-/** `digest` undefined: the provider gave no answer in time. */
 export interface Verdict {
+  /** When the provider was asked. */
   readonly atMs: number;
+  /** undefined: it has not answered, or not with a key. */
   readonly digest: string | undefined;
+  /** It may still answer: whoever else grows suspicious meanwhile waits for the same answer. */
+  readonly isPending: boolean;
 }
 
 /**
@@ -102,10 +105,15 @@ export function judgeAsk(ledger: Ledger, ask: Suspicion): Judgement {
   if (open.echoUntilMs !== undefined && ask.nowMs < open.echoUntilMs) return { action: 'serve', ledger: open };
   if (ask.key.leased && recentIssues(open, ask.nowMs).length >= MAX_ISSUES) return strike(open, ask);
   if (open.served?.digest !== ask.key.digest) return replace(open, ask);
-  if (ask.lastVerdict === undefined || ask.nowMs - ask.lastVerdict.atMs >= REVALIDATION_GAP_MS) {
-    return { action: 'revalidate', ledger: open };
-  }
-  return judgeVerdict(open, ask, ask.lastVerdict);
+  const { lastVerdict } = ask;
+  if (lastVerdict === undefined || mayAskAgain(lastVerdict, ask.nowMs)) return { action: 'revalidate', ledger: open };
+  return judgeVerdict(open, ask, lastVerdict);
+}
+
+/** Not so soon after the last time; but an answer that is still awaited is awaited by everybody, in whatever order they came. */
+function mayAskAgain(last: Verdict, nowMs: number): boolean {
+  const sinceMs = nowMs - last.atMs;
+  return sinceMs >= REVALIDATION_GAP_MS || (last.isPending && sinceMs < VERDICT_WAIT_MS);
 }
 
 /** The provider was asked (or had been within the gap); `ask.key` is the key as it stands after its answer. */

@@ -36,7 +36,9 @@ export function nextRefreshAt(living: LivingKey, needs: RenewalNeeds, random: nu
 
 /** What a refresh at `nowMs` has to do: extend what there is as long as that can give life enough, else start anew. */
 export function refreshAction(living: LivingKey, needs: RenewalNeeds, nowMs: number): RefreshAction {
-  return canBeRenewed(living) && nowMs < replacementDue(living, needs, 1) ? 'renew' : 'issue';
+  const certain = certainEnd(living);
+  const isDead = certain !== undefined && nowMs >= certain;
+  return !isDead && canBeRenewed(living) && nowMs < replacementDue(living, needs, 1) ? 'renew' : 'issue';
 }
 
 function replacementDue(living: LivingKey, needs: RenewalNeeds, random: number): number {

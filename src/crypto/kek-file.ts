@@ -1,9 +1,16 @@
-import { renameSync, rmSync } from 'node:fs';
+import { renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BrokerError } from '../errors.ts';
 import type { KekHome, KekReading, KekSlot, KekWriter } from './kek-home.ts';
 import { KEY_BYTES, KeyEncryptionKey } from './key-encryption-key.ts';
-import { createPrivateFile, isErrno, readPrivateFile, shellQuote, syncFolder } from './private-file.ts';
+import {
+  createPrivateFile,
+  isErrno,
+  readPrivateFile,
+  removePrivateFile,
+  shellQuote,
+  syncFolder,
+} from './private-file.ts';
 
 /**
  * The key in a 0600 file beside the database: the honest default of a machine that has nothing better. It keeps other
@@ -22,7 +29,7 @@ export class KekFile implements KekHome {
     this.writer = {
       create: (slot) => this.#create(slot),
       promote: () => this.#attempt('replace', () => this.#move('next', this.#paths.current)),
-      clear: (slot) => this.#attempt('remove', () => rmSync(this.#paths[slot], { force: true })),
+      clear: (slot) => this.#attempt('remove', () => removePrivateFile(this.#paths[slot])),
       setAside: (stamp) => this.#setAside(stamp),
     };
   }

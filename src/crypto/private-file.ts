@@ -83,7 +83,7 @@ export function createPrivateFile(path: string, bytes: Uint8Array): void {
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
     throw Object.assign(new Error(`${path} exists`), { code: 'EEXIST' });
   }
-  const temporary = `${path}.part`;
+  const temporary = partOf(path);
   rmSync(temporary, { force: true });
   const fd = openSync(temporary, 'wx', 0o600);
   try {
@@ -95,6 +95,13 @@ export function createPrivateFile(path: string, bytes: Uint8Array): void {
   renameSync(temporary, path);
   syncFolder(dirname(path));
 }
+
+/** Removes a file and what a crash in the middle of its creation left. Neither there: nothing done. */
+export function removePrivateFile(path: string): void {
+  for (const one of [path, partOf(path)]) rmSync(one, { force: true });
+}
+
+const partOf = (path: string): string => `${path}.part`;
 
 /** Makes a rename or a new name durable (fsync(2): the folder has to be synced too). */
 export function syncFolder(path: string): void {

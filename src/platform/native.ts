@@ -32,7 +32,7 @@ export interface PeerCredentials {
 }
 
 /** From `src/platform` and from `dist/platform` alike. */
-const PACKAGE_ROOT = path.resolve(import.meta.dirname, '..', '..');
+export const PACKAGE_ROOT = path.resolve(import.meta.dirname, '..', '..');
 
 const PREBUILDS = path.join(PACKAGE_ROOT, 'prebuilds', `${process.platform}-${process.arch}`);
 

@@ -1,4 +1,5 @@
 import { lstatSync, mkdirSync, type Stats } from 'node:fs';
+import { dirname } from 'node:path';
 import { BrokerError } from '../errors.ts';
 
 /**
@@ -7,8 +8,22 @@ import { BrokerError } from '../errors.ts';
  * Throws ERR_UNSAFE_FILE, or the system's error if the folder can be neither found nor made.
  */
 export function ensurePrivateFolder(path: string, uid: number): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  make(path);
   checkPrivateFolder(path, lstatSync(path), uid);
+}
+
+/** Not mkdir's own `recursive`: it never returns where a parent exists and yet nothing can be made in it (/proc). */
+function make(path: string, parentToo = true): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    const parent = dirname(path);
+    if (code !== 'ENOENT' || !parentToo || parent === path) throw error;
+    make(parent);
+    make(path, false);
+  }
 }
 
 /** Judges a folder that must be there. Throws ERR_UNSAFE_FILE with the command that mends it. */
@@ -27,6 +42,12 @@ export function checkPrivateFolder(path: string, stats: Stats, uid: number): voi
       `chmod 700 ${quote(path)}`,
     );
   }
+}
+
+/** Whether `path` is a folder, no link to one, and belongs to `uid`; others may look into it. */
+export function isOwnFolder(path: string, uid: number): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  return stats?.isDirectory() === true && stats.uid === uid;
 }
 
 function unsafe(message: string, command: string): BrokerError {

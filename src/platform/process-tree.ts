@@ -7,6 +7,7 @@
 /** Pid and start time together are never reused. The start time is opaque: clock ticks on Linux, seconds on macOS. */
 export interface ParentFacts {
   readonly ppid: number;
+  readonly processGroup: number;
   readonly startTime: string;
 }
 

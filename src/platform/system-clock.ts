@@ -67,3 +67,8 @@ function systemSources(bootTimeMs: (() => number) | undefined): TimeSources {
     bootTimeMs,
   };
 }
+
+/** CLOCK_MONOTONIC in microseconds, as sd_notify(3) wants it. */
+export function monotonicMicros(): bigint {
+  return process.hrtime.bigint() / 1000n;
+}

@@ -11,10 +11,18 @@ import { ProviderError } from '../errors.ts';
  */
 export function trustedCertificates(caFile: string | undefined, provider: string): string[] | undefined {
   const own = caFile === undefined ? [] : [readCertificates(caFile, provider)];
+  machineCertificates ??= listMachineCertificates();
+  if (machineCertificates === undefined) return caFile === undefined ? undefined : own;
+  return [...machineCertificates, ...own];
+}
+
+/** Listed once: it takes some 50 ms, and Node itself does not read the stores again. */
+let machineCertificates: readonly string[] | undefined;
+
+function listMachineCertificates(): readonly string[] | undefined {
   // Typed as always there, but not in every Node that the package runs on.
   const list = tls.getCACertificates as typeof tls.getCACertificates | undefined;
-  if (list === undefined) return caFile === undefined ? undefined : own;
-  return [...new Set([...list('default'), ...list('system'), ...own])];
+  return list === undefined ? undefined : [...new Set([...list('default'), ...list('system')])];
 }
 
 function readCertificates(file: string, provider: string): string {

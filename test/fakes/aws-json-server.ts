@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 /** How the server answers one request: `target` as in `secretsmanager.GetSecretValue`, or `Action` of the query protocol. */
@@ -10,6 +11,11 @@ export interface Exchange {
   readonly input: Readonly<Record<string, unknown>>;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+}
+
+export interface TlsIdentity {
+  readonly cert: Buffer;
+  readonly key: Buffer;
 }
 
 interface StoredSecret {
@@ -28,13 +34,19 @@ export class AwsJsonServer {
   readonly targets: string[] = [];
   #server: Server | undefined;
   #port = 0;
+  readonly #tls: TlsIdentity | undefined;
+
+  constructor(tls?: TlsIdentity) {
+    this.#tls = tls;
+  }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `${this.#tls === undefined ? 'http' : 'https'}://127.0.0.1:${this.#port}`;
   }
 
   async start(): Promise<void> {
-    this.#server = createServer((request, response) => void this.#answer(request, response));
+    const listener = (request: IncomingMessage, response: ServerResponse) => void this.#answer(request, response);
+    this.#server = this.#tls === undefined ? createServer(listener) : createTlsServer(this.#tls, listener);
     this.#server.listen(this.#port, '127.0.0.1');
     await once(this.#server, 'listening');
     this.#port = (this.#server.address() as AddressInfo).port;

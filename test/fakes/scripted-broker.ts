@@ -18,7 +18,7 @@ export const KEY_VERSION: KeyVersion = {
   issuedAtMs: START_MS - 60_000,
   confirmedAtMs: START_MS - 42_000,
   expiresAtMs: START_MS + 3_600_000,
-  expirySource: 'lease',
+  expirySource: 'unknown',
   ttlMs: 900_000,
   lease: undefined,
   isJwt: false,

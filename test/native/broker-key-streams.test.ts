@@ -40,12 +40,23 @@ describe.skipIf(helper === undefined)('standard streams of broker-key', () => {
   });
 
   test('without stderr a failure says nothing to anybody, the daemon included', async () => {
-    await using daemon = await FakeDaemon.start(sends(reply('503 No', 'words')));
+    let late = '';
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    await using daemon = await FakeDaemon.start((connection) => {
+      connection.on('data', (bytes) => {
+        late += bytes.toString('latin1');
+      });
+      connection.on('end', () => end()).end(reply('503 No', 'words'));
+    });
 
-    const outcome = await runRedirected('<&- 2>&-', daemon.socket);
+    const outcome = await runRedirected('2>&-', daemon.socket);
 
     expect(outcome).toEqual({ code: 69, signal: null, stdout: '', stderr: '' });
-    expect(daemon.requests.join('')).not.toContain('words');
+    await ended;
+    expect(late).toBe('');
   });
 
   test('a closed stdout is 74 before anybody is asked', async () => {

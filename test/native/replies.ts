@@ -76,7 +76,7 @@ const NOT_HTTP: readonly (readonly [string, string])[] = [
   ['a Content-Length of words', 'HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nkey'],
   ['a negative Content-Length', 'HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\nkey'],
   ['an empty Content-Length', 'HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nkey'],
-  ['two Content-Lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 2\r\n\r\nkey'],
+  ['two Content-Lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nkey'],
   ['more than Content-Length says', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nkey'],
   ['chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nkey\r\n0\r\n\r\n'],
   ['garbage said to be chunks', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n'],
@@ -110,7 +110,7 @@ export const REPLIES: readonly ReplyCase[] = [
     code: 65,
   },
   ...NOT_KEYS.map(([title, body]) => ({ title: `not a key: ${title}`, bytes: reply('200 OK', body), code: 65 })),
-  ...NOT_HTTP.map(([title, bytes]) => ({ title: `not HTTP: ${title}`, bytes, code: 69 })),
+  ...NOT_HTTP.map(([title, bytes]) => ({ title: `not HTTP: ${title}`, bytes, code: 69, says: /in HTTP|chunked/ })),
   ...STATUSES.map(([status, code]) => ({
     title: `status ${status}`,
     bytes: reply(status, 'what is wrong; what to do'),

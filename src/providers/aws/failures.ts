@@ -36,7 +36,8 @@ export function awsFailure(thrown: unknown, subject: Subject, answer: Answer): P
     if (failure !== undefined) return failure;
   }
   if (isThrottlingError(thrown as Parameters<typeof isThrottlingError>[0])) return throttled(subject, answer);
-  if (answer.status !== undefined && answer.status >= 500) return broken(service, answer.status, answer);
+  const status = error.status ?? answer.status ?? 0;
+  if (status >= 500) return broken(service, status, answer);
   return answer.asked ? serviceFailure(error, subject) : loginFailure(error, subject);
 }
 

@@ -14,11 +14,24 @@ const flag = ({ options }: Subject) => (options.profile === undefined ? '' : ` -
 const check = (subject: Subject) => `run: aws sts get-caller-identity${flag(subject)}`;
 
 /**
- * How logging in fails, by the error's name and the SDK's own words, the first that fits. A login that is missing
+ * How logging in fails: by the SDK's own words if one of its credential providers gave up, else by the error's name,
+ * since the words of a service may hold anything (the ARN of an SSO role, say). The first row that fits. A login that is missing
  * counts as expired, because a person mends both in the same way and the key at hand is good meanwhile; on a machine in the
  * cloud it is moreover what an instance role looks like while the metadata service is away.
  */
 const ROWS: readonly Row[] = [
+  {
+    when: /ECONN|ENOTFOUND|EAI_AGAIN|TimeoutError|ETIMEDOUT|IDPCommunication|socket hang up/,
+    kind: 'transient',
+    message: (subject) => `${who(subject)} could not log in: the login service cannot be reached`,
+    remedy: () => 'check the network, the VPN, and HTTPS_PROXY and NO_PROXY as the daemon has them',
+  },
+  {
+    when: /ForbiddenException/,
+    kind: 'denied',
+    message: (subject) => `SSO refuses ${who(subject)} the role that its profile names`,
+    remedy: () => 'ask whoever runs IAM Identity Center to assign you this account and permission set',
+  },
   {
     when: /aws login/i,
     kind: 'login-expired',
@@ -30,12 +43,6 @@ const ROWS: readonly Row[] = [
     kind: 'login-expired',
     message: (subject) => `the SSO session of ${who(subject)} is over`,
     remedy: (subject) => `run: aws sso login${flag(subject)}`,
-  },
-  {
-    when: /ForbiddenException/,
-    kind: 'denied',
-    message: (subject) => `SSO refuses ${who(subject)} the role that its profile names`,
-    remedy: () => 'ask whoever runs IAM Identity Center to assign you this account and permission set',
   },
   {
     when: /multi-factor/i,
@@ -88,17 +95,11 @@ const ROWS: readonly Row[] = [
     message: () => 'the region is not enabled in this AWS account',
     remedy: ({ provider }) => `correct region in [providers.${provider}], or enable the region`,
   },
-  {
-    when: /ECONN|ENOTFOUND|EAI_AGAIN|TimeoutError|ETIMEDOUT|IDPCommunication|socket hang up/,
-    kind: 'transient',
-    message: (subject) => `${who(subject)} could not log in: the login service cannot be reached`,
-    remedy: () => 'check the network, the VPN, and HTTPS_PROXY and NO_PROXY as the daemon has them',
-  },
 ];
 
 /** An error before the service itself was asked: credential providers, SSO, STS. */
 export function loginFailure({ name, message }: AwsError, subject: Subject): ProviderError {
-  const text = `${name} ${message}`;
+  const text = /ProviderError$/.test(name) ? message : name;
   const row = ROWS.find(({ when }) => when.test(text));
   if (row !== undefined) return new ProviderError(row.kind, row.message(subject), { remedy: row.remedy(subject) });
   return new ProviderError('login-expired', `${who(subject)} could not log in to AWS (${safeName(name)})`, {

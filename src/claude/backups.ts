@@ -1,0 +1,88 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { BrokerError } from '../errors.ts';
+import { ensurePrivateFolder } from '../platform/private-folder.ts';
+
+/** A copy of a file as it was before something of somebody else's was changed in it. May hold secrets: 0600. */
+export interface Backup {
+  /** `20261122T220500Z-1a2b3c4d`; what `broker claude backups --delete` takes. */
+  readonly id: string;
+  /** The file that it is a copy of. */
+  readonly file: string;
+  /** RFC 3339. */
+  readonly at: string;
+  readonly reason: string;
+  /** Where the copy lies. */
+  readonly copy: string;
+  readonly bytes: number;
+}
+
+const SUFFIX = '.backup';
+
+export interface BackupInput {
+  readonly stateDir: string;
+  readonly uid: number;
+  readonly file: string;
+  readonly content: Uint8Array;
+  readonly reason: string;
+  readonly now: number;
+}
+
+/** Keeps a copy and says where it lies; the same content of the same file is kept once. */
+export function keepBackup(input: BackupInput): Backup {
+  const folder = backupFolder(input.stateDir);
+  ensurePrivateFolder(input.stateDir, input.uid);
+  ensurePrivateFolder(folder, input.uid);
+  const at = new Date(input.now).toISOString();
+  const digest = createHash('sha256').update(input.file).update('\0').update(input.content).digest('hex').slice(0, 8);
+  const same = listBackups(input.stateDir).find((backup) => backup.file === input.file && backup.id.endsWith(digest));
+  if (same !== undefined) return same;
+  const id = `${at.replaceAll(/[-:]|\.\d+/g, '')}-${digest}`;
+  const copy = path.join(folder, id + SUFFIX);
+  writeFileSync(copy, input.content, { mode: 0o600 });
+  const note = { file: input.file, at, reason: input.reason };
+  writeFileSync(path.join(folder, `${id}.json`), `${JSON.stringify(note)}\n`, { mode: 0o600 });
+  return { id, ...note, copy, bytes: input.content.byteLength };
+}
+
+/** Newest first. A note that cannot be read is left out: the copy beside it is still there. */
+export function listBackups(stateDir: string): Backup[] {
+  const folder = backupFolder(stateDir);
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    return [];
+  }
+  const backups: Backup[] = [];
+  for (const name of names.filter((name) => name.endsWith(SUFFIX))) {
+    const id = name.slice(0, -SUFFIX.length);
+    const copy = path.join(folder, name);
+    try {
+      const note = JSON.parse(readFileSync(path.join(folder, `${id}.json`), 'utf8')) as Backup;
+      backups.push({ id, file: note.file, at: note.at, reason: note.reason, copy, bytes: statSync(copy).size });
+    } catch {}
+  }
+  return backups.sort((a, b) => b.at.localeCompare(a.at));
+}
+
+/**
+ * @param id one backup's id, or `all`.
+ * @throws BrokerError ERR_USAGE for an id that there is not.
+ */
+export function deleteBackups(stateDir: string, id: string): Backup[] {
+  const chosen = listBackups(stateDir).filter((backup) => id === 'all' || backup.id === id);
+  if (chosen.length === 0 && id !== 'all') {
+    throw new BrokerError('ERR_USAGE', `there is no backup ${id}`, { remedy: 'list them: broker claude backups' });
+  }
+  for (const backup of chosen) {
+    rmSync(backup.copy, { force: true });
+    rmSync(path.join(backupFolder(stateDir), `${backup.id}.json`), { force: true });
+  }
+  return chosen;
+}
+
+function backupFolder(stateDir: string): string {
+  return path.join(stateDir, 'backups');
+}

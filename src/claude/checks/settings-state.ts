@@ -1,0 +1,64 @@
+import type { Check, Finding } from '../finding.ts';
+import type { SettingsFile } from '../settings-files.ts';
+
+/** Settings files that the client does not take, or takes differently than they look. */
+export const settingsState: Check = ({ input }) => {
+  const findings = input.settings.flatMap((settings) => [...unusable(settings), ...duplicated(settings)]);
+  const inEffect = input.settings.filter(({ state, helper }) => state === 'in-effect' && helper !== undefined);
+  const [strongest, ...hidden] = inEffect;
+  for (const settings of hidden) {
+    if (settings.helper?.value === strongest?.helper?.value) continue;
+    findings.push({
+      id: 'helper-shadowed',
+      severity: 'warning',
+      title: `the apiKeyHelper in ${settings.file} is hidden by the one in ${strongest?.file}`,
+      cost: 'another program gives the keys than the one you set up',
+      remedy: `remove the apiKeyHelper that you do not want from ${strongest?.file} or ${settings.file}`,
+      where: `${settings.file}:${settings.helper?.line}`,
+    });
+  }
+  return findings;
+};
+
+function unusable({ file, state, problem, code }: SettingsFile): Finding[] {
+  if (state === 'in-effect' || state === 'missing') return [];
+  if (problem !== undefined) {
+    const where = `${file}:${problem.position.line}:${problem.position.column}`;
+    return [
+      {
+        id: state === 'broken' ? 'settings-broken' : 'settings-refused',
+        severity: 'error',
+        title: `${where}: ${problem.what}`,
+        cost: 'the client leaves out the whole file, permission rules and hooks included; claude -p does not start',
+        remedy: `mend line ${problem.position.line} by hand`,
+        where,
+      },
+    ];
+  }
+  const reason =
+    state === 'too-large' ? 'is too large' : state === 'no-file' ? 'is no regular file' : `cannot be read (${code})`;
+  return [
+    {
+      id: 'settings-unreadable',
+      severity: 'error',
+      title: `${file} ${reason}`,
+      cost: 'nothing in it is in effect',
+      remedy:
+        state === 'unreadable' && code === 'EACCES'
+          ? `type: chmod u+r ${file}`
+          : `put a regular JSON file there, or remove it`,
+      where: file,
+    },
+  ];
+}
+
+function duplicated({ file, duplicates }: SettingsFile): Finding[] {
+  return duplicates.map((name) => ({
+    id: 'settings-duplicate',
+    severity: 'warning',
+    title: `"${name}" stands twice in ${file}`,
+    cost: 'only the last one counts; the other looks as if it did',
+    remedy: `remove all but the last "${name}"`,
+    where: file,
+  }));
+}

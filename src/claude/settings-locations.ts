@@ -1,0 +1,68 @@
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+
+/** Who a settings file speaks for; `flag` is what `--settings` names. */
+export type SettingsScope = 'managed' | 'flag' | 'local' | 'project' | 'user';
+
+export interface SettingsLocation {
+  readonly scope: SettingsScope;
+  readonly file: string;
+}
+
+export interface SettingsRoots {
+  readonly homeDir: string;
+  /** The project's folder. */
+  readonly projectDir: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly platform: NodeJS.Platform;
+  /** What `--settings` is going to name, if that is known. */
+  readonly flagFile?: string;
+  /** `/` outside tests. */
+  readonly systemRoot: string;
+}
+
+/** Where the user's own settings, login and client state lie: `$CLAUDE_CONFIG_DIR`, else `~/.claude`. */
+export function clientFolder(roots: Pick<SettingsRoots, 'homeDir' | 'env' | 'projectDir'>): string {
+  const moved = roots.env['CLAUDE_CONFIG_DIR'];
+  if (moved === undefined || moved === '') return path.join(roots.homeDir, '.claude');
+  return path.resolve(roots.projectDir, moved);
+}
+
+/** `.claude.json`: what the client remembers. It lies beside `~/.claude`, or inside `$CLAUDE_CONFIG_DIR`. */
+export function clientStateFile(roots: Pick<SettingsRoots, 'homeDir' | 'env' | 'projectDir'>): string {
+  const moved = roots.env['CLAUDE_CONFIG_DIR'];
+  return path.join(moved === undefined || moved === '' ? roots.homeDir : clientFolder(roots), '.claude.json');
+}
+
+export function managedFolder(platform: NodeJS.Platform, systemRoot = '/'): string {
+  return path.join(systemRoot, platform === 'darwin' ? 'Library/Application Support/ClaudeCode' : 'etc/claude-code');
+}
+
+/** Every settings file that counts, the strongest first, whether it is there or not. */
+export function settingsLocations(roots: SettingsRoots): SettingsLocation[] {
+  const managed = managedFolder(roots.platform, roots.systemRoot);
+  const project = path.join(roots.projectDir, '.claude');
+  const flag = roots.flagFile;
+  return [
+    // Drop-ins are merged over the base file in the order of their names, so that the last one is the strongest.
+    ...dropIns(managed)
+      .reverse()
+      .map((file): SettingsLocation => ({ scope: 'managed', file })),
+    { scope: 'managed', file: path.join(managed, 'managed-settings.json') },
+    ...(flag === undefined ? [] : [{ scope: 'flag', file: path.resolve(roots.projectDir, flag) } as const]),
+    { scope: 'local', file: path.join(project, 'settings.local.json') },
+    { scope: 'project', file: path.join(project, 'settings.json') },
+    { scope: 'user', file: path.join(clientFolder(roots), 'settings.json') },
+    // In the home folder the user's file is also the project's: it is the user's own, and needs no trust.
+  ].filter(({ file }, index, all) => all.findLastIndex((other) => other.file === file) === index) as SettingsLocation[];
+}
+
+function dropIns(managed: string): string[] {
+  const folder = path.join(managed, 'managed-settings.d');
+  try {
+    const names = readdirSync(folder).filter((name) => name.endsWith('.json') && !name.startsWith('.'));
+    return names.sort().map((name) => path.join(folder, name));
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,92 @@
+import { type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser';
+import { BrokerError } from '../errors.ts';
+import { lineAndColumn, type Position } from './positions.ts';
+
+/** Larger than any settings file that a person wrote: what lies above it is not read. */
+export const MAX_SETTINGS_BYTES = 4 * 1024 * 1024;
+
+/** The text of a settings file with its syntax tree; offsets are into `text`, a byte-order mark included. */
+export interface SettingsDocument {
+  readonly text: string;
+  /** The root object; undefined where the file holds nothing but white space and comments. */
+  readonly root: Node | undefined;
+}
+
+/** A settings file that is no JSON object. The message ends with `file:line:column`. */
+export class SettingsSyntaxError extends BrokerError {
+  readonly file: string;
+  readonly position: Position;
+
+  constructor(file: string, position: Position, what: string) {
+    super('ERR_CONFIG', `${what}: ${file}:${position.line}:${position.column}`, {
+      remedy: `mend line ${position.line} of ${file} by hand; the file was left as it is`,
+    });
+    this.name = 'SettingsSyntaxError';
+    this.file = file;
+    this.position = position;
+  }
+}
+
+/**
+ * Reads more than the client does: comments, trailing commas, a byte-order mark and an empty file are taken as they
+ * are, so that they can be kept byte for byte. `firstLaxity` says where the client would disagree.
+ *
+ * @throws SettingsSyntaxError where there is no JSON object, or the bytes are not UTF-8.
+ */
+export function parseSettings(bytes: Uint8Array, file: string): SettingsDocument {
+  const text = decode(bytes, file);
+  const errors: ParseError[] = [];
+  const root = guardDepth(file, () =>
+    parseTree(withoutBom(text), errors, { allowTrailingComma: true, allowEmptyContent: true }),
+  );
+  const error = errors[0];
+  if (error !== undefined) {
+    throw new SettingsSyntaxError(file, lineAndColumn(text, error.offset), sentence(error));
+  }
+  if (root !== undefined && root.type !== 'object') {
+    throw new SettingsSyntaxError(file, lineAndColumn(text, root.offset), 'the settings are no JSON object');
+  }
+  return { text, root };
+}
+
+/**
+ * Where the text stops being strict JSON. The client (seen with 2.1.330) refuses the whole file for one comment or
+ * one trailing comma, and then nothing in it is in effect; a byte-order mark, duplicate keys and an empty file it takes.
+ */
+export function firstLaxity(document: SettingsDocument): Position | undefined {
+  const errors: ParseError[] = [];
+  parseTree(withoutBom(document.text), errors, { disallowComments: true, allowEmptyContent: true });
+  const first = errors.toSorted((a, b) => a.offset - b.offset)[0];
+  return first === undefined ? undefined : lineAndColumn(document.text, first.offset);
+}
+
+/** Same length, so that every offset still counts from the start of the file. */
+function withoutBom(text: string): string {
+  return text.startsWith('\uFEFF') ? ` ${text.slice(1)}` : text;
+}
+
+function decode(bytes: Uint8Array, file: string): string {
+  if (bytes.byteLength > MAX_SETTINGS_BYTES) {
+    throw new SettingsSyntaxError(file, { line: 1, column: 1 }, `the file is over ${MAX_SETTINGS_BYTES} bytes`);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new SettingsSyntaxError(file, { line: 1, column: 1 }, 'the file is not UTF-8');
+  }
+}
+
+/** The parser recurses, so that a megabyte of `[` ends in a RangeError and not in a parse error. */
+function guardDepth<T>(file: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new SettingsSyntaxError(file, { line: 1, column: 1 }, 'the file is nested too deeply');
+  }
+}
+
+function sentence(error: ParseError): string {
+  const words = printParseErrorCode(error.error).replace(/([a-z])([A-Z])/g, '$1 $2');
+  return `not valid JSON (${words.toLowerCase()})`;
+}

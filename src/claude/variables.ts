@@ -1,0 +1,40 @@
+/** The variables that decide how Claude Code authenticates, and what they are. */
+
+/** Hold a secret: never shown, only fingerprinted. */
+export const SECRET_VARIABLES = [
+  'ANTHROPIC_API_KEY',
+  'ANTHROPIC_AUTH_TOKEN',
+  'CLAUDE_CODE_OAUTH_TOKEN',
+  'ANTHROPIC_CUSTOM_HEADERS',
+  'ANTHROPIC_FOUNDRY_API_KEY',
+  'AWS_BEARER_TOKEN_BEDROCK',
+] as const;
+
+export const CLOUD_VARIABLES = [
+  'CLAUDE_CODE_USE_BEDROCK',
+  'CLAUDE_CODE_USE_VERTEX',
+  'CLAUDE_CODE_USE_FOUNDRY',
+] as const;
+
+export const TTL_VARIABLE = 'CLAUDE_CODE_API_KEY_HELPER_TTL_MS';
+
+export const RELEVANT_VARIABLES: ReadonlySet<string> = new Set([
+  ...SECRET_VARIABLES,
+  ...CLOUD_VARIABLES,
+  TTL_VARIABLE,
+  'ANTHROPIC_BASE_URL',
+  'CLAUDE_CONFIG_DIR',
+  'CLAUDE_CODE_SIMPLE',
+]);
+
+const SECRETS: ReadonlySet<string> = new Set(SECRET_VARIABLES);
+
+/** Also of variables that the client does not know: what looks like a secret by its name is not shown either. */
+export function isSecretVariable(name: string): boolean {
+  return SECRETS.has(name) || /KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH/i.test(name);
+}
+
+/** The client takes 1, true, yes and on, in any case; everything else is off (0 was seen to be). */
+export function isOn(value: string | undefined): boolean {
+  return value !== undefined && /^(1|true|yes|on)$/i.test(value.trim());
+}

@@ -1,0 +1,157 @@
+import path from 'node:path';
+import { readIfThere } from '../../claude/atomic-file.ts';
+import { type InstallerContext, type InstallOutcome, install, uninstall } from '../../claude/installer.ts';
+import { locateHelper, requireHelper } from '../../claude/locate-helper.ts';
+import { managedSettings, managedText } from '../../claude/managed-snippets.ts';
+import { settingsDiff } from '../../claude/masked-diff.ts';
+import { firstLaxity, parseSettings } from '../../claude/settings.ts';
+import type { Addition } from '../../claude/settings-edit.ts';
+import { nodeAt } from '../../claude/settings-tree.ts';
+import { additionsFor, denyRules, parseTarget, type Target } from '../../claude/targets.ts';
+import { parseDuration } from '../../config/durations.ts';
+import { stateDir } from '../../config/paths.ts';
+import { BrokerError } from '../../errors.ts';
+import type { CliIo } from '../cli-io.ts';
+import type { PlaceOptions } from './claude.ts';
+import { placeOf } from './claude-place.ts';
+
+export interface InstallOptions extends PlaceOptions {
+  readonly credential?: string;
+  readonly helper?: string;
+  readonly ttl?: string;
+  readonly for?: string;
+  readonly denyRules?: true;
+  readonly managed?: true;
+  readonly force?: true;
+  readonly dryRun?: true;
+}
+
+export type UninstallOptions = Pick<InstallOptions, 'for' | 'force' | 'dryRun' | keyof PlaceOptions>;
+
+/** Below it the client would ask on nearly every request and still send the key before the newest. */
+const SHORTEST_TTL_MS = 1000;
+
+const CREDENTIAL = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+export function installAction(io: CliIo, options: InstallOptions): void {
+  const target = parseTarget(options.for);
+  const additions = wantedAdditions(io, options, target);
+  if (options.managed) {
+    if (options.json) print(io, managedSettings(additions));
+    else io.stdout(managedText(additions));
+    return;
+  }
+  const place = placeOf(io, options, target);
+  if (target.server !== undefined) requireServer(place.file, target.server);
+  const request = { ...place, target: target.name, additions, force: options.force === true };
+  const outcome = install(contextOf(io), { ...request, dryRun: options.dryRun === true });
+  const ours = additions.flatMap((addition) => ('value' in addition ? [addition.value] : addition.items));
+  report(io, options, outcome, ours, 'installed', warningsFor(outcome));
+}
+
+export function uninstallAction(io: CliIo, options: UninstallOptions): void {
+  const target = parseTarget(options.for);
+  const { file } = placeOf(io, options, target);
+  const outcome = uninstall(contextOf(io), {
+    file,
+    target: options.for === undefined ? undefined : target.name,
+    force: options.force === true,
+    dryRun: options.dryRun === true,
+  });
+  report(io, options, outcome, [], 'uninstalled', []);
+}
+
+function wantedAdditions(io: CliIo, options: InstallOptions, target: Target): Addition[] {
+  const { credential } = options;
+  if (credential !== undefined && !CREDENTIAL.test(credential)) {
+    throw new BrokerError('ERR_USAGE', 'that is no name of a credential', {
+      remedy: 'a name has letters, digits, dots, dashes and underscores, at most 64, and starts with a letter or digit',
+    });
+  }
+  const named = options.helper === undefined ? locateHelper(io.env) : path.resolve(options.helper);
+  // For a managed file or another machine the path need not be here.
+  const unchecked = named !== undefined && (options.force === true || options.managed === true);
+  const helper = unchecked ? named : requireHelper(named);
+  const ttlMs = options.ttl === undefined ? undefined : readTtl(options.ttl);
+  const additions = additionsFor(target, { helper, credential, ttlMs });
+  return options.denyRules ? [...additions, denyRules(helper, stateDir(io))] : additions;
+}
+
+function readTtl(text: string): number {
+  const ms = /^\d+$/.test(text) ? Number(text) : parseTtl(text);
+  if (ms >= SHORTEST_TTL_MS && Number.isSafeInteger(ms)) return ms;
+  throw new BrokerError('ERR_USAGE', `--ttl ${text} is under a second`, {
+    remedy: 'a good value is 5m, or half of what a key lives',
+  });
+}
+
+function parseTtl(text: string): number {
+  try {
+    return parseDuration(text);
+  } catch {
+    throw new BrokerError('ERR_USAGE', `--ttl "${text}" is no duration`, { remedy: 'write 5m, 90s or milliseconds' });
+  }
+}
+
+/** A helper on a server that is not configured would be a broken entry in the client's own file. */
+function requireServer(file: string, server: string): void {
+  const bytes = readIfThere(file);
+  const root = bytes === undefined ? undefined : parseSettings(bytes, file).root;
+  if (nodeAt(root, ['mcpServers', server])?.type === 'object') return;
+  throw new BrokerError('ERR_USAGE', `there is no MCP server "${server}" in ${file}`, {
+    remedy: `add it first: claude mcp add --transport http ${/^[\w.-]+$/.test(server) ? server : 'NAME'} URL`,
+  });
+}
+
+function warningsFor({ file, after }: InstallOutcome): string[] {
+  const warnings: string[] = [];
+  const lax = after === undefined ? undefined : firstLaxity(parseSettings(Buffer.from(after), file));
+  if (lax !== undefined) {
+    warnings.push(
+      `${file}:${lax.line}:${lax.column} has a comment or a trailing comma: Claude Code refuses the whole file until it is gone`,
+    );
+  }
+  if (after !== undefined && /\/_npx\//.test(after)) {
+    warnings.push('the helper lies in the cache of npx, which is emptied now and then: npm install -g apikey-broker');
+  }
+  return warnings;
+}
+
+function report(
+  io: CliIo,
+  options: UninstallOptions,
+  outcome: InstallOutcome,
+  ours: readonly string[],
+  done: 'installed' | 'uninstalled',
+  warnings: readonly string[],
+): void {
+  const { file, before, after, backup } = outcome;
+  const changed = before !== after;
+  const diff = changed ? settingsDiff(file, before, after, ours) : '';
+  if (options.json) {
+    const backedUp = backup === undefined ? null : { id: backup.id, copy: backup.copy };
+    print(io, {
+      file,
+      changed,
+      dryRun: options.dryRun === true,
+      exact: outcome.exact,
+      diff,
+      backup: backedUp,
+      warnings,
+    });
+    return;
+  }
+  if (options.dryRun) io.stdout(changed ? `${diff}\n` : `${file}: nothing would change\n`);
+  else if (!changed) io.stdout(`${file}: nothing to change\n`);
+  else io.stdout(`${file}: ${done}${after === undefined ? ' (the file is gone again)' : ''}\n`);
+  if (backup !== undefined) io.stdout(`what it replaced is kept in ${backup.copy}\n`);
+  for (const warning of warnings) io.stderr(`warning: ${warning}\n`);
+}
+
+function contextOf(io: CliIo): InstallerContext {
+  return { stateDir: stateDir(io), uid: io.uid, now: io.clock.wall() };
+}
+
+function print(io: CliIo, value: unknown): void {
+  io.stdout(`${JSON.stringify(value, null, 2)}\n`);
+}

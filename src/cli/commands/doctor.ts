@@ -1,0 +1,102 @@
+import path from 'node:path';
+import { Command } from 'commander';
+import { exitCodeOf, runChecks } from '../../claude/checks/all.ts';
+import { planRepairs, type Repair, repair } from '../../claude/doctor-fix.ts';
+import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor-report.ts';
+import { gatherFacts } from '../../claude/gather.ts';
+import { locateHelper } from '../../claude/locate-helper.ts';
+import { scrub } from '../../claude/masking.ts';
+import { socketCandidates, stateDir } from '../../config/paths.ts';
+import type { StatusReport } from '../../protocol/status.ts';
+import type { CliIo } from '../cli-io.ts';
+import { reporting } from './reporting.ts';
+
+export interface DoctorParts {
+  /** The running daemon's report; undefined if none answers. */
+  readonly fetchStatus: () => Promise<StatusReport | undefined>;
+  /** `/` outside tests: where /etc is looked for. */
+  readonly systemRoot?: string;
+}
+
+interface Options {
+  readonly json?: true;
+  readonly fix?: true;
+  readonly yes?: true;
+  readonly runHelper?: boolean;
+  readonly settings?: string;
+  readonly project?: string;
+}
+
+/** `broker doctor`: which method wins in Claude Code and why. Exit codes: 0 nothing, 1 warnings, 2 something will fail. */
+export function doctorCommand(io: CliIo, parts: DoctorParts): Command {
+  return new Command('doctor')
+    .description('which authentication method wins in Claude Code and why, every trap, and one remedy for each')
+    .option('--json', 'print JSON')
+    .option('--fix', 'mend what is safe: modes and refresh intervals; shows each change first')
+    .option('--yes', 'with --fix: also take keys out of settings and shell profiles (with a backup)')
+    .option('--run-helper', "try the helper also if it comes from a project's settings")
+    .option('--no-run-helper', 'do not try the helper')
+    .option('--settings <file>', 'judge as if claude was started with --settings FILE')
+    .option('--project <folder>', "the project's folder (default: the current one)")
+    .action((options: Options) => reporting(io, () => doctor(io, parts, options)));
+}
+
+async function doctor(io: CliIo, parts: DoctorParts, options: Options): Promise<void> {
+  let report = await examine(io, parts, options);
+  if (options.fix) {
+    const changed = mend(io, report, options.yes === true);
+    if (changed) report = await examine(io, parts, options);
+  }
+  io.stdout(options.json ? reportJson(report) : reportText(report, io.stdoutIsTty && !io.env['NO_COLOR']));
+  io.setExitCode(exitCodeOf(report.findings));
+}
+
+async function examine(io: CliIo, parts: DoctorParts, options: Options): Promise<DoctorReport> {
+  const facts = await gatherFacts({
+    env: io.env,
+    homeDir: io.homeDir,
+    projectDir: path.resolve(options.project ?? process.cwd()),
+    stateDir: stateDir(io),
+    uid: io.uid,
+    platform: io.platform,
+    clock: io.clock,
+    systemRoot: parts.systemRoot ?? '/',
+    flagFile: options.settings === undefined ? undefined : path.resolve(options.settings),
+    ownHelper: locateHelper(io.env),
+    run: options.runHelper === undefined ? 'safe' : options.runHelper ? 'always' : 'never',
+    sockets: socketCandidates(io).map((candidate) => candidate.path),
+    fetchStatus: parts.fetchStatus,
+  });
+  return { facts, findings: runChecks(facts) };
+}
+
+/** Everything about repairs goes to stderr, so that stdout stays the report. */
+function mend(io: CliIo, { facts, findings }: DoctorReport, yes: boolean): boolean {
+  const foreign = new Set(
+    facts.input.settings
+      .filter(({ scope, uid }) => scope === 'managed' || scope === 'project' || uid !== io.uid)
+      .map(({ file }) => file),
+  );
+  const secrets = secretsIn(facts);
+  const say = (text: string) => io.stderr(`${scrub(text, secrets)}\n`);
+  const repairs = planRepairs(findings, (file) => !foreign.has(file) && !file.startsWith('/etc/'));
+  let changed = false;
+  for (const each of repairs) {
+    say(`${each.finding.title}\n${each.diff}`);
+    if (each.needsYes && !yes) say('left as it is: this takes a key away, so it needs --yes');
+    else changed = carryOut(io, each, say) || changed;
+  }
+  if (repairs.length === 0) say('there is nothing that --fix can mend');
+  return changed;
+}
+
+function carryOut(io: CliIo, each: Repair, say: (text: string) => void): boolean {
+  try {
+    const copy = repair({ stateDir: stateDir(io), uid: io.uid, now: io.clock.wall() }, each);
+    say(copy === undefined ? 'done' : `done; as it was: ${copy} (broker claude backups lists and deletes copies)`);
+    return true;
+  } catch (error) {
+    say(`not done: ${error instanceof Error ? error.message : 'it failed'}`);
+    return false;
+  }
+}

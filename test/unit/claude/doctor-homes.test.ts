@@ -1,0 +1,60 @@
+import { mkdirSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { doctorCommand } from '../../../src/cli/commands/doctor.ts';
+import { TemporaryHome } from './home.ts';
+import { HOMES, type Home } from './homes.ts';
+import { statusOf } from './status-sample.ts';
+import { captureIo } from './test-io.ts';
+
+const GIVEN = 'sk-ant-api03-FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF';
+const SECRETS = /(A{20}|B{20}|C{20}|D{20}|E{20}|F{20})/;
+
+/** As `broker doctor --json` in such a home would print it. */
+async function diagnose(home: TemporaryHome, data: Home) {
+  const fill = (text: string) => text.replaceAll('{HOME}', home.root);
+  mkdirSync(home.path('project'), { recursive: true });
+  home.write('bin/broker-key', `#!/bin/sh\necho ${GIVEN}\n`, 0o755);
+  for (const [name, content] of Object.entries(data.files ?? {})) {
+    const [text, mode] = typeof content === 'string' ? [content, 0o600] : content;
+    home.write(name, fill(text), mode);
+  }
+  const env = Object.fromEntries(Object.entries(data.env ?? {}).map(([name, value]) => [name, fill(value)]));
+  const io = captureIo(home, env);
+  const status = data.broker === 'none' ? undefined : (data.broker ?? statusOf());
+  const parts = { fetchStatus: async () => status, systemRoot: home.path('system') };
+  const flags = ['--json', '--project', home.path('project')];
+  if (data.flag !== undefined) flags.push('--settings', home.path(data.flag));
+  if (data.runHelper) flags.push('--run-helper');
+  await doctorCommand(io, parts).parseAsync(['node', 'broker', ...flags]);
+  return io;
+}
+
+test('there are homes enough, each with a name of its own', () => {
+  expect(HOMES.length).toBeGreaterThanOrEqual(60);
+  expect(new Set(HOMES.map(({ name }) => name)).size).toBe(HOMES.length);
+});
+
+test.each(HOMES)('$name', async (data) => {
+  using home = new TemporaryHome();
+  const io = await diagnose(home, data);
+  const report = JSON.parse(io.out);
+  const winners = report.modes.map((mode: { winner: string | null }) => mode.winner);
+  expect({ wins: winners, findings: idsOf(report, ['error', 'warning']) }).toEqual({
+    wins: data.wins,
+    findings: [...data.finds].sort(),
+  });
+  expect(idsOf(report, ['info'])).toEqual(expect.arrayContaining([...(data.notes ?? [])]));
+  if (data.headers !== undefined) {
+    const { headers } = report.modes[1];
+    expect([headers['x-api-key'], headers.authorization]).toEqual(data.headers);
+  }
+  expect(io.out + io.err).not.toMatch(SECRETS);
+  expect(io.exitCode).toBe(report.exitCode);
+});
+
+function idsOf(report: { findings: { id: string; severity: string }[] }, severities: string[]): string[] {
+  return report.findings
+    .filter(({ severity }) => severities.includes(severity))
+    .map(({ id }) => id)
+    .sort();
+}

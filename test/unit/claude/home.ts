@@ -1,0 +1,25 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+/** A home folder of its own, removed with `dispose`. */
+export class TemporaryHome {
+  readonly root = mkdtempSync(path.join(tmpdir(), 'broker-home-'));
+  readonly uid = process.getuid?.() ?? 0;
+
+  path(...names: string[]): string {
+    return path.join(this.root, ...names);
+  }
+
+  write(name: string, content: string | Uint8Array, mode = 0o600): string {
+    const file = this.path(name);
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    writeFileSync(file, content);
+    chmodSync(file, mode);
+    return file;
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,55 @@
+import type { CliIo } from '../../../src/cli/cli-io.ts';
+import type { Clock } from '../../../src/platform/clock.ts';
+import type { TemporaryHome } from './home.ts';
+
+/** Real time: what is timed here are real processes. */
+export const realClock: Clock = {
+  now: () => Math.round(performance.now()),
+  wall: () => Date.now(),
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs);
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
+export interface CapturedIo extends CliIo {
+  out: string;
+  err: string;
+  exitCode: number;
+}
+
+/** A command's surroundings inside a home of its own. */
+export function captureIo(home: TemporaryHome, env: Record<string, string> = {}): CapturedIo {
+  const io: CapturedIo = {
+    out: '',
+    err: '',
+    exitCode: 0,
+    stdout: (text) => {
+      io.out += typeof text === 'string' ? text : Buffer.from(text).toString();
+    },
+    stderr: (text) => {
+      io.err += text;
+    },
+    env: {
+      HOME: home.root,
+      PATH: '/usr/bin:/bin',
+      BROKER_STATE_DIR: home.path('state'),
+      BROKER_SOCKET: home.path('no.sock'),
+      ...env,
+    },
+    homeDir: home.root,
+    uid: home.uid,
+    pid: process.pid,
+    ppid: process.ppid,
+    platform: 'linux',
+    stdoutIsTty: false,
+    stderrIsTty: false,
+    columns: undefined,
+    clock: realClock,
+    signal: new AbortController().signal,
+    setExitCode: (code) => {
+      io.exitCode = code;
+    },
+  };
+  return io;
+}
