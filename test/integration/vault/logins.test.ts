@@ -122,6 +122,14 @@ describe('a login', () => {
     expect(bench.vault.count(LOOKUP)).toBe(1);
   });
 
+  test('whose policy lacks even lookup-self is denied, not lost, after one more login', async () => {
+    const bench = await start();
+    const provider = await bench.withAppRole({ ...GRANT, noDefaultPolicy: true });
+    await expect(read(provider, 'kv/claude')).resolves.toBeDefined();
+    expect(await failure(read(provider, 'sys/policies/acl/root'))).toMatchObject({ kind: 'denied' });
+    expect(bench.vault.count(LOGIN)).toBe(2);
+  });
+
   test('on a cluster whose standbys lag is tried again on the same token', async () => {
     const bench = await start();
     const provider = await bench.withAppRole(GRANT);
