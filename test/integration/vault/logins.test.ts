@@ -122,6 +122,14 @@ describe('a login', () => {
     expect(bench.vault.count(LOOKUP)).toBe(1);
   });
 
+  test('whose policy lacks even lookup-self is denied, not lost, after one more login', async () => {
+    const bench = await start();
+    const provider = await bench.withAppRole({ ...GRANT, noDefaultPolicy: true });
+    await expect(read(provider, 'kv/claude')).resolves.toBeDefined();
+    expect(await failure(read(provider, 'sys/policies/acl/root'))).toMatchObject({ kind: 'denied' });
+    expect(bench.vault.count(LOGIN)).toBe(2);
+  });
+
   test('on a cluster whose standbys lag is tried again on the same token', async () => {
     const bench = await start();
     const provider = await bench.withAppRole(GRANT);
@@ -243,6 +251,8 @@ describe('other methods', () => {
     expect(login).toMatchObject({ renewable: false, ours: true, maxExpiresAtMs: login?.expiresAtMs });
     expect(login?.id).toMatch(/^token-[0-9a-f]{24}$/);
     expect(lease?.durationMs).toBeLessThanOrEqual(HOUR_MS / 2);
+    await read(provider, 'kv/claude', undefined, 4 * HOUR_MS);
+    expect(bench.vault.count(LOGIN)).toBe(1);
     bench.clock.pass(0.3 * HOUR_MS);
     await read(provider, 'kv/claude', undefined, HOUR_MS / 4);
     expect(bench.vault.count(RENEWAL)).toBe(0);
