@@ -62,7 +62,7 @@ export class SystemClock implements Clock {
 function systemSources(bootTimeMs: (() => number) | undefined): TimeSources {
   return {
     wallMs: () => Date.now(),
-    monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
+    monotonicMs: () => performance.now(),
     uptimeMs: () => uptime() * 1000,
     bootTimeMs,
   };

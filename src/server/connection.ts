@@ -65,7 +65,7 @@ export class Connection {
 
   #begin(exchange: Exchange): void {
     this.#current = exchange;
-    exchange.response.once('close', () => this.#ended());
+    exchange.response.on('close', () => this.#ended());
     this.#hooks.begin(exchange, this);
   }
 

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
-import { Connection, type Exchange } from './connection.ts';
+import { Connection, type ConnectionHooks, type Exchange } from './connection.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
 import type { ServerLimits } from './limits.ts';
 import type { PeerCredentials } from './peer-identity.ts';
@@ -19,12 +19,17 @@ export class Connections {
   readonly #silent: DeadlineQueue<Connection>;
   readonly #draining: DeadlineQueue<Connection>;
   readonly #options: ConnectionsOptions;
+  readonly #hooks: ConnectionHooks;
   #shedding = false;
   #stopping = false;
 
   constructor(options: ConnectionsOptions) {
     const { clock, limits } = options;
     this.#options = options;
+    this.#hooks = {
+      begin: (exchange, connection) => this.#begin(exchange, connection),
+      idle: (connection) => this.#idle(connection),
+    };
     this.#silent = new DeadlineQueue(clock, limits.silentMs, ({ socket }) => socket.destroy());
     this.#draining = new DeadlineQueue(clock, limits.drainMs, ({ socket }) => socket.destroy());
   }
@@ -39,13 +44,10 @@ export class Connections {
       this.#shedSoon();
       return;
     }
-    const connection = new Connection(socket, peer, {
-      begin: (exchange, self) => this.#begin(exchange, self),
-      idle: (self) => this.#idle(self),
-    });
+    const connection = new Connection(socket, peer, this.#hooks);
     this.#open.set(socket, connection);
     this.#silent.add(connection);
-    socket.once('close', () => this.#remove(connection));
+    socket.on('close', () => this.#remove(connection));
     if (this.#open.size > this.#options.limits.connections) this.#shedSoon();
   }
 
@@ -102,8 +104,8 @@ export class Connections {
   }
 
   /**
-   * Connections come in by the hundred in one go, before any of them is read. Two turns of the event loop later every
-   * request that had been sent is known, and only those that really are silent are left to choose from.
+   * A burst may be taken in as a whole before any of it is read (that depends on libuv). Two turns of the event loop
+   * later every request that had been sent is known, and only those that really are silent are left to choose from.
    */
   #shedSoon(): void {
     if (this.#shedding) return;

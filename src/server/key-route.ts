@@ -12,6 +12,7 @@ import {
 } from '../protocol/headers.ts';
 import type { Connection, Exchange } from './connection.ts';
 import type { Formatter } from './formats.ts';
+import { HangUp } from './hang-up.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import { sendBody } from './reply.ts';
 import { RouteError } from './routes.ts';
@@ -42,17 +43,18 @@ export async function answerKey(
     throw new RouteError(400, 'there is no such format', `the formats are: ${known}`);
   }
   const { client, judged } = options.peers.identify(peer?.pid, single(request.headers[CLIENT_HINTS]));
-  const hangUp = new AbortController();
-  response.once('close', () => hangUp.abort());
+  const hangUp = new HangUp(response);
   const ask: Ask = {
     credential,
     intervalMs: intervalOf(single(request.headers[CLIENT_INTERVAL])),
     client,
     judged: judged && format === 'raw',
-    signal: hangUp.signal,
+    get signal() {
+      return hangUp.signal;
+    },
   };
   const answer = await options.service.answer(ask);
-  if (hangUp.signal.aborted) {
+  if (hangUp.gone) {
     wipe(answer);
     return;
   }
@@ -65,20 +67,20 @@ export async function answerKey(
 }
 
 function deliver({ clock }: KeyRouteOptions, { response }: Exchange, answer: Answer, formatter: Formatter): void {
-  const steadyToWallMs = clock.wall() - clock.now();
+  const now = clock.now();
   const { expiresAtMs, confirmedAtMs, version } = answer.key;
-  const expiresAt = expiresAtMs === undefined ? undefined : new Date(expiresAtMs + steadyToWallMs).toISOString();
+  const expiresAt = expiresAtMs === undefined ? undefined : new Date(expiresAtMs - now + clock.wall()).toISOString();
   const { contentType, body } = formatter(answer, { expiresAt });
   const headers: OutgoingHttpHeaders = {
     'content-type': contentType,
-    age: String(Math.max(0, Math.floor((clock.now() - confirmedAtMs) / 1000))),
+    age: String(Math.max(0, Math.floor((now - confirmedAtMs) / 1000))),
     [KEY_STATE]: answer.state,
   };
   if (version !== undefined) headers[KEY_VERSION] = encodeURIComponent(version);
   if (expiresAt !== undefined) headers[KEY_EXPIRES] = expiresAt;
   // 'finish' means that the kernel has every byte; a hang-up before that is 'close' without it.
-  response.once('finish', () => answer.delivered());
-  response.once('close', () => {
+  response.on('finish', () => answer.delivered());
+  response.on('close', () => {
     body.fill(0);
     wipe(answer);
   });

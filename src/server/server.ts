@@ -129,7 +129,8 @@ export class BrokerServer {
       if (allow !== undefined) response.setHeader('allow', allow);
       sendError(request, response, presentable(error, this.#options.log), status);
     }
-    if (response.writableEnded && !response.writableFinished) this.#connections.draining(connection);
+    // Usually the kernel has taken it all by now.
+    if (response.writableEnded && request.socket.writableLength > 0) this.#connections.draining(connection);
   }
 
   /** What came in is not HTTP. Whoever has an answer coming gets that first. */

@@ -149,8 +149,8 @@ describe('silent connections', () => {
       new Promise((resolve) => waiting.push(() => resolve(server.broker.give(ask, { value: KEY }))));
     const asking = Array.from({ length: 100 }, () => server.get(KEY_PATH));
     while (waiting.length < 100) await turns(1);
-    await connectMany(1_000);
-    while (server.server.connections > 512) await turns(1);
+    const watched = watch(await connectMany(1_000));
+    while (watched.open() > 412) await turns(1);
     for (const release of waiting) release();
     const replies = await Promise.all(asking);
     expect(replies.every(({ body }) => body === KEY)).toBe(true);
@@ -237,6 +237,24 @@ describe('pipelining', () => {
 });
 
 describe('early hang-up', () => {
+  it('of the sending half alone ends a wait as well, but not an answer that is there', async () => {
+    const quick = await server.connect();
+    quick.socket.end(REQUEST);
+    await quick.closed;
+    expect(quick.received).toContain(KEY);
+
+    const aborted = new Promise<void>((resolve) => {
+      server.broker.script = (ask) => {
+        ask.signal.addEventListener('abort', () => resolve());
+        return new Promise(() => {});
+      };
+    });
+    const waiting = await server.connect();
+    waiting.socket.end(REQUEST);
+    await aborted;
+    await waiting.closed;
+  });
+
   it('before, in and after a request harms nobody, a hundred at a time', async () => {
     const connections = await connectMany(100);
     connections.forEach((connection, i) => {
