@@ -99,12 +99,15 @@ export class FakeClock implements Clock {
   }
 
   #next(endMs: number): Armed | undefined {
-    const [first] = this.#inOrder();
-    return first !== undefined && first.dueMs <= endMs ? first : undefined;
+    let first: Armed | undefined;
+    for (const timer of this.#armed) {
+      if (timer.dueMs <= endMs && (first === undefined || isBefore(timer, first))) first = timer;
+    }
+    return first;
   }
 
   #inOrder(): Armed[] {
-    return [...this.#armed].sort((a, b) => a.dueMs - b.dueMs || a.order - b.order);
+    return [...this.#armed].sort((a, b) => (isBefore(a, b) ? -1 : 1));
   }
 
   #tellWaiters(): void {
@@ -112,6 +115,10 @@ export class FakeClock implements Clock {
     this.#waiters = this.#waiters.filter((waiter) => !ready.includes(waiter));
     for (const waiter of ready) waiter.resolve();
   }
+}
+
+function isBefore(a: Armed, b: Armed): boolean {
+  return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
 }
 
 /** One turn of the event loop: every promise that can settle without input or output has done so. */
