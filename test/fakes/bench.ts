@@ -103,6 +103,7 @@ export class Bench {
   /** The process is gone without a word; the next one finds what the cache holds. */
   crash(cache: CredentialCache): void {
     this.process.kill();
+    for (const provider of this.providers.values()) provider.hangUp();
     this.process = new FakeProcess(this.clock);
     this.cache = cache;
     this.broker = this.#build();

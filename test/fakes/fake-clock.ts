@@ -38,6 +38,11 @@ export class FakeClock implements Clock {
     return this.#wallMs;
   }
 
+  /** Waking time since the beginning: what a person at the machine waits. */
+  get awakeMs(): number {
+    return this.#awakeMs;
+  }
+
   after(delayMs: number, callback: () => void): Timer {
     if (!Number.isFinite(delayMs)) throw new RangeError(`a timer needs a finite delay, not ${delayMs}`);
     const timer: Armed = { dueMs: this.#awakeMs + Math.max(0, delayMs), order: this.#order++, callback };

@@ -33,8 +33,11 @@ export class ScriptedProvider implements Provider {
   forgotten = 0;
   closed = false;
   /** Calls under way now, and the most that ever were at the same time, by what they concern. */
-  readonly underWay = new Map<string, number>();
+  underWay = new Map<string, number>();
   readonly crowd = new Map<string, number>();
+  /** Told about every value read or issued, with the moment it dies by itself. */
+  onRead: (path: string, value: string) => void = () => undefined;
+  onRevoke: (leaseId: string) => void = () => undefined;
   readonly #clock: FakeClock;
   readonly #system: SecretSystem;
   #loginId: string | undefined;
@@ -51,7 +54,11 @@ export class ScriptedProvider implements Provider {
 
   issue({ source, wantedLifeMs }: IssueRequest, call: Call): Promise<IssuedSecret> {
     const { path } = source as { readonly path: string };
-    return this.#answer('issue', path, call, () => this.#read(path, wantedLifeMs));
+    return this.#answer('issue', path, call, () => {
+      const secret = this.#read(path, wantedLifeMs);
+      if (secret.content.kind === 'json') this.onRead(path, String(secret.content.json['value']));
+      return secret;
+    });
   }
 
   renew(lease: Lease, call: Call): Promise<RenewedLease> {
@@ -63,7 +70,10 @@ export class ScriptedProvider implements Provider {
   }
 
   revoke(lease: Lease, call: Call): Promise<void> {
-    return this.#answer('revoke', lease.id, call, () => this.#system.revokeLease(lease.id));
+    return this.#answer('revoke', lease.id, call, () => {
+      this.onRevoke(lease.id);
+      this.#system.revokeLease(lease.id);
+    });
   }
 
   login(loginId: string): Login | undefined {
@@ -143,7 +153,9 @@ export class ScriptedProvider implements Provider {
     signal.throwIfAborted();
     const arrival: Arrival = { operation, what, atMs: this.#clock.now() };
     this.arrivals.push(arrival);
-    this.#enter(what, 1);
+    const leave = this.#enter(what);
+    // Whoever gave up does not wait any more, whether or not this end notices.
+    signal.addEventListener('abort', leave, { once: true });
     try {
       const { delayMs = 0, error, hang } = this.trouble(arrival) ?? {};
       if (hang !== undefined) await this.#hang(hang === 'deaf' ? undefined : signal);
@@ -151,14 +163,26 @@ export class ScriptedProvider implements Provider {
       if (error !== undefined) throw error;
       return work();
     } finally {
-      this.#enter(what, -1);
+      signal.removeEventListener('abort', leave);
+      leave();
     }
   }
 
-  #enter(what: string, change: number): void {
-    const now = (this.underWay.get(what) ?? 0) + change;
-    this.underWay.set(what, now);
+  #enter(what: string): () => void {
+    const { underWay } = this;
+    const now = (underWay.get(what) ?? 0) + 1;
+    underWay.set(what, now);
     this.crowd.set(what, Math.max(now, this.crowd.get(what) ?? 0));
+    let isIn = true;
+    return () => {
+      if (isIn) underWay.set(what, (underWay.get(what) ?? 1) - 1);
+      isIn = false;
+    };
+  }
+
+  /** The process that called is gone, and its calls with it. */
+  hangUp(): void {
+    this.underWay = new Map();
   }
 
   #hang(signal: AbortSignal | undefined): Promise<never> {

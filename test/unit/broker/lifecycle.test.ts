@@ -142,7 +142,7 @@ describe('sleep and clocks', () => {
   it('spreads what became due in its sleep, also if only a timer notices', async () => {
     const { world, before } = await afterSleep(50 * MINUTE);
     await world.clock.advance(2 * MINUTE);
-    const times = it
+    const times = world
       .provider()
       .arrivals.slice(before)
       .map(({ atMs }) => atMs);
@@ -154,7 +154,7 @@ describe('sleep and clocks', () => {
     const { world, before } = await afterSleep(50 * MINUTE);
     world.broker.noticeWake();
     await world.clock.advance(5 * SECOND);
-    const times = it
+    const times = world
       .provider()
       .arrivals.slice(before)
       .map(({ atMs }) => atMs);
