@@ -135,6 +135,10 @@ export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
     const sorted = Object.entries(params).sort(([a], [b]) => (a < b ? -1 : 1));
     return JSON.stringify([namespace ?? null, method, path, sorted, wrap_ttl ?? null]);
   },
+  async loadLogin() {
+    const { logInInteractively } = await import('./logins/interactive.ts');
+    return logInInteractively;
+  },
   async load() {
     const { VaultProvider } = await import('./vault-provider.ts');
     return (options, host) => new VaultProvider(options, host);

@@ -193,7 +193,13 @@ const BROKEN: Readonly<Record<string, readonly Row[]>> = {
     row(`${V}${C}fields = { a = 1 }\n`, 7, 'credentials.c.fields.a', 'a number, not text', 'a = "1"'),
     row(`${V}${C}[credentials.c.fields]\n"a b" = "x"\n`, 8, 'credentials.c.fields."a b"', 'not allowed', 'letters'),
     row(`${V}${C}expires_field = ""\n`, 7, 'credentials.c.expires_field', 'empty', 'expires_at'),
-    row(`${V}${C}header = "Authorization: Bearer"\n`, 7, 'credentials.c.header', 'name of an HTTP header', 'Authorization'),
+    row(
+      `${V}${C}header = "Authorization: Bearer"\n`,
+      7,
+      'credentials.c.header',
+      'name of an HTTP header',
+      'Authorization',
+    ),
     row(`${V}${C}header_prefix = "Bärer "\n`, 7, 'credentials.c.header_prefix', 'ASCII', 'Bearer'),
     row(
       `${V}${C}fields = { a = "b" }\nheader = "x-a"\n`,
