@@ -4,9 +4,11 @@ import { createServer as createTlsServer } from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { Engines } from './dev-vault/engines.ts';
 import { Faults, inflict } from './dev-vault/faults.ts';
+import { IamLogins } from './dev-vault/iam-logins.ts';
 import { KeyValue } from './dev-vault/kv.ts';
 import { Leases } from './dev-vault/leases.ts';
 import { Logins } from './dev-vault/logins.ts';
+import { OidcLogins } from './dev-vault/oidc-logins.ts';
 import { Policies } from './dev-vault/policies.ts';
 import { LEADERLESS, type Mode, noRoute, SEALED, systemHandler } from './dev-vault/sys.ts';
 import { type Token, type TokenGrant, Tokens } from './dev-vault/tokens.ts';
@@ -63,6 +65,8 @@ export class DevVault {
   readonly kv: KeyValue;
   readonly engines: Engines;
   readonly logins: Logins;
+  readonly oidc: OidcLogins;
+  readonly iam: IamLogins;
   readonly wrapping: Wrapping;
   readonly seen: SeenRequest[] = [];
   mode: Mode = 'active';
@@ -87,6 +91,8 @@ export class DevVault {
     this.kv = new KeyValue(nowMs);
     this.engines = new Engines(nowMs, this.tokens, this.leases);
     this.logins = new Logins(nowMs, this.tokens, options.secretPrefix ?? '');
+    this.oidc = new OidcLogins(this.tokens, options.secretPrefix ?? '', () => this.address);
+    this.iam = new IamLogins(nowMs, this.tokens);
     this.wrapping = new Wrapping(nowMs);
     this.#system = systemHandler(() => this.mode, nowMs);
     this.#handlers = [this.tokens.handle, this.leases.handle, this.kv.handle, this.engines.handle];
@@ -181,7 +187,11 @@ export class DevVault {
     if (this.mode === 'standby') return this.activeAddress === undefined ? LEADERLESS : { status: 307 };
     if (request.namespace !== '' && !(this.#options.namespaces ?? []).includes(request.namespace))
       return noRoute(request);
-    const open = this.logins.handle(request) ?? this.wrapping.handle(request);
+    const open =
+      this.logins.handle(request) ??
+      this.oidc.handle(request) ??
+      this.iam.handle(request) ??
+      this.wrapping.handle(request);
     if (open !== undefined) return this.wrapping.applyTo(open, request);
     const token = this.tokens.find(request.token);
     if (token === undefined) return refusal(403, '2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n');
@@ -209,6 +219,7 @@ export class DevVault {
     this.#requests += 1;
     const headers: Record<string, string> = { 'content-type': 'application/json', 'cache-control': 'no-store' };
     if (this.#options.sendsIndex === true) headers['x-vault-index'] = `v1:${this.#requests}`;
+    if (answer.location !== undefined) headers['location'] = answer.location;
     if (answer.status === 307) headers['location'] = `${this.activeAddress}${url?.pathname}${url?.search}`;
     response.writeHead(answer.status, headers);
     response.end(answer.body === undefined ? undefined : `${JSON.stringify(answer.body)}\n`);

@@ -17,6 +17,8 @@ export interface VaultRequest {
 export interface VaultAnswer {
   readonly status: number;
   readonly body?: Readonly<Record<string, unknown>>;
+  /** Where a page sends the browser. */
+  readonly location?: string;
 }
 
 /** Answers what it is responsible for; undefined leaves the request to the next handler. */

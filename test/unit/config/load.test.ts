@@ -113,6 +113,7 @@ it('becomes what the rest of the program reads', () => {
           field: undefined,
           fields: { access_key: 'id', secret_key: 'secret.key' },
           expiresField: undefined,
+          header: undefined,
           ttlMs: 5_400_000,
           maxStaleMs: 86_400_000,
           source: { secret_id: 'prod/litellm', version_stage: 'AWSCURRENT' },
