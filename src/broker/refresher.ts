@@ -260,7 +260,7 @@ export class Refresher {
       }
       this.#succeed(credential, same ? 'confirmed' : 'refreshed', {
         reason,
-        version: key.version ?? '',
+        ...(key.version === undefined ? {} : { version: key.version }),
         fingerprint: key.digest.slice(0, 8),
       });
     } finally {

@@ -16,6 +16,8 @@ export interface ProviderDefinition<Options = unknown, Source = unknown> extends
    * Only what changes the answer belongs in it.
    */
   identify(source: Source): string;
+  /** Where the secret lies, for messages to people: a path, a name. */
+  describe(source: Source): string;
   load(): Promise<(options: Options, host: ProviderHost) => Provider>;
 }
 
