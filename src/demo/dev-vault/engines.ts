@@ -38,7 +38,7 @@ export class Engines {
     const dynamic = /^apikeys\/creds\/([^/]+)$/.exec(request.path)?.[1];
     if (dynamic !== undefined) return this.#issue(dynamic, request);
     const oidc = /^identity\/oidc\/token\/([^/]+)$/.exec(request.path)?.[1];
-    return oidc === undefined ? undefined : this.#idToken(oidc);
+    return oidc === undefined ? undefined : this.#idToken(oidc, request);
   };
 
   #issue(name: string, request: VaultRequest): VaultAnswer {
@@ -58,13 +58,15 @@ export class Engines {
     });
   }
 
-  #idToken(name: string): VaultAnswer {
+  #idToken(name: string, request: VaultRequest): VaultAnswer {
     const ttlMs = this.#oidcRoles.get(name);
     if (ttlMs === undefined) return refusal(400, `role "${name}" not found`);
+    const entityId = this.#tokens.find(request.token)?.entityId ?? '';
+    if (entityId === '') return refusal(400, "no entity associated with the request's token");
     const now = seconds(this.#nowMs());
     const claims = {
       iss: 'dev-vault',
-      sub: 'demo',
+      sub: entityId,
       iat: now,
       exp: now + seconds(ttlMs),
       jti: randomBytes(8).toString('hex'),
