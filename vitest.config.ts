@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/**/*.moto.test.ts'],
+    globalSetup: ['test/global-setup.ts'],
     sequence: { shuffle: true },
     // Real daemons, helpers and databases on shared two-core machines: a limit for hangs, not for speed.
     testTimeout: 60_000,

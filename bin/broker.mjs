@@ -8,4 +8,8 @@ if (major < 22 || (major === 22 && minor < 12)) {
   );
   process.exit(78);
 }
-await import('../dist/cli/main.js');
+const [{ main }, { processIo }] = await Promise.all([
+  import('../dist/cli/main.js'),
+  import('../dist/platform/process-io.js'),
+]);
+await main(process.argv.slice(2), processIo());

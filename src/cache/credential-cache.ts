@@ -22,12 +22,17 @@ export interface CredentialCache {
   open(credential: string): SecretFields | undefined;
   remove(credential: string): void;
 
-  /** Keyed digest of a value: stable across restarts, useless to anybody without the key-encryption key. */
+  /**
+   * Keyed digest of a value: stable across restarts, useless to anybody without the key-encryption key. Compute it before
+   * asking for `rejectedMarks`: a mark made while the key was out of reach is found again by the digest of its value.
+   */
   digest(secrets: SecretFields): string;
 
   /** A value the API rejected: never served again to anybody, until pruned. */
   markRejected(credential: string, digest: string, atMs: number): void;
   rejectedMarks(credential: string): readonly string[];
+  /** A person wants them tried again. */
+  clearRejected(credential: string): void;
   pruneRejected(beforeMs: number): void;
 
   /** Journals a lease before anybody is given its key; `state` replaced: to be revoked. */
@@ -84,7 +89,7 @@ export interface StoredEvent {
 
 export interface CacheHealth {
   readonly persistent: boolean;
-  /** Why nothing is stored, and what to do about it; undefined when all is well. */
+  /** Why nothing is stored, or (while persistent) that a damaged database was set aside; undefined when all is well. */
   readonly problem: string | undefined;
   readonly remedy: string | undefined;
   readonly keyEncryptionKeyHome: string;

@@ -8,10 +8,12 @@ export interface CliIo {
   /** Bytes are for keys: the caller wipes them once this returns. */
   stdout(text: string | Uint8Array): void;
   stderr(text: string): void;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The process's own: the daemon takes out what was meant for it alone. */
+  readonly env: Record<string, string | undefined>;
   readonly homeDir: string;
   readonly uid: number;
   readonly pid: number;
+  readonly ppid: number;
   readonly platform: NodeJS.Platform;
   readonly stdoutIsTty: boolean;
   readonly stderrIsTty: boolean;

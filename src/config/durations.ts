@@ -48,7 +48,7 @@ export function formatDuration(ms: number): string {
     if (count > 0) text += `${count}${unit}`;
     rest -= count * size;
   }
-  // A whole number of one unit reads better than its parts: 90s rather than 1m30s, 24h rather than 1d.
+  // A whole number of one unit reads better than its parts: 90s rather than 1m30s.
   for (const [unit, size] of UNITS) {
     const single = `${ms / size}${unit}`;
     if (ms % size === 0 && single.length < text.length && ms / size < 1000) return single;

@@ -102,8 +102,9 @@ export function expandHome(file: string, homeDir: string): string {
 }
 
 function inRuntimeDir(runtimeDir: string): SocketCandidate {
-  const folder = path.posix.join(runtimeDir, 'broker');
-  return { path: path.posix.join(folder, 'broker.sock'), folder, runtimeDir, explicit: false };
+  // Put together as the helper does it, without resolving anything: behind a link, `..` is another folder.
+  const folder = `${runtimeDir}/broker`;
+  return { path: `${folder}/broker.sock`, folder, runtimeDir, explicit: false };
 }
 
 /** One of our own variables: an empty one counts as unset, a relative path would mean another file in every folder. */
@@ -115,13 +116,13 @@ function variable({ env }: PathInputs, name: string): string | undefined {
       remedy: `set ${name} to a path that starts with / (~ is not expanded in it), or unset it`,
     });
   }
-  return path.posix.normalize(value);
+  return value;
 }
 
 /** The XDG base directory specification: "If an implementation encounters a relative path … ignore it." */
 function xdg({ env }: PathInputs, name: string): string | undefined {
   const value = env[name];
-  return value !== undefined && path.posix.isAbsolute(value) ? path.posix.normalize(value) : undefined;
+  return value !== undefined && path.posix.isAbsolute(value) ? value : undefined;
 }
 
 function underHome({ homeDir }: PathInputs, relative: string): string {

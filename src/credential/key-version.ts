@@ -19,9 +19,10 @@ export interface KeyVersion {
   readonly issuedAtMs: number;
   /** Start of the last request in which the provider confirmed that this is the key. */
   readonly confirmedAtMs: number;
+  /** When the value itself dies (JWT, named field, provider's word), whatever becomes of its lease; undefined: unknown. */
   readonly expiresAtMs: number | undefined;
-  readonly expirySource: ExpirySource;
-  /** For unknown expiry: trusted this long after `confirmedAtMs`. */
+  readonly expirySource: Exclude<ExpirySource, 'lease'>;
+  /** Where neither an expiry nor a lease is known: trusted this long after `confirmedAtMs`. */
   readonly ttlMs: number;
   readonly lease: Lease | undefined;
   readonly isJwt: boolean;

@@ -40,6 +40,7 @@ export function captureIo(home: TemporaryHome, env: Record<string, string> = {})
     homeDir: home.root,
     uid: home.uid,
     pid: process.pid,
+    ppid: process.ppid,
     platform: 'linux',
     stdoutIsTty: false,
     stderrIsTty: false,

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { type Artefact, build } from './artefact.ts';
+import { addonRecipes, type Compiler, helperRecipes } from './compilers.ts';
+
+const root = path.dirname(import.meta.dirname);
+
+export const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+  readonly version: string;
+};
+
+/** Where a binary is to run, as Node names it; `prebuilds/PLATFORM-ARCH` is where it lies. */
+export interface Machine {
+  readonly platform: NodeJS.Platform;
+  readonly arch: string;
+}
+
+type Trial = Artefact['trial'];
+
+type Files = Pick<Artefact, 'sources' | 'headers'>;
+
+const HELPER: Files = { sources: ['broker-key.c', 'start-daemon.c'], headers: ['broker-key.h'] };
+const ADDON: Files = { sources: ['addon.c'], headers: [] };
+
+export function helperFor(machine: Machine, compilers: readonly Compiler[], trial: Trial): Artefact {
+  const recipes = helperRecipes(compilers, machine.platform, version);
+  return { ...places(machine, HELPER, 'broker-key'), recipes, toolchain: versions(compilers), trial };
+}
+
+export function addonFor(machine: Machine, compilers: readonly Compiler[], trial: Trial): Artefact {
+  const headers = createRequire(import.meta.url)('node-api-headers') as { readonly include_dir: string };
+  const recipes = addonRecipes(compilers, machine.platform, headers.include_dir);
+  return { ...places(machine, ADDON, 'broker.node'), recipes, toolchain: versions(compilers), trial };
+}
+
+/** Builds, and says in one line what came of it. */
+export function buildAloud(artefact: Artefact): void {
+  const { linked, bytes, upToDate } = build(artefact);
+  const target = path.relative(root, artefact.target);
+  console.log(`${target}: ${linked}, ${(bytes / 1024).toFixed(1)} KiB${upToDate ? ', up to date' : ''}`);
+}
+
+function places({ platform, arch }: Machine, { sources, headers }: Files, target: string) {
+  const machine = `${platform}-${arch}`;
+  return {
+    sources: sources.map((file) => path.join(root, 'native', file)),
+    headers: headers.map((file) => path.join(root, 'native', file)),
+    target: path.join(root, 'prebuilds', machine, target),
+    stamp: path.join(root, '.cache', 'native', `${machine}-${target}.json`),
+  };
+}
+
+function versions(compilers: readonly Compiler[]): readonly string[] {
+  return compilers.map((compiler) => compiler.version);
+}

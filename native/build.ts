@@ -1,0 +1,46 @@
+/** `node native/build.ts`: the helper and the addon for this machine, into `prebuilds/PLATFORM-ARCH/`. */
+import { spawnSync } from 'node:child_process';
+import { addonFor, buildAloud, helperFor, version } from './binaries.ts';
+import { canCompile, findCompilers } from './compilers.ts';
+
+const here = { platform: process.platform, arch: process.arch };
+
+function tryHelper(file: string): string | undefined {
+  const { stdout, error } = spawnSync(file, ['--version'], { encoding: 'utf8' });
+  return stdout === `broker-key ${version}\n` ? undefined : `it does not run: ${error?.message ?? stdout}`;
+}
+
+function tryAddon(file: string): string | undefined {
+  const load = 'const m = { exports: {} }; process.dlopen(m, process.argv[1]); m.exports.bootTimeMs();';
+  const { status, stderr } = spawnSync(process.execPath, ['-e', load, file], { encoding: 'utf8' });
+  return status === 0 ? undefined : `it does not load: ${stderr.trim()}`;
+}
+
+/** Whoever cannot compile can still use everything; whoever can is told loudly that it failed. */
+function main(): void {
+  const compilers = findCompilers(process.env, process.platform);
+  if (compilers.length === 0) {
+    sayUnavailable('no C compiler was found (CC, musl-gcc, cc, gcc, clang)');
+    return;
+  }
+  try {
+    buildAloud(helperFor(here, compilers, tryHelper));
+    const addon = addonFor(here, compilers, tryAddon);
+    if (addon.recipes.length > 0) buildAloud(addon);
+    else console.log('broker.node: not built, musl-gcc alone cannot build for the C library that Node uses');
+  } catch (error) {
+    if (compilers.some((compiler) => canCompile(compiler))) {
+      console.error(error instanceof Error ? error.message : error);
+      process.exitCode = 1;
+    } else sayUnavailable('the C compiler here lacks the C library');
+  }
+}
+
+function sayUnavailable(reason: string): void {
+  console.log(`The native helper is not built: ${reason}. \`broker get\` does the same job more slowly.`);
+  console.log(
+    'hint: install one (Debian: apt install gcc musl-tools, macOS: xcode-select --install), then npm run build',
+  );
+}
+
+main();

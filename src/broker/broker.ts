@@ -1,0 +1,311 @@
+import type { Config, DaemonConfig } from '../config/config.ts';
+import type { FailureRecord } from '../credential/back-off.ts';
+import type { KeyVersion } from '../credential/key-version.ts';
+import { BrokerError } from '../errors.ts';
+import type { BrokerEvent } from '../protocol/event.ts';
+import type { HealthReport } from '../protocol/health.ts';
+import type { CredentialStatus, StatusReport } from '../protocol/status.ts';
+import { Answering } from './answering.ts';
+import type { Answer, Ask } from './ask.ts';
+import { EventLog } from './event-log.ts';
+import { LeaseKeeper } from './lease-keeper.ts';
+import type { CredentialSpec, ManagedCredential } from './managed-credential.ts';
+import type { BrokerPorts } from './ports.ts';
+import type { ProviderGate } from './provider-gate.ts';
+import { Refresher, SPREAD_MS } from './refresher.ts';
+import { type ProviderSpec, Roster } from './roster.ts';
+import { Scheduler } from './scheduler.ts';
+import type { BrokerService, EventQuery } from './service.ts';
+import { type DaemonFacts, describeCredential, describeDaemon, describeHealth } from './status-report.ts';
+import { SuspicionDesk } from './suspicion.ts';
+
+/** No credential has a name like this, so it can share the scheduler with them. */
+const LEASE_SWEEP = '#leases';
+/** A timer this late did not run late: the machine slept. */
+const SLEPT_MS = 5_000;
+/** The client warns its user at 10 s, and the helper gives up at 9.5. */
+const MAX_WAIT_MS = 9_000;
+/** A single failure is no outage: the failed credential keeps its own hold-off. */
+const OUTAGE_FAILURES = 2;
+
+/** A configuration made ready for the broker: fingerprints taken, providers openable. */
+export interface BrokerSetup {
+  readonly config: Config;
+  readonly providers: readonly ProviderSpec[];
+  readonly credentials: readonly CredentialSpec[];
+}
+
+/** One request after another, judged by policy and answered; see docs/architecture.md for the two journeys. */
+export class Broker implements BrokerService {
+  readonly #ports: BrokerPorts;
+  readonly #facts: () => DaemonFacts;
+  readonly #events: EventLog;
+  readonly #scheduler: Scheduler;
+  readonly #leases: LeaseKeeper;
+  readonly #refresher: Refresher;
+  readonly #answering: Answering;
+  readonly #suspicion: SuspicionDesk;
+  readonly #roster: Roster;
+  #config: Config;
+
+  constructor(ports: BrokerPorts, setup: BrokerSetup, facts: () => DaemonFacts) {
+    this.#ports = ports;
+    this.#facts = facts;
+    this.#config = setup.config;
+    const policy = (): DaemonConfig => this.#config.daemon;
+    this.#events = new EventLog(ports);
+    this.#roster = new Roster(ports);
+    this.#scheduler = new Scheduler(
+      ports.clock,
+      (id) => this.#runDue(id),
+      (lateMs) => {
+        ports.onTick();
+        if (lateMs >= SLEPT_MS) this.#wakeUp();
+      },
+    );
+    this.#leases = new LeaseKeeper(
+      ports,
+      this.#events,
+      () => policy().turnMarginMs,
+      () => this.#planSweep(),
+    );
+    this.#refresher = new Refresher(ports, {
+      events: this.#events,
+      leases: this.#leases,
+      scheduler: this.#scheduler,
+      policy,
+      readersOf: (readId) => this.#roster.readersOf(readId),
+    });
+    this.#answering = new Answering(ports, {
+      refresher: this.#refresher,
+      policy,
+      onMendedLogin: (gate) => this.#forgive(gate, () => true),
+    });
+    this.#suspicion = new SuspicionDesk(ports, this.#events, this.#refresher);
+    this.#adopt(setup);
+    this.#leases.resume(ports.cache.leases(), (name) => this.#roster.gate(name));
+    this.#leases.releaseOrphans(this.#currentLeases());
+    this.#planSweep();
+  }
+
+  async answer(ask: Ask): Promise<Answer> {
+    const credential = this.#find(ask.credential);
+    const now = this.#ports.clock.now();
+    const deadlineMs = now + MAX_WAIT_MS;
+    const isNewInterval = credential.noteAsk(now, ask.intervalMs, this.#config.daemon.idleAfterMs);
+    try {
+      return await this.#answerFrom(credential, ask, deadlineMs, isNewInterval);
+    } catch (fault) {
+      // The configuration changed meanwhile: what failed is no longer what was asked for.
+      if (credential.isRetired) return this.answer(ask);
+      throw fault;
+    }
+  }
+
+  async #answerFrom(
+    credential: ManagedCredential,
+    ask: Ask,
+    deadlineMs: number,
+    isNewInterval: boolean,
+  ): Promise<Answer> {
+    await this.#suspicion.consider(credential, ask);
+    for (let isRepeat = false; ; isRepeat = true) {
+      const { key, state } = await this.#answering.find(credential, ask, deadlineMs);
+      // Replaced in between: what would be opened now is not what was judged.
+      if (credential.key !== key) continue;
+      const secrets = this.#ports.cache.open(credential.name);
+      if (secrets !== undefined) {
+        if (isNewInterval || this.#scheduler.at(credential.name) === undefined) this.#refresher.schedule(credential);
+        return { key, state, secrets, delivered: () => this.#delivered(credential, key, ask, state) };
+      }
+      // What is stored does not authenticate any more: it is as if there were nothing.
+      this.#refresher.drop(credential);
+      if (isRepeat) throw cannotOpen(credential);
+    }
+  }
+
+  async refresh(name: string | undefined): Promise<CredentialStatus> {
+    const credential = this.#find(name);
+    credential.rejected.clear();
+    this.#ports.cache.clearRejected(credential.name);
+    credential.gate.noticeMendedLogin();
+    await this.#refresher.refresh(credential, 'person');
+    return this.#describe(credential);
+  }
+
+  async refreshAll(): Promise<readonly CredentialStatus[]> {
+    const all = [...this.#roster.credentials];
+    await Promise.allSettled(all.map((credential) => this.refresh(credential.name)));
+    return all.map((credential) => this.#describe(credential));
+  }
+
+  async invalidate(name: string | undefined): Promise<CredentialStatus> {
+    const credential = this.#find(name);
+    const lease = credential.key?.lease;
+    this.#refresher.drop(credential);
+    credential.failure = undefined;
+    this.#scheduler.cancel(credential.name);
+    this.#events.add('invalidated', credential.name);
+    if (lease !== undefined) await this.#leases.revokeNow(lease);
+    return this.#describe(credential);
+  }
+
+  status(): StatusReport {
+    return {
+      daemon: describeDaemon(this.#facts(), this.#ports),
+      credentials: [...this.#roster.credentials].map((credential) => this.#describe(credential)),
+    };
+  }
+
+  health(): HealthReport {
+    return describeHealth(this.#roster.credentials, this.#facts());
+  }
+
+  events(query: EventQuery): readonly BrokerEvent[] {
+    return this.#events.query(query);
+  }
+
+  onEvents(listener: () => void): () => void {
+    return this.#events.listen(listener);
+  }
+
+  /** Takes over a changed configuration; credentials and providers that did not change keep everything. */
+  reconfigure(setup: BrokerSetup): void {
+    this.#config = setup.config;
+    this.#adopt(setup);
+    this.#events.add('reconfigured', undefined, { credentials: this.#roster.names.length });
+  }
+
+  /** The cache found its database again: what was stored there and what is in memory have been joined. */
+  reloadCache(): void {
+    this.#roster.reloadKeys();
+  }
+
+  /** The machine slept or the clock was set: what is due is done now, spread out, and a lost network is forgiven. */
+  noticeWake(): void {
+    this.#wakeUp();
+    this.#scheduler.catchUp();
+  }
+
+  #wakeUp(): void {
+    const now = this.#ports.clock.now();
+    for (const gate of this.#roster.gates()) gate.forgiveFailure();
+    for (const credential of this.#roster.credentials) {
+      if (credential.failure?.record.kind === 'transient') credential.failure = undefined;
+      const dueAtMs = this.#scheduler.at(credential.name);
+      if (dueAtMs !== undefined && dueAtMs < now + SPREAD_MS) {
+        this.#scheduler.schedule(credential.name, now + this.#ports.random() * SPREAD_MS);
+      }
+    }
+  }
+
+  /** @param revoke this is a real stop and leases are not to outlive it. */
+  async stop(revoke: boolean): Promise<void> {
+    this.#scheduler.stop();
+    if (revoke) await this.#leases.revokeAll();
+    for (const gate of this.#roster.gates()) gate.close();
+    this.#events.flush();
+  }
+
+  #adopt({ providers, credentials }: BrokerSetup): void {
+    this.#roster.adopt(providers, credentials, {
+      leases: this.#leases,
+      refresher: this.#refresher,
+      onRecovery: (gate, outage) => this.#recovered(gate, outage),
+    });
+  }
+
+  #currentLeases(): Set<string> {
+    const ids = new Set<string>();
+    for (const { key } of this.#roster.credentials) if (key?.lease !== undefined) ids.add(key.lease.id);
+    return ids;
+  }
+
+  #find(name: string | undefined): ManagedCredential {
+    const wanted = name ?? this.#config.defaultCredential;
+    const credential = wanted === undefined ? undefined : this.#roster.get(wanted);
+    if (credential !== undefined) return credential;
+    const names = this.#roster.names.slice(0, 10).join(', ');
+    if (wanted === undefined) {
+      throw new BrokerError(
+        'ERR_UNKNOWN_CREDENTIAL',
+        'no credential was named and the configuration has no `default`',
+        {
+          remedy: `name one of: ${names}; or set \`default\` in ${this.#config.file}`,
+        },
+      );
+    }
+    throw new BrokerError('ERR_UNKNOWN_CREDENTIAL', `there is no credential "${wanted}"`, {
+      remedy: `use one of: ${names}; or add [credentials.${wanted}] to ${this.#config.file}`,
+    });
+  }
+
+  #describe(credential: ManagedCredential): CredentialStatus {
+    return describeCredential(credential, {
+      ports: this.#ports,
+      config: this.#config,
+      nextRefreshAtMs: this.#scheduler.at(credential.name),
+    });
+  }
+
+  #delivered(credential: ManagedCredential, key: KeyVersion, ask: Ask, state: Answer['state']): void {
+    const { client } = ask;
+    const { digest } = key;
+    credential.timesServed += 1;
+    this.#leases.delivered(key, client);
+    if (client !== undefined) this.#suspicion.served(client, credential.name, digest);
+    this.#events.add('served', credential.name, {
+      state,
+      client: client?.name ?? 'unknown',
+      pid: client?.pid ?? 0,
+      fingerprint: digest.slice(0, 8),
+    });
+  }
+
+  #runDue(id: string): void {
+    if (id === LEASE_SWEEP) {
+      this.#leases.sweep().finally(() => this.#planSweep());
+      return;
+    }
+    const credential = this.#roster.get(id);
+    const { clock, random } = this.#ports;
+    if (!credential?.isWanted(clock.now(), this.#config.daemon.idleAfterMs)) return;
+    if (credential.gate.isProbing) {
+      // Whatever becomes of the probe, nobody is to follow on its heels.
+      this.#scheduler.schedule(id, clock.now() + (1 - random()) * SPREAD_MS);
+      return;
+    }
+    this.#refresher.refresh(credential, 'ahead').catch(() => undefined);
+  }
+
+  /** A sweep that is planned already is not put off. */
+  #planSweep(): void {
+    const dueAtMs = this.#leases.nextSweepAt();
+    const plannedAtMs = this.#scheduler.at(LEASE_SWEEP);
+    if (dueAtMs === undefined) this.#scheduler.cancel(LEASE_SWEEP);
+    else if (plannedAtMs === undefined || dueAtMs < plannedAtMs) this.#scheduler.schedule(LEASE_SWEEP, dueAtMs);
+  }
+
+  #recovered(gate: ProviderGate, outage: FailureRecord): void {
+    if (outage.failures < OUTAGE_FAILURES) return;
+    this.#forgive(gate, (credential) => credential.failure?.record.kind === outage.kind);
+  }
+
+  /** Their failures were their provider's: they try again, but not all at the same moment. */
+  #forgive(gate: ProviderGate, concerned: (credential: ManagedCredential) => boolean): void {
+    const { clock, random } = this.#ports;
+    for (const credential of this.#roster.credentials) {
+      if (credential.gate !== gate || credential.failure === undefined || !concerned(credential)) continue;
+      credential.failure = undefined;
+      if (credential.isWanted(clock.now(), this.#config.daemon.idleAfterMs)) {
+        this.#scheduler.schedule(credential.name, clock.now() + random() * SPREAD_MS);
+      }
+    }
+  }
+}
+
+function cannotOpen(credential: ManagedCredential): BrokerError {
+  return new BrokerError('ERR_INTERNAL', `the key of "${credential.name}" cannot be read back after it was stored`, {
+    remedy: 'see `broker status` for the state of the cache, then restart the daemon',
+  });
+}

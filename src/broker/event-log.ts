@@ -1,0 +1,60 @@
+import type { StoredEvent } from '../cache/credential-cache.ts';
+import type { Timer } from '../platform/clock.ts';
+import type { BrokerEvent } from '../protocol/event.ts';
+import type { BrokerPorts } from './ports.ts';
+import type { EventQuery } from './service.ts';
+
+/** Events wait this long to be written with others: off the answer's path, and one wake-up for many. */
+const BATCH_MS = 1_000;
+/** Or until there are so many of them. */
+const BATCH_SIZE = 256;
+
+type Detail = StoredEvent['detail'];
+
+/** What happened, in batches into the cache. A clean stop loses nothing: `flush()`. */
+export class EventLog {
+  readonly #ports: BrokerPorts;
+  readonly #listeners = new Set<() => void>();
+  #pending: StoredEvent[] = [];
+  #timer: Timer | undefined;
+
+  constructor(ports: BrokerPorts) {
+    this.#ports = ports;
+  }
+
+  /** @param detail never a key, a token or a password. */
+  add(kind: string, credential: string | undefined, detail: Detail = {}): void {
+    this.#pending.push({ atMs: this.#ports.clock.wall(), kind, credential, detail });
+    if (this.#pending.length >= BATCH_SIZE) {
+      this.flush();
+      return;
+    }
+    this.#timer ??= this.#ports.clock.after(BATCH_MS, () => this.flush());
+  }
+
+  flush(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const batch = this.#pending;
+    if (batch.length === 0) return;
+    this.#pending = [];
+    this.#ports.cache.appendEvents(batch);
+    for (const listener of this.#listeners) listener();
+  }
+
+  query(query: EventQuery): readonly BrokerEvent[] {
+    this.flush();
+    return this.#ports.cache.events(query).map((event) => ({
+      id: event.id,
+      at: new Date(event.atMs).toISOString(),
+      kind: event.kind,
+      credential: event.credential ?? null,
+      detail: event.detail,
+    }));
+  }
+
+  listen(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+}

@@ -1,0 +1,260 @@
+import type { LeaseEntry } from '../cache/credential-cache.ts';
+import type { KeyVersion } from '../credential/key-version.ts';
+import type { Lease } from '../credential/lease.ts';
+import { ProviderError } from '../errors.ts';
+import type { Client } from './ask.ts';
+import type { EventLog } from './event-log.ts';
+import type { BrokerPorts } from './ports.ts';
+import { CircuitOpen, type ProviderGate } from './provider-gate.ts';
+
+/** How often replaced leases are looked at while there are any. */
+const SWEEP_MS = 60_000;
+/** Who held a lease is not known after a restart; whoever did has asked again by then, unless it keeps keys for longer. */
+const UNKNOWN_HOLD_MS = 60 * 60_000;
+/** The last answer with a lease may still be on its way when that lease is replaced. */
+const HANDOVER_MS = 10_000;
+
+interface Holder {
+  readonly client: Client;
+  /** Since when it has had a newer key; undefined: it still lives on this lease. */
+  newerSinceMs: number | undefined;
+}
+
+interface HeldLease {
+  readonly gate: ProviderGate;
+  readonly credential: string;
+  lease: Lease;
+  replacedAtMs: number | undefined;
+  readonly holders: Map<string, Holder>;
+  /** Went to somebody who cannot be told: it is never revoked, it lapses. */
+  anonymous: boolean;
+  /** Until then somebody from before a restart may hold it. */
+  unknownUntilMs: number;
+  /** Its revocation is under way. */
+  isEnding: boolean;
+}
+
+const clientId = (client: Client) => `${client.pid}:${client.startTime}`;
+
+/**
+ * Leases from journal to revocation: written down before anybody is given the key, and revoked once they are replaced
+ * and nobody can hold them any more. A login that no lease hangs on any longer is retired.
+ */
+export class LeaseKeeper {
+  readonly #ports: BrokerPorts;
+  readonly #events: EventLog;
+  readonly #turnMarginMs: () => number;
+  readonly #onReplaced: () => void;
+  readonly #leases = new Map<string, HeldLease>();
+  readonly #retirements = new Set<Promise<void>>();
+
+  /** @param onReplaced there is something to sweep. */
+  constructor(ports: BrokerPorts, events: EventLog, turnMarginMs: () => number, onReplaced: () => void) {
+    this.#ports = ports;
+    this.#events = events;
+    this.#turnMarginMs = turnMarginMs;
+    this.#onReplaced = onReplaced;
+  }
+
+  /** When to sweep next; undefined: nothing to do. */
+  nextSweepAt(): number | undefined {
+    const soonMs = this.#ports.clock.now() + SWEEP_MS;
+    let nextMs: number | undefined;
+    for (const held of this.#leases.values()) {
+      if (held.replacedAtMs === undefined) continue;
+      // Until it ends nothing can be done about a lease that went to nobody knows whom.
+      const waitMs = held.anonymous ? Number.POSITIVE_INFINITY : Math.max(soonMs, held.unknownUntilMs);
+      const atMs = Math.max(soonMs, Math.min(waitMs, held.lease.expiresAtMs));
+      if (nextMs === undefined || atMs < nextMs) nextMs = atMs;
+    }
+    return nextMs;
+  }
+
+  /** To be called before the key of this lease is put into the cache. */
+  issued(gate: ProviderGate, credential: string, lease: Lease): void {
+    this.#leases.set(lease.id, {
+      gate,
+      credential,
+      lease,
+      replacedAtMs: undefined,
+      holders: new Map(),
+      anonymous: false,
+      unknownUntilMs: 0,
+      isEnding: false,
+    });
+    this.#journal(lease.id);
+  }
+
+  renewed(lease: Lease): void {
+    const held = this.#leases.get(lease.id);
+    if (held === undefined) return;
+    held.lease = lease;
+    this.#journal(lease.id);
+  }
+
+  /** The credential has another key by now, or none. */
+  replaced(lease: Lease): void {
+    const held = this.#leases.get(lease.id);
+    if (held === undefined || held.replacedAtMs !== undefined) return;
+    held.replacedAtMs = this.#ports.clock.now();
+    this.#journal(lease.id);
+    this.#onReplaced();
+  }
+
+  /** The provider says that it is gone. */
+  lost(lease: Lease): void {
+    this.#forget(lease.id);
+  }
+
+  /** The key, which may have been replaced since, was written to this client completely. */
+  delivered(key: KeyVersion, client: Client | undefined): void {
+    const now = this.#ports.clock.now();
+    for (const held of this.#leases.values()) {
+      if (held.credential !== key.credential) continue;
+      if (held.lease.id === key.lease?.id) {
+        if (client === undefined) held.anonymous = true;
+        else held.holders.set(clientId(client), { client, newerSinceMs: undefined });
+      } else if (client !== undefined && held.replacedAtMs !== undefined) {
+        const holder = held.holders.get(clientId(client));
+        if (holder !== undefined) holder.newerSinceMs ??= now;
+      }
+    }
+  }
+
+  /** At start: what the last daemon left behind. `isCurrent` tells the leases whose keys are on record. */
+  resume(entries: readonly LeaseEntry[], gateOf: (provider: string) => ProviderGate | undefined): void {
+    const now = this.#ports.clock.now();
+    for (const entry of entries) {
+      const gate = gateOf(entry.provider);
+      if (gate === undefined || entry.lease.expiresAtMs <= now) {
+        this.#ports.cache.forgetLease(entry.provider, entry.lease.id);
+        continue;
+      }
+      this.#leases.set(entry.lease.id, {
+        gate,
+        credential: entry.credential,
+        lease: entry.lease,
+        replacedAtMs: entry.replacedAtMs,
+        holders: new Map(),
+        anonymous: false,
+        unknownUntilMs: now + UNKNOWN_HOLD_MS,
+        isEnding: false,
+      });
+    }
+  }
+
+  /** After `resume`: journaled leases whose keys never reached the cache, so that nobody can have them. */
+  releaseOrphans(currentLeaseIds: ReadonlySet<string>): void {
+    for (const held of this.#leases.values()) {
+      if (held.replacedAtMs !== undefined || currentLeaseIds.has(held.lease.id)) continue;
+      held.unknownUntilMs = 0;
+      this.replaced(held.lease);
+    }
+  }
+
+  /** Leases that can only be revoked through this gate. */
+  dependOn(gate: ProviderGate): boolean {
+    return [...this.#leases.values()].some((held) => held.gate === gate);
+  }
+
+  /** Revokes what nobody can hold any more. Resolves when every revocation has been answered. */
+  async sweep(): Promise<void> {
+    await Promise.all(
+      [...this.#leases.values()].filter((held) => this.#isReleased(held)).map((held) => this.#end(held)),
+    );
+  }
+
+  /** On a real stop with `revoke_on_exit`: everything, whoever holds it. */
+  async revokeAll(): Promise<void> {
+    await Promise.all([...this.#leases.values()].map((held) => this.#end(held, true)));
+    await Promise.all(this.#retirements);
+  }
+
+  /** A person drops a credential's key and wants its lease gone. */
+  async revokeNow(lease: Lease): Promise<void> {
+    const held = this.#leases.get(lease.id);
+    if (held !== undefined) await this.#end(held, true);
+  }
+
+  #isReleased(held: HeldLease): boolean {
+    const now = this.#ports.clock.now();
+    if (held.replacedAtMs === undefined) return false;
+    if (held.lease.expiresAtMs <= now) return true;
+    if (held.anonymous || now < held.unknownUntilMs || now - held.replacedAtMs < HANDOVER_MS) return false;
+    for (const { client, newerSinceMs } of held.holders.values()) {
+      const letGo = newerSinceMs !== undefined && now - newerSinceMs >= this.#turnMarginMs();
+      if (!letGo && this.#ports.isAlive(client)) return false;
+    }
+    return true;
+  }
+
+  async #end(held: HeldLease, forced = false): Promise<void> {
+    const { gate, lease } = held;
+    if (held.isEnding) return;
+    if (lease.expiresAtMs <= this.#ports.clock.now()) {
+      this.#forget(lease.id);
+      return;
+    }
+    held.isEnding = true;
+    try {
+      await gate.call((provider, call) => provider.revoke?.(lease, call) ?? Promise.resolve(), forced);
+      this.#events.add('lease-revoked', held.credential, { lease: lease.id });
+    } catch (fault) {
+      if (fault instanceof CircuitOpen) return;
+      if (fault instanceof ProviderError && fault.kind === 'transient' && !forced) return;
+      // Not ours to revoke, or no longer there: said once, then it is left to lapse.
+      this.#events.add('lease-not-revoked', held.credential, {
+        lease: lease.id,
+        reason: fault instanceof ProviderError ? fault.message : 'internal error',
+      });
+    } finally {
+      held.isEnding = false;
+    }
+    this.#forget(lease.id);
+  }
+
+  #forget(leaseId: string): void {
+    const held = this.#leases.get(leaseId);
+    if (held === undefined) return;
+    this.#leases.delete(leaseId);
+    this.#ports.cache.forgetLease(held.gate.name, leaseId);
+    const { gate, lease } = held;
+    const retired =
+      lease.loginId === undefined || this.#hangOn(gate, lease.loginId)
+        ? Promise.resolve()
+        : this.#retireLogin(gate, lease.loginId);
+    this.#retirements.add(retired);
+    retired.then(() => {
+      this.#retirements.delete(retired);
+      if (gate.isAbandoned && !this.dependOn(gate)) gate.close();
+    });
+  }
+
+  async #retireLogin(gate: ProviderGate, loginId: string): Promise<void> {
+    try {
+      await gate.call((provider, call) => provider.retireLogin?.(loginId, call) ?? Promise.resolve());
+    } catch (fault) {
+      const reason = fault instanceof Error ? fault.message : 'unknown';
+      this.#ports.log.info({ provider: gate.name, reason }, 'a login that is no longer needed was not revoked');
+    }
+  }
+
+  #hangOn(gate: ProviderGate, loginId: string): boolean {
+    for (const held of this.#leases.values()) {
+      if (held.gate === gate && held.lease.loginId === loginId) return true;
+    }
+    return false;
+  }
+
+  #journal(leaseId: string): void {
+    const held = this.#leases.get(leaseId);
+    if (held === undefined) return;
+    this.#ports.cache.journalLease({
+      provider: held.gate.name,
+      credential: held.credential,
+      lease: held.lease,
+      state: held.replacedAtMs === undefined ? 'live' : 'replaced',
+      replacedAtMs: held.replacedAtMs,
+    });
+  }
+}

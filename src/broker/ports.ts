@@ -1,0 +1,19 @@
+import type { CredentialCache } from '../cache/credential-cache.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Log } from '../platform/log.ts';
+import type { Random } from '../platform/random.ts';
+import type { Client } from './ask.ts';
+
+/** What the broker is built from besides its configuration; daemon/compose.ts hands in the real ones. */
+export interface BrokerPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly cache: CredentialCache;
+  /** Changes whenever one of these files or folders does; never throws. */
+  readonly fingerprintFiles: (paths: readonly string[]) => string;
+  /** Whether that very process still runs. */
+  readonly isAlive: (client: Client) => boolean;
+  /** Called about once a minute while anything is scheduled: what has to be done from time to time, at no extra wake-up. */
+  readonly onTick: () => void;
+}

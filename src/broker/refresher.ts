@@ -1,0 +1,367 @@
+import type { CredentialCache } from '../cache/credential-cache.ts';
+import type { DaemonConfig } from '../config/config.ts';
+import { dropsKey, recordFailure } from '../credential/back-off.ts';
+import type { KeyVersion } from '../credential/key-version.ts';
+import type { Lease } from '../credential/lease.ts';
+import { certainEnd } from '../credential/life.ts';
+import { nextRefreshAt, type RenewalNeeds, refreshAction, wantedLife } from '../credential/renewal.ts';
+import { BrokerError, ProviderError } from '../errors.ts';
+import type { IssuedSecret, RenewedLease } from '../providers/provider.ts';
+import type { EventLog } from './event-log.ts';
+import type { LeaseKeeper } from './lease-keeper.ts';
+import type { ManagedCredential } from './managed-credential.ts';
+import type { BrokerPorts } from './ports.ts';
+import { CircuitOpen } from './provider-gate.ts';
+import { type RequestTime, readKey, startLease, wipe } from './reading.ts';
+import type { Scheduler } from './scheduler.ts';
+
+/**
+ * ahead: the scheduler, before anybody needs it · behind: after a key past its ttl was served · ask: somebody waits ·
+ * rejection: somebody asked early · person: `broker refresh`, which nothing holds off.
+ */
+export type RefreshReason = 'ahead' | 'behind' | 'ask' | 'rejection' | 'person';
+
+/** What an outage held up is not all tried at the same moment. */
+export const SPREAD_MS = 5_000;
+/** A renewal that adds less than this part of what was granted before has met the lease's max TTL. */
+const CAPPED = 0.95;
+
+interface GroupRead {
+  readonly members: Set<ManagedCredential>;
+  /** What became of each member; `leased`: the answer belongs to the first one alone. */
+  readonly done: Promise<Map<ManagedCredential, BrokerError | undefined> | 'leased'>;
+}
+
+export interface RefresherDeps {
+  readonly events: EventLog;
+  readonly leases: LeaseKeeper;
+  readonly scheduler: Scheduler;
+  readonly policy: () => DaemonConfig;
+  /** Credentials that read the same secret. */
+  readonly readersOf: (readId: string) => Iterable<ManagedCredential>;
+}
+
+/**
+ * The one place where the provider is asked for keys, and the only writer of the cache: one refresh per credential at
+ * a time, whoever asks, and one read for all credentials that live on the same secret.
+ */
+export class Refresher {
+  readonly #ports: BrokerPorts;
+  readonly #deps: RefresherDeps;
+  readonly #reads = new Map<string, GroupRead>();
+  readonly #loginRenewals = new Map<string, Promise<unknown>>();
+
+  constructor(ports: BrokerPorts, deps: RefresherDeps) {
+    this.#ports = ports;
+    this.#deps = deps;
+  }
+
+  /** Joins a refresh under way. Rejects with a BrokerError; the failure is remembered in the credential. */
+  refresh(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
+    if (credential.flight !== undefined) return credential.flight.done;
+    const startedAtMs = this.#ports.clock.now();
+    // Starts in a later turn, so that `flight` is set before anything can clear it.
+    const done = Promise.resolve()
+      .then(() => this.#refresh(credential, reason, startedAtMs))
+      .finally(() => {
+        credential.flight = undefined;
+      });
+    done.catch(() => undefined);
+    credential.flight = { startedAtMs, done };
+    return done;
+  }
+
+  /** Plans the next refresh ahead of need; a credential that nobody has asked for lately gets none. */
+  schedule(credential: ManagedCredential): void {
+    const { clock, random } = this.#ports;
+    const now = clock.now();
+    const { scheduler } = this.#deps;
+    if (credential.isRetired) return;
+    if (!credential.isWanted(now, this.#deps.policy().idleAfterMs)) {
+      scheduler.cancel(credential.name);
+      return;
+    }
+    const { failure, living } = credential;
+    if (failure !== undefined && dropsKey(failure.record.kind)) {
+      // Somebody was meant to lose it: only an ask tries again.
+      scheduler.cancel(credential.name);
+      return;
+    }
+    const outage = credential.gate.failure;
+    const allowedAtMs = outage === undefined ? now : Math.max(now, outage.nextAttemptAtMs) + random() * SPREAD_MS;
+    if (failure !== undefined) {
+      scheduler.schedule(credential.name, Math.max(allowedAtMs, failure.record.nextAttemptAtMs));
+    } else if (living !== undefined) {
+      const dueAtMs = nextRefreshAt(living, this.#needs(credential), random());
+      scheduler.schedule(credential.name, Math.max(allowedAtMs, dueAtMs));
+    } else {
+      scheduler.cancel(credential.name);
+    }
+  }
+
+  /** Forgets the key everywhere; its lease, if any, is retired. */
+  drop(credential: ManagedCredential): void {
+    const lease = credential.key?.lease;
+    credential.key = undefined;
+    this.#ports.cache.remove(credential.name);
+    if (lease !== undefined) this.#deps.leases.replaced(lease);
+  }
+
+  /** The configuration has no use for it any more, or for a changed one under the same name. */
+  retire(credential: ManagedCredential): void {
+    this.drop(credential);
+    this.#deps.scheduler.cancel(credential.name);
+    credential.isRetired = true;
+  }
+
+  async #refresh(credential: ManagedCredential, reason: RefreshReason, startedAtMs: number): Promise<void> {
+    const hold = reason === 'person' ? undefined : credential.holdOff(startedAtMs);
+    if (hold !== undefined) {
+      this.schedule(credential);
+      throw hold.error;
+    }
+    try {
+      const { living } = credential;
+      const mayRenew = reason !== 'rejection' && reason !== 'person' && living?.key.lease !== undefined;
+      if (mayRenew && refreshAction(living, this.#needs(credential), startedAtMs, reason !== 'ahead') === 'renew') {
+        if (await this.#renew(credential, living.key, startedAtMs)) return;
+      }
+      await this.#issue(credential, reason);
+    } catch (fault) {
+      throw this.#fail(credential, fault, reason);
+    }
+  }
+
+  /** @returns false if the lease is gone, so that a new one has to be issued. */
+  async #renew(credential: ManagedCredential, key: KeyVersion, startedAtMs: number): Promise<boolean> {
+    const { lease } = key;
+    if (lease === undefined) return false;
+    try {
+      const hasRenewedLogin = await this.#renewLogin(credential, lease);
+      if (!lease.renewable && !hasRenewedLogin) return false;
+      const extended = lease.renewable ? await this.#extend(credential, lease, key.confirmedAtMs, startedAtMs) : lease;
+      const next: KeyVersion = { ...key, confirmedAtMs: startedAtMs, lease: extended };
+      this.#ports.cache.touch(next);
+      this.#deps.leases.renewed(extended);
+      // Dropped or replaced meanwhile: then the renewal was for nothing, and the newer state stands.
+      if (credential.key?.digest === key.digest) credential.key = next;
+      this.#succeed(credential, 'renewed', { seconds: Math.round((extended.expiresAtMs - startedAtMs) / 1000) });
+      return true;
+    } catch (fault) {
+      if (!(fault instanceof ProviderError) || fault.kind !== 'gone') throw fault;
+      this.#deps.events.add('lease-lost', credential.name, { lease: lease.id });
+      this.#deps.leases.lost(lease);
+      return false;
+    }
+  }
+
+  async #extend({ gate }: ManagedCredential, lease: Lease, confirmedAtMs: number, startedAtMs: number): Promise<Lease> {
+    const renewed = await gate.call((provider, call) => {
+      if (provider.renew === undefined) throw new ProviderError('gone', 'this provider renews nothing');
+      return provider.renew(lease, call);
+    });
+    return extend(lease, renewed, confirmedAtMs, startedAtMs);
+  }
+
+  /**
+   * A lease dies with its login: the login is extended first, if it would not outlive the renewed lease.
+   * @returns whether it was extended.
+   */
+  async #renewLogin(credential: ManagedCredential, lease: Lease): Promise<boolean> {
+    const { gate } = credential;
+    const login = gate.login(lease.loginId);
+    if (login === undefined || !login.renewable || login.expiresAtMs === undefined) return false;
+    const enough = lease.expiresAtMs - lease.issuedAtMs + wantedLife(this.#needs(credential));
+    if (login.expiresAtMs - this.#ports.clock.now() >= enough) return false;
+    const renewalId = `${gate.name} ${login.id}`;
+    // Many leases may hang on one login, and be renewed at the same moment.
+    const renewal = this.#loginRenewals.get(renewalId) ?? gate.call(async (p, call) => p.renewLogin?.(login.id, call));
+    this.#loginRenewals.set(renewalId, renewal);
+    try {
+      await renewal;
+    } finally {
+      if (this.#loginRenewals.get(renewalId) === renewal) this.#loginRenewals.delete(renewalId);
+    }
+    return true;
+  }
+
+  async #issue(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
+    const { readId } = credential.spec;
+    for (;;) {
+      const shared = this.#reads.get(readId);
+      if (shared === undefined) break;
+      shared.members.add(credential);
+      const outcome = await shared.done;
+      // Leased, or joined after it was dealt out: nothing was read for this one.
+      if (outcome === 'leased' || !outcome.has(credential)) continue;
+      const fault = outcome.get(credential);
+      if (fault !== undefined) throw fault;
+      return;
+    }
+    const members = new Set([credential]);
+    const done = this.#readFor(credential, members, reason).finally(() => this.#reads.delete(readId));
+    this.#reads.set(readId, { members, done });
+    const outcome = await done;
+    if (outcome === 'leased') return;
+    const fault = outcome.get(credential);
+    if (fault !== undefined) throw fault;
+  }
+
+  async #readFor(
+    first: ManagedCredential,
+    members: ReadonlySet<ManagedCredential>,
+    reason: RefreshReason,
+  ): Promise<Map<ManagedCredential, BrokerError | undefined> | 'leased'> {
+    const { clock } = this.#ports;
+    const time: RequestTime = { startedAtMs: clock.now(), wallMs: clock.wall() };
+    const request = { source: first.spec.config.source, wantedLifeMs: wantedLife(this.#needs(first)) };
+    const secret = await first.gate.call((provider, call) => provider.issue(request, call), reason === 'person');
+    try {
+      if (secret.lease !== undefined) {
+        this.#take(first, secret, time, reason);
+        return 'leased';
+      }
+      const outcome = new Map<ManagedCredential, BrokerError | undefined>();
+      for (const member of members) outcome.set(member, this.#tryTake(member, secret, time, reason));
+      for (const reader of this.#deps.readersOf(first.spec.readId)) {
+        if (!outcome.has(reader) && reader.key !== undefined) this.#tryTake(reader, secret, time, 'ahead');
+      }
+      return outcome;
+    } finally {
+      if (secret.content.kind === 'text') secret.content.text.wipe();
+    }
+  }
+
+  #tryTake(
+    credential: ManagedCredential,
+    secret: IssuedSecret,
+    time: RequestTime,
+    reason: RefreshReason,
+  ): BrokerError | undefined {
+    try {
+      this.#take(credential, secret, time, reason);
+      return undefined;
+    } catch (fault) {
+      if (fault instanceof BrokerError) return fault;
+      throw fault;
+    }
+  }
+
+  /** Makes what was read the credential's key: validated, sealed, stored, and only then in use. */
+  #take(credential: ManagedCredential, secret: IssuedSecret, time: RequestTime, reason: RefreshReason): void {
+    const { cache } = this.#ports;
+    const digestOf: CredentialCache['digest'] = (secrets) => cache.digest(secrets);
+    const { config, sourceFingerprint } = credential.spec;
+    if (credential.isRetired) throw this.#discard(credential, secret, time);
+    const reading = readKey(config, sourceFingerprint, secret, time, digestOf);
+    try {
+      const previous = credential.key;
+      if (credential.rejected.has(reading.key.digest)) throw stillRejected(reading.key);
+      if (isOver(reading.key, this.#ports.clock.now())) throw alreadyExpired(credential);
+      const same = previous?.digest === reading.key.digest && reading.key.lease === undefined;
+      const key = same ? { ...reading.key, issuedAtMs: previous.issuedAtMs } : reading.key;
+      if (key.lease !== undefined) this.#deps.leases.issued(credential.gate, credential.name, key.lease);
+      if (same) cache.touch(key);
+      else cache.put(key, reading.secrets);
+      credential.key = key;
+      if (previous?.lease !== undefined && previous.lease.id !== key.lease?.id) {
+        this.#deps.leases.replaced(previous.lease);
+      }
+      this.#succeed(credential, same ? 'confirmed' : 'refreshed', {
+        reason,
+        ...(key.version === undefined ? {} : { version: key.version }),
+        fingerprint: key.digest.slice(0, 8),
+      });
+    } finally {
+      wipe(reading.secrets);
+    }
+  }
+
+  /** The configuration changed while this was read: nobody is given it, and its lease has to end. */
+  #discard({ gate, name }: ManagedCredential, secret: IssuedSecret, time: RequestTime): BrokerError {
+    if (secret.lease !== undefined) {
+      const lease = startLease(secret.lease, time.startedAtMs);
+      this.#deps.leases.issued(gate, name, lease);
+      this.#deps.leases.replaced(lease);
+    }
+    return new BrokerError('ERR_NO_FIT_KEY', `"${name}" was changed in the configuration while it was fetched`, {
+      remedy: 'ask again',
+    });
+  }
+
+  #succeed(credential: ManagedCredential, kind: string, detail: Record<string, string | number | boolean>): void {
+    credential.failure = undefined;
+    this.#deps.events.add(kind, credential.name, detail);
+    this.schedule(credential);
+  }
+
+  #fail(credential: ManagedCredential, fault: unknown, reason: RefreshReason): BrokerError {
+    if (fault instanceof CircuitOpen) {
+      this.schedule(credential);
+      return fault.error;
+    }
+    const { clock, random, log } = this.#ports;
+    const error = fault instanceof BrokerError ? fault : internalError(credential.name, fault);
+    // Cut off by our own stop or reload: says nothing about the provider.
+    if (credential.gate.isClosed || credential.isRetired) return error;
+    const failure =
+      error instanceof ProviderError ? error : { kind: 'misconfigured' as const, retryAfterMs: undefined };
+    const record = recordFailure(credential.failure?.record, failure, clock.now(), random());
+    credential.failure = { record, error };
+    if (dropsKey(record.kind)) this.drop(credential);
+    const { code, message } = error;
+    this.#deps.events.add('refresh-failed', credential.name, { reason, code, message, failures: record.failures });
+    // The first failure of a row is news; the others are counted in the status.
+    const say = record.failures === 1 ? log.warn : log.debug;
+    say.call(log, { credential: credential.name, code, kind: record.kind, remedy: error.remedy }, message);
+    this.schedule(credential);
+    return error;
+  }
+
+  #needs(credential: ManagedCredential): RenewalNeeds {
+    return { longestIntervalMs: credential.longestIntervalMs, turnMarginMs: this.#deps.policy().turnMarginMs };
+  }
+}
+
+function extend(lease: Lease, renewed: RenewedLease, confirmedAtMs: number, startedAtMs: number): Lease {
+  const expiresAtMs = startedAtMs + renewed.durationMs;
+  const grantedBefore = lease.expiresAtMs - confirmedAtMs;
+  const capped = !renewed.renewable || renewed.durationMs < grantedBefore * CAPPED;
+  return {
+    ...lease,
+    expiresAtMs,
+    renewable: renewed.renewable,
+    maxExpiresAtMs: capped ? expiresAtMs : lease.maxExpiresAtMs,
+  };
+}
+
+function isOver(key: KeyVersion, nowMs: number): boolean {
+  const end = certainEnd({ key, login: undefined });
+  return end !== undefined && end <= nowMs;
+}
+
+/** Transient, since whoever rotates it may only be late. */
+function alreadyExpired(credential: ManagedCredential): ProviderError {
+  const message = `the key that provider "${credential.gate.name}" returns for "${credential.name}" has expired already`;
+  return new ProviderError('transient', message, {
+    code: 'ERR_NO_FIT_KEY',
+    remedy: 'store a key there that is still valid; if it is, check the clocks of this machine and of the provider',
+  });
+}
+
+function stillRejected(key: KeyVersion): ProviderError {
+  const version = key.version === undefined ? 'the same key' : `version ${key.version}`;
+  return new ProviderError('transient', `the provider still returns ${version}, which the API has rejected`, {
+    code: 'ERR_KEY_REJECTED',
+    remedy: `store a valid key there; to try this one again all the same: broker refresh ${key.credential}`,
+  });
+}
+
+/** A fault of the broker itself. Foreign error texts may hold anything, so only the type is told. */
+function internalError(credential: string, fault: unknown): BrokerError {
+  const type = fault instanceof Error ? fault.name : typeof fault;
+  return new BrokerError('ERR_INTERNAL', `refreshing "${credential}" failed inside the broker (${type})`, {
+    remedy: 'this is a bug in broker: please report it with the output of `broker events`',
+    cause: fault,
+  });
+}

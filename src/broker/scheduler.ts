@@ -1,0 +1,151 @@
+import type { Clock, Timer } from '../platform/clock.ts';
+
+/** While anything is scheduled the clock is looked at this often, because timers do not notice that the machine slept. */
+const TICK_MS = 60_000;
+
+interface Entry {
+  readonly id: string;
+  atMs: number;
+  /** Where it stands in the heap. */
+  index: number;
+}
+
+/**
+ * One timer for everything that is due at some time: a binary heap with O(log n) changes, and nothing armed while it
+ * is empty, so that an idle daemon does not wake up. Times are on the steady clock.
+ */
+export class Scheduler {
+  readonly #clock: Clock;
+  readonly #run: (id: string) => void;
+  readonly #tick: (lateMs: number) => void;
+  readonly #heap: Entry[] = [];
+  readonly #entries = new Map<string, Entry>();
+  #timer: Timer | undefined;
+  #armedForMs = Number.POSITIVE_INFINITY;
+  #stopped = false;
+
+  /**
+   * @param run called once for each entry that is due, after it was taken out.
+   * @param tick called at every wake-up, before anything is run, with how late it comes: timers do not count time asleep.
+   */
+  constructor(clock: Clock, run: (id: string) => void, tick: (lateMs: number) => void) {
+    this.#clock = clock;
+    this.#run = run;
+    this.#tick = tick;
+  }
+
+  at(id: string): number | undefined {
+    return this.#entries.get(id)?.atMs;
+  }
+
+  get size(): number {
+    return this.#heap.length;
+  }
+
+  /** Replaces what was scheduled under this id; a time that is not finite removes it. */
+  schedule(id: string, atMs: number): void {
+    if (this.#stopped) return;
+    if (!Number.isFinite(atMs)) {
+      this.cancel(id);
+      return;
+    }
+    const known = this.#entries.get(id);
+    if (known === undefined) {
+      const entry: Entry = { id, atMs, index: this.#heap.length };
+      this.#entries.set(id, entry);
+      this.#heap.push(entry);
+      this.#up(entry);
+    } else {
+      known.atMs = atMs;
+      this.#up(known);
+      this.#down(known);
+    }
+    this.#arm();
+  }
+
+  cancel(id: string): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    this.#entries.delete(id);
+    const last = this.#heap.pop();
+    if (last !== undefined && last !== entry) {
+      this.#place(last, entry.index);
+      this.#up(last);
+      this.#down(last);
+    }
+    this.#arm();
+  }
+
+  /** The clock jumped: runs what is due by now, without waiting for a timer that knows nothing of it. */
+  catchUp(): void {
+    if (!this.#stopped) this.#wake();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#heap.length = 0;
+    this.#entries.clear();
+  }
+
+  #wake(): void {
+    const lateMs = Math.max(0, this.#clock.now() - this.#armedForMs);
+    this.#disarm();
+    this.#tick(lateMs);
+    for (let first = this.#heap[0]; first !== undefined && first.atMs <= this.#clock.now(); first = this.#heap[0]) {
+      this.cancel(first.id);
+      this.#run(first.id);
+    }
+    this.#arm();
+  }
+
+  #arm(): void {
+    const first = this.#heap[0];
+    if (first === undefined || this.#stopped) {
+      this.#disarm();
+      return;
+    }
+    const now = this.#clock.now();
+    const wakeAtMs = Math.min(first.atMs, now + TICK_MS);
+    // An earlier wake-up that is armed already serves as well: it looks again and arms anew.
+    if (this.#timer !== undefined && this.#armedForMs <= wakeAtMs) return;
+    this.#disarm();
+    this.#armedForMs = wakeAtMs;
+    this.#timer = this.#clock.after(Math.max(0, wakeAtMs - now), () => this.#wake());
+  }
+
+  #disarm(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#armedForMs = Number.POSITIVE_INFINITY;
+  }
+
+  #up(entry: Entry): void {
+    while (entry.index > 0) {
+      const parent = this.#heap[(entry.index - 1) >> 1];
+      if (parent === undefined || parent.atMs <= entry.atMs) return;
+      this.#swap(entry, parent);
+    }
+  }
+
+  #down(entry: Entry): void {
+    for (;;) {
+      const left = this.#heap[2 * entry.index + 1];
+      const right = this.#heap[2 * entry.index + 2];
+      const child = right !== undefined && left !== undefined && right.atMs < left.atMs ? right : left;
+      if (child === undefined || child.atMs >= entry.atMs) return;
+      this.#swap(child, entry);
+    }
+  }
+
+  #swap(a: Entry, b: Entry): void {
+    const { index } = a;
+    this.#place(a, b.index);
+    this.#place(b, index);
+  }
+
+  #place(entry: Entry, index: number): void {
+    entry.index = index;
+    this.#heap[index] = entry;
+  }
+}

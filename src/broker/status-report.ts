@@ -1,0 +1,153 @@
+import type { CacheHealth } from '../cache/credential-cache.ts';
+import type { Config } from '../config/config.ts';
+import { allowsStale } from '../credential/back-off.ts';
+import { judgeFreshness, longestUsefulInterval } from '../credential/freshness.ts';
+import { certainEnd, type LivingKey } from '../credential/life.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { HealthReport } from '../protocol/health.ts';
+import type { CredentialState, CredentialStatus, DaemonStatus } from '../protocol/status.ts';
+import type { ManagedCredential } from './managed-credential.ts';
+import type { BrokerPorts } from './ports.ts';
+
+/** What the broker itself cannot know of the process it runs in. */
+export interface DaemonFacts {
+  readonly version: string;
+  readonly pid: number;
+  /** On the steady clock. */
+  readonly startedAtMs: number;
+  readonly socket: string;
+  readonly configFile: string;
+  readonly stateDir: string;
+  readonly node: string;
+  readonly peerCredentials: DaemonStatus['peerCredentials'];
+  readonly configProblem: string | undefined;
+  readonly cache: CacheHealth;
+}
+
+export interface CredentialView {
+  readonly ports: BrokerPorts;
+  readonly config: Config;
+  readonly nextRefreshAtMs: number | undefined;
+}
+
+export function describeDaemon(facts: DaemonFacts, { clock }: BrokerPorts): DaemonStatus {
+  const { cache } = facts;
+  return {
+    version: facts.version,
+    pid: facts.pid,
+    startedAt: showTime(clock, facts.startedAtMs) ?? '',
+    uptimeSeconds: Math.round((clock.now() - facts.startedAtMs) / 1000),
+    socket: facts.socket,
+    configFile: facts.configFile,
+    stateDir: facts.stateDir,
+    node: facts.node,
+    peerCredentials: facts.peerCredentials,
+    cache: {
+      persistent: cache.persistent,
+      keyEncryptionKey: cache.keyEncryptionKeyHome,
+      problem: cache.problem ?? null,
+      remedy: cache.remedy ?? null,
+    },
+    configProblem: facts.configProblem ?? null,
+  };
+}
+
+export function describeCredential(credential: ManagedCredential, view: CredentialView): CredentialStatus {
+  const { clock } = view.ports;
+  const { key, living } = credential;
+  const show = (atMs: number | undefined) => showTime(clock, atMs);
+  return {
+    name: credential.name,
+    isDefault: view.config.defaultCredential === credential.name,
+    provider: credential.gate.name,
+    providerType: credential.gate.type,
+    state: stateOf(credential, view),
+    version: key?.version ?? null,
+    fingerprint: key?.digest.slice(0, 8) ?? null,
+    issuedAt: show(key?.issuedAtMs),
+    confirmedAt: show(key?.confirmedAtMs),
+    expiresAt: living === undefined ? null : show(certainEnd(living)),
+    expirySource: living === undefined ? null : expirySource(living),
+    lease:
+      key?.lease === undefined
+        ? null
+        : { id: key.lease.id, renewable: key.lease.renewable, maxExpiresAt: show(key.lease.maxExpiresAtMs) },
+    nextRefreshAt: show(view.nextRefreshAtMs),
+    refreshing: credential.flight !== undefined,
+    lastAskedAt: show(credential.lastAskedAtMs),
+    timesServed: credential.timesServed,
+    advice: adviceOn(credential, view),
+    lastError: describeFailure(credential, clock),
+  };
+}
+
+/** Healthy: nothing that somebody asked for lately fails, and what is kept can be kept. */
+export function describeHealth(credentials: Iterable<ManagedCredential>, facts: DaemonFacts): HealthReport {
+  for (const credential of credentials) {
+    const { failure, living, name } = credential;
+    if (failure === undefined || living !== undefined || credential.lastAskedAtMs === undefined) continue;
+    const { message, remedy } = failure.error;
+    return { ok: false, problem: `"${name}" cannot be served: ${message}`, remedy: remedy ?? null };
+  }
+  const { problem, remedy } = facts.cache;
+  return { ok: true, problem: problem ?? null, remedy: remedy ?? null };
+}
+
+function stateOf(credential: ManagedCredential, view: CredentialView): CredentialState {
+  const { living, lastFailure, flight } = credential;
+  if (living !== undefined) {
+    const freshness = judge(living, credential, view);
+    if (freshness === 'fresh') return 'fresh';
+    const mayBeStale = lastFailure === undefined || allowsStale(lastFailure.record.kind);
+    if (freshness === 'stale' && mayBeStale) return 'stale';
+  }
+  if (flight !== undefined) return 'waiting';
+  return credential.failure === undefined ? 'idle' : 'failing';
+}
+
+function judge(living: LivingKey, credential: ManagedCredential, { ports, config }: CredentialView) {
+  const policy = { turnMarginMs: config.daemon.turnMarginMs, maxStaleMs: credential.spec.config.maxStaleMs };
+  return judgeFreshness(living, ports.clock.now(), credential.longestIntervalMs, policy).state;
+}
+
+function expirySource(living: LivingKey): CredentialStatus['expirySource'] {
+  const { key } = living;
+  return key.expiresAtMs !== undefined && certainEnd(living) === key.expiresAtMs
+    ? key.expirySource
+    : key.lease === undefined
+      ? 'unknown'
+      : 'lease';
+}
+
+function adviceOn(credential: ManagedCredential, { config }: CredentialView): readonly string[] {
+  const { living, longestIntervalMs } = credential;
+  if (living === undefined) return [];
+  const useful = longestUsefulInterval(living, config.daemon.turnMarginMs);
+  if (useful === undefined || longestIntervalMs <= useful) return [];
+  return [
+    `keys live too short for a client that keeps them ${longestIntervalMs / 1000} s: set CLAUDE_CODE_API_KEY_HELPER_TTL_MS=${useful}`,
+  ];
+}
+
+function describeFailure(credential: ManagedCredential, clock: Clock): CredentialStatus['lastError'] {
+  const { lastFailure, failure } = credential;
+  // A provider's outage concerns those that have been asked for.
+  if (lastFailure === undefined || (failure === undefined && credential.lastAskedAtMs === undefined)) return null;
+  const { record, error } = lastFailure;
+  return {
+    at: showTime(clock, record.lastAtMs) ?? '',
+    code: error.code,
+    kind: record.kind,
+    message: error.message,
+    remedy: error.remedy ?? null,
+    failures: record.failures,
+    nextAttemptAt: showTime(clock, record.nextAttemptAtMs),
+  };
+}
+
+/** Steady times are shown as the wall clock would show them. */
+function showTime(clock: Clock, atMs: number | undefined): string | null {
+  if (atMs === undefined || !Number.isFinite(atMs)) return null;
+  const wallMs = clock.wall() + (atMs - clock.now());
+  return Number.isFinite(wallMs) && Math.abs(wallMs) < 8.64e15 ? new Date(wallMs).toISOString() : null;
+}

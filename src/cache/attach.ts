@@ -1,0 +1,148 @@
+import { join } from 'node:path';
+import type { KekHome } from '../crypto/kek-home.ts';
+import { findOrCreateKek, findRecordedKek, type KekFinding } from '../crypto/kek-locator.ts';
+import { BrokerError } from '../errors.ts';
+import type { Log } from '../platform/log.ts';
+import type { Timeline } from './credential-cache.ts';
+import type { DatabaseOptions } from './database.ts';
+import { classifyFailure, describeEnvironment, lacksSharedMemory, type Problem } from './database-failure.ts';
+import { type Loaded, loadRecords } from './load.ts';
+import { ForeignDatabaseError } from './migrations.ts';
+import { Sealer } from './sealer.ts';
+import { setAside, timestamp } from './set-aside.ts';
+import { SqliteStore } from './sqlite-store.ts';
+
+export interface CacheOptions extends DatabaseOptions {
+  /** Holds cache.db and, if that is its home, the key file. Must exist and be the caller's own, 0700. */
+  readonly stateDir: string;
+  /** Where a key-encryption key may live, best first. */
+  readonly kekHomes: readonly KekHome[];
+  readonly log: Log;
+  /** Wall clock, milliseconds since the epoch: names what is set aside and paces retries. Never judges a key. */
+  readonly wallMs: () => number;
+}
+
+export interface Attached extends Loaded {
+  readonly state: 'attached';
+  readonly store: SqliteStore;
+  readonly home: KekHome;
+  /** What became of a database that could not be used. */
+  readonly notice: Problem | undefined;
+  /** The database could be read but not written: it is behind from the start. */
+  readonly writeFailure: unknown;
+  readonly lastEventId: number;
+}
+
+/** The database or its key cannot be reached: nothing was changed, and it may work later. */
+export interface Detached extends Problem {
+  readonly state: 'detached';
+  readonly cause: 'key' | 'database';
+  /** As the database has it, not authenticated: good enough to start a clock, not to judge a stored key by. */
+  readonly timeline: Timeline | undefined;
+  readonly lastEventId: number;
+}
+
+export const databasePath = (stateDir: string): string => join(stateDir, 'cache.db');
+
+/** Opens database and key together. Never throws for anything that a disk or a key home can do. */
+export function attach(options: CacheOptions): Attached | Detached {
+  try {
+    return attachSomehow(options, undefined);
+  } catch (error) {
+    return cannotOpen(options, error);
+  }
+}
+
+/** Tries once more after a remedy of its own: an empty database after a damaged one, no shared memory on a full disk. */
+function attachSomehow(options: CacheOptions, notice: Problem | undefined): Attached | Detached {
+  try {
+    return attachOnce(options, notice);
+  } catch (error) {
+    if (classifyFailure(error) === 'damaged' && notice === undefined) {
+      return attachSomehow(options, setDamagedAside(options, error));
+    }
+    if (!lacksSharedMemory(error) || options.exclusive) throw error;
+    return attachSomehow({ ...options, exclusive: true }, notice);
+  }
+}
+
+/** Sets the database aside as damaged, newer or foreign, and says so. Throws what the file system throws. */
+export function setDamagedAside({ stateDir, log, wallMs }: CacheOptions, error: unknown): Problem {
+  const path = databasePath(stateDir);
+  const label = error instanceof ForeignDatabaseError ? error.label : 'corrupt';
+  const target = setAside(path, label === 'corrupt' ? `corrupt-${timestamp(wallMs())}` : label);
+  const problem = `${path} could not be used (${error instanceof Error ? error.message : 'damaged'}) and was set aside as ${target}`;
+  const remedy = 'Nothing has to be done: keys are fetched again. Delete the file set aside when nobody needs it.';
+  log.error({ setAside: target }, problem);
+  return { problem, remedy };
+}
+
+function attachOnce(options: CacheOptions, notice: Problem | undefined): Attached | Detached {
+  const store = SqliteStore.open(databasePath(options.stateDir), options);
+  try {
+    const finding = findKek(store, options.kekHomes);
+    if (finding.state !== 'reachable') {
+      const timeline = store.meta.timeline()?.timeline;
+      const lastEventId = store.events.lastId();
+      store.close();
+      const { reason: problem, remedy } = finding;
+      return { state: 'detached', cause: 'key', problem, remedy, timeline, lastEventId };
+    }
+    const { kek, home } = finding;
+    const loaded = loadRecords(store, kek, options.log);
+    const recorded = store.meta.recordedKek();
+    const isRecorded = recorded?.home === home.kind && recorded.id === kek.id;
+    const writeFailure = loaded.changed || !isRecorded ? writeBack(store, loaded, home) : undefined;
+    const lastEventId = store.events.lastId();
+    return { state: 'attached', store, home, notice, writeFailure, lastEventId, ...loaded };
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+}
+
+/** Returns what kept a full or read-only disk from taking it: keys that could be read are served all the same. */
+function writeBack(store: SqliteStore, { records, sealer }: Loaded, home: KekHome): unknown {
+  try {
+    store.transaction(() => store.replaceAll(records, sealer, home));
+    return undefined;
+  } catch (error) {
+    if (classifyFailure(error) === 'damaged') throw error;
+    return error;
+  }
+}
+
+/**
+ * The key that the database names; failing that, any key that opens what is sealed in it, whatever a damaged or
+ * incomplete note says. A new key is made only for a database that has sealed nothing.
+ */
+function findKek(store: SqliteStore, homes: readonly KekHome[]): KekFinding {
+  const recorded = store.meta.recordedKek();
+  if (recorded === undefined && !store.holdsSealed()) return findOrCreateKek(homes);
+  const named: KekFinding = recorded === undefined ? NAMELESS : findRecordedKek(homes, recorded);
+  return named.state === 'reachable' ? named : (findOpeningKek(store, homes) ?? named);
+}
+
+const NAMELESS: KekFinding = {
+  state: 'missing',
+  reason: 'the key that sealed the database is gone',
+  remedy: 'Put it back from a backup, or give up what it sealed: broker rotate-key --discard',
+};
+
+function findOpeningKek(store: SqliteStore, homes: readonly KekHome[]): KekFinding | undefined {
+  const sealed = store.meta.digestKey();
+  if (sealed === undefined) return undefined;
+  for (const home of homes) {
+    const reading = home.read('current');
+    if (reading.state === 'reachable' && Sealer.restore(reading.kek, sealed) !== undefined) return { ...reading, home };
+  }
+  return undefined;
+}
+
+function cannotOpen({ stateDir }: CacheOptions, error: unknown): Detached {
+  const problem =
+    error instanceof BrokerError
+      ? { problem: error.message, remedy: error.remedy ?? '' }
+      : describeEnvironment(databasePath(stateDir), error);
+  return { state: 'detached', cause: 'database', ...problem, timeline: undefined, lastEventId: 0 };
+}

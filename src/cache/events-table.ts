@@ -1,0 +1,79 @@
+import type { Database } from 'better-sqlite3';
+import { statementsFor } from './columns.ts';
+import type { StoredEvent } from './credential-cache.ts';
+import { DamagedDatabaseError } from './database-failure.ts';
+
+export type NumberedEvent = StoredEvent & { readonly id: number };
+
+interface Row {
+  id: number;
+  at_ms: number;
+  kind: string;
+  credential: string | null;
+  detail: string;
+}
+
+/** The journal keeps the newest events only: at most this many, none older than this before the newest. */
+export const EVENTS_KEPT = 10_000;
+export const EVENTS_KEPT_MS = 30 * 24 * 3_600_000;
+
+const STATEMENTS = statementsFor('events', ['id', 'at_ms', 'kind', 'credential', 'detail']);
+
+export function eventsTable(database: Database) {
+  const insert = database.prepare<[Row]>(STATEMENTS.replace);
+  const newest = database.prepare<[], { id: number; at_ms: number }>(
+    'SELECT id AS id, at_ms AS at_ms FROM events ORDER BY id DESC LIMIT 1',
+  );
+  const selectNewest = database.prepare<[number], Row>(`${STATEMENTS.select} ORDER BY id DESC LIMIT ?`);
+  const selectAfter = database.prepare<[number, number], Row>(`${STATEMENTS.select} WHERE id > ? ORDER BY id LIMIT ?`);
+  const pruneById = database.prepare<[number]>('DELETE FROM events WHERE id <= ?');
+  const pruneByAge = database.prepare<[number]>('DELETE FROM events WHERE at_ms < ?');
+  return {
+    /** The id of the newest event, 0 if there is none. */
+    lastId: (): number => {
+      const id = newest.get()?.id ?? 0;
+      // Nobody ever counted that far: going on from there would make every later insert fail.
+      if (!Number.isSafeInteger(id)) throw new DamagedDatabaseError('its events have impossible ids');
+      return id;
+    },
+    add: (event: NumberedEvent): void => void insert.run(toRow(event)),
+    /** In order, newest last. */
+    newest: (limit: number): NumberedEvent[] => selectNewest.all(limit).toReversed().map(fromRow),
+    after: (id: number, limit: number): NumberedEvent[] => selectAfter.all(id, limit).map(fromRow),
+    prune: (): void => {
+      const last = newest.get();
+      if (last === undefined) return;
+      pruneById.run(last.id - EVENTS_KEPT);
+      pruneByAge.run(last.at_ms - EVENTS_KEPT_MS);
+    },
+  };
+}
+
+function toRow(event: NumberedEvent): Row {
+  return {
+    id: event.id,
+    at_ms: event.atMs,
+    kind: event.kind,
+    credential: event.credential ?? null,
+    detail: JSON.stringify(event.detail),
+  };
+}
+
+function fromRow(row: Row): NumberedEvent {
+  return {
+    id: row.id,
+    atMs: row.at_ms,
+    kind: row.kind,
+    credential: row.credential ?? undefined,
+    detail: parseDetail(row.detail),
+  };
+}
+
+/** Events are not authenticated: what a damaged file makes of them must not break the reader. */
+function parseDetail(text: string): StoredEvent['detail'] {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null) return value as StoredEvent['detail'];
+  } catch {}
+  return {};
+}

@@ -1,0 +1,143 @@
+import type { KekHome } from '../crypto/kek-home.ts';
+import { type Attached, type CacheOptions, databasePath, setDamagedAside } from './attach.ts';
+import { classifyFailure, describeEnvironment, type Problem } from './database-failure.ts';
+import type { EventJournal } from './event-journal.ts';
+import type { Records } from './records.ts';
+import type { Sealer } from './sealer.ts';
+import { SqliteStore } from './sqlite-store.ts';
+
+/** What the database is to hold: always the whole of memory, never a part of it. */
+export interface Contents {
+  readonly records: Records;
+  readonly sealer: Sealer;
+  readonly home: KekHome;
+  readonly events: EventJournal;
+}
+
+/** Between two attempts to write to a disk that refused: each may block for the busy time limit. */
+const RETRY_AFTER_MS = 5_000;
+/** A disk that damages every new database as well is not going to be cured by another one. */
+const MAX_REBUILDS = 3;
+
+/**
+ * Writes memory through to the database and never throws: a write that fails leaves the database behind, and from
+ * then on everything is written at once as soon as that works again. A database that turns out damaged is set aside
+ * and built anew from memory, which has everything.
+ */
+export class Persistence {
+  /** Absent between a damaged database and the next one. */
+  #store: SqliteStore | undefined;
+  #behind: (Problem & { readonly sinceMs: number }) | undefined;
+  #notice: Problem | undefined;
+  #rebuilds = 0;
+  readonly #options: CacheOptions;
+
+  constructor({ store, notice, writeFailure }: Attached, options: CacheOptions) {
+    this.#store = store;
+    this.#notice = notice;
+    this.#options = options;
+    if (writeFailure !== undefined) this.#fallBehind(writeFailure);
+  }
+
+  get behind(): Problem | undefined {
+    return this.#behind;
+  }
+
+  /** What a person should know although all is well: a database was set aside. */
+  get notice(): Problem | undefined {
+    return this.#notice;
+  }
+
+  /** `memory` is only what to fall back to: it already holds what `action` writes. */
+  write(memory: Contents, action: (store: SqliteStore) => void, committed: () => void = () => {}): void {
+    if (this.#behind !== undefined) {
+      const waitedMs = this.#options.wallMs() - this.#behind.sinceMs;
+      if (waitedMs >= RETRY_AFTER_MS || waitedMs < 0) this.catchUp(memory);
+      return;
+    }
+    this.#attempt(memory, () => {
+      this.#open().transaction(action);
+      committed();
+    });
+  }
+
+  /** Writes everything, now. True if the database is no longer behind. */
+  catchUp(memory: Contents): boolean {
+    this.#attempt(memory, () => {
+      this.#store?.reclaim();
+      this.#replaceAll(memory);
+    });
+    return this.#behind === undefined;
+  }
+
+  /** One transaction, synced to the disk. Throws: for what a person asked for and has to hear about. */
+  durably(action: (store: SqliteStore) => void): void {
+    this.#open().durably(action);
+  }
+
+  /** Never throws: with a database that cannot be read, `fallback` has to do. */
+  read<T>(read: (store: SqliteStore) => T, fallback: () => T): T {
+    try {
+      return read(this.#open());
+    } catch (error) {
+      this.#options.log.warn({ code: codeOf(error) }, 'the cache database could not be read');
+      return fallback();
+    }
+  }
+
+  close(): void {
+    this.#store?.close();
+    this.#store = undefined;
+  }
+
+  #open(): SqliteStore {
+    this.#store ??= SqliteStore.open(databasePath(this.#options.stateDir), this.#options);
+    return this.#store;
+  }
+
+  #replaceAll({ records, sealer, home, events }: Contents): void {
+    this.#open().transaction((store) => {
+      store.replaceAll(records, sealer, home);
+      events.flush(store);
+    });
+    events.written();
+  }
+
+  #attempt(memory: Contents, write: () => void): void {
+    try {
+      write();
+      if (this.#behind !== undefined) this.#options.log.info({}, 'the cache is stored on disk again');
+      this.#behind = undefined;
+    } catch (error) {
+      if (classifyFailure(error) === 'damaged' && this.#rebuild(memory, error)) return;
+      this.#fallBehind(error);
+    }
+  }
+
+  #rebuild(memory: Contents, damage: unknown): boolean {
+    if (this.#rebuilds >= MAX_REBUILDS) return false;
+    this.#rebuilds += 1;
+    try {
+      this.close();
+      this.#notice = setDamagedAside(this.#options, damage);
+      this.#replaceAll(memory);
+      this.#behind = undefined;
+      return true;
+    } catch (error) {
+      this.#fallBehind(error);
+      return true;
+    }
+  }
+
+  #fallBehind(error: unknown): void {
+    const { problem, remedy } = describeEnvironment(databasePath(this.#options.stateDir), error);
+    if (this.#behind === undefined) {
+      this.#options.log.error({ code: codeOf(error) }, `${problem}; serving from memory`);
+    }
+    this.#behind = { problem, remedy, sinceMs: this.#options.wallMs() };
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+}

@@ -1,0 +1,288 @@
+import type { KeyVersion } from '../credential/key-version.ts';
+import type { Login } from '../credential/lease.ts';
+import type { SecretBytes } from '../credential/secret-bytes.ts';
+import { type Attached, attach, type CacheOptions, type Detached } from './attach.ts';
+import type {
+  CacheHealth,
+  CredentialCache,
+  LeaseEntry,
+  SecretFields,
+  StoredEvent,
+  Timeline,
+} from './credential-cache.ts';
+import { EventJournal } from './event-journal.ts';
+import type { NumberedEvent } from './events-table.ts';
+import { ForgottenRecords, FormerMarks, mergeInto, runsOn } from './merge.ts';
+import { type Contents, Persistence } from './persistence.ts';
+import { idWithin, Records } from './records.ts';
+import { type RotateOptions, type Rotation, rotate } from './rotation.ts';
+import { Sealer } from './sealer.ts';
+import { wipeSecrets } from './secret-fields.ts';
+import type { SqliteStore } from './sqlite-store.ts';
+
+/** The database that memory is written through to, and the home of the key that seals it. */
+interface Backing {
+  readonly persistence: Persistence;
+  readonly home: Attached['home'];
+}
+
+/**
+ * The cache: everything sealed in memory, written through to SQLite. Answers are given from memory, so neither a disk
+ * that fails nor a database that is damaged reaches them. Without database or key-encryption key it works from memory
+ * under a key of its own until `retry()` finds both, and then brings what it has into the database.
+ */
+export class SqliteCache implements CredentialCache {
+  readonly #options: CacheOptions | undefined;
+  readonly #events = new EventJournal();
+  #records: Records;
+  #sealer: Sealer;
+  #backing: Backing | undefined;
+  #detached: Detached | undefined;
+  #forgotten = new ForgottenRecords();
+  #former: FormerMarks | undefined;
+  #timelineHint: Timeline | undefined;
+
+  /** Without options: memory only, for good. */
+  constructor(options?: CacheOptions) {
+    this.#options = options;
+    this.#records = new Records();
+    this.#sealer = Sealer.ephemeral();
+    if (options === undefined) return;
+    const found = attach(options);
+    if (found.state === 'attached') this.#take(found, options);
+    else this.#stayDetached(found, options);
+  }
+
+  keys(): readonly KeyVersion[] {
+    return [...this.#records.keys.values()].map(({ key }) => key);
+  }
+
+  put(key: KeyVersion, secrets: SecretFields): void {
+    const record = { key, sealed: this.#sealer.sealKey(key, secrets) };
+    this.#records.addKey(record);
+    this.#write((store) => store.keys.put(record));
+  }
+
+  touch(key: KeyVersion): void {
+    if (this.#records.keys.get(key.credential)?.key.digest !== key.digest) return;
+    const secrets = this.open(key.credential);
+    if (secrets === undefined) return;
+    try {
+      this.put(key, secrets);
+    } finally {
+      wipeSecrets(secrets);
+    }
+  }
+
+  open(credential: string): SecretFields | undefined {
+    const record = this.#records.keys.get(credential);
+    return record && this.#sealer.openKey(record.key, record.sealed);
+  }
+
+  remove(credential: string): void {
+    this.#records.keys.delete(credential);
+    if (this.#detached !== undefined) this.#forgotten.keys.add(credential);
+    this.#write((store) => store.keys.remove(credential));
+  }
+
+  digest(secrets: SecretFields): string {
+    const digest = this.#sealer.digest(secrets);
+    for (const mark of this.#former?.translate(secrets, digest) ?? []) {
+      this.markRejected(mark.credential, mark.digest, mark.atMs);
+    }
+    return digest;
+  }
+
+  markRejected(credential: string, digest: string, atMs: number): void {
+    const mark = { credential, digest, atMs: requireTime(atMs) };
+    this.#records.addRejected(mark);
+    this.#write((store) => store.rejected.put(mark));
+  }
+
+  rejectedMarks(credential: string): readonly string[] {
+    return [...(this.#records.rejected.get(credential)?.keys() ?? [])];
+  }
+
+  clearRejected(credential: string): void {
+    this.#records.rejected.delete(credential);
+    this.#write((store) => store.rejected.remove(credential));
+  }
+
+  pruneRejected(beforeMs: number): void {
+    this.#records.pruneRejected(requireTime(beforeMs));
+    this.#write((store) => store.rejected.prune(beforeMs));
+  }
+
+  journalLease(entry: LeaseEntry): void {
+    const mac = this.#sealer.leaseMac(entry);
+    this.#records.addLease(entry);
+    this.#write((store) => store.leases.put({ entry, mac }));
+  }
+
+  forgetLease(provider: string, leaseId: string): void {
+    this.#records.leases.delete(idWithin(provider, leaseId));
+    if (this.#detached !== undefined) this.#forgotten.leases.add(idWithin(provider, leaseId));
+    this.#write((store) => store.leases.remove(provider, leaseId));
+  }
+
+  leases(): readonly LeaseEntry[] {
+    return [...this.#records.leases.values()];
+  }
+
+  saveLogin(provider: string, fingerprint: string, login: Login, token: SecretBytes): void {
+    const record = {
+      provider,
+      fingerprint,
+      login,
+      sealed: this.#sealer.sealLogin(provider, fingerprint, login, token),
+    };
+    this.#records.addLogin(record);
+    this.#write((store) => store.logins.put(record));
+  }
+
+  removeLogin(provider: string, loginId: string): void {
+    this.#records.logins.delete(idWithin(provider, loginId));
+    if (this.#detached !== undefined) this.#forgotten.logins.add(idWithin(provider, loginId));
+    this.#write((store) => store.logins.remove(provider, loginId));
+  }
+
+  logins(provider: string, fingerprint: string): readonly { login: Login; token: SecretBytes }[] {
+    return [...this.#records.logins.values()]
+      .filter((record) => record.provider === provider && record.fingerprint === fingerprint)
+      .flatMap(({ login, sealed }) => {
+        const token = this.#sealer.openLogin(provider, fingerprint, login, sealed);
+        return token === undefined ? [] : [{ login, token }];
+      });
+  }
+
+  appendEvents(events: readonly StoredEvent[]): void {
+    if (events.length === 0) return;
+    for (const event of events) requireTime(event.atMs);
+    this.#events.add(events);
+    this.#write(
+      (store) => this.#events.flush(store),
+      () => this.#events.written(),
+    );
+    this.#events.trim();
+  }
+
+  events({ afterId, limit }: { afterId?: number; limit: number }): readonly NumberedEvent[] {
+    if (limit < 1) return [];
+    const read = (store?: SqliteStore) =>
+      afterId === undefined ? this.#events.newest(limit, store) : this.#events.after(afterId, limit, store);
+    return this.#backing === undefined ? read() : this.#backing.persistence.read(read, read);
+  }
+
+  timeline(): Timeline | undefined {
+    return this.#records.timeline ?? this.#timelineHint;
+  }
+
+  saveTimeline(timeline: Timeline): void {
+    const mac = this.#sealer.timelineMac(timeline);
+    this.#records.timeline = timeline;
+    this.#write((store) => store.meta.putTimeline({ timeline, mac }));
+  }
+
+  health(): CacheHealth {
+    if (this.#backing === undefined) {
+      const home = 'none: an ephemeral key in memory';
+      const { problem, remedy } = this.#detached ?? { problem: undefined, remedy: undefined };
+      return { persistent: false, problem, remedy, keyEncryptionKeyHome: home };
+    }
+    const { persistence, home } = this.#backing;
+    const { problem, remedy } = persistence.behind ?? persistence.notice ?? { problem: undefined, remedy: undefined };
+    return { persistent: persistence.behind === undefined, problem, remedy, keyEncryptionKeyHome: home.description };
+  }
+
+  /**
+   * Tries again what could not be reached or written before. True if the cache became persistent just now out of
+   * memory: then keys, leases and logins may have joined, and digests have changed, so whoever copied `keys()` reads
+   * them again. Costs nothing while all is well; call it from time to time while `health().persistent` is false.
+   */
+  retry(): boolean {
+    if (this.#backing !== undefined) {
+      if (this.#backing.persistence.behind !== undefined)
+        this.#backing.persistence.catchUp(this.#contents(this.#backing));
+      return false;
+    }
+    if (this.#options === undefined) return false;
+    const found = attach(this.#options);
+    if (found.state === 'detached') {
+      this.#detached = found;
+      return false;
+    }
+    this.#take(found, this.#options);
+    return true;
+  }
+
+  /**
+   * A new key-encryption key, everything wrapped anew in one transaction. With `discard` a database whose key is lost
+   * is set aside first, and what is in memory goes into a new one. Throws a BrokerError if it cannot be done; whatever
+   * happens, the database stays readable with the key that it names.
+   */
+  rotateKey(options: RotateOptions = {}): Rotation {
+    return rotate(options, this.#options, {
+      detached: this.#detached,
+      contents: this.#backing && this.#contents(this.#backing),
+      persistence: this.#backing?.persistence,
+      attach: (found, cacheOptions) => this.#take(found, cacheOptions),
+      replace: ({ records, sealer, home }) => {
+        this.#records = records;
+        this.#sealer = sealer;
+        if (this.#backing !== undefined) this.#backing = { ...this.#backing, home };
+      },
+    });
+  }
+
+  close(): void {
+    if (this.#backing === undefined) return;
+    if (this.#backing.persistence.behind !== undefined)
+      this.#backing.persistence.catchUp(this.#contents(this.#backing));
+    this.#backing.persistence.close();
+    this.#backing = undefined;
+  }
+
+  #take(found: Attached, options: CacheOptions): void {
+    const { records, sealer } = found;
+    const clock = this.#records.timeline ?? this.#timelineHint;
+    if (clock !== undefined && records.keys.size > 0 && !runsOn(records.timeline, clock)) {
+      options.log.warn({}, 'stored keys were dropped: their times are not on the timeline that the clock runs on');
+      records.keys.clear();
+    }
+    const untranslated = mergeInto(records, sealer, this.#records, this.#sealer, this.#forgotten);
+    if (untranslated.length > 0) this.#former = new FormerMarks(this.#sealer, untranslated);
+    const isMerge = this.#detached !== undefined;
+    this.#events.startAfter(found.lastEventId);
+    this.#records = records;
+    this.#sealer = sealer;
+    this.#backing = { persistence: new Persistence(found, options), home: found.home };
+    this.#detached = undefined;
+    this.#forgotten = new ForgottenRecords();
+    this.#timelineHint = undefined;
+    if (isMerge && this.#backing.persistence.catchUp(this.#contents(this.#backing))) {
+      options.log.info({ home: found.home.description }, 'the cache is stored on disk again');
+    }
+  }
+
+  #stayDetached(found: Detached, { log }: CacheOptions): void {
+    this.#detached = found;
+    this.#timelineHint = found.timeline;
+    this.#events.startAfter(found.lastEventId);
+    log.error({ remedy: found.remedy }, `the cache works from memory only: ${found.problem}`);
+  }
+
+  #contents({ home }: Backing): Contents {
+    return { records: this.#records, sealer: this.#sealer, home, events: this.#events };
+  }
+
+  #write(action: (store: SqliteStore) => void, committed?: () => void): void {
+    const backing = this.#backing;
+    backing?.persistence.write(this.#contents(backing), action, committed);
+  }
+}
+
+/** SQLite has no NaN: it would become NULL and look like damage. */
+function requireTime(ms: number): number {
+  if (Number.isNaN(ms)) throw new TypeError('a time is not a number');
+  return ms;
+}

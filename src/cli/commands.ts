@@ -1,0 +1,79 @@
+import type { Command } from 'commander';
+import type { CliIo } from './cli-io.ts';
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: (io: CliIo) => Promise<Command>;
+}
+
+/** In the order in which help lists them. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'get',
+    summary: 'print a key, as broker-key does',
+    load: async (io) => (await import('./commands/get.ts')).getCommand(io),
+  },
+  {
+    name: 'status',
+    summary: 'how every credential stands',
+    load: async (io) => (await import('./commands/status.ts')).statusCommand(io),
+  },
+  {
+    name: 'refresh',
+    summary: 'ask the provider now',
+    load: async (io) => (await import('./commands/refresh.ts')).refreshCommand(io),
+  },
+  {
+    name: 'invalidate',
+    summary: 'drop a cached key and revoke its lease',
+    load: async (io) => (await import('./commands/invalidate.ts')).invalidateCommand(io),
+  },
+  {
+    name: 'events',
+    summary: 'who was given what, every refresh and every failure',
+    load: async (io) => (await import('./commands/events.ts')).eventsCommand(io),
+  },
+  {
+    name: 'doctor',
+    summary: 'which authentication wins in Claude Code, every trap, one remedy for each',
+    load: async (io) => {
+      const [{ doctorCommand }, { connect }] = await Promise.all([
+        import('./commands/doctor.ts'),
+        import('./connect.ts'),
+      ]);
+      return doctorCommand(io, {
+        fetchStatus: () =>
+          connect(io)
+            .status()
+            .catch(() => undefined),
+      });
+    },
+  },
+  {
+    name: 'claude',
+    summary: "write or remove apiKeyHelper in Claude Code's settings",
+    load: async (io) => (await import('./commands/claude.ts')).claudeCommand(io),
+  },
+  {
+    name: 'config',
+    summary: 'check the configuration, print it with secrets masked',
+    load: async (io) => {
+      const [{ configCommand }, { providerDefinitions }] = await Promise.all([
+        import('./commands/config.ts'),
+        import('../providers/registry.ts'),
+      ]);
+      return configCommand(io, { types: providerDefinitions });
+    },
+  },
+  {
+    name: 'daemon',
+    summary: 'run the daemon in the foreground; logs go to standard error',
+    load: async (io) => (await import('./commands/daemon.ts')).daemonCommand(io),
+  },
+  {
+    name: 'demo',
+    summary: 'the whole thing against an embedded development Vault; leaves nothing behind',
+    load: async (io) => (await import('./commands/demo.ts')).demoCommand(io),
+  },
+];

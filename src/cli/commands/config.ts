@@ -1,0 +1,147 @@
+import path from 'node:path';
+import { Command } from 'commander';
+import { differences, type EffectiveValue } from '../../config/effective.ts';
+import { type ConfigFault, describeFault } from '../../config/faults.ts';
+import { configJsonSchema } from '../../config/json-schema.ts';
+import { type LoadedConfig, loadConfig } from '../../config/load.ts';
+import type { Origin } from '../../config/origins.ts';
+import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
+import type { ProviderSchemas } from '../../config/provider-schemas.ts';
+import { tomlValue } from '../../config/toml-words.ts';
+import { BrokerError, describeError } from '../../errors.ts';
+import type { CliIo } from '../cli-io.ts';
+
+export interface ConfigCommandParts {
+  /** Every provider type that there is. */
+  readonly types: readonly ProviderSchemas[];
+  /** The effective values of the daemon that runs, masked by it; undefined if none runs. Default: nobody is asked. */
+  readonly daemonValues?: () => Promise<readonly EffectiveValue[] | undefined>;
+}
+
+interface Options {
+  readonly json?: true;
+  readonly config?: string;
+}
+
+const EXIT_CONFIG = 78;
+
+/** `broker config validate|show|path|schema`. Exit codes: 0, or 78 with every fault listed. */
+export function configCommand(io: CliIo, parts: ConfigCommandParts): Command {
+  const command = new Command('config').description('check the configuration, print it with secrets masked');
+  const add = (name: string, description: string, run: (options: Options) => Promise<void> | void) => {
+    command
+      .command(name)
+      .description(description)
+      .option('--json', 'print JSON')
+      .option('--config <file>', 'this file instead of the configured one')
+      .action((options: Options) => reporting(io, () => run(options)));
+  };
+  add('validate', 'list every fault of the configuration file', (options) => validate(io, parts, options));
+  add('show', 'print every effective value and where it comes from, secrets masked', (options) =>
+    show(io, parts, options),
+  );
+  add('path', 'print where the configuration file lies; with --json also the state folder and the sockets', (options) =>
+    showPaths(io, options),
+  );
+  add('schema', 'print the JSON Schema of the file, for editors', () => {
+    io.stdout(`${JSON.stringify(configJsonSchema(parts.types), null, 2)}\n`);
+  });
+  return command;
+}
+
+async function validate(io: CliIo, parts: ConfigCommandParts, options: Options): Promise<void> {
+  const loaded = await loadOrReport(io, parts, options);
+  if (loaded === undefined) return;
+  const { config, warnings } = loaded;
+  const [providers, credentials] = [config.providers.size, config.credentials.size];
+  if (options.json) return print(io, { file: config.file, ok: true, providers, credentials, faults: [], warnings });
+  warn(io, warnings);
+  io.stdout(`${config.file}: no faults; ${counted(providers, 'provider')}, ${counted(credentials, 'credential')}\n`);
+}
+
+async function show(io: CliIo, parts: ConfigCommandParts, options: Options): Promise<void> {
+  const loaded = await loadOrReport(io, parts, options);
+  if (loaded === undefined) return;
+  const { config, effective, warnings } = loaded;
+  const daemon = options.config === undefined ? await parts.daemonValues?.() : undefined;
+  const differing = daemon === undefined ? [] : differences(daemon, effective);
+  if (options.json) {
+    return print(io, {
+      file: config.file,
+      values: daemon ?? effective,
+      from: daemon ? 'daemon' : 'file',
+      differing,
+      warnings,
+    });
+  }
+  io.stdout(`# ${config.file}\n${table(daemon ?? effective)}`);
+  if (differing.length > 0) {
+    io.stdout('\n# The daemon runs with the values above; the file and this shell alone would give:\n');
+    for (const { key, here } of differing) {
+      io.stdout(
+        here === undefined
+          ? `# ${key} would not be set\n`
+          : `# ${key} = ${tomlValue(here.value)}  (${originWord(here.origin)})\n`,
+      );
+    }
+  }
+  warn(io, warnings);
+}
+
+function showPaths(io: CliIo, options: Options): void {
+  const config = chosenFile(io, options);
+  if (!options.json) io.stdout(`${config}\n`);
+  else print(io, { config, state: stateDir(io), sockets: socketCandidates(io).map((candidate) => candidate.path) });
+}
+
+async function loadOrReport(io: CliIo, parts: ConfigCommandParts, options: Options): Promise<LoadedConfig | undefined> {
+  const file = chosenFile(io, options);
+  const result = await loadConfig({ file, types: parts.types, env: io.env, homeDir: io.homeDir, uid: io.uid });
+  if (result.faults === undefined) return result;
+  io.setExitCode(EXIT_CONFIG);
+  if (options.json) print(io, { file, ok: false, faults: result.faults, warnings: [] });
+  else {
+    for (const fault of result.faults) io.stderr(`${describeFault(fault)}\n`);
+    io.stderr(`error: ${counted(result.faults.length, 'fault')} in ${file}\n`);
+  }
+  return undefined;
+}
+
+function chosenFile(io: CliIo, { config }: Options): string {
+  return config === undefined ? configFile(io) : path.resolve(config);
+}
+
+/** Every line is TOML, so that the output can be searched, compared and pasted. */
+function table(values: readonly EffectiveValue[]): string {
+  const lines = values.map(({ key, value, origin }) => [`${key} = ${tomlValue(value)}`, originWord(origin)] as const);
+  const width = Math.min(72, Math.max(0, ...lines.map(([line]) => line.length)));
+  return lines.map(([line, origin]) => `${line.padEnd(width)}  # ${origin}\n`).join('');
+}
+
+function originWord(origin: Origin): string {
+  if (origin.kind === 'file') return `line ${origin.line}`;
+  return origin.kind === 'env' ? `from ${origin.variable}` : 'default';
+}
+
+function warn(io: CliIo, warnings: readonly ConfigFault[]): void {
+  for (const warning of warnings) io.stderr(`warning: ${describeFault(warning)}\n`);
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function print(io: CliIo, value: unknown): void {
+  io.stdout(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Paths that cannot be worked out are faults of the surroundings, told like those of the file. */
+async function reporting(io: CliIo, run: () => Promise<void> | void): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error;
+    io.stderr(`${describeError(error)}\n`);
+    io.setExitCode(error.exitCode);
+  }
+}

@@ -1,0 +1,42 @@
+import { Command } from 'commander';
+import { BrokerError } from '../../errors.ts';
+import type { CredentialStatus } from '../../protocol/status.ts';
+import type { CliIo } from '../cli-io.ts';
+import { connect } from '../connect.ts';
+import { plain, relative } from '../output.ts';
+
+interface Options {
+  readonly all?: true;
+  readonly json?: true;
+}
+
+/** `broker refresh [NAME|--all]`: exit code 69 if `--all` left one without a key. */
+export function refreshCommand(io: CliIo): Command {
+  return new Command('refresh')
+    .description('ask the provider now')
+    .argument('[name]', 'the credential; the default one if left out')
+    .option('--all', 'every credential')
+    .option('--json', 'print the new state as JSON')
+    .action((name: string | undefined, options: Options) => refresh(io, name, options));
+}
+
+async function refresh(io: CliIo, name: string | undefined, { all, json }: Options): Promise<void> {
+  if (all && name !== undefined) {
+    throw new BrokerError('ERR_USAGE', 'a name and --all do not go together', { remedy: 'leave one of them out' });
+  }
+  const client = connect(io);
+  const states = all ? await client.refreshAll() : [await client.refresh(name)];
+  if (json) io.stdout(`${JSON.stringify(all ? states : states[0], null, 2)}\n`);
+  else io.stdout(states.map((state) => `${sentence(state, io.clock.wall())}\n`).join(''));
+  const failed = states.filter(({ lastError }) => lastError !== null);
+  if (failed.length === 0) return;
+  throw new BrokerError('ERR_PROVIDER_UNAVAILABLE', `not refreshed: ${failed.map((state) => state.name).join(', ')}`, {
+    remedy: 'see what to do about each: broker status',
+  });
+}
+
+function sentence({ name, version, expiresAt, lastError }: CredentialStatus, nowMs: number): string {
+  if (lastError !== null) return `${name}: ${plain(lastError.message)}`;
+  const what = version === null ? '' : `, version ${plain(version)}`;
+  return `${name}: confirmed by the provider${what}${expiresAt === null ? '' : `, expires ${relative(expiresAt, nowMs)}`}`;
+}

@@ -1,0 +1,73 @@
+import { Command, CommanderError } from 'commander';
+import { BrokerError, describeError } from '../errors.ts';
+import { problemLine } from '../protocol/problem.ts';
+import type { CliIo } from './cli-io.ts';
+import { COMMANDS, type CommandEntry } from './commands.ts';
+
+const EX_USAGE = 64;
+const EX_SOFTWARE = 70;
+
+/**
+ * Runs one command line (without node and script) and sets the exit code. Never rejects: whatever goes wrong is said
+ * on standard error.
+ */
+export async function main(
+  argv: readonly string[],
+  io: CliIo,
+  entries: readonly CommandEntry[] = COMMANDS,
+): Promise<void> {
+  try {
+    const program = await buildProgram(argv, io, entries);
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    io.setExitCode(report(error, argv, io));
+  }
+}
+
+/** Only the command that is wanted is loaded; of the others help shows name and summary. */
+async function buildProgram(argv: readonly string[], io: CliIo, entries: readonly CommandEntry[]): Promise<Command> {
+  const { VERSION } = await import('../platform/version.ts');
+  const program = new Command('broker')
+    .description("Short-lived API keys from Vault or AWS for Claude Code's apiKeyHelper.")
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .option('--verbose', 'show more: where errors come from, what get served')
+    .configureOutput({ writeOut: (text) => io.stdout(text), writeErr: (text) => io.stderr(text) })
+    .showHelpAfterError('hint: see broker --help')
+    .exitOverride();
+  const words = argv.filter((word) => !word.startsWith('-'));
+  const wanted = words[0] === 'help' ? words[1] : words[0];
+  for (const { name, summary, load } of entries) {
+    const command = name === wanted ? await load(io) : new Command(name).description(summary);
+    program.addCommand(inherit(command, program));
+  }
+  return program;
+}
+
+/** Commands that were built on their own know nothing of the program's output and exit settings. */
+function inherit(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent);
+  for (const child of command.commands) inherit(child, command);
+  return command;
+}
+
+function report(error: unknown, argv: readonly string[], io: CliIo): number {
+  // Commander has said it already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EX_USAGE;
+  if (argv.includes('--verbose') && error instanceof Error) io.stderr(`${traceOf(error)}\n`);
+  if (!(error instanceof BrokerError)) {
+    const message = error instanceof Error ? error.message : String(error);
+    io.stderr(`error: broker failed: ${message}\nhint: run it again with --verbose and report what it prints\n`);
+    return EX_SOFTWARE;
+  }
+  // As broker-key: Claude Code shows what a failing helper says, and one line is what it has room for.
+  const isHelper = argv[0] === 'get' && !io.stderrIsTty;
+  io.stderr(`${isHelper ? `broker: ${problemLine(error)}` : describeError(error)}\n`);
+  return error.exitCode;
+}
+
+function traceOf(error: Error): string {
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  const own = [`${error.name}: ${error.message}`, ...frames].join('\n');
+  return error.cause instanceof Error ? `${own}\ncaused by ${traceOf(error.cause)}` : own;
+}

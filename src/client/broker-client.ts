@@ -1,0 +1,180 @@
+import type { Readable } from 'node:stream';
+import { BrokerError } from '../errors.ts';
+import type { BrokerEvent } from '../protocol/event.ts';
+import {
+  CLIENT_HINTS,
+  CLIENT_INTERVAL,
+  DEFAULT_CREDENTIAL,
+  KEY_EXPIRES,
+  KEY_STATE,
+  KEY_VERSION,
+} from '../protocol/headers.ts';
+import type { HealthReport } from '../protocol/health.ts';
+import { errorOfProblem } from '../protocol/problem.ts';
+import type { CredentialStatus, StatusReport } from '../protocol/status.ts';
+import { readLines } from './read-lines.ts';
+import { Transport, type TransportOptions, type WireAnswer, type WireRequest } from './transport.ts';
+
+export interface KeyQuestion {
+  /** Undefined: the configured default. */
+  readonly credential: string | undefined;
+  /** Default raw. */
+  readonly format?: string | undefined;
+  /** CLAUDE_CODE_API_KEY_HELPER_TTL_MS as it is; the daemon knows what nonsense in it means. */
+  readonly interval?: string | undefined;
+  readonly hints?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface KeyAnswer {
+  /** The caller wipes it. */
+  readonly body: Buffer;
+  readonly version: string | undefined;
+  /** RFC 3339. */
+  readonly expiresAt: string | undefined;
+  readonly state: string | undefined;
+  /** Since the provider last confirmed the key. */
+  readonly ageSeconds: number | undefined;
+}
+
+export interface EventsQuestion {
+  readonly afterId?: number | undefined;
+  readonly limit?: number | undefined;
+  readonly credential?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The helper's own: the client starts to grumble at 10 s. */
+const KEY_LIMIT_MS = 9_500;
+const LOOK_LIMIT_MS = 10_000;
+/** Providers are slow when they are ill, and somebody is watching. */
+const REFRESH_LIMIT_MS = 60_000;
+
+/** What the CLI asks the daemon. Every method rejects with a BrokerError, the daemon's own where it answered with one. */
+export class BrokerClient {
+  readonly #transport: Transport;
+
+  constructor(options: TransportOptions) {
+    this.#transport = new Transport(options);
+  }
+
+  async key({ credential, format, interval, hints, signal }: KeyQuestion): Promise<KeyAnswer> {
+    const path = `${credentialPath(credential)}/key${format === undefined ? '' : `?format=${encodeURIComponent(format)}`}`;
+    const headers: Record<string, string> = {};
+    if (interval !== undefined) headers[CLIENT_INTERVAL] = interval;
+    if (hints !== undefined) headers[CLIENT_HINTS] = hints;
+    const answer = await this.#ask({ method: 'GET', path, headers, signal, timeoutMs: KEY_LIMIT_MS });
+    const version = text(answer, KEY_VERSION);
+    const age = text(answer, 'age');
+    return {
+      body: answer.body,
+      version: version === undefined ? undefined : decodeURIComponent(version),
+      expiresAt: text(answer, KEY_EXPIRES),
+      state: text(answer, KEY_STATE),
+      ageSeconds: age === undefined ? undefined : Number(age),
+    };
+  }
+
+  refresh(credential: string | undefined): Promise<CredentialStatus> {
+    return this.#post(`${credentialPath(credential)}/refresh`);
+  }
+
+  async refreshAll(): Promise<readonly CredentialStatus[]> {
+    const { credentials } = await this.#post<{ credentials: readonly CredentialStatus[] }>('/v1/refresh');
+    return credentials;
+  }
+
+  invalidate(credential: string | undefined): Promise<CredentialStatus> {
+    return this.#post(`${credentialPath(credential)}/invalidate`);
+  }
+
+  async status(): Promise<StatusReport> {
+    return parse(await this.#ask({ method: 'GET', path: '/v1/status', timeoutMs: LOOK_LIMIT_MS }));
+  }
+
+  /** A daemon in bad health answers, too; it rejects only if nobody does. */
+  async health(): Promise<HealthReport> {
+    const answer = await this.#transport.request({ method: 'GET', path: '/v1/health', timeoutMs: LOOK_LIMIT_MS });
+    return parse(answer);
+  }
+
+  async events(question: EventsQuestion): Promise<readonly BrokerEvent[]> {
+    const { signal } = question;
+    const answer = await this.#ask({ method: 'GET', path: eventsPath(question), signal, timeoutMs: LOOK_LIMIT_MS });
+    const lines = answer.body.toString().split('\n');
+    return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as BrokerEvent);
+  }
+
+  /** Ends when the signal aborts or the daemon stops. */
+  async *followEvents(question: EventsQuestion): AsyncGenerator<BrokerEvent> {
+    const { signal } = question;
+    const path = `${eventsPath(question)}&follow=1`;
+    const response = await this.#transport.stream({ method: 'GET', path, signal, timeoutMs: LOOK_LIMIT_MS });
+    try {
+      if (response.statusCode !== 200) throw failure(response.statusCode ?? 0, await contentOf(response));
+      for await (const line of readLines(response)) yield JSON.parse(line) as BrokerEvent;
+    } catch (error) {
+      if (error instanceof BrokerError) throw error;
+      // Broken off: by us, or by a daemon that stops.
+      if (!signal?.aborted && !response.readableAborted && !response.destroyed) throw error;
+    } finally {
+      response.destroy();
+    }
+  }
+
+  async #post<T>(path: string): Promise<T> {
+    return parse(await this.#ask({ method: 'POST', path, timeoutMs: REFRESH_LIMIT_MS }));
+  }
+
+  async #ask(request: WireRequest): Promise<WireAnswer> {
+    const answer = await this.#transport.request(request);
+    if (answer.status === 200) return answer;
+    throw failure(answer.status, answer.body.toString());
+  }
+}
+
+function credentialPath(credential: string | undefined): string {
+  return `/v1/credentials/${encodeURIComponent(credential ?? DEFAULT_CREDENTIAL)}`;
+}
+
+function eventsPath({ afterId, limit, credential }: EventsQuestion): string {
+  const query = new URLSearchParams();
+  if (afterId !== undefined) query.set('after', String(afterId));
+  if (limit !== undefined) query.set('limit', String(limit));
+  if (credential !== undefined) query.set('credential', credential);
+  return `/v1/events?${query}`;
+}
+
+function text({ headers }: WireAnswer, name: string): string | undefined {
+  const value = headers[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+function parse<T>({ body, status }: WireAnswer): T {
+  try {
+    return JSON.parse(body.toString()) as T;
+  } catch {
+    throw failure(status, '');
+  }
+}
+
+function failure(status: number, body: string): BrokerError {
+  let document: unknown;
+  try {
+    document = JSON.parse(body);
+  } catch {
+    document = undefined;
+  }
+  return (
+    errorOfProblem(document) ??
+    new BrokerError('ERR_IO', `what listens on the socket does not answer as a broker does (HTTP status ${status})`, {
+      remedy: 'restart it: broker service stop, then broker service start',
+    })
+  );
+}
+
+async function contentOf(stream: Readable): Promise<string> {
+  let content = '';
+  for await (const chunk of stream as AsyncIterable<Buffer>) content += chunk.toString();
+  return content;
+}

@@ -1,0 +1,64 @@
+import { lstatSync } from 'node:fs';
+import { BrokerError } from '../errors.ts';
+import { checkPrivateFolder } from '../platform/private-folder.ts';
+
+/** A place where the daemon may listen; config/paths.ts knows them, best first. */
+export interface SocketPlace {
+  readonly path: string;
+  readonly folder: string;
+}
+
+export interface FoundSockets {
+  /** Sockets that may be talked to, best first; whether anybody answers is another matter. */
+  readonly usable: readonly string[];
+  /** Why the first of those that are there was not used. */
+  readonly unsafe: BrokerError | undefined;
+}
+
+/**
+ * The sockets that are the caller's own and closed to others, as is the folder they lie in: whoever could plant a
+ * socket could hand out keys of their choice.
+ */
+export function findSockets(places: readonly SocketPlace[], uid: number): FoundSockets {
+  const usable: string[] = [];
+  let unsafe: BrokerError | undefined;
+  for (const place of places) {
+    try {
+      if (isThereAndSafe(place, uid)) usable.push(place.path);
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      unsafe ??= error;
+    }
+  }
+  return { usable, unsafe };
+}
+
+function isThereAndSafe({ path, folder }: SocketPlace, uid: number): boolean {
+  const folderStats = statOf(folder);
+  const stats = statOf(path);
+  if (folderStats === undefined || stats === undefined) return false;
+  checkPrivateFolder(folder, folderStats, uid);
+  if (!stats.isSocket()) throw unsafe(`${path} is no socket`);
+  if (stats.uid !== uid) throw unsafe(`${path} belongs to uid ${stats.uid}, not to ${uid}`);
+  // Without write permission nobody can connect; reading a socket means nothing.
+  if ((stats.mode & 0o022) !== 0) throw unsafe(`others may write to ${path}`);
+  return true;
+}
+
+function statOf(path: string) {
+  try {
+    return lstatSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new BrokerError('ERR_UNSAFE_FILE', `cannot look at ${path} (${code})`, {
+      remedy: 'check who owns the folders above it, or set BROKER_SOCKET',
+    });
+  }
+}
+
+function unsafe(message: string): BrokerError {
+  return new BrokerError('ERR_UNSAFE_FILE', message, {
+    remedy: 'look at who made it, remove it, and start: broker daemon',
+  });
+}

@@ -1,0 +1,145 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { BrokerError } from '../errors.ts';
+import { http } from '../platform/builtins.ts';
+import type { Clock } from '../platform/clock.ts';
+import { findSockets, type SocketPlace } from './find-socket.ts';
+
+export interface TransportOptions {
+  readonly places: readonly SocketPlace[];
+  /** Whose sockets are accepted: the caller's uid, or the one named by BROKER_SERVER_UID. */
+  readonly uid: number;
+  readonly clock: Clock;
+}
+
+export interface WireRequest {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal | undefined;
+  /** Until the answer begins. */
+  readonly timeoutMs: number;
+}
+
+export interface WireAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** Ten thousand credentials make a status of some ten megabytes. */
+const LARGEST_BODY_BYTES = 64 * 1024 * 1024;
+const PAUSE_MS = 20;
+
+const UNREACHABLE_CODES = new Set(['ENOENT', 'ECONNREFUSED', 'EACCES', 'ENOTSOCK']);
+/** A daemon that stops, or makes room, drops connections without a word. */
+const CUT_OFF_CODES = new Set(['ECONNRESET', 'EPIPE', 'EAGAIN']);
+
+/** One HTTP request to whichever daemon answers first. Errors are BrokerErrors, or the signal's reason. */
+export class Transport {
+  readonly #options: TransportOptions;
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+  }
+
+  async request(request: WireRequest): Promise<WireAnswer> {
+    return this.#withLimit(request, async (signal) => {
+      const response = await this.#open(request, signal);
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      for await (const chunk of response as AsyncIterable<Buffer>) {
+        bytes += chunk.length;
+        if (bytes > LARGEST_BODY_BYTES) throw new BrokerError('ERR_IO', 'the daemon’s answer is too long');
+        chunks.push(chunk);
+      }
+      const body = Buffer.concat(chunks);
+      // It may have been a key.
+      for (const chunk of chunks) chunk.fill(0);
+      return { status: response.statusCode ?? 0, headers: response.headers, body };
+    });
+  }
+
+  /** The answer as it comes in; the time limit holds until it begins. */
+  async stream(request: WireRequest): Promise<IncomingMessage> {
+    return this.#withLimit(request, (signal) => this.#open(request, signal));
+  }
+
+  async #withLimit<T>({ signal, timeoutMs }: WireRequest, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const limit = new AbortController();
+    const timer = this.#options.clock.after(timeoutMs, () => limit.abort());
+    const signals = signal === undefined ? [limit.signal] : [limit.signal, signal];
+    try {
+      return await work(AbortSignal.any(signals));
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      if (limit.signal.aborted) {
+        throw new BrokerError('ERR_REFRESH_PENDING', `the daemon did not answer within ${timeoutMs / 1000} seconds`, {
+          remedy: 'look at: broker status',
+        });
+      }
+      throw error instanceof BrokerError ? error : cannotTalk(error);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async #open(request: WireRequest, signal: AbortSignal): Promise<IncomingMessage> {
+    for (;;) {
+      try {
+        return await this.#tryPlaces(request, signal);
+      } catch (error) {
+        // Nothing was answered, so asking again changes nothing, except for what changes something by being asked.
+        if (request.method !== 'GET' || signal.aborted || !CUT_OFF_CODES.has(codeOf(error))) throw error;
+        await new Promise<void>((resolve) => this.#options.clock.after(PAUSE_MS, resolve));
+      }
+    }
+  }
+
+  async #tryPlaces(request: WireRequest, signal: AbortSignal): Promise<IncomingMessage> {
+    const { places, uid } = this.#options;
+    const { usable, unsafe } = findSockets(places, uid);
+    for (const socketPath of usable) {
+      try {
+        return await send(socketPath, request, signal);
+      } catch (error) {
+        if (!UNREACHABLE_CODES.has(codeOf(error))) throw error;
+      }
+    }
+    if (unsafe !== undefined) throw unsafe;
+    throw new BrokerError(
+      'ERR_DAEMON_UNREACHABLE',
+      `no daemon answers at ${places.map(({ path }) => path).join(' or ')}`,
+      {
+        remedy: 'start it: broker service start, or broker daemon in a terminal',
+      },
+    );
+  }
+}
+
+function send(socketPath: string, request: WireRequest, signal: AbortSignal): Promise<IncomingMessage> {
+  const { method, path, headers } = request;
+  return new Promise((resolve, reject) => {
+    const sent = http.request({
+      socketPath,
+      method,
+      path,
+      agent: false,
+      signal,
+      headers: { host: 'broker', ...headers },
+    });
+    sent.once('response', resolve);
+    sent.once('error', reject);
+    sent.end();
+  });
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+function cannotTalk(error: unknown): BrokerError {
+  return new BrokerError('ERR_IO', `the connection to the daemon broke (${codeOf(error) || 'unknown error'})`, {
+    remedy: 'try again; if it happens again, look at: broker service logs',
+    cause: error,
+  });
+}

@@ -1,0 +1,113 @@
+import { constants } from 'node:fs';
+import { lstat, open, realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { BrokerError, shellWord } from '../errors.ts';
+
+/** A configuration is a few kilobytes; more is the wrong file. */
+export const LARGEST_CONFIG_BYTES = 1024 * 1024;
+
+export interface SafeFile {
+  readonly bytes: Buffer;
+  /** Group or others may read it: harmless unless a secret stands in it. */
+  readonly readableByOthers: boolean;
+}
+
+/**
+ * Reads a file that decides what the daemon does, refusing one that somebody else could have written: group- or
+ * world-writable, owned by neither the caller nor root, or in a folder where others can put another in its place.
+ *
+ * Symbolic links are followed, because dotfile managers install configurations as links; both the folder of the link
+ * and the file and folder it leads to have to be safe. What is checked is what was opened.
+ *
+ * @throws BrokerError ERR_CONFIG with the command that mends it.
+ */
+export async function readSafeFile(file: string, uid: number): Promise<SafeFile> {
+  const handle = await openRegular(file);
+  try {
+    const facts = await handle.stat();
+    if (facts.isDirectory()) throw notAFile(file, 'a folder');
+    if (!facts.isFile()) throw notAFile(file, 'no regular file');
+    refuseForeign(file, 'the file', facts, uid);
+    for (const folder of new Set([path.dirname(file), path.dirname(await realpath(file))])) {
+      await refuseUnsafeFolder(folder, uid);
+    }
+    if (facts.size > LARGEST_CONFIG_BYTES) throw tooLarge(file);
+    // One byte more than allowed, in case it grew in between.
+    const buffer = Buffer.alloc(LARGEST_CONFIG_BYTES + 1);
+    let length = 0;
+    for (;;) {
+      const { bytesRead } = await handle.read(buffer, length, buffer.length - length, length);
+      length += bytesRead;
+      if (length > LARGEST_CONFIG_BYTES) throw tooLarge(file);
+      if (bytesRead === 0) break;
+    }
+    return { bytes: buffer.subarray(0, length), readableByOthers: (facts.mode & 0o044) !== 0 };
+  } finally {
+    await handle.close();
+  }
+}
+
+async function openRegular(file: string) {
+  try {
+    // O_NONBLOCK: a FIFO must not hang the daemon; it is refused by its type.
+    return await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    throw await explainOpen(file, error);
+  }
+}
+
+async function explainOpen(file: string, error: unknown): Promise<BrokerError> {
+  const code = codeOf(error);
+  const quoted = shellWord(file);
+  if (code === 'ENOENT' || code === 'ENOTDIR') {
+    const isLink = await lstat(file).then(
+      (facts) => facts.isSymbolicLink(),
+      () => false,
+    );
+    return isLink
+      ? unreadable('the symbolic link leads nowhere', `let ${quoted} point to the configuration, or remove it`)
+      : unreadable('there is no configuration file', `run broker setup, or write one: docs/configuration.md shows how`);
+  }
+  if (code === 'EACCES' || code === 'EPERM') {
+    return unreadable('the file may not be read by this user', `run: chmod u+r ${quoted}`);
+  }
+  if (code === 'ELOOP') return unreadable('the symbolic links go in a circle', `remove the links: rm ${quoted}`);
+  if (code === 'ENAMETOOLONG') return unreadable('the path is too long', 'use a shorter path');
+  if (code === 'ENXIO') return notAFile(file, 'no regular file');
+  return unreadable(`the file cannot be read (${code})`, 'check the disk and the path');
+}
+
+async function refuseUnsafeFolder(folder: string, uid: number): Promise<void> {
+  const facts = await stat(folder);
+  // In a sticky folder (/tmp) only the owner of a file, who has been checked, can replace it.
+  const sticky = (facts.mode & 0o1000) !== 0;
+  refuseForeign(folder, 'the folder', sticky ? { uid: facts.uid, mode: facts.mode & ~0o022 } : facts, uid);
+}
+
+function refuseForeign(file: string, what: string, facts: { uid: number; mode: number }, uid: number): void {
+  const quoted = shellWord(file);
+  if (facts.uid !== uid && facts.uid !== 0) {
+    const message = `${what} ${file} belongs to another user (uid ${facts.uid}, not ${uid})`;
+    throw unreadable(message, `run: sudo chown ${uid} ${quoted}`);
+  }
+  if ((facts.mode & 0o022) !== 0) {
+    const mode = (facts.mode & 0o7777).toString(8).padStart(4, '0');
+    throw unreadable(`others can write ${what} ${file} (mode ${mode})`, `run: chmod go-w ${quoted}`);
+  }
+}
+
+function unreadable(message: string, remedy: string): BrokerError {
+  return new BrokerError('ERR_CONFIG', message, { remedy });
+}
+
+function notAFile(file: string, kind: string): BrokerError {
+  return unreadable(`this is ${kind}`, `name a file, such as ${shellWord(path.join(file, 'config.toml'))}`);
+}
+
+function tooLarge(file: string): BrokerError {
+  return unreadable('the file is over 1 MiB', `check that ${shellWord(file)} is the right file`);
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+}

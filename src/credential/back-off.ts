@@ -1,0 +1,57 @@
+import type { FailureKind } from '../errors.ts';
+
+/** Consecutive failures of one credential or one provider; replaced, never changed. Times on the steady clock. */
+export interface FailureRecord {
+  readonly kind: FailureKind;
+  readonly failures: number;
+  readonly firstAtMs: number;
+  readonly lastAtMs: number;
+  /** Nobody but a person asks the provider before this moment. */
+  readonly nextAttemptAtMs: number;
+}
+
+const SECOND_MS = 1000;
+/** Vault's own agent and the AWS SDK draw from the same range. */
+const TRANSIENT = { fromMs: SECOND_MS, toMs: 5 * 60 * SECOND_MS };
+/** Asking more often does not help until a person has done something, and that is noticed by itself or by `broker refresh`. */
+const NEEDS_A_PERSON = { fromMs: 30 * SECOND_MS, toMs: 15 * 60 * SECOND_MS };
+
+/**
+ * Full jitter over a doubling ceiling. A Retry-After is a floor, with up to a fifth on top, so that a fleet that was
+ * turned away together does not come back together.
+ * @param random in [0, 1).
+ */
+export function recordFailure(
+  previous: FailureRecord | undefined,
+  failure: { readonly kind: FailureKind; readonly retryAfterMs: number | undefined },
+  nowMs: number,
+  random: number,
+): FailureRecord {
+  const failures = previous?.kind === failure.kind ? previous.failures + 1 : 1;
+  const { fromMs, toMs } = failure.kind === 'transient' ? TRANSIENT : NEEDS_A_PERSON;
+  const ceiling = Math.min(toMs, fromMs * 2 ** Math.min(failures, 30));
+  const jittered = fromMs + random * (ceiling - fromMs);
+  const asked = (failure.retryAfterMs ?? 0) * (1 + random / 5);
+  return {
+    kind: failure.kind,
+    failures,
+    firstAtMs: previous?.firstAtMs ?? nowMs,
+    lastAtMs: nowMs,
+    nextAttemptAtMs: nowMs + Math.max(jittered, asked),
+  };
+}
+
+/** True while only a person's own refresh may reach the provider. */
+export function isHeldOff(record: FailureRecord | undefined, nowMs: number): boolean {
+  return record !== undefined && nowMs < record.nextAttemptAtMs;
+}
+
+/** Stale keys are served for failures that nobody meant: not for a lost permission, and not for a wrong configuration. */
+export function allowsStale(kind: FailureKind): boolean {
+  return kind === 'transient' || kind === 'login-expired';
+}
+
+/** Somebody was meant to lose the key. */
+export function dropsKey(kind: FailureKind): boolean {
+  return kind === 'denied' || kind === 'gone';
+}

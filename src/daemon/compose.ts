@@ -1,0 +1,121 @@
+import { Broker } from '../broker/broker.ts';
+import type { BrokerPorts } from '../broker/ports.ts';
+import { openCache } from '../cache/open-cache.ts';
+import type { SqliteCache } from '../cache/sqlite-cache.ts';
+import type { Config } from '../config/config.ts';
+import { ClientIdentity } from '../platform/client-identity.ts';
+import { fingerprintFiles } from '../platform/file-fingerprint.ts';
+import type { NativeBindings } from '../platform/native.ts';
+import type { AdjustableLog } from '../platform/pino-log.ts';
+import { procReader } from '../platform/proc-reader.ts';
+import { systemRandom } from '../platform/random.ts';
+import { SystemClock } from '../platform/system-clock.ts';
+import { VERSION } from '../platform/version.ts';
+import type { ProviderDefinition } from '../providers/definition.ts';
+import { clientFormats } from '../server/client-formats.ts';
+import { BrokerServer } from '../server/server.ts';
+import type { Places } from './places.ts';
+import { prepareSetup } from './setup.ts';
+
+export interface DaemonParts {
+  readonly config: Config;
+  readonly places: Places;
+  readonly definitions: readonly ProviderDefinition[];
+  readonly log: AdjustableLog;
+  readonly native: NativeBindings | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly homeDir: string;
+  readonly uid: number;
+}
+
+/** A daemon that is built but not yet listening. */
+export interface ComposedDaemon {
+  readonly broker: Broker;
+  readonly server: BrokerServer;
+  readonly cache: SqliteCache;
+  readonly clock: SystemClock;
+  /** A changed configuration takes over. */
+  reconfigure(config: Config): void;
+  /** For the status: where the daemon listens, and why a changed configuration was not taken over. */
+  readonly facts: { socket: string; configProblem: string | undefined };
+  /** The one in force. */
+  config(): Config;
+}
+
+/** The one place where the parts of the daemon meet. */
+export function composeDaemon(parts: DaemonParts): ComposedDaemon {
+  const { config, places, log, native, env, homeDir } = parts;
+  const cache = openCache({
+    stateDir: places.stateDir,
+    networkFileSystem: places.isNetworkFileSystem,
+    credentialsDir: env['CREDENTIALS_DIRECTORY'],
+    log,
+    wallMs: () => Date.now(),
+  });
+  // Told while some other code reads the clock, so what follows from it happens a turn later.
+  const clock: SystemClock = new SystemClock({
+    timeline: cache.timeline(),
+    bootTimeMs: native && (() => native.bootTimeMs()),
+    onJump: (jump) => setImmediate(() => onJump(jump)),
+  });
+  const identity = new ClientIdentity(native ?? procReader);
+  const ports: BrokerPorts = {
+    clock,
+    random: systemRandom,
+    log,
+    cache,
+    fingerprintFiles,
+    isAlive: (client) => identity.isAlive(client),
+    onTick: () => {
+      cache.saveTimeline(clock.timeline());
+      if (!cache.health().persistent && cache.retry()) broker.reloadCache();
+    },
+  };
+  const facts: ComposedDaemon['facts'] = { socket: '', configProblem: undefined };
+  const startedAtMs = clock.now();
+  let current = config;
+  const setup = (next: Config) =>
+    prepareSetup(next, { definitions: parts.definitions, cache, clock, log, env, homeDir });
+  const broker: Broker = new Broker(ports, setup(config), () => ({
+    version: VERSION,
+    pid: process.pid,
+    startedAtMs,
+    socket: facts.socket,
+    configFile: places.configFile,
+    stateDir: places.stateDir,
+    node: process.versions.node,
+    peerCredentials: native === undefined ? 'hints' : 'kernel',
+    configProblem: facts.configProblem,
+    cache: cache.health(),
+  }));
+  const onJump = (jump: object) => {
+    log.info(jump, 'the machine slept or its clock was set');
+    broker.noticeWake();
+  };
+  const server = new BrokerServer({
+    service: broker,
+    clock,
+    log,
+    uid: parts.uid,
+    formats: clientFormats((credential) => current.credentials.get(credential)?.header),
+    peers: {
+      peerCredentials: native && ((fd) => native.peerCredentials(fd)),
+      identify: (pid, hints) => identity.identify(pid, hints),
+    },
+  });
+  cache.saveTimeline(clock.timeline());
+  return {
+    broker,
+    server,
+    cache,
+    clock,
+    facts,
+    config: () => current,
+    reconfigure: (next) => {
+      current = next;
+      facts.configProblem = undefined;
+      log.level = next.daemon.logLevel;
+      broker.reconfigure(setup(next));
+    },
+  };
+}

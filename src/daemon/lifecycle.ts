@@ -1,0 +1,59 @@
+import type { NativeBindings } from '../platform/native.ts';
+import type { AdjustableLog } from '../platform/pino-log.ts';
+import type { Listener } from '../server/listener.ts';
+import type { ComposedDaemon } from './compose.ts';
+
+/** From the signal to the exit; service managers and people wait longer. */
+const STOP_LIMIT_MS = 5_000;
+/** Of that, for answers under way. */
+const ANSWERS_MS = 1_500;
+/** Of that, for revoking leases. */
+const REVOKE_MS = 2_500;
+
+/** What other processes of the same user must not get at: memory, environment, core dumps, the inspector. */
+export function harden(native: NativeBindings | undefined): void {
+  native?.setNonDumpable();
+  try {
+    native?.setCoreLimitZero();
+  } catch {
+    // A service manager that forbids setrlimit(2) has set it (LimitCORE=0).
+  }
+  // Without a listener SIGUSR1 opens the inspector on a TCP port.
+  process.on('SIGUSR1', () => undefined);
+}
+
+/** Resolves with the first SIGTERM or SIGINT; SIGHUP reloads. */
+export function untilStopped(reload: () => void): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    process.on('SIGHUP', reload);
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
+  });
+}
+
+/** Answers under way are finished, events written, the clock remembered, the socket removed; at most five seconds. */
+export async function stopDaemon(
+  { server, broker, cache, clock }: ComposedDaemon,
+  listener: Listener,
+  revokeLeases: boolean,
+  log: AdjustableLog,
+): Promise<void> {
+  const orderly = async () => {
+    listener.unlink();
+    await server.close(ANSWERS_MS);
+    await within(REVOKE_MS, broker.stop(revokeLeases), clock);
+  };
+  await within(
+    STOP_LIMIT_MS,
+    orderly().catch((error: unknown) => log.error({ reason: String(error) }, 'could not stop in order')),
+    clock,
+  );
+  cache.saveTimeline(clock.timeline());
+  cache.close();
+}
+
+function within(limitMs: number, work: Promise<void>, clock: ComposedDaemon['clock']): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(limitMs, resolve);
+    work.then(resolve, reject).finally(() => timer.cancel());
+  });
+}

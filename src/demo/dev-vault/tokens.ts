@@ -1,0 +1,210 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import {
+  envelope,
+  type Handler,
+  INVALID_TOKEN,
+  NO_CONTENT,
+  NOT_FOUND,
+  parseDurationMs,
+  refusal,
+  seconds,
+  text,
+  type VaultAnswer,
+  type VaultRequest,
+} from './wire.ts';
+
+/** What a login or `auth/token/create` grants. Absent times mean: without limit. */
+export interface TokenGrant {
+  readonly policies?: readonly string[];
+  readonly ttlMs?: number;
+  readonly maxTtlMs?: number;
+  /** A maximum that lookup-self shows, unlike the role's own `maxTtlMs`. */
+  readonly explicitMaxTtlMs?: number;
+  readonly periodMs?: number;
+  readonly type?: 'service' | 'batch';
+  readonly namespace?: string;
+  readonly noDefaultPolicy?: boolean;
+}
+
+export interface Token {
+  readonly id: string;
+  /** Empty for batch tokens, as in Vault. */
+  readonly accessor: string;
+  readonly policies: readonly string[];
+  readonly grant: TokenGrant;
+  readonly createdAtMs: number;
+  readonly namespace: string;
+  readonly path: string;
+  /** Who logged in; empty for a token that was made from another, which is nobody's. */
+  readonly entityId: string;
+  readonly orphan: boolean;
+  expiresAtMs: number | undefined;
+}
+
+/** The token store with `auth/token/*`. */
+export class Tokens {
+  readonly #nowMs: () => number;
+  readonly #secretPrefix: string;
+  readonly #tokens = new Map<string, Token>();
+  /** Called with every token that ends, so that leases can die with it. */
+  onEnd: (token: Token) => void = () => {};
+
+  constructor(nowMs: () => number, secretPrefix: string) {
+    this.#nowMs = nowMs;
+    this.#secretPrefix = secretPrefix;
+  }
+
+  create(grant: TokenGrant, path = 'auth/token/create', id?: string): Token {
+    const type = grant.type ?? 'service';
+    const now = this.#nowMs();
+    const ttl = grant.periodMs ?? grant.ttlMs;
+    const token: Token = {
+      id: id ?? `${type === 'batch' ? 'hvb' : 'hvs'}.${this.#secretPrefix}${randomBytes(24).toString('base64url')}`,
+      accessor: type === 'batch' ? '' : randomBytes(18).toString('base64url'),
+      policies: [...(grant.noDefaultPolicy === true ? [] : ['default']), ...(grant.policies ?? [])],
+      grant,
+      createdAtMs: now,
+      namespace: grant.namespace ?? '',
+      path,
+      entityId: path.startsWith('auth/token/') ? '' : randomUUID(),
+      orphan: path !== 'auth/token/create',
+      expiresAtMs: ttl === undefined ? undefined : Math.min(now + ttl, this.#capMs(grant, now)),
+    };
+    this.#tokens.set(token.id, token);
+    return token;
+  }
+
+  /** The live token; an expired one ends at this moment. */
+  find(id: string): Token | undefined {
+    const token = this.#tokens.get(id);
+    if (token?.expiresAtMs === undefined || token.expiresAtMs > this.#nowMs()) return token;
+    this.#end(token);
+    return undefined;
+  }
+
+  revoke(id: string): void {
+    const token = this.#tokens.get(id);
+    if (token !== undefined) this.#end(token);
+  }
+
+  live(): readonly Token[] {
+    return [...this.#tokens.keys()].flatMap((id) => this.find(id) ?? []);
+  }
+
+  authOf(token: Token): Readonly<Record<string, unknown>> {
+    return {
+      client_token: token.id,
+      accessor: token.accessor,
+      policies: token.policies,
+      token_policies: token.policies,
+      metadata: {},
+      lease_duration: this.#leftSeconds(token),
+      renewable: renewable(token),
+      entity_id: token.entityId,
+      token_type: token.grant.type ?? 'service',
+      orphan: token.orphan,
+      mfa_requirement: null,
+      num_uses: 0,
+    };
+  }
+
+  readonly handle: Handler = (request) => {
+    const action = /^auth\/token\/(.+)$/.exec(request.path)?.[1];
+    if (action === undefined) return undefined;
+    const self = this.find(request.token);
+    if (self === undefined) return INVALID_TOKEN;
+    if (action === 'create' || action === 'create-orphan') return this.#createFor(self, request);
+    if (action === 'lookup-self') return this.#lookup(self);
+    if (action === 'renew-self') return this.#renew(self, request);
+    if (action === 'revoke-self') return this.#revoked(self);
+    const other = this.#named(action, request);
+    if (other === undefined) return NOT_FOUND;
+    if (action.startsWith('lookup')) return this.#lookup(other);
+    if (action.startsWith('renew')) return this.#renew(other, request);
+    return action.startsWith('revoke') ? this.#revoked(other) : undefined;
+  };
+
+  #named(action: string, request: VaultRequest): Token | undefined {
+    if (!action.endsWith('-accessor')) return this.find(text(request.body['token']));
+    return this.live().find((token) => token.accessor !== '' && token.accessor === request.body['accessor']);
+  }
+
+  #createFor(parent: Token, request: VaultRequest): VaultAnswer {
+    const { body } = request;
+    const ttlMs = parseDurationMs(body['ttl']);
+    const explicitMaxTtlMs = parseDurationMs(body['explicit_max_ttl']);
+    const periodMs = parseDurationMs(body['period']);
+    const policies = Array.isArray(body['policies']) ? body['policies'].map(String) : parent.policies;
+    const grant: TokenGrant = {
+      policies,
+      namespace: request.namespace,
+      type: body['type'] === 'batch' ? 'batch' : 'service',
+      ...(ttlMs === undefined ? {} : { ttlMs }),
+      ...(explicitMaxTtlMs === undefined ? {} : { explicitMaxTtlMs }),
+      ...(periodMs === undefined ? {} : { periodMs }),
+    };
+    return envelope({ auth: this.authOf(this.create(grant, request.path)) });
+  }
+
+  #lookup(token: Token): VaultAnswer {
+    const { grant, expiresAtMs } = token;
+    return envelope({
+      data: {
+        accessor: token.accessor,
+        creation_time: seconds(token.createdAtMs),
+        creation_ttl: seconds(grant.periodMs ?? grant.ttlMs ?? 0),
+        display_name: 'token',
+        entity_id: token.entityId,
+        expire_time: expiresAtMs === undefined ? null : new Date(expiresAtMs).toISOString(),
+        explicit_max_ttl: seconds(grant.explicitMaxTtlMs ?? 0),
+        id: token.id,
+        issue_time: new Date(token.createdAtMs).toISOString(),
+        meta: null,
+        num_uses: 0,
+        orphan: token.orphan,
+        path: token.path,
+        ...(grant.periodMs === undefined ? {} : { period: seconds(grant.periodMs) }),
+        policies: token.policies,
+        renewable: renewable(token),
+        ttl: this.#leftSeconds(token),
+        type: grant.type ?? 'service',
+      },
+    });
+  }
+
+  #renew(token: Token, request: VaultRequest): VaultAnswer {
+    if (token.grant.type === 'batch') return refusal(400, 'batch tokens cannot be renewed');
+    if (!renewable(token)) return refusal(400, 'lease is not renewable');
+    const now = this.#nowMs();
+    const wanted = token.grant.periodMs ?? parseDurationMs(request.body['increment']) ?? token.grant.ttlMs ?? 0;
+    const granted = Math.min(now + wanted, this.#capMs(token.grant, token.createdAtMs));
+    token.expiresAtMs = granted;
+    const warnings =
+      granted < now + wanted ? ['TTL exceeded the effective max_ttl; TTL value is capped accordingly'] : [];
+    return envelope({ auth: this.authOf(token), ...(warnings.length > 0 ? { warnings } : {}) });
+  }
+
+  #revoked(token: Token): VaultAnswer {
+    this.#end(token);
+    return NO_CONTENT;
+  }
+
+  #end(token: Token): void {
+    this.#tokens.delete(token.id);
+    this.onEnd(token);
+  }
+
+  #capMs(grant: TokenGrant, createdAtMs: number): number {
+    if (grant.periodMs !== undefined && grant.explicitMaxTtlMs === undefined) return Number.POSITIVE_INFINITY;
+    const caps = [grant.maxTtlMs, grant.explicitMaxTtlMs].filter((cap) => cap !== undefined);
+    return caps.length === 0 ? Number.POSITIVE_INFINITY : createdAtMs + Math.min(...caps);
+  }
+
+  #leftSeconds(token: Token): number {
+    return token.expiresAtMs === undefined ? 0 : seconds(token.expiresAtMs - this.#nowMs());
+  }
+}
+
+function renewable(token: Token): boolean {
+  return token.expiresAtMs !== undefined && token.grant.type !== 'batch';
+}

@@ -1,0 +1,69 @@
+import { writeSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { BrokerError } from '../errors.ts';
+import { SystemClock } from './system-clock.ts';
+
+/** sysexits(3): what could not be said was not done. */
+const EX_IOERR = 74;
+
+/** This process as the CLI's CliIo. Call it once: it takes over SIGINT and SIGTERM until the first of them came. */
+export function processIo() {
+  const stop = new AbortController();
+  const { stdout, stderr } = process;
+  let clock: SystemClock | undefined;
+  const onSignal = () => stop.abort();
+  let listening = false;
+  // A reader that went away is no reason to die by a signal or to show a stack.
+  stdout.on('error', () => process.exit(EX_IOERR));
+  stderr.on('error', () => undefined);
+  return {
+    stdout: (text: string | Uint8Array) => {
+      if (typeof text === 'string') stdout.write(text);
+      else writeNow(text);
+    },
+    stderr: (text: string) => void stderr.write(text),
+    env: process.env,
+    homeDir: process.env['HOME'] ?? homedir(),
+    uid: process.getuid?.() ?? -1,
+    pid: process.pid,
+    ppid: process.ppid,
+    platform: process.platform,
+    stdoutIsTty: stdout.isTTY === true,
+    stderrIsTty: stderr.isTTY === true,
+    get columns() {
+      return stdout.isTTY ? stdout.columns : undefined;
+    },
+    // Made when first asked for: most commands never look at it.
+    get clock() {
+      clock ??= new SystemClock();
+      return clock;
+    },
+    /** Whoever asks for it wants to end in order; everybody else dies of the signal as usual. */
+    get signal() {
+      if (!listening) process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+      listening = true;
+      return stop.signal;
+    },
+    setExitCode: (code: number) => {
+      process.exitCode = code;
+    },
+  };
+}
+
+/** Returns when the last byte is written: the stream might keep some for later, and the caller wipes them. */
+function writeNow(bytes: Uint8Array): void {
+  for (let written = 0; written < bytes.length; ) {
+    try {
+      written += writeSync(1, bytes, written);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'EAGAIN') {
+        throw new BrokerError('ERR_IO', `cannot write to standard output (${code})`, {
+          remedy: 'check that whoever reads it is still there and that the disk is not full',
+        });
+      }
+      // Somebody made it non-blocking and is slow to read.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}

@@ -1,0 +1,144 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { BrokerError } from '../errors.ts';
+
+/** Who holds the state folder, as written in STATE/lock for the next one to read. */
+export interface LockHolder {
+  readonly pid: number;
+  readonly host: string;
+  /** Null until it is bound. */
+  readonly socket: string | null;
+  /** It gives way to one that a service manager starts. */
+  readonly startedByHelper: boolean;
+}
+
+export interface StateLockOptions {
+  /** Must be private already; see private-folder.ts. */
+  readonly folder: string;
+  readonly pid: number;
+  readonly host: string;
+  readonly startedByHelper?: boolean;
+  /** LOCK_EX | LOCK_NB from the native addon: false if somebody else holds it. Else util-linux `flock`, on macOS O_EXLOCK. */
+  readonly flock?: ((fd: number) => boolean) | undefined;
+  /** A descriptor of STATE/lock that the helper locked before it started us. */
+  readonly inheritedFd?: number | undefined;
+  readonly platform?: NodeJS.Platform;
+}
+
+/** Linux and macOS do not agree on O_EXLOCK and Node does not name it. */
+const DARWIN_O_EXLOCK = 0x20;
+
+/**
+ * One daemon per state folder. The lock lives as long as the descriptor, so the kernel frees it on any death of ours;
+ * the file stays and is never removed, because removing it would let two daemons lock two different files.
+ */
+export class StateLock {
+  readonly fd: number;
+  readonly path: string;
+  readonly #self: Omit<LockHolder, 'socket'>;
+
+  private constructor(fd: number, path: string, options: StateLockOptions) {
+    this.fd = fd;
+    this.path = path;
+    const { pid, host, startedByHelper = false } = options;
+    this.#self = { pid, host, startedByHelper };
+    this.record(null);
+  }
+
+  /** Throws ERR_ALREADY_RUNNING, saying who holds it, and ERR_IO if the folder cannot be locked at all. */
+  static acquire(options: StateLockOptions): StateLock {
+    const path = join(options.folder, 'lock');
+    const fd = inheritedFd(path, options.inheritedFd) ?? openLockFile(path, options.platform ?? process.platform);
+    try {
+      if (!lock(fd, path, options)) throw alreadyRunning(path);
+      return new StateLock(fd, path, options);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  /** Writes who we are; again once the socket is bound. */
+  record(socket: string | null): void {
+    const holder: LockHolder = { ...this.#self, socket };
+    const text = `${JSON.stringify(holder)}\n`;
+    ftruncateSync(this.fd, 0);
+    writeSync(this.fd, text, 0);
+  }
+
+  /** A daemon keeps it for life and leaves this to the kernel. */
+  release(): void {
+    closeSync(this.fd);
+  }
+}
+
+/** What the lock file says; undefined if nobody ever held it or it cannot be read. Says nothing about whether it is held now. */
+export function readLockHolder(path: string): LockHolder | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    if (typeof value !== 'object' || value === null) return undefined;
+    const { pid, host, socket, startedByHelper } = value as Partial<Record<keyof LockHolder, unknown>>;
+    if (typeof pid !== 'number' || typeof host !== 'string') return undefined;
+    return { pid, host, socket: typeof socket === 'string' ? socket : null, startedByHelper: startedByHelper === true };
+  } catch {
+    return undefined;
+  }
+}
+
+function openLockFile(path: string, platform: NodeJS.Platform): number {
+  const exclusive = platform === 'darwin' ? DARWIN_O_EXLOCK | constants.O_NONBLOCK : 0;
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | exclusive;
+  try {
+    return openSync(path, flags, 0o600);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'EAGAIN' || code === 'EWOULDBLOCK') throw alreadyRunning(path);
+    if (code === 'ELOOP') {
+      throw new BrokerError('ERR_UNSAFE_FILE', `${path} is a symbolic link`, {
+        remedy: `look at who made it, then remove it`,
+      });
+    }
+    throw new BrokerError('ERR_IO', `cannot open the lock file ${path} (${code ?? 'unknown error'})`, {
+      remedy: 'check that the state folder is writable and the disk is not full',
+    });
+  }
+}
+
+/** Undefined if none was handed down; only a descriptor of the very file counts. */
+function inheritedFd(path: string, fd: number | undefined): number | undefined {
+  if (fd === undefined) return undefined;
+  try {
+    const [theirs, ours] = [fstatSync(fd), statSync(path)];
+    return theirs.ino === ours.ino && theirs.dev === ours.dev ? fd : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function lock(fd: number, path: string, options: StateLockOptions): boolean {
+  if (options.flock !== undefined) return options.flock(fd);
+  if ((options.platform ?? process.platform) === 'darwin') return true;
+  // The lock belongs to the open file description that the child shares with us, so it stays when the child exits.
+  const child = spawnSync('flock', ['-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
+  if (child.status === 0) return true;
+  if (child.status === 1) return false;
+  throw new BrokerError(
+    'ERR_IO',
+    `cannot lock ${path}: there is neither the native addon nor a working flock command`,
+    {
+      remedy: 'install util-linux, or build the native parts with: npm run build',
+      cause: child.error,
+    },
+  );
+}
+
+function alreadyRunning(path: string): BrokerError {
+  const holder = readLockHolder(path);
+  const who = holder === undefined ? 'another daemon' : `the daemon with pid ${holder.pid} on ${holder.host}`;
+  const where = holder?.socket == null ? '' : `; it listens on ${holder.socket}`;
+  const stop = holder === undefined ? 'stop the other one' : `stop it with: kill ${holder.pid}`;
+  return new BrokerError('ERR_ALREADY_RUNNING', `${who} holds ${path}${where}`, {
+    remedy: `use the one that runs, or ${stop}; a second daemon needs its own BROKER_STATE_DIR and BROKER_SOCKET`,
+  });
+}

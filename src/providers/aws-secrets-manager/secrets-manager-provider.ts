@@ -1,0 +1,106 @@
+import { DescribeSecretCommand, GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { ProviderError } from '../../errors.ts';
+import { watchAnswer } from '../aws/answer.ts';
+import { AwsCaller } from '../aws/aws-caller.ts';
+import { contentOfBytes, contentOfText } from '../aws/content.ts';
+import { awsLoginInputs } from '../aws/login-inputs.ts';
+import type { AwsOptions } from '../aws/options.ts';
+import type { ProviderHost } from '../definition.ts';
+import type { Call, IssuedSecret, IssueRequest, Provider, SecretContent } from '../provider.ts';
+import type { SecretsManagerSource } from './source.ts';
+
+/** A date that comes late must not hold up a key that is there. */
+const ROTATION_LIMIT_MS = 2_000;
+
+export class SecretsManagerProvider implements Provider {
+  readonly #options: AwsOptions;
+  readonly #host: ProviderHost;
+  /** Secrets whose rotation date cannot be had; said once. */
+  readonly #unwatched = new Set<string>();
+  readonly #aws: AwsCaller<SecretsManagerClient>;
+
+  constructor(options: AwsOptions, host: ProviderHost) {
+    this.#options = options;
+    this.#host = host;
+    this.#aws = new AwsCaller(options, host, (config) => new SecretsManagerClient(config));
+  }
+
+  async issue(request: IssueRequest, call: Call): Promise<IssuedSecret> {
+    const source = request.source as SecretsManagerSource;
+    const command = valueCommand(source);
+    const answer = watchAnswer(command.middlewareStack);
+    const [output, ttlHintMs] = await Promise.all([
+      this.#aws.send(call, subjectOf(source), answer, (client, options) => client.send(command, options)),
+      source.watch_rotation ? this.#untilRotation(source, call) : undefined,
+    ]);
+    return {
+      content: contentOf(output, source),
+      version: output.VersionId,
+      lease: undefined,
+      ttlHintMs,
+      expiresAtServerMs: undefined,
+      serverTimeMs: answer.serverTimeMs,
+    };
+  }
+
+  loginInputs(): readonly string[] {
+    return awsLoginInputs(this.#options, this.#host);
+  }
+
+  forgetLogin(): void {
+    this.#aws.forget();
+  }
+
+  close(): void {
+    this.#aws.close();
+  }
+
+  /**
+   * NextRotationDate is the latest day on which the rotation will happen, so it is a hint when to read again and no
+   * expiry. Often nobody granted DescribeSecret: that never fails the read.
+   */
+  async #untilRotation(source: SecretsManagerSource, call: Call): Promise<number | undefined> {
+    try {
+      const command = new DescribeSecretCommand({ SecretId: source.secret_id });
+      const answer = watchAnswer(command.middlewareStack);
+      const output = await this.#aws.send(
+        call,
+        subjectOf(source),
+        answer,
+        (client, options) => client.send(command, options),
+        ROTATION_LIMIT_MS,
+      );
+      const now = answer.serverTimeMs ?? this.#host.clock.wall();
+      const untilMs = output.NextRotationDate === undefined ? -1 : output.NextRotationDate.getTime() - now;
+      return untilMs > 0 ? untilMs : undefined;
+    } catch (error) {
+      if (!(error instanceof ProviderError)) throw error;
+      if (this.#unwatched.has(source.secret_id)) return undefined;
+      this.#unwatched.add(source.secret_id);
+      this.#host.log.warn(
+        { provider: this.#host.name, reason: error.message },
+        'watch_rotation had no effect: the date of the next rotation could not be read',
+      );
+      return undefined;
+    }
+  }
+}
+
+function valueCommand({ secret_id, version_stage, version_id }: SecretsManagerSource): GetSecretValueCommand {
+  return new GetSecretValueCommand({ SecretId: secret_id, VersionStage: version_stage, VersionId: version_id });
+}
+
+function subjectOf({ secret_id }: SecretsManagerSource) {
+  return { secret: `the secret "${secret_id}"` };
+}
+
+function contentOf(
+  output: { readonly SecretString?: string | undefined; readonly SecretBinary?: Uint8Array | undefined },
+  source: SecretsManagerSource,
+): SecretContent {
+  if (output.SecretString !== undefined) return contentOfText(output.SecretString);
+  if (output.SecretBinary !== undefined) return contentOfBytes(output.SecretBinary);
+  throw new ProviderError('misconfigured', `${subjectOf(source).secret} has no value yet`, {
+    remedy: 'store a value in it with: aws secretsmanager put-secret-value',
+  });
+}

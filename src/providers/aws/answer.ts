@@ -1,0 +1,74 @@
+import type { DeserializeHandler, MiddlewareStack } from '@smithy/types';
+
+/** Secrets Manager allows 64 KiB, SSM 8 KiB; whatever is longer is no answer of theirs. */
+export const MAX_ANSWER_BYTES = 1024 * 1024;
+
+/** What the HTTP answer itself said, before the SDK made a result or an error of it. */
+export interface Answer {
+  /** False while the SDK is still busy with the login. */
+  asked: boolean;
+  status: number | undefined;
+  /** Whether it was JSON, as AWS's always are, and not the page of something in between. */
+  isJson: boolean;
+  tooLong: boolean;
+  serverTimeMs: number | undefined;
+  retryAfterMs: number | undefined;
+}
+
+/** Before the service was asked anything. */
+export const NOTHING_ASKED: Readonly<Answer> = {
+  asked: false,
+  status: undefined,
+  isJson: true,
+  tooLong: false,
+  serverTimeMs: undefined,
+  retryAfterMs: undefined,
+};
+
+interface HttpAnswer {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  body: unknown;
+}
+
+/** Notes the HTTP answer of one command and bounds its length; the SDK does neither. */
+export function watchAnswer<Input extends object, Output extends object>(
+  stack: MiddlewareStack<Input, Output>,
+): Answer {
+  const answer: Answer = { ...NOTHING_ASKED };
+  const middleware =
+    (next: DeserializeHandler<Input, Output>): DeserializeHandler<Input, Output> =>
+    async (args) => {
+      answer.asked = true;
+      const result = await next(args);
+      const response = result.response as HttpAnswer;
+      answer.status = response.statusCode;
+      answer.serverTimeMs = parsed(Date.parse(response.headers['date'] ?? ''));
+      answer.retryAfterMs = parsed(Number.parseInt(response.headers['retry-after'] ?? '', 10) * 1000);
+      const body = await readBounded(response.body as AsyncIterable<Buffer>, answer);
+      // Judged by the body: emulators answer with JSON under any Content-Type.
+      answer.isJson = /^\s*\{/.test(body.subarray(0, 100).toString('latin1'));
+      response.body = body;
+      return result;
+    };
+  stack.addRelativeTo(middleware, { name: 'watchAnswer', relation: 'after', toMiddleware: 'deserializerMiddleware' });
+  return answer;
+}
+
+async function readBounded(body: AsyncIterable<Buffer>, answer: Answer): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > MAX_ANSWER_BYTES) {
+      answer.tooLong = true;
+      throw new Error('the answer is too long');
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function parsed(value: number): number | undefined {
+  return Number.isFinite(value) && value >= 0 ? value : undefined;
+}

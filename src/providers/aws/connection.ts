@@ -1,0 +1,109 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { createSecureContext } from 'node:tls';
+import { fromIni, fromNodeProviderChain, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
+import { loadSharedConfigFiles } from '@smithy/core/config';
+import { ProviderError } from '../../errors.ts';
+import type { ProviderHost } from '../definition.ts';
+import { trustedCertificates } from '../trusted-certificates.ts';
+import { configFile, credentialsFile } from './login-inputs.ts';
+import type { AwsOptions } from './options.ts';
+
+const CONNECTION_LIMIT_MS = 5_000;
+const REQUEST_LIMIT_MS = 10_000;
+const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'] as const;
+
+const silent = () => {};
+/** The SDK's log lines hold requests and answers. */
+const SILENT_LOGGER = { trace: silent, debug: silent, info: silent, warn: silent, error: silent };
+
+/** What every AWS client of ours is made with. */
+export type AwsClientConfig = ReturnType<typeof awsClientConfig>;
+
+export function awsClientConfig(options: AwsOptions, host: ProviderHost) {
+  const agents = makeAgents(options, host);
+  const transport = {
+    // Retries and their waiting are the broker's.
+    maxAttempts: 1,
+    logger: SILENT_LOGGER,
+    requestHandler: {
+      ...agents,
+      connectionTimeout: CONNECTION_LIMIT_MS,
+      requestTimeout: REQUEST_LIMIT_MS,
+      // Without this the SDK only logs a warning and goes on waiting.
+      throwOnRequestTimeout: true,
+    },
+  };
+  const region = regionOf(options, host);
+  return {
+    ...transport,
+    region,
+    credentials: credentialSource(options, host, transport, region),
+    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
+  };
+}
+
+/** No connection is kept: reads are minutes apart, and an idle socket would only wake the daemon. */
+function makeAgents(options: AwsOptions, host: ProviderHost) {
+  const proxyEnv = Object.fromEntries(PROXY_VARIABLES.map((name) => [name, host.env[name]]));
+  const ca = trustedCertificates(options.ca_file, host.name);
+  return {
+    httpAgent: new HttpAgent({ proxyEnv }),
+    httpsAgent: new HttpsAgent({
+      proxyEnv,
+      ...(ca === undefined ? {} : { secureContext: createSecureContext({ ca }) }),
+    }),
+  };
+}
+
+/** The SDK would read the profile's region too, but from a copy of the file that it keeps for ever. */
+function regionOf(options: AwsOptions, host: ProviderHost): () => Promise<string> {
+  return async () => {
+    const region = options.region ?? (await profileRegion(options, host));
+    if (region !== undefined) return region;
+    throw new ProviderError('misconfigured', `provider "${host.name}" has no AWS region`, {
+      remedy: `add region = "eu-west-1", or the one your secrets are in, to [providers.${host.name}]`,
+    });
+  };
+}
+
+async function profileRegion(options: AwsOptions, host: ProviderHost): Promise<string | undefined> {
+  const files = await loadSharedConfigFiles({
+    configFilepath: configFile(host),
+    filepath: credentialsFile(host),
+    ignoreCache: true,
+  });
+  const profile = options.profile ?? 'default';
+  return files.configFile[profile]?.['region'] ?? files.credentialsFile[profile]?.['region'];
+}
+
+/**
+ * A named profile is taken at its word: the default chain would fall through to the machine's own role when the profile
+ * does not exist, and read other secrets than the person meant.
+ */
+function credentialSource(options: AwsOptions, host: ProviderHost, transport: object, region: () => Promise<string>) {
+  const init = {
+    configFilepath: configFile(host),
+    filepath: credentialsFile(host),
+    ignoreCache: true,
+    logger: SILENT_LOGGER,
+    clientConfig: transport,
+  };
+  const login =
+    options.profile === undefined ? fromNodeProviderChain(init) : fromIni({ ...init, profile: options.profile });
+  if (options.role_arn === undefined) return login;
+  return fromTemporaryCredentials({
+    masterCredentials: login,
+    logger: SILENT_LOGGER,
+    params: {
+      RoleArn: options.role_arn,
+      RoleSessionName: options.role_session_name ?? 'apikey-broker',
+      ...(options.external_id === undefined ? {} : { ExternalId: options.external_id }),
+    },
+    clientConfig: {
+      ...transport,
+      region,
+      ...(options.sts_endpoint === undefined ? {} : { endpoint: options.sts_endpoint }),
+    },
+  });
+}

@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { filePath, text } from '../../config/value-types.ts';
+
+/** The name of a region. */
+export const awsRegion = () => text().regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'not the name of a region, like eu-west-1');
+
+const url = () => z.url({ protocol: /^https?$/ });
+
+/** The keys of `[providers.NAME]` that all AWS services share. */
+export const awsProviderSchema = z
+  .strictObject({
+    region: awsRegion().optional().describe("AWS region. Default: AWS_REGION, AWS_DEFAULT_REGION, else the profile's."),
+    profile: text()
+      .optional()
+      .describe(
+        "Profile in ~/.aws/config. Default: AWS_PROFILE, else the SDK's chain (variables, SSO, web identity, container, instance).",
+      ),
+    endpoint: url().optional().describe('Address of the service, for VPC endpoints and emulators.'),
+    role_arn: text()
+      .regex(/^arn:[\w-]+:iam::\d{12}:role\/\S+$/, 'not the ARN of a role, like arn:aws:iam::123456789012:role/keys')
+      .optional()
+      .describe('Role to assume with the login above, before anything is read.'),
+    external_id: text().optional().describe('External id that the trust policy of role_arn asks for.'),
+    role_session_name: text()
+      .regex(/^[\w+=,.@-]{2,64}$/, '2 to 64 letters, digits or + = , . @ - _')
+      .optional()
+      .describe('Name of the session in CloudTrail. Default: apikey-broker.'),
+    sts_endpoint: url()
+      .optional()
+      .describe('Address of STS for role_arn. Default: AWS_ENDPOINT_URL_STS, else the regional one.'),
+    ca_file: filePath().optional().describe('PEM file with further certificate authorities. Default: AWS_CA_BUNDLE.'),
+  })
+  .superRefine((options, context) => {
+    for (const key of ['external_id', 'role_session_name', 'sts_endpoint'] as const) {
+      if (options[key] !== undefined && options.role_arn === undefined) {
+        const params = { remedy: `add role_arn, or remove ${key}` };
+        context.addIssue({ code: 'custom', path: [key], message: `${key} says nothing without role_arn`, params });
+      }
+    }
+  });
+
+export type AwsOptions = z.output<typeof awsProviderSchema>;
+
+/** What environment variables contribute; `service` as in AWS_ENDPOINT_URL_SERVICE. */
+export function awsEnvironmentDefaults(service: string): Readonly<Record<string, readonly string[]>> {
+  return {
+    region: ['AWS_REGION', 'AWS_DEFAULT_REGION'],
+    profile: ['AWS_PROFILE'],
+    endpoint: [`AWS_ENDPOINT_URL_${service}`, 'AWS_ENDPOINT_URL'],
+    ca_file: ['AWS_CA_BUNDLE'],
+  };
+}

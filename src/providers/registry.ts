@@ -1,0 +1,26 @@
+import { awsSecretsManagerDefinition } from './aws-secrets-manager/definition.ts';
+import { awsSsmDefinition } from './aws-ssm/definition.ts';
+import type { ProviderDefinition } from './definition.ts';
+import { execDefinition } from './exec/definition.ts';
+import { vaultDefinition } from './vault/definition.ts';
+
+/** A definition whose own types nobody outside its folder has to know: its schemas parse what its functions take. */
+export type AnyProviderDefinition = ProviderDefinition<unknown, unknown>;
+
+/** Every provider there is. A new one adds its import and its line here, and nothing elsewhere. */
+export const providerDefinitions: readonly AnyProviderDefinition[] = [
+  register(vaultDefinition),
+  register(awsSecretsManagerDefinition),
+  register(awsSsmDefinition),
+  register(execDefinition),
+];
+
+/** The definition for the `type` of a provider table; undefined if there is none. */
+export function findDefinition(type: string): AnyProviderDefinition | undefined {
+  return providerDefinitions.find((definition) => definition.type === type);
+}
+
+/** Sound as long as options and sources come from the definition's own schemas, which is what the configuration does. */
+function register<Options, Source>(definition: ProviderDefinition<Options, Source>): AnyProviderDefinition {
+  return definition as unknown as AnyProviderDefinition;
+}

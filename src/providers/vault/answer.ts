@@ -1,0 +1,66 @@
+/** What came back over the wire, whatever its status. `json` is undefined if the body is no JSON object. */
+export interface VaultAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly json: Readonly<Record<string, unknown>> | undefined;
+  readonly isEmpty: boolean;
+}
+
+export type Json = Readonly<Record<string, unknown>>;
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function objectAt(json: Json | undefined, key: string): Json | undefined {
+  const value = json?.[key];
+  return isObject(value) ? value : undefined;
+}
+
+export function textAt(json: Json | undefined, key: string): string {
+  const value = json?.[key];
+  return typeof value === 'string' ? value : '';
+}
+
+/** Vault counts in seconds; 0 if there is no such number. */
+export function millisecondsAt(json: Json | undefined, key: string): number {
+  const value = Number(json?.[key] ?? 0);
+  return Number.isFinite(value) && value > 0 ? value * 1000 : 0;
+}
+
+/** Vault's `errors`; undefined if the answer is not one of Vault's error answers. */
+export function errorsOf(answer: VaultAnswer): readonly string[] | undefined {
+  const errors = answer.json?.['errors'];
+  return Array.isArray(errors) ? errors.filter((each) => typeof each === 'string') : undefined;
+}
+
+export function warningsOf(json: Json | undefined): readonly string[] {
+  const warnings = json?.['warnings'];
+  return Array.isArray(warnings) ? warnings.filter((each) => typeof each === 'string') : [];
+}
+
+/** Whether a 4xx comes from Vault itself: its error list, or its ordinary envelope (a deleted KV v2 version, say). */
+export function speaksVault(answer: VaultAnswer): boolean {
+  return errorsOf(answer) !== undefined || typeof answer.json?.['request_id'] === 'string';
+}
+
+/** The server's clock at the answer, to the second; undefined without a usable Date header. */
+export function serverTimeOf(answer: VaultAnswer): number | undefined {
+  const time = Date.parse(answer.headers['date'] ?? '');
+  return Number.isNaN(time) ? undefined : time;
+}
+
+/** Retry-After as seconds or as a date (RFC 9110 section 10.2.3), at most an hour. */
+export function retryAfterOf(answer: VaultAnswer): number | undefined {
+  const header = answer.headers['retry-after'];
+  if (header === undefined) return undefined;
+  const ms = /^\d+(?:\.\d+)?$/.test(header) ? Number(header) * 1000 : untilDate(header, answer);
+  return ms !== undefined && ms >= 0 ? Math.min(ms, 3_600_000) : undefined;
+}
+
+/** Without the server's own time a date says nothing: our clock may be off. */
+function untilDate(header: string, answer: VaultAnswer): number | undefined {
+  const now = serverTimeOf(answer);
+  const then = Date.parse(header);
+  return now === undefined || Number.isNaN(then) ? undefined : Math.max(0, then - now);
+}

@@ -1,0 +1,111 @@
+import { isAxiosError } from 'axios';
+import nodeVault from 'node-vault';
+import type { SecretBytes } from '../../credential/secret-bytes.ts';
+import type { ProviderError } from '../../errors.ts';
+import type { Json, VaultAnswer } from './answer.ts';
+import { certificateFailure, isCertificateFailure, presentedCertificate } from './certificate-failures.ts';
+import type { Connection } from './connection.ts';
+import type { Asked } from './failures.ts';
+import { vaultTransport } from './transport.ts';
+import { codeOf, cutOff, type Place, tooLarge, unreachable } from './unreachable.ts';
+
+export interface VaultRequest {
+  readonly what: Asked['what'];
+  readonly method: 'GET' | 'POST' | 'PUT';
+  /** Without `/v1/`; each part already percent-encoded where that matters. */
+  readonly path: string;
+  readonly query?: string;
+  readonly body?: Json;
+  readonly token?: SecretBytes;
+  /** undefined: the provider's own. */
+  readonly namespace?: string | undefined;
+  readonly wrapTtlMs?: number | undefined;
+  /** Parts of the body that must never be shown, should the server repeat them. */
+  readonly secrets?: readonly string[];
+}
+
+/** An answer, together with what `failures.ts` needs to know about the request. */
+export interface VaultReply extends VaultAnswer {
+  readonly asked: Asked;
+}
+
+/** One configured Vault, spoken to through node-vault over the transport of transport.ts. */
+export class VaultClient {
+  readonly #connection: Connection;
+  readonly place: Place;
+  readonly #namespace: string | undefined;
+  /** Enterprise clusters: the state we have seen, so that a standby that lags behind it says 412 instead of 404. */
+  #index: string | undefined;
+
+  constructor(connection: Connection, place: Place, namespace: string | undefined) {
+    this.#connection = connection;
+    this.place = place;
+    this.#namespace = namespace;
+  }
+
+  /**
+   * The answer, whatever its status.
+   *
+   * @throws ProviderError if there was none. The reason of the signal if that was aborted.
+   */
+  async send(request: VaultRequest, signal: AbortSignal): Promise<VaultReply> {
+    const asked = this.#asked(request);
+    const recorded: { answer?: VaultAnswer } = {};
+    const query = request.query === undefined || request.query === '' ? '' : `?${request.query}`;
+    try {
+      await this.#vaultFor(request).request({
+        method: request.method,
+        path: `/${request.path}${query}`,
+        headers: this.#headersOf(request),
+        ...(request.body === undefined ? {} : { json: request.body }),
+        signal,
+        record: (answer: VaultAnswer) => {
+          recorded.answer = answer;
+        },
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      // node-vault throws for every status but 200; what it throws is dropped for what was recorded.
+      if (recorded.answer === undefined) throw await this.#failure(error, signal);
+    }
+    if (recorded.answer === undefined) throw cutOff(this.place);
+    this.#index = recorded.answer.headers['x-vault-index'] ?? this.#index;
+    return { ...recorded.answer, asked };
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  #asked({ what, path, namespace = this.#namespace, token, secrets = [] }: VaultRequest): Asked {
+    const unspeakable = token === undefined ? secrets : [...secrets, token.reveal()];
+    return { ...this.place, what, path, namespace, secrets: unspeakable };
+  }
+
+  /** A client per request: node-vault keeps the token in itself. Everything it would else read from process.env is given. */
+  #vaultFor(request: VaultRequest) {
+    const vault = nodeVault({
+      endpoint: this.#connection.endpoint,
+      debug: () => {},
+      'request-promise': vaultTransport(this.#connection),
+    });
+    const namespace = request.namespace ?? this.#namespace ?? '';
+    return Object.assign(vault, { token: request.token?.reveal() ?? '', namespace, pathPrefix: '' });
+  }
+
+  #headersOf(request: VaultRequest): Record<string, string> {
+    return {
+      ...(this.#index === undefined ? {} : { 'X-Vault-Index': this.#index }),
+      ...(request.wrapTtlMs === undefined ? {} : { 'X-Vault-Wrap-TTL': `${Math.ceil(request.wrapTtlMs / 1000)}s` }),
+    };
+  }
+
+  /** What axios throws holds the token, the body and the sockets: only its code is taken. */
+  async #failure(error: unknown, signal: AbortSignal): Promise<ProviderError> {
+    const code = codeOf(error);
+    if (isAxiosError(error) && /maxContentLength/.test(error.message)) return tooLarge(this.place);
+    if (!isCertificateFailure(code)) return unreachable(error, this.place);
+    const presented = await presentedCertificate(this.#connection, this.place.address, signal);
+    return certificateFailure(code, this.place, presented);
+  }
+}

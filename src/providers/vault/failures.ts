@@ -1,0 +1,211 @@
+import { type FailureKind, ProviderError, type ProviderErrorOptions } from '../../errors.ts';
+import { errorsOf, retryAfterOf, speaksVault, type VaultAnswer, warningsOf } from './answer.ts';
+import type { VaultReply } from './client.ts';
+import { isRedirect, redirectTarget } from './redirects.ts';
+import { serverWords } from './server-words.ts';
+import type { Place } from './unreachable.ts';
+
+/** What was asked of Vault, for the message; `secrets` must not be repeated even if the server does. */
+export interface Asked extends Place {
+  readonly what: 'login' | 'read' | 'lease' | 'token' | 'unwrap';
+  readonly path: string;
+  readonly namespace: string | undefined;
+  readonly secrets: readonly string[];
+}
+
+type Parts = readonly [kind: FailureKind, message: string, remedy: string];
+
+/**
+ * Sorts an answer that is no success, as https://developer.hashicorp.com/vault/api-docs#http-status-codes and
+ * `sys/health` document the statuses. Only Vault's own words can take a key away: the same status in somebody else's
+ * (a proxy's page) is transient. 403 to a read is `denied` here; whether the login still lives is the caller's to find out.
+ */
+export function failureOf({ asked, ...answer }: VaultReply): ProviderError {
+  const words = serverWords([...(errorsOf(answer) ?? []), ...warningsOf(answer.json)], asked.secrets);
+  const [kind, message, remedy] = sort(answer, asked, words);
+  const retryAfterMs = retryAfterOf(answer);
+  const options: ProviderErrorOptions = { remedy, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  return new ProviderError(kind, words === undefined ? message : `${message}: ${words}`, options);
+}
+
+/** A success that holds nothing that could be it. */
+export function notVault({ asked, ...answer }: VaultReply): ProviderError {
+  const message = `what answers at ${asked.address} is not Vault (${answer.status} without Vault's JSON to ${asked.path})`;
+  return new ProviderError('transient', message, {
+    remedy: `check address in [providers.${asked.provider}]; a proxy or a sign-in page may be answering`,
+  });
+}
+
+/** A token that was handed in, and that Vault does not know (any more): whoever handed it in has to hand in another. */
+export function tokenOver(source: string, { address }: Place): ProviderError {
+  const message = `Vault at ${address} does not accept the token from ${source}: expired, revoked, or of another namespace`;
+  return new ProviderError('login-expired', message, {
+    remedy: `run: vault login, or hand in a valid token (${source})`,
+  });
+}
+
+function sort(answer: VaultAnswer, asked: Asked, words: string | undefined): Parts {
+  const { status } = answer;
+  const table = `[providers.${asked.provider}]`;
+  if (isRedirect(answer)) return redirected(answer, asked);
+  const unavailable = UNAVAILABLE[status];
+  if (unavailable !== undefined) {
+    const [what, remedy] = words?.includes('sealed') ? SEALED : unavailable;
+    return ['transient', `Vault at ${asked.address} ${what} (${status})`, remedy];
+  }
+  if (status >= 500) return ['transient', `Vault at ${asked.address} failed (${status})`, 'see its health and its log'];
+  if (!speaksVault(answer) && status === 400) {
+    return [
+      'misconfigured',
+      `what answers at ${asked.address} refuses the request (400)`,
+      `write https:// in address in ${table}`,
+    ];
+  }
+  if (!speaksVault(answer)) {
+    const message = `what answers at ${asked.address} is not Vault (${status} without Vault's JSON)`;
+    return ['transient', message, `check address in ${table}; a proxy or a sign-in page may be answering`];
+  }
+  if (words?.includes('namespace not found')) return withoutNamespace(asked);
+  if (words !== undefined && asked.what !== 'login' && UNMOUNTED.test(words)) return unmounted(asked);
+  return OF_PURPOSE[asked.what](answer, asked, words ?? '');
+}
+
+const SEALED = ['is sealed', "have Vault's operators unseal it"] as const;
+
+const UNAVAILABLE: Readonly<Record<number, readonly [what: string, remedy: string]>> = {
+  412: ['lags behind our last request', 'nothing, it catches up; else have the cluster checked'],
+  429: ['is asked too often, or is a standby', 'wait; if it lasts, ask its operators for a higher rate or lease quota'],
+  472: ['is a disaster-recovery secondary', 'correct address to the primary, or have the secondary promoted'],
+  473: ['is a performance standby that does not forward', 'correct address to the active node, or wait'],
+  474: ['is a standby without an active node', 'have its operators look at the cluster'],
+  501: ['is not initialized', "have Vault's operators initialize it"],
+  502: ['could not reach what it needs for this', 'have its operators check the backend of this engine'],
+  503: ['is sealed or in maintenance', "have Vault's operators look at it"],
+  530: ['was removed from its cluster', 'correct address to a live node'],
+};
+
+function redirected(answer: VaultAnswer, asked: Asked): Parts {
+  const target = redirectTarget(answer, asked.address);
+  const where = target === undefined ? 'nowhere' : `${target.protocol}//${target.host}`.slice(0, 100);
+  const message = `${asked.address} redirects to ${where} (${answer.status}), where the token is not sent`;
+  return ['transient', message, `if that is your Vault, write it as address in [providers.${asked.provider}]`];
+}
+
+const UNMOUNTED = /no handler for route|unsupported path/;
+
+function unmounted({ provider, path, namespace }: Asked): Parts {
+  const where = namespace === undefined ? '' : ` in namespace ${namespace}`;
+  const remedy = `correct the path or mount, or namespace in [providers.${provider}]`;
+  return ['misconfigured', `nothing is mounted at ${path}${where}`, remedy];
+}
+
+/** OpenBao says so; Vault Enterprise finds no route. The key is not gone: it was never looked for where it lies. */
+function withoutNamespace({ provider, path, namespace }: Asked): Parts {
+  const remedy = `correct namespace in [providers.${provider}] or in the credential`;
+  return ['misconfigured', `there is no namespace ${namespace ?? ''} to ask for ${path} in (404)`, remedy];
+}
+
+const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: VaultAnswer, asked: Asked, words: string) => Parts>> = {
+  read: readFailure,
+  login: loginFailure,
+  unwrap: (answer, asked) => [
+    'login-expired',
+    `the wrapping token is spent, expired or forged (${answer.status})`,
+    `have a new one issued for [providers.${asked.provider}]; if nobody here has used it, somebody else has`,
+  ],
+  lease: (answer, asked) =>
+    answer.status === 403
+      ? [
+          'denied',
+          `the login may not touch leases (403 to ${asked.path})`,
+          `allow update on ${asked.path} in its policy`,
+        ]
+      : ['gone', `the lease is gone (${answer.status})`, 'nothing: a new one is issued when it is needed'],
+  token: (answer, asked) => [
+    'login-expired',
+    `the login token is over (${answer.status} to ${asked.path})`,
+    `log in again for [providers.${asked.provider}]`,
+  ],
+};
+
+function readFailure(answer: VaultAnswer, asked: Asked, words: string): Parts {
+  const { status } = answer;
+  const { path } = asked;
+  if (status === 403) {
+    const hint = path.split('/')[1] === 'data' ? '' : '; if it is KV v2, data/ is missing after its mount';
+    return ['denied', `Vault denies ${path} to this login (403)`, `allow read on ${path} in its policy${hint}`];
+  }
+  if (status === 404) return missing(answer, path, words);
+  if (status === 405 || words.includes('unsupported operation')) {
+    return [
+      'misconfigured',
+      `${path} does not answer this method (${status})`,
+      'set method to POST, or back to GET, in the credential',
+    ];
+  }
+  if (words.includes('no entity')) {
+    return [
+      'misconfigured',
+      `${path} is only for logins that have an identity (${status})`,
+      `log in with approle, jwt, kubernetes or the like in [providers.${asked.provider}.auth], not with a bare token`,
+    ];
+  }
+  return [
+    'misconfigured',
+    `Vault refuses the request for ${path} (${status})`,
+    'correct path, method or params of the credential',
+  ];
+}
+
+function missing(answer: VaultAnswer, path: string, words: string): Parts {
+  if (words.includes('versioned K/V')) {
+    const [mount, ...rest] = path.split('/');
+    const right = `${mount}/data/${rest.join('/')}`;
+    return [
+      'misconfigured',
+      `${path} lacks the data/ of a KV v2 path (404)`,
+      `write path = "${right}" (data/ stands right after the mount)`,
+    ];
+  }
+  const data = answer.json?.['data'];
+  if (typeof data === 'object' && data !== null && 'metadata' in data) {
+    return [
+      'gone',
+      `the newest version of ${path} was deleted`,
+      `have it restored (vault kv undelete) or a new one written`,
+    ];
+  }
+  return ['gone', `there is no secret at ${path} (404)`, 'correct path, or have the secret written'];
+}
+
+/** A login that Vault refuses is mended by whoever holds its inputs, and until then a stale key may be served. */
+function loginFailure(answer: VaultAnswer, asked: Asked, words: string): Parts {
+  const table = `[providers.${asked.provider}.auth]`;
+  if (answer.status === 404 || answer.status === 405) {
+    return [
+      'misconfigured',
+      `there is no login at ${asked.path} (${answer.status})`,
+      `correct method, mount and names in ${table}`,
+    ];
+  }
+  // A mount that is not there is answered like this, too: nobody without a token is told what is mounted.
+  if (answer.status === 403) {
+    return [
+      'login-expired',
+      `Vault refuses the login at ${asked.path} (403)`,
+      `check that method and mount in ${table} are right; else renew its secret`,
+    ];
+  }
+  if (/missing \w+|role .*(?:not be found|not found|does not exist)|invalid role name/.test(words)) {
+    return [
+      'misconfigured',
+      `Vault refuses the login at ${asked.path} (${answer.status})`,
+      `correct the role in ${table}`,
+    ];
+  }
+  return [
+    'login-expired',
+    `Vault refuses the login at ${asked.path} (${answer.status})`,
+    `renew the secret of ${table}`,
+  ];
+}

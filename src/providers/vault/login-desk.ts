@@ -1,0 +1,134 @@
+import { SecretBytes } from '../../credential/secret-bytes.ts';
+import { ProviderError } from '../../errors.ts';
+import type { ProviderHost } from '../definition.ts';
+import type { Bounds, Underway } from '../underway.ts';
+import { errorsOf } from './answer.ts';
+import type { VaultAuth } from './auth-schema.ts';
+import type { VaultClient } from './client.ts';
+import { failureOf, notVault, tokenOver } from './failures.ts';
+import { grantedByLogin, grantedByLookup, grantedByRenewal } from './granted-login.ts';
+import type { HeldLogin, LoginBook } from './login-book.ts';
+import type { PrepareLogin } from './logins/login-method.ts';
+import { isInteractive, loginMethod } from './logins/methods.ts';
+import { type FoundToken, findToken } from './logins/token.ts';
+
+const LOOKUP = { what: 'token', method: 'GET', path: 'auth/token/lookup-self' } as const;
+const RENEW = { what: 'token', method: 'POST', path: 'auth/token/renew-self', body: {} } as const;
+const REVOKE = { what: 'token', method: 'POST', path: 'auth/token/revoke-self', body: {} } as const;
+
+/** Where logins are had, renewed, looked up and given back. Each errand has the time limit of a call of its own. */
+export class LoginDesk {
+  readonly #host: ProviderHost;
+  readonly #auth: VaultAuth;
+  readonly #book: LoginBook;
+  readonly #underway: Underway;
+  readonly #bounds: Bounds;
+  readonly #prepare: PrepareLogin | undefined;
+
+  constructor(host: ProviderHost, auth: VaultAuth, book: LoginBook, underway: Underway, bounds: Bounds) {
+    this.#host = host;
+    this.#auth = auth;
+    this.#book = book;
+    this.#underway = underway;
+    this.#bounds = bounds;
+    this.#prepare = loginMethod(auth);
+  }
+
+  /** handed-in: method token, there is nothing to log in with · interactive: a person logs in, and hands the token over. */
+  get mode(): 'handed-in' | 'unattended' | 'interactive' {
+    if (this.#prepare === undefined) return 'handed-in';
+    return isInteractive(this.#auth) ? 'interactive' : 'unattended';
+  }
+
+  /**
+   * Takes over the token of a login that a person made for us: from now on it is as one of our own.
+   *
+   * @throws ProviderError login-expired if Vault does not know it.
+   */
+  adopt(token: SecretBytes, client: VaultClient, shared: AbortSignal): Promise<HeldLogin> {
+    return this.#errand(shared, async (signal) => {
+      const held = await this.#lookUp({ token: token.reveal(), source: 'broker login' }, client, signal);
+      this.#host.log.info({ method: this.#auth.method, login: held.login.id }, 'took over a login to Vault');
+      return { ...held, login: { ...held.login, ours: true }, acquiredAtMs: this.#host.clock.now(), source: undefined };
+    });
+  }
+
+  acquire(client: VaultClient, shared: AbortSignal): Promise<HeldLogin> {
+    return this.#errand(shared, async (signal) => {
+      const prepare = this.#prepare;
+      return prepare === undefined ? await this.#takeOver(client, signal) : await this.#logIn(prepare, client, signal);
+    });
+  }
+
+  /** @throws ProviderError gone if Vault no longer knows the token. */
+  renew(held: HeldLogin, client: VaultClient, shared: AbortSignal): Promise<HeldLogin> {
+    return this.#errand(shared, async (signal) => {
+      const startedAtMs = this.#host.clock.now();
+      using token = held.token.copy();
+      const reply = await client.send({ ...RENEW, token }, signal);
+      if (reply.status === 200) {
+        if (reply.json === undefined) throw notVault(reply);
+        return { ...held, ...grantedByRenewal(reply, startedAtMs, held) };
+      }
+      const failure = failureOf(reply);
+      if (failure.kind !== 'login-expired') throw failure;
+      if (!(await this.isAlive(token, client, signal))) {
+        throw new ProviderError('gone', failure.message, { remedy: failure.remedy ?? 'log in again' });
+      }
+      return { ...held, login: { ...held.login, renewable: false, maxExpiresAtMs: held.login.expiresAtMs } };
+    });
+  }
+
+  /** @throws ProviderError if Vault cannot be asked. */
+  async isAlive(token: SecretBytes, client: VaultClient, signal: AbortSignal): Promise<boolean> {
+    const reply = await client.send({ ...LOOKUP, token }, signal);
+    if (reply.status === 200) return true;
+    const failure = failureOf(reply);
+    if (failure.kind === 'login-expired') return false;
+    throw failure;
+  }
+
+  /** Resolves if the token is gone already. */
+  async revoke(held: HeldLogin, client: VaultClient, signal: AbortSignal): Promise<void> {
+    const reply = await client.send({ ...REVOKE, token: held.token }, signal);
+    if (reply.status >= 200 && reply.status < 300) return;
+    const failure = failureOf(reply);
+    if (failure.kind === 'transient') throw failure;
+    this.#host.log.debug({ status: reply.status }, 'a login was over before it was given back');
+  }
+
+  #errand<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#underway.run({ signal }, this.#bounds, work);
+  }
+
+  async #logIn(prepare: PrepareLogin, client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+    const startedAtMs = this.#host.clock.now();
+    const { path, body, secrets } = await prepare({ host: this.#host, client, signal });
+    const reply = await client.send({ what: 'login', method: 'POST', path, body, secrets }, signal);
+    if (reply.status !== 200) throw failureOf(reply);
+    if (reply.json === undefined) throw notVault(reply);
+    const granted = grantedByLogin(reply, startedAtMs, this.#host.name);
+    this.#host.log.info({ method: this.#auth.method, login: granted.login.id }, 'logged in to Vault');
+    return { ...granted, acquiredAtMs: this.#host.clock.now(), source: undefined };
+  }
+
+  async #takeOver(client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+    if (this.#auth.method !== 'token') throw new TypeError('only method token hands in a token');
+    const found = findToken(this.#auth, this.#host);
+    const known = this.#book.withToken(found.token);
+    return known === undefined ? await this.#lookUp(found, client, signal) : { ...known, source: found.source };
+  }
+
+  /** A policy without `default` may deny lookup-self to a good token: whether it is one, the read itself will show. */
+  async #lookUp({ token, source }: FoundToken, client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+    const startedAtMs = this.#host.clock.now();
+    const bytes = SecretBytes.fromString(token);
+    const reply = await client.send({ ...LOOKUP, token: bytes }, signal);
+    const failure = reply.status === 200 ? undefined : failureOf(reply);
+    if (failure !== undefined && failure.kind !== 'login-expired') throw failure;
+    if (errorsOf(reply)?.some((words) => /invalid token|bad token/.test(words))) throw tokenOver(source, client.place);
+    if (failure === undefined && reply.json === undefined) throw notVault(reply);
+    const granted = grantedByLookup(token, failure === undefined ? reply : undefined, startedAtMs);
+    return { ...granted, token: bytes, acquiredAtMs: undefined, source };
+  }
+}

@@ -1,0 +1,46 @@
+import { readFileSync, statSync } from 'node:fs';
+import { ProviderError } from '../../errors.ts';
+import type { ProviderHost } from '../definition.ts';
+
+/** A token, secret-id, password or JWT is far smaller; anything larger is the wrong file. */
+const LARGEST_BYTES = 65_536;
+
+/**
+ * One login input from a file, without surrounding white space.
+ *
+ * @throws ProviderError login-expired if there is nothing to read (it may be put there any moment), misconfigured if
+ * what is there cannot be a single secret.
+ */
+export function readSecretFile(file: string, what: string, host: ProviderHost): string {
+  const path = expandHome(file, host);
+  let content: string;
+  try {
+    if (statSync(path).size > LARGEST_BYTES) throw unusable(path, what, 'is over 64 KiB');
+    content = readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    if (error instanceof ProviderError) throw error;
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    if (code === 'ENOENT') throw missing(`the file with the ${what}, ${path}, does not exist`, path, what);
+    throw unusable(path, what, `cannot be read (${code})`);
+  }
+  if (content === '') throw missing(`the file with the ${what}, ${path}, is empty`, path, what);
+  // A header or JSON field of Vault's is one line of ASCII; a password may be any text.
+  if (what !== 'password' && !/^[\x21-\x7e]+$/.test(content)) {
+    throw unusable(path, what, 'holds more than one word, or other than ASCII');
+  }
+  return content;
+}
+
+export function expandHome(file: string, host: ProviderHost): string {
+  return file.startsWith('~/') ? `${host.homeDir}${file.slice(1)}` : file;
+}
+
+function missing(message: string, path: string, what: string): ProviderError {
+  return new ProviderError('login-expired', message, { remedy: `write a valid ${what} to ${path}` });
+}
+
+function unusable(path: string, what: string, fault: string): ProviderError {
+  return new ProviderError('misconfigured', `the file with the ${what}, ${path}, ${fault}`, {
+    remedy: `put nothing but the ${what} into ${path}, readable for you alone`,
+  });
+}

@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { lstatSync, renameSync, type Stats, unlinkSync } from 'node:fs';
+import type { Server } from 'node:net';
+import { basename, join } from 'node:path';
+import { BrokerError } from '../errors.ts';
+import { net } from '../platform/builtins.ts';
+import { ensurePrivateFolder } from '../platform/private-folder.ts';
+
+export interface SocketPlace {
+  /** At most 107 bytes long (103 on macOS); config/paths.ts sees to it. */
+  readonly path: string;
+  /** Where `path` lies; created with mode 0700 if it is missing. */
+  readonly folder: string;
+  readonly uid: number;
+}
+
+/** A socket that is being listened on. */
+export interface Listener {
+  readonly path: string;
+  /** Removes the path, provided that it still is our socket and not a successor's. */
+  unlink(): void;
+}
+
+/** So many may wait while the event loop is busy; the kernel's own limit is often the same. */
+const BACKLOG = 4096;
+
+/**
+ * Binds under a temporary name and renames it into place: whoever finds the path finds a socket that answers, and
+ * when Node closes the server it removes the temporary name, which is gone, instead of a successor's socket.
+ *
+ * Only the holder of the state folder's lock may call this. Throws ERR_ALREADY_RUNNING if something else, with another
+ * state folder, answers there; ERR_UNSAFE_FILE; ERR_IO.
+ */
+export async function bindSocket(server: Server, { path, folder, uid }: SocketPlace): Promise<Listener> {
+  try {
+    ensurePrivateFolder(folder, uid);
+    await refuseOccupied(path, uid);
+    // No longer than the usual name, so that it fits where the path fits.
+    const temporary = join(folder, `.${randomBytes(5).toString('hex')}`.slice(0, Math.max(basename(path).length, 4)));
+    await listenPrivately(server, temporary);
+    const { dev, ino } = lstatSync(temporary);
+    renameSync(temporary, path);
+    return { path, unlink: () => unlinkIf(path, (now) => now.dev === dev && now.ino === ino) };
+  } catch (error) {
+    if (server.listening) server.close();
+    throw error instanceof BrokerError ? error : cannotBind(path, error);
+  }
+}
+
+/** Takes over a socket that somebody else bound, and leaves its path to them. */
+export async function adoptSocket(server: Server, fd: number, path: string): Promise<Listener> {
+  server.listen({ fd });
+  await listening(server);
+  return { path, unlink: () => {} };
+}
+
+async function listenPrivately(server: Server, path: string): Promise<void> {
+  // The mode of a socket is decided by bind(2), which listen() calls before it returns.
+  const umask = process.umask(0o177);
+  try {
+    server.listen({ path, backlog: BACKLOG });
+  } finally {
+    process.umask(umask);
+  }
+  await listening(server);
+}
+
+/** Rejects with what `listen` failed with. */
+async function listening(server: Server): Promise<void> {
+  await once(server, 'listening');
+}
+
+async function refuseOccupied(path: string, uid: number): Promise<void> {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return;
+  if (!stats.isSocket() || stats.uid !== uid) {
+    const what = stats.isSocket() ? `a socket of uid ${stats.uid}` : 'no socket';
+    throw new BrokerError('ERR_UNSAFE_FILE', `${path} is in the way: it is ${what}`, {
+      remedy: 'look at who made it, and move it away',
+    });
+  }
+  if (await answers(path)) {
+    throw new BrokerError('ERR_ALREADY_RUNNING', `another daemon, with another state folder, listens on ${path}`, {
+      remedy: 'stop it, or give this one a BROKER_SOCKET of its own',
+    });
+  }
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = net.connect(path);
+    const end = (occupied: boolean) => {
+      probe.destroy();
+      resolve(occupied);
+    };
+    probe.once('connect', () => end(true));
+    // A full queue is somebody's queue.
+    probe.once('error', (error: NodeJS.ErrnoException) => end(error.code === 'EAGAIN'));
+  });
+}
+
+function unlinkIf(path: string, isOurs: (now: Stats) => boolean): void {
+  const now = lstatSync(path, { throwIfNoEntry: false });
+  if (now !== undefined && isOurs(now)) unlinkSync(path);
+}
+
+function cannotBind(path: string, error: unknown): BrokerError {
+  const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+  return new BrokerError('ERR_IO', `cannot listen on ${path} (${code})`, {
+    remedy: 'set BROKER_SOCKET to a path in a folder of your own that can be written',
+    cause: error,
+  });
+}

@@ -1,0 +1,90 @@
+import { BrokerError } from '../errors.ts';
+import { DEFAULT_CREDENTIAL } from '../protocol/headers.ts';
+
+/** What a request line asks for. `credential` undefined: the configured default. */
+export type Route =
+  | { readonly to: 'key'; readonly credential: string | undefined; readonly query: URLSearchParams | undefined }
+  | { readonly to: 'refresh' | 'invalidate'; readonly credential: string | undefined }
+  | { readonly to: 'events'; readonly query: URLSearchParams }
+  | { readonly to: 'refresh-all' | 'status' | 'health' | 'metrics' };
+
+/** The request was understood but cannot be followed; the status is HTTP's own word for it. */
+export class RouteError extends BrokerError {
+  readonly status: 400 | 404 | 405 | 413;
+  readonly allow: string | undefined;
+
+  constructor(status: 400 | 404 | 405 | 413, message: string, remedy: string, allow?: string) {
+    super('ERR_USAGE', message, { remedy });
+    this.status = status;
+    this.allow = allow;
+  }
+}
+
+const CREDENTIAL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const CREDENTIALS = '/v1/credentials/';
+const PLAIN: Readonly<Record<string, 'status' | 'health' | 'metrics'>> = {
+  '/v1/status': 'status',
+  '/v1/health': 'health',
+  '/v1/metrics': 'metrics',
+};
+const PATHS = 'docs/protocol.md lists the requests there are';
+
+export function matchRoute(method: string, target: string): Route {
+  const mark = target.indexOf('?');
+  const path = mark < 0 ? target : target.slice(0, mark);
+  const query = mark < 0 ? undefined : new URLSearchParams(target.slice(mark + 1));
+  if (path.startsWith(CREDENTIALS)) return credentialRoute(method, path, query);
+  if (path === '/v1/events') {
+    requireMethod(method, 'GET', path);
+    return { to: 'events', query: query ?? new URLSearchParams() };
+  }
+  if (path === '/v1/refresh') {
+    requireMethod(method, 'POST', path);
+    return { to: 'refresh-all' };
+  }
+  const to = Object.hasOwn(PLAIN, path) ? PLAIN[path] : undefined;
+  if (to === undefined) throw new RouteError(404, `there is nothing at ${printable(path)}`, PATHS);
+  requireMethod(method, 'GET', path);
+  return { to };
+}
+
+function credentialRoute(method: string, path: string, query: URLSearchParams | undefined): Route {
+  const [name = '', verb = '', ...rest] = path.slice(CREDENTIALS.length).split('/');
+  if (rest.length > 0 || (verb !== 'key' && verb !== 'refresh' && verb !== 'invalidate')) {
+    throw new RouteError(404, `there is nothing at ${printable(path)}`, PATHS);
+  }
+  const credential = credentialName(name);
+  requireMethod(method, verb === 'key' ? 'GET' : 'POST', path);
+  return verb === 'key' ? { to: 'key', credential, query } : { to: verb, credential };
+}
+
+function credentialName(encoded: string): string | undefined {
+  if (encoded === DEFAULT_CREDENTIAL) return undefined;
+  // Every character of a valid name stands for itself in a path; only a careful client escapes it nevertheless.
+  const name = encoded.includes('%') ? decoded(encoded) : encoded;
+  if (CREDENTIAL_NAME.test(name)) return name;
+  throw new RouteError(
+    400,
+    `${printable(name)} is no name of a credential`,
+    'names are 1 to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit',
+  );
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function requireMethod(method: string, allowed: 'GET' | 'POST', path: string): void {
+  if (method === allowed) return;
+  throw new RouteError(405, `${printable(method)} does not go with ${printable(path)}`, `use ${allowed}`, allowed);
+}
+
+/** Foreign text in a message: short, and nothing but visible ASCII. */
+function printable(text: string): string {
+  const visible = text.replaceAll(/[^\x21-\x7e]/g, '?');
+  return visible.length > 80 ? `${visible.slice(0, 80)}...` : visible;
+}

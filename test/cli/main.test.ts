@@ -1,0 +1,102 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { main } from '../../src/cli/main.ts';
+import { BrokerError } from '../../src/errors.ts';
+import { FakeIo } from '../fakes/fake-io.ts';
+
+let folder: string;
+let io: FakeIo;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'broker-cli-'));
+  io = new FakeIo({ BROKER_SOCKET: join(folder, 'broker.sock') });
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+it('prints its version and its help on standard output', async () => {
+  expect(await io.run('--version')).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string,
+  });
+  io.out = '';
+  const { out, code } = await io.run('--help');
+  expect(code).toBe(0);
+  for (const command of ['get', 'status', 'refresh', 'invalidate', 'events', 'config', 'daemon']) {
+    expect(out).toMatch(new RegExp(`^  ${command} `, 'm'));
+  }
+  expect(io.err).toBe('');
+});
+
+it.each([['status'], ['help status']])('shows the whole help of a command (%s)', async (words) => {
+  const { out, code } = await io.run(...words.split(' '), ...(words === 'status' ? ['--help'] : []));
+  expect([code, io.err]).toEqual([0, '']);
+  expect(out).toMatch(/Usage: broker status[\s\S]*--watch/);
+});
+
+it.each([
+  ['nothing', []],
+  ['an unknown command', ['stats']],
+  ['an unknown option', ['status', '--jsn']],
+  ['too many words', ['get', 'a', 'b']],
+])('takes %s for a mistake in usage', async (_, args) => {
+  const { code, out, err } = await io.run(...args);
+  expect([code, out]).toEqual([64, '']);
+  expect(err).not.toBe('');
+});
+
+it('knows what was meant', async () => {
+  expect((await io.run('stats')).err).toContain('Did you mean status?');
+});
+
+it('says how to start the daemon when none answers', async () => {
+  expect(await io.run('status')).toEqual({
+    code: 69,
+    out: '',
+    err: `error: no daemon answers at ${folder}/broker.sock\nhint: start it: broker service start, or broker daemon in a terminal\n`,
+  });
+});
+
+describe('--verbose', () => {
+  const fails = [
+    {
+      name: 'fail',
+      summary: 'fails',
+      load: () => Promise.reject(new BrokerError('ERR_IO', 'outer', { cause: new Error('inner') })),
+    },
+  ];
+
+  it('shows the stack and its causes, which are hidden otherwise', async () => {
+    await main(['fail'], io, fails);
+    expect(io.err).toBe('error: outer\n');
+    await main(['fail', '--verbose'], io, fails);
+    expect(io.err).toMatch(/BrokerError: outer\n {4}at [\s\S]*caused by Error: inner\n {4}at /);
+    expect(io.code).toBe(74);
+  });
+});
+
+describe('as a process', () => {
+  const MAIN = new URL('../../src/cli/main.ts', import.meta.url).href;
+  const IO = new URL('../../src/platform/process-io.ts', import.meta.url).href;
+  const START = `const { main } = await import('${MAIN}'); const { processIo } = await import('${IO}'); await main(process.argv.slice(1), processIo());`;
+  const broker = (...args: string[]) =>
+    spawnSync(process.execPath, ['--input-type=module', '-e', START, '--', ...args], {
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'], HOME: folder, BROKER_SOCKET: join(folder, 'broker.sock') },
+    });
+
+  it('exits with the code and says why on standard error', () => {
+    const { status, stdout, stderr } = broker('get');
+    expect([status, stdout]).toEqual([69, '']);
+    expect(stderr).toMatch(/^broker: no daemon answers at .*\n$/);
+  });
+
+  it('loads nothing of the daemon for a question to it', () => {
+    const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', START, '--', 'status'], {
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'], HOME: folder, BROKER_SOCKET: join(folder, 'x.sock'), NODE_DEBUG: 'esm' },
+    });
+    expect(stderr).not.toMatch(/src\/(?:broker|cache|server|daemon|providers)\//);
+  });
+});

@@ -1,0 +1,20 @@
+import { openMemoryCache } from '../../src/cache/open-cache.ts';
+import { openTestCache, temporaryFolder } from '../fakes/cache.ts';
+import { describeCache } from './cache-suite.ts';
+
+describeCache('SqliteCache on disk', () => onDisk(false));
+describeCache('SqliteCache on a network file system', () => onDisk(true));
+describeCache('SqliteCache in memory', () => ({ cache: openMemoryCache() }));
+
+function onDisk(networkFileSystem: boolean) {
+  const folder = temporaryFolder();
+  let cache = openTestCache(folder, { networkFileSystem });
+  return {
+    cache,
+    reopen: () => {
+      cache.close();
+      cache = openTestCache(folder, { networkFileSystem });
+      return cache;
+    },
+  };
+}

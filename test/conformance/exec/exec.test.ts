@@ -1,0 +1,4 @@
+import { describeProvider } from '../provider-suite.ts';
+import { ExecHarness } from './exec-harness.ts';
+
+describeProvider('exec', new ExecHarness());

@@ -1,0 +1,254 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { FailureKind, ProviderError } from '../../src/errors.ts';
+import type { Provider } from '../../src/providers/provider.ts';
+import { CollectingLog } from '../fakes/collecting-log.ts';
+import { MemoryLoginStore } from '../fakes/memory-login-store.ts';
+import { type Bench, expectHelpful, keyContent, never, promptly, readKey, WANTED_LIFE_MS } from './bench.ts';
+import type { Fault, ProviderHarness } from './provider-harness.ts';
+import { describeLeases } from './provider-leases.ts';
+import { expectNoCanary } from './redaction.ts';
+
+const KINDS_OF: Partial<Record<Fault, readonly FailureKind[]>> = {
+  unavailable: ['transient'],
+  throttled: ['transient'],
+  denied: ['denied'],
+  misconfigured: ['misconfigured'],
+  'login-expired': ['login-expired'],
+  html: ['transient'],
+  refused: ['transient'],
+  reset: ['transient'],
+  'cut-off': ['transient'],
+  oversized: ['misconfigured', 'transient'],
+};
+
+/** Everything a provider promises in src/providers/provider.ts, tried on the real thing behind it. */
+export function describeProvider(name: string, harness: ProviderHarness): void {
+  describe(`provider conformance: ${name}`, () => {
+    const canary = `CANARY${randomBytes(9).toString('hex')}`;
+    let names = 0;
+    let open: Provider[] = [];
+    let log = new CollectingLog();
+    let logins = new MemoryLoginStore();
+
+    const bench: Bench = {
+      harness,
+      canary,
+      get log() {
+        return log;
+      },
+      get logins() {
+        return logins;
+      },
+      async connect() {
+        const provider = await harness.connect({ log, logins });
+        open.push(provider);
+        return provider;
+      },
+      name: () => `conformance-${++names}`,
+      value: () => `sk-${canary}-${randomBytes(6).toString('hex')}`,
+      async failure(work) {
+        const error = await work.then(
+          () => expect.fail('it resolved, but had to fail'),
+          (reason: unknown) => reason,
+        );
+        expectNoCanary(canary, error, log);
+        return error;
+      },
+    };
+
+    beforeAll(() => harness.start(canary));
+    afterAll(() => harness.stop());
+    afterEach(() => {
+      for (const provider of open) provider.close();
+      expectNoCanary(canary, undefined, log);
+      open = [];
+      log = new CollectingLog();
+      logins = new MemoryLoginStore();
+    });
+
+    describeReading(bench);
+    describeFailures(bench);
+    describeCancellation(bench);
+    if (harness.capabilities.leases) describeLeases(bench);
+  });
+}
+
+function describeReading(bench: Bench): void {
+  const { harness } = bench;
+  const { capabilities } = harness;
+
+  test.runIf(capabilities.contents.includes('text'))('a text secret arrives as it was stored', async () => {
+    const value = bench.value();
+    const source = await harness.store(bench.name(), value);
+    const provider = await bench.connect();
+    const { content } = await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
+    expect(content.kind).toBe('text');
+    expect(content.kind === 'text' && content.text.reveal()).toBe(value);
+  });
+
+  test.runIf(capabilities.contents.includes('json'))(
+    'a structured secret arrives with its depth, its length and its types',
+    async () => {
+      const stored = {
+        key: bench.value(),
+        deep: { er: { value: bench.value() } },
+        umlaut: 'größer ✓',
+        long: 'x'.repeat(20_000),
+      };
+      const source = await harness.store(bench.name(), stored);
+      const { content } = await (await bench.connect()).issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
+      expect(content.kind).toBe('json');
+      expect(content.kind === 'json' && content.json).toEqual(stored);
+    },
+  );
+
+  test('a rotation shows in the next read, under a new version where there are versions', async () => {
+    const [first, second] = [bench.value(), bench.value()];
+    const name = bench.name();
+    const source = await harness.store(name, keyContent(harness, first));
+    const provider = await bench.connect();
+    const before = await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
+    await harness.rotate(name, keyContent(harness, second));
+    const after = await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
+    expect(await readKey(provider, source)).toBe(second);
+    if (capabilities.versions) {
+      expect(before.version).toEqual(expect.any(String));
+      expect(after.version).toEqual(expect.any(String));
+      expect(after.version).not.toBe(before.version);
+    } else {
+      expect(after.version).toBeUndefined();
+    }
+    expect(after.lease).toBeUndefined();
+  });
+
+  test.runIf(capabilities.serverTime)("an answer carries the provider's time", async () => {
+    const source = await harness.store(bench.name(), keyContent(harness, bench.value()));
+    const { serverTimeMs } = await (await bench.connect()).issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
+    expect(Math.abs((serverTimeMs ?? 0) - Date.now())).toBeLessThan(10_000);
+  });
+
+  test('parallel reads each own what they got', async () => {
+    const value = bench.value();
+    const source = await harness.store(bench.name(), keyContent(harness, value));
+    const provider = await bench.connect();
+    expect(await Promise.all(Array.from({ length: 6 }, () => readKey(provider, source)))).toEqual(Array(6).fill(value));
+  });
+
+  test('a forgotten login is taken anew', async () => {
+    const value = bench.value();
+    const source = await harness.store(bench.name(), keyContent(harness, value));
+    const provider = await bench.connect();
+    await readKey(provider, source);
+    provider.forgetLogin();
+    expect(await readKey(provider, source)).toBe(value);
+  });
+
+  test('login inputs are absolute paths and names of variables, nothing secret', async () => {
+    const inputs = (await bench.connect()).loginInputs();
+    for (const input of inputs) expect(input).toMatch(/^\/|^[A-Za-z_][A-Za-z0-9_]*$/);
+    expect(inputs.join('\n')).not.toContain(bench.canary);
+  });
+}
+
+function describeFailures(bench: Bench): void {
+  const { harness } = bench;
+
+  test('a secret that does not exist', async () => {
+    const name = bench.name();
+    const source = await harness.store(name, keyContent(harness, bench.value()));
+    const provider = await bench.connect();
+    await readKey(provider, source);
+    await harness.remove(name);
+    expectHelpful(await bench.failure(readKey(provider, source)), [harness.capabilities.missing]);
+  });
+
+  for (const [fault, kinds] of Object.entries(KINDS_OF)) {
+    const inject = harness.faults[fault as Fault];
+    test.runIf(inject !== undefined)(`${fault} is ${kinds.join(' or ')}, and passes`, async () => {
+      const value = bench.value();
+      const source = await harness.store(bench.name(), keyContent(harness, value));
+      const provider = await bench.connect();
+      const injected = await inject?.();
+      try {
+        const error = await bench.failure(readKey(provider, source));
+        expectHelpful(error, kinds);
+        if (fault === 'throttled') expect([undefined, 7_000]).toContain((error as ProviderError).retryAfterMs);
+      } finally {
+        await injected?.clear();
+      }
+      provider.forgetLogin();
+      expect(await readKey(provider, source)).toBe(value);
+    });
+  }
+
+  test.runIf(harness.loginChange !== undefined)('a mended login takes effect once it is forgotten', async () => {
+    const value = bench.value();
+    const source = await harness.store(bench.name(), keyContent(harness, value));
+    const provider = await bench.connect();
+    await harness.loginChange?.spoil();
+    try {
+      provider.forgetLogin();
+      expectHelpful(await bench.failure(readKey(provider, source)), ['login-expired', 'denied', 'misconfigured']);
+    } finally {
+      await harness.loginChange?.mend();
+    }
+    provider.forgetLogin();
+    expect(await readKey(provider, source)).toBe(value);
+  });
+}
+
+function describeCancellation(bench: Bench): void {
+  const { harness } = bench;
+
+  test('a signal that is aborted already fails the call with its reason', async () => {
+    const source = await harness.store(bench.name(), keyContent(harness, bench.value()));
+    const reason = new Error('too late');
+    expect(await bench.failure(readKey(await bench.connect(), source, AbortSignal.abort(reason)))).toBe(reason);
+  });
+
+  for (const fault of ['hang', 'slow-drip'] as const) {
+    const inject = harness.faults[fault];
+
+    test.runIf(inject !== undefined)(`${fault}: an abort ends the call at once, and only that call`, async () => {
+      const value = bench.value();
+      const source = await harness.store(bench.name(), keyContent(harness, value));
+      const provider = await bench.connect();
+      const injected = await inject?.();
+      const [impatient, patient] = [new AbortController(), new AbortController()];
+      try {
+        const other = bench.failure(readKey(provider, source, patient.signal));
+        const call = bench.failure(readKey(provider, source, impatient.signal));
+        await injected?.reached;
+        const reason = new Error('the asker hung up');
+        impatient.abort(reason);
+        expect(await promptly(call)).toBe(reason);
+        expect(await Promise.race([other, pause(50)])).toBe('paused');
+        patient.abort(reason);
+        expect(await promptly(other)).toBe(reason);
+      } finally {
+        await injected?.clear();
+      }
+      expect(await readKey(provider, source)).toBe(value);
+    });
+
+    test.runIf(inject !== undefined)(`${fault}: close() ends what is under way`, async () => {
+      const source = await harness.store(bench.name(), keyContent(harness, bench.value()));
+      const provider = await bench.connect();
+      const injected = await inject?.();
+      try {
+        const call = bench.failure(readKey(provider, source));
+        await injected?.reached;
+        provider.close();
+        expect(await promptly(call)).toBeInstanceOf(Error);
+        expect(await promptly(bench.failure(readKey(provider, source)))).toBeInstanceOf(Error);
+      } finally {
+        await injected?.clear();
+      }
+    });
+  }
+}
+
+function pause(ms: number): Promise<'paused'> {
+  return new Promise((resolve) => setTimeout(() => resolve('paused'), ms));
+}

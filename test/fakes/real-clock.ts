@@ -1,0 +1,11 @@
+import type { Clock, Timer } from '../../src/platform/clock.ts';
+
+/** The machine's own time, for tests against real servers and processes, where nothing is served by a fake clock. */
+export const realClock: Clock = {
+  now: () => Date.now(),
+  wall: () => Date.now(),
+  after(delayMs: number, callback: () => void): Timer {
+    const timer = setTimeout(callback, delayMs);
+    return { cancel: () => clearTimeout(timer) };
+  },
+};

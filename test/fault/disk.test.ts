@@ -1,0 +1,108 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, renameSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import SqliteDatabase from 'better-sqlite3';
+import { expect, it } from 'vitest';
+import { openTestCache, served, store, temporaryFolder } from '../fakes/cache.ts';
+import { CollectingLog } from '../fakes/log.ts';
+import { lease, NOW } from '../fakes/material.ts';
+
+const USER = fileURLToPath(new URL('disk-user.ts', import.meta.url));
+
+function runUser(script: string, ...args: string[]) {
+  const result = spawnSync('/bin/sh', ['-c', script, 'sh', process.execPath, USER, ...args], { encoding: 'utf8' });
+  expect(result.stderr).toBe('');
+  return JSON.parse(result.stdout);
+}
+
+const SERVED_ALL_ALONG = {
+  whenFull: {
+    health: { persistent: false, problem: expect.any(String), remedy: expect.any(String) },
+    before: 'sk-before',
+    big: 16_000,
+    events: 1,
+  },
+  afterwards: { health: { persistent: true }, after: 'sk-after' },
+};
+
+it('writes that the system refuses cost persistence, never an answer, and are made up for', () => {
+  const folder = temporaryFolder();
+  // Files may not grow beyond 256 blocks; SIGXFSZ ignored, so that writes fail with EFBIG.
+  const report = runUser('trap "" XFSZ; ulimit -f 256; exec "$@"', folder);
+  expect(report).toMatchObject(SERVED_ALL_ALONG);
+  const next = openTestCache(folder);
+  expect(['before', 'after', 'last', 'big1'].map((name) => served(next, name))).toEqual([
+    'sk-before',
+    'sk-after',
+    'sk-last',
+    undefined,
+  ]);
+});
+
+const canMount = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
+
+it.skipIf(!canMount)('a disk that is full costs persistence, never an answer, and is made up for', () => {
+  const folder = temporaryFolder();
+  const mount = 'mount -t tmpfs -o size=512k,mode=0700 none "$3" && exec "$@"';
+  const report = runUser(`exec unshare -rm /bin/sh -c '${mount}' sh "$@"`, folder, join(folder, 'filler'));
+  expect(report).toMatchObject(SERVED_ALL_ALONG);
+});
+
+it.skipIf(!canMount)('a key stored before is served by a daemon that starts on a full disk', () => {
+  const folder = temporaryFolder();
+  const mount = `mount -t tmpfs -o size=400k,mode=0700 none "$3" && cd "$3" && "$1" "$2" . '' once && rm -f cache.db-shm
+    dd if=/dev/zero of=filler bs=1k count=900 2>/dev/null; "$1" "$2" . '' read`;
+  const report = runUser(`exec unshare -rm /bin/sh -c '${mount.replaceAll("'", `'"'"'`)}' sh "$@"`, folder);
+  expect(report).toEqual({ before: 'sk-before' });
+});
+
+it('a database that somebody else has locked is written as soon as it is free', () => {
+  const folder = temporaryFolder();
+  let now = NOW;
+  const log = new CollectingLog();
+  const cache = openTestCache(folder, { log, wallMs: () => now });
+  store(cache, 'a', 'sk-a');
+  const other = new SqliteDatabase(join(folder, 'cache.db'));
+  other.exec('BEGIN IMMEDIATE');
+
+  store(cache, 'a', 'sk-a2');
+  store(cache, 'b', 'sk-b');
+  cache.remove('never');
+  cache.journalLease({ provider: 'p', credential: 'a', lease: lease('1'), state: 'live', replacedAtMs: undefined });
+  expect([served(cache, 'a'), served(cache, 'b')]).toEqual(['sk-a2', 'sk-b']);
+  expect(cache.health()).toMatchObject({ persistent: false, remedy: expect.stringContaining('fuser') });
+  // One attempt, one line: while it is known to be locked, no answer waits for it.
+  expect(log.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
+  expect(cache.retry()).toBe(false);
+  expect(() => cache.rotateKey()).toThrow(/locked/);
+
+  other.exec('COMMIT');
+  other.close();
+  now += 6_000;
+  store(cache, 'c', 'sk-c');
+  expect(cache.health()).toMatchObject({ persistent: true, problem: undefined });
+  cache.close();
+  const next = openTestCache(folder);
+  expect(['a', 'b', 'c'].map((name) => served(next, name))).toEqual(['sk-a2', 'sk-b', 'sk-c']);
+  expect(next.leases()).toHaveLength(1);
+});
+
+it('a database that cannot be opened at start is left alone until it can', () => {
+  const folder = temporaryFolder();
+  const cache = openTestCache(folder);
+  store(cache, 'a', 'sk-a');
+  cache.close();
+  const path = join(folder, 'cache.db');
+  renameSync(path, `${path}.real`);
+  mkdirSync(path, { mode: 0o700 });
+
+  const without = openTestCache(folder);
+  expect(without.health()).toMatchObject({ persistent: false, problem: `${path} is no regular file` });
+  store(without, 'b', 'sk-b');
+  expect(without.retry()).toBe(false);
+  rmdirSync(path);
+  renameSync(`${path}.real`, path);
+  expect(without.retry()).toBe(true);
+  expect([served(without, 'a'), served(without, 'b')]).toEqual(['sk-a', 'sk-b']);
+});

@@ -1,0 +1,98 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import SqliteDatabase from 'better-sqlite3';
+import { describe, expect, it } from 'vitest';
+import { SecretBytes } from '../../src/credential/secret-bytes.ts';
+import { openTestCache, served, store, temporaryFolder } from '../fakes/cache.ts';
+import { CollectingLog } from '../fakes/log.ts';
+import { login } from '../fakes/material.ts';
+
+const CRASHER = fileURLToPath(new URL('rotation-crasher.ts', import.meta.url));
+
+function filled(folder: string, credentialsDir?: string) {
+  const cache = openTestCache(folder, { credentialsDir });
+  store(cache, 'a', 'sk-a');
+  store(cache, 'b', 'sk-b');
+  cache.saveLogin('p', 'f', login('1'), SecretBytes.fromString('hvs.token'));
+  return cache;
+}
+
+const expectEverything = (cache: ReturnType<typeof openTestCache>) => {
+  expect([served(cache, 'a'), served(cache, 'b')]).toEqual(['sk-a', 'sk-b']);
+  expect(cache.logins('p', 'f').map(({ token }) => token.reveal())).toEqual(['hvs.token']);
+  for (const key of cache.keys()) expect(cache.digest(cache.open(key.credential) ?? new Map())).toBe(key.digest);
+};
+
+describe('rotating the key', () => {
+  it('wraps everything anew: the old key opens nothing, no wrapped key of old is left in any file', () => {
+    const folder = temporaryFolder();
+    const cache = filled(folder);
+    const oldKek = readFileSync(join(folder, 'kek'));
+    const database = new SqliteDatabase(join(folder, 'cache.db'), { readonly: true });
+    const oldWraps = database.prepare<[], { sealed: Buffer }>('SELECT sealed FROM keys').all();
+    database.close();
+
+    const rotation = cache.rotateKey();
+    expect(rotation).toMatchObject({ rewrapped: 3, setAside: undefined });
+    expect(readFileSync(join(folder, 'kek'))).not.toEqual(oldKek);
+    expectEverything(cache);
+    for (const name of readdirSync(folder)) {
+      const bytes = readFileSync(join(folder, name));
+      for (const { sealed } of oldWraps) expect(bytes.includes(sealed.subarray(0, 69))).toBe(false);
+    }
+    cache.close();
+    expectEverything(openTestCache(folder));
+    expect(existsSync(join(folder, 'kek.next'))).toBe(false);
+  });
+
+  it.each(['before-create', 'after-create', 'before-promote', 'after-promote'])('survives kill -9 %s', (moment) => {
+    const folder = temporaryFolder();
+    filled(folder).close();
+    const child = spawnSync(process.execPath, [CRASHER, folder, moment], { encoding: 'utf8' });
+    expect([child.signal, child.stderr]).toEqual(['SIGKILL', '']);
+    const log = new CollectingLog();
+    const cache = openTestCache(folder, { log });
+    expect(log.lines).toEqual([]);
+    expectEverything(cache);
+    expect(existsSync(join(folder, 'kek.next'))).toBe(false);
+    expect(cache.rotateKey().rewrapped).toBe(3);
+    expectEverything(cache);
+  });
+
+  it('moves the key from the file to a systemd credential', () => {
+    const folder = temporaryFolder();
+    filled(folder).close();
+    const credentialsDir = join(temporaryFolder(), 'credentials');
+    mkdirSync(credentialsDir, { mode: 0o500 });
+    writeFileSync(join(credentialsDir, 'broker-kek'), Buffer.alloc(32, 5), { mode: 0o400 });
+
+    const cache = openTestCache(folder, { credentialsDir });
+    expect(cache.health().keyEncryptionKeyHome).toContain('file');
+    expect(cache.rotateKey({ to: 'systemd-credential' }).home).toBe('systemd credential broker-kek');
+    cache.close();
+    expect(readdirSync(folder).filter((name) => name.startsWith('kek'))).toEqual([]);
+    expectEverything(openTestCache(folder, { credentialsDir }));
+
+    const without = openTestCache(folder);
+    expect(without.health()).toMatchObject({
+      persistent: false,
+      problem: expect.stringContaining('CREDENTIALS_DIRECTORY'),
+    });
+    expect(readdirSync(folder).filter((name) => name.startsWith('kek'))).toEqual([]);
+  });
+
+  it('says what is missing when the home cannot hold a new key by itself', () => {
+    const folder = temporaryFolder();
+    const cache = filled(folder);
+    expect(() => cache.rotateKey({ to: 'systemd-credential' })).toThrow(/no new key in systemd credential/);
+    expectEverything(cache);
+  });
+
+  it('with --discard and a key that is not lost is a plain rotation', () => {
+    const cache = filled(temporaryFolder());
+    expect(cache.rotateKey({ discard: true }).setAside).toBeUndefined();
+    expectEverything(cache);
+  });
+});

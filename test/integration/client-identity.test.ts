@@ -1,0 +1,85 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, describe, expect, it } from 'vitest';
+import { ClientIdentity } from '../../src/platform/client-identity.ts';
+import { loadNative } from '../../src/platform/native.ts';
+import { procReader } from '../../src/platform/proc-reader.ts';
+
+const HELPER_HINTS = 'pid=0, ppid=0, stdin=socket, stdout=socket, entrypoint=cli';
+
+const started: { readonly client: ChildProcess; readonly helper: number }[] = [];
+afterEach(async () => {
+  for (const { client, helper } of started.splice(0)) {
+    const gone = once(client, 'close');
+    // The helper holds the other end of the pipe: the client alone would not close it.
+    process.kill(helper, 'SIGKILL');
+    client.kill('SIGKILL');
+    await gone;
+  }
+});
+
+/** A process named `claude` that runs `command` with sh and stays; resolves with the pid that the command prints. */
+async function clientRunning(
+  command: string,
+  env: Record<string, string> = {},
+): Promise<{ client: number; helper: number }> {
+  const code = `require('node:child_process').spawn('/bin/sh', ['-c', process.argv[1]], {
+    stdio: ['pipe', 'inherit', 'inherit'], detached: process.env.DETACH === '1' });`;
+  const child = spawn(process.execPath, ['-e', code, command], {
+    argv0: 'claude',
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [chunk] = await once(child.stdout, 'data');
+  const helper = Number(String(chunk).trim());
+  started.push({ client: child, helper });
+  return { client: child.pid ?? 0, helper };
+}
+
+const STAY = 'echo $$; exec sleep 60';
+
+const native = loadNative();
+const readers = native === undefined ? { proc: procReader } : { addon: native, proc: procReader };
+
+describe.each(Object.entries(readers))('client identity through the %s', (_name, reader) => {
+  const identity = new ClientIdentity(reader);
+
+  it('finds the client behind sh and judges its own call', async () => {
+    const { client, helper } = await clientRunning(STAY);
+    const found = identity.identify(helper, HELPER_HINTS);
+    expect(found).toMatchObject({ client: { pid: client, name: 'claude', isClaudeCode: true }, judged: true });
+    expect(identity.isAlive(found.client!)).toBe(true);
+    expect(identity.isAlive({ pid: client, startTime: 'another' })).toBe(false);
+  });
+
+  it('judges nobody without hints, on a terminal, or without an entry point', async () => {
+    const { client, helper } = await clientRunning(STAY);
+    for (const hints of [undefined, HELPER_HINTS.replace('stdin=socket', 'stdin=tty'), 'stdin=socket']) {
+      expect(identity.identify(helper, hints)).toMatchObject({ client: { pid: client }, judged: false });
+    }
+  });
+
+  it('does not judge the agent’s own shell commands', async () => {
+    const { helper } = await clientRunning(STAY);
+    expect(identity.identify(helper, `${HELPER_HINTS}, agent=1`).judged).toBe(false);
+  });
+
+  it('judges a client that was itself started by an agent', async () => {
+    const { helper } = await clientRunning(STAY, { CLAUDECODE: '1' });
+    expect(identity.identify(helper, `${HELPER_HINTS}, agent=1`).judged).toBe(true);
+  });
+
+  it('does not judge what runs in a process group of its own', async () => {
+    const { client, helper } = await clientRunning(STAY, { DETACH: '1' });
+    expect(identity.identify(helper, HELPER_HINTS)).toMatchObject({ client: { pid: client }, judged: false });
+  });
+
+  it('takes nobody of ours for a client in another pid name space', () => {
+    const hints = HELPER_HINTS.replace('ppid=0', `ppid=${process.pid}`);
+    expect(identity.identify(0, hints)).toEqual({ client: undefined, judged: false });
+  });
+
+  it('knows nobody where nobody is', () => {
+    expect(identity.identify(undefined, undefined)).toEqual({ client: undefined, judged: false });
+  });
+});

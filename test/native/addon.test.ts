@@ -1,0 +1,212 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import net from 'node:net';
+import { tmpdir, uptime } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { helperPath, loadNative, type NativeBindings } from '../../src/platform/native.ts';
+import { compile, compiles } from './compile.ts';
+
+const native = loadNative() as NativeBindings;
+const prebuilds = path.dirname(helperPath() ?? '.');
+if (native === undefined) console.warn('skipped: there is no addon here, because there is no C compiler');
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'broker-addon-'));
+});
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe.skipIf(native === undefined)('the addon', () => {
+  test('knows who is at the other end of a socket', async () => {
+    const socket = path.join(folder, 's');
+    const server = net.createServer();
+    await new Promise<void>((resolve) => server.listen(socket, resolve));
+    const script = `require('node:net').connect(${JSON.stringify(socket)}).resume()`;
+    const peer = spawn(process.execPath, ['-e', script]);
+
+    const [connection] = (await once(server, 'connection')) as [net.Socket & { _handle: { fd: number } }];
+
+    const credentials = native.peerCredentials(connection._handle.fd);
+    expect(credentials).toEqual({ pid: peer.pid, uid: process.getuid?.(), gid: process.getgid?.() });
+    connection.destroy();
+    server.close();
+    await once(peer, 'exit');
+  });
+
+  test('has no credentials for what is no connected socket', () => {
+    const file = openSync(path.join(folder, 'f'), 'w');
+    expect(() => native.peerCredentials(file)).toThrow(expect.objectContaining({ code: 'ENOTSOCK' }));
+    closeSync(file);
+    expect(() => native.peerCredentials(1_000_000)).toThrow(expect.objectContaining({ code: 'EBADF' }));
+  });
+
+  test('reads a process: parent, start, program, arguments', async () => {
+    const sleep = ['/bin/sleep', '/usr/bin/sleep'].map((file) => realpathSync(file))[0] ?? '';
+    const child = spawn('/bin/sleep', ['30'], { argv0: 'a name' });
+    await once(child, 'spawn');
+    const info = native.processInfo(child.pid ?? 0);
+
+    expect(info).toMatchObject({ ppid: process.pid, executable: sleep, argv: ['a name', '30'] });
+    expect(info?.startTime).toMatch(/^\d+(\.\d+)?$/);
+    expect(native.processParent(child.pid ?? 0)).toEqual({
+      ppid: process.pid,
+      processGroup: info?.processGroup,
+      startTime: info?.startTime,
+    });
+
+    child.kill();
+    await once(child, 'exit');
+    expect(native.processInfo(child.pid ?? 0)).toBeUndefined();
+    expect(native.processParent(child.pid ?? 0)).toBeUndefined();
+  });
+
+  test('is not misled by a program whose name imitates the kernel’s line', async () => {
+    const imitation = path.join(folder, 'x) S 1 (y');
+    symlinkSync('/bin/sleep', imitation);
+    const child = spawn(imitation, ['30']);
+    await once(child, 'spawn');
+
+    expect(native.processInfo(child.pid ?? 0)).toMatchObject({ name: 'x) S 1 (y', ppid: process.pid });
+    child.kill();
+    await once(child, 'exit');
+  });
+
+  test('shows no more of a command line than three words and 8 KiB', async () => {
+    const child = spawn('/bin/sleep', ['30', '0', '0', '0'.repeat(20_000)], { argv0: 'y'.repeat(20_000) });
+    await once(child, 'spawn');
+    const argv = native.processInfo(child.pid ?? 0)?.argv ?? [];
+    expect(argv).toEqual(['y'.repeat(8_191)]);
+    child.kill();
+    await once(child, 'exit');
+
+    const other = spawn('/bin/sleep', ['30', '0', '0', '0']);
+    await once(other, 'spawn');
+    expect(native.processInfo(other.pid ?? 0)?.argv).toEqual(['/bin/sleep', '30', '0']);
+    other.kill();
+    await once(other, 'exit');
+  });
+
+  test('its clock is the one of os.uptime', () => {
+    expect(native.bootTimeMs() / 1_000).toBeCloseTo(uptime(), 0);
+    expect(native.bootTimeMs()).toBeLessThanOrEqual(native.bootTimeMs());
+  });
+
+  test('a lock has one holder, and goes when its file is closed', () => {
+    const file = path.join(folder, 'lock');
+    writeFileSync(file, '');
+    const [first, second] = [openSync(file, 'r'), openSync(file, 'r')];
+    expect(native.flock(first)).toBe(true);
+    expect(native.flock(first)).toBe(true);
+    expect(native.flock(second)).toBe(false);
+    closeSync(first);
+    expect(native.flock(second)).toBe(true);
+    closeSync(second);
+    expect(() => native.flock(second)).toThrow(expect.objectContaining({ code: 'EBADF' }));
+  });
+
+  test.skipIf(process.platform !== 'linux')(
+    'closes memory and environment to processes of the same user',
+    ({ skip }) => {
+      const addon = path.join(folder, 'broker.node');
+      copyFileSync(path.join(prebuilds, 'broker.node'), addon);
+      const script = `
+      const { readFileSync, statSync } = require('node:fs');
+      const owner = () => statSync('/proc/self/environ').uid;
+      const module = { exports: {} };
+      process.dlopen(module, process.argv[1]);
+      module.exports.setCoreLimitZero();
+      const limits = /core file size +(\\S+) +(\\S+)/.exec(readFileSync('/proc/self/limits', 'utf8')).slice(1);
+      console.log(JSON.stringify([limits, owner(), module.exports.setNonDumpable(), owner()]));`;
+      // The kernel hands the files to root: as root nothing would be seen to change, so that another user is played.
+      const uid = process.getuid?.() || 54_321;
+      chmodSync(folder, 0o755);
+      const result = spawnSync(process.execPath, ['-e', script, addon], { encoding: 'utf8', cwd: '/', uid });
+      if (result.error !== undefined) skip(`another user cannot run this Node: ${result.error.message}`);
+      expect(JSON.parse(result.stdout)).toEqual([['0', '0'], uid, true, 0]);
+    },
+  );
+
+  test.skipIf(!compiles('cc')).each(['path', 'abstract'])('tells a service manager at a %s address', async (kind) => {
+    using receiver = compile('cc', [path.join(import.meta.dirname, 'datagram-receiver.c')], []);
+    expect(receiver.complaints).toBe('');
+    const address = kind === 'path' ? path.join(folder, 'notify') : `@broker-test-${path.basename(folder)}`;
+    const child = spawn(receiver.file, [address]);
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      said += text;
+    });
+    await once(child.stdout, 'data');
+
+    native.sdNotify(address, 'READY=1\nSTATUS=größer');
+
+    await once(child, 'close');
+    expect(said).toBe('ready\nREADY=1\nSTATUS=größer');
+  });
+
+  test('says why nobody could be told', () => {
+    const nobody = path.join(folder, 'nobody');
+    expect(() => native.sdNotify(nobody, 'READY=1')).toThrow(expect.objectContaining({ code: 'ENOENT' }));
+    expect(() => native.sdNotify('relative', 'READY=1')).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+  });
+
+  const NONSENSE = [
+    undefined,
+    null,
+    -1,
+    1.5,
+    Number.NaN,
+    2 ** 31,
+    Number.POSITIVE_INFINITY,
+    '1',
+    {},
+    [],
+    () => 1,
+    1n,
+    Symbol(),
+  ];
+
+  test.each(['peerCredentials', 'processParent', 'processInfo', 'flock'] as const)('%s refuses nonsense', (name) => {
+    const call = native[name] as (...args: unknown[]) => unknown;
+    for (const nonsense of NONSENSE) {
+      expect(() => call(nonsense), String(nonsense)).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }),
+      );
+    }
+    expect(() => call()).toThrow(expect.objectContaining({ code: 'ERR_MISSING_ARGS' }));
+  });
+
+  test('sdNotify refuses nonsense', () => {
+    const call = native.sdNotify as (...args: unknown[]) => unknown;
+    for (const nonsense of [...NONSENSE.filter((value) => value !== '1'), '', `/${'x'.repeat(200)}`]) {
+      expect(() => call(nonsense, 'x'), String(nonsense)).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }),
+      );
+    }
+    expect(() => call('/x', 'x'.repeat(5_000))).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }));
+    expect(() => call('/x')).toThrow(expect.objectContaining({ code: 'ERR_MISSING_ARGS' }));
+  });
+
+  test('loads in worker threads and twice over', async () => {
+    const { Worker } = await import('node:worker_threads');
+    const code = `const m = { exports: {} }; process.dlopen(m, ${JSON.stringify(path.join(prebuilds, 'broker.node'))});
+      require('node:worker_threads').parentPort.postMessage(m.exports.bootTimeMs() > 0);`;
+    for (let i = 0; i < 2; i++) {
+      const [answer] = await once(new Worker(code, { eval: true }), 'message');
+      expect(answer).toBe(true);
+    }
+  });
+});

@@ -1,0 +1,47 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { helper, run } from './run-helper.ts';
+
+const BUILD = path.resolve(import.meta.dirname, '..', '..', 'native', 'build.ts');
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'broker-build-'));
+});
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+async function build(env: Record<string, string>) {
+  return await run(process.execPath, [BUILD], env);
+}
+
+describe('the native build', () => {
+  test('without a compiler says what that means, and succeeds', async () => {
+    const outcome = await build({ PATH: folder });
+    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    expect(outcome.stdout).toMatch(/no C compiler was found.*`broker get` does the same job more slowly/);
+  });
+
+  test('with a compiler that can make nothing says so, and succeeds', async () => {
+    const compiler = path.join(folder, 'cc');
+    writeFileSync(compiler, '#!/bin/sh\n[ "$1" = --version ] && echo "no libc here"\n');
+    chmodSync(compiler, 0o755);
+
+    const outcome = await build({ CC: compiler, PATH: process.env['PATH'] ?? '' });
+
+    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    expect(outcome.stdout).toMatch(/lacks the C library/);
+  });
+
+  test.skipIf(helper === undefined)('has one line for each binary, and nothing to do the second time', async () => {
+    const { PATH = '', CC = '' } = process.env;
+    const outcome = await build(CC === '' ? { PATH } : { PATH, CC });
+    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    expect(outcome.stdout).toMatch(
+      /^prebuilds\/\S+\/broker-key: [a-z, ]+, \d+\.\d KiB, up to date\nprebuilds\/\S+\/broker\.node: shared, \d+\.\d KiB, up to date\n$/,
+    );
+  });
+});

@@ -1,0 +1,67 @@
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { run } from './run-helper.ts';
+
+const SHIM = path.resolve(import.meta.dirname, '..', '..', 'bin', 'broker-key');
+
+/** A package whose binaries say their name and their arguments. */
+let root: string;
+
+beforeEach(() => {
+  root = mkdtempSync(path.join(tmpdir(), 'broker-shim with space-'));
+  mkdirSync(path.join(root, 'bin'));
+  copyFileSync(SHIM, path.join(root, 'bin', 'broker-key'));
+  say('bin/broker.mjs');
+});
+
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+function say(file: string): void {
+  const program = path.join(root, file);
+  mkdirSync(path.dirname(program), { recursive: true });
+  writeFileSync(program, `#!/bin/sh\nprintf '%s' '${file}'\nprintf '|%s' "$@"\n`);
+  chmodSync(program, 0o755);
+}
+
+/** A uname of our own first on PATH. */
+function pretend(machine: string): { PATH: string } {
+  const folder = path.join(root, 'fake-uname');
+  mkdirSync(folder);
+  writeFileSync(path.join(folder, 'uname'), `#!/bin/sh\necho '${machine}'\n`);
+  chmodSync(path.join(folder, 'uname'), 0o755);
+  return { PATH: `${folder}:${process.env['PATH']}` };
+}
+
+describe('bin/broker-key', () => {
+  test.each([
+    ['Linux x86_64', 'linux-x64'],
+    ['Linux aarch64', 'linux-arm64'],
+    ['Darwin x86_64', 'darwin-x64'],
+    ['Darwin arm64', 'darwin-arm64'],
+  ])('%s runs the helper for %s, with its arguments as they are', async (machine, folder) => {
+    say(`prebuilds/${folder}/broker-key`);
+    const outcome = await run(path.join(root, 'bin/broker-key'), ['--format', 'a b', '*'], pretend(machine));
+    expect(outcome).toMatchObject({ code: 0, stdout: `prebuilds/${folder}/broker-key|--format|a b|*`, stderr: '' });
+  });
+
+  test.each(['Linux x86_64', 'SunOS sun4u'])('%s without a helper runs `broker get`', async (machine) => {
+    const outcome = await run(path.join(root, 'bin/broker-key'), ['name'], pretend(machine));
+    expect(outcome).toMatchObject({ code: 0, stdout: 'bin/broker.mjs|get|name', stderr: '' });
+  });
+
+  test('finds its package through links, relative and absolute, as npm and people make them', async () => {
+    const shim = path.join(root, 'bin', 'broker-key');
+    mkdirSync(path.join(root, 'elsewhere'));
+    symlinkSync('../bin/broker-key', path.join(root, 'elsewhere', 'relative'));
+    symlinkSync(path.join(root, 'elsewhere', 'relative'), path.join(root, 'absolute'));
+    const env = pretend('SunOS sun4u');
+
+    for (const file of [path.join(root, 'elsewhere', 'relative'), path.join(root, 'absolute')]) {
+      expect((await run(file, [], env)).stdout).toBe('bin/broker.mjs|get');
+    }
+    expect((await run('absolute', [], { PATH: `${root}:${env.PATH}` })).stdout).toBe('bin/broker.mjs|get');
+    expect((await run('/bin/sh', ['broker-key'], env, { cwd: path.dirname(shim) })).stdout).toBe('bin/broker.mjs|get');
+  });
+});

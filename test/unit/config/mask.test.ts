@@ -1,0 +1,47 @@
+import { expect, it } from 'vitest';
+import { z } from 'zod';
+import { isSecret, maskShapes, maskValue } from '../../../src/config/mask.ts';
+
+it.each(['token', 'password', 'client_secret', 'secret-id', 'secretId', 'aws_session_token', 'API_KEY', 'jwt'])(
+  '%s is the name of a secret',
+  (name) => {
+    expect(isSecret(name, undefined)).toBe(true);
+  },
+);
+
+it.each(['token_file', 'secret_id_file', 'role_id', 'path', 'address', 'field', 'tokens_max', 'keyboard'])(
+  '%s is not',
+  (name) => {
+    expect(isSecret(name, undefined)).toBe(false);
+  },
+);
+
+it('the schema has the last word, through whatever is wrapped around it', () => {
+  const hidden = z.string().meta({ secret: true }).regex(/x/).optional().describe('x');
+  expect([isSecret('plain', hidden), isSecret('token', z.string().meta({ secret: false }).optional())]).toEqual([
+    true,
+    false,
+  ]);
+});
+
+it('secret_id is the name of a secret in a credential, and a secret in a login', () => {
+  expect([isSecret('secret_id', undefined, true), isSecret('secret_id', undefined)]).toEqual([false, true]);
+});
+
+it.each([
+  ['x hvs.CAESIJabcdefgh/x y', 'x ******** y'],
+  ['sk-ant-api03-abc_def', '********'],
+  ['Bearer eyJhbGciOiJI.eyJzdWIiOiIx.c2ln', 'Bearer ********'],
+  ['-----BEGIN PRIVATE KEY-----\nabc\n', '********'],
+  ['https://user:hunter2@v:8200/x', 'https://user:********@v:8200/x'],
+  ['team/sk-litellm-production', 'team/sk-litellm-production'],
+  ['https://v:8200/?a:b@c', 'https://v:8200/?a:b@c'],
+  ['arn:aws:iam::123456789012:role/keys', 'arn:aws:iam::123456789012:role/keys'],
+])('%j is shown as %j', (text, shown) => {
+  expect(maskShapes(text)).toBe(shown);
+});
+
+it('everything under a secret key is masked, whatever its type', () => {
+  expect([1, true, ['a'], { a: 'b' }].map((value) => maskValue(value, true))).toEqual(Array(4).fill('********'));
+  expect(maskValue(['plain', ['hvs.CAESIJabcdefgh']], false)).toEqual(['plain', ['********']]);
+});

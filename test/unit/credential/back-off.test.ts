@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import {
+  allowsStale,
+  dropsKey,
+  type FailureRecord,
+  isHeldOff,
+  recordFailure,
+} from '../../../src/credential/back-off.ts';
+import type { FailureKind } from '../../../src/errors.ts';
+import { MINUTE, SECOND, START } from '../../fakes/living.ts';
+
+const transient = { kind: 'transient', retryAfterMs: undefined } as const;
+const denied = { kind: 'denied', retryAfterMs: undefined } as const;
+
+function afterFailures(count: number, failure: { kind: FailureKind; retryAfterMs: undefined }, random: number): number {
+  let record: FailureRecord | undefined;
+  for (let index = 0; index < count; index += 1) record = recordFailure(record, failure, START, random);
+  return (record?.nextAttemptAtMs ?? 0) - START;
+}
+
+describe('back-off', () => {
+  it('draws from one second to a ceiling that doubles up to five minutes', () => {
+    expect([1, 2, 3, 8, 9, 1000].map((count) => afterFailures(count, transient, 0))).toEqual(Array(6).fill(SECOND));
+    expect([1, 2, 3, 8, 9, 1000].map((count) => afterFailures(count, transient, 1))).toEqual([
+      2 * SECOND,
+      4 * SECOND,
+      8 * SECOND,
+      256 * SECOND,
+      5 * MINUTE,
+      5 * MINUTE,
+    ]);
+  });
+
+  it('asks a provider that waits for a person no sooner than after half a minute', () => {
+    expect([1, 2, 30].map((count) => afterFailures(count, denied, 0))).toEqual(Array(3).fill(30 * SECOND));
+    expect([1, 2, 30].map((count) => afterFailures(count, denied, 1))).toEqual([MINUTE, 2 * MINUTE, 15 * MINUTE]);
+  });
+
+  it('starts counting anew when the failure is of another kind, but remembers since when it fails', () => {
+    const first = recordFailure(undefined, transient, START, 0.5);
+    const second = recordFailure(first, denied, START + SECOND, 0.5);
+    expect(second).toMatchObject({ kind: 'denied', failures: 1, firstAtMs: START, lastAtMs: START + SECOND });
+  });
+
+  it('honours Retry-After, and spreads those who were turned away together', () => {
+    const asked = { kind: 'transient', retryAfterMs: MINUTE } as const;
+    expect(recordFailure(undefined, asked, START, 0).nextAttemptAtMs).toBe(START + MINUTE);
+    expect(recordFailure(undefined, asked, START, 0.5).nextAttemptAtMs).toBe(START + 66 * SECOND);
+    const short = { kind: 'transient', retryAfterMs: 10 } as const;
+    expect(recordFailure(undefined, short, START, 0.5).nextAttemptAtMs).toBe(START + 1.5 * SECOND);
+  });
+
+  it('holds off until the moment it names', () => {
+    const record = recordFailure(undefined, transient, START, 0);
+    expect(isHeldOff(record, START + SECOND - 1)).toBe(true);
+    expect(isHeldOff(record, START + SECOND)).toBe(false);
+    expect(isHeldOff(undefined, START)).toBe(false);
+  });
+
+  it.each([
+    ['transient', true, false],
+    ['login-expired', true, false],
+    ['denied', false, true],
+    ['gone', false, true],
+    ['misconfigured', false, false],
+  ] as const)('%s: stale served %s, key dropped %s', (kind, stale, dropped) => {
+    expect(allowsStale(kind)).toBe(stale);
+    expect(dropsKey(kind)).toBe(dropped);
+  });
+});
