@@ -10,10 +10,14 @@ import type { BrokerPorts } from './ports.ts';
 import type { ProviderGate } from './provider-gate.ts';
 import type { Refresher } from './refresher.ts';
 
-/** The client warns its user at 10 s, and the helper gives up at 9.5. */
-export const MAX_WAIT_MS = 9_000;
 /** With a stale key in hand an ask waits this long for a better one, counted from the start of the refresh. */
 const STALE_WAIT_MS = 2_000;
+
+/**
+ * What is known of an outage is out of date when nobody has tried for this long although somebody could have: while a
+ * credential is in use the next try comes with the end of the hold-off, and is over within the limit for one call.
+ */
+const KNOWN_MS = 60_000;
 
 export interface AnsweringDeps {
   readonly refresher: Refresher;
@@ -38,9 +42,11 @@ export class Answering {
     this.#deps = deps;
   }
 
-  /** @throws BrokerError why there is nothing to serve. */
-  async find(credential: ManagedCredential, ask: Ask): Promise<Servable> {
-    const deadlineMs = this.#ports.clock.now() + MAX_WAIT_MS;
+  /**
+   * @param deadlineMs on the steady clock: nobody waits longer for anything.
+   * @throws BrokerError why there is nothing to serve.
+   */
+  async find(credential: ManagedCredential, ask: Ask, deadlineMs: number): Promise<Servable> {
     const freshness = this.#judge(credential, ask);
     if (freshness?.state === 'fresh') {
       if (freshness.refreshBehind) this.#refreshBehind(credential);
@@ -80,7 +86,7 @@ export class Answering {
   /** undefined: nothing may be served without the provider. */
   async #findBetterThanStale(credential: ManagedCredential, ask: Ask): Promise<Servable | undefined> {
     const { clock } = this.#ports;
-    const known = credential.lastFailure;
+    const known = credential.knownFailure(clock.now() - KNOWN_MS);
     if (known !== undefined && allowsStale(known.record.kind)) {
       // Known to be down: nobody waits for it, but the first ask after the hold-off sends a probe behind its answer.
       this.#refreshBehind(credential);
@@ -108,6 +114,8 @@ export class Answering {
         const { nextAttemptAtMs, kind } = hold.record;
         if (kind !== 'transient' || nextAttemptAtMs >= deadlineMs) throw hold.error;
         await waitUntil(clock, sleepUntil(clock, nextAttemptAtMs), deadlineMs, ask.signal);
+        // Somebody else may have tried again at the same moment, and with more luck.
+        if (this.#judge(credential, ask)?.state === 'fresh') return this.#servable(credential, 'fresh');
         continue;
       }
       const done = this.#start(credential, 'ask');

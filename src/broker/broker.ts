@@ -1,5 +1,6 @@
 import type { Config, DaemonConfig } from '../config/config.ts';
 import type { FailureRecord } from '../credential/back-off.ts';
+import type { KeyVersion } from '../credential/key-version.ts';
 import { BrokerError } from '../errors.ts';
 import type { BrokerEvent } from '../protocol/event.ts';
 import type { HealthReport } from '../protocol/health.ts';
@@ -11,7 +12,7 @@ import { LeaseKeeper } from './lease-keeper.ts';
 import type { CredentialSpec, ManagedCredential } from './managed-credential.ts';
 import type { BrokerPorts } from './ports.ts';
 import type { ProviderGate } from './provider-gate.ts';
-import { Refresher } from './refresher.ts';
+import { Refresher, SPREAD_MS } from './refresher.ts';
 import { type ProviderSpec, Roster } from './roster.ts';
 import { Scheduler } from './scheduler.ts';
 import type { BrokerService, EventQuery } from './service.ts';
@@ -20,8 +21,10 @@ import { SuspicionDesk } from './suspicion.ts';
 
 /** No credential has a name like this, so it can share the scheduler with them. */
 const LEASE_SWEEP = '#leases';
-/** Refreshes that became due while the machine slept, or while a provider was down, are spread over this long. */
-const SPREAD_MS = 5_000;
+/** A timer this late did not run late: the machine slept. */
+const SLEPT_MS = 5_000;
+/** The client warns its user at 10 s, and the helper gives up at 9.5. */
+const MAX_WAIT_MS = 9_000;
 /** A single failure is no outage: the failed credential keeps its own hold-off. */
 const OUTAGE_FAILURES = 2;
 
@@ -55,9 +58,17 @@ export class Broker implements BrokerService {
     this.#scheduler = new Scheduler(
       ports.clock,
       (id) => this.#runDue(id),
-      () => ports.onTick(),
+      (lateMs) => {
+        ports.onTick();
+        if (lateMs >= SLEPT_MS) this.#wakeUp();
+      },
     );
-    this.#leases = new LeaseKeeper(ports, this.#events, () => policy().turnMarginMs);
+    this.#leases = new LeaseKeeper(
+      ports,
+      this.#events,
+      () => policy().turnMarginMs,
+      () => this.#planSweep(),
+    );
     this.#refresher = new Refresher(ports, {
       events: this.#events,
       leases: this.#leases,
@@ -80,17 +91,37 @@ export class Broker implements BrokerService {
   async answer(ask: Ask): Promise<Answer> {
     const credential = this.#find(ask.credential);
     const now = this.#ports.clock.now();
-    credential.noteAsk(now, ask.intervalMs, this.#config.daemon.idleAfterMs);
+    const deadlineMs = now + MAX_WAIT_MS;
+    const isNewInterval = credential.noteAsk(now, ask.intervalMs, this.#config.daemon.idleAfterMs);
+    try {
+      return await this.#answerFrom(credential, ask, deadlineMs, isNewInterval);
+    } catch (fault) {
+      // The configuration changed meanwhile: what failed is no longer what was asked for.
+      if (credential.isRetired) return this.answer(ask);
+      throw fault;
+    }
+  }
+
+  async #answerFrom(
+    credential: ManagedCredential,
+    ask: Ask,
+    deadlineMs: number,
+    isNewInterval: boolean,
+  ): Promise<Answer> {
     await this.#suspicion.consider(credential, ask);
-    const { key, state } = await this.#answering.find(credential, ask);
-    const secrets = this.#ports.cache.open(credential.name);
-    if (secrets === undefined) {
+    for (let isRepeat = false; ; isRepeat = true) {
+      const { key, state } = await this.#answering.find(credential, ask, deadlineMs);
+      // Replaced in between: what would be opened now is not what was judged.
+      if (credential.key !== key) continue;
+      const secrets = this.#ports.cache.open(credential.name);
+      if (secrets !== undefined) {
+        if (isNewInterval || this.#scheduler.at(credential.name) === undefined) this.#refresher.schedule(credential);
+        return { key, state, secrets, delivered: () => this.#delivered(credential, key, ask, state) };
+      }
       // What is stored does not authenticate any more: it is as if there were nothing.
       this.#refresher.drop(credential);
-      return this.answer(ask);
+      if (isRepeat) throw cannotOpen(credential);
     }
-    if (this.#scheduler.at(credential.name) === undefined) this.#refresher.schedule(credential);
-    return { key, state, secrets, delivered: () => this.#delivered(credential, key.digest, ask, state) };
   }
 
   async refresh(name: string | undefined): Promise<CredentialStatus> {
@@ -152,6 +183,11 @@ export class Broker implements BrokerService {
 
   /** The machine slept or the clock was set: what is due is done now, spread out, and a lost network is forgiven. */
   noticeWake(): void {
+    this.#wakeUp();
+    this.#scheduler.catchUp();
+  }
+
+  #wakeUp(): void {
     const now = this.#ports.clock.now();
     for (const gate of this.#roster.gates()) gate.forgiveFailure();
     for (const credential of this.#roster.credentials) {
@@ -161,7 +197,6 @@ export class Broker implements BrokerService {
         this.#scheduler.schedule(credential.name, now + this.#ports.random() * SPREAD_MS);
       }
     }
-    this.#scheduler.catchUp();
   }
 
   /** @param revoke this is a real stop and leases are not to outlive it. */
@@ -213,11 +248,11 @@ export class Broker implements BrokerService {
     });
   }
 
-  #delivered(credential: ManagedCredential, digest: string, ask: Ask, state: Answer['state']): void {
+  #delivered(credential: ManagedCredential, key: KeyVersion, ask: Ask, state: Answer['state']): void {
     const { client } = ask;
-    const { key } = credential;
+    const { digest } = key;
     credential.timesServed += 1;
-    if (key?.digest === digest) this.#leases.delivered(key, client);
+    this.#leases.delivered(key, client);
     if (client !== undefined) this.#suspicion.served(client, credential.name, digest);
     this.#events.add('served', credential.name, {
       state,
@@ -233,17 +268,22 @@ export class Broker implements BrokerService {
       return;
     }
     const credential = this.#roster.get(id);
-    const { clock } = this.#ports;
-    if (credential?.isWanted(clock.now(), this.#config.daemon.idleAfterMs)) {
-      this.#refresher.refresh(credential, 'ahead').then(
-        () => this.#planSweep(),
-        () => this.#planSweep(),
-      );
+    const { clock, random } = this.#ports;
+    if (!credential?.isWanted(clock.now(), this.#config.daemon.idleAfterMs)) return;
+    if (credential.gate.isProbing) {
+      // Whatever becomes of the probe, nobody is to follow on its heels.
+      this.#scheduler.schedule(id, clock.now() + (1 - random()) * SPREAD_MS);
+      return;
     }
+    this.#refresher.refresh(credential, 'ahead').catch(() => undefined);
   }
 
+  /** A sweep that is planned already is not put off. */
   #planSweep(): void {
-    this.#scheduler.schedule(LEASE_SWEEP, this.#leases.nextSweepAt() ?? Number.NaN);
+    const dueAtMs = this.#leases.nextSweepAt();
+    const plannedAtMs = this.#scheduler.at(LEASE_SWEEP);
+    if (dueAtMs === undefined) this.#scheduler.cancel(LEASE_SWEEP);
+    else if (plannedAtMs === undefined || dueAtMs < plannedAtMs) this.#scheduler.schedule(LEASE_SWEEP, dueAtMs);
   }
 
   #recovered(gate: ProviderGate, outage: FailureRecord): void {
@@ -262,4 +302,10 @@ export class Broker implements BrokerService {
       }
     }
   }
+}
+
+function cannotOpen(credential: ManagedCredential): BrokerError {
+  return new BrokerError('ERR_INTERNAL', `the key of "${credential.name}" cannot be read back after it was stored`, {
+    remedy: 'see `broker status` for the state of the cache, then restart the daemon',
+  });
 }

@@ -9,8 +9,10 @@ import { CircuitOpen, type ProviderGate } from './provider-gate.ts';
 
 /** How often replaced leases are looked at while there are any. */
 const SWEEP_MS = 60_000;
-/** Who held a lease is not known after a restart; whoever did has asked again by then. */
-const UNKNOWN_HOLD_MS = 15 * 60_000;
+/** Who held a lease is not known after a restart; whoever did has asked again by then, unless it keeps keys for longer. */
+const UNKNOWN_HOLD_MS = 60 * 60_000;
+/** The last answer with a lease may still be on its way when that lease is replaced. */
+const HANDOVER_MS = 10_000;
 
 interface Holder {
   readonly client: Client;
@@ -28,6 +30,8 @@ interface HeldLease {
   anonymous: boolean;
   /** Until then somebody from before a restart may hold it. */
   unknownUntilMs: number;
+  /** Its revocation is under way. */
+  isEnding: boolean;
 }
 
 const clientId = (client: Client) => `${client.pid}:${client.startTime}`;
@@ -40,20 +44,30 @@ export class LeaseKeeper {
   readonly #ports: BrokerPorts;
   readonly #events: EventLog;
   readonly #turnMarginMs: () => number;
+  readonly #onReplaced: () => void;
   readonly #leases = new Map<string, HeldLease>();
+  readonly #retirements = new Set<Promise<void>>();
 
-  constructor(ports: BrokerPorts, events: EventLog, turnMarginMs: () => number) {
+  /** @param onReplaced there is something to sweep. */
+  constructor(ports: BrokerPorts, events: EventLog, turnMarginMs: () => number, onReplaced: () => void) {
     this.#ports = ports;
     this.#events = events;
     this.#turnMarginMs = turnMarginMs;
+    this.#onReplaced = onReplaced;
   }
 
   /** When to sweep next; undefined: nothing to do. */
   nextSweepAt(): number | undefined {
+    const soonMs = this.#ports.clock.now() + SWEEP_MS;
+    let nextMs: number | undefined;
     for (const held of this.#leases.values()) {
-      if (held.replacedAtMs !== undefined) return this.#ports.clock.now() + SWEEP_MS;
+      if (held.replacedAtMs === undefined) continue;
+      // Until it ends nothing can be done about a lease that went to nobody knows whom.
+      const waitMs = held.anonymous ? Number.POSITIVE_INFINITY : Math.max(soonMs, held.unknownUntilMs);
+      const atMs = Math.max(soonMs, Math.min(waitMs, held.lease.expiresAtMs));
+      if (nextMs === undefined || atMs < nextMs) nextMs = atMs;
     }
-    return undefined;
+    return nextMs;
   }
 
   /** To be called before the key of this lease is put into the cache. */
@@ -66,6 +80,7 @@ export class LeaseKeeper {
       holders: new Map(),
       anonymous: false,
       unknownUntilMs: 0,
+      isEnding: false,
     });
     this.#journal(lease.id);
   }
@@ -83,6 +98,7 @@ export class LeaseKeeper {
     if (held === undefined || held.replacedAtMs !== undefined) return;
     held.replacedAtMs = this.#ports.clock.now();
     this.#journal(lease.id);
+    this.#onReplaced();
   }
 
   /** The provider says that it is gone. */
@@ -90,6 +106,7 @@ export class LeaseKeeper {
     this.#forget(lease.id);
   }
 
+  /** The key, which may have been replaced since, was written to this client completely. */
   delivered(key: KeyVersion, client: Client | undefined): void {
     const now = this.#ports.clock.now();
     for (const held of this.#leases.values()) {
@@ -97,7 +114,7 @@ export class LeaseKeeper {
       if (held.lease.id === key.lease?.id) {
         if (client === undefined) held.anonymous = true;
         else held.holders.set(clientId(client), { client, newerSinceMs: undefined });
-      } else if (client !== undefined) {
+      } else if (client !== undefined && held.replacedAtMs !== undefined) {
         const holder = held.holders.get(clientId(client));
         if (holder !== undefined) holder.newerSinceMs ??= now;
       }
@@ -121,6 +138,7 @@ export class LeaseKeeper {
         holders: new Map(),
         anonymous: false,
         unknownUntilMs: now + UNKNOWN_HOLD_MS,
+        isEnding: false,
       });
     }
   }
@@ -149,6 +167,7 @@ export class LeaseKeeper {
   /** On a real stop with `revoke_on_exit`: everything, whoever holds it. */
   async revokeAll(): Promise<void> {
     await Promise.all([...this.#leases.values()].map((held) => this.#end(held, true)));
+    await Promise.all(this.#retirements);
   }
 
   /** A person drops a credential's key and wants its lease gone. */
@@ -161,7 +180,7 @@ export class LeaseKeeper {
     const now = this.#ports.clock.now();
     if (held.replacedAtMs === undefined) return false;
     if (held.lease.expiresAtMs <= now) return true;
-    if (held.anonymous || now < held.unknownUntilMs) return false;
+    if (held.anonymous || now < held.unknownUntilMs || now - held.replacedAtMs < HANDOVER_MS) return false;
     for (const { client, newerSinceMs } of held.holders.values()) {
       const letGo = newerSinceMs !== undefined && now - newerSinceMs >= this.#turnMarginMs();
       if (!letGo && this.#ports.isAlive(client)) return false;
@@ -171,10 +190,12 @@ export class LeaseKeeper {
 
   async #end(held: HeldLease, forced = false): Promise<void> {
     const { gate, lease } = held;
+    if (held.isEnding) return;
     if (lease.expiresAtMs <= this.#ports.clock.now()) {
       this.#forget(lease.id);
       return;
     }
+    held.isEnding = true;
     try {
       await gate.call((provider, call) => provider.revoke?.(lease, call) ?? Promise.resolve(), forced);
       this.#events.add('lease-revoked', held.credential, { lease: lease.id });
@@ -186,6 +207,8 @@ export class LeaseKeeper {
         lease: lease.id,
         reason: fault instanceof ProviderError ? fault.message : 'internal error',
       });
+    } finally {
+      held.isEnding = false;
     }
     this.#forget(lease.id);
   }
@@ -195,14 +218,25 @@ export class LeaseKeeper {
     if (held === undefined) return;
     this.#leases.delete(leaseId);
     this.#ports.cache.forgetLease(held.gate.name, leaseId);
-    const { loginId } = held.lease;
-    if (loginId === undefined || this.#hangOn(held.gate, loginId)) return;
-    held.gate
-      .call((provider, call) => provider.retireLogin?.(loginId, call) ?? Promise.resolve())
-      .catch((fault: unknown) => {
-        const reason = fault instanceof Error ? fault.message : 'unknown';
-        this.#ports.log.info({ provider: held.gate.name, reason }, 'a login that is no longer needed was not revoked');
-      });
+    const { gate, lease } = held;
+    const retired =
+      lease.loginId === undefined || this.#hangOn(gate, lease.loginId)
+        ? Promise.resolve()
+        : this.#retireLogin(gate, lease.loginId);
+    this.#retirements.add(retired);
+    retired.then(() => {
+      this.#retirements.delete(retired);
+      if (gate.isAbandoned && !this.dependOn(gate)) gate.close();
+    });
+  }
+
+  async #retireLogin(gate: ProviderGate, loginId: string): Promise<void> {
+    try {
+      await gate.call((provider, call) => provider.retireLogin?.(loginId, call) ?? Promise.resolve());
+    } catch (fault) {
+      const reason = fault instanceof Error ? fault.message : 'unknown';
+      this.#ports.log.info({ provider: gate.name, reason }, 'a login that is no longer needed was not revoked');
+    }
   }
 
   #hangOn(gate: ProviderGate, loginId: string): boolean {

@@ -39,6 +39,8 @@ export class ManagedCredential {
   lastVerdict: Verdict | undefined;
   lastAskedAtMs: number | undefined;
   timesServed = 0;
+  /** Taken out of the configuration, or changed there: what is still under way for it must not touch its successor. */
+  isRetired = false;
   /** Digests of values that the API rejected. */
   readonly rejected: Set<string>;
   #interval = { longestMs: 0, seenAtMs: 0 };
@@ -60,13 +62,17 @@ export class ManagedCredential {
     return { key: this.key, login: this.gate.login(this.key.lease?.loginId) };
   }
 
-  /** The longest refresh interval named lately; it is forgotten when nobody has named it for `forgetAfterMs`. */
-  noteAsk(nowMs: number, intervalMs: number, forgetAfterMs: number): void {
+  /**
+   * The longest refresh interval named lately; it is forgotten when nobody has named it for `forgetAfterMs`.
+   * @returns whether it changed, so that what was planned with it has to be planned anew.
+   */
+  noteAsk(nowMs: number, intervalMs: number, forgetAfterMs: number): boolean {
     this.lastAskedAtMs = nowMs;
     const { longestMs, seenAtMs } = this.#interval;
     if (intervalMs >= longestMs || nowMs - seenAtMs > forgetAfterMs) {
       this.#interval = { longestMs: intervalMs, seenAtMs: nowMs };
     }
+    return this.#interval.longestMs !== longestMs;
   }
 
   get longestIntervalMs(): number {
@@ -84,6 +90,11 @@ export class ManagedCredential {
       return isHeldOff(provider?.record, nowMs) && later(provider, this.failure) ? provider : this.failure;
     }
     return isHeldOff(provider?.record, nowMs) ? provider : undefined;
+  }
+
+  /** Its own failure or its provider's, unless it could have been tried again since `sinceMs`. */
+  knownFailure(sinceMs: number): RememberedFailure | undefined {
+    return [this.failure, this.providerFailure].find((known) => (known?.record.nextAttemptAtMs ?? 0) > sinceMs);
   }
 
   get providerFailure(): RememberedFailure | undefined {

@@ -36,6 +36,8 @@ export interface ProviderSource {
 export class ProviderGate {
   readonly name: string;
   readonly type: string;
+  /** No longer in the configuration: open only for the leases that still hang on it. */
+  isAbandoned = false;
   readonly #source: ProviderSource;
   readonly #ports: BrokerPorts;
   readonly #closing = new AbortController();
@@ -62,6 +64,11 @@ export class ProviderGate {
     return this.#error;
   }
 
+  /** A call is under way that tells whether the provider is back. */
+  get isProbing(): boolean {
+    return this.#probe !== undefined;
+  }
+
   login(loginId: string | undefined): Login | undefined {
     if (loginId === undefined) return undefined;
     return this.#provider === undefined ? this.#source.storedLogin(loginId) : this.#provider.login?.(loginId);
@@ -76,7 +83,12 @@ export class ProviderGate {
    * @throws ProviderError what the provider said, or that it was too slow; CircuitOpen if it was not asked.
    */
   async call<T>(work: (provider: Provider, call: Call) => Promise<T>, forced = false): Promise<T> {
-    if (!forced) await this.#pass();
+    // Nothing is awaited between looking and becoming the probe, so that there is never a second one.
+    while (!forced && this.#failure !== undefined) {
+      if (this.#error && isHeldOff(this.#failure, this.#ports.clock.now())) throw new CircuitOpen(this.#error);
+      if (this.#probe === undefined) break;
+      await this.#probe;
+    }
     const attempt = this.#attempt(work);
     if (this.#failure !== undefined && this.#probe === undefined) {
       this.#probe = attempt.then(
@@ -120,14 +132,6 @@ export class ProviderGate {
     this.#provider?.close();
   }
 
-  async #pass(): Promise<void> {
-    while (this.#failure !== undefined) {
-      if (this.#error && isHeldOff(this.#failure, this.#ports.clock.now())) throw new CircuitOpen(this.#error);
-      if (this.#probe === undefined) return;
-      await this.#probe;
-    }
-  }
-
   async #attempt<T>(work: (provider: Provider, call: Call) => Promise<T>): Promise<T> {
     const limit = new AbortController();
     const timer = this.#ports.clock.after(CALL_LIMIT_MS, () => {
@@ -142,30 +146,31 @@ export class ProviderGate {
       );
     });
     const signal = AbortSignal.any([limit.signal, this.#closing.signal]);
+    let inputs: string | undefined;
     try {
       const provider = await this.#open();
+      // What the login is made from, before it is made: a change while the call is under way is a change all the same.
+      inputs = this.#ports.fingerprintFiles(provider.loginInputs());
       const value = await abortable(work(provider, { signal }), signal);
       this.#recover();
       return value;
     } catch (cause) {
-      throw this.#remember(cause);
+      throw this.#remember(cause, inputs);
     } finally {
       timer.cancel();
     }
   }
 
   /** A provider that answers "denied" or "gone" for one secret works: only what concerns all of them opens the circuit. */
-  #remember(cause: unknown): unknown {
+  #remember(cause: unknown, inputs: string | undefined): unknown {
     if (!(cause instanceof ProviderError)) return cause;
     if (cause.kind === 'transient' || cause.kind === 'login-expired') {
       this.#failure = recordFailure(this.#failure, cause, this.#ports.clock.now(), this.#ports.random());
       this.#error = cause;
-      // What the login was made from, so that a later change to it can be told.
-      if (this.#provider) this.#loginInputs = this.#ports.fingerprintFiles(this.#provider.loginInputs());
     } else {
       this.#recover();
-      if (this.#provider) this.#loginInputs ??= this.#ports.fingerprintFiles(this.#provider.loginInputs());
     }
+    this.#loginInputs = inputs;
     return cause;
   }
 

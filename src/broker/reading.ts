@@ -66,7 +66,7 @@ export function readKey(
 }
 
 /** A lease runs from the start of the request: the broker's view of it ends before the provider's does. */
-function startLease(lease: IssuedLease, startedAtMs: number): Lease {
+export function startLease(lease: IssuedLease, startedAtMs: number): Lease {
   return {
     id: lease.id,
     issuedAtMs: startedAtMs,

@@ -12,7 +12,7 @@ import type { LeaseKeeper } from './lease-keeper.ts';
 import type { ManagedCredential } from './managed-credential.ts';
 import type { BrokerPorts } from './ports.ts';
 import { CircuitOpen } from './provider-gate.ts';
-import { type RequestTime, readKey, wipe } from './reading.ts';
+import { type RequestTime, readKey, startLease, wipe } from './reading.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /**
@@ -21,6 +21,8 @@ import type { Scheduler } from './scheduler.ts';
  */
 export type RefreshReason = 'ahead' | 'behind' | 'ask' | 'rejection' | 'person';
 
+/** What an outage held up is not all tried at the same moment. */
+export const SPREAD_MS = 5_000;
 /** A renewal that adds less than this part of what was granted before has met the lease's max TTL. */
 const CAPPED = 0.95;
 
@@ -47,6 +49,7 @@ export class Refresher {
   readonly #ports: BrokerPorts;
   readonly #deps: RefresherDeps;
   readonly #reads = new Map<string, GroupRead>();
+  readonly #loginRenewals = new Map<string, Promise<unknown>>();
 
   constructor(ports: BrokerPorts, deps: RefresherDeps) {
     this.#ports = ports;
@@ -73,6 +76,7 @@ export class Refresher {
     const { clock, random } = this.#ports;
     const now = clock.now();
     const { scheduler } = this.#deps;
+    if (credential.isRetired) return;
     if (!credential.isWanted(now, this.#deps.policy().idleAfterMs)) {
       scheduler.cancel(credential.name);
       return;
@@ -83,7 +87,8 @@ export class Refresher {
       scheduler.cancel(credential.name);
       return;
     }
-    const allowedAtMs = Math.max(now, credential.gate.failure?.nextAttemptAtMs ?? 0);
+    const outage = credential.gate.failure;
+    const allowedAtMs = outage === undefined ? now : Math.max(now, outage.nextAttemptAtMs) + random() * SPREAD_MS;
     if (failure !== undefined) {
       scheduler.schedule(credential.name, Math.max(allowedAtMs, failure.record.nextAttemptAtMs));
     } else if (living !== undefined) {
@@ -102,6 +107,13 @@ export class Refresher {
     if (lease !== undefined) this.#deps.leases.replaced(lease);
   }
 
+  /** The configuration has no use for it any more, or for a changed one under the same name. */
+  retire(credential: ManagedCredential): void {
+    this.drop(credential);
+    this.#deps.scheduler.cancel(credential.name);
+    credential.isRetired = true;
+  }
+
   async #refresh(credential: ManagedCredential, reason: RefreshReason, startedAtMs: number): Promise<void> {
     const hold = reason === 'person' ? undefined : credential.holdOff(startedAtMs);
     if (hold !== undefined) {
@@ -111,7 +123,7 @@ export class Refresher {
     try {
       const { living } = credential;
       const mayRenew = reason !== 'rejection' && reason !== 'person' && living?.key.lease !== undefined;
-      if (mayRenew && refreshAction(living, this.#needs(credential), startedAtMs) === 'renew') {
+      if (mayRenew && refreshAction(living, this.#needs(credential), startedAtMs, reason !== 'ahead') === 'renew') {
         if (await this.#renew(credential, living.key, startedAtMs)) return;
       }
       await this.#issue(credential, reason);
@@ -124,20 +136,16 @@ export class Refresher {
   async #renew(credential: ManagedCredential, key: KeyVersion, startedAtMs: number): Promise<boolean> {
     const { lease } = key;
     if (lease === undefined) return false;
-    const { gate } = credential;
     try {
-      await this.#renewLogin(credential, lease);
-      const renewed = await gate.call((provider, call) => {
-        if (provider.renew === undefined) throw new ProviderError('gone', 'this provider renews nothing');
-        return provider.renew(lease, call);
-      });
-      const extended = extend(lease, renewed, key.confirmedAtMs, startedAtMs);
+      const hasRenewedLogin = await this.#renewLogin(credential, lease);
+      if (!lease.renewable && !hasRenewedLogin) return false;
+      const extended = lease.renewable ? await this.#extend(credential, lease, key.confirmedAtMs, startedAtMs) : lease;
       const next: KeyVersion = { ...key, confirmedAtMs: startedAtMs, lease: extended };
       this.#ports.cache.touch(next);
       this.#deps.leases.renewed(extended);
       // Dropped or replaced meanwhile: then the renewal was for nothing, and the newer state stands.
       if (credential.key?.digest === key.digest) credential.key = next;
-      this.#succeed(credential, 'renewed', { seconds: Math.round(renewed.durationMs / 1000) });
+      this.#succeed(credential, 'renewed', { seconds: Math.round((extended.expiresAtMs - startedAtMs) / 1000) });
       return true;
     } catch (fault) {
       if (!(fault instanceof ProviderError) || fault.kind !== 'gone') throw fault;
@@ -147,14 +155,34 @@ export class Refresher {
     }
   }
 
-  /** A lease dies with its login: the login is extended first, if it would not outlive the renewed lease. */
-  async #renewLogin(credential: ManagedCredential, lease: Lease): Promise<void> {
+  async #extend({ gate }: ManagedCredential, lease: Lease, confirmedAtMs: number, startedAtMs: number): Promise<Lease> {
+    const renewed = await gate.call((provider, call) => {
+      if (provider.renew === undefined) throw new ProviderError('gone', 'this provider renews nothing');
+      return provider.renew(lease, call);
+    });
+    return extend(lease, renewed, confirmedAtMs, startedAtMs);
+  }
+
+  /**
+   * A lease dies with its login: the login is extended first, if it would not outlive the renewed lease.
+   * @returns whether it was extended.
+   */
+  async #renewLogin(credential: ManagedCredential, lease: Lease): Promise<boolean> {
     const { gate } = credential;
     const login = gate.login(lease.loginId);
-    if (login === undefined || !login.renewable || login.expiresAtMs === undefined) return;
+    if (login === undefined || !login.renewable || login.expiresAtMs === undefined) return false;
     const enough = lease.expiresAtMs - lease.issuedAtMs + wantedLife(this.#needs(credential));
-    if (login.expiresAtMs - this.#ports.clock.now() >= enough) return;
-    await gate.call(async (provider, call) => provider.renewLogin?.(login.id, call));
+    if (login.expiresAtMs - this.#ports.clock.now() >= enough) return false;
+    const renewalId = `${gate.name} ${login.id}`;
+    // Many leases may hang on one login, and be renewed at the same moment.
+    const renewal = this.#loginRenewals.get(renewalId) ?? gate.call(async (p, call) => p.renewLogin?.(login.id, call));
+    this.#loginRenewals.set(renewalId, renewal);
+    try {
+      await renewal;
+    } finally {
+      if (this.#loginRenewals.get(renewalId) === renewal) this.#loginRenewals.delete(renewalId);
+    }
+    return true;
   }
 
   async #issue(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
@@ -164,7 +192,8 @@ export class Refresher {
       if (shared === undefined) break;
       shared.members.add(credential);
       const outcome = await shared.done;
-      if (outcome === 'leased') continue;
+      // Leased, or joined after it was dealt out: nothing was read for this one.
+      if (outcome === 'leased' || !outcome.has(credential)) continue;
       const fault = outcome.get(credential);
       if (fault !== undefined) throw fault;
       return;
@@ -223,6 +252,7 @@ export class Refresher {
     const { cache } = this.#ports;
     const digestOf: CredentialCache['digest'] = (secrets) => cache.digest(secrets);
     const { config, sourceFingerprint } = credential.spec;
+    if (credential.isRetired) throw this.#discard(credential, secret, time);
     const reading = readKey(config, sourceFingerprint, secret, time, digestOf);
     try {
       const previous = credential.key;
@@ -239,12 +269,24 @@ export class Refresher {
       }
       this.#succeed(credential, same ? 'confirmed' : 'refreshed', {
         reason,
-        version: key.version ?? '',
+        ...(key.version === undefined ? {} : { version: key.version }),
         fingerprint: key.digest.slice(0, 8),
       });
     } finally {
       wipe(reading.secrets);
     }
+  }
+
+  /** The configuration changed while this was read: nobody is given it, and its lease has to end. */
+  #discard({ gate, name }: ManagedCredential, secret: IssuedSecret, time: RequestTime): BrokerError {
+    if (secret.lease !== undefined) {
+      const lease = startLease(secret.lease, time.startedAtMs);
+      this.#deps.leases.issued(gate, name, lease);
+      this.#deps.leases.replaced(lease);
+    }
+    return new BrokerError('ERR_NO_FIT_KEY', `"${name}" was changed in the configuration while it was fetched`, {
+      remedy: 'ask again',
+    });
   }
 
   #succeed(credential: ManagedCredential, kind: string, detail: Record<string, string | number | boolean>): void {
@@ -261,7 +303,7 @@ export class Refresher {
     const { clock, random, log } = this.#ports;
     const error = fault instanceof BrokerError ? fault : internalError(credential.name, fault);
     // Cut off by our own stop or reload: says nothing about the provider.
-    if (credential.gate.isClosed) return error;
+    if (credential.gate.isClosed || credential.isRetired) return error;
     const failure =
       error instanceof ProviderError ? error : { kind: 'misconfigured' as const, retryAfterMs: undefined };
     const record = recordFailure(credential.failure?.record, failure, clock.now(), random());

@@ -61,17 +61,18 @@ export class Roster {
     for (const spec of specs) {
       const gate = this.gate(spec.config.provider);
       if (gate === undefined) throw new TypeError(`credential "${spec.config.name}" without a provider`);
-      const credential = this.#keepOrCreate(former.get(spec.config.name), spec, gate, stored);
+      const credential = this.#keepOrCreate(former.get(spec.config.name), spec, gate, stored, deps);
       former.delete(spec.config.name);
       this.#credentials.set(credential.name, credential);
       const readers = this.#readers.get(spec.readId) ?? new Set();
       this.#readers.set(spec.readId, readers.add(credential));
       stored.delete(credential.name);
     }
-    for (const credential of former.values()) deps.refresher.drop(credential);
+    for (const credential of former.values()) deps.refresher.retire(credential);
     // Keys on record that no credential of this configuration may serve.
     for (const name of stored.keys()) this.#ports.cache.remove(name);
     for (const gate of abandoned) {
+      gate.isAbandoned = true;
       if (!deps.leases.dependOn(gate)) gate.close();
     }
   }
@@ -111,6 +112,7 @@ export class Roster {
     spec: CredentialSpec,
     gate: ProviderGate,
     stored: ReadonlyMap<string, KeyVersion>,
+    deps: RosterDeps,
   ): ManagedCredential {
     const { name } = spec.config;
     if (former?.gate === gate && former.spec.sourceFingerprint === spec.sourceFingerprint) {
@@ -118,6 +120,7 @@ export class Roster {
       former.failure = undefined;
       return former;
     }
+    if (former !== undefined) deps.refresher.retire(former);
     const key = stored.get(name);
     const usable = key?.sourceFingerprint === spec.sourceFingerprint ? key : undefined;
     if (key !== undefined && usable === undefined) this.#ports.cache.remove(name);

@@ -17,7 +17,7 @@ interface Entry {
 export class Scheduler {
   readonly #clock: Clock;
   readonly #run: (id: string) => void;
-  readonly #tick: () => void;
+  readonly #tick: (lateMs: number) => void;
   readonly #heap: Entry[] = [];
   readonly #entries = new Map<string, Entry>();
   #timer: Timer | undefined;
@@ -26,9 +26,9 @@ export class Scheduler {
 
   /**
    * @param run called once for each entry that is due, after it was taken out.
-   * @param tick called at every wake-up, before anything is run.
+   * @param tick called at every wake-up, before anything is run, with how late it comes: timers do not count time asleep.
    */
-  constructor(clock: Clock, run: (id: string) => void, tick: () => void) {
+  constructor(clock: Clock, run: (id: string) => void, tick: (lateMs: number) => void) {
     this.#clock = clock;
     this.#run = run;
     this.#tick = tick;
@@ -89,8 +89,9 @@ export class Scheduler {
   }
 
   #wake(): void {
+    const lateMs = Math.max(0, this.#clock.now() - this.#armedForMs);
     this.#disarm();
-    this.#tick();
+    this.#tick(lateMs);
     for (let first = this.#heap[0]; first !== undefined && first.atMs <= this.#clock.now(); first = this.#heap[0]) {
       this.cancel(first.id);
       this.#run(first.id);

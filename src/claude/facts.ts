@@ -83,5 +83,5 @@ export interface BrokerFacts {
   /** Sockets at which something accepts connections. */
   readonly sockets: readonly string[];
   /** How far this machine's clock is ahead of the provider's, where the daemon says so. */
-  readonly providerSkewMs?: number;
+  readonly providerSkewMs: number | undefined;
 }

@@ -34,6 +34,8 @@ export interface GatherOptions {
   readonly sockets: readonly string[];
   /** undefined from it: no daemon answered. */
   readonly fetchStatus: (() => Promise<StatusReport | undefined>) | undefined;
+  /** How far this machine's clock is ahead of the provider's, in milliseconds; undefined where nobody knows. */
+  readonly providerSkewMs?: (() => Promise<number | undefined>) | undefined;
 }
 
 /** Looks at everything once. Files that cannot be read are facts, not failures. */
@@ -92,12 +94,13 @@ function runOptions(helper: HelperFacts, input: ChainInput, options: GatherOptio
 }
 
 async function askBroker(options: GatherOptions): Promise<BrokerFacts> {
-  const [status, answered] = await Promise.all([
+  const [status, providerSkewMs, answered] = await Promise.all([
     options.fetchStatus?.().catch(() => undefined),
+    options.providerSkewMs?.().catch(() => undefined),
     Promise.all(options.sockets.map((socket) => answers(socket, options.clock))),
   ]);
   const sockets = options.sockets.filter((_, index) => answered[index]);
-  return { status, asked: options.fetchStatus !== undefined, sockets };
+  return { status, asked: options.fetchStatus !== undefined, sockets, providerSkewMs };
 }
 
 function answers(socket: string, clock: Clock): Promise<boolean> {

@@ -15,7 +15,7 @@ export function settingsDiff(
   return [`--- ${from}`, `+++ ${to}`, ...lines].join('\n');
 }
 
-/** The same for a profile: names and commands stay, what stands behind a `=` or a fish variable's name does not. */
+/** The same for a profile: of a line that goes only what stands in front of the value is shown, if that is plain. */
 export function profileDiff(file: string, before: string, after: string): string {
   const lines = changedLines(before, after).map(({ sign, text }) => sign + maskAssignment(text));
   return [`--- ${file}`, `+++ ${file}`, ...lines].join('\n');
@@ -85,7 +85,9 @@ function withoutWords(text: string): string {
     : `${/^\s*/.exec(text)?.[0] ?? ''}…`;
 }
 
+/** A value may go on over lines, so that whatever does not begin an assignment is hidden as a whole. */
 function maskAssignment(line: string): string {
-  if (line.startsWith('@ line')) return line;
-  return line.replace(/=.*$/, '=…').replace(/\b(set\s+(?:-\S+\s+)*\S+)\s+.*$/, '$1 …');
+  if (line.startsWith('@ line') || /^\s*(: )?#( [A-Z_]+ was taken out by broker doctor;|$)/.test(line)) return line;
+  const [plain] = /^\s*(export |set (-[A-Za-z-]+ )*)?(ANTHROPIC|CLAUDE|AWS)_[A-Z_]+[= ]/.exec(line) ?? [''];
+  return `${plain}…`;
 }

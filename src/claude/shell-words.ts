@@ -85,7 +85,7 @@ class Scanner {
     for (; this.#at < this.#text.length; this.#at += 1) {
       const character = this.#text[this.#at] ?? '';
       if (quote === '' && ' \t\r\n;&|()<>'.includes(character)) {
-        if (character !== '(' || !text.endsWith('$')) break;
+        if (character !== '(' || this.#text[this.#at - 1] !== '$') break;
       }
       if (character === '\n') this.#line += 1;
       if (quote !== "'" && (character === '$' || character === '`')) dynamic = true;

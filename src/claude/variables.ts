@@ -31,7 +31,8 @@ const SECRETS: ReadonlySet<string> = new Set(SECRET_VARIABLES);
 
 /** Also of variables that the client does not know: what looks like a secret by its name is not shown either. */
 export function isSecretVariable(name: string): boolean {
-  return SECRETS.has(name) || /KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH/i.test(name);
+  if (RELEVANT_VARIABLES.has(name) || name.endsWith('_MS')) return SECRETS.has(name);
+  return /KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH/i.test(name);
 }
 
 /** The client takes 1, true, yes and on, in any case; everything else is off (0 was seen to be). */

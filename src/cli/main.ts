@@ -66,7 +66,7 @@ function report(error: unknown, argv: readonly string[], io: CliIo): number {
   }
   // As broker-key: Claude Code shows what a failing helper says, and one line is what it has room for.
   const isHelper = argv[0] === 'get' && !io.stderrIsTty;
-  io.stderr(`${isHelper ? problemLine(error) : describeError(error)}\n`);
+  io.stderr(`${isHelper ? `broker: ${problemLine(error)}` : describeError(error)}\n`);
   return error.exitCode;
 }
 

@@ -12,6 +12,7 @@ import { systemRandom } from '../platform/random.ts';
 import { SystemClock } from '../platform/system-clock.ts';
 import { VERSION } from '../platform/version.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
+import { clientFormats } from '../server/client-formats.ts';
 import { BrokerServer } from '../server/server.ts';
 import type { Places } from './places.ts';
 import { prepareSetup } from './setup.ts';
@@ -96,6 +97,7 @@ export function composeDaemon(parts: DaemonParts): ComposedDaemon {
     clock,
     log,
     uid: parts.uid,
+    formats: clientFormats((credential) => current.credentials.get(credential)?.header),
     peers: {
       peerCredentials: native && ((fd) => native.peerCredentials(fd)),
       identify: (pid, hints) => identity.identify(pid, hints),

@@ -26,8 +26,9 @@ export const PROBLEM_TITLES: Readonly<Record<ErrorCode, string>> = {
 
 export const PROBLEM_CONTENT_TYPE = 'application/problem+json';
 
-/** What the helper may print at most, its line end not counted. */
-export const LONGEST_LINE_BYTES = 400;
+/** What the helper may print at most, its line end not counted: its own name, then the daemon's line. */
+const LONGEST_PRINTED_BYTES = 400;
+export const LONGEST_LINE_BYTES = LONGEST_PRINTED_BYTES - 'broker-key: '.length;
 
 export function problemOf(error: BrokerError, status: number = error.httpStatus): Problem {
   return {
@@ -51,11 +52,11 @@ export function errorOfProblem(value: unknown): BrokerError | undefined {
   return new BrokerError(known, detail, typeof remedy === 'string' ? { remedy } : {});
 }
 
-/** `broker: MESSAGE; REMEDY`, one line without its end. What does not fit is cut from the message, since the remedy is what helps. */
+/** `MESSAGE; REMEDY`, one line without its end, before which whoever prints it puts its own name. What does not fit is cut from the message, since the remedy is what helps. */
 export function problemLine(error: BrokerError): string {
   const remedy = error.remedy === undefined ? '' : `; ${oneLine(error.remedy)}`;
   const tail = cut(remedy, LONGEST_LINE_BYTES / 2);
-  const head = cut(`broker: ${oneLine(error.message)}`, LONGEST_LINE_BYTES - Buffer.byteLength(tail));
+  const head = cut(oneLine(error.message), LONGEST_LINE_BYTES - Buffer.byteLength(tail));
   // A short message leaves more room for the remedy.
   return head + cut(remedy, LONGEST_LINE_BYTES - Buffer.byteLength(head));
 }

@@ -38,6 +38,11 @@ export class FakeClock implements Clock {
     return this.#wallMs;
   }
 
+  /** Waking time since the beginning: what a person at the machine waits. */
+  get awakeMs(): number {
+    return this.#awakeMs;
+  }
+
   after(delayMs: number, callback: () => void): Timer {
     if (!Number.isFinite(delayMs)) throw new RangeError(`a timer needs a finite delay, not ${delayMs}`);
     const timer: Armed = { dueMs: this.#awakeMs + Math.max(0, delayMs), order: this.#order++, callback };
@@ -99,12 +104,15 @@ export class FakeClock implements Clock {
   }
 
   #next(endMs: number): Armed | undefined {
-    const [first] = this.#inOrder();
-    return first !== undefined && first.dueMs <= endMs ? first : undefined;
+    let first: Armed | undefined;
+    for (const timer of this.#armed) {
+      if (timer.dueMs <= endMs && (first === undefined || isBefore(timer, first))) first = timer;
+    }
+    return first;
   }
 
   #inOrder(): Armed[] {
-    return [...this.#armed].sort((a, b) => a.dueMs - b.dueMs || a.order - b.order);
+    return [...this.#armed].sort((a, b) => (isBefore(a, b) ? -1 : 1));
   }
 
   #tellWaiters(): void {
@@ -112,6 +120,10 @@ export class FakeClock implements Clock {
     this.#waiters = this.#waiters.filter((waiter) => !ready.includes(waiter));
     for (const waiter of ready) waiter.resolve();
   }
+}
+
+function isBefore(a: Armed, b: Armed): boolean {
+  return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
 }
 
 /** One turn of the event loop: every promise that can settle without input or output has done so. */

@@ -7,11 +7,13 @@ import { procReader } from '../../src/platform/proc-reader.ts';
 
 const HELPER_HINTS = 'pid=0, ppid=0, stdin=socket, stdout=socket, entrypoint=cli';
 
-const started: ChildProcess[] = [];
+const started: { readonly client: ChildProcess; readonly helper: number }[] = [];
 afterEach(async () => {
-  for (const each of started.splice(0)) {
-    const gone = once(each, 'close');
-    each.kill();
+  for (const { client, helper } of started.splice(0)) {
+    const gone = once(client, 'close');
+    // The helper holds the other end of the pipe: the client alone would not close it.
+    process.kill(helper, 'SIGKILL');
+    client.kill('SIGKILL');
     await gone;
   }
 });
@@ -21,17 +23,17 @@ async function clientRunning(
   command: string,
   env: Record<string, string> = {},
 ): Promise<{ client: number; helper: number }> {
-  const code = `const c = require('node:child_process').spawn('/bin/sh', ['-c', process.argv[1]], {
-    stdio: ['pipe', 'inherit', 'inherit'], detached: process.env.DETACH === '1' }); c.on('exit', () => {});
-    process.on('exit', () => { try { process.kill(-c.pid) } catch { c.kill() } }); process.on('SIGTERM', () => process.exit());`;
+  const code = `require('node:child_process').spawn('/bin/sh', ['-c', process.argv[1]], {
+    stdio: ['pipe', 'inherit', 'inherit'], detached: process.env.DETACH === '1' });`;
   const child = spawn(process.execPath, ['-e', code, command], {
     argv0: 'claude',
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  started.push(child);
   const [chunk] = await once(child.stdout, 'data');
-  return { client: child.pid ?? 0, helper: Number(String(chunk).trim()) };
+  const helper = Number(String(chunk).trim());
+  started.push({ client: child, helper });
+  return { client: child.pid ?? 0, helper };
 }
 
 const STAY = 'echo $$; exec sleep 60';
@@ -70,6 +72,11 @@ describe.each(Object.entries(readers))('client identity through the %s', (_name,
   it('does not judge what runs in a process group of its own', async () => {
     const { client, helper } = await clientRunning(STAY, { DETACH: '1' });
     expect(identity.identify(helper, HELPER_HINTS)).toMatchObject({ client: { pid: client }, judged: false });
+  });
+
+  it('takes nobody of ours for a client in another pid name space', () => {
+    const hints = HELPER_HINTS.replace('ppid=0', `ppid=${process.pid}`);
+    expect(identity.identify(0, hints)).toEqual({ client: undefined, judged: false });
   });
 
   it('knows nobody where nobody is', () => {

@@ -14,6 +14,8 @@ import { reporting } from './reporting.ts';
 export interface DoctorParts {
   /** The running daemon's report; undefined if none answers. */
   readonly fetchStatus: () => Promise<StatusReport | undefined>;
+  /** How far this machine's clock is ahead of the provider's, in milliseconds, if the daemon knows. */
+  readonly providerSkewMs?: () => Promise<number | undefined>;
   /** `/` outside tests: where /etc is looked for. */
   readonly systemRoot?: string;
 }
@@ -66,6 +68,7 @@ async function examine(io: CliIo, parts: DoctorParts, options: Options): Promise
     run: options.runHelper === undefined ? 'safe' : options.runHelper ? 'always' : 'never',
     sockets: socketCandidates(io).map((candidate) => candidate.path),
     fetchStatus: parts.fetchStatus,
+    providerSkewMs: parts.providerSkewMs,
   });
   return { facts, findings: runChecks(facts) };
 }

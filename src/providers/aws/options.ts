@@ -1,15 +1,15 @@
 import { z } from 'zod';
-import { filePath, refuse, text } from '../../config/value-types.ts';
+import { filePath, text } from '../../config/value-types.ts';
+
+/** The name of a region. */
+export const awsRegion = () => text().regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'not the name of a region, like eu-west-1');
 
 const url = () => z.url({ protocol: /^https?$/ });
 
 /** The keys of `[providers.NAME]` that all AWS services share. */
 export const awsProviderSchema = z
   .strictObject({
-    region: text()
-      .regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'not the name of a region, like eu-west-1')
-      .optional()
-      .describe("AWS region. Default: AWS_REGION, AWS_DEFAULT_REGION, else the profile's."),
+    region: awsRegion().optional().describe("AWS region. Default: AWS_REGION, AWS_DEFAULT_REGION, else the profile's."),
     profile: text()
       .optional()
       .describe(
@@ -33,7 +33,8 @@ export const awsProviderSchema = z
   .superRefine((options, context) => {
     for (const key of ['external_id', 'role_session_name', 'sts_endpoint'] as const) {
       if (options[key] !== undefined && options.role_arn === undefined) {
-        refuse(context, `${key} says nothing without role_arn`, `add role_arn, or remove ${key}`);
+        const params = { remedy: `add role_arn, or remove ${key}` };
+        context.addIssue({ code: 'custom', path: [key], message: `${key} says nothing without role_arn`, params });
       }
     }
   });

@@ -3,11 +3,11 @@ import { ProviderError } from '../../errors.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { errorsOf, objectAt, textAt } from './answer.ts';
 import type { VaultClient, VaultReply } from './client.ts';
-import type { VaultSource } from './definition.ts';
 import { failureOf, notVault, tokenOver } from './failures.ts';
 import type { HeldLogin } from './login-book.ts';
 import type { LoginDesk } from './login-desk.ts';
 import type { LoginSession } from './login-session.ts';
+import type { VaultSource } from './options.ts';
 import { unwrap } from './unwrap.ts';
 
 /** A performance standby may not know a token, or what it may read, for so long after the login. */
@@ -35,18 +35,21 @@ export class Reader {
   async read(source: VaultSource, wantedLifeMs: number, client: VaultClient, signal: AbortSignal): Promise<Reading> {
     const first = await this.#session.forRead(wantedLifeMs, client, signal);
     const reading = await this.#readWith(first, source, client, signal);
-    if (reading !== undefined) return reading;
+    if (!(reading instanceof ProviderError)) return reading;
     const next = await this.#session.replace(first, client, signal);
-    return (await this.#readWith(next, source, client, signal)) ?? neverAccepted(next, client);
+    const second = await this.#readWith(next, source, client, signal);
+    if (!(second instanceof ProviderError)) return second;
+    // A login granted a moment ago lives, whatever its policy lets lookup-self say: this is a denial.
+    throw next.source === undefined ? second : tokenOver(next.source, client.place);
   }
 
-  /** Undefined if Vault no longer knows the token. */
+  /** The denial itself, not thrown, if Vault does not know the token any more. */
   async #readWith(
     held: HeldLogin,
     source: VaultSource,
     client: VaultClient,
     signal: AbortSignal,
-  ): Promise<Reading | undefined> {
+  ): Promise<Reading | ProviderError> {
     using token = held.token.copy();
     const reply = await this.#sendPatiently(held, token, source, client, signal);
     if (reply.status === 200 && reply.json !== undefined) {
@@ -55,7 +58,7 @@ export class Reader {
     if (reply.status >= 200 && reply.status < 300) throw reply.isEmpty ? nothingThere(reply) : notVault(reply);
     const failure = failureOf(reply);
     if (failure.kind !== 'denied' || (await this.#desk.isAlive(token, client, signal))) throw failure;
-    return undefined;
+    return failure;
   }
 
   async #sendPatiently(
@@ -121,14 +124,5 @@ function pause(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
 function nothingThere(reply: VaultReply): ProviderError {
   return new ProviderError('misconfigured', `${reply.asked.path} answers without a secret (${reply.status})`, {
     remedy: 'correct path and method of the credential',
-  });
-}
-
-function neverAccepted(held: HeldLogin, client: VaultClient): never {
-  const { provider, address } = client.place;
-  if (held.source !== undefined) throw tokenOver(held.source, client.place);
-  const message = `Vault at ${address} granted a login (${held.login.id.slice(0, 12)}) and does not know it`;
-  throw new ProviderError('transient', message, {
-    remedy: `see whether address in [providers.${provider}] leads to one cluster`,
   });
 }

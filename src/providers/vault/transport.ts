@@ -56,7 +56,7 @@ async function exchange(connection: Connection, request: TransportRequest): Prom
     httpAgent: connection.httpAgent,
     httpsAgent: connection.httpsAgent,
     // The agents know the proxies, and axios leaves proxying to agents that do; `proxy: false` would take that from them.
-    ...(connection.socketPath === undefined ? {} : { socketPath: connection.socketPath, proxy: false }),
+    ...(connection.socketPath === undefined ? {} : { socketPath: connection.socketPath }),
     maxRedirects: 0,
     maxContentLength: LARGEST_ANSWER_BYTES,
     responseType: 'arraybuffer',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ProviderError } from '../../../src/errors.ts';
 import { awsSecretsManagerDefinition } from '../../../src/providers/aws-secrets-manager/definition.ts';
-import { AwsJsonServer, refuse } from '../../fakes/aws-json-server.ts';
+import { AwsJsonServer, type Exchange, refuse, reply } from '../../fakes/aws-json-server.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
 import { AwsHome } from './aws-home.ts';
@@ -186,6 +186,97 @@ test('STS cannot be reached', async () => {
     "transient: AWS's login service cannot be reached: the connection was refused (ECONNREFUSED) → " +
       'check the network, the VPN, and HTTPS_PROXY and NO_PROXY as the daemon has them',
   );
+});
+
+const granted = {
+  accessKeyId: 'ASIAGRANTED',
+  secretAccessKey: 'granted',
+  sessionToken: 'session',
+  expiration: Date.now() + 3_600_000,
+};
+
+/** Answers everything but Secrets Manager's own call by `login`; keeps the access key ids that the calls were signed with. */
+function serveLogin(login: (exchange: Exchange) => void): string[] {
+  const keys: string[] = [];
+  server.behaviour = (exchange) => {
+    if (exchange.target !== 'secretsmanager.GetSecretValue') return login(exchange);
+    keys.push(/Credential=(\w+)/.exec(exchange.request.headers.authorization ?? '')?.[1] ?? '');
+    reply(exchange.response, 200, { SecretString: 'sk-value', VersionId: '1' });
+  };
+  return keys;
+}
+
+function stsAnswer(action: string): string {
+  const { accessKeyId, secretAccessKey, sessionToken, expiration } = granted;
+  return (
+    `<${action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><${action}Result><Credentials>` +
+    `<AccessKeyId>${accessKeyId}</AccessKeyId><SecretAccessKey>${secretAccessKey}</SecretAccessKey>` +
+    `<SessionToken>${sessionToken}</SessionToken><Expiration>${new Date(expiration).toISOString()}</Expiration>` +
+    `</Credentials></${action}Result></${action}Response>`
+  );
+}
+
+test('a role is assumed once, with its external id and session name', async () => {
+  const inputs: object[] = [];
+  const keys = serveLogin(({ input, response }) => {
+    inputs.push(input);
+    response.writeHead(200, { 'content-type': 'text/xml' }).end(stsAnswer('AssumeRole'));
+  });
+  const reader = await provider({
+    ...assume,
+    external_id: 'team-a',
+    role_session_name: 'me',
+    sts_endpoint: server.url,
+  });
+  const source = awsSecretsManagerDefinition.credentialSchema.parse({ secret_id: 'key' });
+  for (let i = 0; i < 2; i++) await reader.issue({ source, wantedLifeMs: 0 }, { signal: new AbortController().signal });
+  expect(inputs).toEqual([expect.objectContaining({ RoleArn: ROLE, ExternalId: 'team-a', RoleSessionName: 'me' })]);
+  expect(keys).toEqual([granted.accessKeyId, granted.accessKeyId]);
+});
+
+test('an SSO session that lives', async () => {
+  await home.writeConfig(
+    '[profile dev]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Dev\nregion = eu-west-1\n' +
+      '[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://corp.awsapps.com/start\n',
+  );
+  const cache = join(home.folder, '.aws', 'sso', 'cache');
+  await mkdir(cache, { recursive: true });
+  const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+  await writeFile(
+    join(cache, `${createHash('sha1').update('corp').digest('hex')}.json`),
+    JSON.stringify({ accessToken: 'aoa-token', expiresAt }),
+  );
+  vi.stubEnv('AWS_ENDPOINT_URL_SSO', server.url);
+  const keys = serveLogin(({ response }) => reply(response, 200, { roleCredentials: granted }));
+  expect(await read({ profile: 'dev' })).toBe('sk-value');
+  expect(keys).toEqual([granted.accessKeyId]);
+});
+
+test('the role of a container', async () => {
+  vi.stubEnv('AWS_CONTAINER_CREDENTIALS_FULL_URI', `${server.url}/role`);
+  const keys = serveLogin(({ response }) =>
+    reply(response, 200, {
+      AccessKeyId: granted.accessKeyId,
+      SecretAccessKey: granted.secretAccessKey,
+      Token: granted.sessionToken,
+      Expiration: new Date(granted.expiration).toISOString(),
+    }),
+  );
+  expect(await read({ region: 'eu-west-1' })).toBe('sk-value');
+  expect(keys).toEqual([granted.accessKeyId]);
+});
+
+test('a web identity token from a file', async () => {
+  const token = join(home.folder, 'token');
+  await writeFile(token, 'jwt');
+  vi.stubEnv('AWS_WEB_IDENTITY_TOKEN_FILE', token);
+  vi.stubEnv('AWS_ROLE_ARN', ROLE);
+  vi.stubEnv('AWS_ENDPOINT_URL_STS', server.url);
+  const keys = serveLogin(({ response }) =>
+    response.writeHead(200, { 'content-type': 'text/xml' }).end(stsAnswer('AssumeRoleWithWebIdentity')),
+  );
+  expect(await read({ region: 'eu-west-1' })).toBe('sk-value');
+  expect(keys).toEqual([granted.accessKeyId]);
 });
 
 test('an expired token makes the next call look for a new login', async () => {

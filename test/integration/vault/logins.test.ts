@@ -122,6 +122,14 @@ describe('a login', () => {
     expect(bench.vault.count(LOOKUP)).toBe(1);
   });
 
+  test('whose policy lacks even lookup-self is denied, not lost, after one more login', async () => {
+    const bench = await start();
+    const provider = await bench.withAppRole({ ...GRANT, noDefaultPolicy: true });
+    await expect(read(provider, 'kv/claude')).resolves.toBeDefined();
+    expect(await failure(read(provider, 'sys/policies/acl/root'))).toMatchObject({ kind: 'denied' });
+    expect(bench.vault.count(LOGIN)).toBe(2);
+  });
+
   test('on a cluster whose standbys lag is tried again on the same token', async () => {
     const bench = await start();
     const provider = await bench.withAppRole(GRANT);
@@ -151,7 +159,9 @@ describe('refused logins', () => {
     ['a spent secret-id', 400, 'invalid role or secret ID', 'login-expired', /renew the secret/],
     ['no role-id', 400, 'missing role_id', 'misconfigured', /role/],
     ['an unknown JWT role', 400, 'role "ci" could not be found', 'misconfigured', /role/],
-    ['an address that is not bound', 403, 'permission denied', 'login-expired', /renew the secret/],
+    ['an address that is not bound', 403, 'permission denied', 'login-expired', /method and mount.*renew its secret/],
+    ['a name that cannot be', 404, 'unsupported path', 'misconfigured', /names in \[providers\.prod\.auth\]/],
+    ['a namespace that is not there', 404, 'namespace not found', 'misconfigured', /correct namespace/],
     ['a mount that is not there', 404, 'no handler for route "auth/approle/login"', 'misconfigured', /mount/],
     ['a sealed Vault', 503, 'Vault is sealed', 'transient', /unseal/],
     ['too many', 429, 'rate limit quota exceeded', 'transient', /quota/],
@@ -243,6 +253,8 @@ describe('other methods', () => {
     expect(login).toMatchObject({ renewable: false, ours: true, maxExpiresAtMs: login?.expiresAtMs });
     expect(login?.id).toMatch(/^token-[0-9a-f]{24}$/);
     expect(lease?.durationMs).toBeLessThanOrEqual(HOUR_MS / 2);
+    await read(provider, 'kv/claude', undefined, 4 * HOUR_MS);
+    expect(bench.vault.count(LOGIN)).toBe(1);
     bench.clock.pass(0.3 * HOUR_MS);
     await read(provider, 'kv/claude', undefined, HOUR_MS / 4);
     expect(bench.vault.count(RENEWAL)).toBe(0);

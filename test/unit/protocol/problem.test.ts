@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { BrokerError, type ErrorCode } from '../../../src/errors.ts';
-import { errorOfProblem, PROBLEM_TITLES, problemLine, problemOf } from '../../../src/protocol/problem.ts';
+import {
+  errorOfProblem,
+  LONGEST_LINE_BYTES,
+  PROBLEM_TITLES,
+  problemLine,
+  problemOf,
+} from '../../../src/protocol/problem.ts';
 
 it('tells every kind of error so that the other side gets the same one back', () => {
   for (const code of Object.keys(PROBLEM_TITLES) as ErrorCode[]) {
@@ -24,19 +30,19 @@ it('takes a code that it does not know for an internal error, and no foreign doc
 
 it('puts message and remedy on one line', () => {
   const error = new BrokerError('ERR_GONE', 'no secret\nat secret/data/x', { remedy: 'ask\tyour admin' });
-  expect(problemLine(error)).toBe('broker: no secret at secret/data/x; ask your admin');
-  expect(problemLine(new BrokerError('ERR_GONE', 'gone'))).toBe('broker: gone');
+  expect(problemLine(error)).toBe('no secret at secret/data/x; ask your admin');
+  expect(problemLine(new BrokerError('ERR_GONE', 'gone'))).toBe('gone');
 });
 
 it('cuts a message that is too long and keeps the remedy', () => {
   const line = problemLine(new BrokerError('ERR_GONE', 'm'.repeat(1000), { remedy: 'run: broker login vault' }));
-  expect(line).toHaveLength(400);
+  expect(line).toHaveLength(LONGEST_LINE_BYTES);
   expect(line.endsWith('...; run: broker login vault')).toBe(true);
 });
 
 it('never cuts a character in two', () => {
   const error = new BrokerError('ERR_GONE', '\u{1f511}'.repeat(300));
-  expect(problemLine(error)).toMatch(/^broker: \u{1f511}+\.\.\.$/u);
+  expect(problemLine(error)).toMatch(/^\u{1f511}+\.\.\.$/u);
 });
 
 it('is one line of at most 400 bytes, whatever the words', () => {

@@ -142,7 +142,7 @@ describe('errors', () => {
     const reply = await server.get(KEY_PATH, { accept: 'text/plain' });
     expect(reply.status).toBe(410);
     expect(reply.headers).toMatchObject({ 'content-type': 'text/plain; charset=utf-8', 'broker-exit-code': '77' });
-    expect(reply.body).toBe('broker: no secret; ask your admin\n');
+    expect(reply.body).toBe('no secret; ask your admin\n');
   });
 
   it('that are faults of the daemon itself keep their words for the log', async () => {

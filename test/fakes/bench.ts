@@ -1,0 +1,226 @@
+import type { Ask, Client } from '../../src/broker/ask.ts';
+import { Broker, type BrokerSetup } from '../../src/broker/broker.ts';
+import type { BrokerPorts } from '../../src/broker/ports.ts';
+import type { DaemonFacts } from '../../src/broker/status-report.ts';
+import { type CredentialCache, VALUE } from '../../src/cache/credential-cache.ts';
+import { openMemoryCache } from '../../src/cache/open-cache.ts';
+import type { CredentialConfig, DaemonConfig } from '../../src/config/config.ts';
+import { BrokerError } from '../../src/errors.ts';
+import type { Random } from '../../src/platform/random.ts';
+import { FakeClock } from './fake-clock.ts';
+import { HOUR, MINUTE } from './living.ts';
+import { CollectingLog } from './log.ts';
+import { FakeProcess } from './process.ts';
+import { ScriptedProvider } from './scripted-provider.ts';
+import { type EngineSketch, SecretSystem } from './secret-system.ts';
+
+export interface CredentialSketch {
+  readonly name: string;
+  readonly engine: EngineSketch;
+  /** Default: the name. Credentials with the same path share a read. */
+  readonly path?: string;
+  readonly provider?: string;
+  readonly ttlMs?: number;
+  readonly maxStaleMs?: number;
+}
+
+export interface BenchOptions {
+  readonly credentials: readonly CredentialSketch[];
+  readonly cache?: CredentialCache;
+  readonly random?: Random;
+  readonly daemon?: Partial<DaemonConfig>;
+  readonly clock?: FakeClock;
+}
+
+export interface AskSketch {
+  readonly intervalMs?: number;
+  readonly client?: Client | undefined;
+  readonly judged?: boolean;
+  readonly signal?: AbortSignal;
+  /** Default: true, the answer is written completely at once. */
+  readonly delivered?: boolean;
+}
+
+/** What became of an ask. */
+export interface Told {
+  readonly value?: string;
+  readonly state?: 'fresh' | 'stale';
+  readonly code?: string;
+  readonly error?: BrokerError;
+  readonly tookMs: number;
+  /** For asks whose answer is not delivered at once. */
+  readonly deliver: () => void;
+}
+
+export const client = (pid: number): Client => ({ pid, startTime: `s${pid}`, name: 'claude', isClaudeCode: true });
+
+/** The real broker on a fake clock, between clients and providers that a test plays. */
+export class Bench {
+  readonly clock: FakeClock;
+  readonly system: SecretSystem;
+  readonly log = new CollectingLog();
+  readonly providers = new Map<string, ScriptedProvider>();
+  readonly exited = new Set<number>();
+  readonly files = new Map<string, string>();
+  /** Setups of credentials, by name; changed by a test before `reconfigure`. */
+  credentials: readonly CredentialSketch[];
+  cache: CredentialCache;
+  process: FakeProcess;
+  broker: Broker;
+  readonly #daemon: DaemonConfig;
+  readonly #random: Random;
+
+  constructor({ credentials, cache = openMemoryCache(), random = () => 0.5, daemon, clock }: BenchOptions) {
+    this.clock = clock ?? new FakeClock();
+    this.system = new SecretSystem(this.clock);
+    this.credentials = credentials;
+    this.cache = cache;
+    this.#random = random;
+    this.#daemon = {
+      turnMarginMs: 2 * MINUTE,
+      idleAfterMs: HOUR,
+      idleExitMs: 0,
+      revokeOnExit: false,
+      logLevel: 'info',
+      ...daemon,
+    };
+    for (const { name, path = name, engine } of credentials) {
+      if (this.system.place(path) === undefined) this.system.add(path, engine);
+    }
+    for (const { provider = 'vault' } of credentials) this.provider(provider);
+    this.process = new FakeProcess(this.clock);
+    this.broker = this.#build();
+  }
+
+  /** The one that is called "vault" unless named. */
+  provider(name = 'vault'): ScriptedProvider {
+    const known = this.providers.get(name);
+    if (known !== undefined) return known;
+    const made = new ScriptedProvider(this.clock, this.system);
+    this.providers.set(name, made);
+    return made;
+  }
+
+  /** The process is gone without a word; the next one finds what the cache holds. */
+  crash(cache: CredentialCache): void {
+    this.process.kill();
+    for (const provider of this.providers.values()) provider.hangUp();
+    this.process = new FakeProcess(this.clock);
+    this.cache = cache;
+    this.broker = this.#build();
+  }
+
+  reconfigure(credentials: readonly CredentialSketch[], fingerprint = 'provider'): void {
+    this.credentials = credentials;
+    for (const { name, path = name, engine } of credentials) {
+      if (this.system.place(path) === undefined) this.system.add(path, engine);
+    }
+    this.broker.reconfigure(this.setup(fingerprint));
+  }
+
+  async ask(name: string, sketch: AskSketch = {}): Promise<Told> {
+    const startedAtMs = this.clock.now();
+    const ask: Ask = {
+      credential: name,
+      intervalMs: sketch.intervalMs ?? 5 * MINUTE,
+      client: 'client' in sketch ? sketch.client : client(1),
+      judged: sketch.judged ?? true,
+      signal: sketch.signal ?? new AbortController().signal,
+    };
+    const tookMs = () => this.clock.now() - startedAtMs;
+    try {
+      const answer = await this.broker.answer(ask);
+      const value = answer.secrets.get(VALUE)?.reveal() ?? '';
+      for (const secret of answer.secrets.values()) secret.wipe();
+      if (sketch.delivered !== false) answer.delivered();
+      return { value, state: answer.state, tookMs: tookMs(), deliver: () => answer.delivered() };
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      return { code: error.code, error, tookMs: tookMs(), deliver: () => undefined };
+    }
+  }
+
+  /** Asks, and lets time pass until there is an answer. */
+  get(name: string, sketch: AskSketch = {}): Promise<Told> {
+    return this.finish(this.ask(name, sketch));
+  }
+
+  /** Lets time pass until the promise is settled: an hour at the most. */
+  async finish<T>(promise: Promise<T>): Promise<T> {
+    let isDone = false;
+    const done = () => {
+      isDone = true;
+    };
+    promise.then(done, done);
+    await this.clock.advance(0);
+    for (const end = this.clock.now() + HOUR; !isDone && this.clock.now() < end; ) await this.clock.advanceToNext();
+    if (!isDone) throw new Error('still waiting after an hour');
+    return promise;
+  }
+
+  eventKinds(): readonly string[] {
+    return this.broker.events({ limit: 10_000 }).map((event) => event.kind);
+  }
+
+  setup(fingerprint = 'provider'): BrokerSetup {
+    const credentials = this.credentials.map((sketch) => this.#spec(sketch, fingerprint));
+    const names = [...new Set(credentials.map(({ config }) => config.provider))];
+    return {
+      config: {
+        file: '/etc/broker.toml',
+        defaultCredential: credentials[0]?.config.name,
+        providers: new Map(names.map((name) => [name, { name, type: 'scripted', options: {} }])),
+        credentials: new Map(credentials.map(({ config }) => [config.name, config])),
+        daemon: this.#daemon,
+      },
+      providers: names.map((name) => ({
+        name,
+        type: 'scripted',
+        fingerprint,
+        open: async () => this.process.connect(this.provider(name)),
+        storedLogin: (loginId) => this.system.logins.get(loginId)?.login,
+      })),
+      credentials,
+    };
+  }
+
+  #spec({ name, path = name, engine, provider = 'vault', ...times }: CredentialSketch, fingerprint: string) {
+    const config: CredentialConfig = {
+      name,
+      provider,
+      field: 'value',
+      fields: undefined,
+      expiresField: engine.kind === 'expires-at' ? 'expires_at' : undefined,
+      ttlMs: times.ttlMs ?? 15 * MINUTE,
+      maxStaleMs: times.maxStaleMs ?? 24 * HOUR,
+      source: { path },
+    };
+    const readId = `${provider}:${fingerprint}:${path}`;
+    return { config, sourceFingerprint: readId, readId, place: path };
+  }
+
+  #build(): Broker {
+    const ports: BrokerPorts = {
+      clock: this.process,
+      random: this.#random,
+      log: this.log,
+      cache: this.cache,
+      fingerprintFiles: (paths) => paths.map((path) => this.files.get(path) ?? '').join('\n'),
+      onTick: () => undefined,
+      isAlive: ({ pid }) => !this.exited.has(pid),
+    };
+    const facts = (): DaemonFacts => ({
+      version: '0.0.0',
+      pid: 1,
+      startedAtMs: 0,
+      socket: '/run/broker.sock',
+      configFile: '/etc/broker.toml',
+      stateDir: '/var/lib/broker',
+      node: 'v24',
+      peerCredentials: 'kernel',
+      configProblem: undefined,
+      cache: this.cache.health(),
+    });
+    return new Broker(ports, this.setup(), facts);
+  }
+}

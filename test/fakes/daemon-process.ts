@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { helperPath } from '../../src/platform/native.ts';
+
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const PROGRAM = resolve(import.meta.dirname, '..', '..', 'bin', 'broker.mjs');
+
+/** A home of its own with the real, built program in it: daemon, CLI and helper as a user has them. */
+export class BrokerHome {
+  readonly folder = mkdtempSync(join(tmpdir(), 'broker-test-'));
+  readonly configFile = join(this.folder, 'config.toml');
+  readonly stateDir = join(this.folder, 'state');
+  readonly socket = join(this.folder, 'run', 'broker.sock');
+  readonly env: Record<string, string>;
+  readonly #daemons: ChildProcess[] = [];
+
+  constructor(config: string) {
+    mkdirSync(join(this.folder, 'run'), { mode: 0o700 });
+    this.env = {
+      PATH: process.env['PATH'] ?? '',
+      HOME: this.folder,
+      BROKER_CONFIG: this.configFile,
+      BROKER_STATE_DIR: this.stateDir,
+      BROKER_SOCKET: this.socket,
+      NO_COLOR: '1',
+    };
+    this.configure(config);
+  }
+
+  configure(config: string): void {
+    writeFileSync(this.configFile, config, { mode: 0o600 });
+  }
+
+  /** Resolves once it answers. @throws with its last words if it ends before. */
+  async start(extra: Readonly<Record<string, string>> = {}): Promise<RunningDaemon> {
+    const child = spawn(process.execPath, [PROGRAM, 'daemon'], {
+      env: { ...this.env, ...extra },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#daemons.push(child);
+    const daemon = new RunningDaemon(child);
+    await daemon.whenLogged('broker is ready');
+    return daemon;
+  }
+
+  broker(...args: string[]): Promise<Finished> {
+    return run(process.execPath, [PROGRAM, ...args], this.env);
+  }
+
+  /** The native helper as Claude Code runs it. */
+  key(args = '', extra: Readonly<Record<string, string>> = {}): Promise<Finished> {
+    return run('/bin/sh', ['-c', `'${helperPath() ?? ''}' ${args}`], { ...this.env, ...extra });
+  }
+
+  get(path: string): Promise<{ status: number; body: string }> {
+    return new Promise((resolveAnswer, reject) => {
+      const outgoing = request({ socketPath: this.socket, path }, (answer) => {
+        const chunks: Buffer[] = [];
+        answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+        answer.once('end', () =>
+          resolveAnswer({ status: answer.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }),
+        );
+      });
+      outgoing.once('error', reject);
+      outgoing.end();
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#daemons) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const gone = once(child, 'close');
+      child.kill('SIGKILL');
+      await gone;
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export class RunningDaemon {
+  readonly #child: ChildProcess;
+  readonly #waiting = new Set<() => void>();
+  log = '';
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+      this.log += chunk;
+      for (const look of this.#waiting) look();
+    });
+    child.once('close', () => {
+      for (const look of this.#waiting) look();
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** Every line is on standard error by the time its effect can be seen, so there is nothing to poll for. */
+  whenLogged(text: string): Promise<void> {
+    return new Promise((resolveSeen, reject) => {
+      const look = () => {
+        if (this.log.includes(text)) resolveSeen();
+        else if (this.hasEnded) reject(new Error(`the daemon ended: ${this.log}`));
+        else return;
+        this.#waiting.delete(look);
+      };
+      this.#waiting.add(look);
+      look();
+    });
+  }
+
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    const gone = once(this.#child, 'close');
+    this.#child.kill(signal);
+    await gone;
+    return this.#child.exitCode;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+}
+
+function run(command: string, args: readonly string[], env: Readonly<Record<string, string>>): Promise<Finished> {
+  return new Promise((resolveRun, reject) => {
+    // A socket as stdin that never says anything, which is what the client gives its helper.
+    const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
+    const [out, err]: [Buffer[], Buffer[]] = [[], []];
+    child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+    child.once('error', reject);
+    child.once('close', (code) => {
+      resolveRun({ code, stdout: Buffer.concat(out).toString('utf8'), stderr: Buffer.concat(err).toString('utf8') });
+    });
+  });
+}

@@ -1,0 +1,302 @@
+import { describe, expect, it } from 'vitest';
+import { Bench, type BenchOptions, client } from '../../fakes/bench.ts';
+import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
+import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
+import { failure } from '../../fakes/scripted-provider.ts';
+
+const STATIC = { name: 'anthropic', engine: { kind: 'static' } } as const;
+const bench = (options: Partial<BenchOptions> = {}) =>
+  new Bench({ credentials: [STATIC], cache: openTestCache(temporaryFolder()), ...options });
+
+/** Not judged: what these tests ask has nothing to do with rejection. */
+const PLAIN = { judged: false };
+
+describe('single flight', () => {
+  it('asks the provider once, however many ask the broker', async () => {
+    const world = bench();
+    world.provider().trouble = () => ({ delayMs: SECOND });
+    const all = Array.from({ length: 20 }, (_, index) => world.ask('anthropic', { client: client(index) }));
+    const told = await world.finish(Promise.all(all));
+    expect(new Set(told.map(({ value }) => value)).size).toBe(1);
+    expect(world.provider().count('issue')).toBe(1);
+  });
+
+  it('reads a secret once for all credentials that live on it', async () => {
+    const world = bench({
+      credentials: [
+        { ...STATIC, name: 'a', path: 'shared' },
+        { ...STATIC, name: 'b', path: 'shared' },
+      ],
+    });
+    world.provider().trouble = () => ({ delayMs: SECOND });
+    const told = await world.finish(Promise.all([world.ask('a'), world.ask('b')]));
+    expect(told.map(({ value }) => value)).toEqual(Array(2).fill(world.system.place('shared')?.value));
+    expect(world.provider().count('issue')).toBe(1);
+  });
+
+  it('issues a lease for each credential even if they name the same path', async () => {
+    const engine = { kind: 'leased', lastsMs: HOUR } as const;
+    const world = bench({
+      credentials: [
+        { name: 'a', path: 'creds', engine },
+        { name: 'b', path: 'creds', engine },
+      ],
+    });
+    world.provider().trouble = () => ({ delayMs: SECOND });
+    const [a, b] = await world.finish(Promise.all([world.ask('a'), world.ask('b')]));
+    expect(a?.value).not.toBe(b?.value);
+    expect(world.provider().count('issue')).toBe(2);
+  });
+
+  it('refreshes a sharer that has a key, and fetches nothing for one that was never asked for', async () => {
+    const world = bench({
+      credentials: ['a', 'b', 'c'].map((name) => ({ ...STATIC, name, path: 'shared' })),
+    });
+    await world.get('a', PLAIN);
+    await world.get('b', PLAIN);
+    const value = world.system.rotate('shared');
+    await world.finish(world.broker.refresh('a'));
+    expect((await world.get('b', PLAIN)).value).toBe(value);
+    expect(world.broker.status().credentials.map(({ state }) => state)).toEqual(['fresh', 'fresh', 'idle']);
+  });
+});
+
+describe('a key past its ttl', () => {
+  it('is served at once and refreshed behind', async () => {
+    const world = bench({ daemon: { idleAfterMs: SECOND } });
+    const { value } = await world.get('anthropic', PLAIN);
+    await world.clock.advance(20 * MINUTE);
+    const rotated = world.system.rotate('anthropic');
+    world.provider().trouble = () => ({ delayMs: 500 });
+    expect(await world.get('anthropic', PLAIN)).toMatchObject({ value, state: 'fresh', tookMs: 0 });
+    await world.clock.advance(500);
+    expect((await world.get('anthropic', PLAIN)).value).toBe(rotated);
+  });
+
+  it('makes the answer wait for the provider past twice its ttl', async () => {
+    const world = bench({ daemon: { idleAfterMs: SECOND } });
+    await world.get('anthropic', PLAIN);
+    await world.clock.advance(30 * MINUTE);
+    const rotated = world.system.rotate('anthropic');
+    world.provider().trouble = () => ({ delayMs: 500 });
+    expect(await world.get('anthropic', PLAIN)).toMatchObject({ value: rotated, tookMs: 500 });
+  });
+});
+
+describe('waiting', () => {
+  it('takes nine seconds at most without a key; the refresh goes on', async () => {
+    const world = bench();
+    world.provider().trouble = () => ({ delayMs: 12 * SECOND });
+    const told = await world.get('anthropic');
+    expect(told).toMatchObject({ code: 'ERR_REFRESH_PENDING', tookMs: 9 * SECOND });
+    expect(told.error?.exitCode).toBe(75);
+    await world.clock.advance(3 * SECOND);
+    expect(await world.get('anthropic')).toMatchObject({ state: 'fresh', tookMs: 0 });
+    expect(world.provider().count('issue')).toBe(1);
+  });
+
+  it('takes two seconds once with a stale key, then none while the provider hangs or is known to be down', async () => {
+    const world = bench({ daemon: { idleAfterMs: SECOND } });
+    const { value } = await world.get('anthropic', PLAIN);
+    await world.clock.advance(HOUR);
+    world.provider().trouble = () => ({ hang: 'honest' });
+    const stale = { value, state: 'stale' };
+    expect(await world.get('anthropic', PLAIN)).toMatchObject({ ...stale, tookMs: 2 * SECOND });
+    expect(await world.get('anthropic', PLAIN)).toMatchObject({ ...stale, tookMs: 0 });
+    await world.clock.advance(40 * SECOND);
+    for (let ask = 0; ask < 50; ask += 1) {
+      expect(await world.get('anthropic', PLAIN)).toMatchObject({ ...stale, tookMs: 0 });
+      await world.clock.advance(7 * SECOND);
+    }
+  });
+
+  it('is over after nine seconds although a verdict was waited for before', async () => {
+    const engine = { kind: 'expires-at', lastsMs: 10 * MINUTE } as const;
+    const world = bench({ credentials: [{ name: 'short', engine }], daemon: { idleAfterMs: SECOND } });
+    await world.get('short', { intervalMs: HOUR });
+    await world.clock.advance(11 * MINUTE);
+    world.provider().trouble = () => ({ hang: 'honest' });
+    expect(await world.get('short', { intervalMs: HOUR })).toMatchObject({
+      code: 'ERR_REFRESH_PENDING',
+      tookMs: 9 * SECOND,
+    });
+  });
+
+  it('ends when the asker hangs up, and the refresh goes on', async () => {
+    const world = bench();
+    world.provider().trouble = () => ({ delayMs: SECOND });
+    const controller = new AbortController();
+    const reason = new Error('hung up');
+    const asked = world.broker.answer({
+      credential: 'anthropic',
+      intervalMs: 1,
+      client: undefined,
+      judged: false,
+      signal: controller.signal,
+    });
+    await world.clock.advance(100);
+    controller.abort(reason);
+    await expect(asked).rejects.toBe(reason);
+    await world.clock.advance(900);
+    expect(await world.get('anthropic')).toMatchObject({ state: 'fresh', tookMs: 0 });
+  });
+
+  it('uses the time that is left for another attempt after a failure that passes', async () => {
+    const world = bench();
+    let failures = 0;
+    world.provider().trouble = () => (++failures < 3 ? { error: failure.transient() } : {});
+    const told = await world.get('anthropic');
+    expect(told.state).toBe('fresh');
+    expect(told.tookMs).toBeLessThan(9 * SECOND);
+    expect(failures).toBe(3);
+  });
+});
+
+describe('a provider that cannot be asked', () => {
+  async function withStaleKey() {
+    const world = bench({ daemon: { idleAfterMs: SECOND } });
+    const { value } = await world.get('anthropic', PLAIN);
+    await world.clock.advance(HOUR);
+    return { world, value };
+  }
+
+  it.each([
+    ['transient', failure.transient],
+    ['login-expired', failure.loginExpired],
+  ])('is forgiven a %s failure with a stale key up to max_stale', async (_kind, fail) => {
+    const { world, value } = await withStaleKey();
+    world.provider().trouble = () => ({ error: fail() });
+    expect(await world.get('anthropic', PLAIN)).toMatchObject({ value, state: 'stale', tookMs: 0 });
+    await world.clock.advance(23 * HOUR - 1);
+    expect(await world.get('anthropic', PLAIN)).toMatchObject({ value, state: 'stale', tookMs: 0 });
+    await world.clock.advance(2);
+    expect((await world.get('anthropic', PLAIN)).code).toBeDefined();
+  });
+
+  it.each([
+    ['denied', failure.denied, 'ERR_DENIED'],
+    ['gone', failure.gone, 'ERR_GONE'],
+  ])('and says %s: somebody was meant to lose the key', async (_kind, fail, code) => {
+    const { world } = await withStaleKey();
+    world.provider().trouble = () => ({ error: fail() });
+    const told = await world.get('anthropic', PLAIN);
+    expect(told).toMatchObject({ code, tookMs: 0 });
+    expect(told.error?.exitCode).toBe(77);
+    expect(world.cache.open('anthropic')).toBeUndefined();
+    expect(world.cache.keys()).toEqual([]);
+  });
+
+  it('is neither hammered nor covered for when it is misconfigured', async () => {
+    const { world } = await withStaleKey();
+    world.provider().trouble = () => ({ error: failure.misconfigured() });
+    const before = world.provider().count('issue');
+    for (let second = 0; second < 10 * 60; second += 1) {
+      expect((await world.get('anthropic', PLAIN)).code).toBe('ERR_PROVIDER_MISCONFIGURED');
+      await world.clock.advance(SECOND);
+    }
+    expect(world.provider().count('issue') - before).toBeLessThanOrEqual(10);
+    world.provider().trouble = () => ({});
+    await world.clock.advance(15 * MINUTE);
+    expect((await world.get('anthropic', PLAIN)).state).toBe('fresh');
+  });
+
+  it('is not asked for a denied credential more than the hold-off allows', async () => {
+    const { world } = await withStaleKey();
+    world.provider().trouble = () => ({ error: failure.denied() });
+    const before = world.provider().count('issue');
+    for (let second = 0; second < 20 * 60; second += 1) {
+      await world.get('anthropic', PLAIN);
+      await world.clock.advance(SECOND);
+    }
+    expect(world.provider().count('issue') - before).toBeLessThanOrEqual(10);
+  });
+});
+
+describe('a login that was mended', () => {
+  it('takes effect at once: the hold-off is cleared and the login forgotten', async () => {
+    const world = bench();
+    const provider = world.provider();
+    provider.inputs = ['/token'];
+    world.files.set('/token', 'old');
+    provider.trouble = () => ({ error: failure.loginExpired() });
+    expect((await world.get('anthropic')).code).toBe('ERR_LOGIN_EXPIRED');
+    expect((await world.get('anthropic')).tookMs).toBe(0);
+    provider.trouble = () => ({});
+    expect((await world.get('anthropic')).code).toBe('ERR_LOGIN_EXPIRED');
+    world.files.set('/token', 'new');
+    expect(await world.get('anthropic')).toMatchObject({ state: 'fresh', tookMs: 0 });
+    expect(provider.forgotten).toBe(1);
+  });
+
+  it('is noticed although the file changed while the failing login was still under way', async () => {
+    const world = bench();
+    const provider = world.provider();
+    provider.inputs = ['/token'];
+    world.files.set('/token', 'old');
+    provider.trouble = () => ({ delayMs: SECOND, error: failure.loginExpired() });
+    const asked = world.ask('anthropic');
+    await world.clock.advance(500);
+    world.files.set('/token', 'new');
+    expect((await world.finish(asked)).code).toBe('ERR_LOGIN_EXPIRED');
+    provider.trouble = () => ({});
+    expect(await world.get('anthropic')).toMatchObject({ state: 'fresh', tookMs: 0 });
+  });
+
+  it('helps every credential of that provider', async () => {
+    const world = bench({
+      credentials: [STATIC, { ...STATIC, name: 'gateway' }],
+    });
+    const provider = world.provider();
+    provider.inputs = ['/token'];
+    provider.trouble = () => ({ error: failure.denied() });
+    await world.get('anthropic');
+    await world.get('gateway');
+    provider.trouble = () => ({});
+    world.files.set('/token', 'new');
+    await world.get('anthropic');
+    await world.clock.advance(5 * SECOND);
+    expect(world.broker.status().credentials.map(({ state }) => state)).toEqual(['fresh', 'fresh']);
+  });
+});
+
+describe('the provider grants less than a client wants', () => {
+  it('the key is served without waiting or issuing until half its life, and the status says what to set', async () => {
+    const engine = { kind: 'leased', lastsMs: 6 * MINUTE } as const;
+    const world = bench({ credentials: [{ name: 'short', engine }] });
+    await world.get('short', PLAIN);
+    for (let second = 0; second < 170; second += 10) {
+      expect(await world.get('short', PLAIN)).toMatchObject({ state: 'fresh', tookMs: 0 });
+      await world.clock.advance(10 * SECOND);
+    }
+    expect(world.provider().count('issue')).toBe(1);
+    expect(world.broker.status().credentials[0]?.advice).toEqual([
+      expect.stringContaining('CLAUDE_CODE_API_KEY_HELPER_TTL_MS=60000'),
+    ]);
+  });
+});
+
+describe('a key that is stored but cannot be opened', () => {
+  it('is as if it were not there', async () => {
+    const world = bench();
+    const { value } = await world.get('anthropic');
+    world.cache.remove('anthropic');
+    expect((await world.get('anthropic', PLAIN)).value).toBe(value);
+    expect(world.provider().count('issue')).toBe(2);
+  });
+
+  it('is not fetched for ever', async () => {
+    const cache = openTestCache(temporaryFolder());
+    cache.open = () => undefined;
+    const world = bench({ cache });
+    expect((await world.get('anthropic', PLAIN)).code).toBeDefined();
+    expect(world.provider().count('issue')).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('unknown names', () => {
+  it('are refused with the names there are', async () => {
+    const told = await bench().get('typo');
+    expect(told.code).toBe('ERR_UNKNOWN_CREDENTIAL');
+    expect(told.error?.remedy).toContain('anthropic');
+  });
+});

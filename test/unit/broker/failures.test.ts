@@ -1,0 +1,160 @@
+import { describe, expect, it } from 'vitest';
+import { Bench } from '../../fakes/bench.ts';
+import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
+import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
+import { failure } from '../../fakes/scripted-provider.ts';
+
+const PLAIN = { judged: false };
+const names = (count: number) => Array.from({ length: count }, (_, index) => `c${index}`);
+const benchOf = (count: number, random = () => 0.5) =>
+  new Bench({
+    credentials: names(count).map((name) => ({ name, engine: { kind: 'static' } })),
+    cache: openTestCache(temporaryFolder()),
+    random,
+  });
+
+const seeded = (seed: number) => () => {
+  seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+  return seed / 2 ** 31;
+};
+
+describe('the circuit', () => {
+  it('lets one probe through when its time is over, and the others wait for what becomes of it', async () => {
+    const world = benchOf(10);
+    for (const name of names(10)) await world.get(name, PLAIN);
+    await world.clock.advance(2 * HOUR);
+    const provider = world.provider();
+    provider.trouble = () => ({ delayMs: 300, error: failure.transient() });
+    await world.finish(world.broker.refresh('c0').catch(() => undefined));
+    const before = provider.arrivals.length;
+    await world.clock.advance(1_500);
+    const asks = names(10).map((name) => world.ask(name, PLAIN));
+    await world.clock.advance(200);
+    expect(provider.arrivals.length - before).toBe(1);
+    await world.finish(Promise.all(asks));
+    expect(provider.arrivals.length - before).toBe(1);
+  });
+
+  it('costs nobody any time while it is open and there is a stale key', async () => {
+    const world = benchOf(3);
+    for (const name of names(3)) await world.get(name, PLAIN);
+    await world.clock.advance(2 * HOUR);
+    world.provider().trouble = () => ({ delayMs: 1_000, error: failure.transient() });
+    expect((await world.get('c0', PLAIN)).tookMs).toBe(1_000);
+    for (const name of names(3)) expect((await world.get(name, PLAIN)).tookMs).toBe(0);
+  });
+
+  it('calls rarely during a long outage, whoever asks', async () => {
+    const world = benchOf(50, seeded(7));
+    for (const name of names(50)) await world.get(name, PLAIN);
+    world.provider().trouble = () => ({ error: failure.transient() });
+    await world.clock.advance(30 * MINUTE);
+    const before = world.provider().arrivals.length;
+    for (let minute = 0; minute < 120; minute += 1) {
+      for (const name of names(50)) await world.ask(name, PLAIN);
+      await world.clock.advance(MINUTE);
+    }
+    // One probe per hold-off: on average every 150 s, for all fifty together.
+    expect(world.provider().arrivals.length - before).toBeLessThan(100);
+  });
+
+  it('honours Retry-After for everybody but a person', async () => {
+    const world = benchOf(2);
+    world.provider().trouble = () => ({ error: failure.transient(10 * MINUTE) });
+    expect((await world.get('c0')).code).toBe('ERR_PROVIDER_UNAVAILABLE');
+    world.provider().trouble = () => ({});
+    await world.clock.advance(9 * MINUTE);
+    expect((await world.get('c0')).tookMs).toBe(0);
+    expect((await world.get('c1')).code).toBe('ERR_PROVIDER_UNAVAILABLE');
+    expect(world.provider().count('issue')).toBe(1);
+    await world.finish(world.broker.refresh('c1'));
+    expect((await world.get('c1')).state).toBe('fresh');
+  });
+
+  it('spreads what was held off when the provider is back', async () => {
+    const world = benchOf(50, seeded(3));
+    for (const name of names(50)) await world.get(name, PLAIN);
+    const provider = world.provider();
+    provider.trouble = () => ({ error: failure.transient() });
+    await world.clock.advance(50 * MINUTE);
+    provider.trouble = () => ({});
+    const before = provider.arrivals.length;
+    await world.clock.advance(6 * MINUTE);
+    const arrivals = provider.arrivals.slice(before).map(({ atMs }) => atMs);
+    expect(new Set(provider.arrivals.slice(before).map(({ what }) => what)).size).toBe(50);
+    const busiest = Math.max(
+      ...arrivals.map((at) => arrivals.filter((other) => other >= at && other < at + 500).length),
+    );
+    expect(busiest).toBeLessThanOrEqual(15);
+  });
+});
+
+describe('a provider that never answers', () => {
+  it.each(['honest', 'deaf'] as const)('is given up after thirty seconds: %s', async (hang) => {
+    const world = benchOf(1);
+    world.provider().trouble = () => ({ hang });
+    void world.ask('c0');
+    await world.clock.advance(30 * SECOND - 1);
+    expect(world.broker.status().credentials[0]).toMatchObject({ refreshing: true, lastError: null });
+    await world.clock.advance(1);
+    expect(world.broker.status().credentials[0]).toMatchObject({
+      refreshing: false,
+      lastError: { code: 'ERR_PROVIDER_UNAVAILABLE', kind: 'transient' },
+    });
+  });
+
+  it('does not keep others waiting who read other secrets', async () => {
+    const world = benchOf(2);
+    world.provider().trouble = ({ what }) => (what === 'c0' ? { hang: 'deaf' } : {});
+    void world.ask('c0');
+    expect(await world.get('c1')).toMatchObject({ state: 'fresh', tookMs: 0 });
+  });
+});
+
+describe('one secret that fails for itself', () => {
+  it('does not keep the others from being read', async () => {
+    const world = benchOf(2);
+    world.provider().trouble = ({ what }) => (what === 'c0' ? { error: failure.denied() } : {});
+    expect((await world.get('c0')).code).toBe('ERR_DENIED');
+    expect(await world.get('c1')).toMatchObject({ state: 'fresh', tookMs: 0 });
+  });
+});
+
+describe('what a person asks for', () => {
+  it('goes through at once, whatever held others off, and tells what failed', async () => {
+    const world = benchOf(1);
+    world.provider().trouble = () => ({ error: failure.misconfigured() });
+    await world.get('c0');
+    await expect(world.broker.refresh('c0')).rejects.toMatchObject({ code: 'ERR_PROVIDER_MISCONFIGURED' });
+    expect(world.provider().count('issue')).toBe(2);
+    world.provider().trouble = () => ({});
+    expect(await world.broker.refresh('c0')).toMatchObject({ state: 'fresh', lastError: null });
+  });
+
+  it('is done for all, and the failures are in the states', async () => {
+    const world = benchOf(3);
+    world.provider().trouble = ({ what }) => (what === 'c1' ? { error: failure.denied() } : {});
+    const states = await world.finish(world.broker.refreshAll());
+    expect(states.map(({ state }) => state)).toEqual(['fresh', 'failing', 'fresh']);
+  });
+
+  it('drops a key on request, and the next ask fetches anew', async () => {
+    const world = benchOf(1);
+    await world.get('c0', PLAIN);
+    expect(await world.broker.invalidate('c0')).toMatchObject({ state: 'idle', fingerprint: null });
+    await world.clock.advance(HOUR);
+    expect(world.provider().count('issue')).toBe(1);
+    expect((await world.get('c0', PLAIN)).state).toBe('fresh');
+    expect(world.provider().count('issue')).toBe(2);
+  });
+});
+
+describe('a fault of the broker itself', () => {
+  it('reaches nobody as anything but a BrokerError without foreign text', async () => {
+    const world = benchOf(1);
+    world.provider().issue = () => Promise.reject(new TypeError('canary'));
+    const told = await world.get('c0');
+    expect(told.code).toBe('ERR_INTERNAL');
+    expect(`${told.error?.message} ${told.error?.remedy}`).not.toContain('canary');
+  });
+});

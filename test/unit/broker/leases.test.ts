@@ -1,0 +1,323 @@
+import { describe, expect, it } from 'vitest';
+import { Bench, type BenchOptions, client } from '../../fakes/bench.ts';
+import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
+import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
+import { failure } from '../../fakes/scripted-provider.ts';
+
+const RENEWABLE = { kind: 'leased', lastsMs: HOUR, maxMs: 24 * HOUR, renewable: true } as const;
+const FIXED = { kind: 'leased', lastsMs: HOUR } as const;
+const LEASED = { name: 'db', engine: RENEWABLE };
+const PLAIN = { judged: false };
+
+function bench(options: Partial<BenchOptions> = {}) {
+  return new Bench({ credentials: [LEASED], cache: openTestCache(temporaryFolder()), ...options });
+}
+
+/** Asks every minute, as a busy client would. */
+async function use(world: Bench, name: string, forMs: number, everyMs = MINUTE): Promise<string[]> {
+  const values: string[] = [];
+  for (let passed = 0; passed < forMs; passed += everyMs) {
+    const { value, tookMs } = await world.get(name, PLAIN);
+    expect(world.system.accepts(value ?? '')).toBe(true);
+    expect(tookMs).toBe(0);
+    if (value !== undefined && values.at(-1) !== value) values.push(value);
+    await world.clock.advance(everyMs);
+  }
+  return values;
+}
+
+describe('a renewable lease', () => {
+  it('is renewed at two thirds of what was granted, and keeps its key', async () => {
+    const world = bench();
+    expect(await use(world, 'db', 10 * HOUR)).toHaveLength(1);
+    expect(world.provider().count('issue')).toBe(1);
+    const renewals = world.provider().arrivals.filter(({ operation }) => operation === 'renew');
+    // Between 54 % and 66 % of an hour: jitter takes up to a tenth off two thirds.
+    expect(renewals.length).toBeGreaterThanOrEqual(14);
+    expect(renewals.length).toBeLessThanOrEqual(18);
+  });
+
+  it('is replaced before its max TTL, without anybody waiting', async () => {
+    const world = bench();
+    const values = await use(world, 'db', 3 * 24 * HOUR, 5 * MINUTE);
+    expect(world.provider().count('issue')).toBe(values.length);
+    expect(values.length).toBeGreaterThanOrEqual(4);
+    expect(values.length).toBeLessThanOrEqual(7);
+  });
+
+  it('is replaced in time although the provider never says what its max TTL is', async () => {
+    const world = bench();
+    const read = world.provider().issue.bind(world.provider());
+    world.provider().issue = async (request, call) => {
+      const secret = await read(request, call);
+      return secret.lease === undefined ? secret : { ...secret, lease: { ...secret.lease, maxDurationMs: undefined } };
+    };
+    expect((await use(world, 'db', 30 * HOUR, 5 * MINUTE)).length).toBe(2);
+  });
+
+  it.each(['honest', undefined] as const)('that is gone is issued anew at once (hang: %s)', async () => {
+    const world = bench();
+    const { value } = await world.get('db', PLAIN);
+    world.system.revokeLease([...world.system.leases.keys()][0] ?? '');
+    await use(world, 'other', 0);
+    await world.clock.advance(41 * MINUTE);
+    const { value: next } = await world.get('db', PLAIN);
+    expect(next).not.toBe(value);
+    expect(world.provider().count('renew')).toBe(1);
+    expect(world.provider().count('issue')).toBe(2);
+    expect(world.eventKinds()).toContain('lease-lost');
+  });
+
+  it('is kept through an outage shorter than what is left of it', async () => {
+    const world = bench();
+    await world.get('db', PLAIN);
+    await world.clock.advance(30 * MINUTE);
+    world.provider().trouble = () => ({ error: failure.transient() });
+    await world.clock.advance(25 * MINUTE);
+    world.provider().trouble = () => ({});
+    expect((await world.get('db', PLAIN)).state).toBeDefined();
+    await world.clock.advance(5 * MINUTE);
+    expect(world.provider().count('issue')).toBe(1);
+    expect(await world.get('db', PLAIN)).toMatchObject({ state: 'fresh' });
+  });
+
+  it('that lapsed while nobody asked is issued anew, not renewed', async () => {
+    const world = bench();
+    await world.get('db', PLAIN);
+    await world.clock.advance(30 * HOUR);
+    const renewals = world.provider().count('renew');
+    const told = await world.get('db', PLAIN);
+    expect(world.system.accepts(told.value ?? '')).toBe(true);
+    expect(world.provider().count('renew')).toBe(renewals);
+  });
+});
+
+describe('dormant credentials', () => {
+  it('mint nothing: fifty of them, a whole night', async () => {
+    const names = Array.from({ length: 50 }, (_, index) => `c${index}`);
+    const world = bench({
+      credentials: names.map((name) => ({ name, engine: FIXED })),
+      daemon: { idleAfterMs: 30 * MINUTE },
+    });
+    for (const name of names) await world.get(name, PLAIN);
+    await world.clock.advance(31 * MINUTE);
+    const calls = world.provider().arrivals.length;
+    await world.clock.advance(12 * HOUR);
+    expect(world.provider().arrivals.slice(calls)).toEqual([]);
+    expect(world.system.liveLeases).toEqual([]);
+    expect(world.clock.armed).toEqual([]);
+    const told = await world.get('c7', PLAIN);
+    expect(world.system.accepts(told.value ?? '')).toBe(true);
+  });
+});
+
+describe('a replaced lease', () => {
+  async function replaced(holders: readonly number[]) {
+    const world = bench();
+    for (const pid of holders) await world.get('db', { ...PLAIN, client: client(pid) });
+    const [first] = world.system.leases.values();
+    await world.finish(world.broker.refresh('db'));
+    if (first === undefined) throw new Error('no lease was issued');
+    return { world, first };
+  }
+
+  it('is revoked when everybody who had it has had a newer one for turn_margin', async () => {
+    const { world, first } = await replaced([1, 2]);
+    await world.get('db', { ...PLAIN, client: client(1) });
+    await world.clock.advance(10 * MINUTE);
+    expect(first.revoked).toBe(false);
+    await world.get('db', { ...PLAIN, client: client(2) });
+    await world.clock.advance(2 * MINUTE - 1);
+    expect(first.revoked).toBe(false);
+    await world.clock.advance(MINUTE + 1);
+    expect(first.revoked).toBe(true);
+    expect(world.cache.leases()).toHaveLength(1);
+  });
+
+  it('is revoked when those who had it have exited', async () => {
+    const { world, first } = await replaced([1, 2]);
+    world.exited.add(1).add(2);
+    await world.clock.advance(61 * SECOND);
+    expect(first.revoked).toBe(true);
+  });
+
+  it('is left to lapse if it went to somebody who cannot be told', async () => {
+    const world = bench();
+    await world.get('db', { ...PLAIN, client: undefined });
+    const [first] = world.system.leases.values();
+    await world.finish(world.broker.refresh('db'));
+    await world.clock.advance(70 * MINUTE);
+    expect(first?.revoked).toBe(false);
+    expect(world.cache.leases().map(({ lease }) => lease.id)).not.toContain(first?.id);
+  });
+
+  it('is not revoked under a client whose answer was still on its way when it was replaced', async () => {
+    const world = bench();
+    const late = await world.get('db', { ...PLAIN, delivered: false });
+    const [first] = world.system.leases.values();
+    await world.finish(world.broker.refresh('db'));
+    late.deliver();
+    await world.clock.advance(5 * MINUTE);
+    expect(first?.revoked).toBe(false);
+    await world.get('db', PLAIN);
+    await world.clock.advance(4 * MINUTE);
+    expect(first?.revoked).toBe(true);
+  });
+
+  it('is revoked although other leases are replaced all the time', async () => {
+    const names = Array.from({ length: 30 }, (_, index) => `c${index}`);
+    const world = bench({ credentials: names.map((name) => ({ name, engine: FIXED })) });
+    for (const name of names) await world.get(name, PLAIN);
+    const first = [...world.system.leases.values()];
+    world.exited.add(1);
+    for (const name of names) {
+      await world.finish(world.broker.refresh(name));
+      await world.clock.advance(20 * SECOND);
+    }
+    expect(first.filter(({ revoked }) => revoked).length).toBeGreaterThanOrEqual(25);
+  });
+
+  it('whose revocation is denied is said once and then left to lapse', async () => {
+    const { world } = await replaced([1]);
+    world.exited.add(1);
+    world.provider().trouble = ({ operation }) => (operation === 'revoke' ? { error: failure.denied() } : {});
+    await world.clock.advance(30 * MINUTE);
+    expect(world.provider().count('revoke')).toBe(1);
+    expect(world.eventKinds().filter((kind) => kind === 'lease-not-revoked')).toHaveLength(1);
+  });
+
+  it('whose revocation fails is revoked later, by one call at a time', async () => {
+    const { world, first } = await replaced([1]);
+    world.exited.add(1);
+    world.provider().trouble = ({ operation }) => (operation === 'revoke' ? { error: failure.transient() } : {});
+    await world.clock.advance(5 * MINUTE);
+    world.provider().trouble = () => ({ delayMs: 5 * SECOND });
+    await world.clock.advance(10 * MINUTE);
+    expect(first.revoked).toBe(true);
+    expect(world.provider().crowd.get(first.id)).toBe(1);
+  });
+
+  it('is revoked at once with the key that a person drops', async () => {
+    const world = bench();
+    await world.get('db', PLAIN);
+    await world.broker.invalidate('db');
+    expect(world.system.liveLeases).toEqual([]);
+    expect(world.cache.leases()).toEqual([]);
+  });
+
+  it('is revoked for a credential that the configuration no longer has', async () => {
+    const world = bench({ credentials: [LEASED, { name: 'other', engine: { kind: 'static' } }] });
+    await world.get('db', PLAIN);
+    world.exited.add(1);
+    world.reconfigure(world.credentials.filter(({ name }) => name === 'other'));
+    await world.clock.advance(61 * SECOND);
+    expect(world.system.liveLeases).toEqual([]);
+  });
+
+  it('is revoked for a credential that the configuration reads elsewhere now', async () => {
+    const world = bench();
+    await world.get('db', PLAIN);
+    world.exited.add(1);
+    world.reconfigure([{ ...LEASED, path: 'elsewhere' }]);
+    await world.clock.advance(61 * SECOND);
+    expect(world.system.liveLeases).toEqual([]);
+  });
+});
+
+describe('a lease hangs on its login', () => {
+  it('lives no longer than the login, which is renewed while leases hang on it', async () => {
+    const world = bench();
+    world.system.loginPolicy = { lastsMs: 20 * MINUTE, maxMs: 48 * HOUR, renewable: true };
+    expect(await use(world, 'db', 10 * HOUR)).toHaveLength(1);
+    expect(world.provider().count('renewLogin')).toBeGreaterThan(10);
+  });
+
+  it('is replaced before the max TTL of the login, and the old login is retired', async () => {
+    const world = bench();
+    world.system.loginPolicy = { lastsMs: HOUR, maxMs: 4 * HOUR, renewable: true };
+    const values = await use(world, 'db', 12 * HOUR);
+    expect(values.length).toBeGreaterThanOrEqual(3);
+    expect([...world.system.logins.values()].filter(({ revoked }) => revoked).length).toBeGreaterThanOrEqual(2);
+  });
+
+  it('that cannot be renewed itself is kept by renewing the login, without being reissued', async () => {
+    const world = bench({ credentials: [{ name: 'db', engine: { kind: 'leased', lastsMs: 8 * HOUR } }] });
+    world.system.loginPolicy = { lastsMs: 30 * MINUTE, maxMs: 48 * HOUR, renewable: true };
+    expect(await use(world, 'db', 4 * HOUR)).toHaveLength(1);
+    expect(world.provider().count('renew')).toBe(0);
+    expect(world.provider().count('issue')).toBe(1);
+  });
+
+  it('that went with its login is issued anew', async () => {
+    const world = bench();
+    world.system.loginPolicy = { lastsMs: HOUR, maxMs: 4 * HOUR, renewable: true };
+    await world.get('db', PLAIN);
+    for (const entry of world.system.logins.values()) entry.revoked = true;
+    await world.clock.advance(41 * MINUTE);
+    const told = await world.get('db', PLAIN);
+    expect(world.system.accepts(told.value ?? '')).toBe(true);
+  });
+});
+
+describe('a stop', () => {
+  it('revokes nothing by itself, so that a restart loses nothing', async () => {
+    const world = bench();
+    await world.get('db', PLAIN);
+    await world.broker.stop(false);
+    expect(world.system.liveLeases).toHaveLength(1);
+    expect(world.clock.armed).toEqual([]);
+  });
+
+  it('that is to leave nothing behind revokes every lease and login', async () => {
+    const world = bench({ credentials: ['a', 'b'].map((name) => ({ name, engine: RENEWABLE })) });
+    world.system.loginPolicy = { lastsMs: HOUR, maxMs: 4 * HOUR, renewable: true };
+    world.provider().trouble = () => ({ delayMs: 100 });
+    await world.get('a', PLAIN);
+    await world.get('b', PLAIN);
+    await world.finish(world.broker.stop(true));
+    expect(world.system.liveLeases).toEqual([]);
+    expect(world.provider().count('retireLogin')).toBeGreaterThan(0);
+    expect(world.provider().closed).toBe(true);
+  });
+});
+
+describe('after a crash', () => {
+  it('the lease on record is used and renewed, not issued anew', async () => {
+    const folder = temporaryFolder();
+    const world = bench({ cache: openTestCache(folder) });
+    const { value } = await world.get('db', PLAIN);
+    world.cache.close();
+    world.crash(openTestCache(folder));
+    expect(await world.get('db', PLAIN)).toMatchObject({ value, tookMs: 0 });
+    await world.clock.advance(41 * MINUTE);
+    expect(world.provider().count('renew')).toBe(1);
+    expect(world.provider().count('issue')).toBe(1);
+  });
+
+  it('a lease whose key never reached the cache is revoked', async () => {
+    const folder = temporaryFolder();
+    const cache = openTestCache(folder);
+    const world = bench({ cache });
+    cache.put = () => {
+      throw new Error('killed');
+    };
+    await world.get('db', PLAIN);
+    expect(world.system.liveLeases.length).toBeGreaterThan(0);
+    world.crash(openTestCache(folder));
+    await world.clock.advance(2 * MINUTE);
+    expect(world.system.liveLeases).toEqual([]);
+  });
+
+  it('a lease that was replaced before is revoked when whoever had it must have asked again', async () => {
+    const folder = temporaryFolder();
+    const world = bench({ cache: openTestCache(folder) });
+    await world.get('db', PLAIN);
+    const [first] = world.system.leases.values();
+    await world.finish(world.broker.refresh('db'));
+    world.crash(openTestCache(folder));
+    await world.clock.advance(30 * MINUTE);
+    expect(first?.revoked).toBe(false);
+    await world.clock.advance(35 * MINUTE);
+    expect(world.cache.leases().map(({ lease }) => lease.id)).not.toContain(first?.id);
+  });
+});

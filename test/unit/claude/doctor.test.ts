@@ -1,0 +1,157 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { expect, test } from 'vitest';
+import { runHelper } from '../../../src/claude/helper-run.ts';
+import { type DoctorParts, doctorCommand } from '../../../src/cli/commands/doctor.ts';
+import { TemporaryHome } from './home.ts';
+import { statusOf } from './status-sample.ts';
+import { captureIo, realClock } from './test-io.ts';
+
+const KEY = 'sk-ant-api03-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
+const HELPER = '{\n  "apiKeyHelper": "{HOME}/bin/broker-key anthropic"\n}\n';
+
+async function doctor(
+  home: TemporaryHome,
+  flags: string[] = [],
+  env: Record<string, string> = {},
+  more: Partial<DoctorParts> = {},
+) {
+  mkdirSync(home.path('project'), { recursive: true });
+  const io = captureIo(home, env);
+  const parts = { fetchStatus: async () => statusOf(), systemRoot: home.path('system'), ...more };
+  await doctorCommand(io, parts).parseAsync(['node', 'broker', '--project', home.path('project'), ...flags]);
+  return io;
+}
+
+function homeWithHelper(): TemporaryHome {
+  const home = new TemporaryHome();
+  home.write('bin/broker-key', `#!/bin/sh\necho ${KEY}\n`, 0o755);
+  home.write('.claude/settings.json', HELPER.replace('{HOME}', home.root));
+  return home;
+}
+
+const idsOf = (out: string): string[] => JSON.parse(out).findings.map(({ id }: { id: string }) => id);
+
+test('names file and line of the profile that a variable comes from', async () => {
+  using home = homeWithHelper();
+  home.write('.profile', `true\nexport ANTHROPIC_API_KEY=${KEY}\n`);
+  const { out, exitCode } = await doctor(home, [], { ANTHROPIC_API_KEY: KEY });
+  expect(out).toContain(`ANTHROPIC_API_KEY is set in ${home.path('.profile')}:2 and overrides apiKeyHelper`);
+  expect(out).toMatch(/\* ANTHROPIC_API_KEY .*wins: terminal, -p, --bare/);
+  expect(out).toContain('x-api-key: ANTHROPIC_API_KEY · Authorization: apiKeyHelper');
+  expect(out).not.toContain('AAAA');
+  expect(exitCode).toBe(2);
+});
+
+test('tells a clock that is off, either way, and lets half a minute pass', async () => {
+  using home = homeWithHelper();
+  const skewed = async (ms: number) => (await doctor(home, ['--json'], {}, { providerSkewMs: async () => ms })).out;
+  expect(idsOf(await skewed(31_000))).toContain('clock-skew');
+  expect(await skewed(-90_000)).toContain('90 s behind');
+  expect(idsOf(await skewed(29_000))).not.toContain('clock-skew');
+});
+
+test('tells of a second broker', async () => {
+  using home = homeWithHelper();
+  const socketOf = (folder: string) => {
+    mkdirSync(home.path(folder, 'broker'), { recursive: true, mode: 0o700 });
+    return home.path(folder, 'broker', 'broker.sock');
+  };
+  const runtime = createServer().listen(socketOf('run'));
+  const env = { BROKER_SOCKET: '', XDG_RUNTIME_DIR: home.path('run') };
+  expect(idsOf((await doctor(home, ['--json'], env)).out)).not.toContain('second-broker');
+  // A stand-in for another user's /tmp folder: nothing else on this machine is looked at.
+  const { secondBroker } = await import('../../../src/claude/checks/second-broker.ts');
+  const facts = {
+    broker: { sockets: ['/a', '/b'], status: undefined },
+    input: { settings: [], environment: {}, profiles: [] },
+  };
+  expect(secondBroker(facts as never).map(({ id }) => id)).toEqual(['second-broker']);
+  await new Promise((resolve) => runtime.close(resolve));
+});
+
+test('says what it could not look at', async () => {
+  using home = homeWithHelper();
+  mkdirSync(home.path('.zshrc'));
+  execFileSync('mkfifo', [home.path('.bashrc')]);
+  const { out } = await doctor(home, ['--json']);
+  expect(idsOf(out).filter((id) => id === 'profile-unreadable')).toHaveLength(2);
+});
+
+test('a helper whose child keeps the output open counts as hanging, and is ended', async () => {
+  using home = new TemporaryHome();
+  const command = `sleep 60 & echo $! > ${home.path('pid')}; echo ${KEY}`;
+  const run = await runHelper({
+    command,
+    cwd: home.root,
+    env: { PATH: '/usr/bin:/bin' },
+    clock: realClock,
+    ours: false,
+    limitMs: 400,
+  });
+  expect(run.outcome).toBe('hung');
+  const pid = Number(readFileSync(home.path('pid'), 'utf8'));
+  await expect.poll(() => isGone(pid)).toBe(true);
+});
+
+test('standard input stays open and silent, as the client leaves it', async () => {
+  const run = await runHelper({
+    command: 'read x; echo k',
+    cwd: '/',
+    env: {},
+    clock: realClock,
+    ours: false,
+    limitMs: 300,
+  });
+  expect(run.outcome).toBe('hung');
+});
+
+test('--fix mends modes and intervals, leaves keys, and says so', async () => {
+  using home = homeWithHelper();
+  const settings = home.write(
+    '.claude/settings.json',
+    `{"apiKeyHelper":"${home.path('bin/broker-key')} anthropic","env":{"A":"1","CLAUDE_CODE_API_KEY_HELPER_TTL_MS":"0"}}`,
+    0o664,
+  );
+  const profile = home.write('.zshrc', `if true; then\n  export ANTHROPIC_API_KEY=${KEY}\nfi\n`);
+  const io = await doctor(home, ['--fix']);
+  expect(JSON.parse(readFileSync(settings, 'utf8')).env).toEqual({ A: '1' });
+  expect(statSync(settings).mode & 0o777).toBe(0o644);
+  expect(readFileSync(profile, 'utf8')).toContain(KEY);
+  expect(io.err).toContain('needs --yes');
+  expect(io.out + io.err).not.toContain('AAAA');
+  expect(io.exitCode).toBe(1);
+});
+
+test('--fix --yes takes the line out of the profile, which still parses, with a backup', async () => {
+  using home = homeWithHelper();
+  const text = `if true; then\n  export ANTHROPIC_API_KEY=${KEY}\nfi\n`;
+  const profile = home.write('.zshrc', text, 0o600);
+  const io = await doctor(home, ['--fix', '--yes']);
+  expect(readFileSync(profile, 'utf8')).not.toContain(KEY);
+  execFileSync('/bin/sh', ['-n', profile]);
+  const copy = /as it was: (\S+)/.exec(io.err)?.[1] ?? '';
+  expect(readFileSync(copy, 'utf8')).toBe(text);
+  expect(statSync(copy).mode & 0o777).toBe(0o600);
+  expect(io.exitCode).toBe(0);
+});
+
+test('--fix touches no managed and no project settings', async () => {
+  using home = homeWithHelper();
+  const text = `{"env":{"CLAUDE_CODE_API_KEY_HELPER_TTL_MS":"0"}}`;
+  const project = home.write('project/.claude/settings.json', text);
+  const io = await doctor(home, ['--fix', '--yes']);
+  expect(readFileSync(project, 'utf8')).toBe(text);
+  expect(io.err).toContain('nothing that --fix can mend');
+});
+
+function isGone(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    // A zombie that nobody collects is as good as gone.
+    return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return true;
+  }
+}
