@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { Command, Option } from 'commander';
 import { BrokerError } from '../../errors.ts';
-import { askStatus, untilHealthy } from '../../service/health.ts';
+import { askStatus, untilHealthy, withLog } from '../../service/health.ts';
 import { type InstallOptions, type InstallPlan, Service } from '../../service/service.ts';
 import type { CliIo } from '../cli-io.ts';
 
@@ -43,7 +43,7 @@ export function serviceCommand(io: CliIo): Command {
       .description(description)
       .action(async () => {
         const service = new Service(io);
-        await service[name]();
+        await saying(io, service, () => service[name]());
         const { pid } = await untilHealthy(io, service.manager);
         io.stdout(`running, pid ${pid}\n`);
       });
@@ -83,7 +83,7 @@ async function install(io: CliIo, words: InstallWords): Promise<void> {
     io.stdout(words.json ? json({ dryRun: true, ...plan }) : describePlan(plan));
     return warn(io, plan);
   }
-  const plan = await service.install(options);
+  const plan = await saying(io, service, () => service.install(options));
   const daemon = await untilHealthy(io, service.manager);
   if (words.json) io.stdout(json({ dryRun: false, ...plan, daemon: { pid: daemon.pid, socket: daemon.socket } }));
   else {
@@ -168,6 +168,16 @@ async function logs(io: CliIo, { follow, lines }: { follow?: true; lines: string
       reject(new BrokerError('ERR_DAEMON_UNREACHABLE', `cannot run ${program}: ${error.message}`, { cause: error }));
     });
   });
+}
+
+/** What failed to start says why in its log. */
+async function saying<T>(io: CliIo, service: Service, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    const failedToStart = error instanceof BrokerError && error.code === 'ERR_DAEMON_UNREACHABLE';
+    throw failedToStart ? await withLog(error, io, service.manager) : error;
+  }
 }
 
 function json(value: object): string {
