@@ -98,9 +98,15 @@ export async function runOnce(bench: ClientBench, options: ClientOptions = {}, p
   return { ok: code === 0, words: words.join(''), ms: performance.now() - startedMs };
 }
 
-function start(bench: ClientBench, options: ClientOptions, args: readonly string[], stdin: 'pipe' | 'ignore'): ChildProcess {
+function start(
+  bench: ClientBench,
+  options: ClientOptions,
+  args: readonly string[],
+  stdin: 'pipe' | 'ignore',
+): ChildProcess {
   const elsewhere = Object.keys(networkInterfaces()).filter((name) => name !== 'lo');
-  if (elsewhere.length > 0 || CLIENT === '') throw new Error('the real client is started by `npm run test:claude` only');
+  if (elsewhere.length > 0 || CLIENT === '')
+    throw new Error('the real client is started by `npm run test:claude` only');
   const { folder, socket } = bench.home;
   const [project, configDir] = [join(folder, 'project'), join(folder, 'claude')];
   for (const path of [project, configDir]) mkdirSync(path, { recursive: true, mode: 0o700 });

@@ -70,7 +70,9 @@ export class ClientBench {
   async events(kind?: string): Promise<readonly BrokerEvent[]> {
     const { body } = await this.home.get('/v1/events?limit=10000');
     const events = body.split('\n').filter(Boolean);
-    return events.map((line) => JSON.parse(line) as BrokerEvent).filter((event) => kind === undefined || event.kind === kind);
+    return events
+      .map((line) => JSON.parse(line) as BrokerEvent)
+      .filter((event) => kind === undefined || event.kind === kind);
   }
 
   /** How often something of each of these kinds happened. */

@@ -129,18 +129,31 @@ function problem(type: string, text = type): unknown {
 function message(model: string, content: readonly Content[]) {
   const stop_reason = content.some(({ type }) => type === 'tool_use') ? 'tool_use' : 'end_turn';
   const usage = { input_tokens: 1, output_tokens: 1 };
-  return { id: 'msg_test', type: 'message', role: 'assistant', model, content, stop_reason, stop_sequence: null, usage };
+  return {
+    id: 'msg_test',
+    type: 'message',
+    role: 'assistant',
+    model,
+    content,
+    stop_reason,
+    stop_sequence: null,
+    usage,
+  };
 }
 
 /** https://platform.claude.com/docs/en/build-with-claude/streaming, "Event types". */
 function stream(response: ServerResponse, model: string, content: readonly Content[]): void {
   response.writeHead(200, { 'content-type': 'text/event-stream', 'request-id': 'req_test' });
-  const emit = (type: string, data: object) => response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
+  const emit = (type: string, data: object) =>
+    response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
   const { stop_reason, usage, ...whole } = message(model, content);
   emit('message_start', { message: { ...whole, content: [], stop_reason: null, usage } });
   for (const [index, block] of content.entries()) {
     const isText = block.type === 'text';
-    emit('content_block_start', { index, content_block: isText ? { type: 'text', text: '' } : { ...block, input: {} } });
+    emit('content_block_start', {
+      index,
+      content_block: isText ? { type: 'text', text: '' } : { ...block, input: {} },
+    });
     const delta = isText
       ? { type: 'text_delta', text: block.text }
       : { type: 'input_json_delta', partial_json: JSON.stringify(block.input) };
