@@ -1,7 +1,6 @@
 import { hostname } from 'node:os';
-import type { Config } from '../config/config.ts';
 import { configError } from '../config/faults.ts';
-import { type LoadResult, loadConfig } from '../config/load.ts';
+import { type LoadedConfig, type LoadResult, loadConfig } from '../config/load.ts';
 import { firstUsable, type PathInputs, socketCandidates } from '../config/paths.ts';
 import { ConfigWatcher } from '../config/watch.ts';
 import { loadNative } from '../platform/native.ts';
@@ -80,11 +79,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   await stopDaemon(daemon, listener, revokeLeases, log);
 }
 
-function accepted(result: LoadResult, log: AdjustableLog): Config {
+function accepted(result: LoadResult, log: AdjustableLog): LoadedConfig {
   if (result.faults !== undefined) throw configError(result.faults);
   log.level = result.config.daemon.logLevel;
   for (const { message, remedy } of result.warnings) log.warn({ remedy }, message);
-  return result.config;
+  return result;
 }
 
 /** A daemon that runs keeps its last good configuration. */
