@@ -290,7 +290,7 @@ export class Broker implements BrokerService {
     if (!credential?.isWanted(clock.now(), this.#config.daemon.idleAfterMs)) return;
     if (credential.gate.isProbing) {
       // Whatever becomes of the probe, nobody is to follow on its heels.
-      this.#scheduler.schedule(id, clock.now() + random() * SPREAD_MS);
+      this.#scheduler.schedule(id, clock.now() + (1 - random()) * SPREAD_MS);
       return;
     }
     this.#refresher.refresh(credential, 'ahead').catch(() => undefined);

@@ -82,6 +82,12 @@ export const daemonSchema = z.strictObject({
       'Duration. A credential that was not asked for this long is no longer refreshed ahead of need. Default 1h, from 0s (never ahead) to 365d.',
     )
     .meta({ examples: ['1h', '8h'] }),
+  idle_exit: duration({ maxMs: 365 * DAY_MS })
+    .prefault('0s')
+    .describe(
+      'Duration. How long without a request before a daemon that a helper started ends itself; the next helper starts another. Default 0s (never), to 365d.',
+    )
+    .meta({ examples: ['8h', '1d'] }),
   revoke_on_exit: z
     .boolean()
     .prefault(false)

@@ -42,6 +42,8 @@ export interface HeaderForm {
 export interface DaemonConfig {
   readonly turnMarginMs: number;
   readonly idleAfterMs: number;
+  /** 0: never. Only of a daemon that a helper started. */
+  readonly idleExitMs: number;
   readonly revokeOnExit: boolean;
   readonly logLevel: LogLevel;
 }

@@ -61,12 +61,13 @@ function specifyCredential(
   providerFingerprint: string,
   deps: SetupDeps,
 ): CredentialSpec {
-  const place = definitionOf(provider.type, deps).identify(config.source);
+  const definition = definitionOf(provider.type, deps);
+  const identity = definition.identify(config.source);
   return {
     config,
-    place,
-    readId: `${provider.name}\n${place}`,
-    sourceFingerprint: hash([providerFingerprint, place, config.field ?? null, config.fields ?? null]),
+    place: definition.describe(config.source),
+    readId: `${provider.name}\n${identity}`,
+    sourceFingerprint: hash([providerFingerprint, identity, config.field ?? null, config.fields ?? null]),
   };
 }
 

@@ -10,11 +10,12 @@ import { Leases } from './dev-vault/leases.ts';
 import { Logins } from './dev-vault/logins.ts';
 import { OidcLogins } from './dev-vault/oidc-logins.ts';
 import { Policies } from './dev-vault/policies.ts';
-import { LEADERLESS, type Mode, noRoute, SEALED, systemHandler } from './dev-vault/sys.ts';
+import { LEADERLESS, type Mode, NO_NAMESPACE, noRoute, SEALED, systemHandler } from './dev-vault/sys.ts';
 import { type Token, type TokenGrant, Tokens } from './dev-vault/tokens.ts';
 import {
   envelope,
   type Handler,
+  INVALID_TOKEN,
   PERMISSION_DENIED,
   refusal,
   text,
@@ -185,8 +186,7 @@ export class DevVault {
     if (system !== undefined) return system;
     if (this.mode === 'sealed') return SEALED;
     if (this.mode === 'standby') return this.activeAddress === undefined ? LEADERLESS : { status: 307 };
-    if (request.namespace !== '' && !(this.#options.namespaces ?? []).includes(request.namespace))
-      return noRoute(request);
+    if (request.namespace !== '' && !(this.#options.namespaces ?? []).includes(request.namespace)) return NO_NAMESPACE;
     const open =
       this.logins.handle(request) ??
       this.oidc.handle(request) ??
@@ -194,7 +194,7 @@ export class DevVault {
       this.wrapping.handle(request);
     if (open !== undefined) return this.wrapping.applyTo(open, request);
     const token = this.tokens.find(request.token);
-    if (token === undefined) return refusal(403, '2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n');
+    if (token === undefined) return INVALID_TOKEN;
     if (!this.#mayUse(token, request)) return PERMISSION_DENIED;
     for (const handle of this.#handlers) {
       const answer = handle(request);

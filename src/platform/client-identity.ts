@@ -30,7 +30,8 @@ export class ClientIdentity {
   identify(peerPid: number | undefined, hintsHeader: string | undefined): IdentifiedClient {
     const hints = parseHints(hintsHeader);
     const pid = peerPid ?? hints?.pid;
-    if (pid === undefined) return { client: undefined, judged: false };
+    // 0: the peer lives in a pid name space that is not ours, so its own word for its parent names somebody else here.
+    if (pid === undefined || pid === 0) return { client: undefined, judged: false };
     const client = this.#tree.clientOf(pid, hints?.ppid);
     if (client === undefined || hints === undefined) return { client, judged: false };
     const runAsHelper = hints.stdin === 'socket' && hints.entrypoint !== undefined;

@@ -17,6 +17,8 @@ export interface ProviderDefinition<Options = unknown, Source = unknown> extends
    * Only what changes the answer belongs in it.
    */
   identify(source: Source): string;
+  /** Where the secret lies, for messages to people: a path, a name. */
+  describe(source: Source): string;
   /** Logins that only a person can make, for `broker login`; absent where there are none. */
   loadLogin?(): Promise<InteractiveLogin<Options>>;
   load(): Promise<(options: Options, host: ProviderHost) => Provider>;

@@ -79,6 +79,7 @@ export class Bench {
     this.#daemon = {
       turnMarginMs: 2 * MINUTE,
       idleAfterMs: HOUR,
+      idleExitMs: 0,
       revokeOnExit: false,
       logLevel: 'info',
       ...daemon,

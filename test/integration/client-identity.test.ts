@@ -74,6 +74,11 @@ describe.each(Object.entries(readers))('client identity through the %s', (_name,
     expect(identity.identify(helper, HELPER_HINTS)).toMatchObject({ client: { pid: client }, judged: false });
   });
 
+  it('takes nobody of ours for a client in another pid name space', () => {
+    const hints = HELPER_HINTS.replace('ppid=0', `ppid=${process.pid}`);
+    expect(identity.identify(0, hints)).toEqual({ client: undefined, judged: false });
+  });
+
   it('knows nobody where nobody is', () => {
     expect(identity.identify(undefined, undefined)).toEqual({ client: undefined, judged: false });
   });

@@ -46,7 +46,7 @@ export class Engines {
     const aws = /^aws\/sts\/([^/]+)$/.exec(request.path)?.[1];
     if (aws !== undefined) return this.#assume(aws, request);
     const oidc = /^identity\/oidc\/token\/([^/]+)$/.exec(request.path)?.[1];
-    return oidc === undefined ? undefined : this.#idToken(oidc);
+    return oidc === undefined ? undefined : this.#idToken(oidc, request);
   };
 
   #issue(name: string, request: VaultRequest): VaultAnswer {
@@ -87,13 +87,15 @@ export class Engines {
     });
   }
 
-  #idToken(name: string): VaultAnswer {
+  #idToken(name: string, request: VaultRequest): VaultAnswer {
     const ttlMs = this.#oidcRoles.get(name);
     if (ttlMs === undefined) return refusal(400, `role "${name}" not found`);
+    const entityId = this.#tokens.find(request.token)?.entityId ?? '';
+    if (entityId === '') return refusal(400, "no entity associated with the request's token");
     const now = seconds(this.#nowMs());
     const claims = {
       iss: 'dev-vault',
-      sub: 'demo',
+      sub: entityId,
       iat: now,
       exp: now + seconds(ttlMs),
       jti: randomBytes(8).toString('hex'),

@@ -7,7 +7,7 @@ import { awsLoginInputs } from '../aws/login-inputs.ts';
 import type { AwsOptions } from '../aws/options.ts';
 import type { ProviderHost } from '../definition.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, SecretContent } from '../provider.ts';
-import type { SecretsManagerSource } from './definition.ts';
+import type { SecretsManagerSource } from './source.ts';
 
 /** A date that comes late must not hold up a key that is there. */
 const ROTATION_LIMIT_MS = 2_000;

@@ -7,7 +7,7 @@ import { awsLoginInputs } from '../aws/login-inputs.ts';
 import type { AwsOptions } from '../aws/options.ts';
 import type { ProviderHost } from '../definition.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider } from '../provider.ts';
-import type { SsmSource } from './definition.ts';
+import type { SsmSource } from './source.ts';
 
 export class SsmProvider implements Provider {
   readonly #options: AwsOptions;

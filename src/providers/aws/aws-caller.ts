@@ -3,8 +3,9 @@ import type { ProviderHost } from '../definition.ts';
 import type { Call } from '../provider.ts';
 import { Underway } from '../underway.ts';
 import type { Answer } from './answer.ts';
+import type { Subject } from './aws-error.ts';
 import { type AwsClientConfig, awsClientConfig } from './connection.ts';
-import { awsFailure, type Subject } from './failures.ts';
+import { awsFailure } from './failures.ts';
 import type { AwsOptions } from './options.ts';
 
 const CALL_LIMIT_MS = 30_000;

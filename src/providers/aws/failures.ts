@@ -2,24 +2,9 @@ import { isThrottlingError } from '@smithy/core/retry';
 import { ProviderError } from '../../errors.ts';
 import { networkFailure } from '../network-failures.ts';
 import type { Answer } from './answer.ts';
+import type { AwsError, Subject } from './aws-error.ts';
 import { loginFailure } from './login-failures.ts';
-import type { AwsOptions } from './options.ts';
 import { serviceFailure } from './service-failures.ts';
-
-/** What a call was about, for messages. */
-export interface Subject {
-  readonly provider: string;
-  /** As in `the secret "prod/litellm"`. */
-  readonly secret: string;
-  readonly options: AwsOptions;
-}
-
-/** An error of the SDK as far as it can be told from outside; any part may be missing. */
-export interface AwsError {
-  readonly name: string;
-  readonly message: string;
-  readonly status: number | undefined;
-}
 
 /**
  * Sorts what the SDK threw: by what HTTP said, then by the system's code, then by the error's name. Nothing of the

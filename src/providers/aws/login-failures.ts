@@ -1,5 +1,5 @@
 import { type FailureKind, ProviderError } from '../../errors.ts';
-import type { AwsError, Subject } from './failures.ts';
+import type { AwsError, Subject } from './aws-error.ts';
 
 interface Row {
   readonly when: RegExp;

@@ -4,9 +4,9 @@ import type { ProviderHost } from '../definition.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider } from '../provider.ts';
 import { Underway } from '../underway.ts';
 import type { Command, Outcome } from './command-run.ts';
-import type { ExecOptions, ExecSource } from './definition.ts';
 import { commandEnvironment } from './environment.ts';
 import { type RunSubject, runFailure, startFailure } from './failures.ts';
+import type { ExecOptions, ExecSource } from './options.ts';
 import { contentOf } from './output.ts';
 import { SingleRun } from './single-run.ts';
 

@@ -5,7 +5,7 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import { ProviderError } from '../../errors.ts';
 import type { ProviderHost } from '../definition.ts';
 import { trustedCertificates } from '../trusted-certificates.ts';
-import type { VaultOptions } from './definition.ts';
+import type { VaultOptions } from './options.ts';
 import { expandHome } from './secret-file.ts';
 
 /** Sockets stay open this long between requests: a burst of reads shares one handshake, an idle daemon holds none. */

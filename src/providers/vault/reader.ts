@@ -3,11 +3,11 @@ import { ProviderError } from '../../errors.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { errorsOf, objectAt, textAt } from './answer.ts';
 import type { VaultClient, VaultReply } from './client.ts';
-import type { VaultSource } from './definition.ts';
 import { failureOf, notVault, tokenOver } from './failures.ts';
 import type { HeldLogin } from './login-book.ts';
 import type { LoginDesk } from './login-desk.ts';
 import type { LoginSession } from './login-session.ts';
+import type { VaultSource } from './options.ts';
 import { unwrap } from './unwrap.ts';
 
 /** A performance standby may not know a token, or what it may read, for so long after the login. */

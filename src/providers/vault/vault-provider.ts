@@ -6,13 +6,13 @@ import type { Call, IssuedSecret, IssueRequest, Provider, RenewedLease } from '.
 import { type Bounds, Underway } from '../underway.ts';
 import { VaultClient } from './client.ts';
 import { openConnection } from './connection.ts';
-import type { VaultOptions, VaultSource } from './definition.ts';
 import { issuedSecret } from './issued-secret.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import { LoginBook } from './login-book.ts';
 import { LoginDesk } from './login-desk.ts';
 import { LoginSession } from './login-session.ts';
 import { authInputs, logsInByItself } from './logins/methods.ts';
+import type { VaultOptions, VaultSource } from './options.ts';
 import { Reader } from './reader.ts';
 import { expandHome } from './secret-file.ts';
 

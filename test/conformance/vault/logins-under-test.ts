@@ -38,8 +38,8 @@ export const approle = withFile('approle', (vault) => {
 });
 
 export const userpass = withFile('userpass', (vault, secret) => {
-  vault.logins.user('userpass', 'ada lovelace', secret, GRANT);
-  return { secret, auth: (file) => ({ method: 'userpass', username: 'ada lovelace', password_file: file }) };
+  vault.logins.user('userpass', 'ada.lovelace', secret, GRANT);
+  return { secret, auth: (file) => ({ method: 'userpass', username: 'ada.lovelace', password_file: file }) };
 });
 
 export const kubernetes = withFile('kubernetes', (vault, secret) => {

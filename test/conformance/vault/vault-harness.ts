@@ -7,7 +7,8 @@ import { DevVault } from '../../../src/demo/dev-vault.ts';
 import type { FailureKind } from '../../../src/errors.ts';
 import type { ProviderHost } from '../../../src/providers/definition.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
-import { type VaultOptions, vaultDefinition } from '../../../src/providers/vault/definition.ts';
+import { vaultDefinition } from '../../../src/providers/vault/definition.ts';
+import type { VaultOptions } from '../../../src/providers/vault/options.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 import type {
   ConnectParts,

@@ -99,6 +99,7 @@ it('becomes what the rest of the program reads', () => {
           provider: 'vault-prod',
           field: 'api_key',
           fields: undefined,
+          header: undefined,
           expiresField: 'expires_at',
           ttlMs: 900_000,
           maxStaleMs: 604_800_000,
@@ -120,7 +121,7 @@ it('becomes what the rest of the program reads', () => {
         },
       ],
     ]),
-    daemon: { turnMarginMs: 120_000, idleAfterMs: 90_000, revokeOnExit: false, logLevel: 'warn' },
+    daemon: { turnMarginMs: 120_000, idleAfterMs: 90_000, idleExitMs: 0, revokeOnExit: false, logLevel: 'warn' },
   });
 });
 
