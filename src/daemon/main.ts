@@ -82,7 +82,7 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   });
   const idle = new IdleExit(clock);
   let daemon: ComposedDaemon | undefined;
-  const obey = ({ daemon: { idleExitMs } }: Config) => byHelper && idle.setLimit(idleExitMs);
+  const obey = ({ daemon: { idleExitMs } }: LoadedConfig['config']) => byHelper && idle.setLimit(idleExitMs);
   const watcher = new ConfigWatcher({
     file: places.configFile,
     load: () => loadConfig({ file: places.configFile, types: providerDefinitions, env, homeDir, uid }),
@@ -98,7 +98,7 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   daemon = composeDaemon({ config, places, definitions: providerDefinitions, log, native, env, homeDir, uid });
   const listener = await listen(daemon, inputs, context.inheritedSocket);
   daemon.server.http.on('request', () => idle.noteAsk());
-  obey(config);
+  obey(config.config);
   daemon.facts.socket = listener.path;
   lock.record(listener.path);
   const { configFile, stateDir } = places;
