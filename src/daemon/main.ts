@@ -1,7 +1,6 @@
 import { hostname } from 'node:os';
-import type { Config } from '../config/config.ts';
 import { configError } from '../config/faults.ts';
-import { type LoadResult, loadConfig } from '../config/load.ts';
+import { type LoadedConfig, type LoadResult, loadConfig } from '../config/load.ts';
 import { stateDir as baseStateDir, firstUsable, type PathInputs, socketCandidates } from '../config/paths.ts';
 import { ConfigWatcher } from '../config/watch.ts';
 import { BrokerError } from '../errors.ts';
@@ -84,7 +83,7 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   });
   const idle = new IdleExit(clock);
   let daemon: ComposedDaemon | undefined;
-  const obey = ({ daemon: { idleExitMs } }: Config) => byHelper && idle.setLimit(idleExitMs);
+  const obey = ({ daemon: { idleExitMs } }: LoadedConfig['config']) => byHelper && idle.setLimit(idleExitMs);
   const watcher = new ConfigWatcher({
     file: places.configFile,
     load: () => loadConfig({ file: places.configFile, types: providerDefinitions, env, homeDir, uid }),
@@ -100,7 +99,7 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   daemon = composeDaemon({ config, places, definitions: providerDefinitions, log, native, env, homeDir, uid });
   const listener = await listen(daemon, inputs, context.inheritedSocket);
   daemon.server.http.on('request', () => idle.noteAsk());
-  obey(config);
+  obey(config.config);
   daemon.facts.socket = listener.path;
   lock.record(listener.path);
   const { configFile, stateDir } = places;
@@ -135,11 +134,11 @@ async function lockState(folder: string, { native, lockFd, byHelper, manager }: 
   return manager.isService ? await acquireForService(options, clock) : StateLock.acquire(options);
 }
 
-function accepted(result: LoadResult, log: AdjustableLog): Config {
+function accepted(result: LoadResult, log: AdjustableLog): LoadedConfig {
   if (result.faults !== undefined) throw configError(result.faults);
   log.level = result.config.daemon.logLevel;
   for (const { message, remedy } of result.warnings) log.warn({ remedy }, message);
-  return result.config;
+  return result;
 }
 
 /** A daemon that runs keeps its last good configuration. */
