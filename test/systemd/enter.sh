@@ -6,7 +6,7 @@ uid=$1 home=$2 cgroup=$3
 shift 3
 mount -t tmpfs -o mode=755 tmpfs /run
 # What the system's own systemd would have made; unit-root is where services with a sandbox get their root.
-mkdir -p /run/systemd/system /run/systemd/unit-root /run/user
+mkdir -p /run/systemd/system /run/systemd/unit-root /run/credentials /run/user
 install -d -m 700 -o "$uid" -g "$uid" "/run/user/$uid"
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir -p "/sys/fs/cgroup/$cgroup/session"

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -211,6 +212,18 @@ test('a unit that cannot start says why', async () => {
   expect(outcome.stderr).toMatch(/systemctl --user restart broker.service failed/);
   dropIn('');
   expect(await broker('service', 'restart')).toMatchObject({ code: 0 });
+});
+
+test('the key-encryption key as a credential of the unit', async () => {
+  expect(await broker('service', 'stop')).toMatchObject({ code: 0 });
+  for (const file of readdirSync(STATE)) if (/^(?:cache|kek)/.test(file)) rmSync(path.join(STATE, file));
+  const file = path.join(HOME, 'broker-kek');
+  writeFileSync(file, randomBytes(32), { mode: 0o600 });
+  dropIn(`LoadCredential=broker-kek:${file}`);
+  expect(await broker('service', 'start')).toMatchObject({ code: 0 });
+  expectKey(await ask(), KEY);
+  const { cache } = JSON.parse((await broker('status', '--json')).stdout).daemon;
+  expect(cache).toMatchObject({ persistent: true, keyEncryptionKey: 'systemd credential broker-kek' });
 });
 
 test('uninstalled, nothing but the state is left', async () => {
