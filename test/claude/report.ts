@@ -26,9 +26,11 @@ export function report(measured: Measurements, { client, machine, date, runs }: 
   const plainWords = measured.plainRevoked.words.trim().split('\n')[0] ?? '';
   return `# With the real client, measured
 
-Claude Code ${client}, ${date}, ${machine}. Written by \`npm run bench:claude\`: the real client, daemon and helper, a
-development Vault and a mock of the Messages API, together in a network namespace with only loopback. Seconds are from
-the first refused request of the turn to its first good answer, or to the end of the turn; the slowest of ${runs} runs.
+Claude Code ${client}, ${date}, ${machine}.
+
+Written by \`npm run bench:claude\`: the real client, daemon and helper, a development Vault and a mock of the Messages
+API, together in a network namespace with only loopback. Seconds are from the first refused request of the turn to its
+first good answer, or to the end of the turn: the slowest of ${runs} runs, or the only one of those over a minute.
 
 | While a session goes on | a plain TTL cache as helper | broker |
 |---|---|---|
@@ -40,9 +42,9 @@ the first refused request of the turn to its first good answer, or to the end of
 | the daemon is killed and started again between two turns | | ${after(measured.restarted)} |
 | the provider is down, and another \`claude -p\` starts | | ${after(measured.providerDown)} |
 
-The plain cache is a script that prints the same key for as long as its ttl lasts. It was measured once: the client asks
-it ${measured.plainRevoked.refused} times for ${seconds([measured.plainRevoked])}. A whole \`claude -p\` with an answer
-from the mock API takes ${wholeSeconds(measured.oneTurn)}, with exactly one helper call.
+The plain cache is a script that prints the same key, as it would for as long as its ttl lasts; the client sends
+${measured.plainRevoked.refused} requests with it. A whole \`claude -p\` with an answer from the mock API takes
+${wholeSeconds(measured.oneTurn)} with broker, and exactly one helper call.
 
 What the user reads at the end of a turn that cannot succeed, with the plain cache:
 
