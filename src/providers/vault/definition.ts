@@ -21,9 +21,12 @@ export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
     return JSON.stringify([namespace ?? null, method, path, sorted, wrap_ttl ?? null]);
   },
   describe: ({ path }) => path,
-  async loadLogin() {
-    const { logInInteractively } = await import('./logins/interactive.ts');
-    return logInInteractively;
+  interactive: {
+    isNeeded: ({ auth }) => isInteractive(auth),
+    async load() {
+      const { logInInteractively } = await import('./logins/interactive.ts');
+      return logInInteractively;
+    },
   },
   async load() {
     const { VaultProvider } = await import('./vault-provider.ts');

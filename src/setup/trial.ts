@@ -1,0 +1,144 @@
+import { fingerprint } from '../claude/masking.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { toKey } from '../credential/key.ts';
+import type { SecretBytes } from '../credential/secret-bytes.ts';
+import { selectField } from '../credential/select-fields.ts';
+import { ProviderError } from '../errors.ts';
+import type { Clock } from '../platform/clock.ts';
+import { silentLog } from '../platform/log.ts';
+import type { ProviderHost } from '../providers/definition.ts';
+import type { LoginDialogue } from '../providers/interactive-login.ts';
+import type { StoredLogin } from '../providers/login-store.ts';
+import type { IssuedSecret, Provider } from '../providers/provider.ts';
+import { findDefinition } from '../providers/registry.ts';
+import type { Plan } from './draft.ts';
+
+export interface TrialInputs {
+  readonly clock: Clock;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly homeDir: string;
+  readonly dialogue: LoginDialogue;
+  readonly signal: AbortSignal;
+  /** Of a login that a person has made already. */
+  readonly token: SecretBytes | undefined;
+}
+
+export interface Trial {
+  /** Kind, length and a digest of the key; undefined where `fields` leaves a choice. */
+  readonly fingerprint: string | undefined;
+  /** Names of the values in the secret, if one of them has to be chosen. */
+  readonly fields: readonly string[];
+  /** Every read issues another one. */
+  readonly leased: boolean;
+  /** Of the login that a person made on the way, for the daemon. */
+  readonly token: SecretBytes | undefined;
+}
+
+/** What a daemon is given of an environment, besides the PATH: a trial with more would promise too much. */
+const DAEMON_VARIABLES = [
+  'HOME',
+  'USER',
+  'LOGNAME',
+  'LANG',
+  'TZ',
+  'PATH',
+  'XDG_RUNTIME_DIR',
+  'DBUS_SESSION_BUS_ADDRESS',
+];
+const WANTED_LIFE_MS = 600_000;
+
+/**
+ * Logs in and reads the secret with the very provider that the daemon will use, in this process and before anything is
+ * written. The value is looked at and wiped; leases and logins of the trial are given back.
+ *
+ * @throws ProviderError what the provider says; BrokerError what is wrong with the answers.
+ */
+export async function tryOut({ config }: LoadedConfig, plan: Plan, inputs: TrialInputs): Promise<Trial> {
+  const provider = config.providers.get(plan.providerName);
+  const credential = config.credentials.get(plan.credential);
+  const definition = findDefinition(plan.kind);
+  if (provider === undefined || credential === undefined || definition === undefined) {
+    throw new TypeError('a plan that is not in its own configuration');
+  }
+  const logins = new TrialLogins();
+  const host: ProviderHost = {
+    name: plan.providerName,
+    clock: inputs.clock,
+    log: silentLog,
+    logins,
+    env: Object.fromEntries(DAEMON_VARIABLES.map((name) => [name, inputs.env[name]])),
+    homeDir: inputs.homeDir,
+  };
+  const call = { signal: inputs.signal };
+  const tried = (await definition.load())(provider.options, host);
+  const request = { source: credential.source, wantedLifeMs: WANTED_LIFE_MS };
+  let { token } = inputs;
+  try {
+    if (definition.interactive?.isNeeded(provider.options)) {
+      token ??= await (await definition.interactive.load())(provider.options, host, inputs.dialogue, call);
+      await tried.takeLogin?.(token, call);
+    }
+    const issued = await tried.issue(request, call);
+    return { ...(await judge(issued, plan.field, tried, call)), token };
+  } finally {
+    if (token === undefined) await giveBack(tried, logins);
+    tried.close();
+  }
+}
+
+async function judge(
+  { content, lease }: IssuedSecret,
+  field: string | undefined,
+  provider: Provider,
+  call: { readonly signal: AbortSignal },
+): Promise<Omit<Trial, 'token'>> {
+  const leased = lease !== undefined;
+  try {
+    if (content.kind === 'text') {
+      if (field !== undefined) {
+        throw new ProviderError('misconfigured', `the secret is plain text, so it has no field "${field}"`, {
+          remedy: 'leave the field out',
+        });
+      }
+      using key = toKey(content.text.bytes, 'the secret');
+      return { fingerprint: fingerprint(key.reveal()), fields: [], leased };
+    }
+    const names = Object.entries(content.json).flatMap(([name, value]) => (typeof value === 'string' ? [name] : []));
+    if (field === undefined && names.length > 1) return { fingerprint: undefined, fields: names, leased };
+    const { value, origin } = selectField(content.json, field);
+    using key = toKey(Buffer.from(value), origin);
+    return { fingerprint: fingerprint(key.reveal()), fields: [], leased };
+  } finally {
+    if (content.kind === 'text') content.text.wipe();
+    // Whoever may not revoke it lets it lapse.
+    if (lease !== undefined) {
+      const asHeld = { ...lease, issuedAtMs: 0, expiresAtMs: 0, maxExpiresAtMs: undefined };
+      await provider.revoke?.(asHeld, call).catch(() => undefined);
+    }
+  }
+}
+
+/** Logins that the trial made end with it. */
+async function giveBack(provider: Provider, logins: TrialLogins): Promise<void> {
+  provider.forgetLogin();
+  for (const id of logins.made) {
+    await provider.retireLogin?.(id, { signal: AbortSignal.timeout(GIVE_BACK_MS) }).catch(() => undefined);
+  }
+}
+
+const GIVE_BACK_MS = 2_000;
+
+/** Remembers which logins were made and keeps none. */
+class TrialLogins {
+  readonly made = new Set<string>();
+
+  load(): readonly StoredLogin[] {
+    return [];
+  }
+
+  save({ id }: StoredLogin['login']): void {
+    this.made.add(id);
+  }
+
+  remove(): void {}
+}
