@@ -41,6 +41,7 @@ enum {
     LONGEST_PAUSE_MS = 250,
     REQUEST_ROOM = 1024,
     NAME_LIMIT = 64,
+    SESSION_START = 8,
     HEAD_LIMIT = 16384,
     KEY_LIMIT = 16384, /* what Claude Code accepts */
     BODY_LIMIT = 65536, /* of the formats that carry more than one value */
@@ -430,19 +431,34 @@ static const char *stream_kind(int fd)
     return isatty(fd) ? "tty" : "other";
 }
 
+static bool is_word(const char *word, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (!(word[i] >= 'a' && word[i] <= 'z') && !is_digit(word[i]) && word[i] != '-') return false;
+    return true;
+}
+
 /* CLAUDE_CODE_ENTRYPOINT, if it is a word that may stand in a header. */
 static const char *entrypoint(void)
 {
     const char *word = variable("CLAUDE_CODE_ENTRYPOINT");
-    if (word == NULL || strlen(word) > 32) return NULL;
-    for (const char *c = word; *c != '\0'; c++)
-        if (!(*c >= 'a' && *c <= 'z') && !is_digit(*c) && *c != '-') return NULL;
-    return word;
+    return word != NULL && strlen(word) <= 32 && is_word(word, strlen(word)) ? word : NULL;
+}
+
+/* The first part of the session's UUID: enough to tell a client's session from the one that started the client. */
+static const char *session(char start[SESSION_START + 1])
+{
+    const char *id = variable("CLAUDE_CODE_SESSION_ID");
+    if (id == NULL || strlen(id) < SESSION_START || !is_word(id, SESSION_START)) return NULL;
+    memcpy(start, id, SESSION_START);
+    start[SESSION_START] = '\0';
+    return start;
 }
 
 static size_t write_request(char request[REQUEST_ROOM], const struct question *question)
 {
-    const char *interval = variable("CLAUDE_CODE_API_KEY_HELPER_TTL_MS"), *from = entrypoint();
+    char start[SESSION_START + 1];
+    const char *interval = variable("CLAUDE_CODE_API_KEY_HELPER_TTL_MS"), *from = entrypoint(), *within = session(start);
     int64_t interval_ms = interval == NULL ? UNKNOWN : whole_number(interval, strlen(interval));
     bool raw = question->format == FORMATS[0];
     struct digits kept, pid, ppid;
@@ -458,6 +474,8 @@ static size_t write_request(char request[REQUEST_ROOM], const struct question *q
         "Broker-Client-Hints: pid=", decimal((uint64_t)getpid(), &pid), ", ppid=", decimal((uint64_t)getppid(), &ppid),
         ", stdin=", stream_kind(STDIN_FILENO), ", stdout=", stream_kind(STDOUT_FILENO),
         from == NULL ? "" : ", entrypoint=", from == NULL ? "" : from,
+        within == NULL ? "" : ", session=", within == NULL ? "" : within,
+        variable("CLAUDE_CODE_MCP_SERVER_NAME") == NULL ? "" : ", purpose=mcp",
         variable("CLAUDECODE") == NULL ? "" : ", agent=1", "\r\n\r\n"));
 }
 

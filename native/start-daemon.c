@@ -347,7 +347,7 @@ static bool start_directly(struct launch *launch, const char *state, int (*conne
     char path[PATH_ROOM];
     int code;
     if (child > 0 && !has_ended(child, &code)) return true;
-    if (child > 0 && code < 128) /* killed, it may do better the next time */
+    if (child > 0 && code > 0 && code < 128) /* stopped or killed, the next one may last longer */
         return CANNOT("it was started and ended at once (exit ", decimal((uint64_t)code, &digits),
                       "); run `broker daemon` to see why");
     find_lock(state, path);

@@ -90,4 +90,20 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'the whole thing against an embedded development Vault; leaves nothing behind',
     load: async (io) => (await import('./commands/demo.ts')).demoCommand(io),
   },
+  {
+    name: 'service',
+    summary: 'run the daemon as a systemd user service or a launchd agent',
+    load: async (io) => (await import('./commands/service.ts')).serviceCommand(io),
+  },
+  {
+    name: 'completion',
+    summary: 'print a script that completes commands and options',
+    load: async (io) => {
+      const [{ completionCommand }, { buildProgram }] = await Promise.all([
+        import('./commands/completion.ts'),
+        import('./main.ts'),
+      ]);
+      return completionCommand(io, () => buildProgram(io, COMMANDS, () => true));
+    },
+  },
 ];

@@ -23,7 +23,7 @@ export async function acquireForService(options: StateLockOptions, clock: Clock)
       if (!(error instanceof BrokerError) || error.code !== 'ERR_ALREADY_RUNNING' || clock.now() >= giveUpAt)
         throw error;
       const holder = readLockHolder(join(options.folder, 'lock'));
-      const givesWay = holder !== undefined && holder.startedByHelper && holder.host === options.host;
+      const givesWay = holder?.startedByHelper === true && holder.host === options.host;
       // A holder that has not written yet is looked at again.
       if (holder !== undefined && !givesWay) throw error;
       if (holder !== undefined && told !== holder.pid) told = tell(holder.pid);

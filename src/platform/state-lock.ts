@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { BrokerError } from '../errors.ts';
 
@@ -83,6 +84,35 @@ export function readLockHolder(path: string): LockHolder | undefined {
     return { pid, host, socket: typeof socket === 'string' ? socket : null, startedByHelper: startedByHelper === true };
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * Whether some process holds the lock now. Takes it for a moment to see, so it is for commands that people type; without
+ * the native call it only looks whether the holder's pid is in use.
+ */
+export function isLockHeld(path: string, flock: StateLockOptions['flock']): boolean {
+  const holder = readLockHolder(path);
+  if (flock === undefined) return holder !== undefined && holder.host === hostname() && isInUse(holder.pid);
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  } catch {
+    return false;
+  }
+  try {
+    return !flock(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function isInUse(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

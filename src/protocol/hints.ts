@@ -6,9 +6,16 @@ export interface ClientHints {
   readonly stdout?: StreamKind;
   /** CLAUDE_CODE_ENTRYPOINT, if it is a plain word. */
   readonly entrypoint?: string;
+  /** The first SESSION_START characters of CLAUDE_CODE_SESSION_ID. */
+  readonly session?: string;
+  /** `mcp`: the client wants headers for an MCP server, and a script makes them of our raw answer. */
+  readonly purpose?: string;
   /** The agent's own shell, not the client, ran the helper (CLAUDECODE is set). */
   readonly agent: boolean;
 }
+
+/** So much of a session's UUID tells it from another. */
+export const SESSION_START = 8;
 
 export type StreamKind = (typeof STREAM_KINDS)[number];
 
@@ -43,6 +50,8 @@ function read(words: ReadonlyMap<string, string>): ClientHints | undefined {
     stdin: streamKind(words.get('stdin')),
     stdout: streamKind(words.get('stdout')),
     entrypoint: words.get('entrypoint'),
+    session: words.get('session'),
+    purpose: words.get('purpose'),
   };
   const agent = words.get('agent');
   if (agent !== undefined && agent !== '1') return undefined;

@@ -243,7 +243,7 @@ export class Day {
       told,
       waitedMs: Math.round(this.#clock.awakeMs - askedMs),
       nowMs: this.#clock.now(),
-      lastTroubleAtMs: this.#weather.get(credential.provider ?? '')?.lastTroubleAtMs ?? 0,
+      lastTroubleAtMs: this.#weather.get(credential.provider ?? '')?.lastTroubleAtMs(this.#clock.now()) ?? 0,
     };
     try {
       this.#invariants.judge(observed, this.#store.cache);

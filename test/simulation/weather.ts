@@ -23,8 +23,7 @@ export class Weather {
   /** How often it turned bad, and for how long in all. */
   episodes = 0;
   troubledMs = 0;
-  /** The last moment at which a call met with trouble that allows a stale key to be served. */
-  lastTroubleAtMs = Number.NEGATIVE_INFINITY;
+  #lastTroubleAtMs = Number.NEGATIVE_INFINITY;
   /** Secrets that are refused for good reasons, until when. */
   readonly #denied = new Map<string, number>();
   readonly #dice: Dice;
@@ -55,9 +54,15 @@ export class Weather {
     return true;
   }
 
+  /** The last moment at which a call met, or would have met, with trouble that allows a stale key to be served. */
+  lastTroubleAtMs(nowMs: number): number {
+    // Nobody tries an expired login again and again: it takes a person.
+    return this.mood === 'login-expired' ? nowMs : this.#lastTroubleAtMs;
+  }
+
   /** A call that hangs when the machine falls asleep hangs on when it wakes. */
   sleep(nowMs: number, ms: number): void {
-    if (this.lastTroubleAtMs > nowMs) this.lastTroubleAtMs += ms;
+    if (this.#lastTroubleAtMs > nowMs) this.#lastTroubleAtMs += ms;
   }
 
   deny(path: string, untilMs: number): void {
@@ -80,8 +85,8 @@ export class Weather {
     const trouble = this.#trouble();
     if (trouble.error !== undefined || trouble.hang !== undefined || (trouble.delayMs ?? 0) >= SLOW_MS) {
       // A call that hangs is in trouble until it is given up.
-      this.lastTroubleAtMs = Math.max(
-        this.lastTroubleAtMs,
+      this.#lastTroubleAtMs = Math.max(
+        this.#lastTroubleAtMs,
         atMs + (trouble.hang ? 30 * SECOND : (trouble.delayMs ?? 0)),
       );
     }
