@@ -8,7 +8,7 @@ import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
 import type { ProviderHost } from '../providers/definition.ts';
 import type { LoginDialogue } from '../providers/interactive-login.ts';
-import type { StoredLogin } from '../providers/login-store.ts';
+import type { LoginStore, StoredLogin } from '../providers/login-store.ts';
 import type { IssuedSecret, Provider } from '../providers/provider.ts';
 import { findDefinition } from '../providers/registry.ts';
 import type { Plan } from './draft.ts';
@@ -70,7 +70,9 @@ export async function tryOut({ config }: LoadedConfig, plan: Plan, inputs: Trial
     homeDir: inputs.homeDir,
   };
   const call = { signal: inputs.signal };
-  const tried = (await definition.load())(provider.options, host);
+  const create = await definition.load();
+  const open = () => create(provider.options, host);
+  const tried = open();
   const request = { source: credential.source, wantedLifeMs: WANTED_LIFE_MS };
   let { token } = inputs;
   try {
@@ -81,8 +83,10 @@ export async function tryOut({ config }: LoadedConfig, plan: Plan, inputs: Trial
     const issued = await tried.issue(request, call);
     return { ...(await judge(issued, plan.field, tried, call)), token };
   } finally {
-    if (token === undefined) await giveBack(tried, logins);
     tried.close();
+    // A person's login is the daemon's from now on.
+    if (token === undefined) await giveBack(open, logins);
+    logins.wipe();
   }
 }
 
@@ -118,27 +122,45 @@ async function judge(
   }
 }
 
-/** Logins that the trial made end with it. */
-async function giveBack(provider: Provider, logins: TrialLogins): Promise<void> {
-  provider.forgetLogin();
-  for (const id of logins.made) {
-    await provider.retireLogin?.(id, { signal: AbortSignal.timeout(GIVE_BACK_MS) }).catch(() => undefined);
-  }
-}
-
 const GIVE_BACK_MS = 2_000;
 
-/** Remembers which logins were made and keeps none. */
-class TrialLogins {
-  readonly made = new Set<string>();
+/**
+ * Logins that the trial made end with it: a provider opened anew finds them in the store, in use for nothing, and
+ * retires them. Whatever cannot be given back ends by itself.
+ */
+async function giveBack(open: () => Provider, logins: TrialLogins): Promise<void> {
+  if (logins.ids.length === 0) return;
+  const provider = open();
+  for (const id of logins.ids) {
+    await provider.retireLogin?.(id, { signal: AbortSignal.timeout(GIVE_BACK_MS) }).catch(() => undefined);
+  }
+  provider.close();
+  logins.wipe();
+}
+
+/** A store that lives as long as the trial. */
+class TrialLogins implements LoginStore {
+  readonly #stored = new Map<string, StoredLogin>();
+
+  get ids(): readonly string[] {
+    return [...this.#stored.keys()];
+  }
 
   load(): readonly StoredLogin[] {
-    return [];
+    return [...this.#stored.values()].map(({ login, token }) => ({ login, token: token.copy() }));
   }
 
-  save({ id }: StoredLogin['login']): void {
-    this.made.add(id);
+  save(login: StoredLogin['login'], token: SecretBytes): void {
+    this.remove(login.id);
+    this.#stored.set(login.id, { login, token: token.copy() });
   }
 
-  remove(): void {}
+  remove(id: string): void {
+    this.#stored.get(id)?.token.wipe();
+    this.#stored.delete(id);
+  }
+
+  wipe(): void {
+    for (const id of this.ids) this.remove(id);
+  }
 }

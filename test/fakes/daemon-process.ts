@@ -40,6 +40,10 @@ export class BrokerHome {
     writeFileSync(this.configFile, config, { mode: 0o600 });
   }
 
+  remove(name: string): void {
+    rmSync(join(this.folder, name), { recursive: true, force: true });
+  }
+
   /** Resolves once it answers. @throws with its last words if it ends before. */
   async start(extra: Readonly<Record<string, string>> = {}): Promise<RunningDaemon> {
     const child = spawn(process.execPath, [PROGRAM, 'daemon'], {
@@ -64,6 +68,11 @@ export class BrokerHome {
   /** The native helper as Claude Code runs it. */
   key(args = '', extra: Readonly<Record<string, string>> = {}): Promise<Finished> {
     return run('/bin/sh', ['-c', `'${helperPath() ?? ''}' ${args}`], { ...this.env, ...extra });
+  }
+
+  /** A line of a settings file as Claude Code runs it. */
+  shell(line: string): Promise<Finished> {
+    return run('/bin/sh', ['-c', line], this.env);
   }
 
   get(path: string): Promise<{ status: number; body: string }> {

@@ -1,4 +1,5 @@
 import type { ProviderDefinition } from '../definition.ts';
+import { isInteractive } from './auth-schema.ts';
 import { type VaultOptions, type VaultSource, vaultCredentialSchema, vaultProviderSchema } from './options.ts';
 
 /** HashiCorp Vault and OpenBao. docs/providers/vault.md tells every key. */

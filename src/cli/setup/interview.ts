@@ -1,8 +1,7 @@
 import { confirm, isCancel, log, note, select, text } from '@clack/prompts';
-import type { Terminal } from '../cli/cli-io.ts';
-import type { Draft, SettingsScope } from './draft.ts';
-import type { Machine } from './machine.ts';
-import { normalise, type Surroundings } from './normalise.ts';
+import type { Draft, SettingsScope } from '../../setup/draft.ts';
+import type { Machine } from '../../setup/machine.ts';
+import { normalise, type Surroundings } from '../../setup/normalise.ts';
 import {
   connectionQuestions,
   PROVIDER_KINDS,
@@ -10,7 +9,8 @@ import {
   type Question,
   sourceQuestions,
   VAULT_LOGINS,
-} from './questions.ts';
+} from '../../setup/questions.ts';
+import type { Terminal } from '../cli-io.ts';
 
 /** The person said stop (Ctrl-C, Escape). */
 export class Cancelled extends Error {
