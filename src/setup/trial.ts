@@ -19,8 +19,26 @@ export interface TrialInputs {
   readonly homeDir: string;
   readonly dialogue: LoginDialogue;
   readonly signal: AbortSignal;
-  /** Of a login that a person has made already. */
-  readonly token: SecretBytes | undefined;
+  readonly session: Session;
+}
+
+/** The login that a person makes on the way: once, however often is tried, and then for the daemon. */
+export class Session {
+  #token: SecretBytes | undefined;
+
+  get token(): SecretBytes | undefined {
+    return this.#token;
+  }
+
+  set(token: SecretBytes): void {
+    this.end();
+    this.#token = token;
+  }
+
+  end(): void {
+    this.#token?.wipe();
+    this.#token = undefined;
+  }
 }
 
 export interface Trial {
@@ -30,8 +48,6 @@ export interface Trial {
   readonly fields: readonly string[];
   /** Every read issues another one. */
   readonly leased: boolean;
-  /** Of the login that a person made on the way, for the daemon. */
-  readonly token: SecretBytes | undefined;
 }
 
 /** What a daemon is given of an environment, besides the PATH: a trial with more would promise too much. */
@@ -74,18 +90,19 @@ export async function tryOut({ config }: LoadedConfig, plan: Plan, inputs: Trial
   const open = () => create(provider.options, host);
   const tried = open();
   const request = { source: credential.source, wantedLifeMs: WANTED_LIFE_MS };
-  let { token } = inputs;
+  const { session } = inputs;
   try {
     if (definition.interactive?.isNeeded(provider.options)) {
-      token ??= await (await definition.interactive.load())(provider.options, host, inputs.dialogue, call);
-      await tried.takeLogin?.(token, call);
+      const logIn = await definition.interactive.load();
+      if (session.token === undefined) session.set(await logIn(provider.options, host, inputs.dialogue, call));
+      if (session.token !== undefined) await tried.takeLogin?.(session.token, call);
     }
     const issued = await tried.issue(request, call);
-    return { ...(await judge(issued, plan.field, tried, call)), token };
+    return await judge(issued, plan.field, tried, call);
   } finally {
     tried.close();
     // A person's login is the daemon's from now on.
-    if (token === undefined) await giveBack(open, logins);
+    if (session.token === undefined) await giveBack(open, logins);
     logins.wipe();
   }
 }
@@ -95,7 +112,7 @@ async function judge(
   field: string | undefined,
   provider: Provider,
   call: { readonly signal: AbortSignal },
-): Promise<Omit<Trial, 'token'>> {
+): Promise<Trial> {
   const leased = lease !== undefined;
   try {
     if (content.kind === 'text') {

@@ -12,7 +12,8 @@ export interface Finished {
   readonly stderr: string;
 }
 
-const PROGRAM = resolve(import.meta.dirname, '..', '..', 'bin', 'broker.mjs');
+/** bin/broker.mjs, which runs what was built. */
+export const PROGRAM = resolve(import.meta.dirname, '..', '..', 'bin', 'broker.mjs');
 
 /** A home of its own with the real, built program in it: daemon, CLI and helper as a user has them. */
 export class BrokerHome {

@@ -4,6 +4,7 @@ import type { Finding } from '../../claude/finding.ts';
 import type { Flags } from '../../setup/flags.ts';
 import { everyQuestion, PROVIDER_KINDS, VAULT_LOGINS } from '../../setup/questions.ts';
 import { carryOut } from '../../setup/steps.ts';
+import { Session } from '../../setup/trial.ts';
 import type { CliIo } from '../cli-io.ts';
 import { plain } from '../output.ts';
 import { checkSettings, type Installed, installationSteps } from '../setup/installation.ts';
@@ -46,18 +47,17 @@ export function setupCommand(io: CliIo, doctor: DoctorParts): Command {
 }
 
 async function setup(io: CliIo, doctor: DoctorParts, flags: Flags): Promise<void> {
+  const session = new Session();
   try {
-    const prepared = await prepare(io, flags, process.cwd());
-    try {
-      if (flags['dryRun']) return dryRun(io, flags, prepared);
-      await goAhead(io, doctor, flags, prepared);
-    } finally {
-      prepared.trial.token?.wipe();
-    }
+    const prepared = await prepare(io, flags, process.cwd(), session);
+    if (flags['dryRun']) dryRun(io, flags, prepared);
+    else await goAhead(io, doctor, flags, prepared);
   } catch (error) {
     if (!(error instanceof Cancelled) && !io.signal.aborted) throw error;
     io.stderr('cancelled: nothing was changed\n');
     io.setExitCode(EXIT_INTERRUPTED);
+  } finally {
+    session.end();
   }
 }
 

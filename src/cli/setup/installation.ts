@@ -14,7 +14,7 @@ import { Unmanaged } from '../../service/unmanaged.ts';
 import { type ConfigChange, type ConfigPlace, type Existing, writeConfig } from '../../setup/config-change.ts';
 import type { Plan, SettingsScope } from '../../setup/draft.ts';
 import type { Step, StepOutcome } from '../../setup/steps.ts';
-import type { Trial } from '../../setup/trial.ts';
+import type { Session, Trial } from '../../setup/trial.ts';
 import type { CliIo } from '../cli-io.ts';
 import { placeOf } from '../commands/claude-place.ts';
 import { connect } from '../connect.ts';
@@ -25,6 +25,7 @@ export interface Installation {
   readonly change: ConfigChange;
   readonly place: ConfigPlace;
   readonly trial: Trial;
+  readonly session: Session;
   readonly scope: SettingsScope;
   readonly service: boolean;
   readonly project: string | undefined;
@@ -57,7 +58,7 @@ export function installationSteps(io: CliIo, what: Installation, installed: Inst
     { name: 'daemon', run: () => (what.service ? installService(io, installed) : startUnmanaged(io, installed)) },
     { name: 'reload', run: async () => untilTaken(io, what.plan) },
   ];
-  const { token } = what.trial;
+  const { token } = what.session;
   if (token !== undefined) steps.push({ name: 'login', run: () => handOver(io, what.plan, token) });
   steps.push({ name: 'helper', run: () => tryHelper(io, what, installed.helper) });
   if (what.scope !== 'none') steps.push({ name: 'settings', run: async () => writeSettings(io, what, installed) });
@@ -67,7 +68,7 @@ export function installationSteps(io: CliIo, what: Installation, installed: Inst
 /** @throws BrokerError if the settings cannot be written, before anything is. */
 export function checkSettings(
   io: CliIo,
-  what: Omit<Installation, 'change' | 'existing' | 'trial'>,
+  what: Omit<Installation, 'change' | 'existing' | 'trial' | 'session'>,
 ): string | undefined {
   if (what.scope === 'none') return undefined;
   const { context, request } = settingsRequest(io, what, '/broker-key');
@@ -186,7 +187,7 @@ function writeSettings(io: CliIo, what: Installation, installed: Installed): Ste
 
 function settingsRequest(
   io: CliIo,
-  { plan, scope, project, force }: Omit<Installation, 'change' | 'existing' | 'trial'>,
+  { plan, scope, project, force }: Omit<Installation, 'change' | 'existing' | 'trial' | 'session'>,
   helper: string,
   change?: ConfigChange,
 ) {

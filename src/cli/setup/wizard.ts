@@ -12,7 +12,7 @@ import type { Draft, Plan, SettingsScope } from '../../setup/draft.ts';
 import { completeWithoutAsking, draftOf, type Flags } from '../../setup/flags.ts';
 import { describeMachine, lookAround, type Machine } from '../../setup/machine.ts';
 import { connectionQuestions, PROVIDER_KINDS, type ProviderKind } from '../../setup/questions.ts';
-import { type Trial, tryOut } from '../../setup/trial.ts';
+import { type Session, type Trial, tryOut } from '../../setup/trial.ts';
 import type { CliIo } from '../cli-io.ts';
 import { terminalDialogue } from '../login-dialogue.ts';
 import { Cancelled, Interview } from './interview.ts';
@@ -24,6 +24,7 @@ export interface Prepared {
   readonly existing: Existing;
   readonly change: ConfigChange;
   readonly trial: Trial;
+  readonly session: Session;
   readonly scope: SettingsScope;
   readonly service: boolean;
   readonly interview: Interview | undefined;
@@ -32,7 +33,7 @@ export interface Prepared {
 const DEFAULT_CREDENTIAL = 'anthropic';
 
 /** From flags and, at a terminal, from questions to a plan that was tried out. @throws Cancelled, BrokerError. */
-export async function prepare(io: CliIo, flags: Flags, cwd: string): Promise<Prepared> {
+export async function prepare(io: CliIo, flags: Flags, cwd: string, session: Session): Promise<Prepared> {
   const place = { file: configFile(io), homeDir: io.homeDir, uid: io.uid };
   const existing = await readExisting(place);
   const machine = lookAround(io);
@@ -40,12 +41,12 @@ export async function prepare(io: CliIo, flags: Flags, cwd: string): Promise<Pre
   const draft = draftOf(flags, surroundings);
   const interview =
     io.terminal === undefined ? undefined : new Interview(io.terminal, machine, surroundings, io.signal);
-  const tester = new Tester(io, flags, place, existing);
+  const tester = new Tester(io, flags, place, existing, session);
   const tried =
     interview === undefined ? await tester.unasked(draft, machine) : await tester.asking(draft, machine, interview);
   const scope = draft.scope ?? (await interview?.scope()) ?? 'user';
   const service = draft.service ?? (flags['yes'] ? true : await interview?.service()) ?? true;
-  return { ...tried, place, existing, scope, service, interview };
+  return { ...tried, place, existing, session, scope, service, interview };
 }
 
 interface Tried {
@@ -60,9 +61,10 @@ class Tester {
   readonly #flags: Flags;
   readonly #place: ConfigPlace;
   readonly #existing: Existing;
-  #token: Trial['token'];
+  readonly #session: Session;
 
-  constructor(io: CliIo, flags: Flags, place: ConfigPlace, existing: Existing) {
+  constructor(io: CliIo, flags: Flags, place: ConfigPlace, existing: Existing, session: Session) {
+    this.#session = session;
     this.#io = io;
     this.#flags = flags;
     this.#place = place;
@@ -115,8 +117,7 @@ class Tester {
     draft.field = undefined;
     for (const key of Object.keys(draft.source)) delete draft.source[key];
     if (choice === 'login') {
-      this.#token?.wipe();
-      this.#token = undefined;
+      this.#session.end();
       for (const { into, key } of connectionQuestions(kind, draft.auth['method'] as string)) delete draft[into][key];
       delete draft.auth['method'];
       await interview.connection(draft, kind);
@@ -132,8 +133,7 @@ class Tester {
       passwordFromStdin: this.#flags['passwordStdin'] === true,
     });
     const { clock, env, homeDir, signal } = this.#io;
-    const trial = await tryOut(change.loaded, plan, { clock, env, homeDir, signal, dialogue, token: this.#token });
-    this.#token = trial.token;
+    const trial = await tryOut(change.loaded, plan, { clock, env, homeDir, signal, dialogue, session: this.#session });
     return { plan, change, trial };
   }
 
