@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parseHints } from '../protocol/hints.ts';
+import { ProcessSnapshot } from './process-snapshot.ts';
 import { type ClientProcess, type ProcessReader, ProcessTree } from './process-tree.ts';
 
 export interface IdentifiedClient {
@@ -18,12 +19,14 @@ const CACHE_LIMIT = 256;
  */
 export class ClientIdentity {
   readonly #reader: ProcessReader;
+  readonly #snapshot: ProcessSnapshot;
   readonly #tree: ProcessTree;
   readonly #startedByAgent = new Map<string, boolean>();
 
   constructor(reader: ProcessReader) {
     this.#reader = reader;
-    this.#tree = new ProcessTree(reader);
+    this.#snapshot = new ProcessSnapshot(reader);
+    this.#tree = new ProcessTree(this.#snapshot);
   }
 
   /** @param peerPid as the kernel says; undefined without the addon, where the helper's own word has to do. */
@@ -31,6 +34,7 @@ export class ClientIdentity {
     const hints = parseHints(hintsHeader);
     const pid = peerPid ?? hints?.pid;
     if (pid === undefined) return { client: undefined, judged: false };
+    this.#snapshot.discard();
     const client = this.#tree.clientOf(pid, hints?.ppid);
     if (client === undefined || hints === undefined) return { client, judged: false };
     const runAsHelper = hints.stdin === 'socket' && hints.entrypoint !== undefined;
@@ -44,8 +48,8 @@ export class ClientIdentity {
 
   /** The agent's shell commands run in process groups of their own. Where the helper is hidden from us, nothing is known. */
   #sharesGroup(helperPid: number, client: ClientProcess): boolean {
-    const helper = this.#reader.processParent(helperPid);
-    return helper === undefined || helper.processGroup === this.#reader.processParent(client.pid)?.processGroup;
+    const helper = this.#snapshot.processParent(helperPid);
+    return helper === undefined || helper.processGroup === this.#snapshot.processParent(client.pid)?.processGroup;
   }
 
   /** A client inside an agent's shell hands CLAUDECODE on to its helper, so the word says nothing there. */

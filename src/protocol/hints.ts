@@ -1,11 +1,11 @@
 /** What the helper says of its own surroundings, for judging only: anybody can write these words. */
 export interface ClientHints {
-  readonly pid?: number;
-  readonly ppid?: number;
-  readonly stdin?: StreamKind;
-  readonly stdout?: StreamKind;
+  readonly pid: number | undefined;
+  readonly ppid: number | undefined;
+  readonly stdin: StreamKind | undefined;
+  readonly stdout: StreamKind | undefined;
   /** CLAUDE_CODE_ENTRYPOINT, if it is a plain word. */
-  readonly entrypoint?: string;
+  readonly entrypoint: string | undefined;
   /** The agent's own shell, not the client, ran the helper (CLAUDECODE is set). */
   readonly agent: boolean;
 }
@@ -26,10 +26,9 @@ const PAIR = /^([a-z]{1,16})=([a-z0-9-]{1,32})$/;
  */
 export function parseHints(header: string | undefined): ClientHints | undefined {
   if (header === undefined || header.length > LONGEST_HEADER) return undefined;
-  const pairs = header.split(', ').map((pair) => PAIR.exec(pair));
   const words = new Map<string, string>();
-  for (const pair of pairs) {
-    const [, name, token] = pair ?? [];
+  for (const pair of header.split(', ')) {
+    const [, name, token] = PAIR.exec(pair) ?? [];
     if (name === undefined || token === undefined || words.has(name)) return undefined;
     words.set(name, token);
   }
@@ -37,18 +36,14 @@ export function parseHints(header: string | undefined): ClientHints | undefined 
 }
 
 function read(words: ReadonlyMap<string, string>): ClientHints | undefined {
-  const hints = {
-    pid: processId(words.get('pid')),
-    ppid: processId(words.get('ppid')),
-    stdin: streamKind(words.get('stdin')),
-    stdout: streamKind(words.get('stdout')),
-    entrypoint: words.get('entrypoint'),
-  };
+  const pid = processId(words.get('pid'));
+  const ppid = processId(words.get('ppid'));
+  const stdin = streamKind(words.get('stdin'));
+  const stdout = streamKind(words.get('stdout'));
   const agent = words.get('agent');
+  if (pid === null || ppid === null || stdin === null || stdout === null) return undefined;
   if (agent !== undefined && agent !== '1') return undefined;
-  if (Object.values(hints).includes(null)) return undefined;
-  const present = Object.entries(hints).filter(([, value]) => value !== undefined);
-  return { ...Object.fromEntries(present), agent: agent === '1' };
+  return { pid, ppid, stdin, stdout, entrypoint: words.get('entrypoint'), agent: agent === '1' };
 }
 
 /** null: there, but wrong. A helper in another pid name space has parent 0. */
