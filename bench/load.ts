@@ -1,4 +1,4 @@
-import { type Bench } from './lab.ts';
+import type { Bench } from './lab.ts';
 import { output } from './programs.ts';
 
 export interface Load {

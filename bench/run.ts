@@ -18,9 +18,15 @@ import { renderReport } from './markdown.ts';
 import { compilePrograms } from './programs.ts';
 import type { Report, Section } from './results.ts';
 import { measureDaemon } from './sections/daemon.ts';
+import { measureHelper } from './sections/helper.ts';
+import { measureRest } from './sections/rest.ts';
+import { measureStart } from './sections/start.ts';
 
 const SECTIONS: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
+  helper: measureHelper,
   daemon: measureDaemon,
+  start: measureStart,
+  rest: measureRest,
 };
 
 const REPORT = path.join(import.meta.dirname, 'report.json');

@@ -6,4 +6,7 @@ const server = process.getBuiltinModule('node:http').createServer((_request, res
   response.end(key);
 });
 server.listen({ path: socket, backlog: 4096 });
-process.on('SIGTERM', () => process.exit(0));
+process.on('SIGTERM', () => {
+  server.close();
+  process.exit(0);
+});

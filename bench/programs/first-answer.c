@@ -75,6 +75,7 @@ static pid_t start(char *argv[], int listening)
         setenv("LISTEN_PID", pid, 1);
         setenv("LISTEN_FDS", "1", 1);
         dup2(listening, 3);
+        fcntl(3, F_SETFD, 0); /* it may have been 3 already */
     }
     int nothing = open("/dev/null", O_RDWR);
     dup2(nothing, STDOUT_FILENO);

@@ -97,15 +97,31 @@ function describe(points: readonly Point[], rounds: number): Section {
     tables: [
       {
         heads: ['connections', 'mode', 'server', 'answers/s', 'of bare', 'p50 µs', 'p99 µs', 'p99.9 µs', 'noise'],
-        rows: points.flatMap((point) =>
-          (Object.keys(NAMES) as Variant[]).map((variant) => row(point, variant, speed)),
-        ),
+        rows: points.flatMap((point) => (Object.keys(NAMES) as Variant[]).map((variant) => row(point, variant, speed))),
       },
     ],
     targets: [
-      target('64 connections, close, without client identity', 'at least', 0.8, ratios['daemon.anonymous.throughput'].value, '× bare'),
-      target('64 connections, close, with client identity', 'at least', 0.65, ratios['daemon.identified.throughput'].value, '× bare'),
-      target('p99 at 64, close, without client identity', 'at most', 1.5, ratios['daemon.anonymous.p99'].value, '× bare'),
+      target(
+        '64 connections, close, without client identity',
+        'at least',
+        0.8,
+        ratios['daemon.anonymous.throughput'].value,
+        '× bare',
+      ),
+      target(
+        '64 connections, close, with client identity',
+        'at least',
+        0.65,
+        ratios['daemon.identified.throughput'].value,
+        '× bare',
+      ),
+      target(
+        'p99 at 64, close, without client identity',
+        'at most',
+        1.5,
+        ratios['daemon.anonymous.p99'].value,
+        '× bare',
+      ),
       target('p99 at 64, close, with client identity', 'at most', 1.5, ratios['daemon.identified.p99'].value, '× bare'),
       target('p99.9 at 512 connections, close', 'at most', 10, unfairness, '× p50'),
     ],
