@@ -18,6 +18,7 @@ import { renderReport } from './markdown.ts';
 import { compilePrograms } from './programs.ts';
 import type { Report, Section } from './results.ts';
 import { measureDaemon } from './sections/daemon.ts';
+import { measureGrowth } from './sections/growth.ts';
 import { measureHelper } from './sections/helper.ts';
 import { measureRest } from './sections/rest.ts';
 import { measureStart } from './sections/start.ts';
@@ -27,6 +28,7 @@ const SECTIONS: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
   daemon: measureDaemon,
   start: measureStart,
   rest: measureRest,
+  growth: measureGrowth,
 };
 
 const REPORT = path.join(import.meta.dirname, 'report.json');

@@ -4,8 +4,8 @@ import { applyLoad } from '../load.ts';
 import { residentMb, voluntarySwitches } from '../proc.ts';
 import type { Section } from '../results.ts';
 
-/** By then events are written, the last connection's time limits have run out and Node has tidied up. */
-const SETTLE_MS = 12_000;
+/** By then events are written, the last connection's time limits have run out and V8 has tidied up, in steps of 8 s. */
+const SETTLE_MS = 30_000;
 const IDLE_MS = 15_000;
 const BURST_MS = 2_000;
 
