@@ -1,5 +1,8 @@
-import type { VaultAuth } from '../auth-schema.ts';
+import { BrokerError, ProviderError } from '../../../errors.ts';
+import type { ProviderHost } from '../../definition.ts';
+import { isInteractive, type VaultAuth } from '../auth-schema.ts';
 import { appRole } from './approle.ts';
+import { aws, awsInputs } from './aws.ts';
 import { cert } from './cert.ts';
 import { jwt } from './jwt.ts';
 import type { PrepareLogin } from './login-method.ts';
@@ -15,17 +18,34 @@ export function loginMethod(auth: VaultAuth): PrepareLogin | undefined {
       return appRole(auth);
     case 'userpass':
     case 'ldap':
-      return password(auth);
+      return isInteractive(auth) ? loginByAPerson : password(auth);
     case 'jwt':
     case 'kubernetes':
       return jwt(auth);
     case 'cert':
       return cert(auth);
+    case 'oidc':
+      return loginByAPerson;
+    case 'aws':
+      return aws(auth);
   }
 }
 
+export function logsInByItself(provider: string, { method }: VaultAuth): BrokerError {
+  return new BrokerError('ERR_USAGE', `provider "${provider}" logs in by itself, with method ${method}`, {
+    remedy: 'there is nothing to do; see how it stands: broker status',
+  });
+}
+
+/** The daemon opens no browser and asks for no password: it says who can. */
+const loginByAPerson: PrepareLogin = async ({ host }) => {
+  throw new ProviderError('login-expired', `nobody is logged in to provider "${host.name}", or the session is over`, {
+    remedy: `run: broker login ${host.name}`,
+  });
+};
+
 /** Files and variables whose change may mend a login. */
-export function authInputs(auth: VaultAuth): readonly string[] {
+export function authInputs(auth: VaultAuth, host: ProviderHost): readonly string[] {
   switch (auth.method) {
     case 'token':
       return tokenInputs(auth);
@@ -37,7 +57,10 @@ export function authInputs(auth: VaultAuth): readonly string[] {
     case 'jwt':
     case 'kubernetes':
       return [auth.jwt_file];
+    case 'aws':
+      return awsInputs(auth, host);
     case 'cert':
+    case 'oidc':
       return [];
   }
 }
