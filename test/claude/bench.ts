@@ -1,15 +1,15 @@
 /**
- * What `npm run bench:claude` runs: every scenario three times, and beside it once what a plain TTL cache does to the
+ * What `npm run bench:claude` runs: every scenario five times, and beside it once what a plain TTL cache does to the
  * same client. Takes about five minutes, nearly all of it the plain cache's. Writes docs/claude-client.md.
  */
 import { writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { ClientBench } from '../fakes/client-bench.ts';
 import { type Measurements, report } from './report.ts';
 import * as scenarios from './scenarios.ts';
 
-const RUNS = 3;
+const RUNS = 5;
 
 type Outcome = scenarios.Outcome;
 type Scenario = (bench: ClientBench) => Promise<Outcome>;
@@ -36,7 +36,9 @@ async function main(): Promise<void> {
   const [plainRevoked, plainForbidden, deadSuccessor] = await long;
   const measured: Measurements = { ...short, plainRevoked, plainForbidden, deadSuccessor };
   const client = process.env['BROKER_TEST_CLAUDE_VERSION'] ?? 'of an unknown version';
-  const machine = `${process.platform} ${process.arch}, ${availableParallelism()} cores, Node ${process.versions.node}`;
+  const [, load = 0] = loadavg();
+  const cores = `${availableParallelism()} cores under a load of ${load.toFixed(1)}`;
+  const machine = `${process.platform} ${process.arch}, ${cores}, Node ${process.versions.node}`;
   const page = report(measured, { client, machine, date: new Date().toISOString().slice(0, 10), runs: RUNS });
   writeFileSync(join(import.meta.dirname, '..', '..', 'docs', 'claude-client.md'), page);
   console.log(page);
