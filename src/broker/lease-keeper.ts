@@ -46,6 +46,8 @@ export class LeaseKeeper {
   readonly #turnMarginMs: () => number;
   readonly #onReplaced: () => void;
   readonly #leases = new Map<string, HeldLease>();
+  /** Every answer looks here, so that it does not matter how many leases others have. */
+  readonly #byCredential = new Map<string, Set<HeldLease>>();
   readonly #retirements = new Set<Promise<void>>();
 
   /** @param onReplaced there is something to sweep. */
@@ -72,7 +74,7 @@ export class LeaseKeeper {
 
   /** To be called before the key of this lease is put into the cache. */
   issued(gate: ProviderGate, credential: string, lease: Lease): void {
-    this.#leases.set(lease.id, {
+    this.#hold({
       gate,
       credential,
       lease,
@@ -109,8 +111,7 @@ export class LeaseKeeper {
   /** The key, which may have been replaced since, was written to this client completely. */
   delivered(key: KeyVersion, client: Client | undefined): void {
     const now = this.#ports.clock.now();
-    for (const held of this.#leases.values()) {
-      if (held.credential !== key.credential) continue;
+    for (const held of this.#byCredential.get(key.credential) ?? []) {
       if (held.lease.id === key.lease?.id) {
         if (client === undefined) held.anonymous = true;
         else held.holders.set(clientId(client), { client, newerSinceMs: undefined });
@@ -130,7 +131,7 @@ export class LeaseKeeper {
         this.#ports.cache.forgetLease(entry.provider, entry.lease.id);
         continue;
       }
-      this.#leases.set(entry.lease.id, {
+      this.#hold({
         gate,
         credential: entry.credential,
         lease: entry.lease,
@@ -213,10 +214,21 @@ export class LeaseKeeper {
     this.#forget(lease.id);
   }
 
+  #hold(held: HeldLease): void {
+    const former = this.#leases.get(held.lease.id);
+    if (former !== undefined) this.#byCredential.get(former.credential)?.delete(former);
+    this.#leases.set(held.lease.id, held);
+    const others = this.#byCredential.get(held.credential) ?? new Set();
+    this.#byCredential.set(held.credential, others.add(held));
+  }
+
   #forget(leaseId: string): void {
     const held = this.#leases.get(leaseId);
     if (held === undefined) return;
     this.#leases.delete(leaseId);
+    const others = this.#byCredential.get(held.credential);
+    others?.delete(held);
+    if (others?.size === 0) this.#byCredential.delete(held.credential);
     this.#ports.cache.forgetLease(held.gate.name, leaseId);
     const { gate, lease } = held;
     const retired =

@@ -35,7 +35,7 @@ export function describeDaemon(facts: DaemonFacts, { clock }: BrokerPorts): Daem
   return {
     version: facts.version,
     pid: facts.pid,
-    startedAt: showTime(clock, facts.startedAtMs) ?? '',
+    startedAt: showTimes(clock)(facts.startedAtMs) ?? '',
     uptimeSeconds: Math.round((clock.now() - facts.startedAtMs) / 1000),
     socket: facts.socket,
     configFile: facts.configFile,
@@ -55,7 +55,7 @@ export function describeDaemon(facts: DaemonFacts, { clock }: BrokerPorts): Daem
 export function describeCredential(credential: ManagedCredential, view: CredentialView): CredentialStatus {
   const { clock } = view.ports;
   const { key, living } = credential;
-  const show = (atMs: number | undefined) => showTime(clock, atMs);
+  const show = showTimes(clock);
   return {
     name: credential.name,
     isDefault: view.config.defaultCredential === credential.name,
@@ -77,7 +77,7 @@ export function describeCredential(credential: ManagedCredential, view: Credenti
     lastAskedAt: show(credential.lastAskedAtMs),
     timesServed: credential.timesServed,
     advice: adviceOn(credential, view),
-    lastError: describeFailure(credential, clock),
+    lastError: describeFailure(credential, show),
   };
 }
 
@@ -129,25 +129,30 @@ function adviceOn(credential: ManagedCredential, { config }: CredentialView): re
   ];
 }
 
-function describeFailure(credential: ManagedCredential, clock: Clock): CredentialStatus['lastError'] {
+function describeFailure(credential: ManagedCredential, show: TimeFormat): CredentialStatus['lastError'] {
   const { lastFailure, failure } = credential;
   // A provider's outage concerns those that have been asked for.
   if (lastFailure === undefined || (failure === undefined && credential.lastAskedAtMs === undefined)) return null;
   const { record, error } = lastFailure;
   return {
-    at: showTime(clock, record.lastAtMs) ?? '',
+    at: show(record.lastAtMs) ?? '',
     code: error.code,
     kind: record.kind,
     message: error.message,
     remedy: error.remedy ?? null,
     failures: record.failures,
-    nextAttemptAt: showTime(clock, record.nextAttemptAtMs),
+    nextAttemptAt: show(record.nextAttemptAtMs),
   };
 }
 
-/** Steady times are shown as the wall clock would show them. */
-function showTime(clock: Clock, atMs: number | undefined): string | null {
-  if (atMs === undefined || !Number.isFinite(atMs)) return null;
-  const wallMs = clock.wall() + (atMs - clock.now());
-  return Number.isFinite(wallMs) && Math.abs(wallMs) < 8.64e15 ? new Date(wallMs).toISOString() : null;
+type TimeFormat = (atMs: number | undefined) => string | null;
+
+/** Steady times are shown as the wall clock would show them. The clocks are read once for all of them. */
+function showTimes(clock: Clock): TimeFormat {
+  const aheadMs = clock.wall() - clock.now();
+  return (atMs) => {
+    if (atMs === undefined || !Number.isFinite(atMs)) return null;
+    const wallMs = aheadMs + atMs;
+    return Number.isFinite(wallMs) && Math.abs(wallMs) < 8.64e15 ? new Date(wallMs).toISOString() : null;
+  };
 }

@@ -1,7 +1,7 @@
 import type { KeyVersion } from '../credential/key-version.ts';
 import type { Login } from '../credential/lease.ts';
 import type { SecretBytes } from '../credential/secret-bytes.ts';
-import { openEnvelope, rewrapEnvelope, sealEnvelope } from '../crypto/envelope.ts';
+import { openEnvelope, rewrapEnvelope, sealEnvelope, UnwrappedEnvelope } from '../crypto/envelope.ts';
 import { KeyEncryptionKey } from '../crypto/key-encryption-key.ts';
 import { DigestKey } from '../crypto/keyed-digest.ts';
 import { digestKeyBinding, keyBinding, leaseEntryFields, loginBinding, timelineFields } from './bindings.ts';
@@ -14,6 +14,8 @@ export class Sealer {
   /** The digest key as the database stores it. */
   readonly sealedDigestKey: Buffer;
   readonly #digestKey: DigestKey;
+  /** By the very record that was sealed: whatever is put in its place has to be unwrapped first. */
+  readonly #unwrapped = new WeakMap<Uint8Array, { readonly key: KeyVersion; readonly envelope: UnwrappedEnvelope }>();
 
   private constructor(kek: KeyEncryptionKey, digestKey: DigestKey, sealedDigestKey: Buffer) {
     this.kek = kek;
@@ -55,8 +57,17 @@ export class Sealer {
   }
 
   openKey(key: KeyVersion, sealed: Uint8Array): SecretFields | undefined {
-    const packed = openBound(this.kek, sealed, () => keyBinding(key));
+    const packed = this.#unwrap(key, sealed)?.open();
     return packed && unpackSecrets(packed.bytes);
+  }
+
+  /** Keys are opened for every answer, so what is the same for all of them is done once. */
+  #unwrap(key: KeyVersion, sealed: Uint8Array): UnwrappedEnvelope | undefined {
+    const known = this.#unwrapped.get(sealed);
+    if (known?.key === key) return known.envelope;
+    const envelope = tolerant(() => UnwrappedEnvelope.unwrap(this.kek, sealed, keyBinding(key)));
+    if (envelope !== undefined) this.#unwrapped.set(sealed, { key, envelope });
+    return envelope;
   }
 
   sealLogin(provider: string, fingerprint: string, login: Login, token: SecretBytes): Buffer {
@@ -64,7 +75,7 @@ export class Sealer {
   }
 
   openLogin(provider: string, fingerprint: string, login: Login, sealed: Uint8Array): SecretBytes | undefined {
-    return openBound(this.kek, sealed, () => loginBinding(provider, fingerprint, login));
+    return tolerant(() => openEnvelope(this.kek, sealed, loginBinding(provider, fingerprint, login)));
   }
 
   digest(secrets: SecretFields): string {
@@ -81,9 +92,9 @@ export class Sealer {
 }
 
 /** What a damaged database hands back may be of any type and have no encoding at all: that authenticates nothing. */
-function openBound(kek: KeyEncryptionKey, sealed: Uint8Array, binding: () => Buffer): SecretBytes | undefined {
+function tolerant<T>(open: () => T): T | undefined {
   try {
-    return openEnvelope(kek, sealed, binding());
+    return open();
   } catch {
     return undefined;
   }

@@ -46,13 +46,40 @@ export function openEnvelope(
   envelope: Uint8Array,
   binding: Uint8Array,
 ): SecretBytes | undefined {
-  const dek = unwrapDek(kek, envelope);
-  if (dek === undefined) return undefined;
-  try {
-    const opened = decrypt(createSecretKey(dek), envelope.subarray(HEADER + WRAP), dataBinding(binding));
-    return opened === undefined ? undefined : SecretBytes.from(opened);
-  } finally {
-    dek.fill(0);
+  return UnwrappedEnvelope.unwrap(kek, envelope, binding)?.open();
+}
+
+/**
+ * An envelope with its DEK at hand, for a record that is opened again and again: every `open()` decrypts and
+ * authenticates, but only once is the DEK unwrapped. It is as safe as the KEK, which lies in the same memory in the
+ * same way and could unwrap it at any time.
+ */
+export class UnwrappedEnvelope {
+  readonly #dek: KeyObject;
+  readonly #sealed: Uint8Array;
+  readonly #additional: Buffer;
+
+  private constructor(dek: KeyObject, sealed: Uint8Array, additional: Buffer) {
+    this.#dek = dek;
+    this.#sealed = sealed;
+    this.#additional = additional;
+  }
+
+  /** Undefined if this KEK did not wrap the envelope's DEK. What `binding` is worth only `open()` tells. */
+  static unwrap(kek: KeyEncryptionKey, envelope: Uint8Array, binding: Uint8Array): UnwrappedEnvelope | undefined {
+    const dek = unwrapDek(kek, envelope);
+    if (dek === undefined) return undefined;
+    try {
+      return new UnwrappedEnvelope(createSecretKey(dek), envelope.subarray(HEADER + WRAP), dataBinding(binding));
+    } finally {
+      dek.fill(0);
+    }
+  }
+
+  /** Decrypts; the caller wipes. Undefined if envelope or binding is not exactly the one it was sealed with. */
+  open(): SecretBytes | undefined {
+    const opened = decrypt(this.#dek, this.#sealed, this.#additional);
+    return opened && SecretBytes.from(opened);
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type ClientHints, parseHints, SESSION_START } from '../protocol/hints.ts';
+import { ProcessSnapshot } from './process-snapshot.ts';
 import { type ClientProcess, type ProcessReader, ProcessTree } from './process-tree.ts';
 
 export interface IdentifiedClient {
@@ -27,12 +28,14 @@ const CACHE_LIMIT = 256;
  */
 export class ClientIdentity {
   readonly #reader: ProcessReader;
+  readonly #snapshot: ProcessSnapshot;
   readonly #tree: ProcessTree;
   readonly #origins = new Map<string, Origin>();
 
   constructor(reader: ProcessReader) {
     this.#reader = reader;
-    this.#tree = new ProcessTree(reader);
+    this.#snapshot = new ProcessSnapshot(reader);
+    this.#tree = new ProcessTree(this.#snapshot);
   }
 
   /** @param peerPid as the kernel says; undefined without the addon, where the helper's own word has to do. */
@@ -41,6 +44,7 @@ export class ClientIdentity {
     const pid = peerPid ?? hints?.pid;
     // 0: the peer lives in a pid name space that is not ours, so its own word for its parent names somebody else here.
     if (pid === undefined || pid === 0) return { client: undefined, judged: false };
+    this.#snapshot.discard();
     const client = this.#tree.clientOf(pid, hints?.ppid);
     if (client === undefined || hints === undefined) return { client, judged: false };
     return { client, judged: this.#isForOwnKey(hints, pid, client) };
@@ -62,8 +66,8 @@ export class ClientIdentity {
 
   /** Where the helper is hidden from us, nothing is known. */
   #sharesGroup(helperPid: number, client: ClientProcess): boolean {
-    const helper = this.#reader.processParent(helperPid);
-    return helper === undefined || helper.processGroup === this.#reader.processParent(client.pid)?.processGroup;
+    const helper = this.#snapshot.processParent(helperPid);
+    return helper === undefined || helper.processGroup === this.#snapshot.processParent(client.pid)?.processGroup;
   }
 
   #originOf({ pid, startTime }: ClientProcess): Origin {

@@ -1,15 +1,15 @@
 /** What the helper says of its own surroundings, for judging only: anybody can write these words. */
 export interface ClientHints {
-  readonly pid?: number;
-  readonly ppid?: number;
-  readonly stdin?: StreamKind;
-  readonly stdout?: StreamKind;
+  readonly pid: number | undefined;
+  readonly ppid: number | undefined;
+  readonly stdin: StreamKind | undefined;
+  readonly stdout: StreamKind | undefined;
   /** CLAUDE_CODE_ENTRYPOINT, if it is a plain word. */
-  readonly entrypoint?: string;
+  readonly entrypoint: string | undefined;
   /** The first SESSION_START characters of CLAUDE_CODE_SESSION_ID. */
-  readonly session?: string;
+  readonly session: string | undefined;
   /** `mcp`: the client wants headers for an MCP server, and a script makes them of our raw answer. */
-  readonly purpose?: string;
+  readonly purpose: string | undefined;
   /** The agent's own shell, not the client, ran the helper (CLAUDECODE is set). */
   readonly agent: boolean;
 }
@@ -33,10 +33,9 @@ const PAIR = /^([a-z]{1,16})=([a-z0-9-]{1,32})$/;
  */
 export function parseHints(header: string | undefined): ClientHints | undefined {
   if (header === undefined || header.length > LONGEST_HEADER) return undefined;
-  const pairs = header.split(', ').map((pair) => PAIR.exec(pair));
   const words = new Map<string, string>();
-  for (const pair of pairs) {
-    const [, name, token] = pair ?? [];
+  for (const pair of header.split(', ')) {
+    const [, name, token] = PAIR.exec(pair) ?? [];
     if (name === undefined || token === undefined || words.has(name)) return undefined;
     words.set(name, token);
   }
@@ -44,20 +43,23 @@ export function parseHints(header: string | undefined): ClientHints | undefined 
 }
 
 function read(words: ReadonlyMap<string, string>): ClientHints | undefined {
-  const hints = {
-    pid: processId(words.get('pid')),
-    ppid: processId(words.get('ppid')),
-    stdin: streamKind(words.get('stdin')),
-    stdout: streamKind(words.get('stdout')),
+  const pid = processId(words.get('pid'));
+  const ppid = processId(words.get('ppid'));
+  const stdin = streamKind(words.get('stdin'));
+  const stdout = streamKind(words.get('stdout'));
+  const agent = words.get('agent');
+  if (pid === null || ppid === null || stdin === null || stdout === null) return undefined;
+  if (agent !== undefined && agent !== '1') return undefined;
+  return {
+    pid,
+    ppid,
+    stdin,
+    stdout,
     entrypoint: words.get('entrypoint'),
     session: words.get('session'),
     purpose: words.get('purpose'),
+    agent: agent === '1',
   };
-  const agent = words.get('agent');
-  if (agent !== undefined && agent !== '1') return undefined;
-  if (Object.values(hints).includes(null)) return undefined;
-  const present = Object.entries(hints).filter(([, value]) => value !== undefined);
-  return { ...Object.fromEntries(present), agent: agent === '1' };
 }
 
 /** null: there, but wrong. A helper in another pid name space has parent 0. */

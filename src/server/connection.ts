@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { Place } from './deadline-queue.ts';
 import type { PeerCredentials } from './peer-identity.ts';
 
 /** One request and its answer. */
@@ -22,6 +23,9 @@ export interface ConnectionHooks {
 export class Connection {
   readonly socket: Socket;
   readonly peer: PeerCredentials | undefined;
+  /** Where it waits for a request, and for its reader. */
+  readonly silent = new Place<Connection>(this);
+  readonly draining = new Place<Connection>(this);
   readonly #hooks: ConnectionHooks;
   #current: Exchange | undefined;
   #waiting: Exchange[] = [];

@@ -13,13 +13,19 @@ export interface ConnectionsOptions {
   readonly begin: (exchange: Exchange, connection: Connection) => void;
 }
 
+const CONNECTION = Symbol('connection');
+
+interface AdmittedSocket extends Socket {
+  [CONNECTION]?: Connection;
+}
+
 /** Every open connection, and who has to go when there are too many or one takes too long. */
 export class Connections {
-  readonly #open = new Map<Socket, Connection>();
   readonly #silent: DeadlineQueue<Connection>;
   readonly #draining: DeadlineQueue<Connection>;
   readonly #options: ConnectionsOptions;
   readonly #hooks: ConnectionHooks;
+  #open = 0;
   #shedding = false;
   #stopping = false;
 
@@ -35,72 +41,71 @@ export class Connections {
   }
 
   get size(): number {
-    return this.#open.size;
+    return this.#open;
   }
 
   admit(socket: Socket, peer: PeerCredentials | undefined): void {
-    if (this.#open.size >= this.#options.limits.connectionsAtMost) {
+    if (this.#open >= this.#options.limits.connectionsAtMost) {
       socket.destroy();
       this.#shedSoon();
       return;
     }
     const connection = new Connection(socket, peer, this.#hooks);
-    this.#open.set(socket, connection);
-    this.#silent.add(connection);
+    (socket as AdmittedSocket)[CONNECTION] = connection;
+    this.#open += 1;
+    this.#silent.add(connection.silent);
     socket.on('close', () => this.#remove(connection));
-    if (this.#open.size > this.#options.limits.connections) this.#shedSoon();
+    if (this.#open > this.#options.limits.connections) this.#shedSoon();
   }
 
   of(socket: Socket): Connection | undefined {
-    return this.#open.get(socket);
+    return (socket as AdmittedSocket)[CONNECTION];
   }
 
   /** Everything is written as far as we are concerned; from now on only the reader can be late. */
   draining(connection: Connection): void {
-    this.#draining.add(connection);
+    this.#draining.add(connection.draining);
   }
 
   drained(connection: Connection): void {
-    this.#draining.delete(connection);
+    this.#draining.delete(connection.draining);
   }
 
   /** No more requests: whoever is idle is closed now, whoever is busy after the answer. */
   stop(): void {
     this.#stopping = true;
-    for (const connection of [...this.#silent.items()]) connection.socket.destroy();
+    for (const connection of this.#silent.oldest(this.#open)) connection.socket.destroy();
   }
 
-  destroyAll(): void {
-    for (const socket of [...this.#open.keys()]) socket.destroy();
+  /** The server has closed them all: nobody is waited for any more. */
+  forget(): void {
     this.#silent.stop();
     this.#draining.stop();
   }
 
   #begin(exchange: Exchange, connection: Connection): void {
-    this.#silent.delete(connection);
-    this.#draining.delete(connection);
+    this.#silent.delete(connection.silent);
+    this.#draining.delete(connection.draining);
     this.#options.begin(exchange, connection);
   }
 
   #idle(connection: Connection): void {
-    this.#draining.delete(connection);
+    this.#draining.delete(connection.draining);
     if (this.#stopping) connection.socket.destroySoon();
-    else this.#silent.add(connection);
+    else this.#silent.add(connection.silent);
   }
 
   #remove(connection: Connection): void {
     connection.closed();
-    this.#open.delete(connection.socket);
-    this.#silent.delete(connection);
-    this.#draining.delete(connection);
-    if (this.#open.size === 0) this.#quiet();
+    this.#open -= 1;
+    this.#silent.delete(connection.silent);
+    this.#draining.delete(connection.draining);
+    if (this.#open === 0) this.#quiet();
   }
 
   /** Nothing is open: no timer has a reason to wake us up. */
   #quiet(): void {
-    if (!this.#stopping) return;
-    this.#silent.stop();
-    this.#draining.stop();
+    if (this.#stopping) this.forget();
   }
 
   /**
@@ -115,13 +120,10 @@ export class Connections {
 
   #shed(): void {
     this.#shedding = false;
-    const excess = this.#open.size - this.#options.limits.connections;
+    const excess = this.#open - this.#options.limits.connections;
     if (excess <= 0) return;
-    const dropped = [...this.#silent.items()].slice(0, excess);
-    for (const connection of dropped) {
-      this.#open.delete(connection.socket);
-      connection.socket.destroy();
-    }
+    const dropped = this.#silent.oldest(excess);
+    for (const { socket } of dropped) socket.destroy();
     const { connections } = this.#options.limits;
     this.#options.log.warn(
       { dropped: dropped.length, connections },

@@ -1,15 +1,31 @@
 import type { Clock, Timer } from '../platform/clock.ts';
 
+/** An item's place in a queue, kept by the item itself. */
+export class Place<T> {
+  readonly item: T;
+  deadlineMs = 0;
+  before: Place<T> | undefined;
+  after: Place<T> | undefined;
+  isTaken = false;
+
+  constructor(item: T) {
+    this.item = item;
+  }
+}
+
 /**
  * Things that may wait for the same time, oldest first, with a single timer for all. Empty, it wakes nobody up: the
  * timer that is armed runs out once and is not armed again.
+ *
+ * A linked list and not a Map: a Map that is added to and deleted from all the time leaves tables behind that keep
+ * everything that ever was in it, whole connections here, until the next full garbage collection.
  */
 export class DeadlineQueue<T> {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #onLate: (item: T) => void;
-  /** In the order of their deadlines, since all wait equally long. */
-  readonly #deadlines = new Map<T, number>();
+  #first: Place<T> | undefined;
+  #last: Place<T> | undefined;
   #timer: Timer | undefined;
 
   constructor(clock: Clock, timeoutMs: number, onLate: (item: T) => void) {
@@ -19,37 +35,56 @@ export class DeadlineQueue<T> {
   }
 
   /** Starts the wait, anew if it was waiting. */
-  add(item: T): void {
-    this.#deadlines.delete(item);
-    this.#deadlines.set(item, this.#clock.now() + this.#timeoutMs);
+  add(place: Place<T>): void {
+    this.delete(place);
+    // All wait equally long, so the newest is always the last.
+    place.deadlineMs = this.#clock.now() + this.#timeoutMs;
+    place.isTaken = true;
+    place.before = this.#last;
+    if (this.#last === undefined) this.#first = place;
+    else this.#last.after = place;
+    this.#last = place;
     this.#timer ??= this.#clock.after(this.#timeoutMs, () => this.#tick());
   }
 
-  delete(item: T): void {
-    this.#deadlines.delete(item);
+  delete(place: Place<T>): void {
+    if (!place.isTaken) return;
+    const { before, after } = place;
+    if (before === undefined) this.#first = after;
+    else before.after = after;
+    if (after === undefined) this.#last = before;
+    else after.before = before;
+    place.before = undefined;
+    place.after = undefined;
+    place.isTaken = false;
   }
 
-  /** Oldest first. */
-  items(): IterableIterator<T> {
-    return this.#deadlines.keys();
+  /** Oldest first; at most `limit` of them. */
+  oldest(limit: number): T[] {
+    const items: T[] = [];
+    for (let place = this.#first; place !== undefined && items.length < limit; place = place.after) {
+      items.push(place.item);
+    }
+    return items;
   }
 
+  /** Everybody is forgotten, and no timer runs. */
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#deadlines.clear();
+    for (let place = this.#first; place !== undefined; place = this.#first) this.delete(place);
   }
 
   #tick(): void {
     const now = this.#clock.now();
     this.#timer = undefined;
-    for (const [item, deadline] of this.#deadlines) {
-      if (deadline > now) {
-        this.#timer = this.#clock.after(deadline - now, () => this.#tick());
+    for (let place = this.#first; place !== undefined; place = this.#first) {
+      if (place.deadlineMs > now) {
+        this.#timer = this.#clock.after(place.deadlineMs - now, () => this.#tick());
         return;
       }
-      this.#deadlines.delete(item);
-      this.#onLate(item);
+      this.delete(place);
+      this.#onLate(place.item);
     }
   }
 }

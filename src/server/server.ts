@@ -75,10 +75,10 @@ export class BrokerServer {
   close(graceMs: number): Promise<void> {
     this.#stopping = true;
     return new Promise((resolve) => {
-      const cutOff = this.#options.clock.after(graceMs, () => this.#connections.destroyAll());
+      const cutOff = this.#options.clock.after(graceMs, () => this.http.closeAllConnections());
       this.http.close(() => {
         cutOff.cancel();
-        this.#connections.destroyAll();
+        this.#connections.forget();
         resolve();
       });
       this.#connections.stop();

@@ -1,0 +1,41 @@
+import type { Bench } from './lab.ts';
+import { output } from './programs.ts';
+
+export interface Load {
+  readonly connections: number;
+  /** Distinct client processes; at most one per connection. */
+  readonly clients: number;
+  readonly keepAlive: boolean;
+  /** Whether the requests carry what the helper says of itself. Default: they do. */
+  readonly named?: boolean;
+  readonly milliseconds: number;
+  /** Rest of a connection between two requests. 0: none, as many as the server answers. */
+  readonly paceMicros?: number;
+  readonly credential?: string;
+}
+
+/** Times in microseconds. */
+export interface LoadResult {
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly p999: number;
+}
+
+/** @throws Error if a single answer was missing or not good. */
+export async function applyLoad({ programs }: Bench, socket: string, load: Load): Promise<LoadResult> {
+  const { connections, clients, keepAlive, milliseconds, named = true, paceMicros = 0, credential = '_default' } = load;
+  const numbers = [clients, connections, milliseconds].map(String);
+  const text = await output(programs.load, [
+    socket,
+    credential,
+    ...numbers,
+    keepAlive ? 'keep' : 'close',
+    named ? 'named' : 'nameless',
+    String(paceMicros),
+  ]);
+  const [answers = 0, failures = 0, micros = 1, p50 = 0, p90 = 0, p99 = 0, p999 = 0] = text.split(' ').map(Number);
+  if (failures > 0) throw new Error(`${failures} of ${answers} answers at ${connections} connections were not good`);
+  return { perSecond: (answers / micros) * 1e6, p50, p90, p99, p999 };
+}

@@ -1,0 +1,118 @@
+/**
+ * A daemon's insides without its socket, with so many credentials (all leased) and clients; run as
+ * `node growth-subject.ts STATE_DIR CREDENTIALS CLIENTS`. Prints one line of JSON.
+ */
+
+import type { Client } from '../../src/broker/ask.ts';
+import type { Broker } from '../../src/broker/broker.ts';
+import { Scheduler } from '../../src/broker/scheduler.ts';
+import { composeDaemon } from '../../src/daemon/compose.ts';
+import type { Clock } from '../../src/platform/clock.ts';
+import { loadNative } from '../../src/platform/native.ts';
+import { createPinoLog } from '../../src/platform/pino-log.ts';
+import { boundlessProvider, configWith, nameOf } from '../boundless-provider.ts';
+import { median } from '../statistics.ts';
+
+export interface GrowthFigures {
+  /** From the database to a broker that can answer. */
+  readonly composeMs: number;
+  /** Everything issued for the first time, per credential; 0 if it was there already. */
+  readonly issueMicros: number;
+  readonly answerMicros: number;
+  readonly statusMs: number;
+  readonly scheduleMicros: number;
+  /** One batch of events into the database, what is too old deleted with it. */
+  readonly eventsMs: number;
+  readonly residentMb: number;
+}
+
+const BATCH = 200;
+const BATCHES = 40;
+/** Asked for in turn: what is in use at the same time, out of however many there are. */
+const IN_USE = 50;
+
+const [, , stateDir = '', credentialCount = '1', clientCount = '1'] = process.argv;
+const count = Number(credentialCount);
+
+async function main(): Promise<GrowthFigures> {
+  const log = await createPinoLog({ format: 'json', level: 'error' });
+  const started = performance.now();
+  const daemon = composeDaemon({
+    config: { config: configWith(count), effective: [], warnings: [] },
+    places: { configFile: '/nowhere/config.toml', stateDir, isNetworkFileSystem: false },
+    definitions: [boundlessProvider],
+    log,
+    native: loadNative(),
+    env: {},
+    homeDir: stateDir,
+    uid: process.getuid?.() ?? 0,
+  });
+  const composeMs = performance.now() - started;
+  const { broker, cache, clock } = daemon;
+  const known = cache.keys().length;
+  const issueStarted = performance.now();
+  if (known < count) await broker.refreshAll();
+  const issueMicros = known < count ? ((performance.now() - issueStarted) * 1000) / count : 0;
+  const answerMicros = await timeAnswers(broker, clientsOf(Number(clientCount)));
+  const eventsMs = timed(() => broker.events({ limit: 1 }));
+  const statusMs = median(Array.from({ length: 5 }, () => timed(() => JSON.stringify(broker.status()))));
+  const scheduleMicros = timeScheduler(clock);
+  global.gc?.();
+  const residentMb = process.memoryUsage.rss() / 2 ** 20;
+  await broker.stop(false);
+  cache.close();
+  return { composeMs, issueMicros, answerMicros, statusMs, scheduleMicros, eventsMs, residentMb };
+}
+
+/** The median of batches: what the garbage collector does in between is not the answer's. */
+async function timeAnswers(broker: Broker, clients: readonly Client[]): Promise<number> {
+  const { signal } = new AbortController();
+  const times: number[] = [];
+  for (let batch = -BATCHES / 4, asked = 0; batch < BATCHES; batch++) {
+    const started = performance.now();
+    for (let index = 0; index < BATCH; index++, asked++) {
+      const credential = nameOf(((asked % IN_USE) * 7919) % count);
+      const client = clients[asked % clients.length];
+      const answer = await broker.answer({ credential, intervalMs: 1_000, client, judged: true, signal });
+      for (const secret of answer.secrets.values()) secret.wipe();
+      answer.delivered();
+    }
+    if (batch >= 0) times.push(((performance.now() - started) * 1000) / BATCH);
+  }
+  return median(times);
+}
+
+function timeScheduler(clock: Clock): number {
+  const scheduler = new Scheduler(
+    clock,
+    () => undefined,
+    () => undefined,
+  );
+  const soon = clock.now() + 3_600_000;
+  for (let index = 0; index < count; index++) scheduler.schedule(nameOf(index), soon + ((index * 7919) % count));
+  const changes = 20_000;
+  const spent = timed(() => {
+    for (let index = 0; index < changes; index++) {
+      scheduler.schedule(nameOf((index * 31) % count), soon + ((index * 104_729) % 1_000_000));
+    }
+  });
+  scheduler.stop();
+  return (spent * 1000) / changes;
+}
+
+function clientsOf(number: number): Client[] {
+  return Array.from({ length: number }, (_, index) => ({
+    pid: 1_000_000 + index,
+    startTime: String(index),
+    name: 'client',
+    isClaudeCode: true,
+  }));
+}
+
+function timed(action: () => void): number {
+  const started = performance.now();
+  action();
+  return performance.now() - started;
+}
+
+process.stdout.write(`${JSON.stringify(await main())}\n`);
