@@ -2,14 +2,9 @@ import { BrokerError } from '../errors.ts';
 import type { Draft } from './draft.ts';
 import type { Machine } from './machine.ts';
 import { normalise, type Surroundings } from './normalise.ts';
-import {
-  connectionQuestions,
-  everyQuestion,
-  PROVIDER_KINDS,
-  type Question,
-  sourceQuestions,
-  VAULT_LOGINS,
-} from './questions.ts';
+import type { Question } from './question.ts';
+import { connectionQuestions, everyQuestion, PROVIDER_KINDS, sourceQuestions } from './questions.ts';
+import { VAULT_LOGINS } from './vault-questions.ts';
 
 /** What the command line says, by the names that commander gives to flags. */
 export type Flags = Readonly<Record<string, string | boolean | undefined>>;

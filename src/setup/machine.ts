@@ -44,7 +44,7 @@ export function lookAround({ env, homeDir }: MachineInputs): Machine {
     },
     aws: {
       profiles: names,
-      profile: env['AWS_PROFILE'] || (sso.length === 1 ? sso[0] : undefined),
+      profile: env['AWS_PROFILE'] || undefined,
       region: env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || undefined,
       sso,
     },

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
-import type { Question } from './questions.ts';
+import type { Question } from './question.ts';
 
 export interface Surroundings {
   readonly homeDir: string;

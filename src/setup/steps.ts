@@ -19,7 +19,7 @@ export interface Watcher {
 
 /**
  * All steps or none: when one fails, or the signal aborts between two, those before it are taken back, the last first.
- * Rejects with what the step threw, or with the signal's reason.
+ * Rejects with what the step threw, or with the signal's reason; `watcher` has heard by then what was taken back.
  */
 export async function carryOut(steps: readonly Step[], signal: AbortSignal, watcher: Watcher): Promise<void> {
   const taken: { readonly name: string; readonly undo: () => void | Promise<void> }[] = [];

@@ -1,17 +1,17 @@
 import { fingerprint } from '../claude/masking.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { toKey } from '../credential/key.ts';
-import type { SecretBytes } from '../credential/secret-bytes.ts';
 import { selectField } from '../credential/select-fields.ts';
 import { ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
 import type { ProviderHost } from '../providers/definition.ts';
 import type { LoginDialogue } from '../providers/interactive-login.ts';
-import type { LoginStore, StoredLogin } from '../providers/login-store.ts';
 import type { IssuedSecret, Provider } from '../providers/provider.ts';
 import { findDefinition } from '../providers/registry.ts';
 import type { Plan } from './draft.ts';
+import type { Session } from './session.ts';
+import { TrialLogins } from './trial-logins.ts';
 
 export interface TrialInputs {
   readonly clock: Clock;
@@ -20,25 +20,6 @@ export interface TrialInputs {
   readonly dialogue: LoginDialogue;
   readonly signal: AbortSignal;
   readonly session: Session;
-}
-
-/** The login that a person makes on the way: once, however often is tried, and then for the daemon. */
-export class Session {
-  #token: SecretBytes | undefined;
-
-  get token(): SecretBytes | undefined {
-    return this.#token;
-  }
-
-  set(token: SecretBytes): void {
-    this.end();
-    this.#token = token;
-  }
-
-  end(): void {
-    this.#token?.wipe();
-    this.#token = undefined;
-  }
 }
 
 export interface Trial {
@@ -153,31 +134,4 @@ async function giveBack(open: () => Provider, logins: TrialLogins): Promise<void
   }
   provider.close();
   logins.wipe();
-}
-
-/** A store that lives as long as the trial. */
-class TrialLogins implements LoginStore {
-  readonly #stored = new Map<string, StoredLogin>();
-
-  get ids(): readonly string[] {
-    return [...this.#stored.keys()];
-  }
-
-  load(): readonly StoredLogin[] {
-    return [...this.#stored.values()].map(({ login, token }) => ({ login, token: token.copy() }));
-  }
-
-  save(login: StoredLogin['login'], token: SecretBytes): void {
-    this.remove(login.id);
-    this.#stored.set(login.id, { login, token: token.copy() });
-  }
-
-  remove(id: string): void {
-    this.#stored.get(id)?.token.wipe();
-    this.#stored.delete(id);
-  }
-
-  wipe(): void {
-    for (const id of this.ids) this.remove(id);
-  }
 }

@@ -105,6 +105,23 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     expect(home.snapshot()).toEqual(before);
   });
 
+  it('Ctrl-C in the midst of it takes back what was done', async () => {
+    const before = home.snapshot();
+    await terminal.run(['setup'], env(), home.folder);
+    for (const [asked, answer] of DIALOGUE) {
+      await terminal.until(asked);
+      if (asked === 'Go ahead?') vault.faults.plan({ kind: 'hang' }, { times: Number.POSITIVE_INFINITY });
+      await answer(terminal);
+    }
+    await terminal.until('reload: ');
+    await terminal.press('C-c');
+    expect(await terminal.exitCode()).toBe(130);
+    const screen = await terminal.screen();
+    expect(screen).toMatch(/daemon: taken back\s+configuration: taken back\s+cancelled/);
+    expect(home.snapshot()).toEqual(before);
+    expect(existsSync(home.socket)).toBe(false);
+  });
+
   it('a wrong path is told and asked again', async () => {
     const known = [
       '--provider',

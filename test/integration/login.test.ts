@@ -77,6 +77,13 @@ describe('oidc', () => {
     expect((await home.key()).stdout).toBe(`${KEY}\n`);
   });
 
+  it('a token that is no good takes nothing from the login at hand', async () => {
+    await home.start();
+    await home.brokerWith(pageReader(), 'login', 'corp', '--no-browser');
+    expect(await home.post('/v1/providers/corp/login', 'hvs.unknown')).toMatchObject({ status: 403 });
+    expect(await home.key()).toEqual({ code: 0, stdout: `${KEY}\n`, stderr: '' });
+  });
+
   it('the device flow needs no way back', async () => {
     home.configure(config('method = "oidc"\nrole = "device"'));
     await home.start();

@@ -2,9 +2,10 @@ import { Command, Option } from 'commander';
 import { runChecks } from '../../claude/checks/all.ts';
 import type { Finding } from '../../claude/finding.ts';
 import type { Flags } from '../../setup/flags.ts';
-import { everyQuestion, PROVIDER_KINDS, VAULT_LOGINS } from '../../setup/questions.ts';
+import { everyQuestion, PROVIDER_KINDS } from '../../setup/questions.ts';
+import { Session } from '../../setup/session.ts';
 import { carryOut } from '../../setup/steps.ts';
-import { Session } from '../../setup/trial.ts';
+import { VAULT_LOGINS } from '../../setup/vault-questions.ts';
 import type { CliIo } from '../cli-io.ts';
 import { plain } from '../output.ts';
 import { checkSettings, type Installed, installationSteps } from '../setup/installation.ts';
@@ -46,22 +47,34 @@ export function setupCommand(io: CliIo, doctor: DoctorParts): Command {
     .action((flags: Flags) => reporting(io, () => setup(io, doctor, flags)));
 }
 
+interface Progress {
+  /** Something may have been written. */
+  hasBegun: boolean;
+}
+
 async function setup(io: CliIo, doctor: DoctorParts, flags: Flags): Promise<void> {
   const session = new Session();
+  const progress: Progress = { hasBegun: false };
   try {
     const prepared = await prepare(io, flags, process.cwd(), session);
     if (flags['dryRun']) dryRun(io, flags, prepared);
-    else await goAhead(io, doctor, flags, prepared);
+    else await goAhead(io, doctor, flags, prepared, progress);
   } catch (error) {
     if (!(error instanceof Cancelled) && !io.signal.aborted) throw error;
-    io.stderr('cancelled: nothing was changed\n');
+    io.stderr(`cancelled: ${progress.hasBegun ? 'see above what was taken back' : 'nothing was changed'}\n`);
     io.setExitCode(EXIT_INTERRUPTED);
   } finally {
     session.end();
   }
 }
 
-async function goAhead(io: CliIo, doctor: DoctorParts, flags: Flags, prepared: Prepared): Promise<void> {
+async function goAhead(
+  io: CliIo,
+  doctor: DoctorParts,
+  flags: Flags,
+  prepared: Prepared,
+  progress: Progress,
+): Promise<void> {
   const { plan, place, existing, scope, service, interview, trial } = prepared;
   const what = {
     ...prepared,
@@ -77,6 +90,7 @@ async function goAhead(io: CliIo, doctor: DoctorParts, flags: Flags, prepared: P
     ]);
     if (!(await interview.yes('Go ahead?'))) throw new Cancelled();
   }
+  progress.hasBegun = true;
   const installed: Installed = { helper: '', service: '', settings: undefined };
   const say = (text: string) => io.stderr(`${plain(text)}\n`);
   await carryOut(installationSteps(io, what, installed), io.signal, {

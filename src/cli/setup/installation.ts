@@ -1,23 +1,19 @@
 import { execFile } from 'node:child_process';
-import { lstatSync, rmSync } from 'node:fs';
 import { type InstallRequest, install, uninstall } from '../../claude/installer.ts';
 import { fingerprint } from '../../claude/masking.ts';
 import { additionsFor, parseTarget } from '../../claude/targets.ts';
 import { stateDir } from '../../config/paths.ts';
 import type { SecretBytes } from '../../credential/secret-bytes.ts';
 import { BrokerError } from '../../errors.ts';
-import { askStatus, untilHealthy } from '../../service/health.ts';
-import { launchFile } from '../../service/launch-file.ts';
-import { recordLaunch, Service } from '../../service/service.ts';
-import { stableHelper } from '../../service/stable-helper.ts';
-import { Unmanaged } from '../../service/unmanaged.ts';
 import { type ConfigChange, type ConfigPlace, type Existing, writeConfig } from '../../setup/config-change.ts';
 import type { Plan, SettingsScope } from '../../setup/draft.ts';
+import type { Session } from '../../setup/session.ts';
 import type { Step, StepOutcome } from '../../setup/steps.ts';
-import type { Session, Trial } from '../../setup/trial.ts';
+import type { Trial } from '../../setup/trial.ts';
 import type { CliIo } from '../cli-io.ts';
 import { placeOf } from '../commands/claude-place.ts';
 import { connect } from '../connect.ts';
+import { installService, startUnmanaged, untilTaken } from './daemon-steps.ts';
 
 export interface Installation {
   readonly plan: Plan;
@@ -40,8 +36,6 @@ export interface Installed {
   settings: string | undefined;
 }
 
-const CONFIG_LIMIT_MS = 10_000;
-const LOOK_EVERY_MS = 50;
 /** The helper itself gives up after 9.5 s. */
 const HELPER_LIMIT_MS = 15_000;
 
@@ -73,74 +67,6 @@ export function checkSettings(
   if (what.scope === 'none') return undefined;
   const { context, request } = settingsRequest(io, what, '/broker-key');
   return install(context, { ...request, dryRun: true }).file;
-}
-
-async function installService(io: CliIo, installed: Installed): Promise<StepOutcome> {
-  const service = new Service(io);
-  const before = await service.state();
-  const { helper, manager } = await service.install({
-    execPath: process.execPath,
-    copyRuntime: false,
-    autostart: true,
-    sandbox: undefined,
-  });
-  const undo = async () => void (before.installed || (await service.uninstall()));
-  try {
-    const { pid } = await untilHealthy(io, service.manager);
-    installed.helper = helper;
-    installed.service = manager;
-    const what = manager === 'none' ? 'the helper starts it when it needs it' : `installed as a ${manager} service`;
-    return { done: `${what}; running, pid ${pid}`, undo };
-  } catch (error) {
-    await undo();
-    throw error;
-  }
-}
-
-/** No service: how the helper starts the daemon is recorded, and it is started now. */
-async function startUnmanaged(io: CliIo, installed: Installed): Promise<StepOutcome> {
-  const folder = stateDir(io);
-  const made = [launchFile(folder), stableHelper(folder)].filter((file) => !lstatSync(file, { throwIfNoEntry: false }));
-  const running = await askStatus(io);
-  const manager = new Unmanaged(io, folder);
-  const undo = async () => {
-    if (running === undefined) await manager.stop();
-    for (const file of made) rmSync(file, { force: true });
-  };
-  try {
-    installed.helper = recordLaunch(io, process.execPath);
-    installed.service = 'none';
-    if (running !== undefined) return { done: `running already, pid ${running.pid}`, undo };
-    await manager.start();
-    const { pid } = await untilHealthy(io, manager);
-    return { done: `started, pid ${pid}; the helper starts it again when it needs it`, undo };
-  } catch (error) {
-    await undo();
-    throw error;
-  }
-}
-
-/** The daemon reads the file a moment after it was written. */
-async function untilTaken(io: CliIo, { credential }: Plan): Promise<StepOutcome> {
-  const client = connect(io);
-  const giveUpAtMs = io.clock.now() + CONFIG_LIMIT_MS;
-  for (;;) {
-    io.signal.throwIfAborted();
-    const { file, values } = await client.config();
-    if (values.some(({ key }) => key === `credentials.${quoted(credential)}.provider`))
-      return { done: 'the daemon has taken it up' };
-    if (io.clock.now() >= giveUpAtMs) {
-      throw new BrokerError('ERR_CONFIG', `the daemon that runs does not take up the configuration; it reads ${file}`, {
-        remedy:
-          'see: broker status; then stop that daemon or set BROKER_CONFIG as it has it, and run broker setup again',
-      });
-    }
-    await new Promise<void>((resolve) => io.clock.after(LOOK_EVERY_MS, resolve));
-  }
-}
-
-function quoted(name: string): string {
-  return /^[\w-]+$/.test(name) ? name : JSON.stringify(name);
 }
 
 async function handOver(io: CliIo, { providerName }: Plan, token: SecretBytes): Promise<StepOutcome> {

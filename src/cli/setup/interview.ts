@@ -2,14 +2,9 @@ import { confirm, isCancel, log, note, select, text } from '@clack/prompts';
 import type { Draft, SettingsScope } from '../../setup/draft.ts';
 import type { Machine } from '../../setup/machine.ts';
 import { normalise, type Surroundings } from '../../setup/normalise.ts';
-import {
-  connectionQuestions,
-  PROVIDER_KINDS,
-  type ProviderKind,
-  type Question,
-  sourceQuestions,
-  VAULT_LOGINS,
-} from '../../setup/questions.ts';
+import type { Question } from '../../setup/question.ts';
+import { connectionQuestions, PROVIDER_KINDS, type ProviderKind, sourceQuestions } from '../../setup/questions.ts';
+import { VAULT_LOGINS } from '../../setup/vault-questions.ts';
 import type { Terminal } from '../cli-io.ts';
 
 /** The person said stop (Ctrl-C, Escape). */
@@ -152,7 +147,7 @@ export class Interview {
   }
 
   async #put(question: Question, draft: Draft): Promise<void> {
-    const initialValue = question.found?.(this.#machine);
+    const initialValue = question.found?.(this.#machine) ?? question.guess?.(this.#machine);
     const answer = await this.#answer<string | undefined>(
       text({
         message: question.ask,
