@@ -319,9 +319,7 @@ export class Broker implements BrokerService {
     for (const credential of this.#roster.credentials) {
       if (credential.gate !== gate || credential.failure === undefined || !concerned(credential)) continue;
       credential.failure = undefined;
-      if (credential.isWanted(clock.now(), this.#config.daemon.idleAfterMs)) {
-        this.#scheduler.schedule(credential.name, clock.now() + random() * SPREAD_MS);
-      }
+      this.#refresher.schedule(credential, clock.now() + random() * SPREAD_MS);
     }
   }
 }

@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { MUTATIONS, type Mutation } from './mutations.ts';
+import { type Edit, MUTATIONS, type Mutation } from './mutations.ts';
 
 /** Breaks each rule once in a copy of the sources and lets the simulated day find it; writes docs/simulation-mutants.md. */
 const { values } = parseArgs({
@@ -24,19 +24,23 @@ interface Finding {
   readonly caughtBy: string | undefined;
 }
 
+function apply(copy: string, { file, from, to }: Edit): void {
+  const path = join(copy, file);
+  const source = readFileSync(path, 'utf8');
+  if (source.split(from).length !== 2) throw new Error(`"${from}" is not once in ${file}`);
+  writeFileSync(
+    path,
+    source.replace(from, () => to),
+  );
+}
+
 function attack(mutation: Mutation): Finding {
   const copy = mkdtempSync(join(tmpdir(), 'broker-mutant-'));
   try {
     for (const folder of ['src', 'test']) cpSync(join(root, folder), join(copy, folder), { recursive: true });
     cpSync(join(root, 'package.json'), join(copy, 'package.json'));
     symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
-    const path = join(copy, mutation.file);
-    const source = readFileSync(path, 'utf8');
-    if (source.split(mutation.from).length !== 2) throw new Error(`"${mutation.from}" is not once in ${mutation.file}`);
-    writeFileSync(
-      path,
-      source.replace(mutation.from, () => mutation.to),
-    );
+    for (const edit of [mutation, ...(mutation.and ? [mutation.and] : [])]) apply(copy, edit);
     const run = spawnSync(
       process.execPath,
       ['test/simulation/run.ts', '--seeds', values.seeds, '--hours', values.hours],

@@ -1,6 +1,11 @@
-/** One rule broken in one place: `from` occurs in the file exactly once. */
-export interface Mutation {
+/** One rule broken: `from` occurs in the file exactly once. */
+export interface Mutation extends Edit {
   readonly rule: string;
+  /** Where a rule is held in two places, the other one. */
+  readonly and?: Edit;
+}
+
+export interface Edit {
   readonly file: string;
   readonly from: string;
   readonly to: string;
@@ -49,12 +54,11 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'src/broker/managed-credential.ts',
     from: 'if (this.key === undefined || this.rejected.has(this.key.digest)) return undefined;',
     to: 'if (this.key === undefined) return undefined;',
-  },
-  {
-    rule: 'a rejected value that comes back is not taken',
-    file: 'src/broker/refresher.ts',
-    from: 'if (credential.rejected.has(reading.key.digest)) throw stillRejected(reading.key);',
-    to: '',
+    and: {
+      file: 'src/broker/refresher.ts',
+      from: 'if (credential.rejected.has(reading.key.digest)) throw stillRejected(reading.key);',
+      to: '',
+    },
   },
   {
     rule: 'nine seconds at the most',
