@@ -11,6 +11,9 @@ import { additionsFor, denyRules, parseTarget, type Target } from '../../claude/
 import { parseDuration } from '../../config/durations.ts';
 import { stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
+import { helperPath } from '../../platform/native.ts';
+import { recordLaunch } from '../../service/service.ts';
+import { stableHelper } from '../../service/stable-helper.ts';
 import type { CliIo } from '../cli-io.ts';
 import type { PlaceOptions } from './claude.ts';
 import { placeOf } from './claude-place.ts';
@@ -68,13 +71,22 @@ function wantedAdditions(io: CliIo, options: InstallOptions, target: Target): Ad
       remedy: 'a name has letters, digits, dots, dashes and underscores, at most 64, and starts with a letter or digit',
     });
   }
-  const named = options.helper === undefined ? locateHelper(io.env) : path.resolve(options.helper);
-  // For a managed file or another machine the path need not be here.
-  const unchecked = named !== undefined && (options.force === true || options.managed === true);
-  const helper = unchecked ? named : requireHelper(named);
+  const helper = wantedHelper(io, options);
   const ttlMs = options.ttl === undefined ? undefined : readTtl(options.ttl);
   const additions = additionsFor(target, { helper, credential, ttlMs });
   return options.denyRules ? [...additions, denyRules(helper, stateDir(io))] : additions;
+}
+
+/** Unless one is named: a copy at a place that survives upgrades, which knows how to start the daemon. */
+function wantedHelper(io: CliIo, options: InstallOptions): string {
+  const { force, managed, dryRun } = options;
+  if (options.helper === undefined && managed !== true && helperPath() !== undefined) {
+    return dryRun ? stableHelper(stateDir(io)) : recordLaunch(io, process.execPath);
+  }
+  const named = options.helper === undefined ? locateHelper(io.env) : path.resolve(options.helper);
+  // For a managed file or another machine the path need not be here.
+  const unchecked = named !== undefined && (force === true || managed === true);
+  return unchecked ? named : requireHelper(named);
 }
 
 function readTtl(text: string): number {

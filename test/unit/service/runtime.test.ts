@@ -66,7 +66,7 @@ test("Homebrew's link beside its versions is used instead of the version", () =>
 
 test('what an installed daemon keeps of the environment', () => {
   const env = {
-    PATH: '/home/u/bin:relative:/work/node_modules/.bin:/usr/bin:/usr/bin:/tmp/x',
+    PATH: '/home/u/bin:relative:/project/node_modules/.bin:/usr/bin:/usr/bin:/tmp/x',
     BROKER_CONFIG: '/home/u/c.toml',
     XDG_CONFIG_HOME: 'relative',
     VAULT_ADDR: 'https://v',
