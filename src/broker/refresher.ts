@@ -216,9 +216,13 @@ export class Refresher {
     reason: RefreshReason,
   ): Promise<Map<ManagedCredential, BrokerError | undefined> | 'leased'> {
     const { clock } = this.#ports;
-    const time: RequestTime = { startedAtMs: clock.now(), wallMs: clock.wall() };
+    let time: RequestTime = { startedAtMs: clock.now(), wallMs: clock.wall() };
     const request = { source: first.spec.config.source, wantedLifeMs: wantedLife(this.#needs(first)) };
-    const secret = await first.gate.call((provider, call) => provider.issue(request, call), reason === 'person');
+    const secret = await first.gate.call((provider, call) => {
+      // Only now: it may have waited for a probe to come back.
+      time = { startedAtMs: clock.now(), wallMs: clock.wall() };
+      return provider.issue(request, call);
+    }, reason === 'person');
     try {
       if (secret.lease !== undefined) {
         this.#take(first, secret, time, reason);

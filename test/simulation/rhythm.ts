@@ -23,7 +23,11 @@ export class Rhythm {
     if (credential === undefined || !['refreshed', 'confirmed', 'refresh-failed'].includes(event.kind)) return;
     const reason = event.detail['reason'];
     if (reason === 'rejection') this.#judgeSuspicion(credential, nowMs, isFair(credential.provider ?? ''));
-    if (event.kind === 'refresh-failed') return;
+    if (event.kind === 'refresh-failed') {
+      // It may have cost the credential its key, and then the next one is not ahead of anything.
+      this.#refreshedAtMs.delete(credential.name);
+      return;
+    }
     const isPrompt = isFair(credential.provider ?? '');
     if (reason === 'ahead' && isPrompt) this.#judgeAhead(credential, nowMs);
     // Life runs from the start of the request, which is known only if it was answered promptly.
@@ -31,12 +35,15 @@ export class Rhythm {
     else this.#refreshedAtMs.delete(credential.name);
   }
 
-  /** A new process knows nothing of the suspicions of the last one. */
+  /** A new process knows nothing of the suspicions of the last one, and of its reads what reached the disk. */
   restart(): void {
+    this.#refreshedAtMs.clear();
     this.#suspectedAtMs.clear();
   }
 
-  #judgeSuspicion({ name }: CredentialSketch, nowMs: number, isFair: boolean): void {
+  /** What reads along with another takes part in that one's suspicions. */
+  #judgeSuspicion({ name, path }: CredentialSketch, nowMs: number, isFair: boolean): void {
+    if (path !== name) return;
     const sinceMs = nowMs - (this.#suspectedAtMs.get(name) ?? Number.NEGATIVE_INFINITY);
     this.#suspectedAtMs.set(name, nowMs);
     if (!isFair || sinceMs >= SUSPICION_GAP_MS - SLACK_MS) return;

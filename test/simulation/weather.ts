@@ -27,11 +27,13 @@ export class Weather {
   /** Secrets that are refused for good reasons, until when. */
   readonly #denied = new Map<string, number>();
   readonly #dice: Dice;
+  readonly #provider: ScriptedProvider;
   readonly #mendLogin: () => void;
   #changesAtMs: number;
 
   /** @param mendLogin a person logs in again, which changes a file that the login is made from. */
   constructor(provider: ScriptedProvider, dice: Dice, startMs: number, mendLogin: () => void) {
+    this.#provider = provider;
     this.#dice = dice;
     this.#mendLogin = mendLogin;
     this.#changesAtMs = startMs + dice.wait(40 * MINUTE);
@@ -60,9 +62,11 @@ export class Weather {
     return this.mood === 'login-expired' ? nowMs : this.#lastTroubleAtMs;
   }
 
-  /** A call that hangs when the machine falls asleep hangs on when it wakes. */
+  /** A call under way when the machine falls asleep hangs on, or is as old as the sleep was long, when it wakes. */
   sleep(nowMs: number, ms: number): void {
+    const isUnderWay = [...this.#provider.underWay.values()].some((calls) => calls > 0);
     if (this.#lastTroubleAtMs > nowMs) this.#lastTroubleAtMs += ms;
+    else if (isUnderWay) this.#lastTroubleAtMs = nowMs + ms;
   }
 
   deny(path: string, untilMs: number): void {
