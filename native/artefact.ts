@@ -6,7 +6,9 @@ import type { Recipe } from './compilers.ts';
 
 /** One binary of `prebuilds/`. */
 export interface Artefact {
-  readonly source: string;
+  /** What is compiled, then what that includes. */
+  readonly sources: readonly string[];
+  readonly headers: readonly string[];
   readonly target: string;
   /** Where the hash of its inputs is kept: beside the project, never in the package. */
   readonly stamp: string;
@@ -52,12 +54,12 @@ export function build(artefact: Artefact): Built {
 }
 
 /** Built aside and renamed, so that two builds at once or a daemon that runs the old one are never disturbed. */
-function tryRecipe({ source, target, trial }: Artefact, { compiler, flags }: Recipe): string | undefined {
+function tryRecipe({ sources, target, trial }: Artefact, { compiler, flags }: Recipe): string | undefined {
   const [program = '', ...args] = compiler;
   const fresh = `${target}.${process.pid}.new`;
   mkdirSync(path.dirname(target), { recursive: true });
   try {
-    const { status, stderr, error } = spawnSync(program, [...args, source, '-o', fresh, ...flags], {
+    const { status, stderr, error } = spawnSync(program, [...args, ...sources, '-o', fresh, ...flags], {
       encoding: 'utf8',
     });
     if (status !== 0) return error?.message ?? stderr.trim();
@@ -70,11 +72,10 @@ function tryRecipe({ source, target, trial }: Artefact, { compiler, flags }: Rec
   }
 }
 
-function digest({ source, recipes, toolchain }: Artefact): string {
-  return createHash('sha256')
-    .update(readFileSync(source))
-    .update(JSON.stringify([recipes, toolchain]))
-    .digest('hex');
+function digest({ sources, headers, recipes, toolchain }: Artefact): string {
+  const hash = createHash('sha256').update(JSON.stringify([recipes, toolchain]));
+  for (const file of [...sources, ...headers]) hash.update(readFileSync(file));
+  return hash.digest('hex');
 }
 
 function readStamp(file: string): Stamp | undefined {

@@ -18,15 +18,20 @@ export interface Machine {
 
 type Trial = Artefact['trial'];
 
+type Files = Pick<Artefact, 'sources' | 'headers'>;
+
+const HELPER: Files = { sources: ['broker-key.c', 'start-daemon.c'], headers: ['broker-key.h'] };
+const ADDON: Files = { sources: ['addon.c'], headers: [] };
+
 export function helperFor(machine: Machine, compilers: readonly Compiler[], trial: Trial): Artefact {
   const recipes = helperRecipes(compilers, machine.platform, version);
-  return { ...places(machine, 'broker-key.c', 'broker-key'), recipes, toolchain: versions(compilers), trial };
+  return { ...places(machine, HELPER, 'broker-key'), recipes, toolchain: versions(compilers), trial };
 }
 
 export function addonFor(machine: Machine, compilers: readonly Compiler[], trial: Trial): Artefact {
   const headers = createRequire(import.meta.url)('node-api-headers') as { readonly include_dir: string };
   const recipes = addonRecipes(compilers, machine.platform, headers.include_dir);
-  return { ...places(machine, 'addon.c', 'broker.node'), recipes, toolchain: versions(compilers), trial };
+  return { ...places(machine, ADDON, 'broker.node'), recipes, toolchain: versions(compilers), trial };
 }
 
 /** Builds, and says in one line what came of it. */
@@ -36,10 +41,11 @@ export function buildAloud(artefact: Artefact): void {
   console.log(`${target}: ${linked}, ${(bytes / 1024).toFixed(1)} KiB${upToDate ? ', up to date' : ''}`);
 }
 
-function places({ platform, arch }: Machine, source: string, target: string) {
+function places({ platform, arch }: Machine, { sources, headers }: Files, target: string) {
   const machine = `${platform}-${arch}`;
   return {
-    source: path.join(root, 'native', source),
+    sources: sources.map((file) => path.join(root, 'native', file)),
+    headers: headers.map((file) => path.join(root, 'native', file)),
     target: path.join(root, 'prebuilds', machine, target),
     stamp: path.join(root, '.cache', 'native', `${machine}-${target}.json`),
   };

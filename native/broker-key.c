@@ -4,6 +4,7 @@
  * Claude Code waits for this program, so it does one thing quickly: one HTTP request over one Unix socket, no stdio,
  * no allocation, one deadline over everything. It prints a whole key and exits 0, or prints nothing on stdout, one
  * line on stderr, and exits with a code of sysexits(3). It never reads stdin: the client's never delivers anything.
+ * If no daemon answers it sees to it that one is started: start-daemon.c.
  *
  * In the order of this file: text, time and output; where the daemon is; what is asked; what is answered; main.
  */
@@ -15,8 +16,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -30,6 +29,8 @@
 #include <sys/prctl.h>
 #endif
 
+#include "broker-key.h"
+
 #ifndef BROKER_VERSION
 #error "pass the package's version: -DBROKER_VERSION='\"1.2.3\"'"
 #endif
@@ -38,15 +39,13 @@ enum {
     DEADLINE_MS = 9500, /* the client warns its user at 10 s */
     FIRST_PAUSE_MS = 5, /* before a cut-off request is asked again; doubled up to the longest */
     LONGEST_PAUSE_MS = 250,
-    LINE_LIMIT = 400, /* of what is said on stderr, newline included */
-    PATH_ROOM = 512,
     REQUEST_ROOM = 1024,
     NAME_LIMIT = 64,
+    SESSION_START = 8,
     HEAD_LIMIT = 16384,
     KEY_LIMIT = 16384, /* what Claude Code accepts */
     BODY_LIMIT = 65536, /* of the formats that carry more than one value */
-    SOCKET_PATH_LIMIT = sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
-    UNKNOWN = -1
+    SOCKET_PATH_LIMIT = sizeof(((struct sockaddr_un *)0)->sun_path) - 1
 };
 
 #define DEFAULT_INTERVAL_MS 300000
@@ -54,10 +53,7 @@ enum {
 
 /* ---- text, time and output ---------------------------------------------------------------------------------- */
 
-#define PARTS(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-/* Puts the parts one after another into a buffer of `room` bytes, terminated; what does not fit is left off. */
-static size_t join(char *buffer, size_t room, const char *const parts[])
+size_t join(char *buffer, size_t room, const char *const parts[])
 {
     size_t length = 0;
     for (; *parts != NULL; parts++)
@@ -66,11 +62,7 @@ static size_t join(char *buffer, size_t room, const char *const parts[])
     return length;
 }
 
-struct digits {
-    char text[21];
-};
-
-static char *decimal(uint64_t number, struct digits *digits)
+char *decimal(uint64_t number, struct digits *digits)
 {
     char *at = digits->text + sizeof digits->text - 1;
     *at = '\0';
@@ -96,8 +88,7 @@ static int64_t whole_number(const char *at, size_t length)
     return number;
 }
 
-/* An empty variable counts as unset, as it does for the daemon. */
-static const char *variable(const char *name)
+const char *variable(const char *name)
 {
     const char *value = getenv(name);
     return value != NULL && value[0] != '\0' ? value : NULL;
@@ -105,7 +96,7 @@ static const char *variable(const char *name)
 
 static int64_t deadline;
 
-static int64_t now_ms(void)
+int64_t now_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -177,15 +168,13 @@ static void say(char line[LINE_LIMIT + 1], const char *const parts[])
     line[length + 1] = '\0';
 }
 
-static _Noreturn void fail(int code, const char *const parts[])
+_Noreturn void fail(int code, const char *const parts[])
 {
     char line[LINE_LIMIT + 1];
     say(line, parts);
     write_all(STDERR_FILENO, line, strlen(line));
     finish(code);
 }
-
-#define FAIL(code, ...) fail(code, PARTS(__VA_ARGS__))
 
 static _Noreturn void print(const char *bytes, size_t length)
 {
@@ -353,13 +342,23 @@ static int connect_to_daemon(void)
     return UNKNOWN;
 }
 
-static _Noreturn void nobody_answers(void)
+bool is_our_place(const char *path)
+{
+    char ours[PATH_ROOM];
+    for (int which = 0; which < PLACES; which++)
+        if (place(which, ours) && strcmp(ours, path) == 0) return true;
+    return false;
+}
+
+/* `why`: why no daemon is started; empty where it is nobody's business to start one. */
+static _Noreturn void nobody_answers(const char *why)
 {
     char path[PATH_ROOM];
     int which = 0;
-    if (refusal[0] != '\0') FAIL(EX_NOPERM, refusal);
+    if (why[0] != '\0') FAIL(EX_UNAVAILABLE, why);
     while (!place(which, path)) which++; /* ends: the last one applies if the first does not */
-    FAIL(EX_UNAVAILABLE, "broker is not running: nothing answers at ", path, "; start it with `broker daemon`");
+    FAIL(EX_UNAVAILABLE, "broker is not running: nothing answers at ", path,
+         "; start it with `broker daemon`, or once and for all with `broker service install`");
 }
 
 /* ---- what is asked ------------------------------------------------------------------------------------------ */
@@ -432,19 +431,34 @@ static const char *stream_kind(int fd)
     return isatty(fd) ? "tty" : "other";
 }
 
+static bool is_word(const char *word, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (!(word[i] >= 'a' && word[i] <= 'z') && !is_digit(word[i]) && word[i] != '-') return false;
+    return true;
+}
+
 /* CLAUDE_CODE_ENTRYPOINT, if it is a word that may stand in a header. */
 static const char *entrypoint(void)
 {
     const char *word = variable("CLAUDE_CODE_ENTRYPOINT");
-    if (word == NULL || strlen(word) > 32) return NULL;
-    for (const char *c = word; *c != '\0'; c++)
-        if (!(*c >= 'a' && *c <= 'z') && !is_digit(*c) && *c != '-') return NULL;
-    return word;
+    return word != NULL && strlen(word) <= 32 && is_word(word, strlen(word)) ? word : NULL;
+}
+
+/* The first part of the session's UUID: enough to tell a client's session from the one that started the client. */
+static const char *session(char start[SESSION_START + 1])
+{
+    const char *id = variable("CLAUDE_CODE_SESSION_ID");
+    if (id == NULL || strlen(id) < SESSION_START || !is_word(id, SESSION_START)) return NULL;
+    memcpy(start, id, SESSION_START);
+    start[SESSION_START] = '\0';
+    return start;
 }
 
 static size_t write_request(char request[REQUEST_ROOM], const struct question *question)
 {
-    const char *interval = variable("CLAUDE_CODE_API_KEY_HELPER_TTL_MS"), *from = entrypoint();
+    char start[SESSION_START + 1];
+    const char *interval = variable("CLAUDE_CODE_API_KEY_HELPER_TTL_MS"), *from = entrypoint(), *within = session(start);
     int64_t interval_ms = interval == NULL ? UNKNOWN : whole_number(interval, strlen(interval));
     bool raw = question->format == FORMATS[0];
     struct digits kept, pid, ppid;
@@ -460,6 +474,8 @@ static size_t write_request(char request[REQUEST_ROOM], const struct question *q
         "Broker-Client-Hints: pid=", decimal((uint64_t)getpid(), &pid), ", ppid=", decimal((uint64_t)getppid(), &ppid),
         ", stdin=", stream_kind(STDIN_FILENO), ", stdout=", stream_kind(STDOUT_FILENO),
         from == NULL ? "" : ", entrypoint=", from == NULL ? "" : from,
+        within == NULL ? "" : ", session=", within == NULL ? "" : within,
+        variable("CLAUDE_CODE_MCP_SERVER_NAME") == NULL ? "" : ", purpose=mcp",
         variable("CLAUDECODE") == NULL ? "" : ", agent=1", "\r\n\r\n"));
 }
 
@@ -616,7 +632,7 @@ static void harden(void)
 
 int main(int count, char **arguments)
 {
-    char request[REQUEST_ROOM];
+    char request[REQUEST_ROOM], why[LINE_LIMIT];
     struct head head;
     bool cut_off = false;
 
@@ -628,11 +644,15 @@ int main(int count, char **arguments)
 
     for (int pause = FIRST_PAUSE_MS; remaining_ms() > 0; pause = pause < LONGEST_PAUSE_MS ? pause * 2 : pause) {
         int fd = connect_to_daemon();
-        if (fd < 0 && !cut_off) nobody_answers();
+        if (fd < 0 && refusal[0] != '\0' && !cut_off) FAIL(EX_NOPERM, refusal);
+        if (fd < 0 && !start_daemon(connect_to_daemon, &fd, why) && !cut_off) nobody_answers(why);
         if (fd >= 0 && exchange(fd, request, length, &head)) deliver(&head, &question);
-        if (fd >= 0) close(fd);
-        cut_off = true; /* it was there a moment ago: a restart, which is waited for */
+        if (fd >= 0) {
+            close(fd);
+            cut_off = true; /* it was there a moment ago: a restart, which is waited for */
+        }
         pause_ms(pause);
     }
+    if (!cut_off) FAIL(EX_TEMPFAIL, "a daemon was started but did not answer within 9.5 s; see `broker status`");
     FAIL(EX_TEMPFAIL, "the daemon hung up on every try for 9.5 s; see its log, and try again");
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** A way to turn one C file into one binary. */
+/** A way to turn C files into one binary. */
 export interface Recipe {
   /** What a person is told: how the result is linked. */
   readonly linked: string;
@@ -52,7 +52,8 @@ export function helperRecipes(
   platform: NodeJS.Platform,
   version: string,
 ): readonly Recipe[] {
-  const flags = [...COMMON, `-DBROKER_VERSION="${version}"`];
+  // It is unwound by nobody, and is read from the disk by every prompt.
+  const flags = [...COMMON, '-fno-asynchronous-unwind-tables', `-DBROKER_VERSION="${version}"`];
   if (platform !== 'linux') return compilers.map(({ command }) => ({ linked: 'dynamic', compiler: command, flags }));
   const isMusl = ({ command }: Compiler) => command.some((word) => word.includes('musl'));
   const ways = [

@@ -96,3 +96,10 @@ export function describeError(error: unknown): string {
   const remedy = error instanceof BrokerError ? error.remedy : undefined;
   return remedy === undefined ? `error: ${error.message}` : `error: ${error.message}\nhint: ${remedy}`;
 }
+
+const PLAIN_WORD = /^[\w./:@%+=,-]+$/;
+
+/** One word of a command that a remedy tells people to type: as it is where that is safe, else in single quotes. */
+export function shellWord(word: string): string {
+  return PLAIN_WORD.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -13,6 +13,12 @@ import type { Refresher } from './refresher.ts';
 /** With a stale key in hand an ask waits this long for a better one, counted from the start of the refresh. */
 const STALE_WAIT_MS = 2_000;
 
+/**
+ * What is known of an outage is out of date when nobody has tried for this long although somebody could have: while a
+ * credential is in use the next try comes with the end of the hold-off, and is over within the limit for one call.
+ */
+const KNOWN_MS = 60_000;
+
 export interface AnsweringDeps {
   readonly refresher: Refresher;
   readonly policy: () => DaemonConfig;
@@ -80,7 +86,7 @@ export class Answering {
   /** undefined: nothing may be served without the provider. */
   async #findBetterThanStale(credential: ManagedCredential, ask: Ask): Promise<Servable | undefined> {
     const { clock } = this.#ports;
-    const known = credential.lastFailure;
+    const known = credential.knownFailure(clock.now() - KNOWN_MS);
     if (known !== undefined && allowsStale(known.record.kind)) {
       // Known to be down: nobody waits for it, but the first ask after the hold-off sends a probe behind its answer.
       this.#refreshBehind(credential);

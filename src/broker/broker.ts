@@ -1,6 +1,8 @@
 import type { Config, DaemonConfig } from '../config/config.ts';
 import type { FailureRecord } from '../credential/back-off.ts';
 import type { KeyVersion } from '../credential/key-version.ts';
+import type { Login } from '../credential/lease.ts';
+import type { SecretBytes } from '../credential/secret-bytes.ts';
 import { BrokerError } from '../errors.ts';
 import type { BrokerEvent } from '../protocol/event.ts';
 import type { HealthReport } from '../protocol/health.ts';
@@ -150,6 +152,22 @@ export class Broker implements BrokerService {
     return this.#describe(credential);
   }
 
+  /**
+   * A person has logged in to this provider: its credentials are tried again at once. The caller wipes the token.
+   * @throws BrokerError ERR_USAGE if there is no such provider or it logs in by itself; what the provider says to the token.
+   */
+  async takeLogin(provider: string, token: SecretBytes): Promise<Login> {
+    const gate = this.#roster.gate(provider);
+    if (gate === undefined) throw unknownProvider(provider, [...this.#roster.gates()]);
+    const login = await gate.call((port, call) => {
+      if (port.takeLogin === undefined) throw takesNoLogin(provider);
+      return port.takeLogin(token, call);
+    }, true);
+    this.#forgive(gate, () => true);
+    this.#events.add('logged-in', undefined, { provider });
+    return login;
+  }
+
   status(): StatusReport {
     return {
       daemon: describeDaemon(this.#facts(), this.#ports),
@@ -272,7 +290,7 @@ export class Broker implements BrokerService {
     if (!credential?.isWanted(clock.now(), this.#config.daemon.idleAfterMs)) return;
     if (credential.gate.isProbing) {
       // Whatever becomes of the probe, nobody is to follow on its heels.
-      this.#scheduler.schedule(id, clock.now() + random() * SPREAD_MS);
+      this.#scheduler.schedule(id, clock.now() + (1 - random()) * SPREAD_MS);
       return;
     }
     this.#refresher.refresh(credential, 'ahead').catch(() => undefined);
@@ -302,6 +320,18 @@ export class Broker implements BrokerService {
       }
     }
   }
+}
+
+function unknownProvider(name: string, gates: readonly ProviderGate[]): BrokerError {
+  return new BrokerError('ERR_USAGE', `there is no provider "${name}"`, {
+    remedy: `name one of: ${gates.map((gate) => gate.name).join(', ')}`,
+  });
+}
+
+function takesNoLogin(name: string): BrokerError {
+  return new BrokerError('ERR_USAGE', `nobody can log in to provider "${name}" through the broker`, {
+    remedy: 'log in with the tools of that secret system; the broker takes it up at once',
+  });
 }
 
 function cannotOpen(credential: ManagedCredential): BrokerError {

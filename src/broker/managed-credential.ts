@@ -92,6 +92,11 @@ export class ManagedCredential {
     return isHeldOff(provider?.record, nowMs) ? provider : undefined;
   }
 
+  /** Its own failure or its provider's, unless it could have been tried again since `sinceMs`. */
+  knownFailure(sinceMs: number): RememberedFailure | undefined {
+    return [this.failure, this.providerFailure].find((known) => (known?.record.nextAttemptAtMs ?? 0) > sinceMs);
+  }
+
   get providerFailure(): RememberedFailure | undefined {
     const { failure, error } = this.gate;
     return failure && error && { record: failure, error };

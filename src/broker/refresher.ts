@@ -49,6 +49,7 @@ export class Refresher {
   readonly #ports: BrokerPorts;
   readonly #deps: RefresherDeps;
   readonly #reads = new Map<string, GroupRead>();
+  readonly #loginRenewals = new Map<string, Promise<unknown>>();
 
   constructor(ports: BrokerPorts, deps: RefresherDeps) {
     this.#ports = ports;
@@ -122,7 +123,7 @@ export class Refresher {
     try {
       const { living } = credential;
       const mayRenew = reason !== 'rejection' && reason !== 'person' && living?.key.lease !== undefined;
-      if (mayRenew && refreshAction(living, this.#needs(credential), startedAtMs) === 'renew') {
+      if (mayRenew && refreshAction(living, this.#needs(credential), startedAtMs, reason !== 'ahead') === 'renew') {
         if (await this.#renew(credential, living.key, startedAtMs)) return;
       }
       await this.#issue(credential, reason);
@@ -172,7 +173,15 @@ export class Refresher {
     if (login === undefined || !login.renewable || login.expiresAtMs === undefined) return false;
     const enough = lease.expiresAtMs - lease.issuedAtMs + wantedLife(this.#needs(credential));
     if (login.expiresAtMs - this.#ports.clock.now() >= enough) return false;
-    await gate.call(async (provider, call) => provider.renewLogin?.(login.id, call));
+    const renewalId = `${gate.name} ${login.id}`;
+    // Many leases may hang on one login, and be renewed at the same moment.
+    const renewal = this.#loginRenewals.get(renewalId) ?? gate.call(async (p, call) => p.renewLogin?.(login.id, call));
+    this.#loginRenewals.set(renewalId, renewal);
+    try {
+      await renewal;
+    } finally {
+      if (this.#loginRenewals.get(renewalId) === renewal) this.#loginRenewals.delete(renewalId);
+    }
     return true;
   }
 

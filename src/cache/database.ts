@@ -1,7 +1,7 @@
 import { closeSync, lstatSync, openSync, readSync } from 'node:fs';
 import SqliteDatabase, { type Database } from 'better-sqlite3';
-import { privacyFlaw, shellQuote } from '../crypto/private-file.ts';
-import { BrokerError } from '../errors.ts';
+import { privacyFlaw } from '../crypto/private-file.ts';
+import { BrokerError, shellWord } from '../errors.ts';
 import { DamagedDatabaseError } from './database-failure.ts';
 import { MIGRATIONS, migrate } from './migrations.ts';
 
@@ -50,7 +50,7 @@ function ensurePrivateFile(path: string): void {
   if (flaw !== undefined) throw new BrokerError('ERR_UNSAFE_FILE', flaw.reason, { remedy: flaw.remedy });
   if (!stats.isFile()) {
     throw new BrokerError('ERR_UNSAFE_FILE', `${path} is no regular file`, {
-      remedy: `Move it away: mv ${shellQuote(path)} ${shellQuote(`${path}.moved`)}`,
+      remedy: `Move it away: mv ${shellWord(path)} ${shellWord(`${path}.moved`)}`,
     });
   }
 }

@@ -1,10 +1,8 @@
-import { lstatSync, mkdirSync } from 'node:fs';
 import { KekFile } from '../crypto/kek-file.ts';
 import type { KekHome } from '../crypto/kek-home.ts';
 import { KekSystemdCredential } from '../crypto/kek-systemd-credential.ts';
-import { privacyFlaw, shellQuote } from '../crypto/private-file.ts';
-import { BrokerError } from '../errors.ts';
 import type { Log } from '../platform/log.ts';
+import { ensurePrivateFolder } from '../platform/private-folder.ts';
 import { SqliteCache } from './sqlite-cache.ts';
 
 export interface OpenCacheOptions {
@@ -26,7 +24,7 @@ export interface OpenCacheOptions {
  * database or key-encryption key is told in `health()`, and the cache works from memory until `retry()` succeeds.
  */
 export function openCache(options: OpenCacheOptions): SqliteCache {
-  ensurePrivateFolder(options.stateDir);
+  ensurePrivateFolder(options.stateDir, process.getuid?.() ?? 0);
   const kekHomes = options.kekHomes ?? [
     new KekSystemdCredential(options.credentialsDir),
     new KekFile(options.stateDir),
@@ -37,18 +35,4 @@ export function openCache(options: OpenCacheOptions): SqliteCache {
 /** A cache that ends with the process: the same sealing, no database. */
 export function openMemoryCache(): SqliteCache {
   return new SqliteCache();
-}
-
-function ensurePrivateFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new BrokerError('ERR_IO', `cannot create the state folder ${path}`, {
-      remedy: `Create it: mkdir -p -m 700 ${shellQuote(path)}`,
-      cause: error,
-    });
-  }
-  const stats = lstatSync(path);
-  const flaw = privacyFlaw(path, stats);
-  if (flaw !== undefined) throw new BrokerError('ERR_UNSAFE_FILE', flaw.reason, { remedy: flaw.remedy });
 }

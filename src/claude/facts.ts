@@ -84,4 +84,6 @@ export interface BrokerFacts {
   readonly sockets: readonly string[];
   /** How far this machine's clock is ahead of the provider's, where the daemon says so. */
   readonly providerSkewMs: number | undefined;
+  /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
+  readonly differing?: readonly string[];
 }

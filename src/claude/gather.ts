@@ -36,6 +36,8 @@ export interface GatherOptions {
   readonly fetchStatus: (() => Promise<StatusReport | undefined>) | undefined;
   /** How far this machine's clock is ahead of the provider's, in milliseconds; undefined where nobody knows. */
   readonly providerSkewMs?: (() => Promise<number | undefined>) | undefined;
+  /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
+  readonly differing?: (() => Promise<readonly string[]>) | undefined;
 }
 
 /** Looks at everything once. Files that cannot be read are facts, not failures. */
@@ -94,13 +96,14 @@ function runOptions(helper: HelperFacts, input: ChainInput, options: GatherOptio
 }
 
 async function askBroker(options: GatherOptions): Promise<BrokerFacts> {
-  const [status, providerSkewMs, answered] = await Promise.all([
+  const [status, providerSkewMs, differing, answered] = await Promise.all([
     options.fetchStatus?.().catch(() => undefined),
     options.providerSkewMs?.().catch(() => undefined),
+    options.differing?.().catch(() => undefined),
     Promise.all(options.sockets.map((socket) => answers(socket, options.clock))),
   ]);
   const sockets = options.sockets.filter((_, index) => answered[index]);
-  return { status, asked: options.fetchStatus !== undefined, sockets, providerSkewMs };
+  return { status, asked: options.fetchStatus !== undefined, sockets, providerSkewMs, differing: differing ?? [] };
 }
 
 function answers(socket: string, clock: Clock): Promise<boolean> {

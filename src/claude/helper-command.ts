@@ -9,13 +9,7 @@ export interface HelperCommand {
   readonly simple: boolean;
 }
 
-const PLAIN = /^[\w./:=@%+,-]+$/;
 const SPECIAL = new Set(['|', '&', ';', '<', '>', '(', ')', '$', '`', '*', '?', '[', '#', '\n']);
-
-/** One word for /bin/sh: as it is where that is safe, else in single quotes. */
-export function shellQuote(word: string): string {
-  return PLAIN.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
-}
 
 export function parseHelperCommand(text: string): HelperCommand {
   const words: string[] = [];

@@ -4,15 +4,16 @@ import { fileURLToPath } from 'node:url';
 import { BrokerError } from '../errors.ts';
 import { statQuietly } from './read-quietly.ts';
 
-/** `bin/broker-key` of this installation, seen from src/claude and from dist/src/claude alike. */
-const OWN_PLACES = ['../../bin/broker-key', '../../../bin/broker-key'];
+/** `bin/broker-key` of this installation, seen from src/claude and from dist/claude alike. */
+const OWN_PLACE = '../../bin/broker-key';
 
 /**
  * The path of `broker-key` to write into settings: the name on PATH if it leads to this installation's own binary (it
  * survives an upgrade), else that binary, else whatever PATH has. undefined: nowhere.
  */
 export function locateHelper(env: Readonly<Record<string, string | undefined>>): string | undefined {
-  const own = OWN_PLACES.map((place) => fileURLToPath(new URL(place, import.meta.url))).find(isProgram);
+  const beside = fileURLToPath(new URL(OWN_PLACE, import.meta.url));
+  const own = isProgram(beside) ? beside : undefined;
   const folders = (env['PATH'] ?? '').split(':').filter((folder) => path.isAbsolute(folder));
   const onPath = folders.map((folder) => path.join(folder, 'broker-key')).filter(isProgram);
   return onPath.find((file) => own !== undefined && realpathSync(file) === realpathSync(own)) ?? own ?? onPath[0];

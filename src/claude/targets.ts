@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { BrokerError } from '../errors.ts';
-import { proxyCommand, shellQuote } from './helper-command.ts';
+import { BrokerError, shellWord } from '../errors.ts';
+import { proxyCommand } from './helper-command.ts';
 import type { Addition } from './settings-edit.ts';
 import { clientFolder, clientStateFile, type SettingsRoots } from './settings-locations.ts';
 import { TTL_VARIABLE } from './variables.ts';
@@ -63,7 +63,7 @@ export function additionsFor(target: Target, options: TargetOptions): Addition[]
       ...(format === undefined ? [] : ['--format', format]),
       ...(options.credential === undefined ? [] : [options.credential]),
     ]
-      .map(shellQuote)
+      .map(shellWord)
       .join(' ');
   switch (target.kind) {
     case 'api-key':

@@ -1,3 +1,4 @@
+import type { Readable, Writable } from 'node:stream';
 import type { Clock } from '../platform/clock.ts';
 
 /**
@@ -17,6 +18,10 @@ export interface CliIo {
   readonly platform: NodeJS.Platform;
   readonly stdoutIsTty: boolean;
   readonly stderrIsTty: boolean;
+  /** Where a person can be asked; undefined if standard input or standard error is no terminal: then nobody ever is. */
+  readonly terminal?: Terminal | undefined;
+  /** For what is handed in on standard input on request (`--password-stdin`). Looked at only then. */
+  readonly stdin?: Readable;
   /** Width of the terminal; undefined when stdout is none. */
   readonly columns: number | undefined;
   readonly clock: Clock;
@@ -24,4 +29,10 @@ export interface CliIo {
   readonly signal: AbortSignal;
   /** The last call wins; 0 unless called. */
   setExitCode(code: number): void;
+}
+
+/** Questions go to standard error, so that standard output stays the result. */
+export interface Terminal {
+  readonly input: Readable;
+  readonly output: Writable;
 }

@@ -38,15 +38,17 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'doctor',
     summary: 'which authentication wins in Claude Code, every trap, one remedy for each',
     load: async (io) => {
-      const [{ doctorCommand }, { connect }] = await Promise.all([
+      const [{ doctorCommand }, { connect }, { configDifferences }] = await Promise.all([
         import('./commands/doctor.ts'),
         import('./connect.ts'),
+        import('./daemon-config.ts'),
       ]);
       return doctorCommand(io, {
         fetchStatus: () =>
           connect(io)
             .status()
             .catch(() => undefined),
+        differing: async () => (await configDifferences(io)).map(({ key }) => key),
       });
     },
   },
@@ -59,12 +61,24 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'config',
     summary: 'check the configuration, print it with secrets masked',
     load: async (io) => {
-      const [{ configCommand }, { providerDefinitions }] = await Promise.all([
+      const [{ configCommand }, { providerDefinitions }, { daemonValuesOf }] = await Promise.all([
         import('./commands/config.ts'),
         import('../providers/registry.ts'),
+        import('./daemon-config.ts'),
       ]);
-      return configCommand(io, { types: providerDefinitions });
+      const daemonValues = () => daemonValuesOf(io);
+      return configCommand(io, { types: providerDefinitions, daemonValues });
     },
+  },
+  {
+    name: 'login',
+    summary: 'log in to a provider, for the daemon to take over',
+    load: async (io) => (await import('./commands/login.ts')).loginCommand(io),
+  },
+  {
+    name: 'rotate-key',
+    summary: 'a new key for what is stored, everything wrapped anew',
+    load: async (io) => (await import('./commands/rotate-key.ts')).rotateKeyCommand(io),
   },
   {
     name: 'daemon',
@@ -75,5 +89,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'demo',
     summary: 'the whole thing against an embedded development Vault; leaves nothing behind',
     load: async (io) => (await import('./commands/demo.ts')).demoCommand(io),
+  },
+  {
+    name: 'service',
+    summary: 'run the daemon as a systemd user service or a launchd agent',
+    load: async (io) => (await import('./commands/service.ts')).serviceCommand(io),
+  },
+  {
+    name: 'completion',
+    summary: 'print a script that completes commands and options',
+    load: async (io) => {
+      const [{ completionCommand }, { buildProgram }] = await Promise.all([
+        import('./commands/completion.ts'),
+        import('./main.ts'),
+      ]);
+      return completionCommand(io, () => buildProgram(io, COMMANDS, () => true));
+    },
   },
 ];

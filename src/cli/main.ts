@@ -17,15 +17,21 @@ export async function main(
   entries: readonly CommandEntry[] = COMMANDS,
 ): Promise<void> {
   try {
-    const program = await buildProgram(argv, io, entries);
+    const words = argv.filter((word) => !word.startsWith('-'));
+    const wanted = words[0] === 'help' ? words[1] : words[0];
+    const program = await buildProgram(io, entries, (name) => name === wanted);
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
     io.setExitCode(report(error, argv, io));
   }
 }
 
-/** Only the command that is wanted is loaded; of the others help shows name and summary. */
-async function buildProgram(argv: readonly string[], io: CliIo, entries: readonly CommandEntry[]): Promise<Command> {
+/** Only commands that are wanted are loaded; of the others help shows name and summary. */
+export async function buildProgram(
+  io: CliIo,
+  entries: readonly CommandEntry[],
+  isWanted: (name: string) => boolean,
+): Promise<Command> {
   const { VERSION } = await import('../platform/version.ts');
   const program = new Command('broker')
     .description("Short-lived API keys from Vault or AWS for Claude Code's apiKeyHelper.")
@@ -35,10 +41,8 @@ async function buildProgram(argv: readonly string[], io: CliIo, entries: readonl
     .configureOutput({ writeOut: (text) => io.stdout(text), writeErr: (text) => io.stderr(text) })
     .showHelpAfterError('hint: see broker --help')
     .exitOverride();
-  const words = argv.filter((word) => !word.startsWith('-'));
-  const wanted = words[0] === 'help' ? words[1] : words[0];
   for (const { name, summary, load } of entries) {
-    const command = name === wanted ? await load(io) : new Command(name).description(summary);
+    const command = isWanted(name) ? await load(io) : new Command(name).description(summary);
     program.addCommand(inherit(command, program));
   }
   return program;

@@ -1,5 +1,7 @@
 import type { Readable } from 'node:stream';
+import type { SecretBytes } from '../credential/secret-bytes.ts';
 import { BrokerError } from '../errors.ts';
+import type { ConfigReport, LoginReport, RotationReport } from '../protocol/administration.ts';
 import type { BrokerEvent } from '../protocol/event.ts';
 import {
   CLIENT_HINTS,
@@ -90,6 +92,23 @@ export class BrokerClient {
 
   async status(): Promise<StatusReport> {
     return parse(await this.#ask({ method: 'GET', path: '/v1/status', timeoutMs: LOOK_LIMIT_MS }));
+  }
+
+  /** The configuration as the daemon has it in force. */
+  async config(): Promise<ConfigReport> {
+    return parse(await this.#ask({ method: 'GET', path: '/v1/config', timeoutMs: LOOK_LIMIT_MS }));
+  }
+
+  /** A new key-encryption key; `discard`: what a lost one sealed is set aside. */
+  rotateKey({ discard }: { readonly discard: boolean }): Promise<RotationReport> {
+    return this.#post(`/v1/rotate-key${discard ? '?discard=1' : ''}`);
+  }
+
+  /** Hands over the token of a login that a person has made. The caller wipes it. */
+  async takeLogin(provider: string, token: SecretBytes): Promise<LoginReport> {
+    const path = `/v1/providers/${encodeURIComponent(provider)}/login`;
+    const headers = { 'content-type': 'text/plain' };
+    return parse(await this.#ask({ method: 'POST', path, headers, body: token.bytes, timeoutMs: REFRESH_LIMIT_MS }));
   }
 
   /** A daemon in bad health answers, too; it rejects only if nobody does. */

@@ -1,4 +1,5 @@
 import { fstatSync, readlinkSync, type Stats } from 'node:fs';
+import { SESSION_START } from '../protocol/hints.ts';
 
 export interface SelfFacts {
   readonly pid: number;
@@ -11,6 +12,9 @@ export function describeSelf({ pid, ppid, env }: SelfFacts): string {
   const hints = [`pid=${pid}`, `ppid=${ppid}`, `stdin=${kindOf(0)}`, `stdout=${kindOf(1)}`];
   const entrypoint = env['CLAUDE_CODE_ENTRYPOINT'];
   if (entrypoint !== undefined && /^[a-z0-9-]{1,32}$/.test(entrypoint)) hints.push(`entrypoint=${entrypoint}`);
+  const session = env['CLAUDE_CODE_SESSION_ID']?.slice(0, SESSION_START);
+  if (session !== undefined && /^[a-z0-9-]{8}$/.test(session)) hints.push(`session=${session}`);
+  if (env['CLAUDE_CODE_MCP_SERVER_NAME'] !== undefined) hints.push('purpose=mcp');
   if (env['CLAUDECODE'] !== undefined) hints.push('agent=1');
   return hints.join(', ');
 }

@@ -15,6 +15,8 @@ export interface WireRequest {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Written at once and left to the caller to wipe. */
+  readonly body?: Uint8Array | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Until the answer begins. */
   readonly timeoutMs: number;
@@ -117,7 +119,7 @@ export class Transport {
 }
 
 function send(socketPath: string, request: WireRequest, signal: AbortSignal): Promise<IncomingMessage> {
-  const { method, path, headers } = request;
+  const { method, path, headers, body } = request;
   return new Promise((resolve, reject) => {
     const sent = http.request({
       socketPath,
@@ -125,11 +127,11 @@ function send(socketPath: string, request: WireRequest, signal: AbortSignal): Pr
       path,
       agent: false,
       signal,
-      headers: { host: 'broker', ...headers },
+      headers: { host: 'broker', ...(body === undefined ? {} : { 'content-length': body.length }), ...headers },
     });
     sent.once('response', resolve);
     sent.once('error', reject);
-    sent.end();
+    sent.end(body);
   });
 }
 

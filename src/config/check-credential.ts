@@ -8,6 +8,9 @@ import type { ProviderSchemas } from './provider-schemas.ts';
 import { isTable, keysOf, type Table } from './schema-walk.ts';
 import { kindOf, orList, tomlValue } from './toml-words.ts';
 
+/** The header in which the Messages API and most gateways take a key. */
+const DEFAULT_HEADER = 'x-api-key';
+
 const COMMON_KEYS = Object.keys(commonCredentialSchema.shape);
 
 /** Checks `[credentials.NAME]`: the keys that all have, then the rest by the schema of its provider's type. */
@@ -44,19 +47,33 @@ export function checkCredential(
     const remedy = 'remove one of the two: field for a single value, fields for several';
     findings.add({ path: [...path, 'fields'], message: 'field and fields stand together', remedy });
   }
+  if (common['fields'] !== undefined) refuseHeaderBesideFields(common, path, context);
   const source = checkSource(common['provider'], own, path, context, providers);
   if (!parsed.success || source === undefined) return undefined;
-  const { provider, field, fields, expires_field, ttl, max_stale } = parsed.data;
+  const { provider, field, fields, expires_field, header, header_prefix, ttl, max_stale } = parsed.data;
   return {
     name,
     provider,
     field,
     fields,
     expiresField: expires_field,
+    header:
+      header === undefined && header_prefix === undefined
+        ? undefined
+        : { name: header ?? DEFAULT_HEADER, prefix: header_prefix ?? '' },
     ttlMs: ttl,
     maxStaleMs: max_stale,
     source: source.data,
   };
+}
+
+/** With several values each is a header of its own, under its own name. */
+function refuseHeaderBesideFields(common: Table, path: KeyPath, { findings }: CheckContext): void {
+  for (const key of ['header', 'header_prefix']) {
+    if (common[key] === undefined) continue;
+    const remedy = `remove ${key}: the names in fields are the names of the headers, as in fields = { x-api-key = "key" }`;
+    findings.add({ path: [...path, key], message: `${key} and fields stand together`, remedy });
+  }
 }
 
 /** The keys of the credential that are its provider's own. */

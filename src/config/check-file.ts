@@ -95,6 +95,7 @@ function daemonConfig(options: typeof DAEMON_DEFAULTS): DaemonConfig {
   return {
     turnMarginMs: options.turn_margin,
     idleAfterMs: options.idle_after,
+    idleExitMs: options.idle_exit,
     revokeOnExit: options.revoke_on_exit,
     logLevel: options.log_level,
   };

@@ -42,6 +42,19 @@ export const commonCredentialSchema = z.strictObject({
       "Which value of the secret says when the key dies: RFC 3339, seconds or milliseconds since the epoch, or seconds from now. Default: the provider's lease, or a JWT's own `exp`.",
     )
     .meta({ examples: ['expires_at'] }),
+  header: text()
+    .regex(/^[\w!#$%&'*+.^`|~-]{1,64}$/, 'the name of an HTTP header is one word of letters, digits and dashes')
+    .optional()
+    .describe(
+      'The HTTP header that `--format headers` puts the key in. Default x-api-key. Not together with `fields`, whose names are the headers.',
+    )
+    .meta({ examples: ['Authorization', 'x-api-key'], secret: false }),
+  header_prefix: z
+    .string()
+    .regex(/^[ -~]{0,64}$/, 'the prefix is at most 64 printable ASCII characters')
+    .optional()
+    .describe('What stands before the key in that header, a space at its end included. Default: nothing.')
+    .meta({ examples: ['Bearer '], secret: false }),
   ttl: duration({ minMs: 100, maxMs: 365 * DAY_MS })
     .prefault('15m')
     .describe(
@@ -69,6 +82,12 @@ export const daemonSchema = z.strictObject({
       'Duration. A credential that was not asked for this long is no longer refreshed ahead of need. Default 1h, from 0s (never ahead) to 365d.',
     )
     .meta({ examples: ['1h', '8h'] }),
+  idle_exit: duration({ maxMs: 365 * DAY_MS })
+    .prefault('0s')
+    .describe(
+      'Duration. How long without a request before a daemon that a helper started ends itself; the next helper starts another. Default 0s (never), to 365d.',
+    )
+    .meta({ examples: ['8h', '1d'] }),
   revoke_on_exit: z
     .boolean()
     .prefault(false)

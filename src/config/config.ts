@@ -24,15 +24,26 @@ export interface CredentialConfig {
   readonly fields: Readonly<Record<string, string>> | undefined;
   /** Dotted path to the field that says when the key dies: RFC 3339, seconds or milliseconds since the epoch, or seconds from now. */
   readonly expiresField: string | undefined;
+  /** For the format `headers`; undefined: x-api-key without a prefix. */
+  readonly header?: HeaderForm | undefined;
   readonly ttlMs: number;
   readonly maxStaleMs: number;
   /** Parsed by the provider's own credential schema. */
   readonly source: unknown;
 }
 
+/** How a key is put into an HTTP header. */
+export interface HeaderForm {
+  readonly name: string;
+  /** Stands before the key, its space included: `Bearer `. */
+  readonly prefix: string;
+}
+
 export interface DaemonConfig {
   readonly turnMarginMs: number;
   readonly idleAfterMs: number;
+  /** 0: never. Only of a daemon that a helper started. */
+  readonly idleExitMs: number;
   readonly revokeOnExit: boolean;
   readonly logLevel: LogLevel;
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { lstat, open, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, shellWord } from '../errors.ts';
 
 /** A configuration is a few kilobytes; more is the wrong file. */
 export const LARGEST_CONFIG_BYTES = 1024 * 1024;
@@ -58,7 +58,7 @@ async function openRegular(file: string) {
 
 async function explainOpen(file: string, error: unknown): Promise<BrokerError> {
   const code = codeOf(error);
-  const quoted = shellQuoted(file);
+  const quoted = shellWord(file);
   if (code === 'ENOENT' || code === 'ENOTDIR') {
     const isLink = await lstat(file).then(
       (facts) => facts.isSymbolicLink(),
@@ -85,7 +85,7 @@ async function refuseUnsafeFolder(folder: string, uid: number): Promise<void> {
 }
 
 function refuseForeign(file: string, what: string, facts: { uid: number; mode: number }, uid: number): void {
-  const quoted = shellQuoted(file);
+  const quoted = shellWord(file);
   if (facts.uid !== uid && facts.uid !== 0) {
     const message = `${what} ${file} belongs to another user (uid ${facts.uid}, not ${uid})`;
     throw unreadable(message, `run: sudo chown ${uid} ${quoted}`);
@@ -101,18 +101,13 @@ function unreadable(message: string, remedy: string): BrokerError {
 }
 
 function notAFile(file: string, kind: string): BrokerError {
-  return unreadable(`this is ${kind}`, `name a file, such as ${shellQuoted(path.join(file, 'config.toml'))}`);
+  return unreadable(`this is ${kind}`, `name a file, such as ${shellWord(path.join(file, 'config.toml'))}`);
 }
 
 function tooLarge(file: string): BrokerError {
-  return unreadable('the file is over 1 MiB', `check that ${shellQuoted(file)} is the right file`);
+  return unreadable('the file is over 1 MiB', `check that ${shellWord(file)} is the right file`);
 }
 
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-}
-
-/** For a command that is meant to be copied. */
-export function shellQuoted(word: string): string {
-  return /^[\w./~:@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -34,11 +34,24 @@ export function nextRefreshAt(living: LivingKey, needs: RenewalNeeds, random: nu
   return Math.min(replaceAtMs, dueWithin(key.confirmedAtMs, certain, needs, random));
 }
 
-/** What a refresh at `nowMs` has to do: extend what there is as long as that can give life enough, else start anew. */
-export function refreshAction(living: LivingKey, needs: RenewalNeeds, nowMs: number): RefreshAction {
+/**
+ * What a refresh at `nowMs` has to do: extend what there is as long as that can give life enough, else start anew.
+ * @param isWaitedFor somebody asked for a key, and what there is would not do.
+ */
+export function refreshAction(
+  living: LivingKey,
+  needs: RenewalNeeds,
+  nowMs: number,
+  isWaitedFor: boolean,
+): RefreshAction {
   const certain = certainEnd(living);
   const isDead = certain !== undefined && nowMs >= certain;
-  return !isDead && canBeRenewed(living) && nowMs < replacementDue(living, needs, 1) ? 'renew' : 'issue';
+  if (isDead || !canBeRenewed(living) || nowMs >= replacementDue(living, needs, 1)) return 'issue';
+  const possible = possibleEnd(living);
+  const wanted = needs.longestIntervalMs + needs.turnMarginMs;
+  if (possible === undefined || possible - nowMs >= wanted) return 'renew';
+  // For clients that no key of this provider outlives a renewed one is as good as a new one; but whoever waits does not.
+  return !isWaitedFor && possible - lifeStart(living) < wanted ? 'renew' : 'issue';
 }
 
 function replacementDue(living: LivingKey, needs: RenewalNeeds, random: number): number {

@@ -1,16 +1,9 @@
 import { renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, shellWord } from '../errors.ts';
 import type { KekHome, KekReading, KekSlot, KekWriter } from './kek-home.ts';
 import { KEY_BYTES, KeyEncryptionKey } from './key-encryption-key.ts';
-import {
-  createPrivateFile,
-  isErrno,
-  readPrivateFile,
-  removePrivateFile,
-  shellQuote,
-  syncFolder,
-} from './private-file.ts';
+import { createPrivateFile, isErrno, readPrivateFile, removePrivateFile, syncFolder } from './private-file.ts';
 
 /**
  * The key in a 0600 file beside the database: the honest default of a machine that has nothing better. It keeps other
@@ -101,7 +94,7 @@ export function fromFileBytes(path: string, bytes: Buffer): KekReading {
 function failed(verb: string, path: string, error: unknown): BrokerError {
   const reason = error instanceof Error ? error.message : 'unknown error';
   return new BrokerError('ERR_IO', `cannot ${verb} the key file ${path}: ${reason}`, {
-    remedy: `Check space and permissions: df -h ${shellQuote(dirname(path))}; ls -la ${shellQuote(dirname(path))}`,
+    remedy: `Check space and permissions: df -h ${shellWord(dirname(path))}; ls -la ${shellWord(dirname(path))}`,
     cause: error,
   });
 }

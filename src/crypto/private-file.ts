@@ -12,6 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { shellWord } from '../errors.ts';
 
 /** Why a file or folder must not be trusted as it is, and the command that mends it. */
 export interface Flaw {
@@ -26,7 +27,7 @@ export function privacyFlaw(path: string, stats: Stats): Flaw | undefined {
   if (uid !== undefined && stats.uid !== uid) {
     return {
       reason: `${path} belongs to user ${stats.uid}, not to user ${uid}`,
-      remedy: `If it is yours, run: sudo chown ${uid} ${shellQuote(path)}`,
+      remedy: `If it is yours, run: sudo chown ${uid} ${shellWord(path)}`,
     };
   }
   if ((stats.mode & 0o077) !== 0) {
@@ -34,7 +35,7 @@ export function privacyFlaw(path: string, stats: Stats): Flaw | undefined {
     const wanted = stats.isDirectory() ? '700' : '600';
     return {
       reason: `${path} is open to other users (mode ${mode})`,
-      remedy: `Run: chmod ${wanted} ${shellQuote(path)}`,
+      remedy: `Run: chmod ${wanted} ${shellWord(path)}`,
     };
   }
   return undefined;
@@ -113,10 +114,6 @@ export function syncFolder(path: string): void {
   }
 }
 
-export function shellQuote(path: string): string {
-  return /^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
-}
-
 export function isErrno(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
@@ -133,7 +130,7 @@ function readUpTo(fd: number, limit: number): Buffer {
 }
 
 function symlinkFlaw(path: string): Flaw {
-  const quoted = shellQuote(path);
+  const quoted = shellWord(path);
   return {
     reason: `${path} is a symbolic link`,
     remedy: `Put the real thing in its place: target=$(readlink -f ${quoted}) && rm ${quoted} && mv "$target" ${quoted}`,
@@ -144,10 +141,10 @@ function unreadable(path: string, error: unknown): Flaw {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
   return {
     reason: `${path} cannot be read (${code})`,
-    remedy: `Make it readable for yourself: ls -l ${shellQuote(path)}`,
+    remedy: `Make it readable for yourself: ls -l ${shellWord(path)}`,
   };
 }
 
 function moveAway(path: string): string {
-  return `Move it away: mv ${shellQuote(path)} ${shellQuote(`${path}.moved`)}`;
+  return `Move it away: mv ${shellWord(path)} ${shellWord(`${path}.moved`)}`;
 }

@@ -3,6 +3,7 @@ import type { BrokerPorts } from '../broker/ports.ts';
 import { openCache } from '../cache/open-cache.ts';
 import type { SqliteCache } from '../cache/sqlite-cache.ts';
 import type { Config } from '../config/config.ts';
+import type { LoadedConfig } from '../config/load.ts';
 import { ClientIdentity } from '../platform/client-identity.ts';
 import { fingerprintFiles } from '../platform/file-fingerprint.ts';
 import type { NativeBindings } from '../platform/native.ts';
@@ -12,12 +13,14 @@ import { systemRandom } from '../platform/random.ts';
 import { SystemClock } from '../platform/system-clock.ts';
 import { VERSION } from '../platform/version.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
+import { clientFormats } from '../server/client-formats.ts';
 import { BrokerServer } from '../server/server.ts';
+import { administrationOf } from './administration.ts';
 import type { Places } from './places.ts';
 import { prepareSetup } from './setup.ts';
 
 export interface DaemonParts {
-  readonly config: Config;
+  readonly config: LoadedConfig;
   readonly places: Places;
   readonly definitions: readonly ProviderDefinition[];
   readonly log: AdjustableLog;
@@ -34,7 +37,7 @@ export interface ComposedDaemon {
   readonly cache: SqliteCache;
   readonly clock: SystemClock;
   /** A changed configuration takes over. */
-  reconfigure(config: Config): void;
+  reconfigure(loaded: LoadedConfig): void;
   /** For the status: where the daemon listens, and why a changed configuration was not taken over. */
   readonly facts: { socket: string; configProblem: string | undefined };
   /** The one in force. */
@@ -43,7 +46,8 @@ export interface ComposedDaemon {
 
 /** The one place where the parts of the daemon meet. */
 export function composeDaemon(parts: DaemonParts): ComposedDaemon {
-  const { config, places, log, native, env, homeDir } = parts;
+  const { places, log, native, env, homeDir } = parts;
+  const { config } = parts.config;
   const cache = openCache({
     stateDir: places.stateDir,
     networkFileSystem: places.isNetworkFileSystem,
@@ -73,6 +77,7 @@ export function composeDaemon(parts: DaemonParts): ComposedDaemon {
   const facts: ComposedDaemon['facts'] = { socket: '', configProblem: undefined };
   const startedAtMs = clock.now();
   let current = config;
+  let loaded = parts.config;
   const setup = (next: Config) =>
     prepareSetup(next, { definitions: parts.definitions, cache, clock, log, env, homeDir });
   const broker: Broker = new Broker(ports, setup(config), () => ({
@@ -96,6 +101,8 @@ export function composeDaemon(parts: DaemonParts): ComposedDaemon {
     clock,
     log,
     uid: parts.uid,
+    administration: administrationOf(broker, cache, () => loaded),
+    formats: clientFormats((credential) => current.credentials.get(credential)?.header),
     peers: {
       peerCredentials: native && ((fd) => native.peerCredentials(fd)),
       identify: (pid, hints) => identity.identify(pid, hints),
@@ -109,7 +116,9 @@ export function composeDaemon(parts: DaemonParts): ComposedDaemon {
     clock,
     facts,
     config: () => current,
-    reconfigure: (next) => {
+    reconfigure: (taken) => {
+      const next = taken.config;
+      loaded = taken;
       current = next;
       facts.configProblem = undefined;
       log.level = next.daemon.logLevel;

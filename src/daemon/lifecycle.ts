@@ -13,7 +13,11 @@ const REVOKE_MS = 2_500;
 /** What other processes of the same user must not get at: memory, environment, core dumps, the inspector. */
 export function harden(native: NativeBindings | undefined): void {
   native?.setNonDumpable();
-  native?.setCoreLimitZero();
+  try {
+    native?.setCoreLimitZero();
+  } catch {
+    // A service manager that forbids setrlimit(2) has set it (LimitCORE=0).
+  }
   // Without a listener SIGUSR1 opens the inspector on a TCP port.
   process.on('SIGUSR1', () => undefined);
 }

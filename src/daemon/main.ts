@@ -1,22 +1,27 @@
 import { hostname } from 'node:os';
-import type { Config } from '../config/config.ts';
 import { configError } from '../config/faults.ts';
-import { type LoadResult, loadConfig } from '../config/load.ts';
+import { type LoadedConfig, type LoadResult, loadConfig } from '../config/load.ts';
 import { firstUsable, type PathInputs, socketCandidates } from '../config/paths.ts';
 import { ConfigWatcher } from '../config/watch.ts';
-import { loadNative } from '../platform/native.ts';
+import { BrokerError } from '../errors.ts';
+import type { Clock } from '../platform/clock.ts';
+import { loadNative, type NativeBindings } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
 import { isOwnFolder } from '../platform/private-folder.ts';
-import { StateLock } from '../platform/state-lock.ts';
+import { StateLock, type StateLockOptions } from '../platform/state-lock.ts';
 import { SystemClock } from '../platform/system-clock.ts';
 import { VERSION } from '../platform/version.ts';
 import { providerDefinitions } from '../providers/registry.ts';
+import { declineWaiting } from '../server/decline.ts';
 import { adoptSocket, bindSocket, type Listener } from '../server/listener.ts';
 import { takeInheritedSocket } from '../server/socket-activation.ts';
 import { type ComposedDaemon, composeDaemon } from './compose.ts';
+import { IdleExit } from './idle-exit.ts';
 import { harden, stopDaemon, untilStopped } from './lifecycle.ts';
 import { preparePlaces } from './places.ts';
 import { ServiceManager } from './service-manager.ts';
+import { type StartContext, takeStartContext } from './start-context.ts';
+import { acquireForService } from './take-over.ts';
 
 export interface DaemonOptions {
   /** The variables of the process: what was meant for this process alone (LISTEN_FDS, NOTIFY_SOCKET) is taken out. */
@@ -37,54 +42,101 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   process.umask(0o077);
   const native = loadNative();
   harden(native);
-  const { env, uid, homeDir, platform } = options;
-  const inputs: PathInputs = { env, uid, homeDir, platform };
+  const { env } = options;
   const inheritedSocket = takeInheritedSocket(env, process.pid);
-  const manager = new ServiceManager(env, native);
+  const context = { ...takeStartContext(env), native, inheritedSocket, manager: new ServiceManager(env, native) };
+  const clock = new SystemClock();
+  try {
+    const running = await startDaemon(options, context, clock);
+    await runUntilStopped(running, context);
+  } catch (error) {
+    if (error instanceof BrokerError && inheritedSocket !== undefined)
+      await declineWaiting(inheritedSocket, error, clock);
+    throw error;
+  }
+}
+
+interface Context extends StartContext {
+  readonly native: NativeBindings | undefined;
+  readonly inheritedSocket: number | undefined;
+  readonly manager: ServiceManager;
+}
+
+interface RunningDaemon {
+  readonly daemon: ComposedDaemon;
+  readonly listener: Listener;
+  readonly watcher: ConfigWatcher;
+  readonly log: AdjustableLog;
+  readonly idle: IdleExit;
+}
+
+async function startDaemon(options: DaemonOptions, context: Context, clock: Clock): Promise<RunningDaemon> {
+  const { env, uid, homeDir, platform } = options;
+  const { native, byHelper } = context;
+  const inputs: PathInputs = { env, uid, homeDir, platform };
   const prepared = preparePlaces(inputs);
   const places = { ...prepared, configFile: options.configFile ?? prepared.configFile };
-  const lock = StateLock.acquire({
-    folder: places.stateDir,
-    pid: process.pid,
-    host: hostname(),
-    flock: native && ((fd) => native.flock(fd)),
-  });
+  const lock = await lockState(places.stateDir, context, clock);
   const log = await createPinoLog({
     format: chooseLogFormat({ env, isTty: options.stderrIsTty, journal: options.journal }),
   });
+  const idle = new IdleExit(clock);
   let daemon: ComposedDaemon | undefined;
-  const bootstrapClock = new SystemClock();
+  const obey = ({ daemon: { idleExitMs } }: LoadedConfig['config']) => byHelper && idle.setLimit(idleExitMs);
   const watcher = new ConfigWatcher({
     file: places.configFile,
     load: () => loadConfig({ file: places.configFile, types: providerDefinitions, env, homeDir, uid }),
-    after: (delayMs, callback) => bootstrapClock.after(delayMs, callback),
-    onChange: (result) => daemon && takeOver(daemon, result, log),
+    after: (delayMs, callback) => clock.after(delayMs, callback),
+    onChange: (result) => {
+      if (daemon === undefined) return;
+      takeOver(daemon, result, log);
+      obey(daemon.config());
+    },
     onTrouble: ({ message }) => log.warn({ reason: message }, 'the configuration is not watched: SIGHUP reloads it'),
   });
   const config = accepted(await watcher.start(), log);
   daemon = composeDaemon({ config, places, definitions: providerDefinitions, log, native, env, homeDir, uid });
-  const listener = await listen(daemon, inputs, inheritedSocket);
+  const listener = await listen(daemon, inputs, context.inheritedSocket);
+  daemon.server.http.on('request', () => idle.noteAsk());
+  obey(config.config);
   daemon.facts.socket = listener.path;
   lock.record(listener.path);
   const { configFile, stateDir } = places;
   log.info({ version: VERSION, socket: listener.path, config: configFile, state: stateDir }, 'broker is ready');
-  manager.ready(daemon.clock);
-  const signal = await untilStopped(() => {
+  return { daemon, listener, watcher, log, idle };
+}
+
+async function runUntilStopped({ daemon, listener, watcher, log, idle }: RunningDaemon, { manager }: Context) {
+  const stopped = untilStopped(() => {
     manager.reloading();
     watcher.reload().finally(() => manager.reloaded());
   });
-  log.info({ signal }, 'stopping');
+  manager.ready(daemon.clock);
+  const reason = await Promise.race([stopped, idle.reached.then(() => 'idle' as const)]);
+  log.info({ reason }, 'stopping');
   manager.stopping();
   watcher.close();
-  const revokeLeases = daemon.config().daemon.revokeOnExit && (await manager.isRealStop());
-  await stopDaemon(daemon, listener, revokeLeases, log);
+  const isRealStop = reason !== 'idle' && daemon.config().daemon.revokeOnExit && (await manager.isRealStop());
+  await stopDaemon(daemon, listener, isRealStop, log);
 }
 
-function accepted(result: LoadResult, log: AdjustableLog): Config {
+async function lockState(folder: string, { native, lockFd, byHelper, manager }: Context, clock: Clock) {
+  const options: StateLockOptions = {
+    folder,
+    pid: process.pid,
+    host: hostname(),
+    startedByHelper: byHelper,
+    inheritedFd: lockFd,
+    flock: native && ((fd) => native.flock(fd)),
+  };
+  return manager.isService ? await acquireForService(options, clock) : StateLock.acquire(options);
+}
+
+function accepted(result: LoadResult, log: AdjustableLog): LoadedConfig {
   if (result.faults !== undefined) throw configError(result.faults);
   log.level = result.config.daemon.logLevel;
   for (const { message, remedy } of result.warnings) log.warn({ remedy }, message);
-  return result.config;
+  return result;
 }
 
 /** A daemon that runs keeps its last good configuration. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { configFile, type PathInputs, stateDir } from '../config/paths.ts';
 import { isOnNetwork } from '../platform/network-file-system.ts';
 import { ensurePrivateFolder } from '../platform/private-folder.ts';
@@ -22,11 +22,15 @@ export function preparePlaces(inputs: PathInputs): Places {
   const base = stateDir(inputs);
   ensurePrivateFolder(base, inputs.uid);
   if (!isOnNetwork(base)) return { configFile: configFile(inputs), stateDir: base, isNetworkFileSystem: false };
-  const hosts = join(base, 'hosts');
-  ensurePrivateFolder(hosts, inputs.uid);
-  const own = join(hosts, machineId());
+  const own = ownStateDir(base);
+  ensurePrivateFolder(dirname(own), inputs.uid);
   ensurePrivateFolder(own, inputs.uid);
   return { configFile: configFile(inputs), stateDir: own, isNetworkFileSystem: true };
+}
+
+/** Where in the state folder this machine's daemon keeps its own; the helper works it out just so. Nothing is made. */
+export function ownStateDir(base: string): string {
+  return isOnNetwork(base) ? join(base, 'hosts', machineId()) : base;
 }
 
 /** machine-id(5); the host's name where there is none. */

@@ -8,6 +8,9 @@ const SYSTEMCTL_LIMIT_MS = 1_000;
 /** sd_watchdog_enabled(3) recommends half of the interval. */
 const WATCHDOG_SHARE = 0.5;
 
+/** As launchd/dev.apikey-broker.plist names it. */
+const LAUNCH_AGENT = 'dev.apikey-broker';
+
 /**
  * What systemd is told and asked: readiness, reload, stop and signs of life by sd_notify(3). Does nothing where there
  * is no systemd or no addon. The variables are taken out of `env`, because children would take them for theirs.
@@ -16,6 +19,7 @@ export class ServiceManager {
   readonly #notifyAddress: string | undefined;
   readonly #watchdogMs: number;
   readonly #isSystemd: boolean;
+  readonly #isLaunchAgent: boolean;
   readonly #native: NativeBindings | undefined;
   #watchdog: Timer | undefined;
 
@@ -23,8 +27,15 @@ export class ServiceManager {
     this.#native = native;
     this.#notifyAddress = env['NOTIFY_SOCKET'];
     this.#watchdogMs = watchdogInterval(env);
-    this.#isSystemd = env['INVOCATION_ID'] !== undefined;
+    // A terminal that systemd started has an INVOCATION_ID too: SYSTEMD_EXEC_PID says which process is meant.
+    this.#isSystemd = env['INVOCATION_ID'] !== undefined && env['SYSTEMD_EXEC_PID'] === String(process.pid);
+    this.#isLaunchAgent = env['XPC_SERVICE_NAME'] === LAUNCH_AGENT;
     for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete env[name];
+  }
+
+  /** systemd started this process, or launchd did for the agent that `broker service install` made. */
+  get isService(): boolean {
+    return this.#isSystemd || this.#isLaunchAgent;
   }
 
   ready(clock: Clock): void {

@@ -4,15 +4,18 @@ import { createServer as createTlsServer } from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { Engines } from './dev-vault/engines.ts';
 import { Faults, inflict } from './dev-vault/faults.ts';
+import { IamLogins } from './dev-vault/iam-logins.ts';
 import { KeyValue } from './dev-vault/kv.ts';
 import { Leases } from './dev-vault/leases.ts';
 import { Logins } from './dev-vault/logins.ts';
+import { OidcLogins } from './dev-vault/oidc-logins.ts';
 import { Policies } from './dev-vault/policies.ts';
-import { LEADERLESS, type Mode, noRoute, SEALED, systemHandler } from './dev-vault/sys.ts';
+import { LEADERLESS, type Mode, NO_NAMESPACE, noRoute, SEALED, systemHandler } from './dev-vault/sys.ts';
 import { type Token, type TokenGrant, Tokens } from './dev-vault/tokens.ts';
 import {
   envelope,
   type Handler,
+  INVALID_TOKEN,
   PERMISSION_DENIED,
   refusal,
   text,
@@ -63,6 +66,8 @@ export class DevVault {
   readonly kv: KeyValue;
   readonly engines: Engines;
   readonly logins: Logins;
+  readonly oidc: OidcLogins;
+  readonly iam: IamLogins;
   readonly wrapping: Wrapping;
   readonly seen: SeenRequest[] = [];
   mode: Mode = 'active';
@@ -87,6 +92,8 @@ export class DevVault {
     this.kv = new KeyValue(nowMs);
     this.engines = new Engines(nowMs, this.tokens, this.leases);
     this.logins = new Logins(nowMs, this.tokens, options.secretPrefix ?? '');
+    this.oidc = new OidcLogins(this.tokens, options.secretPrefix ?? '', () => this.address);
+    this.iam = new IamLogins(nowMs, this.tokens);
     this.wrapping = new Wrapping(nowMs);
     this.#system = systemHandler(() => this.mode, nowMs);
     this.#handlers = [this.tokens.handle, this.leases.handle, this.kv.handle, this.engines.handle];
@@ -179,12 +186,15 @@ export class DevVault {
     if (system !== undefined) return system;
     if (this.mode === 'sealed') return SEALED;
     if (this.mode === 'standby') return this.activeAddress === undefined ? LEADERLESS : { status: 307 };
-    if (request.namespace !== '' && !(this.#options.namespaces ?? []).includes(request.namespace))
-      return noRoute(request);
-    const open = this.logins.handle(request) ?? this.wrapping.handle(request);
+    if (request.namespace !== '' && !(this.#options.namespaces ?? []).includes(request.namespace)) return NO_NAMESPACE;
+    const open =
+      this.logins.handle(request) ??
+      this.oidc.handle(request) ??
+      this.iam.handle(request) ??
+      this.wrapping.handle(request);
     if (open !== undefined) return this.wrapping.applyTo(open, request);
     const token = this.tokens.find(request.token);
-    if (token === undefined) return refusal(403, '2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n');
+    if (token === undefined) return INVALID_TOKEN;
     if (!this.#mayUse(token, request)) return PERMISSION_DENIED;
     for (const handle of this.#handlers) {
       const answer = handle(request);
@@ -209,6 +219,7 @@ export class DevVault {
     this.#requests += 1;
     const headers: Record<string, string> = { 'content-type': 'application/json', 'cache-control': 'no-store' };
     if (this.#options.sendsIndex === true) headers['x-vault-index'] = `v1:${this.#requests}`;
+    if (answer.location !== undefined) headers['location'] = answer.location;
     if (answer.status === 307) headers['location'] = `${this.activeAddress}${url?.pathname}${url?.search}`;
     response.writeHead(answer.status, headers);
     response.end(answer.body === undefined ? undefined : `${JSON.stringify(answer.body)}\n`);

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { parseHints } from '../protocol/hints.ts';
+import { type ClientHints, parseHints, SESSION_START } from '../protocol/hints.ts';
 import { ProcessSnapshot } from './process-snapshot.ts';
 import { type ClientProcess, type ProcessReader, ProcessTree } from './process-tree.ts';
 
@@ -9,19 +9,28 @@ export interface IdentifiedClient {
   readonly judged: boolean;
 }
 
+/** What a client was started with. */
+interface Origin {
+  /** An agent's shell started it, so that its own helper has CLAUDECODE too. */
+  readonly byAgent: boolean;
+  /** As the hints give it. */
+  readonly session: string | undefined;
+}
+
 /** Clients whose environment has been looked at; one or two are usual. */
 const CACHE_LIMIT = 256;
 
 /**
- * Tells who asks, and whether an early repeat of theirs may be held against a key. The client runs its helper with an
- * open socket as stdin and in its own process group, and names its entry point; the agent's own shell commands do none
- * of that reliably, but CLAUDECODE is set for them, unless the client itself was started with it.
+ * Tells who asks, and whether an early repeat of theirs may be held against a key. Claude Code sets CLAUDECODE for
+ * everything that it runs (the agent's shell, hooks, the status line, MCP servers) except for its helpers. Where the
+ * client itself has inherited it, what is left to go by is how the helper is run: in the client's process group, with a
+ * socket as stdin, in the session that the client was started in. test/claude/ holds this against the real client.
  */
 export class ClientIdentity {
   readonly #reader: ProcessReader;
   readonly #snapshot: ProcessSnapshot;
   readonly #tree: ProcessTree;
-  readonly #startedByAgent = new Map<string, boolean>();
+  readonly #origins = new Map<string, Origin>();
 
   constructor(reader: ProcessReader) {
     this.#reader = reader;
@@ -33,46 +42,65 @@ export class ClientIdentity {
   identify(peerPid: number | undefined, hintsHeader: string | undefined): IdentifiedClient {
     const hints = parseHints(hintsHeader);
     const pid = peerPid ?? hints?.pid;
-    if (pid === undefined) return { client: undefined, judged: false };
+    // 0: the peer lives in a pid name space that is not ours, so its own word for its parent names somebody else here.
+    if (pid === undefined || pid === 0) return { client: undefined, judged: false };
     this.#snapshot.discard();
     const client = this.#tree.clientOf(pid, hints?.ppid);
     if (client === undefined || hints === undefined) return { client, judged: false };
-    const runAsHelper = hints.stdin === 'socket' && hints.entrypoint !== undefined;
-    const judged = runAsHelper && this.#sharesGroup(pid, client) && (!hints.agent || this.#wasStartedByAgent(client));
-    return { client, judged };
+    return { client, judged: this.#isForOwnKey(hints, pid, client) };
   }
 
   isAlive({ pid, startTime }: Pick<ClientProcess, 'pid' | 'startTime'>): boolean {
     return this.#reader.processParent(pid)?.startTime === startTime;
   }
 
-  /** The agent's shell commands run in process groups of their own. Where the helper is hidden from us, nothing is known. */
+  #isForOwnKey(hints: ClientHints, pid: number, client: ClientProcess): boolean {
+    if (hints.entrypoint === undefined || hints.purpose !== undefined) return false;
+    // Wrappers may give the helper another stdin or process group (timeout does); a terminal means a person.
+    if (!hints.agent && client.isClaudeCode) return hints.stdin !== undefined && hints.stdin !== 'tty';
+    if (hints.stdin !== 'socket' || !this.#sharesGroup(pid, client)) return false;
+    if (!hints.agent) return true;
+    const { byAgent, session } = this.#originOf(client);
+    return byAgent && session === hints.session;
+  }
+
+  /** Where the helper is hidden from us, nothing is known. */
   #sharesGroup(helperPid: number, client: ClientProcess): boolean {
     const helper = this.#snapshot.processParent(helperPid);
     return helper === undefined || helper.processGroup === this.#snapshot.processParent(client.pid)?.processGroup;
   }
 
-  /** A client inside an agent's shell hands CLAUDECODE on to its helper, so the word says nothing there. */
-  #wasStartedByAgent({ pid, startTime }: ClientProcess): boolean {
+  #originOf({ pid, startTime }: ClientProcess): Origin {
     const key = `${pid}:${startTime}`;
-    const known = this.#startedByAgent.get(key);
+    const known = this.#origins.get(key);
     if (known !== undefined) return known;
-    const answer = hasVariable(pid, 'CLAUDECODE');
-    if (this.#startedByAgent.size >= CACHE_LIMIT) this.#startedByAgent.clear();
-    this.#startedByAgent.set(key, answer);
-    return answer;
+    const origin = readOrigin(pid);
+    if (this.#origins.size >= CACHE_LIMIT) this.#origins.clear();
+    this.#origins.set(key, origin);
+    return origin;
   }
 }
 
-/** False where the environment of others cannot be read (macOS, hardened processes). */
-function hasVariable(pid: number, name: string): boolean {
+/** Nothing where the environment of others cannot be read (macOS, hardened processes): then the helper is not judged. */
+function readOrigin(pid: number): Origin {
   try {
     const environment = readFileSync(`/proc/${pid}/environ`);
-    const start = Buffer.from(`${name}=`);
-    const found = environment.subarray(0, start.length).equals(start) || environment.includes(`\0${name}=`);
+    const byAgent = valueIn(environment, 'CLAUDECODE') !== undefined;
+    const session = valueIn(environment, 'CLAUDE_CODE_SESSION_ID')?.slice(0, SESSION_START);
     environment.fill(0);
-    return found;
+    return { byAgent, session };
   } catch {
-    return false;
+    return { byAgent: false, session: undefined };
   }
+}
+
+/** Of the variables only these few are made strings of: others may be secrets. */
+function valueIn(environment: Buffer, name: string): string | undefined {
+  const start = Buffer.from(`${name}=`);
+  const isFirst = environment.subarray(0, start.length).equals(start);
+  const before = isFirst ? 0 : environment.indexOf(`\0${name}=`) + 1;
+  if (!isFirst && before === 0) return undefined;
+  const from = before + start.length;
+  const end = environment.indexOf(0, from);
+  return environment.toString('utf8', from, end === -1 ? environment.length : end);
 }

@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, shellWord } from '../errors.ts';
 
 /**
  * Makes sure that `path` is a folder of ours that nobody else can reach, creating it (and missing parents) with mode
@@ -29,17 +29,21 @@ function make(path: string, parentToo = true): void {
 /** Judges a folder that must be there. Throws ERR_UNSAFE_FILE with the command that mends it. */
 export function checkPrivateFolder(path: string, stats: Stats, uid: number): void {
   if (stats.isSymbolicLink()) {
-    throw unsafe(`${path} is a symbolic link`, `rm ${quote(path)}`);
+    throw unsafe(`${path} is a symbolic link`, `rm ${shellWord(path)}`);
   }
-  if (!stats.isDirectory()) throw unsafe(`${path} is not a folder`, `mv ${quote(path)} ${quote(`${path}.old`)}`);
+  if (!stats.isDirectory())
+    throw unsafe(`${path} is not a folder`, `mv ${shellWord(path)} ${shellWord(`${path}.old`)}`);
   if (stats.uid !== uid) {
-    throw unsafe(`${path} belongs to uid ${stats.uid}, not to you (uid ${uid})`, `sudo chown ${uid} ${quote(path)}`);
+    throw unsafe(
+      `${path} belongs to uid ${stats.uid}, not to you (uid ${uid})`,
+      `sudo chown ${uid} ${shellWord(path)}`,
+    );
   }
   const mode = stats.mode & 0o777;
   if ((mode & 0o077) !== 0) {
     throw unsafe(
       `${path} has mode ${mode.toString(8).padStart(4, '0')}: others can reach it`,
-      `chmod 700 ${quote(path)}`,
+      `chmod 700 ${shellWord(path)}`,
     );
   }
 }
@@ -52,9 +56,4 @@ export function isOwnFolder(path: string, uid: number): boolean {
 
 function unsafe(message: string, command: string): BrokerError {
   return new BrokerError('ERR_UNSAFE_FILE', message, { remedy: `look at who made it so, then run: ${command}` });
-}
-
-/** As a shell wants it. */
-function quote(path: string): string {
-  return /^[A-Za-z0-9_./+:@%-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

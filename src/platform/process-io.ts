@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { homedir } from 'node:os';
+import { isatty } from 'node:tty';
 import { BrokerError } from '../errors.ts';
 import { SystemClock } from './system-clock.ts';
 
@@ -30,6 +31,13 @@ export function processIo() {
     platform: process.platform,
     stdoutIsTty: stdout.isTTY === true,
     stderrIsTty: stderr.isTTY === true,
+    // Looking at standard input opens it, so that only those who ask do.
+    get terminal() {
+      return isatty(0) && stderr.isTTY ? { input: process.stdin, output: stderr } : undefined;
+    },
+    get stdin() {
+      return process.stdin;
+    },
     get columns() {
       return stdout.isTTY ? stdout.columns : undefined;
     },

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { BrokerError } from '../errors.ts';
 
@@ -9,6 +10,8 @@ export interface LockHolder {
   readonly host: string;
   /** Null until it is bound. */
   readonly socket: string | null;
+  /** It gives way to one that a service manager starts. */
+  readonly startedByHelper: boolean;
 }
 
 export interface StateLockOptions {
@@ -16,6 +19,7 @@ export interface StateLockOptions {
   readonly folder: string;
   readonly pid: number;
   readonly host: string;
+  readonly startedByHelper?: boolean;
   /** LOCK_EX | LOCK_NB from the native addon: false if somebody else holds it. Else util-linux `flock`, on macOS O_EXLOCK. */
   readonly flock?: ((fd: number) => boolean) | undefined;
   /** A descriptor of STATE/lock that the helper locked before it started us. */
@@ -33,12 +37,13 @@ const DARWIN_O_EXLOCK = 0x20;
 export class StateLock {
   readonly fd: number;
   readonly path: string;
-  readonly #self: { readonly pid: number; readonly host: string };
+  readonly #self: Omit<LockHolder, 'socket'>;
 
   private constructor(fd: number, path: string, options: StateLockOptions) {
     this.fd = fd;
     this.path = path;
-    this.#self = { pid: options.pid, host: options.host };
+    const { pid, host, startedByHelper = false } = options;
+    this.#self = { pid, host, startedByHelper };
     this.record(null);
   }
 
@@ -74,11 +79,40 @@ export function readLockHolder(path: string): LockHolder | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
     if (typeof value !== 'object' || value === null) return undefined;
-    const { pid, host, socket } = value as Partial<Record<keyof LockHolder, unknown>>;
+    const { pid, host, socket, startedByHelper } = value as Partial<Record<keyof LockHolder, unknown>>;
     if (typeof pid !== 'number' || typeof host !== 'string') return undefined;
-    return { pid, host, socket: typeof socket === 'string' ? socket : null };
+    return { pid, host, socket: typeof socket === 'string' ? socket : null, startedByHelper: startedByHelper === true };
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * Whether some process holds the lock now. Takes it for a moment to see, so it is for commands that people type; without
+ * the native call it only looks whether the holder's pid is in use.
+ */
+export function isLockHeld(path: string, flock: StateLockOptions['flock']): boolean {
+  const holder = readLockHolder(path);
+  if (flock === undefined) return holder !== undefined && holder.host === hostname() && isInUse(holder.pid);
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  } catch {
+    return false;
+  }
+  try {
+    return !flock(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function isInUse(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

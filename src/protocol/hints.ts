@@ -6,9 +6,16 @@ export interface ClientHints {
   readonly stdout: StreamKind | undefined;
   /** CLAUDE_CODE_ENTRYPOINT, if it is a plain word. */
   readonly entrypoint: string | undefined;
+  /** The first SESSION_START characters of CLAUDE_CODE_SESSION_ID. */
+  readonly session: string | undefined;
+  /** `mcp`: the client wants headers for an MCP server, and a script makes them of our raw answer. */
+  readonly purpose: string | undefined;
   /** The agent's own shell, not the client, ran the helper (CLAUDECODE is set). */
   readonly agent: boolean;
 }
+
+/** So much of a session's UUID tells it from another. */
+export const SESSION_START = 8;
 
 export type StreamKind = (typeof STREAM_KINDS)[number];
 
@@ -43,7 +50,8 @@ function read(words: ReadonlyMap<string, string>): ClientHints | undefined {
   const agent = words.get('agent');
   if (pid === null || ppid === null || stdin === null || stdout === null) return undefined;
   if (agent !== undefined && agent !== '1') return undefined;
-  return { pid, ppid, stdin, stdout, entrypoint: words.get('entrypoint'), agent: agent === '1' };
+  const [entrypoint, session, purpose] = [words.get('entrypoint'), words.get('session'), words.get('purpose')];
+  return { pid, ppid, stdin, stdout, entrypoint, session, purpose, agent: agent === '1' };
 }
 
 /** null: there, but wrong. A helper in another pid name space has parent 0. */

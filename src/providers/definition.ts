@@ -1,6 +1,7 @@
 import type { ProviderSchemas } from '../config/provider-schemas.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
+import type { InteractiveLogin } from './interactive-login.ts';
 import type { LoginStore } from './login-store.ts';
 import type { Provider } from './provider.ts';
 
@@ -18,6 +19,8 @@ export interface ProviderDefinition<Options = unknown, Source = unknown> extends
   identify(source: Source): string;
   /** Where the secret lies, for messages to people: a path, a name. */
   describe(source: Source): string;
+  /** Logins that only a person can make, for `broker login`; absent where there are none. */
+  loadLogin?(): Promise<InteractiveLogin<Options>>;
   load(): Promise<(options: Options, host: ProviderHost) => Provider>;
 }
 

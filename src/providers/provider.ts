@@ -24,6 +24,13 @@ export interface Provider {
   renewLogin?(loginId: string, call: Call): Promise<Login>;
 
   /**
+   * A person has logged in (`broker login`): their token is used from now on and kept like a login of the provider's
+   * own. Copies the token; the caller wipes it. Absent where nobody can. Throws a BrokerError ERR_USAGE if this
+   * configuration logs in by itself, kind `login-expired` if the token is not (or no longer) good.
+   */
+  takeLogin?(token: SecretBytes, call: Call): Promise<Login>;
+
+  /**
    * No lease hangs on this login any more: forget it and, if the provider's own login made it, revoke it. A login
    * that is still in use for new reads is left alone.
    */

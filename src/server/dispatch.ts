@@ -1,4 +1,5 @@
 import { BrokerError } from '../errors.ts';
+import { type Administration, takeLogin } from './administration.ts';
 import type { Connection, Exchange } from './connection.ts';
 import type { Connections } from './connections.ts';
 import { EVENTS_CONTENT_TYPE, eventLines, followEvents, parseEventsQuery, readEvents } from './events-route.ts';
@@ -9,6 +10,7 @@ import { sendBody, sendJson } from './reply.ts';
 import { matchRoute, RouteError } from './routes.ts';
 
 export interface DispatchOptions extends KeyRouteOptions {
+  readonly administration: Administration | undefined;
   readonly limits: ServerLimits;
   readonly connections: () => Connections;
 }
@@ -25,8 +27,9 @@ export class Dispatcher {
   async dispatch(exchange: Exchange, connection: Connection): Promise<void> {
     const { request, response } = exchange;
     const { service } = this.#options;
-    this.#refuseBody(exchange);
     const route = matchRoute(request.method ?? '', request.url ?? '');
+    if (route.to === 'login') return takeLogin(this.#administration, this.#options, exchange, route.provider);
+    this.#refuseBody(exchange);
     switch (route.to) {
       case 'key':
         return answerKey(this.#options, exchange, connection, route);
@@ -36,6 +39,10 @@ export class Dispatcher {
         return sendJson(response, 200, await service.invalidate(route.credential));
       case 'refresh-all':
         return sendJson(response, 200, { credentials: await service.refreshAll() });
+      case 'rotate-key':
+        return sendJson(response, 200, await this.#administration.rotateKey({ discard: route.discard }));
+      case 'config':
+        return sendJson(response, 200, this.#administration.config());
       case 'status':
         return sendJson(response, 200, service.status());
       case 'health': {
@@ -49,13 +56,19 @@ export class Dispatcher {
     }
   }
 
-  /** No request has a use for a body: a short one is left unread, which ends the connection after the answer. */
+  get #administration(): Administration {
+    const { administration } = this.#options;
+    if (administration !== undefined) return administration;
+    throw new RouteError(404, 'this server has nothing to administer', 'ask the daemon');
+  }
+
+  /** No other request has a use for a body: a short one is left unread, which ends the connection after the answer. */
   #refuseBody({ request, response }: Exchange): void {
     const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
     if (encoding === undefined && (length === undefined || length === '0')) return;
     response.shouldKeepAlive = false;
     if (Number(length) <= this.#options.limits.bodyBytes) return;
-    throw new RouteError(413, 'the request has a body that is too long', 'send none: no request needs one');
+    throw new RouteError(413, 'the request has a body that is too long', 'send none: only a login has a use for one');
   }
 
   #sendMetrics({ response }: Exchange): void {

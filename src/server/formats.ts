@@ -22,13 +22,13 @@ export const BASIC_FORMATS: ReadonlyMap<string, Formatter> = new Map([
 ]);
 
 /** As the cache names the value of a credential that has only one. */
-const VALUE = 'value';
+export const VALUE = 'value';
 
 function raw({ key, secrets }: Answer): FormattedKey {
   const value = secrets.get(VALUE);
   if (value === undefined || secrets.size !== 1) {
     throw new BrokerError('ERR_USAGE', `${key.credential} has several fields (${[...secrets.keys()].join(', ')})`, {
-      remedy: 'ask for another format: --format json or --format aws',
+      remedy: 'ask for another format: --format json, headers or aws',
     });
   }
   return { contentType: 'text/plain; charset=us-ascii', body: value.bytes };

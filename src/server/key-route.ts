@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { Answer, Ask } from '../broker/ask.ts';
 import type { BrokerService } from '../broker/service.ts';
+import { certainEnd } from '../credential/life.ts';
 import type { Clock } from '../platform/clock.ts';
 import {
   CLIENT_HINTS,
@@ -68,7 +69,8 @@ export async function answerKey(
 
 function deliver({ clock }: KeyRouteOptions, { response }: Exchange, answer: Answer, formatter: Formatter): void {
   const now = clock.now();
-  const { expiresAtMs, confirmedAtMs, version } = answer.key;
+  const { confirmedAtMs, version } = answer.key;
+  const expiresAtMs = certainEnd({ key: answer.key, login: undefined });
   const expiresAt = expiresAtMs === undefined ? undefined : new Date(expiresAtMs - now + clock.wall()).toISOString();
   const { contentType, body } = formatter(answer, { expiresAt });
   const headers: OutgoingHttpHeaders = {

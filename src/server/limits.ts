@@ -10,8 +10,10 @@ export interface ServerLimits {
   readonly connections: number;
   /** Beyond this many, whatever they do, a new one is closed at once. Default 2,048. */
   readonly connectionsAtMost: number;
-  /** Bodies have no meaning to any request; a longer one is answered with 413. Default 4,096 bytes. */
+  /** Bodies have no meaning to any request but a login; a longer one is answered with 413. Default 4,096 bytes. */
   readonly bodyBytes: number;
+  /** The token of a login; a longer body is answered with 413. Default 16,384 bytes. */
+  readonly tokenBytes: number;
   /** Followers of the events at the same time; one more gets 503. Default 32. */
   readonly followers: number;
 }
@@ -23,5 +25,6 @@ export const DEFAULT_LIMITS: ServerLimits = {
   connections: 512,
   connectionsAtMost: 2_048,
   bodyBytes: 4_096,
+  tokenBytes: 16_384,
   followers: 32,
 };

@@ -6,7 +6,9 @@ export type Route =
   | { readonly to: 'key'; readonly credential: string | undefined; readonly query: URLSearchParams | undefined }
   | { readonly to: 'refresh' | 'invalidate'; readonly credential: string | undefined }
   | { readonly to: 'events'; readonly query: URLSearchParams }
-  | { readonly to: 'refresh-all' | 'status' | 'health' | 'metrics' };
+  | { readonly to: 'login'; readonly provider: string }
+  | { readonly to: 'rotate-key'; readonly discard: boolean }
+  | { readonly to: 'refresh-all' | 'config' | 'status' | 'health' | 'metrics' };
 
 /** The request was understood but cannot be followed; the status is HTTP's own word for it. */
 export class RouteError extends BrokerError {
@@ -22,8 +24,10 @@ export class RouteError extends BrokerError {
 
 const CREDENTIAL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const CREDENTIALS = '/v1/credentials/';
-const PLAIN: Readonly<Record<string, 'status' | 'health' | 'metrics'>> = {
+const PROVIDERS = '/v1/providers/';
+const PLAIN: Readonly<Record<string, 'status' | 'config' | 'health' | 'metrics'>> = {
   '/v1/status': 'status',
+  '/v1/config': 'config',
   '/v1/health': 'health',
   '/v1/metrics': 'metrics',
 };
@@ -42,10 +46,26 @@ export function matchRoute(method: string, target: string): Route {
     requireMethod(method, 'POST', path);
     return { to: 'refresh-all' };
   }
+  if (path === '/v1/rotate-key') {
+    requireMethod(method, 'POST', path);
+    return { to: 'rotate-key', discard: query?.get('discard') === '1' };
+  }
+  if (path.startsWith(PROVIDERS)) return providerRoute(method, path);
   const to = Object.hasOwn(PLAIN, path) ? PLAIN[path] : undefined;
   if (to === undefined) throw new RouteError(404, `there is nothing at ${printable(path)}`, PATHS);
   requireMethod(method, 'GET', path);
   return { to };
+}
+
+function providerRoute(method: string, path: string): Route {
+  const [name = '', verb = '', ...rest] = path.slice(PROVIDERS.length).split('/');
+  if (rest.length > 0 || verb !== 'login') throw new RouteError(404, `there is nothing at ${printable(path)}`, PATHS);
+  const provider = decoded(name);
+  if (!CREDENTIAL_NAME.test(provider)) {
+    throw new RouteError(400, `${printable(provider)} is no name of a provider`, 'see: broker config show');
+  }
+  requireMethod(method, 'POST', path);
+  return { to: 'login', provider };
 }
 
 function credentialRoute(method: string, path: string, query: URLSearchParams | undefined): Route {

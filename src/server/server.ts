@@ -6,6 +6,7 @@ import { http } from '../platform/builtins.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import { socketFd } from '../platform/socket-fd.ts';
+import type { Administration } from './administration.ts';
 import type { Connection, Exchange } from './connection.ts';
 import { Connections } from './connections.ts';
 import { Dispatcher } from './dispatch.ts';
@@ -22,6 +23,8 @@ export interface BrokerServerOptions {
   /** The only uid that is served. */
   readonly uid: number;
   readonly peers: PeerIdentity;
+  /** What a person may do to the daemon itself; without it these requests are answered with 404. */
+  readonly administration?: Administration;
   /** Besides raw and json. */
   readonly formats?: ReadonlyMap<string, Formatter>;
   readonly limits?: Partial<ServerLimits>;
@@ -49,7 +52,15 @@ export class BrokerServer {
       begin: (exchange, connection) => void this.#answer(exchange, connection),
     });
     const formats = new Map([...BASIC_FORMATS, ...(options.formats ?? [])]);
-    this.#dispatcher = new Dispatcher({ service, clock, peers, formats, limits, connections: () => this.#connections });
+    this.#dispatcher = new Dispatcher({
+      service,
+      administration: options.administration,
+      clock,
+      peers,
+      formats,
+      limits,
+      connections: () => this.#connections,
+    });
     this.http = this.#createServer(limits);
   }
 

@@ -6,6 +6,7 @@ import { type CredentialCache, VALUE } from '../../src/cache/credential-cache.ts
 import { openMemoryCache } from '../../src/cache/open-cache.ts';
 import type { CredentialConfig, DaemonConfig } from '../../src/config/config.ts';
 import { BrokerError } from '../../src/errors.ts';
+import type { Clock } from '../../src/platform/clock.ts';
 import type { Random } from '../../src/platform/random.ts';
 import { FakeClock } from './fake-clock.ts';
 import { HOUR, MINUTE } from './living.ts';
@@ -30,6 +31,10 @@ export interface BenchOptions {
   readonly random?: Random;
   readonly daemon?: Partial<DaemonConfig>;
   readonly clock?: FakeClock;
+  /** What the daemon's machine shows for time and runs timers on. Default: the clock itself. */
+  readonly machine?: Clock;
+  /** Default: one of its own. */
+  readonly system?: SecretSystem;
 }
 
 export interface AskSketch {
@@ -67,18 +72,22 @@ export class Bench {
   cache: CredentialCache;
   process: FakeProcess;
   broker: Broker;
+  readonly #machine: Clock;
   readonly #daemon: DaemonConfig;
   readonly #random: Random;
 
-  constructor({ credentials, cache = openMemoryCache(), random = () => 0.5, daemon, clock }: BenchOptions) {
-    this.clock = clock ?? new FakeClock();
-    this.system = new SecretSystem(this.clock);
+  constructor(options: BenchOptions) {
+    const { credentials, cache = openMemoryCache(), random = () => 0.5, daemon } = options;
+    this.clock = options.clock ?? new FakeClock();
+    this.#machine = options.machine ?? this.clock;
+    this.system = options.system ?? new SecretSystem(this.clock);
     this.credentials = credentials;
     this.cache = cache;
     this.#random = random;
     this.#daemon = {
       turnMarginMs: 2 * MINUTE,
       idleAfterMs: HOUR,
+      idleExitMs: 0,
       revokeOnExit: false,
       logLevel: 'info',
       ...daemon,
@@ -87,7 +96,7 @@ export class Bench {
       if (this.system.place(path) === undefined) this.system.add(path, engine);
     }
     for (const { provider = 'vault' } of credentials) this.provider(provider);
-    this.process = new FakeProcess(this.clock);
+    this.process = new FakeProcess(this.#machine);
     this.broker = this.#build();
   }
 
@@ -104,7 +113,7 @@ export class Bench {
   crash(cache: CredentialCache): void {
     this.process.kill();
     for (const provider of this.providers.values()) provider.hangUp();
-    this.process = new FakeProcess(this.clock);
+    this.process = new FakeProcess(this.#machine);
     this.cache = cache;
     this.broker = this.#build();
   }

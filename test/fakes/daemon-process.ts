@@ -56,14 +56,28 @@ export class BrokerHome {
     return run(process.execPath, [PROGRAM, ...args], this.env);
   }
 
+  /** The same with something on standard input, or somebody who reads along. */
+  brokerWith(watch: Watch, ...args: string[]): Promise<Finished> {
+    return run(process.execPath, [PROGRAM, ...args], { ...this.env, ...watch.env }, watch);
+  }
+
   /** The native helper as Claude Code runs it. */
   key(args = '', extra: Readonly<Record<string, string>> = {}): Promise<Finished> {
     return run('/bin/sh', ['-c', `'${helperPath() ?? ''}' ${args}`], { ...this.env, ...extra });
   }
 
   get(path: string): Promise<{ status: number; body: string }> {
+    return this.#request('GET', path);
+  }
+
+  post(path: string, body = ''): Promise<{ status: number; body: string }> {
+    return this.#request('POST', path, body);
+  }
+
+  #request(method: string, path: string, sent = ''): Promise<{ status: number; body: string }> {
     return new Promise((resolveAnswer, reject) => {
-      const outgoing = request({ socketPath: this.socket, path }, (answer) => {
+      const headers = { 'content-length': Buffer.byteLength(sent) };
+      const outgoing = request({ socketPath: this.socket, method, path, headers }, (answer) => {
         const chunks: Buffer[] = [];
         answer.on('data', (chunk: Buffer) => chunks.push(chunk));
         answer.once('end', () =>
@@ -71,7 +85,7 @@ export class BrokerHome {
         );
       });
       outgoing.once('error', reject);
-      outgoing.end();
+      outgoing.end(sent);
     });
   }
 
@@ -136,13 +150,29 @@ export class RunningDaemon {
   }
 }
 
-function run(command: string, args: readonly string[], env: Readonly<Record<string, string>>): Promise<Finished> {
+export interface Watch {
+  readonly input?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Called with all of standard error so far. */
+  readonly onStderr?: (text: string) => void;
+}
+
+function run(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  { input, onStderr }: Watch = {},
+): Promise<Finished> {
   return new Promise((resolveRun, reject) => {
     // A socket as stdin that never says anything, which is what the client gives its helper.
     const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
     const [out, err]: [Buffer[], Buffer[]] = [[], []];
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
-    child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => {
+      err.push(chunk);
+      onStderr?.(Buffer.concat(err).toString('utf8'));
+    });
+    if (input !== undefined) child.stdin.end(input);
     child.once('error', reject);
     child.once('close', (code) => {
       resolveRun({ code, stdout: Buffer.concat(out).toString('utf8'), stderr: Buffer.concat(err).toString('utf8') });

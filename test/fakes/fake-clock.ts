@@ -4,6 +4,7 @@ interface Armed {
   readonly dueMs: number;
   readonly order: number;
   readonly callback: () => void;
+  isCancelled: boolean;
 }
 
 interface Waiter {
@@ -17,25 +18,28 @@ interface Waiter {
  * next one runs. Real input and output (sockets, child processes) is not waited for.
  */
 export class FakeClock implements Clock {
-  #steadyMs: number;
-  #wallMs: number;
+  /** Steady time and the wall clock minus waking time: sums of many small steps would drift apart from it. */
+  #steadyOffsetMs: number;
+  #wallOffsetMs: number;
   /** Waking time: what timers are measured on. */
   #awakeMs = 0;
   #order = 0;
-  readonly #armed = new Set<Armed>();
+  /** A binary heap; what was cancelled is left in it until it comes to the top. */
+  readonly #heap: Armed[] = [];
+  #size = 0;
   #waiters: Waiter[] = [];
 
   constructor(startMs: number = Date.UTC(2030, 0, 1)) {
-    this.#steadyMs = startMs;
-    this.#wallMs = startMs;
+    this.#steadyOffsetMs = startMs;
+    this.#wallOffsetMs = startMs;
   }
 
   now(): number {
-    return this.#steadyMs;
+    return this.#steadyOffsetMs + this.#awakeMs;
   }
 
   wall(): number {
-    return this.#wallMs;
+    return this.#wallOffsetMs + this.#awakeMs;
   }
 
   /** Waking time since the beginning: what a person at the machine waits. */
@@ -45,10 +49,12 @@ export class FakeClock implements Clock {
 
   after(delayMs: number, callback: () => void): Timer {
     if (!Number.isFinite(delayMs)) throw new RangeError(`a timer needs a finite delay, not ${delayMs}`);
-    const timer: Armed = { dueMs: this.#awakeMs + Math.max(0, delayMs), order: this.#order++, callback };
-    this.#armed.add(timer);
+    const dueMs = this.#awakeMs + Math.max(0, delayMs);
+    const timer: Armed = { dueMs, order: this.#order++, callback, isCancelled: false };
+    push(this.#heap, timer);
+    this.#size += 1;
     this.#tellWaiters();
-    return { cancel: () => void this.#armed.delete(timer) };
+    return { cancel: () => this.#cancel(timer) };
   }
 
   /** Waking time until each armed timer is due, soonest first. */
@@ -58,7 +64,7 @@ export class FakeClock implements Clock {
 
   /** Resolves as soon as at least `count` timers are armed at the same time; at once if they are. */
   whenArmed(count = 1): Promise<void> {
-    if (this.#armed.size >= count) return Promise.resolve();
+    if (this.#size >= count) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiters.push({ count, resolve });
     });
@@ -70,12 +76,13 @@ export class FakeClock implements Clock {
     const endMs = this.#awakeMs + ms;
     await settle();
     for (let next = this.#next(endMs); next !== undefined; next = this.#next(endMs)) {
-      this.#pass(next.dueMs - this.#awakeMs);
-      this.#armed.delete(next);
+      this.#awakeMs = next.dueMs;
+      pop(this.#heap);
+      this.#cancel(next);
       next.callback();
       await settle();
     }
-    this.#pass(endMs - this.#awakeMs);
+    this.#awakeMs = endMs;
     await settle();
   }
 
@@ -88,35 +95,32 @@ export class FakeClock implements Clock {
 
   /** The machine is suspended for `ms`: steady time and the wall clock pass, waking time and timers do not. */
   sleep(ms: number): void {
-    this.#steadyMs += ms;
-    this.#wallMs += ms;
+    this.#steadyOffsetMs += ms;
+    this.#wallOffsetMs += ms;
   }
 
   /** Somebody sets the wall clock: nothing else notices. */
   setWall(wallMs: number): void {
-    this.#wallMs = wallMs;
-  }
-
-  #pass(ms: number): void {
-    this.#awakeMs += ms;
-    this.#steadyMs += ms;
-    this.#wallMs += ms;
+    this.#wallOffsetMs = wallMs - this.#awakeMs;
   }
 
   #next(endMs: number): Armed | undefined {
-    let first: Armed | undefined;
-    for (const timer of this.#armed) {
-      if (timer.dueMs <= endMs && (first === undefined || isBefore(timer, first))) first = timer;
-    }
-    return first;
+    while (this.#heap[0]?.isCancelled) pop(this.#heap);
+    const [first] = this.#heap;
+    return first !== undefined && first.dueMs <= endMs ? first : undefined;
   }
 
   #inOrder(): Armed[] {
-    return [...this.#armed].sort((a, b) => (isBefore(a, b) ? -1 : 1));
+    return this.#heap.filter(({ isCancelled }) => !isCancelled).sort((a, b) => (isBefore(a, b) ? -1 : 1));
+  }
+
+  #cancel(timer: Armed): void {
+    if (!timer.isCancelled) this.#size -= 1;
+    timer.isCancelled = true;
   }
 
   #tellWaiters(): void {
-    const ready = this.#waiters.filter((waiter) => this.#armed.size >= waiter.count);
+    const ready = this.#waiters.filter((waiter) => this.#size >= waiter.count);
     this.#waiters = this.#waiters.filter((waiter) => !ready.includes(waiter));
     for (const waiter of ready) waiter.resolve();
   }
@@ -124,6 +128,32 @@ export class FakeClock implements Clock {
 
 function isBefore(a: Armed, b: Armed): boolean {
   return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
+}
+
+function push(heap: Armed[], timer: Armed): void {
+  let index = heap.push(timer) - 1;
+  while (index > 0) {
+    const above = (index - 1) >> 1;
+    const parent = heap[above];
+    if (parent === undefined || isBefore(parent, timer)) break;
+    heap[index] = parent;
+    index = above;
+  }
+  heap[index] = timer;
+}
+
+function pop(heap: Armed[]): void {
+  const last = heap.pop();
+  if (last === undefined || heap.length === 0) return;
+  let index = 0;
+  for (;;) {
+    const [left, right] = [heap[2 * index + 1], heap[2 * index + 2]];
+    const child = left !== undefined && right !== undefined && isBefore(right, left) ? right : left;
+    if (child === undefined || isBefore(last, child)) break;
+    heap[index] = child;
+    index = child === right ? 2 * index + 2 : 2 * index + 1;
+  }
+  heap[index] = last;
 }
 
 /** One turn of the event loop: every promise that can settle without input or output has done so. */

@@ -157,5 +157,7 @@ it('a new state folder makes its own key; one whose database is gone keeps the k
 it('a state folder that is open to others is refused with the command that mends it', () => {
   const folder = temporaryFolder();
   chmodSync(folder, 0o755);
-  expect(() => openTestCache(folder)).toThrow(expect.objectContaining({ remedy: `Run: chmod 700 ${folder}` }));
+  expect(() => openTestCache(folder)).toThrow(
+    expect.objectContaining({ code: 'ERR_UNSAFE_FILE', remedy: expect.stringContaining(`chmod 700 ${folder}`) }),
+  );
 });

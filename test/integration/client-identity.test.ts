@@ -52,10 +52,18 @@ describe.each(Object.entries(readers))('client identity through the %s', (_name,
     expect(identity.isAlive({ pid: client, startTime: 'another' })).toBe(false);
   });
 
-  it('judges nobody without hints, on a terminal, or without an entry point', async () => {
+  it('judges nobody without hints, on a terminal, without an entry point or for an MCP server’s headers', async () => {
     const { client, helper } = await clientRunning(STAY);
-    for (const hints of [undefined, HELPER_HINTS.replace('stdin=socket', 'stdin=tty'), 'stdin=socket']) {
+    const onTerminal = HELPER_HINTS.replace('stdin=socket', 'stdin=tty');
+    for (const hints of [undefined, onTerminal, 'stdin=socket', `${HELPER_HINTS}, purpose=mcp`]) {
       expect(identity.identify(helper, hints)).toMatchObject({ client: { pid: client }, judged: false });
+    }
+  });
+
+  it('judges a helper that a wrapper gave another stdin or, as timeout does, another process group', async () => {
+    const { helper } = await clientRunning(STAY, { DETACH: '1' });
+    for (const stdin of ['socket', 'null', 'pipe', 'file', 'closed']) {
+      expect(identity.identify(helper, HELPER_HINTS.replace('stdin=socket', `stdin=${stdin}`)).judged).toBe(true);
     }
   });
 
@@ -64,14 +72,34 @@ describe.each(Object.entries(readers))('client identity through the %s', (_name,
     expect(identity.identify(helper, `${HELPER_HINTS}, agent=1`).judged).toBe(false);
   });
 
-  it('judges a client that was itself started by an agent', async () => {
-    const { helper } = await clientRunning(STAY, { CLAUDECODE: '1' });
-    expect(identity.identify(helper, `${HELPER_HINTS}, agent=1`).judged).toBe(true);
+  describe('in a client that was itself started by an agent', () => {
+    const env = { CLAUDECODE: '1', CLAUDE_CODE_SESSION_ID: '0a1b2c3d-0000-4000-8000-000000000000' };
+    const hints = `${HELPER_HINTS}, session=0a1b2c3d, agent=1`;
+
+    it('judges the helper', async () => {
+      const { helper } = await clientRunning(STAY, env);
+      expect(identity.identify(helper, hints).judged).toBe(true);
+    });
+
+    it('judges the helper where nobody knows of sessions', async () => {
+      const { helper } = await clientRunning(STAY, { CLAUDECODE: '1' });
+      expect(identity.identify(helper, `${HELPER_HINTS}, agent=1`).judged).toBe(true);
+    });
+
+    it('does not judge an MCP server, which has the session of this client', async () => {
+      const { helper } = await clientRunning(STAY, env);
+      expect(identity.identify(helper, hints.replace('0a1b2c3d', 'ffffffff')).judged).toBe(false);
+    });
+
+    it('does not judge shell commands and hooks, which have process groups of their own', async () => {
+      const { client, helper } = await clientRunning(STAY, { ...env, DETACH: '1' });
+      expect(identity.identify(helper, hints)).toMatchObject({ client: { pid: client }, judged: false });
+    });
   });
 
-  it('does not judge what runs in a process group of its own', async () => {
-    const { client, helper } = await clientRunning(STAY, { DETACH: '1' });
-    expect(identity.identify(helper, HELPER_HINTS)).toMatchObject({ client: { pid: client }, judged: false });
+  it('takes nobody of ours for a client in another pid name space', () => {
+    const hints = HELPER_HINTS.replace('ppid=0', `ppid=${process.pid}`);
+    expect(identity.identify(0, hints)).toEqual({ client: undefined, judged: false });
   });
 
   it('knows nobody where nobody is', () => {

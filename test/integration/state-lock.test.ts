@@ -39,7 +39,12 @@ it('lets one process in, tells the next who holds it, and is free as soon as the
   const { child, said } = await start();
   expect(said).toBe('locked\n');
   expect(statSync(join(folder, 'lock')).mode & 0o777).toBe(0o600);
-  expect(readLockHolder(join(folder, 'lock'))).toEqual({ pid: child.pid, host: 'testhost', socket: '/run/x.sock' });
+  expect(readLockHolder(join(folder, 'lock'))).toEqual({
+    pid: child.pid,
+    host: 'testhost',
+    socket: '/run/x.sock',
+    startedByHelper: false,
+  });
 
   const second = await start();
   expect(JSON.parse(second.said)).toMatchObject({
@@ -52,7 +57,7 @@ it('lets one process in, tells the next who holds it, and is free as soon as the
 
   await kill(child);
   const lock = here();
-  expect(readLockHolder(lock.path)).toEqual({ pid: process.pid, host: 'here', socket: null });
+  expect(readLockHolder(lock.path)).toEqual({ pid: process.pid, host: 'here', socket: null, startedByHelper: false });
   lock.release();
 });
 

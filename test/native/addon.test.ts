@@ -141,7 +141,7 @@ describe.skipIf(native === undefined)('the addon', () => {
   );
 
   test.skipIf(!compiles('cc')).each(['path', 'abstract'])('tells a service manager at a %s address', async (kind) => {
-    using receiver = compile('cc', path.join(import.meta.dirname, 'datagram-receiver.c'), []);
+    using receiver = compile('cc', [path.join(import.meta.dirname, 'datagram-receiver.c')], []);
     expect(receiver.complaints).toBe('');
     const address = kind === 'path' ? path.join(folder, 'notify') : `@broker-test-${path.basename(folder)}`;
     const child = spawn(receiver.file, [address]);

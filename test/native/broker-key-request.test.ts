@@ -75,6 +75,18 @@ describe.skipIf(helper === undefined)('what broker-key asks', () => {
     });
   });
 
+  test('it says which session it is in and that it is run for an MCP server', async () => {
+    const id = '0a1b2c3d-0000-4000-8000-000000000000';
+    const request = await requestOf([], {
+      CLAUDE_CODE_SESSION_ID: id,
+      CLAUDE_CODE_MCP_SERVER_NAME: 'any\r\nEvil: yes',
+    });
+    expect(parseHints(header(request, 'Broker-Client-Hints'))).toMatchObject({ session: '0a1b2c3d', purpose: 'mcp' });
+    for (const value of ['', 'short', 'two words', 'a\r\nEvil: yes', 'UPPER000']) {
+      expect(await requestOf([], { CLAUDE_CODE_SESSION_ID: value })).not.toMatch(/session|purpose|evil/i);
+    }
+  });
+
   test.each(['UPPER', 'two words', 'a\r\nEvil: yes', 'x'.repeat(33), 'a,b'])(
     'an entry point of %j is left out',
     async (value) => {

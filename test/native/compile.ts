@@ -6,8 +6,8 @@ import { canCompile } from '../../native/compilers.ts';
 
 const NATIVE = path.resolve(import.meta.dirname, '..', '..', 'native');
 
-export const HELPER_SOURCE = path.join(NATIVE, 'broker-key.c');
-export const ADDON_SOURCE = path.join(NATIVE, 'addon.c');
+export const HELPER_SOURCES = ['broker-key.c', 'start-daemon.c'].map((file) => path.join(NATIVE, file));
+export const ADDON_SOURCES = [path.join(NATIVE, 'addon.c')];
 
 export interface Compilation extends Disposable {
   readonly file: string;
@@ -15,11 +15,11 @@ export interface Compilation extends Disposable {
   readonly complaints: string;
 }
 
-/** Compiles one of our files into a folder that goes with the result. */
-export function compile(compiler: string, source: string, flags: readonly string[]): Compilation {
+/** Compiles files into a folder that goes with the result. */
+export function compile(compiler: string, sources: readonly string[], flags: readonly string[]): Compilation {
   const folder = mkdtempSync(path.join(tmpdir(), 'broker-compile-'));
   const file = path.join(folder, 'out');
-  const args = ['-std=c11', '-DBROKER_VERSION="0.0.0"', ...flags, source, '-o', file];
+  const args = ['-std=c11', '-DBROKER_VERSION="0.0.0"', ...flags, ...sources, '-o', file];
   const { status, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
   return {
     file,

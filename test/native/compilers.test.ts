@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { describe, expect, test } from 'vitest';
-import { ADDON_SOURCE, compile, compiles, HELPER_SOURCE } from './compile.ts';
+import { ADDON_SOURCES, compile, compiles, HELPER_SOURCES } from './compile.ts';
 import { FakeDaemon, GOOD_REPLY, KEY, sends } from './fake-daemon.ts';
 import { REPLIES } from './replies.ts';
 import { expectFailure, expectKey, run } from './run-helper.ts';
@@ -19,17 +19,17 @@ describe.each(['gcc', 'clang'])('%s', (compiler) => {
   const usable = compiles(compiler);
 
   test.skipIf(!usable)('has no warning for the helper', () => {
-    using result = compile(compiler, HELPER_SOURCE, STRICT);
+    using result = compile(compiler, HELPER_SOURCES, STRICT);
     expect(result.complaints).toBe('');
   });
 
   test.skipIf(!usable)('has no warning for the addon', () => {
-    using result = compile(compiler, ADDON_SOURCE, [...STRICT, ...addonFlags, ...addonLink]);
+    using result = compile(compiler, ADDON_SOURCES, [...STRICT, ...addonFlags, ...addonLink]);
     expect(result.complaints).toBe('');
   });
 
   test.skipIf(!usable || !compiles(compiler, SANITIZERS))('its sanitizers are content with every reply', async () => {
-    using result = compile(compiler, HELPER_SOURCE, SANITIZERS);
+    using result = compile(compiler, HELPER_SOURCES, SANITIZERS);
     expect(result.complaints).toBe('');
 
     for (const { bytes, args = [], prints, code = 0, says } of REPLIES) {
@@ -54,7 +54,7 @@ describe('ways to link', () => {
     ['cc', []],
   ])('%s %j: the same answers', async (compiler, flags) => {
     if (!compiles(compiler, flags)) return;
-    using result = compile(compiler, HELPER_SOURCE, ['-O2', ...flags]);
+    using result = compile(compiler, HELPER_SOURCES, ['-O2', ...flags]);
     expect(result.complaints).toBe('');
     await using daemon = await FakeDaemon.start(sends(GOOD_REPLY));
 

@@ -6,6 +6,7 @@ import { baseUrl } from './base-url.ts';
 import { brokerState } from './broker-state.ts';
 import { clockSkew } from './clock-skew.ts';
 import { cloudVariable } from './cloud-variable.ts';
+import { configDifferences } from './config-differences.ts';
 import { configFolder } from './config-folder.ts';
 import { customHeadersCheck } from './custom-headers.ts';
 import { declinedKey } from './declined-key.ts';
@@ -50,6 +51,7 @@ const CHECKS: readonly Check[] = [
   untrustedProject,
   refreshInterval,
   brokerState,
+  configDifferences,
   secondBroker,
   clockSkew,
   looseModes,

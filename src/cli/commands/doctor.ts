@@ -16,6 +16,8 @@ export interface DoctorParts {
   readonly fetchStatus: () => Promise<StatusReport | undefined>;
   /** How far this machine's clock is ahead of the provider's, in milliseconds, if the daemon knows. */
   readonly providerSkewMs?: () => Promise<number | undefined>;
+  /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
+  readonly differing?: () => Promise<readonly string[]>;
   /** `/` outside tests: where /etc is looked for. */
   readonly systemRoot?: string;
 }
@@ -69,6 +71,7 @@ async function examine(io: CliIo, parts: DoctorParts, options: Options): Promise
     sockets: socketCandidates(io).map((candidate) => candidate.path),
     fetchStatus: parts.fetchStatus,
     providerSkewMs: parts.providerSkewMs,
+    differing: parts.differing,
   });
   return { facts, findings: runChecks(facts) };
 }

@@ -11,12 +11,13 @@ import {
   type VaultRequest,
 } from './wire.ts';
 
-/** `apikeys/creds/ROLE` (GET, or POST with parameters, as engines differ) and `identity/oidc/token/ROLE`. */
+/** `apikeys/creds/ROLE` (GET, or POST with parameters, as engines differ), `aws/sts/ROLE` and `identity/oidc/token/ROLE`. */
 export class Engines {
   readonly #nowMs: () => number;
   readonly #tokens: Tokens;
   readonly #leases: Leases;
   readonly #roles = new Map<string, LeaseGrant & { readonly post?: boolean }>();
+  readonly #awsRoles = new Map<string, LeaseGrant>();
   readonly #oidcRoles = new Map<string, number>();
 
   constructor(nowMs: () => number, tokens: Tokens, leases: Leases) {
@@ -30,6 +31,11 @@ export class Engines {
     this.#roles.set(name, grant);
   }
 
+  /** Temporary credentials of an assumed role: a lease that cannot be renewed. */
+  awsRole(name: string, ttlMs: number): void {
+    this.#awsRoles.set(name, { ttlMs, maxTtlMs: ttlMs, renewable: false });
+  }
+
   oidcRole(name: string, ttlMs: number): void {
     this.#oidcRoles.set(name, ttlMs);
   }
@@ -37,8 +43,10 @@ export class Engines {
   readonly handle: Handler = (request) => {
     const dynamic = /^apikeys\/creds\/([^/]+)$/.exec(request.path)?.[1];
     if (dynamic !== undefined) return this.#issue(dynamic, request);
+    const aws = /^aws\/sts\/([^/]+)$/.exec(request.path)?.[1];
+    if (aws !== undefined) return this.#assume(aws, request);
     const oidc = /^identity\/oidc\/token\/([^/]+)$/.exec(request.path)?.[1];
-    return oidc === undefined ? undefined : this.#idToken(oidc);
+    return oidc === undefined ? undefined : this.#idToken(oidc, request);
   };
 
   #issue(name: string, request: VaultRequest): VaultAnswer {
@@ -58,13 +66,36 @@ export class Engines {
     });
   }
 
-  #idToken(name: string): VaultAnswer {
+  #assume(name: string, request: VaultRequest): VaultAnswer {
+    const role = this.#awsRoles.get(name);
+    const token = this.#tokens.find(request.token);
+    if (role === undefined) return refusal(400, `Role '${name}' not found`);
+    if (token === undefined) return PERMISSION_DENIED;
+    const lease = this.#leases.grant(request.path, token, role);
+    const part = (bytes: number) => randomBytes(bytes).toString('base64');
+    return envelope({
+      data: {
+        access_key: `ASIA${randomBytes(8).toString('hex').toUpperCase()}`,
+        secret_key: part(30),
+        security_token: part(270),
+        session_token: part(270),
+        ttl: seconds(role.ttlMs),
+      },
+      leaseId: lease.id,
+      leaseDurationMs: lease.expiresAtMs - this.#nowMs(),
+      renewable: false,
+    });
+  }
+
+  #idToken(name: string, request: VaultRequest): VaultAnswer {
     const ttlMs = this.#oidcRoles.get(name);
     if (ttlMs === undefined) return refusal(400, `role "${name}" not found`);
+    const entityId = this.#tokens.find(request.token)?.entityId ?? '';
+    if (entityId === '') return refusal(400, "no entity associated with the request's token");
     const now = seconds(this.#nowMs());
     const claims = {
       iss: 'dev-vault',
-      sub: 'demo',
+      sub: entityId,
       iat: now,
       exp: now + seconds(ttlMs),
       jti: randomBytes(8).toString('hex'),

@@ -13,6 +13,9 @@ interface AppRole {
 type User = { readonly password: string; readonly grant: TokenGrant };
 type JwtRole = { readonly jwt: string; readonly grant: TokenGrant };
 
+/** No other name has a path in Vault; LDAP's may be anything. */
+const USERPASS_NAME = /^\w(?:[\w.@-]*\w)?$/;
+
 /** The login endpoints: approle, userpass, ldap, jwt, kubernetes and cert, each at its default mount. */
 export class Logins {
   readonly #nowMs: () => number;
@@ -96,6 +99,7 @@ export class Logins {
   }
 
   #userLogin(mount: string, name: string, request: VaultRequest): VaultAnswer {
+    if (mount === 'userpass' && !USERPASS_NAME.test(name)) return refusal(404, 'unsupported path');
     const user = this.#users.get(`${mount}/${decodeURIComponent(name)}`);
     if (user !== undefined && user.password === request.body['password']) return this.#granted(user.grant, request);
     return refusal(

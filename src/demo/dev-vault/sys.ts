@@ -33,10 +33,11 @@ export function systemHandler(mode: () => Mode, nowMs: () => number): Handler {
 const VERSION = '0.0.0-broker-development';
 
 export const SEALED = refusal(503, 'Vault is sealed');
+/** OpenBao's words. */
+export const NO_NAMESPACE = refusal(404, 'namespace not found');
 export const LEADERLESS = refusal(500, 'local node not active but active cluster node not found');
 
 /** `sys/mounts` and the like are not here: a client of the broker has no business with them. */
 export function noRoute(request: VaultRequest): VaultAnswer {
-  const where = request.namespace === '' ? '' : `${request.namespace}/`;
-  return refusal(404, `no handler for route "${where}${request.path}". route entry not found.`);
+  return refusal(404, `no handler for route "${request.path}". route entry not found.`);
 }

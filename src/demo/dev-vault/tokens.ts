@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import {
   envelope,
   type Handler,
+  INVALID_TOKEN,
   NO_CONTENT,
   NOT_FOUND,
-  PERMISSION_DENIED,
   parseDurationMs,
   refusal,
   seconds,
@@ -35,6 +35,8 @@ export interface Token {
   readonly createdAtMs: number;
   readonly namespace: string;
   readonly path: string;
+  /** Who logged in; empty for a token that was made from another, which is nobody's. */
+  readonly entityId: string;
   readonly orphan: boolean;
   expiresAtMs: number | undefined;
 }
@@ -64,6 +66,7 @@ export class Tokens {
       createdAtMs: now,
       namespace: grant.namespace ?? '',
       path,
+      entityId: path.startsWith('auth/token/') ? '' : randomUUID(),
       orphan: path !== 'auth/token/create',
       expiresAtMs: ttl === undefined ? undefined : Math.min(now + ttl, this.#capMs(grant, now)),
     };
@@ -97,7 +100,7 @@ export class Tokens {
       metadata: {},
       lease_duration: this.#leftSeconds(token),
       renewable: renewable(token),
-      entity_id: '',
+      entity_id: token.entityId,
       token_type: token.grant.type ?? 'service',
       orphan: token.orphan,
       mfa_requirement: null,
@@ -109,7 +112,7 @@ export class Tokens {
     const action = /^auth\/token\/(.+)$/.exec(request.path)?.[1];
     if (action === undefined) return undefined;
     const self = this.find(request.token);
-    if (self === undefined) return PERMISSION_DENIED;
+    if (self === undefined) return INVALID_TOKEN;
     if (action === 'create' || action === 'create-orphan') return this.#createFor(self, request);
     if (action === 'lookup-self') return this.#lookup(self);
     if (action === 'renew-self') return this.#renew(self, request);
@@ -151,7 +154,7 @@ export class Tokens {
         creation_time: seconds(token.createdAtMs),
         creation_ttl: seconds(grant.periodMs ?? grant.ttlMs ?? 0),
         display_name: 'token',
-        entity_id: '',
+        entity_id: token.entityId,
         expire_time: expiresAtMs === undefined ? null : new Date(expiresAtMs).toISOString(),
         explicit_max_ttl: seconds(grant.explicitMaxTtlMs ?? 0),
         id: token.id,
@@ -170,6 +173,7 @@ export class Tokens {
   }
 
   #renew(token: Token, request: VaultRequest): VaultAnswer {
+    if (token.grant.type === 'batch') return refusal(400, 'batch tokens cannot be renewed');
     if (!renewable(token)) return refusal(400, 'lease is not renewable');
     const now = this.#nowMs();
     const wanted = token.grant.periodMs ?? parseDurationMs(request.body['increment']) ?? token.grant.ttlMs ?? 0;

@@ -17,6 +17,8 @@ export interface VaultRequest {
 export interface VaultAnswer {
   readonly status: number;
   readonly body?: Readonly<Record<string, unknown>>;
+  /** Where a page sends the browser. */
+  readonly location?: string;
 }
 
 /** Answers what it is responsible for; undefined leaves the request to the next handler. */
@@ -50,7 +52,10 @@ export function refusal(status: number, ...errors: string[]): VaultAnswer {
   return { status, body: { errors } };
 }
 
-export const PERMISSION_DENIED = refusal(403, 'permission denied');
+/** To a live token whose policies do not allow it. */
+export const PERMISSION_DENIED = refusal(403, '1 error occurred:\n\t* permission denied\n\n');
+/** To a token that is over or was none, in the words of newer Vaults; OpenBao and older ones leave out the second. */
+export const INVALID_TOKEN = refusal(403, '2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n');
 export const NO_CONTENT: VaultAnswer = { status: 204 };
 export const NOT_FOUND = refusal(404);
 

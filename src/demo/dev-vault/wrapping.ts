@@ -28,9 +28,8 @@ export class Wrapping {
       creation_time: new Date(this.#nowMs()).toISOString(),
       creation_path: request.path,
     };
-    const { request_id } = answer.body;
     const empty = { lease_id: '', renewable: false, lease_duration: 0, data: null, warnings: null, auth: null };
-    return { status: 200, body: { request_id, ...empty, wrap_info: wrapInfo } };
+    return { status: 200, body: { request_id: '', ...empty, wrap_info: wrapInfo } };
   }
 
   readonly handle: Handler = (request) => {

@@ -15,6 +15,16 @@ export interface Answer {
   retryAfterMs: number | undefined;
 }
 
+/** Before the service was asked anything. */
+export const NOTHING_ASKED: Readonly<Answer> = {
+  asked: false,
+  status: undefined,
+  isJson: true,
+  tooLong: false,
+  serverTimeMs: undefined,
+  retryAfterMs: undefined,
+};
+
 interface HttpAnswer {
   readonly statusCode: number;
   readonly headers: Readonly<Record<string, string | undefined>>;
@@ -25,14 +35,7 @@ interface HttpAnswer {
 export function watchAnswer<Input extends object, Output extends object>(
   stack: MiddlewareStack<Input, Output>,
 ): Answer {
-  const answer: Answer = {
-    asked: false,
-    status: undefined,
-    isJson: true,
-    tooLong: false,
-    serverTimeMs: undefined,
-    retryAfterMs: undefined,
-  };
+  const answer: Answer = { ...NOTHING_ASKED };
   const middleware =
     (next: DeserializeHandler<Input, Output>): DeserializeHandler<Input, Output> =>
     async (args) => {

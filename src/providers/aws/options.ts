@@ -1,15 +1,15 @@
 import { z } from 'zod';
 import { filePath, text } from '../../config/value-types.ts';
 
+/** The name of a region. */
+export const awsRegion = () => text().regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'not the name of a region, like eu-west-1');
+
 const url = () => z.url({ protocol: /^https?$/ });
 
 /** The keys of `[providers.NAME]` that all AWS services share. */
 export const awsProviderSchema = z
   .strictObject({
-    region: text()
-      .regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'not the name of a region, like eu-west-1')
-      .optional()
-      .describe("AWS region. Default: AWS_REGION, AWS_DEFAULT_REGION, else the profile's."),
+    region: awsRegion().optional().describe("AWS region. Default: AWS_REGION, AWS_DEFAULT_REGION, else the profile's."),
     profile: text()
       .optional()
       .describe(

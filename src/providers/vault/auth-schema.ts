@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { filePath, refuse, secretText, text } from '../../config/value-types.ts';
+import { awsRegion } from '../aws/options.ts';
 
 function mount(standard: string) {
   return text()
@@ -61,10 +62,12 @@ function passwordAuth<Method extends 'userpass' | 'ldap'>(method: Method) {
       method: z.literal(method),
       username: text().describe('Name to log in with.'),
       password: secretText().optional().describe('The password itself. Better in a file.'),
-      password_file: filePath().optional().describe('File with the password.'),
+      password_file: filePath()
+        .optional()
+        .describe('File with the password. Default without password and password_file: asked by broker login.'),
       mount: mount(method),
     })
-    .superRefine(oneOf(['password', 'password_file'], true));
+    .superRefine(oneOf(['password', 'password_file'], false));
 }
 
 const jwtAuth = z.strictObject({
@@ -91,6 +94,43 @@ const certAuth = z.strictObject({
   mount: mount('cert'),
 });
 
+const oidcAuth = z.strictObject({
+  method: z.literal('oidc'),
+  role: role("Role to log in to. Default: the mount's default_role.").optional(),
+  callback_port: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .prefault(8250)
+    .describe(
+      "Number. Port on this machine that the browser comes back to; http://localhost:PORT/oidc/callback has to be among the role's allowed_redirect_uris. Default 8250, from 1 to 65535.",
+    )
+    .meta({ examples: [8250] }),
+  mount: mount('oidc'),
+});
+
+const awsAuth = z.strictObject({
+  method: z.literal('aws'),
+  role: role('Role to log in to. Default: the one named like the IAM role or user.').optional(),
+  profile: text()
+    .optional()
+    .describe("Profile in ~/.aws/config to sign with. Default: the SDK's chain (variables, SSO, container, instance)."),
+  region: awsRegion().prefault('us-east-1').describe('Region of the STS endpoint that Vault asks. Default us-east-1.'),
+  sts_endpoint: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe(
+      "STS endpoint as the mount's sts_endpoint has it. Default: the global one for us-east-1, else the region's.",
+    ),
+  server_id: text()
+    .optional()
+    .describe(
+      'Value of X-Vault-AWS-IAM-Server-ID, where the mount asks for one (iam_server_id_header_value). Default: none.',
+    )
+    .meta({ examples: ['vault.example.com'], secret: false }),
+  mount: mount('aws'),
+});
+
 export const authSchema = z
   .discriminatedUnion('method', [
     tokenAuth,
@@ -100,6 +140,8 @@ export const authSchema = z
     jwtAuth,
     kubernetesAuth,
     certAuth,
+    oidcAuth,
+    awsAuth,
   ])
   .prefault({ method: 'token' })
   .describe('How to log in. Default: method token.');

@@ -21,6 +21,10 @@ export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
     return JSON.stringify([namespace ?? null, method, path, sorted, wrap_ttl ?? null]);
   },
   describe: ({ path }) => path,
+  async loadLogin() {
+    const { logInInteractively } = await import('./logins/interactive.ts');
+    return logInInteractively;
+  },
   async load() {
     const { VaultProvider } = await import('./vault-provider.ts');
     return (options, host) => new VaultProvider(options, host);

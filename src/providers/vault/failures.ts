@@ -65,7 +65,8 @@ function sort(answer: VaultAnswer, asked: Asked, words: string | undefined): Par
     const message = `what answers at ${asked.address} is not Vault (${status} without Vault's JSON)`;
     return ['transient', message, `check address in ${table}; a proxy or a sign-in page may be answering`];
   }
-  if (words?.includes('no handler for route') || words?.includes('unsupported path')) return unmounted(asked);
+  if (words?.includes('namespace not found')) return withoutNamespace(asked);
+  if (words !== undefined && asked.what !== 'login' && UNMOUNTED.test(words)) return unmounted(asked);
   return OF_PURPOSE[asked.what](answer, asked, words ?? '');
 }
 
@@ -90,10 +91,18 @@ function redirected(answer: VaultAnswer, asked: Asked): Parts {
   return ['transient', message, `if that is your Vault, write it as address in [providers.${asked.provider}]`];
 }
 
+const UNMOUNTED = /no handler for route|unsupported path/;
+
 function unmounted({ provider, path, namespace }: Asked): Parts {
   const where = namespace === undefined ? '' : ` in namespace ${namespace}`;
   const remedy = `correct the path or mount, or namespace in [providers.${provider}]`;
   return ['misconfigured', `nothing is mounted at ${path}${where}`, remedy];
+}
+
+/** OpenBao says so; Vault Enterprise finds no route. The key is not gone: it was never looked for where it lies. */
+function withoutNamespace({ provider, path, namespace }: Asked): Parts {
+  const remedy = `correct namespace in [providers.${provider}] or in the credential`;
+  return ['misconfigured', `there is no namespace ${namespace ?? ''} to ask for ${path} in (404)`, remedy];
 }
 
 const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: VaultAnswer, asked: Asked, words: string) => Parts>> = {
@@ -134,6 +143,13 @@ function readFailure(answer: VaultAnswer, asked: Asked, words: string): Parts {
       'set method to POST, or back to GET, in the credential',
     ];
   }
+  if (words.includes('no entity')) {
+    return [
+      'misconfigured',
+      `${path} is only for logins that have an identity (${status})`,
+      `log in with approle, jwt, kubernetes or the like in [providers.${asked.provider}.auth], not with a bare token`,
+    ];
+  }
   return [
     'misconfigured',
     `Vault refuses the request for ${path} (${status})`,
@@ -169,7 +185,15 @@ function loginFailure(answer: VaultAnswer, asked: Asked, words: string): Parts {
     return [
       'misconfigured',
       `there is no login at ${asked.path} (${answer.status})`,
-      `correct method and mount in ${table}`,
+      `correct method, mount and names in ${table}`,
+    ];
+  }
+  // A mount that is not there is answered like this, too: nobody without a token is told what is mounted.
+  if (answer.status === 403) {
+    return [
+      'login-expired',
+      `Vault refuses the login at ${asked.path} (403)`,
+      `check that method and mount in ${table} are right; else renew its secret`,
     ];
   }
   if (/missing \w+|role .*(?:not be found|not found|does not exist)|invalid role name/.test(words)) {

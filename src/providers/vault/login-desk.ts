@@ -9,8 +9,8 @@ import { failureOf, notVault, tokenOver } from './failures.ts';
 import { grantedByLogin, grantedByLookup, grantedByRenewal } from './granted-login.ts';
 import type { HeldLogin, LoginBook } from './login-book.ts';
 import type { PrepareLogin } from './logins/login-method.ts';
-import { loginMethod } from './logins/methods.ts';
-import { findToken } from './logins/token.ts';
+import { isInteractive, loginMethod } from './logins/methods.ts';
+import { type FoundToken, findToken } from './logins/token.ts';
 
 const LOOKUP = { what: 'token', method: 'GET', path: 'auth/token/lookup-self' } as const;
 const RENEW = { what: 'token', method: 'POST', path: 'auth/token/renew-self', body: {} } as const;
@@ -34,9 +34,23 @@ export class LoginDesk {
     this.#prepare = loginMethod(auth);
   }
 
-  /** False for method token: there is nothing to log in with. */
-  get canLogIn(): boolean {
-    return this.#prepare !== undefined;
+  /** handed-in: method token, there is nothing to log in with · interactive: a person logs in, and hands the token over. */
+  get mode(): 'handed-in' | 'unattended' | 'interactive' {
+    if (this.#prepare === undefined) return 'handed-in';
+    return isInteractive(this.#auth) ? 'interactive' : 'unattended';
+  }
+
+  /**
+   * Takes over the token of a login that a person made for us: from now on it is as one of our own.
+   *
+   * @throws ProviderError login-expired if Vault does not know it.
+   */
+  adopt(token: SecretBytes, client: VaultClient, shared: AbortSignal): Promise<HeldLogin> {
+    return this.#errand(shared, async (signal) => {
+      const held = await this.#lookUp({ token: token.reveal(), source: 'broker login' }, client, signal);
+      this.#host.log.info({ method: this.#auth.method, login: held.login.id }, 'took over a login to Vault');
+      return { ...held, login: { ...held.login, ours: true }, acquiredAtMs: this.#host.clock.now(), source: undefined };
+    });
   }
 
   acquire(client: VaultClient, shared: AbortSignal): Promise<HeldLogin> {
@@ -98,12 +112,15 @@ export class LoginDesk {
     return { ...granted, acquiredAtMs: this.#host.clock.now(), source: undefined };
   }
 
-  /** A policy without `default` may deny lookup-self to a good token: whether it is one, the read itself will show. */
   async #takeOver(client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
     if (this.#auth.method !== 'token') throw new TypeError('only method token hands in a token');
-    const { token, source } = findToken(this.#auth, this.#host);
-    const known = this.#book.withToken(token);
-    if (known !== undefined) return { ...known, source };
+    const found = findToken(this.#auth, this.#host);
+    const known = this.#book.withToken(found.token);
+    return known === undefined ? await this.#lookUp(found, client, signal) : { ...known, source: found.source };
+  }
+
+  /** A policy without `default` may deny lookup-self to a good token: whether it is one, the read itself will show. */
+  async #lookUp({ token, source }: FoundToken, client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
     const startedAtMs = this.#host.clock.now();
     const bytes = SecretBytes.fromString(token);
     const reply = await client.send({ ...LOOKUP, token: bytes }, signal);

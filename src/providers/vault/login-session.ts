@@ -1,3 +1,4 @@
+import type { SecretBytes } from '../../credential/secret-bytes.ts';
 import { ProviderError } from '../../errors.ts';
 import type { ProviderHost } from '../definition.ts';
 import type { VaultClient } from './client.ts';
@@ -37,7 +38,7 @@ export class LoginSession {
     if (held === undefined) return await this.#acquire(client, signal);
     const renewed = isHalfOver(held, now) ? await this.#renewOrKeep(held, client, signal) : held;
     if (renewed === undefined) return await this.#acquire(client, signal);
-    if (!this.#desk.canLogIn || !wantsSuccessor(renewed, now, wantedLifeMs)) return renewed;
+    if (this.#desk.mode !== 'unattended' || !wantsSuccessor(renewed, now, wantedLifeMs)) return renewed;
     return await this.#succeed(renewed, client, signal);
   }
 
@@ -62,6 +63,18 @@ export class LoginSession {
     return work.join(signal);
   }
 
+  /** A person has logged in: the next read uses this login. Leases stay with the login that they hang on. */
+  async adopt(token: SecretBytes, client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+    this.#startFromStore(this.#host.clock.now());
+    const held = this.#book.put(await this.#desk.adopt(token, client, signal));
+    const former = this.#current;
+    this.#epoch += 1;
+    this.#acquiring = undefined;
+    this.#current = held.login.id;
+    if (former !== undefined && former !== held.login.id) this.#book.dropUnlessBearing(former);
+    return held;
+  }
+
   lost(id: string): void {
     this.#book.drop(id);
     if (this.#current === id) this.#current = undefined;
@@ -71,8 +84,9 @@ export class LoginSession {
     return this.#current === id;
   }
 
-  /** The next read logs in anew. Logins that leases may hang on stay known. */
+  /** The next read logs in anew, unless only a person can. Logins that leases may hang on stay known. */
   forget(): void {
+    if (this.#desk.mode === 'interactive') return;
     this.#epoch += 1;
     this.#acquiring = undefined;
     if (this.#current !== undefined) this.#book.dropUnlessBearing(this.#current);
@@ -83,7 +97,7 @@ export class LoginSession {
     if (this.#epoch > 0 || this.#current !== undefined) return;
     this.#epoch = 1;
     this.#book.load(now);
-    if (this.#desk.canLogIn) this.#current = this.#book.longestLived()?.login.id;
+    if (this.#desk.mode !== 'handed-in') this.#current = this.#book.longestLived()?.login.id;
   }
 
   #live(now: number): HeldLogin | undefined {

@@ -1,9 +1,9 @@
 /** As much of a server's words as a message has room for. */
 const LONGEST = 160;
 
-/** Vault's tokens, JWTs, and the UUIDs that secret-ids are. */
+/** The tokens of Vault (hvs.) and OpenBao (s.; b. in base64url), JWTs, and the UUIDs that secret-ids are. */
 const SECRET_SHAPES =
-  /\b(?:hv[sbr]\.[\w-]{8,}|[sbr]\.[A-Za-z0-9]{20,}|eyJ[\w-]{8,}(?:\.[\w-]*){1,2}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/gi;
+  /\b(?:hv[sbr]\.[\w-]{8,}|[sbr]\.[\w-]{20,}|eyJ[\w-]{8,}(?:\.[\w-]*){1,2}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/gi;
 
 /**
  * Vault's own `errors` (or `warnings`) as one harmless line: printable, bounded, and without anything that the request

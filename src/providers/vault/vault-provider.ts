@@ -1,4 +1,5 @@
 import type { Lease, Login } from '../../credential/lease.ts';
+import type { SecretBytes } from '../../credential/secret-bytes.ts';
 import { ProviderError } from '../../errors.ts';
 import type { ProviderHost } from '../definition.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, RenewedLease } from '../provider.ts';
@@ -10,7 +11,7 @@ import { LeaseDesk } from './lease-desk.ts';
 import { LoginBook } from './login-book.ts';
 import { LoginDesk } from './login-desk.ts';
 import { LoginSession } from './login-session.ts';
-import { authInputs } from './logins/methods.ts';
+import { authInputs, logsInByItself } from './logins/methods.ts';
 import type { VaultOptions, VaultSource } from './options.ts';
 import { Reader } from './reader.ts';
 import { expandHome } from './secret-file.ts';
@@ -76,6 +77,13 @@ export class VaultProvider implements Provider {
     });
   }
 
+  takeLogin(token: SecretBytes, call: Call): Promise<Login> {
+    return this.#run(call, async (client, signal) => {
+      if (this.#desk.mode !== 'interactive') throw logsInByItself(this.#host.name, this.#options.auth);
+      return (await this.#session.adopt(token, client, signal)).login;
+    });
+  }
+
   retireLogin(loginId: string, call: Call): Promise<void> {
     return this.#run(call, async (client, signal) => {
       this.#book.load(this.#host.clock.now());
@@ -89,7 +97,7 @@ export class VaultProvider implements Provider {
   loginInputs(): readonly string[] {
     const { ca_file, client_cert_file, client_key_file, auth } = this.#options;
     const files = [ca_file, client_cert_file, client_key_file].filter((file) => file !== undefined);
-    return [...authInputs(auth), ...files].map((input) => expandHome(input, this.#host));
+    return [...authInputs(auth, this.#host), ...files].map((input) => expandHome(input, this.#host));
   }
 
   forgetLogin(): void {

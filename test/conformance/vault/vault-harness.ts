@@ -1,11 +1,14 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { SecretBytes } from '../../../src/credential/secret-bytes.ts';
 import type { Fault as VaultFault } from '../../../src/demo/dev-vault/faults.ts';
 import { DevVault } from '../../../src/demo/dev-vault.ts';
 import type { FailureKind } from '../../../src/errors.ts';
+import type { ProviderHost } from '../../../src/providers/definition.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import { vaultDefinition } from '../../../src/providers/vault/definition.ts';
+import type { VaultOptions } from '../../../src/providers/vault/options.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 import type {
   ConnectParts,
@@ -30,6 +33,8 @@ export interface LoginUnderTest {
   /** No login can be had any more, by the fault of its inputs. */
   spoil(vault: DevVault, folder: string): Promise<void>;
   mend(vault: DevVault, folder: string): Promise<void>;
+  /** What a person does before a provider can read anything, and after `mend()`. */
+  logIn?(options: VaultOptions, host: ProviderHost): Promise<SecretBytes>;
   /** Whether the broker logs in itself, so that its logins are kept and leases hang on them. */
   readonly ours: boolean;
 }
@@ -48,6 +53,7 @@ export class VaultHarness implements ProviderHarness {
   #folder = '';
   #auth: Readonly<Record<string, unknown>> = {};
   #canary = '';
+  #logIn: () => Promise<void> = async () => {};
 
   constructor(engine: Engine, login: LoginUnderTest) {
     this.#engine = engine;
@@ -62,14 +68,17 @@ export class VaultHarness implements ProviderHarness {
     };
     this.loginChange = {
       spoil: () => login.spoil(this.vault, this.#folder),
-      mend: () => login.mend(this.vault, this.#folder),
+      mend: () => this.#mend(),
     };
     this.faults = this.#everyFault();
     if (login.ours) {
       this.leased = {
         source: async () => vaultDefinition.credentialSchema.parse({ path: 'apikeys/creds/hourly' }),
         isLive: async (id: string) => this.vault.leases.find(id) !== undefined,
-        dropLogins: async () => this.#dropLogins(),
+        dropLogins: async () => {
+          this.#dropLogins();
+          await this.#logIn();
+        },
       };
     }
   }
@@ -96,7 +105,19 @@ export class VaultHarness implements ProviderHarness {
   async connect(parts: ConnectParts): Promise<Provider> {
     const create = await vaultDefinition.load();
     const options = vaultDefinition.providerSchema.parse({ address: this.vault.address, auth: this.#auth });
-    return create(options, { ...parts, name: 'under-test', clock: realClock, homeDir: this.#folder, env: {} });
+    const host = { ...parts, name: 'under-test', clock: realClock, homeDir: this.#folder, env: {} };
+    const provider = create(options, host);
+    this.#logIn = async () => {
+      using token = await this.#login.logIn?.(options, host);
+      if (token !== undefined) await provider.takeLogin?.(token, { signal: new AbortController().signal });
+    };
+    if (parts.logins.load().length === 0) await this.#logIn();
+    return provider;
+  }
+
+  async #mend(): Promise<void> {
+    await this.#login.mend(this.vault, this.#folder);
+    await this.#logIn();
   }
 
   async store(name: string, content: StoredContent): Promise<unknown> {
@@ -162,7 +183,7 @@ export class VaultHarness implements ProviderHarness {
   async #endLogins(): Promise<InjectedFault> {
     await this.#login.spoil(this.vault, this.#folder);
     this.#dropLogins();
-    return { reached: Promise.resolve(), clear: () => this.#login.mend(this.vault, this.#folder) };
+    return { reached: Promise.resolve(), clear: () => this.#mend() };
   }
 
   #dropLogins(): void {

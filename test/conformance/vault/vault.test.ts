@@ -1,5 +1,5 @@
 import { describeProvider } from '../provider-suite.ts';
-import { approle, kubernetes, token, userpass } from './logins-under-test.ts';
+import { approle, aws, kubernetes, oidc, token, userpass } from './logins-under-test.ts';
 import { type Engine, VaultHarness } from './vault-harness.ts';
 
 const COMBINATIONS = [
@@ -7,6 +7,8 @@ const COMBINATIONS = [
   ['kv-v1', token],
   ['kv-v2', userpass],
   ['kv-v1', kubernetes],
+  ['kv-v2', aws],
+  ['kv-v1', oidc],
 ] as const satisfies readonly (readonly [Engine, unknown])[];
 
 for (const [engine, login] of COMBINATIONS) {

@@ -253,11 +253,27 @@ const ROWS: readonly Row[] = [
     remedy: /path or mount/,
   },
   {
-    name: 'a namespace that is not there',
+    name: 'a namespace that is not there, OpenBao',
     source: { path: 'kv/claude', namespace: 'team-x' },
+    ...wrong,
+    message: /there is no namespace team-x.*\(404\)/,
+    remedy: /namespace/,
+  },
+  {
+    name: 'a namespace that is not there, Vault Enterprise',
+    source: { path: 'kv/claude', namespace: 'team-x' },
+    fault: errors(404, 'no handler for route "team-x/kv/claude". route entry not found.'),
     ...wrong,
     message: /in namespace team-x/,
     remedy: /namespace/,
+  },
+  {
+    name: 'an identity token for a bare token',
+    source: 'identity/oidc/token/claude',
+    arrange: ({ vault }) => vault.engines.oidcRole('claude', 60_000),
+    ...wrong,
+    message: /only for logins that have an identity \(400\): no entity/,
+    remedy: /approle/,
   },
   {
     name: 'an unknown role',

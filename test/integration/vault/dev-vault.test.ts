@@ -84,7 +84,9 @@ test('namespaces keep secrets apart, in header and path; policies and tokens hol
   const inner = vault.createToken({ policies: ['root'], namespace: 'team-a' }).id;
   expect((await ask('GET', 'secret/data/x', undefined, inner)).status).toBe(403);
   const narrow = vault.createToken({ policies: ['nothing'] }).id;
-  expect((await ask('GET', 'secret/data/x', undefined, narrow)).json).toEqual({ errors: ['permission denied'] });
+  expect((await ask('GET', 'secret/data/x', undefined, narrow)).json).toEqual({
+    errors: ['1 error occurred:\n\t* permission denied\n\n'],
+  });
   expect((await ask('GET', 'secret/data/x', undefined, '')).status).toBe(403);
 });
 

@@ -66,7 +66,7 @@ test('a cubbyhole is read as plain data', async () => {
 test('an OIDC token is plain data; its JWT says itself when it ends', async () => {
   const bench = await VaultBench.start();
   bench.vault.engines.oidcRole('claude', HOUR_MS);
-  const issued = await read(await bench.provider(), 'identity/oidc/token/claude');
+  const issued = await read(await bench.withAppRole(GRANT), 'identity/oidc/token/claude');
   expect(String(fields(issued)['token']).split('.')).toHaveLength(3);
   expect(issued.lease).toBeUndefined();
 });

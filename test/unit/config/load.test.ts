@@ -99,6 +99,7 @@ it('becomes what the rest of the program reads', () => {
           provider: 'vault-prod',
           field: 'api_key',
           fields: undefined,
+          header: undefined,
           expiresField: 'expires_at',
           ttlMs: 900_000,
           maxStaleMs: 604_800_000,
@@ -113,13 +114,14 @@ it('becomes what the rest of the program reads', () => {
           field: undefined,
           fields: { access_key: 'id', secret_key: 'secret.key' },
           expiresField: undefined,
+          header: undefined,
           ttlMs: 5_400_000,
           maxStaleMs: 86_400_000,
           source: { secret_id: 'prod/litellm', version_stage: 'AWSCURRENT' },
         },
       ],
     ]),
-    daemon: { turnMarginMs: 120_000, idleAfterMs: 90_000, revokeOnExit: false, logLevel: 'warn' },
+    daemon: { turnMarginMs: 120_000, idleAfterMs: 90_000, idleExitMs: 0, revokeOnExit: false, logLevel: 'warn' },
   });
 });
 

@@ -42,7 +42,8 @@ describe('when to refresh ahead of need', () => {
 });
 
 describe('what a refresh does', () => {
-  const at = (sketch: LifeSketch, ageMs: number) => refreshAction(living(sketch), NEEDS, START + ageMs);
+  const at = (sketch: LifeSketch, ageMs: number, isWaitedFor = false, needs = NEEDS) =>
+    refreshAction(living(sketch), needs, START + ageMs, isWaitedFor);
 
   it('renews a lease while that can give life enough, and starts anew before its max TTL', () => {
     const day = { lease: { lastsMs: HOUR, maxMs: 24 * HOUR, renewable: true } };
@@ -65,6 +66,25 @@ describe('what a refresh does', () => {
     const dormant = { lease: { lastsMs: HOUR, maxMs: 24 * HOUR, renewable: true } };
     expect(at(dormant, HOUR)).toBe('issue');
     expect(at(dormant, 8 * HOUR)).toBe('issue');
+  });
+
+  it('does not renew a login for a lease that ends too soon for its client all the same', () => {
+    const sketch = {
+      lease: { lastsMs: 12 * MINUTE },
+      login: { lastsMs: 10 * MINUTE, maxMs: 9 * HOUR, renewable: true },
+    };
+    expect(at(sketch, 4 * MINUTE)).toBe('renew');
+    expect(at(sketch, 5.5 * MINUTE)).toBe('issue');
+  });
+
+  it('renews for clients that nothing outlives, but never lets somebody wait for what does not help', () => {
+    const sketch = {
+      lease: { lastsMs: 20 * MINUTE },
+      login: { lastsMs: 10 * MINUTE, maxMs: 9 * HOUR, renewable: true },
+    };
+    const needs = { ...NEEDS, longestIntervalMs: HOUR };
+    expect(at(sketch, 7 * MINUTE, false, needs)).toBe('renew');
+    expect(at(sketch, 7 * MINUTE, true, needs)).toBe('issue');
   });
 
   it('wants a life that the longest interval, the margin and the refresh itself fit into', () => {

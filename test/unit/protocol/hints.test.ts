@@ -3,13 +3,15 @@ import { expect, test } from 'vitest';
 import { parseHints } from '../../../src/protocol/hints.ts';
 
 test('every word the helper can say', () => {
-  const all = 'pid=42, ppid=7, stdin=socket, stdout=pipe, entrypoint=sdk-cli, agent=1';
+  const all = 'pid=42, ppid=7, stdin=socket, stdout=pipe, entrypoint=sdk-cli, session=0a1b2c3d, purpose=mcp, agent=1';
   expect(parseHints(all)).toEqual({
     pid: 42,
     ppid: 7,
     stdin: 'socket',
     stdout: 'pipe',
     entrypoint: 'sdk-cli',
+    session: '0a1b2c3d',
+    purpose: 'mcp',
     agent: true,
   });
   expect(parseHints('pid=42')).toEqual({ pid: 42, agent: false });

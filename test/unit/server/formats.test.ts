@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Ask } from '../../../src/broker/ask.ts';
+import { clientFormats } from '../../../src/server/client-formats.ts';
 import { BASIC_FORMATS, jsonString } from '../../../src/server/formats.ts';
 import { ScriptedBroker } from '../../fakes/scripted-broker.ts';
 
@@ -43,4 +44,30 @@ it('writes bytes as JSON just as JSON.stringify would be read', () => {
       expect(JSON.parse(jsonString(Buffer.from(text)).toString())).toBe(text);
     }),
   );
+});
+
+const client = (name: 'headers' | 'aws', fields: Record<string, string>, expiresAt?: string) =>
+  clientFormats((credential) =>
+    credential === 'anthropic' ? { name: 'Authorization', prefix: 'Bearer ' } : undefined,
+  ).get(name)!(new ScriptedBroker().give(ask, fields), { expiresAt }).body.toString();
+
+it('headers puts a key into the header that the credential names, several values into as many', () => {
+  expect(client('headers', { value: 'sk-"1' })).toBe('{"Authorization":"Bearer sk-\\"1"}');
+  expect(client('headers', { 'x-a': '1', 'x-b': '2' })).toBe('{"x-a":"1","x-b":"2"}');
+  expect(() => client('headers', { a: 'x'.repeat(40_000), b: 'x'.repeat(40_000) })).toThrow(
+    expect.objectContaining({ code: 'ERR_KEY_UNUSABLE' }),
+  );
+});
+
+it.each([
+  ['access_key', 'secret_key', 'security_token'],
+  ['AccessKeyId', 'SecretAccessKey', 'SessionToken'],
+  ['aws_access_key_id', 'aws_secret_access_key', 'aws_session_token'],
+])('aws knows the parts as %s, %s, %s', (id, secret, token) => {
+  const parts = { AccessKeyId: 'a', SecretAccessKey: 'b', SessionToken: 'c' };
+  expect(JSON.parse(client('aws', { [token]: 'c', [id]: 'a', [secret]: 'b' }))).toEqual({ Credentials: parts });
+  expect(JSON.parse(client('aws', { [token]: 'c', [id]: 'a', [secret]: 'b' }, '2030-01-01T00:00:00.000Z'))).toEqual({
+    Credentials: { ...parts, Expiration: '2030-01-01T00:00:00.000Z' },
+  });
+  expect(() => client('aws', { [id]: 'a', [secret]: 'b' })).toThrow(/SessionToken/);
 });

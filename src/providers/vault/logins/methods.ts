@@ -1,5 +1,8 @@
-import type { VaultAuth } from '../auth-schema.ts';
+import { BrokerError, ProviderError } from '../../../errors.ts';
+import type { ProviderHost } from '../../definition.ts';
+import type { AuthOf, VaultAuth } from '../auth-schema.ts';
 import { appRole } from './approle.ts';
+import { aws, awsInputs } from './aws.ts';
 import { cert } from './cert.ts';
 import { jwt } from './jwt.ts';
 import type { PrepareLogin } from './login-method.ts';
@@ -15,17 +18,45 @@ export function loginMethod(auth: VaultAuth): PrepareLogin | undefined {
       return appRole(auth);
     case 'userpass':
     case 'ldap':
-      return password(auth);
+      return isInteractive(auth) ? loginByAPerson : password(auth);
     case 'jwt':
     case 'kubernetes':
       return jwt(auth);
     case 'cert':
       return cert(auth);
+    case 'oidc':
+      return loginByAPerson;
+    case 'aws':
+      return aws(auth);
   }
 }
 
+/** Only a person can log in: through a browser, or with a password that is kept nowhere. */
+export function isInteractive(auth: VaultAuth): boolean {
+  return interactiveAuth(auth) !== undefined;
+}
+
+export function interactiveAuth(auth: VaultAuth): AuthOf<'oidc'> | AuthOf<'userpass'> | AuthOf<'ldap'> | undefined {
+  if (auth.method === 'oidc') return auth;
+  if (auth.method !== 'userpass' && auth.method !== 'ldap') return undefined;
+  return auth.password === undefined && auth.password_file === undefined ? auth : undefined;
+}
+
+export function logsInByItself(provider: string, { method }: VaultAuth): BrokerError {
+  return new BrokerError('ERR_USAGE', `provider "${provider}" logs in by itself, with method ${method}`, {
+    remedy: 'there is nothing to do; see how it stands: broker status',
+  });
+}
+
+/** The daemon opens no browser and asks for no password: it says who can. */
+const loginByAPerson: PrepareLogin = async ({ host }) => {
+  throw new ProviderError('login-expired', `nobody is logged in to provider "${host.name}", or the session is over`, {
+    remedy: `run: broker login ${host.name}`,
+  });
+};
+
 /** Files and variables whose change may mend a login. */
-export function authInputs(auth: VaultAuth): readonly string[] {
+export function authInputs(auth: VaultAuth, host: ProviderHost): readonly string[] {
   switch (auth.method) {
     case 'token':
       return tokenInputs(auth);
@@ -37,7 +68,10 @@ export function authInputs(auth: VaultAuth): readonly string[] {
     case 'jwt':
     case 'kubernetes':
       return [auth.jwt_file];
+    case 'aws':
+      return awsInputs(auth, host);
     case 'cert':
+    case 'oidc':
       return [];
   }
 }

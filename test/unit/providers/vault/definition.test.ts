@@ -43,7 +43,12 @@ describe('a provider is refused', () => {
       /role_id or role_id_file is missing/,
     ],
     ['with two role-ids', { address, auth: { ...approle, role_id_file: '/r' } }, /exclude each other/],
-    ['with a user without a password', { address, auth: { method: 'userpass', username: 'a' } }, /password/],
+    [
+      'with a user and two passwords',
+      { address, auth: { method: 'userpass', username: 'a', password: 'p', password_file: '/p' } },
+      /exclude/,
+    ],
+    ['with a port that is none', { address, auth: { method: 'oidc', callback_port: 0 } }, /callback_port/],
     ['with cert and no certificate', { address, auth: { method: 'cert' } }, /client certificate/],
     ['with half a client certificate', { address, client_cert_file: '/c' }, /go together/],
     ['with a relative file', { address, ca_file: 'ca.pem' }, /not absolute/],

@@ -14,6 +14,7 @@ describe("a server's words", () => {
     ['a service token', 'hvs.CAESIJ1234567890abcdef'],
     ['a batch token', 'hvb.AAAAAQK1234567890'],
     ['an old token', 's.0123456789abcdefghijABCD'],
+    ['a batch token of OpenBao', 'b.AAAAAQJJ8kyL9hi-zm7nHwr-6si522u9BdNvwmO0widcrnL'],
     ['a secret-id', '0d1f5c6e-9a9b-4a3c-8c2d-1f2e3d4c5b6a'],
     ['a JWT', 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl'],
   ])('show no %s', (_name, secret) => {

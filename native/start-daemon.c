@@ -1,0 +1,395 @@
+/*
+ * The daemon, started by the first helper that finds none, as users of ssh-agent and gpg-agent expect.
+ *
+ * `broker service install`, `broker setup` and the like have left STATE/launch, which says how: see src/service/launch-file.ts.
+ * Whoever holds the lock of the state folder starts the daemon and hands the lock down to it, so that there is one
+ * daemon however many helpers there are; the kernel frees the lock on any death. Where a service is installed, the
+ * service manager is asked instead.
+ *
+ * In the order of this file: the state folder; the launch file; starting a process; the service; the daemon.
+ */
+#ifdef __linux__
+#define _GNU_SOURCE /* close_range's number, F_DUPFD_CLOEXEC */
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+#include "broker-key.h"
+
+enum { LAUNCH_ROOM = 8192,
+       WORDS = 24, /* of a command or an environment */
+       LOCK_FD = 3, /* BROKER_LOCK_FD tells the daemon */
+       ERROR_FD = 4,
+       ELSEWHERE_MS = 1500 /* a daemon that listens elsewhere is not waited for longer */ };
+
+static bool cannot(char why[LINE_LIMIT], const char *const parts[])
+{
+    join(why, LINE_LIMIT, parts);
+    return false;
+}
+
+#define CANNOT(...) cannot(why, PARTS("broker is not running; ", __VA_ARGS__))
+
+/* ---- the state folder --------------------------------------------------------------------------------------- */
+
+/* As src/config/paths.ts has it; false where it cannot be told or HOME is somebody else's (sudo, su). */
+static bool find_state_folder(char folder[PATH_ROOM], char why[LINE_LIMIT])
+{
+    const char *home = variable("HOME"), *given = variable("BROKER_STATE_DIR"), *xdg = variable("XDG_STATE_HOME");
+    struct stat status;
+    if (home == NULL || home[0] != '/' || stat(home, &status) != 0)
+        return CANNOT("it starts by itself only where HOME is a folder; start it with `broker daemon`");
+    if (status.st_uid != geteuid() || getuid() != geteuid())
+        return CANNOT("it is not started, because HOME, ", home, ", is another user's; run this as that user");
+    if (given != NULL && given[0] != '/') return CANNOT("BROKER_STATE_DIR is not an absolute path: ", given);
+    size_t length = given != NULL ? join(folder, PATH_ROOM, PARTS(given))
+                    : xdg != NULL && xdg[0] == '/' ? join(folder, PATH_ROOM, PARTS(xdg, "/broker"))
+                                                   : join(folder, PATH_ROOM, PARTS(home, "/.local/state/broker"));
+    if (length + 128 >= PATH_ROOM) return CANNOT("the path of its state folder is too long: ", folder);
+    return true;
+}
+
+/* Opened without following a link; UNKNOWN if it is not there, or `why` says what is wrong with it. */
+static int open_private(const char *path, int flags, mode_t type, char why[LINE_LIMIT])
+{
+    struct stat status;
+    int fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return UNKNOWN;
+    if (fd < 0)
+        CANNOT("it cannot be started: ", path, ": ", strerror(errno));
+    else if (fstat(fd, &status) != 0 || (status.st_mode & S_IFMT) != type || status.st_uid != geteuid())
+        CANNOT("it is not started, because ", path, " is not yours; look at who made it and remove it");
+    else if ((status.st_mode & 077) != 0)
+        CANNOT("it is not started, because others can reach ", path, "; run `chmod go= '", path, "'`");
+    else
+        return fd;
+    if (fd >= 0) close(fd);
+    return UNKNOWN;
+}
+
+/* In a home that machines share over the network each has a folder of its own: see src/daemon/places.ts. */
+static void find_lock(const char *state, char lock[PATH_ROOM])
+{
+    char hosts[PATH_ROOM], machine[128] = "";
+    struct stat status;
+    join(hosts, PATH_ROOM, PARTS(state, "/hosts"));
+    if (lstat(hosts, &status) != 0 || !S_ISDIR(status.st_mode)) {
+        join(lock, PATH_ROOM, PARTS(state, "/lock"));
+        return;
+    }
+    int fd = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? 0 : read(fd, machine, sizeof machine - 1);
+    if (fd >= 0) close(fd);
+    if (length < 32) gethostname(machine, sizeof machine - 1);
+    else machine[32] = '\0';
+    for (char *c = machine; *c != '\0'; c++)
+        if (*c == '/') *c = '_';
+    join(lock, PATH_ROOM, PARTS(hosts, "/", machine));
+    mkdir(lock, 0700);
+    join(lock, PATH_ROOM, PARTS(hosts, "/", machine, "/lock"));
+}
+
+/* ---- the launch file ---------------------------------------------------------------------------------------- */
+
+struct launch {
+    char text[LAUNCH_ROOM];
+    char *run[WORDS + 1];         /* the daemon: program and arguments */
+    char *environment[WORDS + 1]; /* NAME=VALUE, as it was when the daemon was installed */
+    char *service[WORDS + 1];     /* what asks the service manager to start the service */
+    bool off, systemd;
+};
+
+static bool add_word(char *words[WORDS + 1], char *word)
+{
+    size_t count = 0;
+    while (words[count] != NULL) count++;
+    if (count == WORDS) return false;
+    words[count] = word;
+    return true;
+}
+
+/* One `KEY VALUE` a line; keys of later versions are passed over. */
+static bool parse_line(struct launch *launch, char *line)
+{
+    char *value = strchr(line, ' ');
+    if (value == NULL) return line[0] == '\0';
+    *value++ = '\0';
+    if (strcmp(line, "run") == 0) return add_word(launch->run, value);
+    if (strcmp(line, "env") == 0) return strchr(value, '=') != NULL && add_word(launch->environment, value);
+    if (strcmp(line, "service") == 0) return add_word(launch->service, value);
+    if (strcmp(line, "manager") == 0) launch->systemd = strcmp(value, "systemd") == 0;
+    if (strcmp(line, "autostart") == 0) launch->off = strcmp(value, "off") == 0;
+    return true;
+}
+
+static bool parse_launch(struct launch *launch, size_t length)
+{
+    static const char first[] = "broker-launch 1\n";
+    char *at = launch->text, *end = at + length, *newline;
+    if (length < sizeof first || memcmp(at, first, sizeof first - 1) != 0 || end[-1] != '\n') return false;
+    if (memchr(at, '\0', length) != NULL) return false;
+    for (at += sizeof first - 1; at < end; at = newline + 1) {
+        newline = memchr(at, '\n', (size_t)(end - at));
+        *newline = '\0';
+        if (!parse_line(launch, at)) return false;
+    }
+    return launch->run[0] != NULL && launch->run[0][0] == '/' &&
+           (launch->service[0] == NULL || launch->service[0][0] == '/');
+}
+
+/* The descriptor, which also is the lock of whoever asks the service manager; UNKNOWN, silently if there is no file. */
+static int read_launch(const char *state, struct launch *launch, char why[LINE_LIMIT])
+{
+    char path[PATH_ROOM];
+    int folder = open_private(state, O_RDONLY | O_DIRECTORY, S_IFDIR, why);
+    if (folder >= 0) close(folder);
+    join(path, PATH_ROOM, PARTS(state, "/launch"));
+    int fd = folder < 0 ? UNKNOWN : open_private(path, O_RDONLY, S_IFREG, why);
+    if (fd < 0) return UNKNOWN;
+    ssize_t length = read(fd, launch->text, sizeof launch->text);
+    if (length > 0 && (size_t)length < sizeof launch->text && parse_launch(launch, (size_t)length)) return fd;
+    CANNOT(path, " cannot be understood; run `broker service install` again");
+    close(fd);
+    return UNKNOWN;
+}
+
+/* ---- starting a process ------------------------------------------------------------------------------------- */
+
+static void close_from(unsigned first)
+{
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, first, ~0U, 0) == 0) return;
+#endif
+    struct rlimit limit;
+    unsigned end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536 ? (unsigned)limit.rlim_cur : 65536;
+    for (unsigned fd = first; fd < end; fd++) close((int)fd);
+}
+
+/* Runs in the child: a session of its own, nothing of ours but the lock. */
+static _Noreturn void become(char *const command[], char *const environment[], int lock, int error_pipe)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    setsid();
+    umask(077);
+    int null = open("/dev/null", O_RDWR);
+    if (null < 0 || chdir("/") != 0) goto failed;
+    /* Out of the way first: any of these may have one of the numbers that they are to get. */
+    null = fcntl(null, F_DUPFD, 16);
+    lock = fcntl(lock, F_DUPFD, 16);
+    error_pipe = fcntl(error_pipe, F_DUPFD, 16);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (dup2(null, fd) < 0) goto failed;
+    if (dup2(lock, LOCK_FD) < 0 || dup2(error_pipe, ERROR_FD) < 0) goto failed;
+    error_pipe = ERROR_FD;
+    fcntl(ERROR_FD, F_SETFD, FD_CLOEXEC);
+    close_from(ERROR_FD + 1);
+    execve(command[0], command, environment);
+failed:;
+    int error = errno;
+    (void)!write(error_pipe, &error, sizeof error);
+    _exit(127);
+}
+
+/* The child, or 0 and errno. `lock` becomes descriptor 3 of it. */
+static pid_t start_process(char *const command[], char *const environment[], int lock)
+{
+    int ends[2], error = 0;
+    if (pipe(ends) != 0) return 0;
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    signal(SIGCHLD, SIG_DFL); /* inherited as ignored, it would hide how the child ended */
+    pid_t child = fork();
+    if (child == 0) become(command, environment, lock, ends[1]);
+    int fork_error = errno;
+    close(ends[1]);
+    /* Ends when the child has become the command, or says why it could not. */
+    while (child > 0 && read(ends[0], &error, sizeof error) < 0 && errno == EINTR) continue;
+    close(ends[0]);
+    errno = child < 0 ? fork_error : error;
+    return child > 0 && error == 0 ? child : 0;
+}
+
+struct environment {
+    char *words[WORDS * 2 + 1];
+    size_t count;
+    char text[LAUNCH_ROOM];
+    size_t used;
+};
+
+static void set(struct environment *environment, const char *name, const char *value)
+{
+    size_t prefix = strlen(name), needed = prefix + strlen(value) + 2;
+    for (size_t i = 0; i < environment->count; i++)
+        if (strncmp(environment->words[i], name, prefix) == 0 && environment->words[i][prefix] == '=') return;
+    if (environment->count == WORDS * 2 || needed > sizeof environment->text - environment->used) return;
+    char *word = environment->text + environment->used;
+    join(word, needed, PARTS(name, "=", value));
+    environment->words[environment->count++] = word;
+    environment->used += needed;
+}
+
+/*
+ * Only what says who the user is and where things lie; what is set first counts. A project's VAULT_ADDR, NODE_OPTIONS
+ * or keys have no business in a daemon that serves every project.
+ */
+static void set_allowed(struct environment *environment)
+{
+    static const char *const allowed[] = {"HOME", "USER", "LOGNAME", "LANG", "TZ", "XDG_RUNTIME_DIR",
+                                          "DBUS_SESSION_BUS_ADDRESS", "BROKER_SOCKET", NULL};
+    for (size_t i = 0; allowed[i] != NULL; i++)
+        if (variable(allowed[i]) != NULL) set(environment, allowed[i], variable(allowed[i]));
+    set(environment, "PATH", "/usr/local/bin:/usr/bin:/bin");
+}
+
+/* Whether a child has ended, and how; a signal counts as 128 and its number, as shells have it. */
+static bool has_ended(pid_t child, int *code)
+{
+    int status;
+    if (waitpid(child, &status, WNOHANG) != child) return false;
+    *code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return true;
+}
+
+/* ---- the service -------------------------------------------------------------------------------------------- */
+
+/* A home may be mounted where the service manager that it was installed for does not run (containers). */
+static bool service_manager_runs(const struct launch *launch)
+{
+    char path[PATH_ROOM];
+    struct digits uid;
+    struct stat status;
+    if (launch->service[0] == NULL || access(launch->service[0], X_OK) != 0) return false;
+    if (!launch->systemd) return true;
+    const char *runtime = variable("XDG_RUNTIME_DIR");
+    if (runtime != NULL) join(path, PATH_ROOM, PARTS(runtime, "/systemd/private"));
+    else join(path, PATH_ROOM, PARTS("/run/user/", decimal(geteuid(), &uid), "/systemd/private"));
+    return lstat(path, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+/* Asks the service manager, once, unless another helper is at it. */
+static bool start_service(struct launch *launch, int launch_fd, char why[LINE_LIMIT])
+{
+    static pid_t child;
+    struct digits digits;
+    int code;
+    if (child > 0) {
+        if (!has_ended(child, &code) || code == 0) return true;
+        return CANNOT("its service could not be started (exit ", decimal((uint64_t)code, &digits),
+                      "); see `broker service status` and `broker service logs`");
+    }
+    if (flock(launch_fd, LOCK_EX | LOCK_NB) != 0) return true;
+    struct environment environment = {.count = 0};
+    char runtime[64];
+    set_allowed(&environment);
+    join(runtime, sizeof runtime, PARTS("/run/user/", decimal(geteuid(), &digits)));
+    set(&environment, "XDG_RUNTIME_DIR", runtime);
+    child = start_process(launch->service, environment.words, launch_fd);
+    if (child > 0) return true;
+    return CANNOT("cannot run ", launch->service[0], ": ", strerror(errno), "; run `broker service start`");
+}
+
+/* ---- the daemon --------------------------------------------------------------------------------------------- */
+
+/* The lock is held. By a daemon that has been listening for a while, where we never look? */
+static bool listens_elsewhere(int lock, char why[LINE_LIMIT])
+{
+    static int64_t since;
+    static const char label[] = "\"socket\":\"";
+    char text[1024];
+    ssize_t length = pread(lock, text, sizeof text - 1, 0);
+    text[length > 0 ? length : 0] = '\0';
+    char *path = strstr(text, label), *end = path == NULL ? NULL : strchr(path + sizeof label - 1, '"');
+    if (end == NULL) return false;
+    *end = '\0';
+    path += sizeof label - 1;
+    if (is_our_place(path)) return false;
+    if (since == 0) since = now_ms();
+    if (now_ms() - since < ELSEWHERE_MS) return false;
+    return !cannot(why, PARTS("the broker listens at ", path, " and not where this looks; set BROKER_SOCKET to that, or "
+                              "stop it with `broker service stop`"));
+}
+
+static pid_t run_daemon(struct launch *launch, const char *state, int lock)
+{
+    struct environment environment = {.count = 0};
+    struct digits descriptor;
+    for (size_t i = 0; launch->environment[i] != NULL; i++) {
+        char *value = strchr(launch->environment[i], '=');
+        *value++ = '\0';
+        set(&environment, launch->environment[i], value);
+    }
+    set_allowed(&environment);
+    set(&environment, "BROKER_STATE_DIR", state);
+    set(&environment, "BROKER_LOCK_FD", decimal(LOCK_FD, &descriptor));
+    set(&environment, "BROKER_STARTED_BY", "helper");
+    return start_process(launch->run, environment.words, lock);
+}
+
+/* Whoever gets the lock starts the daemon; the others wait for it, and take over if its starter is killed. */
+static bool start_directly(struct launch *launch, const char *state, int (*connect_to_daemon)(void), int *connection,
+                           char why[LINE_LIMIT])
+{
+    static pid_t child;
+    struct digits digits;
+    char path[PATH_ROOM];
+    int code;
+    if (child > 0 && !has_ended(child, &code)) return true;
+    if (child > 0 && code > 0 && code < 128) /* stopped or killed, the next one may last longer */
+        return CANNOT("it was started and ended at once (exit ", decimal((uint64_t)code, &digits),
+                      "); run `broker daemon` to see why");
+    find_lock(state, path);
+    int lock = open_private(path, O_RDWR | O_CREAT, S_IFREG, why);
+    if (lock < 0) return why[0] != '\0' ? false : CANNOT("cannot make ", path);
+    bool ours = flock(lock, LOCK_EX | LOCK_NB) == 0;
+    if (!ours && listens_elsewhere(lock, why)) {
+        close(lock);
+        return false;
+    }
+    /* Somebody may have started one and bound its socket between our looking and our locking. */
+    if (ours && (*connection = connect_to_daemon()) < 0) {
+        (void)!ftruncate(lock, 0); /* what it says is about a daemon that is gone */
+        child = run_daemon(launch, state, lock);
+        if (child == 0) CANNOT("cannot run ", launch->run[0], ": ", strerror(errno), "; run `broker service install`");
+    }
+    close(lock);
+    return !ours || *connection >= 0 || child > 0;
+}
+
+bool start_daemon(int (*connect_to_daemon)(void), int *connection, char why[LINE_LIMIT])
+{
+    static struct launch launch;
+    char state[PATH_ROOM], stopped[PATH_ROOM];
+    struct stat status;
+    why[0] = '\0';
+    const char *off = variable("BROKER_NO_AUTOSTART");
+    if ((off != NULL && strcmp(off, "0") != 0) || variable("BROKER_SERVER_UID") != NULL) return false;
+    if (variable("HOME") == NULL || !find_state_folder(state, why)) return false;
+    memset(&launch, 0, sizeof launch);
+    int launch_fd = read_launch(state, &launch, why);
+    if (launch_fd < 0) return false;
+    bool started;
+    join(stopped, PATH_ROOM, PARTS(state, "/stopped"));
+    if (launch.off)
+        started = false;
+    else if (lstat(stopped, &status) == 0)
+        started = CANNOT("it was stopped with `broker service stop`; start it with `broker service start`");
+    else if (service_manager_runs(&launch))
+        started = start_service(&launch, launch_fd, why);
+    else
+        started = start_directly(&launch, state, connect_to_daemon, connection, why);
+    close(launch_fd);
+    return started;
+}

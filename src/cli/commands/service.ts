@@ -1,0 +1,175 @@
+import { spawn } from 'node:child_process';
+import { Command, Option } from 'commander';
+import { BrokerError } from '../../errors.ts';
+import { askStatus, untilHealthy } from '../../service/health.ts';
+import { type InstallOptions, type InstallPlan, Service } from '../../service/service.ts';
+import type { CliIo } from '../cli-io.ts';
+
+interface InstallWords {
+  readonly dryRun?: true;
+  readonly json?: true;
+  readonly copyRuntime?: true;
+  readonly autostart: boolean;
+  readonly sandbox?: 'full' | 'basic';
+}
+
+const EX_UNAVAILABLE = 69;
+
+/** `broker service install|uninstall|start|stop|restart|status|logs`. */
+export function serviceCommand(io: CliIo): Command {
+  const command = new Command('service').description('run the daemon as a systemd user service or a launchd agent');
+  command
+    .command('install')
+    .description('install or update the service, start it, and wait until it answers')
+    .option('--dry-run', 'show what would be written, change nothing')
+    .option('--json', 'print JSON')
+    .option('--copy-runtime', 'keep a copy of this Node in the state folder, for version managers that remove theirs')
+    .option('--no-autostart', 'the helper does not start the daemon when nobody answers')
+    .addOption(
+      new Option(
+        '--sandbox <how>',
+        'basic leaves out what needs user namespaces; default: as much as works here',
+      ).choices(['full', 'basic']),
+    )
+    .action((words: InstallWords) => install(io, words));
+  command
+    .command('uninstall')
+    .description('stop the service and remove it; the state stays')
+    .option('--json', 'print JSON')
+    .action((words: { json?: true }) => uninstall(io, words.json === true));
+  const steer = (name: 'start' | 'restart', description: string) =>
+    command
+      .command(name)
+      .description(description)
+      .action(async () => {
+        const service = new Service(io);
+        await service[name]();
+        const { pid } = await untilHealthy(io, service.manager);
+        io.stdout(`running, pid ${pid}\n`);
+      });
+  steer('start', 'start the service and wait until it answers');
+  command
+    .command('stop')
+    .description('stop the service; the helper does not start it again until you do')
+    .action(async () => {
+      await new Service(io).stop();
+      io.stdout('stopped; start it again with: broker service start\n');
+    });
+  steer('restart', 'restart the service; helpers that ask meanwhile wait');
+  command
+    .command('status')
+    .description('whether the service is installed and runs; exit code 69 if it does not run')
+    .option('--json', 'print JSON')
+    .action((words: { json?: true }) => status(io, words.json === true));
+  command
+    .command('logs')
+    .description('the newest lines of the log')
+    .option('-f, --follow', 'go on until interrupted')
+    .option('-n, --lines <count>', 'how many lines', '50')
+    .action((words: { follow?: true; lines: string }) => logs(io, words));
+  return command;
+}
+
+async function install(io: CliIo, words: InstallWords): Promise<void> {
+  const service = new Service(io);
+  const options: InstallOptions = {
+    execPath: process.execPath,
+    copyRuntime: words.copyRuntime === true,
+    autostart: words.autostart,
+    sandbox: words.sandbox,
+  };
+  if (words.dryRun) {
+    const plan = await service.plan(options);
+    io.stdout(words.json ? json({ dryRun: true, ...plan }) : describePlan(plan));
+    return warn(io, plan);
+  }
+  const plan = await service.install(options);
+  const daemon = await untilHealthy(io, service.manager);
+  if (words.json) io.stdout(json({ dryRun: false, ...plan, daemon: { pid: daemon.pid, socket: daemon.socket } }));
+  else {
+    for (const { path } of plan.files) io.stdout(`wrote ${path}\n`);
+    io.stdout(`running, pid ${daemon.pid}, at ${daemon.socket}\n`);
+    if (plan.manager === 'none')
+      io.stdout('There is no service manager here: the helper starts the daemon when it needs one.\n');
+    io.stdout(`helper: ${plan.helper}\n`);
+  }
+  warn(io, plan);
+}
+
+function describePlan({ manager, files, command, launchFile, helper }: InstallPlan): string {
+  const parts = files.map(({ path, content }) => `# ${path}\n${content}\n`);
+  const words = [
+    `manager: ${manager}`,
+    `command: ${command.join(' ')}`,
+    `launch file: ${launchFile}`,
+    `helper: ${helper}`,
+  ];
+  return `${parts.join('')}${words.join('\n')}\n`;
+}
+
+function warn(io: CliIo, { warnings }: InstallPlan): void {
+  for (const warning of warnings) io.stderr(`warning: ${warning}\n`);
+}
+
+async function uninstall(io: CliIo, asJson: boolean): Promise<void> {
+  const service = new Service(io);
+  const removed = await service.uninstall();
+  if (asJson) return io.stdout(json({ removed, state: service.stateDir }));
+  for (const file of removed) io.stdout(`removed ${file}\n`);
+  if (removed.length === 0) io.stdout('no service was installed\n');
+  io.stdout(
+    `The state (keys, encrypted, and the helper) stays in ${service.stateDir}; remove it with: rm -r '${service.stateDir}'\n`,
+  );
+}
+
+async function status(io: CliIo, asJson: boolean): Promise<void> {
+  const service = new Service(io);
+  const state = await service.state();
+  const daemon = await askIfRunning(io, state.running);
+  const running = state.running || daemon !== undefined;
+  if (!running) io.setExitCode(EX_UNAVAILABLE);
+  if (asJson) return io.stdout(json({ manager: service.manager.kind, ...state, daemon: daemon ?? null }));
+  const installed = state.installed ? `installed, ${state.enabled ? 'enabled' : 'not enabled'}` : 'not installed';
+  io.stdout(`${installed}; ${state.detail}\n`);
+  if (state.stoppedOnPurpose) io.stdout('stopped on purpose; start it with: broker service start\n');
+  io.stdout(
+    daemon === undefined ? 'nobody answers\n' : `broker ${daemon.version}, pid ${daemon.pid}, at ${daemon.socket}\n`,
+  );
+  if (!state.installed) io.stdout('install it with: broker service install\n');
+}
+
+/** Looking must not start it: a connection to the socket of a stopped service would. */
+async function askIfRunning(io: CliIo, running: boolean) {
+  const service = new Service(io);
+  return running || service.manager.kind === 'none' ? await askStatus(io) : undefined;
+}
+
+async function logs(io: CliIo, { follow, lines }: { follow?: true; lines: string }): Promise<void> {
+  if (!/^[1-9]\d{0,5}$/.test(lines)) {
+    throw new BrokerError('ERR_USAGE', `--lines takes a number, not ${lines}`, { remedy: 'try: --lines 100' });
+  }
+  const { manager } = new Service(io);
+  const [program, ...args] = manager.logCommand(Number(lines), follow === true) ?? [];
+  if (program === undefined) {
+    throw new BrokerError('ERR_DAEMON_UNREACHABLE', 'there is no log, because there is no service manager here', {
+      remedy: 'run the daemon where you see it: broker service stop, then broker daemon',
+    });
+  }
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...io.env }, signal: io.signal });
+  child.stdout.on('data', (text: Buffer) => io.stdout(text));
+  child.stderr.on('data', (text: Buffer) => io.stderr(text.toString()));
+  await new Promise<void>((resolve, reject) => {
+    child.once('close', (code) => {
+      if (code !== null) io.setExitCode(code === 0 ? 0 : EX_UNAVAILABLE);
+      resolve();
+    });
+    child.once('error', (error) => {
+      if (error.name === 'AbortError') return;
+      reject(new BrokerError('ERR_DAEMON_UNREACHABLE', `cannot run ${program}: ${error.message}`, { cause: error }));
+    });
+  });
+}
+
+function json(value: object): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

@@ -1,0 +1,41 @@
+import { type Difference, differences } from '../config/effective.ts';
+import { loadConfig } from '../config/load.ts';
+import { configFile } from '../config/paths.ts';
+import { BrokerError } from '../errors.ts';
+import type { ConfigReport } from '../protocol/administration.ts';
+import { providerDefinitions } from '../providers/registry.ts';
+import type { CliIo } from './cli-io.ts';
+import { connect } from './connect.ts';
+
+/** The configuration as the daemon has it in force; undefined if none answers. */
+export async function daemonConfig(io: CliIo): Promise<ConfigReport | undefined> {
+  try {
+    return await connect(io).config();
+  } catch (error) {
+    if (error instanceof BrokerError) return undefined;
+    throw error;
+  }
+}
+
+/** For `config show`: nothing where the daemon that runs has another file, which is said. */
+export async function daemonValuesOf(io: CliIo): Promise<ConfigReport['values'] | undefined> {
+  const daemon = await daemonConfig(io);
+  if (daemon === undefined || daemon.file === configFile(io)) return daemon?.values;
+  io.stderr(`warning: the daemon that runs has another configuration, ${daemon.file}; its values are not shown here\n`);
+  return undefined;
+}
+
+/**
+ * Where this shell's environment would give other values than the daemon's does, for the doctor. Empty where there is
+ * nothing to compare: no daemon, a file with faults (which is told elsewhere), or another file.
+ */
+export async function configDifferences(io: CliIo): Promise<readonly Difference[]> {
+  const daemon = await daemonConfig(io);
+  const file = configFile(io);
+  if (daemon === undefined || daemon.file !== file) return [];
+  const here = await loadConfig({ file, types: providerDefinitions, env: io.env, homeDir: io.homeDir, uid: io.uid });
+  if (here.faults !== undefined) return [];
+  return differences(daemon.values, here.effective).filter(
+    (each) => each.daemon?.origin.kind === 'env' || each.here?.origin.kind === 'env',
+  );
+}

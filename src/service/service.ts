@@ -1,0 +1,176 @@
+import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { stateDir } from '../config/paths.ts';
+import { BrokerError } from '../errors.ts';
+import { ensurePrivateFolder } from '../platform/private-folder.ts';
+import { writeFileAtomically } from '../platform/write-file.ts';
+import { recordedEnvironment } from './daemon-environment.ts';
+import { type LaunchRecord, launchFile, writeLaunchRecord } from './launch-file.ts';
+import { findLaunchd } from './launchd.ts';
+import type { PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
+import { daemonCommand, runtimeCopy } from './runtime.ts';
+import { installStableHelper, stableHelper } from './stable-helper.ts';
+import type { Surroundings } from './surroundings.ts';
+import { findSystemd } from './systemd.ts';
+import { Unmanaged } from './unmanaged.ts';
+
+export interface InstallOptions {
+  /** `process.execPath`. */
+  readonly execPath: string;
+  readonly copyRuntime: boolean;
+  /** Whether the helper may start the daemon when nobody answers. */
+  readonly autostart: boolean;
+  readonly sandbox: ServiceSettings['sandbox'];
+}
+
+/** What an installation writes and why some of it may not last. */
+export interface InstallPlan {
+  readonly manager: ServiceManager['kind'];
+  readonly command: readonly string[];
+  readonly files: readonly PlannedFile[];
+  readonly helper: string;
+  readonly launchFile: string;
+  readonly warnings: readonly string[];
+}
+
+/** The daemon of one user as something that is installed, started and stopped. */
+export class Service {
+  readonly stateDir: string;
+  readonly manager: ServiceManager;
+  readonly #surroundings: Surroundings;
+
+  /** `manager`: default the one that runs here. @throws BrokerError ERR_CONFIG for variables that make no sense. */
+  constructor(surroundings: Surroundings, manager?: ServiceManager) {
+    this.#surroundings = surroundings;
+    this.stateDir = stateDir(surroundings);
+    this.manager =
+      manager ?? findSystemd(surroundings) ?? findLaunchd(surroundings) ?? new Unmanaged(surroundings, this.stateDir);
+  }
+
+  /** Made when a person stops the service: no helper starts it again. */
+  get #stoppedMark(): string {
+    return path.join(this.stateDir, 'stopped');
+  }
+
+  async plan(options: InstallOptions): Promise<InstallPlan> {
+    const settings = this.#settings(options, true);
+    const files = await this.manager.files(settings);
+    return this.#describe(settings, files);
+  }
+
+  /** Idempotent; restarts a running daemon only if something changed. Returns before the daemon answers. */
+  async install(options: InstallOptions): Promise<InstallPlan> {
+    ensurePrivateFolder(this.stateDir, this.#surroundings.uid);
+    const settings = this.#settings(options, false);
+    const files = await this.manager.files(settings);
+    installStableHelper(this.stateDir, this.#surroundings.uid);
+    const written = files.map((file) => write(file));
+    const recorded = writeLaunchRecord(this.stateDir, this.#record(settings, options.autostart));
+    this.#forgetStop();
+    await this.manager.activate(settings, written.includes(true) || recorded);
+    return this.#describe(settings, files);
+  }
+
+  /** Takes away everything but the state. @returns what was removed. */
+  async uninstall(): Promise<readonly string[]> {
+    await this.manager.deactivate();
+    const own = [launchFile(this.stateDir), this.#stoppedMark, path.dirname(runtimeCopy(this.stateDir))];
+    const removed = [...this.manager.places, ...own].filter((file) => {
+      if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return false;
+      rmSync(file, { recursive: true, force: true });
+      return true;
+    });
+    await this.manager.forget();
+    return removed;
+  }
+
+  async start(): Promise<void> {
+    await this.#requireInstalled();
+    this.#forgetStop();
+    await this.manager.start();
+  }
+
+  async stop(): Promise<void> {
+    // First, or a helper would start it again while it stops.
+    ensurePrivateFolder(this.stateDir, this.#surroundings.uid);
+    writeFileSync(this.#stoppedMark, '', { mode: 0o600 });
+    if ((await this.manager.state()).installed) await this.manager.stop();
+    // One that a helper started before there was a service, or beside it.
+    await new Unmanaged(this.#surroundings, this.stateDir).stop();
+  }
+
+  async restart(): Promise<void> {
+    await this.#requireInstalled();
+    this.#forgetStop();
+    await this.manager.restart();
+  }
+
+  async state(): Promise<ServiceState & { readonly stoppedOnPurpose: boolean }> {
+    const stoppedOnPurpose = lstatSync(this.#stoppedMark, { throwIfNoEntry: false }) !== undefined;
+    return { ...(await this.manager.state()), stoppedOnPurpose };
+  }
+
+  #settings(options: InstallOptions, dryRun: boolean): ServiceSettings {
+    const { execPath, copyRuntime, sandbox } = options;
+    return {
+      daemon: daemonCommand({ execPath, copyRuntime, dryRun, stateDir: this.stateDir }),
+      stateDir: this.stateDir,
+      socket: this.#surroundings.env['BROKER_SOCKET'] || undefined,
+      env: recordedEnvironment(this.#surroundings),
+      sandbox,
+    };
+  }
+
+  #record({ daemon, env }: ServiceSettings, autostart: boolean): LaunchRecord {
+    const { kind, startCommand } = this.manager;
+    const service =
+      kind === 'none' || startCommand === undefined ? undefined : { manager: kind, command: startCommand };
+    return { run: daemon.command, env, service, autostart };
+  }
+
+  #describe({ daemon }: ServiceSettings, files: readonly PlannedFile[]): InstallPlan {
+    const { command, warnings } = daemon;
+    const [helper, launch] = [stableHelper(this.stateDir), launchFile(this.stateDir)];
+    return { manager: this.manager.kind, command, files, helper, launchFile: launch, warnings };
+  }
+
+  #forgetStop(): void {
+    rmSync(this.#stoppedMark, { force: true });
+  }
+
+  async #requireInstalled(): Promise<void> {
+    if ((await this.manager.state()).installed) return;
+    throw new BrokerError('ERR_CONFIG', 'there is no service of broker here', {
+      remedy: 'run: broker service install',
+    });
+  }
+}
+
+/**
+ * Records how the helper starts the daemon when nobody answers, without installing a service: for `broker setup` and
+ * `broker claude install`. What an installed service recorded is left alone.
+ *
+ * @returns the absolute path of the helper to write into settings.
+ */
+export function recordLaunch(surroundings: Surroundings, execPath: string): string {
+  const folder = stateDir(surroundings);
+  const helper = installStableHelper(folder, surroundings.uid);
+  ensurePrivateFolder(folder, surroundings.uid);
+  if (lstatSync(launchFile(folder), { throwIfNoEntry: false }) !== undefined) return helper;
+  const { command } = daemonCommand({ execPath, stateDir: folder, copyRuntime: false, dryRun: false });
+  const env = recordedEnvironment(surroundings);
+  writeLaunchRecord(folder, { run: command, env, service: undefined, autostart: true });
+  return helper;
+}
+
+function write({ path: file, content, mode }: PlannedFile): boolean {
+  try {
+    mkdirSync(path.dirname(file), { recursive: true });
+    return writeFileAtomically(file, content, mode);
+  } catch (error) {
+    throw new BrokerError('ERR_IO', `cannot write ${file} (${(error as NodeJS.ErrnoException).code})`, {
+      remedy: 'check who owns the folder and that the disk is not full',
+      cause: error,
+    });
+  }
+}

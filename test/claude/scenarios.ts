@@ -1,0 +1,118 @@
+import { type ClientBench, FIRST, SECOND } from '../fakes/client-bench.ts';
+import { type ClientOptions, RealClient, runOnce, type Turn } from './real-client.ts';
+
+/** What the table in docs/claude-client.md shows of a turn. */
+export interface Outcome extends Turn {
+  /** Requests that were answered with 401 or 403. */
+  readonly refused: number;
+  /** From the first of them to the first good answer, or to the end of the turn if there was none. */
+  readonly afterRefusalMs: number | undefined;
+}
+
+/** Shorter than anybody would set it, so that a test sees an interval end; under 5 s nothing is judged. */
+const SHORT_INTERVAL: ClientOptions = { env: { CLAUDE_CODE_API_KEY_HELPER_TTL_MS: '1000' } };
+const SHORT_INTERVAL_MS = 1_000;
+
+/** `claude -p` from a cold start. */
+export function oneTurn(bench: ClientBench, options?: ClientOptions): Promise<Outcome> {
+  return observed(bench, () => runOnce(bench, options));
+}
+
+/** The API takes both keys for a while; the session's next helper call brings the new one. Turns in their order. */
+export function rotated(bench: ClientBench): Promise<readonly Outcome[]> {
+  return withSession(bench, SHORT_INTERVAL, async (turn) => {
+    const turns = [await turn()];
+    bench.store(SECOND);
+    bench.api.acceptedKeys.add(SECOND);
+    await bench.home.broker('refresh');
+    // The first turn after the interval still goes out with the old key; the helper runs behind it.
+    for (let count = 0; count < 2; count += 1) {
+      await pass(SHORT_INTERVAL_MS);
+      turns.push(await turn());
+    }
+    return turns;
+  });
+}
+
+/** In the middle of a session, and the successor is in Vault. */
+export function revokedWithSuccessor(bench: ClientBench, options?: ClientOptions): Promise<Outcome> {
+  return withSession(bench, options, async (turn) => {
+    await turn();
+    bench.store(SECOND);
+    bench.api.acceptOnly(SECOND);
+    return await turn();
+  });
+}
+
+/** In the middle of a session, and Vault has nothing newer. */
+export function revokedWithoutSuccessor(bench: ClientBench, options?: ClientOptions): Promise<Outcome> {
+  return withSession(bench, options, async (turn) => {
+    await turn();
+    bench.api.acceptOnly();
+    return await turn();
+  });
+}
+
+/** The key is good, but not for the model of this session. */
+export function forbiddenModel(bench: ClientBench, model: string): Promise<Outcome> {
+  bench.api.forbiddenModels.add(model);
+  return oneTurn(bench, { args: ['--model', model] });
+}
+
+/** What a helper that keeps a key for its ttl does to a session whose key was revoked. The successor changes nothing. */
+export function deadKeyFromPlainCache(bench: ClientBench): Promise<Outcome> {
+  const cache = bench.script('plain-ttl-cache', `#!/bin/sh\necho ${FIRST}\n`);
+  return revokedWithSuccessor(bench, { helper: cache });
+}
+
+/** The key was fetched in an earlier session. */
+export async function providerDown(bench: ClientBench): Promise<Outcome> {
+  await oneTurn(bench);
+  await bench.vault.stop();
+  try {
+    return await oneTurn(bench);
+  } finally {
+    await bench.vault.comeUp();
+  }
+}
+
+/** Killed between two turns of a session and started again, with the helper called in every turn. */
+export function daemonRestarted(bench: ClientBench): Promise<Outcome> {
+  return withSession(bench, SHORT_INTERVAL, async (turn) => {
+    await turn();
+    await bench.kill();
+    await bench.restart();
+    await pass(SHORT_INTERVAL_MS);
+    await turn();
+    return await turn();
+  });
+}
+
+export async function withSession<Result>(
+  bench: ClientBench,
+  options: ClientOptions | undefined,
+  story: (turn: () => Promise<Outcome>) => Promise<Result>,
+): Promise<Result> {
+  const client = RealClient.open(bench, options);
+  try {
+    return await story(() => observed(bench, () => client.turn()));
+  } finally {
+    await client.close();
+  }
+}
+
+async function observed(bench: ClientBench, takeTurn: () => Promise<Turn>): Promise<Outcome> {
+  const startedMs = performance.now();
+  const turn = await takeTurn();
+  const calls = bench.api.calls.filter(({ atMs }) => atMs >= startedMs);
+  const refused = calls.filter(({ status }) => status !== 200);
+  const [first] = refused;
+  if (first === undefined) return { ...turn, refused: 0, afterRefusalMs: undefined };
+  const good = calls.find(({ atMs, status }) => atMs > first.atMs && status === 200);
+  return { ...turn, refused: refused.length, afterRefusalMs: (good?.atMs ?? startedMs + turn.ms) - first.atMs };
+}
+
+/** The client's interval really has to pass: it lives in another process, on its own clock. */
+function pass(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms + 50));
+}

@@ -1,0 +1,43 @@
+import { createServer } from 'node:net';
+import { SecretBytes } from '../../src/credential/secret-bytes.ts';
+import type { LoginDialogue } from '../../src/providers/interactive-login.ts';
+
+/** A person who opens every page at once, follows where it leads, and types the password they were given. */
+export class AutomaticPerson implements LoginDialogue {
+  readonly heard: string[] = [];
+  readonly visits: Promise<{ status: number; text: string }>[] = [];
+  readonly #password: string;
+
+  constructor(password = '') {
+    this.#password = password;
+  }
+
+  say(text: string): void {
+    this.heard.push(text);
+  }
+
+  async askPassword(question: string): Promise<SecretBytes> {
+    this.heard.push(question);
+    return SecretBytes.fromString(this.#password);
+  }
+
+  async showPage(address: string): Promise<void> {
+    this.heard.push(address);
+    this.visits.push(visit(address));
+  }
+}
+
+async function visit(address: string): Promise<{ status: number; text: string }> {
+  const answer = await fetch(address);
+  return { status: answer.status, text: await answer.text() };
+}
+
+/** A port of loopback that nobody listens on just now. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}

@@ -1,0 +1,106 @@
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DevVault } from '../../src/demo/dev-vault.ts';
+import { helperPath } from '../../src/platform/native.ts';
+import type { BrokerEvent } from '../../src/protocol/event.ts';
+import { BrokerHome, type RunningDaemon } from './daemon-process.ts';
+import { MessagesApi } from './messages-api.ts';
+
+export const FIRST = 'sk-ant-canary-first-0123456789';
+export const SECOND = 'sk-ant-canary-second-0123456789';
+
+/** The real daemon and helper between a development Vault and a Messages API: what a client needs for its turns. */
+export class ClientBench {
+  readonly vault: DevVault;
+  readonly api: MessagesApi;
+  readonly home: BrokerHome;
+  #daemon: RunningDaemon | undefined;
+
+  private constructor(vault: DevVault, api: MessagesApi) {
+    this.vault = vault;
+    this.api = api;
+    this.home = new BrokerHome(config(vault.address));
+  }
+
+  /** With FIRST in Vault and accepted by the API. */
+  static async start(): Promise<ClientBench> {
+    const vault = await DevVault.start({ nowMs: () => Date.now() });
+    vault.policies.write('claude', ['secret/data/claude']);
+    vault.kv.writeV2('secret/claude', { api_key: FIRST });
+    const bench = new ClientBench(vault, await MessagesApi.start(FIRST));
+    const roleId = vault.logins.appRole('laptop', { policies: ['claude'], ttlMs: 3_600_000 });
+    bench.write('role-id', roleId);
+    bench.write('secret-id', vault.logins.secretId('laptop'));
+    bench.#daemon = await bench.home.start();
+    return bench;
+  }
+
+  /** `apiKeyHelper` as `broker claude install` writes it. */
+  get helper(): string {
+    return `'${helperPath() ?? ''}'`;
+  }
+
+  write(name: string, content: string): string {
+    const path = join(this.home.folder, name);
+    writeFileSync(path, content, { mode: 0o600 });
+    return path;
+  }
+
+  /** A user's own script around the helper. */
+  script(name: string, content: string): string {
+    const path = this.write(name, content);
+    chmodSync(path, 0o700);
+    return `'${path}'`;
+  }
+
+  /** A new key in Vault; the API goes on accepting what it accepted. */
+  store(key: string): void {
+    this.vault.kv.writeV2('secret/claude', { api_key: key });
+  }
+
+  async kill(): Promise<void> {
+    await this.#daemon?.end('SIGKILL');
+  }
+
+  async restart(): Promise<void> {
+    this.#daemon = await this.home.start();
+  }
+
+  /** Oldest first. */
+  async events(kind?: string): Promise<readonly BrokerEvent[]> {
+    const { body } = await this.home.get('/v1/events?limit=10000');
+    const events = body.split('\n').filter(Boolean);
+    return events
+      .map((line) => JSON.parse(line) as BrokerEvent)
+      .filter((event) => kind === undefined || event.kind === kind);
+  }
+
+  /** How often something of each of these kinds happened. */
+  async count<Kind extends string>(...kinds: Kind[]): Promise<Record<Kind, number>> {
+    const events = await this.events();
+    const count = (kind: Kind) => events.filter((event) => event.kind === kind).length;
+    return Object.fromEntries(kinds.map((kind) => [kind, count(kind)])) as Record<Kind, number>;
+  }
+
+  async close(): Promise<void> {
+    await this.home.close();
+    await this.api.stop();
+    await this.vault.stop();
+  }
+}
+
+function config(vaultAddress: string): string {
+  return `default = "anthropic"
+[providers.vault]
+type = "vault"
+address = "${vaultAddress}"
+[providers.vault.auth]
+method = "approle"
+role_id_file = "~/role-id"
+secret_id_file = "~/secret-id"
+[credentials.anthropic]
+provider = "vault"
+path = "secret/data/claude"
+field = "api_key"
+`;
+}

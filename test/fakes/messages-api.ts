@@ -1,0 +1,166 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface SeenCall {
+  /** On the clock of `performance.now()`. */
+  readonly atMs: number;
+  readonly path: string;
+  readonly model: string;
+  readonly apiKey: string;
+  readonly authorization: string;
+  readonly status: number;
+}
+
+/** What the model says: words, or a command that the agent's shell is to run. */
+export type Content =
+  | { readonly type: 'text'; readonly text: string }
+  | {
+      readonly type: 'tool_use';
+      readonly id: string;
+      readonly name: string;
+      readonly input: Readonly<Record<string, unknown>>;
+    };
+
+export interface Conversation {
+  readonly model: string;
+  /** The words of the last message, tool results included, as JSON. */
+  readonly last: string;
+}
+
+/**
+ * As much of the Messages API as Claude Code needs for a turn, on loopback: keys that are accepted or not, models that a
+ * key may not use, and answers as JSON or as the stream of events that the client asks for.
+ */
+export class MessagesApi {
+  readonly acceptedKeys = new Set<string>();
+  /** Models that no key may use: 403. */
+  readonly forbiddenModels = new Set<string>();
+  /** Calls of `POST /v1/messages`, in the order of their answers. */
+  readonly calls: SeenCall[] = [];
+  /** What the model answers; default: one word. */
+  reply: (conversation: Conversation) => readonly Content[] = () => [{ type: 'text', text: 'pong' }];
+  /** How long an answer takes, in milliseconds; default 0. */
+  delayMs: (conversation: Conversation) => number = () => 0;
+  readonly #server: Server;
+
+  private constructor() {
+    this.#server = createServer((request, response) => void this.#serve(request, response));
+  }
+
+  static async start(...acceptedKeys: string[]): Promise<MessagesApi> {
+    const api = new MessagesApi();
+    for (const key of acceptedKeys) api.acceptedKeys.add(key);
+    await new Promise<void>((resolve, reject) => {
+      api.#server.once('error', reject);
+      api.#server.listen(0, '127.0.0.1', resolve);
+    });
+    return api;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** From now on this key is the only good one. */
+  acceptOnly(...keys: string[]): void {
+    this.acceptedKeys.clear();
+    for (const key of keys) this.acceptedKeys.add(key);
+  }
+
+  refused(): readonly SeenCall[] {
+    return this.calls.filter(({ status }) => status === 401 || status === 403);
+  }
+
+  /** From the first refused call after `sinceMs` to the next that was answered with 200; undefined if there is none. */
+  recoveryMs(sinceMs = 0): number | undefined {
+    const first = this.calls.find(({ atMs, status }) => atMs >= sinceMs && (status === 401 || status === 403));
+    if (first === undefined) return undefined;
+    const good = this.calls.find(({ atMs, status }) => atMs > first.atMs && status === 200);
+    return good === undefined ? undefined : good.atMs - first.atMs;
+  }
+
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const path = new URL(request.url ?? '/', 'http://api').pathname;
+    if (request.method !== 'POST' || path !== '/v1/messages') return send(response, 404, problem('not_found_error'));
+    const body = JSON.parse(Buffer.concat(chunks).toString('utf8') || '{}') as MessagesRequest;
+    const conversation = { model: body.model ?? '', last: JSON.stringify(body.messages?.at(-1) ?? {}) };
+    const delayMs = this.delayMs(conversation);
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+    const apiKey = String(request.headers['x-api-key'] ?? '');
+    const status = this.#judge(apiKey, conversation.model);
+    const authorization = request.headers.authorization ?? '';
+    this.calls.push({ atMs: performance.now(), path, model: conversation.model, apiKey, authorization, status });
+    if (status === 401) return send(response, 401, problem('authentication_error', 'invalid x-api-key'));
+    if (status === 403) return send(response, 403, problem('permission_error', 'this key may not use this model'));
+    const content = this.reply(conversation);
+    if (body.stream === true) return stream(response, conversation.model, content);
+    send(response, 200, message(conversation.model, content));
+  }
+
+  #judge(apiKey: string, model: string): 200 | 401 | 403 {
+    if (!this.acceptedKeys.has(apiKey)) return 401;
+    return this.forbiddenModels.has(model) ? 403 : 200;
+  }
+}
+
+interface MessagesRequest {
+  readonly model?: string;
+  readonly stream?: boolean;
+  readonly messages?: readonly unknown[];
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'request-id': 'req_test' });
+  response.end(JSON.stringify(body));
+}
+
+function problem(type: string, text = type): unknown {
+  return { type: 'error', error: { type, message: text } };
+}
+
+function message(model: string, content: readonly Content[]) {
+  const stop_reason = content.some(({ type }) => type === 'tool_use') ? 'tool_use' : 'end_turn';
+  const usage = { input_tokens: 1, output_tokens: 1 };
+  return {
+    id: 'msg_test',
+    type: 'message',
+    role: 'assistant',
+    model,
+    content,
+    stop_reason,
+    stop_sequence: null,
+    usage,
+  };
+}
+
+/** https://platform.claude.com/docs/en/build-with-claude/streaming, "Event types". */
+function stream(response: ServerResponse, model: string, content: readonly Content[]): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream', 'request-id': 'req_test' });
+  const emit = (type: string, data: object) =>
+    response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
+  const { stop_reason, usage, ...whole } = message(model, content);
+  emit('message_start', { message: { ...whole, content: [], stop_reason: null, usage } });
+  for (const [index, block] of content.entries()) {
+    const isText = block.type === 'text';
+    emit('content_block_start', {
+      index,
+      content_block: isText ? { type: 'text', text: '' } : { ...block, input: {} },
+    });
+    const delta = isText
+      ? { type: 'text_delta', text: block.text }
+      : { type: 'input_json_delta', partial_json: JSON.stringify(block.input) };
+    emit('content_block_delta', { index, delta });
+    emit('content_block_stop', { index });
+  }
+  emit('message_delta', { delta: { stop_reason, stop_sequence: null }, usage: { output_tokens: 1 } });
+  emit('message_stop', {});
+  response.end();
+}

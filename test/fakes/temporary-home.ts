@@ -1,0 +1,65 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { readLockHolder } from '../../src/platform/state-lock.ts';
+
+export const KEY = 'sk-test';
+
+/** The program as tests run it. */
+export const BROKER = path.resolve(import.meta.dirname, '..', 'fixtures', 'broker.ts');
+
+const CONFIG = `default = "key"
+[providers.command]
+type = "exec"
+[credentials.key]
+provider = "command"
+command = ["echo", "${KEY}"]
+`;
+
+/** A user's home with a configuration whose keys need no network, and a runtime folder. Whoever is left is killed. */
+export class TemporaryHome implements AsyncDisposable {
+  readonly path: string;
+  readonly config: string;
+  readonly state: string;
+  readonly runtime: string;
+  readonly env: Record<string, string>;
+
+  constructor(config = CONFIG) {
+    this.path = mkdtempSync(path.join(tmpdir(), 'broker-home-'));
+    this.config = path.join(this.path, '.config', 'broker', 'config.toml');
+    this.state = path.join(this.path, '.local', 'state', 'broker');
+    this.runtime = path.join(this.path, 'run');
+    for (const folder of [path.dirname(this.config), this.state, this.runtime]) {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+    }
+    writeFileSync(this.config, config, { mode: 0o600 });
+    this.env = { HOME: this.path, XDG_RUNTIME_DIR: this.runtime };
+  }
+
+  /** Of the daemon that has this state folder, if it is alive. */
+  get daemonPid(): number | undefined {
+    const pid = readLockHolder(path.join(this.state, 'lock'))?.pid;
+    return pid !== undefined && isAlive(pid) ? pid : undefined;
+  }
+
+  async stopDaemon(): Promise<void> {
+    const pid = this.daemonPid;
+    if (pid === undefined) return;
+    process.kill(pid, 'SIGKILL');
+    while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stopDaemon();
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

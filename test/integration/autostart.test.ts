@@ -1,0 +1,222 @@
+import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type LaunchRecord, launchFile, writeLaunchRecord } from '../../src/service/launch-file.ts';
+import { BROKER, KEY, TemporaryHome } from '../fakes/temporary-home.ts';
+import { expectFailure, expectKey, helper, runHelper } from '../native/run-helper.ts';
+
+const RECORD: LaunchRecord = {
+  run: [process.execPath, '--disable-sigusr1', BROKER, 'daemon'],
+  env: { PATH: process.env['PATH'] ?? '', EXTRA: 'as recorded' },
+  service: undefined,
+  autostart: true,
+};
+
+function home(record: Partial<LaunchRecord> = {}, config?: string): TemporaryHome {
+  const made = new TemporaryHome(config);
+  writeLaunchRecord(made.state, { ...RECORD, ...record });
+  return made;
+}
+
+function environmentOf(pid: number): Record<string, string> {
+  const words = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter(Boolean);
+  return Object.fromEntries(words.map((word) => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)]));
+}
+
+describe.skipIf(helper === undefined)('broker-key where no daemon runs', () => {
+  test('starts one, and prints its key', async () => {
+    await using user = home();
+    expectKey(await runHelper([], user.env), KEY);
+    const pid = user.daemonPid;
+    expect(pid).toBeDefined();
+    expectKey(await runHelper([], user.env), KEY);
+    expect(user.daemonPid).toBe(pid);
+  });
+
+  test('a hundred at once: one daemon, a hundred keys', async () => {
+    await using user = home();
+    const outcomes = await Promise.all(Array.from({ length: 100 }, () => runHelper([], user.env)));
+    for (const outcome of outcomes) expectKey(outcome, KEY);
+    const daemons = daemonsOf(user);
+    expect(daemons).toEqual([user.daemonPid]);
+  });
+
+  test('some of them killed while they start it: the others take over', async () => {
+    await using user = home();
+    const calls = Array.from({ length: 40 }, (_, index) => {
+      const aborter = new AbortController();
+      const call = runHelper([], user.env, { signal: aborter.signal, killSignal: 'SIGKILL' }).catch(() => 'killed');
+      if (index % 4 === 0) setTimeout(() => aborter.abort(), index * 2);
+      return { call, killed: index % 4 === 0 };
+    });
+    for (const { call, killed } of calls) {
+      const outcome = await call;
+      if (!killed) expect(outcome).toMatchObject({ code: 0, stdout: `${KEY}\n` });
+    }
+    expect(daemonsOf(user)).toHaveLength(1);
+  });
+
+  test.skipIf(process.platform !== 'linux')('hands down the lock and nothing else', async () => {
+    await using user = home();
+    const surroundings = {
+      ...user.env,
+      NODE_OPTIONS: '--no-such-option',
+      VAULT_ADDR: 'http://project.example',
+      ANTHROPIC_API_KEY: 'sk-secret',
+      LANG: 'C.UTF-8',
+    };
+    // Held open in the helper, as a client might leave it: a daemon that kept it would keep the client waiting.
+    const outcome = await runHelper([], surroundings, { stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe'] });
+    expectKey(outcome, KEY);
+
+    const pid = user.daemonPid ?? 0;
+    // The daemon is not dumpable, which stops everybody but root from looking.
+    if (process.getuid?.() === 0) {
+      expect(environmentOf(pid)).toEqual({
+        ...user.env,
+        LANG: 'C.UTF-8',
+        PATH: process.env['PATH'],
+        EXTRA: 'as recorded',
+        BROKER_STATE_DIR: user.state,
+        BROKER_LOCK_FD: '3',
+        BROKER_STARTED_BY: 'helper',
+      });
+      const stdio = [0, 1, 2].map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+      expect(stdio).toEqual(['/dev/null', '/dev/null', '/dev/null']);
+      expect(readlinkSync(`/proc/${pid}/fd/3`)).toBe(path.join(user.state, 'lock'));
+      expect(readlinkSync(`/proc/${pid}/cwd`)).toBe('/');
+    }
+    const [, , , , , session] = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/\(.*\)/, 'name')
+      .split(' ');
+    expect(session).toBe(String(pid));
+  });
+
+  test('where the daemon was killed, starts another', async () => {
+    await using user = home();
+    for (let round = 0; round < 3; round++) {
+      expectKey(await runHelper([], user.env), KEY);
+      await user.stopDaemon();
+    }
+  });
+
+  test('a daemon that cannot start is told of at once, not after 9.5 s', async () => {
+    await using user = home({}, 'nonsense = true\n');
+    const started = performance.now();
+    expectFailure(await runHelper([], user.env), 69, /ended at once \(exit 78\); run `broker daemon` to see why/);
+    expect(performance.now() - started).toBeLessThan(8_000);
+  });
+
+  test('a program that is gone is named', async () => {
+    await using user = home({ run: ['/gone/node', BROKER, 'daemon'] });
+    expectFailure(await runHelper([], user.env), 69, /cannot run \/gone\/node: No such file.*`broker service install`/);
+  });
+
+  test('a daemon that listens elsewhere is named, soon', async () => {
+    await using user = home();
+    expectKey(await runHelper([], user.env), KEY);
+    const elsewhere = path.join(user.path, 'elsewhere.sock');
+    expectFailure(
+      await runHelper([], { ...user.env, BROKER_SOCKET: elsewhere }),
+      69,
+      `listens at ${path.join(user.runtime, 'broker', 'broker.sock')}`,
+    );
+  });
+
+  test('leaves after idle_exit, and the next helper starts another', async () => {
+    await using user = new TemporaryHome();
+    writeLaunchRecord(user.state, RECORD);
+    writeFileSync(user.config, `${readFileSync(user.config, 'utf8')}[daemon]\nidle_exit = "1s"\n`);
+    expectKey(await runHelper([], user.env), KEY);
+    while (user.daemonPid !== undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+    expectKey(await runHelper([], user.env), KEY);
+  });
+});
+
+describe.skipIf(helper === undefined)('broker-key does not start a daemon', () => {
+  async function refused(user: TemporaryHome, env: Record<string, string>, words: RegExp | string): Promise<void> {
+    expectFailure(await runHelper([], { ...user.env, ...env }), 69, words);
+    expect(existsSync(path.join(user.state, 'lock'))).toBe(false);
+  }
+
+  test('that nothing was recorded for: it says what to run', async () => {
+    await using user = new TemporaryHome();
+    await refused(user, {}, /nothing answers at .*`broker daemon`.*`broker service install`/);
+  });
+
+  test('with BROKER_NO_AUTOSTART', async () => {
+    await using user = home();
+    await refused(user, { BROKER_NO_AUTOSTART: '1' }, /nothing answers/);
+    expectKey(await runHelper([], { ...user.env, BROKER_NO_AUTOSTART: '0' }), KEY);
+  });
+
+  test('where it was installed so', async () => {
+    await using user = home({ autostart: false });
+    await refused(user, {}, /nothing answers/);
+  });
+
+  test('that was stopped on purpose', async () => {
+    await using user = home();
+    writeFileSync(path.join(user.state, 'stopped'), '');
+    await refused(user, {}, /stopped with `broker service stop`; start it with `broker service start`/);
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("in another user's home", async () => {
+    await using user = home();
+    const { chownSync } = await import('node:fs');
+    chownSync(user.path, 65534, 65534);
+    await refused(user, {}, /HOME, .* is another user's/);
+  });
+
+  test('from a launch file that others can reach, a link, nonsense', async () => {
+    await using user = home();
+    const file = launchFile(user.state);
+    chmodSync(file, 0o644);
+    await refused(user, {}, /others can reach .*launch; run `chmod go=/);
+    chmodSync(file, 0o600);
+    for (const text of [
+      '',
+      'broker-launch 2\n',
+      'broker-launch 1\nrun node\n',
+      'broker-launch 1\nrun /bin/true',
+      'x'.repeat(9000),
+    ]) {
+      writeFileSync(file, text);
+      await refused(user, {}, /launch cannot be understood/);
+    }
+    writeFileSync(file, `broker-launch 1\n${'run /bin/true\n'.repeat(25)}`);
+    await refused(user, {}, /launch cannot be understood/);
+    const { rmSync } = await import('node:fs');
+    rmSync(file);
+    symlinkSync('/dev/null', file);
+    await refused(user, {}, /launch: /);
+  });
+
+  test('from a state folder that others can reach', async () => {
+    await using user = home();
+    chmodSync(user.state, 0o755);
+    await refused(user, {}, /others can reach/);
+  });
+
+  test('for another user of a container', async () => {
+    await using user = home();
+    const socket = path.join(user.path, 'container', 'broker.sock');
+    await refused(user, { BROKER_SERVER_UID: '12345', BROKER_SOCKET: socket }, /nothing answers/);
+  });
+});
+
+/** Every process whose command line is this home's daemon. */
+function daemonsOf(user: TemporaryHome): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+        const isDaemon = words.includes(BROKER) && words.includes('daemon');
+        return isDaemon && environmentOf(pid)['HOME'] === user.path;
+      } catch {
+        return false;
+      }
+    });
+}

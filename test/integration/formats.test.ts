@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { DevVault } from '../../src/demo/dev-vault.ts';
+import { BrokerHome } from '../fakes/daemon-process.ts';
+
+let vault: DevVault;
+let home: BrokerHome;
+
+beforeEach(async () => {
+  vault = await DevVault.start({ nowMs: () => Date.now() });
+  vault.kv.writeV2('secret/claude', { api_key: 'sk-"quoted"\\key', tenant: 'acme' });
+  vault.engines.awsRole('claude', 3_600_000);
+  home = new BrokerHome(`
+[providers.vault]
+type = "vault"
+address = "${vault.address}"
+[providers.vault.auth]
+method = "token"
+token = "${vault.rootToken}"
+[credentials.plain]
+provider = "vault"
+path = "secret/data/claude"
+field = "api_key"
+[credentials.otel]
+provider = "vault"
+path = "secret/data/claude"
+field = "api_key"
+header = "Authorization"
+header_prefix = "Bearer "
+[credentials.several]
+provider = "vault"
+path = "secret/data/claude"
+fields = { x-api-key = "api_key", x-tenant = "tenant" }
+[credentials.bedrock]
+provider = "vault"
+path = "aws/sts/claude"
+fields = { access_key = "access_key", secret_key = "secret_key", session_token = "security_token" }
+`);
+  await home.start();
+});
+
+afterEach(async () => {
+  await home.close();
+  await vault.stop();
+});
+
+async function printed(args: string): Promise<unknown> {
+  const { code, stdout, stderr } = await home.key(args);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^[ -~]+\n$/);
+  return JSON.parse(stdout);
+}
+
+it('headers: x-api-key unless the credential names another, with its prefix', async () => {
+  const key = 'sk-"quoted"\\key';
+  expect(await printed('--format headers plain')).toEqual({ 'x-api-key': key });
+  expect(await printed('--format headers otel')).toEqual({ Authorization: `Bearer ${key}` });
+  expect((await home.key('otel')).stdout).toBe(`${key}\n`);
+  expect(vault.count(/secret\/data\/claude/)).toBeLessThanOrEqual(2);
+});
+
+it('headers: several values are several headers', async () => {
+  expect(await printed('--format headers several')).toEqual({ 'x-api-key': 'sk-"quoted"\\key', 'x-tenant': 'acme' });
+});
+
+it('aws: what assume-role prints, with the end of the lease', async () => {
+  const { Credentials } = (await printed('--format aws bedrock')) as { Credentials: Record<string, string> };
+  expect(Credentials).toEqual({
+    AccessKeyId: expect.stringMatching(/^ASIA/) as string,
+    SecretAccessKey: expect.stringMatching(/^\S{40}$/) as string,
+    SessionToken: expect.stringMatching(/^\S{360}$/) as string,
+    Expiration: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string,
+  });
+  const left = Date.parse(Credentials['Expiration'] ?? '') - Date.now();
+  expect(left).toBeGreaterThan(3_500_000);
+  expect(left).toBeLessThanOrEqual(3_600_000);
+  expect(await printed('--format aws bedrock')).toMatchObject({
+    Credentials: { AccessKeyId: Credentials['AccessKeyId'] },
+  });
+  expect(vault.count(/aws\/sts\/claude/)).toBe(1);
+});
+
+it('aws: says what is missing', async () => {
+  const run = await home.key('--format aws plain');
+  expect(run).toMatchObject({ code: 64, stdout: '' });
+  expect(run.stderr).toMatch(/"plain" has no AccessKeyId.*fields = /);
+});
+
+it('the CLI prints the same', async () => {
+  const { stdout } = await home.broker('get', '--format', 'headers', 'otel');
+  expect(JSON.parse(stdout)).toEqual({ Authorization: 'Bearer sk-"quoted"\\key' });
+});

@@ -1,0 +1,118 @@
+import { HOUR, MINUTE, SECOND } from '../fakes/living.ts';
+import { type Arrival, failure, type ScriptedProvider, type Trouble } from '../fakes/scripted-provider.ts';
+import type { Dice } from './dice.ts';
+
+type Mood = 'ok' | 'failing' | 'flaky' | 'slow' | 'hanging' | 'deaf' | 'throttling' | 'login-expired';
+
+const TROUBLES: readonly Mood[] = [
+  'failing',
+  'failing',
+  'flaky',
+  'slow',
+  'hanging',
+  'deaf',
+  'throttling',
+  'login-expired',
+];
+/** A refresh is up to three calls: each of them slower than this, and a stale key may be served after two seconds. */
+const SLOW_MS = 500;
+
+/** What one provider goes through in a day: mostly fine, then some minutes of one trouble or another. */
+export class Weather {
+  mood: Mood = 'ok';
+  /** How often it turned bad, and for how long in all. */
+  episodes = 0;
+  troubledMs = 0;
+  #lastTroubleAtMs = Number.NEGATIVE_INFINITY;
+  /** Secrets that are refused for good reasons, until when. */
+  readonly #denied = new Map<string, number>();
+  readonly #dice: Dice;
+  readonly #mendLogin: () => void;
+  #changesAtMs: number;
+
+  /** @param mendLogin a person logs in again, which changes a file that the login is made from. */
+  constructor(provider: ScriptedProvider, dice: Dice, startMs: number, mendLogin: () => void) {
+    this.#dice = dice;
+    this.#mendLogin = mendLogin;
+    this.#changesAtMs = startMs + dice.wait(40 * MINUTE);
+    provider.trouble = (arrival) => this.#meet(arrival);
+  }
+
+  /** To be called as time passes. @returns true if the mood changed. */
+  pass(nowMs: number): boolean {
+    if (nowMs < this.#changesAtMs) return false;
+    if (this.mood === 'ok') {
+      this.mood = this.#dice.pick(TROUBLES);
+      this.episodes += 1;
+      const lasts = Math.min(HOUR, this.#dice.wait(7 * MINUTE));
+      this.troubledMs += lasts;
+      this.#changesAtMs = nowMs + lasts;
+    } else {
+      this.#turnFine();
+      this.#changesAtMs = nowMs + this.#dice.wait(40 * MINUTE);
+    }
+    return true;
+  }
+
+  /** The last moment at which a call met, or would have met, with trouble that allows a stale key to be served. */
+  lastTroubleAtMs(nowMs: number): number {
+    // Nobody tries an expired login again and again: it takes a person.
+    return this.mood === 'login-expired' ? nowMs : this.#lastTroubleAtMs;
+  }
+
+  /** A call that hangs when the machine falls asleep hangs on when it wakes. */
+  sleep(nowMs: number, ms: number): void {
+    if (this.#lastTroubleAtMs > nowMs) this.#lastTroubleAtMs += ms;
+  }
+
+  deny(path: string, untilMs: number): void {
+    this.#denied.set(path, untilMs);
+  }
+
+  clearUp(): void {
+    this.#turnFine();
+    this.#changesAtMs = Number.POSITIVE_INFINITY;
+    this.#denied.clear();
+  }
+
+  #turnFine(): void {
+    if (this.mood === 'login-expired') this.#mendLogin();
+    this.mood = 'ok';
+  }
+
+  #meet({ what, atMs }: Arrival): Trouble | undefined {
+    if ((this.#denied.get(what) ?? 0) > atMs) return { error: failure.denied() };
+    const trouble = this.#trouble();
+    if (trouble.error !== undefined || trouble.hang !== undefined || (trouble.delayMs ?? 0) >= SLOW_MS) {
+      // A call that hangs is in trouble until it is given up.
+      this.#lastTroubleAtMs = Math.max(
+        this.#lastTroubleAtMs,
+        atMs + (trouble.hang ? 30 * SECOND : (trouble.delayMs ?? 0)),
+      );
+    }
+    return trouble;
+  }
+
+  #trouble(): Trouble {
+    const dice = this.#dice;
+    const delayMs = dice.between(5, 80);
+    switch (this.mood) {
+      case 'ok':
+        return { delayMs };
+      case 'failing':
+        return { delayMs, error: failure.transient() };
+      case 'flaky':
+        return dice.chance(0.5) ? { delayMs } : { delayMs, error: failure.transient() };
+      case 'slow':
+        return { delayMs: dice.between(500, 15 * SECOND) };
+      case 'hanging':
+        return { hang: 'honest' };
+      case 'deaf':
+        return { hang: 'deaf' };
+      case 'throttling':
+        return { delayMs, error: failure.transient(dice.between(5 * SECOND, 90 * SECOND)) };
+      case 'login-expired':
+        return { delayMs, error: failure.loginExpired() };
+    }
+  }
+}
