@@ -3,7 +3,7 @@ import type { FailureRecord } from '../credential/back-off.ts';
 import type { KeyVersion } from '../credential/key-version.ts';
 import type { Login } from '../credential/lease.ts';
 import type { SecretBytes } from '../credential/secret-bytes.ts';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, ProviderError } from '../errors.ts';
 import type { BrokerEvent } from '../protocol/event.ts';
 import type { HealthReport } from '../protocol/health.ts';
 import type { CredentialStatus, StatusReport } from '../protocol/status.ts';
@@ -159,9 +159,13 @@ export class Broker implements BrokerService {
   async takeLogin(provider: string, token: SecretBytes): Promise<Login> {
     const gate = this.#roster.gate(provider);
     if (gate === undefined) throw unknownProvider(provider, [...this.#roster.gates()]);
-    const login = await gate.call((port, call) => {
+    const login = await gate.call(async (port, call) => {
       if (port.takeLogin === undefined) throw takesNoLogin(provider);
-      return port.takeLogin(token, call);
+      return port.takeLogin(token, call).catch((fault: unknown) => {
+        // A token that is no good says nothing about the login at hand, so the gate is not to remember it.
+        if (!(fault instanceof ProviderError)) throw fault;
+        throw new BrokerError(fault.code, fault.message, fault.remedy === undefined ? {} : { remedy: fault.remedy });
+      });
     }, true);
     this.#forgive(gate, () => true);
     this.#events.add('logged-in', undefined, { provider });
@@ -315,9 +319,7 @@ export class Broker implements BrokerService {
     for (const credential of this.#roster.credentials) {
       if (credential.gate !== gate || credential.failure === undefined || !concerned(credential)) continue;
       credential.failure = undefined;
-      if (credential.isWanted(clock.now(), this.#config.daemon.idleAfterMs)) {
-        this.#scheduler.schedule(credential.name, clock.now() + random() * SPREAD_MS);
-      }
+      this.#refresher.schedule(credential, clock.now() + random() * SPREAD_MS);
     }
   }
 }

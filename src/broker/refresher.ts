@@ -71,8 +71,11 @@ export class Refresher {
     return done;
   }
 
-  /** Plans the next refresh ahead of need; a credential that nobody has asked for lately gets none. */
-  schedule(credential: ManagedCredential): void {
+  /**
+   * Plans the next refresh ahead of need; a credential that nobody has asked for lately gets none.
+   * @param notBeforeMs when one that has no key may be tried again although no failure of its own says so.
+   */
+  schedule(credential: ManagedCredential, notBeforeMs = 0): void {
     const { clock, random } = this.#ports;
     const now = clock.now();
     const { scheduler } = this.#deps;
@@ -89,14 +92,14 @@ export class Refresher {
     }
     const outage = credential.gate.failure;
     const allowedAtMs = outage === undefined ? now : Math.max(now, outage.nextAttemptAtMs) + random() * SPREAD_MS;
-    if (failure !== undefined) {
-      scheduler.schedule(credential.name, Math.max(allowedAtMs, failure.record.nextAttemptAtMs));
-    } else if (living !== undefined) {
-      const dueAtMs = nextRefreshAt(living, this.#needs(credential), random());
-      scheduler.schedule(credential.name, Math.max(allowedAtMs, dueAtMs));
-    } else {
+    if (living === undefined && failure === undefined && notBeforeMs === 0) {
       scheduler.cancel(credential.name);
+      return;
     }
+    // What failed may have been asked for before its time, by a suspicion or a person: that is no reason to go on early.
+    const dueAtMs = living === undefined ? 0 : nextRefreshAt(living, this.#needs(credential), random());
+    const retryAtMs = failure?.record.nextAttemptAtMs ?? 0;
+    scheduler.schedule(credential.name, Math.max(allowedAtMs, dueAtMs, retryAtMs, notBeforeMs));
   }
 
   /** Forgets the key everywhere; its lease, if any, is retired. */

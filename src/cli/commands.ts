@@ -38,18 +38,22 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'doctor',
     summary: 'which authentication wins in Claude Code, every trap, one remedy for each',
     load: async (io) => {
-      const [{ doctorCommand }, { connect }, { configDifferences }] = await Promise.all([
+      const [{ doctorCommand }, { doctorParts }] = await Promise.all([
         import('./commands/doctor.ts'),
-        import('./connect.ts'),
         import('./daemon-config.ts'),
       ]);
-      return doctorCommand(io, {
-        fetchStatus: () =>
-          connect(io)
-            .status()
-            .catch(() => undefined),
-        differing: async () => (await configDifferences(io)).map(({ key }) => key),
-      });
+      return doctorCommand(io, doctorParts(io));
+    },
+  },
+  {
+    name: 'setup',
+    summary: 'from nothing to a working helper: provider, credential, daemon, Claude settings',
+    load: async (io) => {
+      const [{ setupCommand }, { doctorParts }] = await Promise.all([
+        import('./commands/setup.ts'),
+        import('./daemon-config.ts'),
+      ]);
+      return setupCommand(io, doctorParts(io));
     },
   },
   {

@@ -5,6 +5,7 @@ import { BrokerError } from '../errors.ts';
 import type { ConfigReport } from '../protocol/administration.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import type { CliIo } from './cli-io.ts';
+import type { DoctorParts } from './commands/doctor.ts';
 import { connect } from './connect.ts';
 
 /** The configuration as the daemon has it in force; undefined if none answers. */
@@ -38,4 +39,15 @@ export async function configDifferences(io: CliIo): Promise<readonly Difference[
   return differences(daemon.values, here.effective).filter(
     (each) => each.daemon?.origin.kind === 'env' || each.here?.origin.kind === 'env',
   );
+}
+
+/** What the doctor asks the daemon. */
+export function doctorParts(io: CliIo): DoctorParts {
+  return {
+    fetchStatus: () =>
+      connect(io)
+        .status()
+        .catch(() => undefined),
+    differing: async () => (await configDifferences(io)).map(({ key }) => key),
+  };
 }

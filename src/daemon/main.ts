@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { configError } from '../config/faults.ts';
 import { type LoadedConfig, type LoadResult, loadConfig } from '../config/load.ts';
-import { firstUsable, type PathInputs, socketCandidates } from '../config/paths.ts';
+import { stateDir as baseStateDir, firstUsable, type PathInputs, socketCandidates } from '../config/paths.ts';
 import { ConfigWatcher } from '../config/watch.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -15,6 +15,7 @@ import { providerDefinitions } from '../providers/registry.ts';
 import { declineWaiting } from '../server/decline.ts';
 import { adoptSocket, bindSocket, type Listener } from '../server/listener.ts';
 import { takeInheritedSocket } from '../server/socket-activation.ts';
+import { refreshStableHelper } from '../service/stable-helper.ts';
 import { type ComposedDaemon, composeDaemon } from './compose.ts';
 import { IdleExit } from './idle-exit.ts';
 import { harden, stopDaemon, untilStopped } from './lifecycle.ts';
@@ -102,6 +103,7 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   daemon.facts.socket = listener.path;
   lock.record(listener.path);
   const { configFile, stateDir } = places;
+  refreshStableHelper(baseStateDir(inputs), uid);
   log.info({ version: VERSION, socket: listener.path, config: configFile, state: stateDir }, 'broker is ready');
   return { daemon, listener, watcher, log, idle };
 }

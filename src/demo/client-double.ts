@@ -1,68 +1,31 @@
 /**
- * A stand-in for Claude Code in the demo: a process of its own, because the broker tells clients apart by process.
- * It keeps a key, sends it to the API, and after a 401 waits 1.1 s and runs its helper again, as the real client was
- * seen to do. Spoken to over Node's IPC channel: `turn` in, what became of it out.
+ * A stand-in for Claude Code, for the demo and the tests: a process of its own, because the broker tells clients apart
+ * by process. It holds a key and takes turns as the real client was seen to do (docs/claude-client.md). Spoken to over
+ * Node's IPC channel: a TurnRequest in, a TurnReport out. Without such a channel it takes one turn, prints the report
+ * as JSON and ends, with 1 if the turn failed.
  */
-import { request } from 'node:http';
 import { SystemClock } from '../platform/system-clock.ts';
-import { runAsClient } from './measure.ts';
+import { messageTo, takeTurn } from './client-turn.ts';
+import { DEFAULT_INTERVAL_MS, HeldKey } from './held-key.ts';
 
-export interface TurnReport {
-  readonly ok: boolean;
-  /** Requests that the API answered with 401. */
-  readonly rejected: number;
-  readonly helperCalls: number;
-  /** From the first 401 to the first good answer. */
-  readonly recoveredAfterMs: number | undefined;
-  /** What the helper said when it failed. */
-  readonly words: string;
+export interface TurnRequest {
+  /** The models asked, each by a request of its own, all at the same time. */
+  readonly models: readonly string[];
 }
 
-const PAUSE_AFTER_401_MS = 1_100;
-const MAX_HELPER_CALLS = 12;
-
-const [, , helper = '', api = ''] = process.argv;
+const [, , helper = '', api = '', interval = ''] = process.argv;
 const clock = new SystemClock();
-let key: string | undefined;
+const key = new HeldKey(clock, helper, interval === '' ? DEFAULT_INTERVAL_MS : Number(interval));
 
-process.on('message', async () => {
-  process.send?.(await takeTurn());
-});
-process.on('disconnect', () => process.exit(0));
+const turn = ({ models }: TurnRequest) => takeTurn({ clock, key, sends: models.map((model) => messageTo(api, model)) });
 
-async function takeTurn(): Promise<TurnReport> {
-  let [rejected, helperCalls, words] = [0, 0, ''];
-  let firstRejectionMs: number | undefined;
-  const ask = async () => {
-    helperCalls += 1;
-    const run = await runAsClient(clock, helper);
-    words = run.stderr;
-    key = run.exitCode === 0 ? run.stdout : '';
-  };
-  if (key === undefined) await ask();
-  for (;;) {
-    const status = await send(key ?? '');
-    if (status === 200) {
-      const recoveredAfterMs = firstRejectionMs === undefined ? undefined : clock.now() - firstRejectionMs;
-      return { ok: true, rejected, helperCalls, recoveredAfterMs, words };
-    }
-    rejected += 1;
-    firstRejectionMs ??= clock.now();
-    if (helperCalls >= MAX_HELPER_CALLS) {
-      return { ok: false, rejected, helperCalls, recoveredAfterMs: undefined, words };
-    }
-    await new Promise<void>((resolve) => void clock.after(PAUSE_AFTER_401_MS, resolve));
-    await ask();
-  }
-}
-
-function send(apiKey: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request(`${api}/v1/messages`, { method: 'POST', headers: { 'x-api-key': apiKey } }, (answer) => {
-      answer.resume();
-      answer.once('end', () => resolve(answer.statusCode ?? 0));
-    });
-    outgoing.once('error', reject);
-    outgoing.end('{}');
+if (process.send === undefined) {
+  const report = await turn({ models: ['double'] });
+  process.stdout.write(`${JSON.stringify(report)}\n`);
+  process.exitCode = report.ok ? 0 : 1;
+} else {
+  process.on('message', async (asked: TurnRequest) => {
+    process.send?.(await turn(asked));
   });
+  process.on('disconnect', () => process.exit(0));
 }

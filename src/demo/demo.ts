@@ -4,7 +4,8 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
 import type { Clock } from '../platform/clock.ts';
-import type { TurnReport } from './client-double.ts';
+import type { TurnRequest } from './client-double.ts';
+import type { TurnReport } from './client-turn.ts';
 import { DevVault } from './dev-vault.ts';
 import { type CommandRun, runAsClient, type Timings, timeRuns } from './measure.ts';
 import { MockApi } from './mock-api.ts';
@@ -139,7 +140,7 @@ field = "api_key"
       new Promise<TurnReport>((resolve, reject) => {
         client.once('message', (report) => resolve(report as TurnReport));
         client.once('exit', () => reject(new Error('the demo client ended early')));
-        client.send('turn');
+        client.send({ models: ['demo'] } satisfies TurnRequest);
       });
     try {
       await turn();

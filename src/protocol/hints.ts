@@ -50,8 +50,16 @@ function read(words: ReadonlyMap<string, string>): ClientHints | undefined {
   const agent = words.get('agent');
   if (pid === null || ppid === null || stdin === null || stdout === null) return undefined;
   if (agent !== undefined && agent !== '1') return undefined;
-  const [entrypoint, session, purpose] = [words.get('entrypoint'), words.get('session'), words.get('purpose')];
-  return { pid, ppid, stdin, stdout, entrypoint, session, purpose, agent: agent === '1' };
+  return {
+    pid,
+    ppid,
+    stdin,
+    stdout,
+    entrypoint: words.get('entrypoint'),
+    session: words.get('session'),
+    purpose: words.get('purpose'),
+    agent: agent === '1',
+  };
 }
 
 /** null: there, but wrong. A helper in another pid name space has parent 0. */

@@ -20,7 +20,11 @@ export interface ProviderDefinition<Options = unknown, Source = unknown> extends
   /** Where the secret lies, for messages to people: a path, a name. */
   describe(source: Source): string;
   /** Logins that only a person can make, for `broker login`; absent where there are none. */
-  loadLogin?(): Promise<InteractiveLogin<Options>>;
+  readonly interactive?: {
+    /** Whether this configuration needs one. */
+    isNeeded(options: Options): boolean;
+    load(): Promise<InteractiveLogin<Options>>;
+  };
   load(): Promise<(options: Options, host: ProviderHost) => Provider>;
 }
 

@@ -5,7 +5,7 @@ import type { Clock, Timer } from '../platform/clock.ts';
 import { sendError } from './reply.ts';
 
 /** So long after the last one, no more of those that were in line are expected. */
-const QUIET_MS = 250;
+const QUIET_MS = 100;
 const LONGEST_MS = 5_000;
 
 /**

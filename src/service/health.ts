@@ -54,12 +54,17 @@ function isPassing({ code }: BrokerError): boolean {
   return code === 'ERR_DAEMON_UNREACHABLE' || code === 'ERR_OVERLOADED' || code === 'ERR_REFRESH_PENDING';
 }
 
-async function withLog(error: unknown, surroundings: Surroundings, manager: ServiceManager): Promise<BrokerError> {
+/** The same error with the newest lines of the log, where there is one: they say what the service manager does not. */
+export async function withLog(
+  error: unknown,
+  surroundings: Surroundings,
+  manager: ServiceManager,
+): Promise<BrokerError> {
   const why = error instanceof Error ? error.message : String(error);
   const known = error instanceof BrokerError ? error : undefined;
   const lines = await lastLogLines(surroundings, manager);
   const log = lines === '' ? '' : `\nThe newest lines of its log:\n${lines.replaceAll(/^/gm, '  ')}`;
-  return new BrokerError(known?.code ?? 'ERR_DAEMON_UNREACHABLE', `the service does not answer: ${why}${log}`, {
+  return new BrokerError(known?.code ?? 'ERR_DAEMON_UNREACHABLE', `${why}${log}`, {
     remedy:
       manager.kind === 'none'
         ? 'run it where you see it: broker daemon'

@@ -34,7 +34,10 @@ function install(): void {
     timeout: 300_000,
   });
   if (npm.status !== 0) {
-    const [line = 'npm is not here'] = `${npm.stderr ?? npm.error?.message ?? ''}`.split('\n').filter(Boolean);
+    const lines = (npm.stderr ?? npm.error?.message ?? '')
+      .split('\n')
+      .filter((text) => !/^(npm error code|$)/.test(text));
+    const [line = 'it was not found or did not end'] = lines;
     throw new Impossible(`npm could not install ${PACKAGE}@${RANGE}: ${line}`);
   }
   writeFileSync(STAMP, RANGE);

@@ -6,8 +6,12 @@ import { Impossible } from './impossible.ts';
 const WAYS_IN = [['--net'], ['--user', '--map-root-user', '--net']] as const;
 
 /** SIOCSIFFLAGS with IFF_UP on `lo`: a small Debian has perl, but not always `ip`. */
-const PERL =
-  'use Socket; socket(my $s, PF_INET, SOCK_DGRAM, 0) or die; ioctl($s, 0x8914, pack("a16 s x22", "lo", 0x41)) or die';
+const PERL = [
+  'use Socket',
+  'socket(my $s, PF_INET, SOCK_DGRAM, 0) or die',
+  'my $up = pack("a16 s x22", "lo", 0x41)',
+  'ioctl($s, 0x8914, $up) or die',
+].join('; ');
 
 const SCRIPT = `ip link set lo up 2>/dev/null || perl -e '${PERL}' || exit 1; exec "$@"`;
 

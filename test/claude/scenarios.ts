@@ -53,16 +53,26 @@ export function revokedWithoutSuccessor(bench: ClientBench, options?: ClientOpti
   });
 }
 
-/** The key is good, but not for the model of this session. */
-export function forbiddenModel(bench: ClientBench, model: string): Promise<Outcome> {
-  bench.api.forbiddenModels.add(model);
-  return oneTurn(bench, { args: ['--model', model] });
+/** What came after the revoked key is dead too: another one in Vault, but the API takes neither. */
+export function revokedWithDeadSuccessor(bench: ClientBench): Promise<Outcome> {
+  return withSession(bench, undefined, async (turn) => {
+    await turn();
+    bench.store(SECOND);
+    bench.api.acceptOnly();
+    return await turn();
+  });
 }
 
-/** What a helper that keeps a key for its ttl does to a session whose key was revoked. The successor changes nothing. */
-export function deadKeyFromPlainCache(bench: ClientBench): Promise<Outcome> {
-  const cache = bench.script('plain-ttl-cache', `#!/bin/sh\necho ${FIRST}\n`);
-  return revokedWithSuccessor(bench, { helper: cache });
+/** The key is good, but not for the model of this session. */
+export function forbiddenModel(bench: ClientBench, options?: ClientOptions): Promise<Outcome> {
+  const model = 'claude-forbidden-1';
+  bench.api.forbiddenModels.add(model);
+  return oneTurn(bench, { ...options, args: ['--model', model] });
+}
+
+/** A helper that keeps a key for its ttl, in the middle of it: what Vault holds by now changes nothing. */
+export function plainCache(bench: ClientBench): ClientOptions {
+  return { helper: bench.script('plain-ttl-cache', `#!/bin/sh\necho ${FIRST}\n`) };
 }
 
 /** The key was fetched in an earlier session. */

@@ -58,7 +58,7 @@ describe.concurrent('the real client', (it) => {
     const { expect } = context;
     const bench = await openBench(context.onTestFinished);
     const [forbidden, other] = await Promise.all([
-      scenarios.forbiddenModel(bench, 'claude-forbidden-1'),
+      scenarios.forbiddenModel(bench),
       scenarios.withSession(bench, undefined, async (turn) => [await turn(), await turn()]),
     ]);
     expect(forbidden.ok).toBe(false);

@@ -41,3 +41,15 @@ export async function freePort(): Promise<number> {
   if (address === null || typeof address === 'string') throw new Error('no port');
   return address.port;
 }
+
+/** Somebody who reads along on standard error and opens the first address of a login page that is shown, once. */
+export function pageReader() {
+  let visit: Promise<Response> | undefined;
+  return {
+    page: async () => (await visit)?.text(),
+    onStderr: (text: string) => {
+      const address = /https?:\/\/\S+\/v1\/dev\/oidc\/page\S+(?=\n)/.exec(text)?.[0];
+      if (address !== undefined) visit ??= fetch(address);
+    },
+  };
+}

@@ -12,7 +12,8 @@ export interface Finished {
   readonly stderr: string;
 }
 
-const PROGRAM = resolve(import.meta.dirname, '..', '..', 'bin', 'broker.mjs');
+/** bin/broker.mjs, which runs what was built. */
+export const PROGRAM = resolve(import.meta.dirname, '..', '..', 'bin', 'broker.mjs');
 
 /** A home of its own with the real, built program in it: daemon, CLI and helper as a user has them. */
 export class BrokerHome {
@@ -40,6 +41,10 @@ export class BrokerHome {
     writeFileSync(this.configFile, config, { mode: 0o600 });
   }
 
+  remove(name: string): void {
+    rmSync(join(this.folder, name), { recursive: true, force: true });
+  }
+
   /** Resolves once it answers. @throws with its last words if it ends before. */
   async start(extra: Readonly<Record<string, string>> = {}): Promise<RunningDaemon> {
     const child = spawn(process.execPath, [PROGRAM, 'daemon'], {
@@ -64,6 +69,11 @@ export class BrokerHome {
   /** The native helper as Claude Code runs it. */
   key(args = '', extra: Readonly<Record<string, string>> = {}): Promise<Finished> {
     return run('/bin/sh', ['-c', `'${helperPath() ?? ''}' ${args}`], { ...this.env, ...extra });
+  }
+
+  /** A line of a settings file as Claude Code runs it. */
+  shell(line: string): Promise<Finished> {
+    return run('/bin/sh', ['-c', line], this.env);
   }
 
   get(path: string): Promise<{ status: number; body: string }> {

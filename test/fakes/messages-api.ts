@@ -40,7 +40,7 @@ export class MessagesApi {
   /** What the model answers; default: one word. */
   reply: (conversation: Conversation) => readonly Content[] = () => [{ type: 'text', text: 'pong' }];
   /** How long an answer takes, in milliseconds; default 0. */
-  delayMs: (conversation: Conversation) => number = () => 0;
+  delayMs: (conversation: Conversation, apiKey: string) => number = () => 0;
   readonly #server: Server;
 
   private constructor() {
@@ -67,18 +67,6 @@ export class MessagesApi {
     for (const key of keys) this.acceptedKeys.add(key);
   }
 
-  refused(): readonly SeenCall[] {
-    return this.calls.filter(({ status }) => status === 401 || status === 403);
-  }
-
-  /** From the first refused call after `sinceMs` to the next that was answered with 200; undefined if there is none. */
-  recoveryMs(sinceMs = 0): number | undefined {
-    const first = this.calls.find(({ atMs, status }) => atMs >= sinceMs && (status === 401 || status === 403));
-    if (first === undefined) return undefined;
-    const good = this.calls.find(({ atMs, status }) => atMs > first.atMs && status === 200);
-    return good === undefined ? undefined : good.atMs - first.atMs;
-  }
-
   async stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeAllConnections();
@@ -92,9 +80,9 @@ export class MessagesApi {
     if (request.method !== 'POST' || path !== '/v1/messages') return send(response, 404, problem('not_found_error'));
     const body = JSON.parse(Buffer.concat(chunks).toString('utf8') || '{}') as MessagesRequest;
     const conversation = { model: body.model ?? '', last: JSON.stringify(body.messages?.at(-1) ?? {}) };
-    const delayMs = this.delayMs(conversation);
-    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
     const apiKey = String(request.headers['x-api-key'] ?? '');
+    const delayMs = this.delayMs(conversation, apiKey);
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
     const status = this.#judge(apiKey, conversation.model);
     const authorization = request.headers.authorization ?? '';
     this.calls.push({ atMs: performance.now(), path, model: conversation.model, apiKey, authorization, status });

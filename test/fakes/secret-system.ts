@@ -25,6 +25,7 @@ interface Place {
   readonly engine: EngineSketch;
   version: number;
   value: string;
+  former: string | undefined;
   issuedAtMs: number;
   expiresAtMs: number | undefined;
   /** No value of this place is accepted by the API: a policy that forbids the model, say. */
@@ -63,6 +64,7 @@ export class SecretSystem {
       engine,
       version: 0,
       value: '',
+      former: undefined,
       issuedAtMs: 0,
       expiresAtMs: undefined,
       forbidden: false,
@@ -82,11 +84,20 @@ export class SecretSystem {
     const place = this.#find(path);
     const { engine } = place;
     place.version += 1;
+    if (place.value !== '') place.former = place.value;
     place.issuedAtMs = this.#clock.now();
     place.expiresAtMs =
       engine.kind === 'jwt' || engine.kind === 'expires-at' ? place.issuedAtMs + engine.lastsMs : undefined;
     place.value = this.#mint(path, place.expiresAtMs, engine.kind === 'jwt');
     return place.value;
+  }
+
+  /** Somebody stores the value from before the last rotation again. */
+  putBack(path: string): void {
+    const place = this.#find(path);
+    if (place.former === undefined) return;
+    [place.value, place.former] = [place.former, place.value];
+    place.version += 1;
   }
 
   /** The value on record is refused from now on; nobody stores another one. */

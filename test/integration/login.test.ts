@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DevVault } from '../../src/demo/dev-vault.ts';
-import { freePort } from '../fakes/automatic-person.ts';
+import { freePort, pageReader } from '../fakes/automatic-person.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
 
 const KEY = 'sk-ant-0123456789';
@@ -43,25 +43,13 @@ path = "secret/data/claude"
 field = "api_key"
 `;
 
-/** Somebody who opens the first address that is shown, once. */
-function reader() {
-  let visit: Promise<Response> | undefined;
-  return {
-    page: async () => (await visit)?.text(),
-    onStderr: (text: string) => {
-      const address = /https?:\/\/\S+\/v1\/dev\/oidc\/page\S+(?=\n)/.exec(text)?.[0];
-      if (address !== undefined) visit ??= fetch(address);
-    },
-  };
-}
-
 describe('oidc', () => {
   it('the helper says who has to log in; one login later it prints the key, also after a restart', async () => {
     const daemon = await home.start();
     const before = await home.key();
     expect(before).toMatchObject({ code: 77, stdout: '' });
     expect(before.stderr).toContain('run: broker login corp');
-    const watch = reader();
+    const watch = pageReader();
     const run = await home.brokerWith(watch, 'login', 'corp', '--no-browser');
     expect(run.code).toBe(0);
     expect(run.stdout).toMatch(/^logged in to corp; the session ends in (1 h|59 min|60 min)/);
@@ -77,7 +65,7 @@ describe('oidc', () => {
 
   it('a session that is over is told with the command to type, and a new login mends it at once', async () => {
     await home.start();
-    await home.brokerWith(reader(), 'login', 'corp', '--no-browser');
+    await home.brokerWith(pageReader(), 'login', 'corp', '--no-browser');
     expect((await home.key()).code).toBe(0);
     for (const { id } of vault.tokens.live()) if (id !== vault.rootToken) vault.tokens.revoke(id);
     expect((await home.broker('refresh')).stderr).toContain('broker login corp');
@@ -85,14 +73,21 @@ describe('oidc', () => {
     expect((await home.key()).stdout).toBe(`${KEY}\n`);
     expect((await home.broker('invalidate', 'anthropic')).code).toBe(0);
     expect((await home.key()).code).toBe(77);
-    await home.brokerWith(reader(), 'login', 'corp', '--no-browser');
+    await home.brokerWith(pageReader(), 'login', 'corp', '--no-browser');
     expect((await home.key()).stdout).toBe(`${KEY}\n`);
+  });
+
+  it('a token that is no good takes nothing from the login at hand', async () => {
+    await home.start();
+    await home.brokerWith(pageReader(), 'login', 'corp', '--no-browser');
+    expect(await home.post('/v1/providers/corp/login', 'hvs.unknown')).toMatchObject({ status: 403 });
+    expect(await home.key()).toEqual({ code: 0, stdout: `${KEY}\n`, stderr: '' });
   });
 
   it('the device flow needs no way back', async () => {
     home.configure(config('method = "oidc"\nrole = "device"'));
     await home.start();
-    const run = await home.brokerWith(reader(), 'login', 'corp', '--no-browser', '--json');
+    const run = await home.brokerWith(pageReader(), 'login', 'corp', '--no-browser', '--json');
     expect(run).toMatchObject({ code: 0 });
     expect(JSON.parse(run.stdout)).toMatchObject({ provider: 'corp', renewable: true });
     expect(run.stderr).toContain('Enter this code there: BROK-ER01');
@@ -106,7 +101,7 @@ describe('oidc', () => {
   ])('role %s ends with exit code %i', async (role, code, words) => {
     home.configure(config(`method = "oidc"\nrole = "${role}"\ncallback_port = ${port}`));
     await home.start();
-    const run = await home.brokerWith(reader(), 'login', 'corp', '--no-browser');
+    const run = await home.brokerWith(pageReader(), 'login', 'corp', '--no-browser');
     expect(run).toMatchObject({ code, stdout: '' });
     expect(run.stderr).toMatch(words);
   });

@@ -6,6 +6,7 @@ import { ClientDouble, type HelperResult } from './client-double.ts';
 import { Dice } from './dice.ts';
 import { BrokenInvariant, Invariants, TURN_MARGIN_MS } from './invariants.ts';
 import { clientOf, credentialsOf, INTERVALS, PROVIDERS, TIMELESS } from './population.ts';
+import { Rhythm } from './rhythm.ts';
 import { Store } from './store.ts';
 import { Weather } from './weather.ts';
 
@@ -47,7 +48,10 @@ export class Day {
   readonly #store: Store;
   readonly #bench: Bench;
   readonly #invariants: Invariants;
+  readonly #rhythm: Rhythm;
   readonly #weather = new Map<string, Weather>();
+  /** For how long each credential was in use, as the broker understands it. */
+  readonly #usedMs = new Map<string, { totalMs: number; lastMs: number }>();
   readonly #sessions = new Set<Session>();
   readonly #history: string[] = [];
   #fault: unknown;
@@ -69,6 +73,8 @@ export class Day {
     });
     this.#bench.system.loginPolicy = { lastsMs: HOUR, maxMs: 8 * HOUR, renewable: true };
     this.#invariants = new Invariants(this.#bench.system);
+    this.#rhythm = new Rhythm(this.#bench.credentials);
+    this.#follow();
     this.#bornAtMs = clock.now();
     for (const name of PROVIDERS) {
       const provider = this.#bench.provider(name);
@@ -98,6 +104,24 @@ export class Day {
       await this.#bench.broker.stop(false);
       this.#store.remove();
     }
+  }
+
+  /** Reads what the broker says of itself as it says it. */
+  #follow(): void {
+    const { broker } = this.#bench;
+    let afterId = broker.events({ limit: 1 })[0]?.id ?? 0;
+    broker.onEvents(() => {
+      const now = this.#clock.now();
+      const isFair = (name: string) => now - (this.#weather.get(name)?.lastTroubleAtMs(now) ?? 0) > MINUTE;
+      for (const event of broker.events({ afterId, limit: 10_000 })) {
+        afterId = event.id;
+        try {
+          this.#rhythm.judge(event, now, isFair);
+        } catch (fault) {
+          this.#fault ??= fault;
+        }
+      }
+    });
   }
 
   async #step(): Promise<void> {
@@ -133,6 +157,11 @@ export class Day {
       this.#note(`${credential.name} is revoked without a successor`);
       system.revokeCurrent(credential.path ?? credential.name);
     }
+    if (dice.chance(1 / 150)) {
+      const { name, path = name } = dice.pick(this.#bench.credentials.filter(({ engine }) => engine.kind === 'static'));
+      this.#note(`somebody puts an old value of ${path} back`);
+      system.putBack(path);
+    }
     if (dice.chance(1 / 200)) {
       const credential = dice.pick(this.#bench.credentials);
       this.#note(`${credential.name} is denied for some minutes`);
@@ -143,6 +172,8 @@ export class Day {
       const ms = dice.between(MINUTE, 2 * HOUR);
       this.#note(`asleep for ${Math.round(ms / 1000)} s`);
       this.#counts.wakes += 1;
+      // What happened before is told before.
+      this.#bench.broker.events({ limit: 1 });
       for (const weather of this.#weather.values()) weather.sleep(this.#clock.now(), ms);
       this.#clock.sleep(ms);
       if (dice.chance(0.5)) this.#bench.broker.noticeWake();
@@ -169,6 +200,8 @@ export class Day {
       this.#bench.crash(this.#store.crash(torn));
     }
     this.#bornAtMs = this.#clock.now();
+    this.#rhythm.restart();
+    this.#follow();
   }
 
   /** A person at the keyboard. */
@@ -237,6 +270,7 @@ export class Day {
     this.#note(`${who}: ${told.value?.slice(-20) ?? told.code} ${told.state ?? ''}`);
     if (told.state === 'stale') this.#note(`known of ${credential.name}: ${this.#knownFailure(credential.name)}`);
     if (told.code !== undefined) this.#counts.refusedAsks += 1;
+    this.#noteUse(credential.name);
     const observed = {
       credential,
       intervalMs,
@@ -247,10 +281,18 @@ export class Day {
     };
     try {
       this.#invariants.judge(observed, this.#store.cache);
+      this.#invariants.judgeRefusal(`${client.pid} ${credential.name}`, told, this.#clock.now());
     } catch (fault) {
       this.#fault ??= fault;
     }
     return told;
+  }
+
+  #noteUse(name: string): void {
+    const now = this.#clock.now();
+    const used = this.#usedMs.get(name) ?? { totalMs: 0, lastMs: now };
+    const gapMs = Math.min(now - used.lastMs, HOUR);
+    this.#usedMs.set(name, { totalMs: used.totalMs + gapMs, lastMs: now });
   }
 
   #knownFailure(name: string): string {
@@ -288,22 +330,23 @@ export class Day {
 
   /**
    * How often the provider may be asked for keys. Ahead of need: twice per life of a key at the most (never before
-   * half of it), and a value that its issuer replaces at half its life may be read with only half of it left: four
-   * times per life, for as long as anybody uses it. Besides that: once for every ask that was suspicious, for every
-   * person's refresh, once for each credential after a wake or a restart; and in an outage one probe per hold-off,
-   * which is ten in the first five minutes and one in two and a half on average after that, for each provider, while
-   * asks that find nothing servable may try for themselves at the same pace.
+   * half of it), four times where the value is replaced by its issuer at half its life and so may be read with half of
+   * it left; only while it is used and for an hour after. Besides: once for every ask of a client that met with a
+   * refusal, for every refresh by a person and for every session (its interval may want more life than there is); for
+   * all that is used once after a restart or a wake; and in an outage one probe per hold-off and provider: ten in the
+   * first five minutes, then one in two and a half on average, and twice that where every other call succeeds.
    */
   #readsAllowed(): number {
-    const { turns, suspicious, restarts, crashes, wakes, person } = this.#counts;
-    let allowed = suspicious + person + turns / 10;
-    for (const { engine, ttlMs = 15 * MINUTE } of this.#bench.credentials) {
+    const { suspicious, restarts, crashes, wakes, person } = this.#counts;
+    let allowed = suspicious + person + this.#pid * 2 + (restarts + crashes + wakes) * SESSIONS;
+    for (const { name, engine, ttlMs = 15 * MINUTE } of this.#bench.credentials) {
       const life = engine.kind === 'static' ? Math.min(ttlMs, engine.ttlHintMs ?? ttlMs) : engine.lastsMs;
-      allowed += 3 + (this.#options.hours * HOUR * 4) / life;
+      const perLife = engine.kind === 'jwt' || engine.kind === 'expires-at' ? 4 : 2;
+      const usedMs = (this.#usedMs.get(name)?.totalMs ?? 0) + HOUR;
+      allowed += 3 + (usedMs * perLife) / life;
     }
-    allowed += (restarts + crashes + wakes) * SESSIONS;
     for (const { episodes, troubledMs } of this.#weather.values()) {
-      allowed += episodes * (10 + SESSIONS) + (troubledMs / (150 * SECOND)) * SESSIONS;
+      allowed += episodes * 20 + (troubledMs / (150 * SECOND)) * 2;
     }
     return Math.ceil(allowed);
   }

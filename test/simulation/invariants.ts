@@ -15,6 +15,9 @@ const STALE_AFTER_TROUBLE_MS = 6 * MINUTE + 10 * SECOND;
 /** The system's time and the broker's are read some milliseconds apart: a request takes up to this long in fair weather. */
 const SLACK_MS = 2 * SECOND;
 
+const MAX_REFUSALS = 3;
+const MAX_REFUSAL_MS = 20 * SECOND;
+
 /** What was true when the provider was last asked about a secret. */
 interface Reading {
   readonly atMs: number;
@@ -45,6 +48,7 @@ export class Invariants {
   checked = 0;
   readonly #system: SecretSystem;
   readonly #readings = new Map<string, Reading>();
+  readonly #refusals = new Map<string, { readonly calls: number; readonly sinceMs: number }>();
 
   constructor(system: SecretSystem) {
     this.#system = system;
@@ -70,8 +74,22 @@ export class Invariants {
       throw new BrokenInvariant('never an expired key', `${name}: ${this.#describe(value, observed.nowMs)}`);
     }
     if (isRejected(cache, name, value)) throw new BrokenInvariant('never a rejected key', name);
-    if (told.state === 'stale') this.#judgeStale(observed, value);
-    else this.#judgeLife(observed, value);
+    const onRecord = this.#system.place(credential.path ?? name)?.value ?? '';
+    if (told.state === 'stale' && !isRejected(cache, name, onRecord)) this.#judgeStale(observed, value);
+    else if (told.state === 'fresh') this.#judgeLife(observed, value);
+  }
+
+  /** A refusal lasts three calls or twenty seconds, whichever ends first, so that nobody is locked out. */
+  judgeRefusal(who: string, { code, error }: Told, nowMs: number): void {
+    // The same code from the refresher says that the provider has nothing else than a rejected value.
+    if (code !== 'ERR_KEY_REJECTED' || error?.message.startsWith('the provider still returns')) {
+      this.#refusals.delete(who);
+      return;
+    }
+    const { calls, sinceMs } = this.#refusals.get(who) ?? { calls: 0, sinceMs: nowMs };
+    this.#refusals.set(who, { calls: calls + 1, sinceMs });
+    if (calls < MAX_REFUSALS && nowMs - sinceMs < MAX_REFUSAL_MS) return;
+    throw new BrokenInvariant('nobody is locked out', `${who}: refusal ${calls + 1}, for ${nowMs - sinceMs} ms`);
   }
 
   /** At most one refresh of a credential is under way; leased ones never share, so their path is theirs alone. */

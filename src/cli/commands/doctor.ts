@@ -22,7 +22,7 @@ export interface DoctorParts {
   readonly systemRoot?: string;
 }
 
-interface Options {
+export interface DoctorOptions {
   readonly json?: true;
   readonly fix?: true;
   readonly yes?: true;
@@ -42,10 +42,10 @@ export function doctorCommand(io: CliIo, parts: DoctorParts): Command {
     .option('--no-run-helper', 'do not try the helper')
     .option('--settings <file>', 'judge as if claude was started with --settings FILE')
     .option('--project <folder>', "the project's folder (default: the current one)")
-    .action((options: Options) => reporting(io, () => doctor(io, parts, options)));
+    .action((options: DoctorOptions) => reporting(io, () => doctor(io, parts, options)));
 }
 
-async function doctor(io: CliIo, parts: DoctorParts, options: Options): Promise<void> {
+async function doctor(io: CliIo, parts: DoctorParts, options: DoctorOptions): Promise<void> {
   let report = await examine(io, parts, options);
   if (options.fix) {
     const changed = mend(io, report, options.yes === true);
@@ -55,7 +55,7 @@ async function doctor(io: CliIo, parts: DoctorParts, options: Options): Promise<
   io.setExitCode(exitCodeOf(report.findings));
 }
 
-async function examine(io: CliIo, parts: DoctorParts, options: Options): Promise<DoctorReport> {
+export async function examine(io: CliIo, parts: DoctorParts, options: DoctorOptions): Promise<DoctorReport> {
   const facts = await gatherFacts({
     env: io.env,
     homeDir: io.homeDir,

@@ -40,7 +40,7 @@ async function login(io: CliIo, name: string, options: Options): Promise<void> {
   // Asked first: nobody is to log in for a daemon that is not there. It also knows what its own environment adds.
   const daemon = await client.config();
   const provider = findProvider(await loadAsDaemon(io, daemon), name, daemon.file);
-  const logIn = await findDefinition(provider.type)?.loadLogin?.();
+  const logIn = await findDefinition(provider.type)?.interactive?.load();
   if (logIn === undefined) throw noLogin(provider);
   const dialogue = terminalDialogue(io, {
     browser: options.browser,

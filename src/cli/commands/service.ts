@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { Command, Option } from 'commander';
 import { BrokerError } from '../../errors.ts';
-import { askStatus, untilHealthy } from '../../service/health.ts';
+import { installForEveryone, planForEveryone, uninstallForEveryone } from '../../service/everyone.ts';
+import { askStatus, untilHealthy, withLog } from '../../service/health.ts';
 import { type InstallOptions, type InstallPlan, Service } from '../../service/service.ts';
 import type { CliIo } from '../cli-io.ts';
 
@@ -11,6 +12,7 @@ interface InstallWords {
   readonly copyRuntime?: true;
   readonly autostart: boolean;
   readonly sandbox?: 'full' | 'basic';
+  readonly everyone?: true;
 }
 
 const EX_UNAVAILABLE = 69;
@@ -31,19 +33,21 @@ export function serviceCommand(io: CliIo): Command {
         'basic leaves out what needs user namespaces; default: as much as works here',
       ).choices(['full', 'basic']),
     )
-    .action((words: InstallWords) => install(io, words));
+    .option('--everyone', 'as root: units for every user of this machine, one daemon each')
+    .action((words: InstallWords) => (words.everyone ? installEveryone(io, words) : install(io, words)));
   command
     .command('uninstall')
     .description('stop the service and remove it; the state stays')
     .option('--json', 'print JSON')
-    .action((words: { json?: true }) => uninstall(io, words.json === true));
+    .option('--everyone', 'as root: what install --everyone installed')
+    .action((words: { json?: true; everyone?: true }) => uninstall(io, words.json === true, words.everyone === true));
   const steer = (name: 'start' | 'restart', description: string) =>
     command
       .command(name)
       .description(description)
       .action(async () => {
         const service = new Service(io);
-        await service[name]();
+        await saying(io, service, () => service[name]());
         const { pid } = await untilHealthy(io, service.manager);
         io.stdout(`running, pid ${pid}\n`);
       });
@@ -83,7 +87,7 @@ async function install(io: CliIo, words: InstallWords): Promise<void> {
     io.stdout(words.json ? json({ dryRun: true, ...plan }) : describePlan(plan));
     return warn(io, plan);
   }
-  const plan = await service.install(options);
+  const plan = await saying(io, service, () => service.install(options));
   const daemon = await untilHealthy(io, service.manager);
   if (words.json) io.stdout(json({ dryRun: false, ...plan, daemon: { pid: daemon.pid, socket: daemon.socket } }));
   else {
@@ -94,6 +98,17 @@ async function install(io: CliIo, words: InstallWords): Promise<void> {
     io.stdout(`helper: ${plan.helper}\n`);
   }
   warn(io, plan);
+}
+
+async function installEveryone(io: CliIo, { dryRun, json: asJson, sandbox }: InstallWords): Promise<void> {
+  const plan = planForEveryone(process.execPath, sandbox);
+  if (!dryRun) await installForEveryone(io, plan);
+  const { command, warnings } = plan.daemon;
+  if (asJson) io.stdout(json({ dryRun: dryRun === true, command, files: plan.files, warnings }));
+  else for (const { path, content } of plan.files) io.stdout(dryRun ? `# ${path}\n${content}\n` : `wrote ${path}\n`);
+  if (!asJson && !dryRun)
+    io.stdout("each user's daemon starts when that user's helper first asks, from the next login on\n");
+  for (const warning of warnings) io.stderr(`warning: ${warning}\n`);
 }
 
 function describePlan({ manager, files, command, launchFile, helper }: InstallPlan): string {
@@ -111,7 +126,11 @@ function warn(io: CliIo, { warnings }: InstallPlan): void {
   for (const warning of warnings) io.stderr(`warning: ${warning}\n`);
 }
 
-async function uninstall(io: CliIo, asJson: boolean): Promise<void> {
+async function uninstall(io: CliIo, asJson: boolean, everyone: boolean): Promise<void> {
+  if (everyone) {
+    const removed = await uninstallForEveryone(io);
+    return io.stdout(asJson ? json({ removed }) : removed.map((file) => `removed ${file}\n`).join(''));
+  }
   const service = new Service(io);
   const removed = await service.uninstall();
   if (asJson) return io.stdout(json({ removed, state: service.stateDir }));
@@ -168,6 +187,16 @@ async function logs(io: CliIo, { follow, lines }: { follow?: true; lines: string
       reject(new BrokerError('ERR_DAEMON_UNREACHABLE', `cannot run ${program}: ${error.message}`, { cause: error }));
     });
   });
+}
+
+/** What failed to start says why in its log. */
+async function saying<T>(io: CliIo, service: Service, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    const failedToStart = error instanceof BrokerError && error.code === 'ERR_DAEMON_UNREACHABLE';
+    throw failedToStart ? await withLog(error, io, service.manager) : error;
+  }
 }
 
 function json(value: object): string {

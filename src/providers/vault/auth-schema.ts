@@ -148,3 +148,14 @@ export const authSchema = z
 
 export type VaultAuth = z.output<typeof authSchema>;
 export type AuthOf<Method extends VaultAuth['method']> = Extract<VaultAuth, { method: Method }>;
+
+/** Only a person can log in: through a browser, or with a password that is kept nowhere. */
+export function isInteractive(auth: VaultAuth): boolean {
+  return interactiveAuth(auth) !== undefined;
+}
+
+export function interactiveAuth(auth: VaultAuth): AuthOf<'oidc'> | AuthOf<'userpass'> | AuthOf<'ldap'> | undefined {
+  if (auth.method === 'oidc') return auth;
+  if (auth.method !== 'userpass' && auth.method !== 'ldap') return undefined;
+  return auth.password === undefined && auth.password_file === undefined ? auth : undefined;
+}

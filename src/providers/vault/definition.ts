@@ -1,4 +1,5 @@
 import type { ProviderDefinition } from '../definition.ts';
+import { isInteractive } from './auth-schema.ts';
 import { type VaultOptions, type VaultSource, vaultCredentialSchema, vaultProviderSchema } from './options.ts';
 
 /** HashiCorp Vault and OpenBao. docs/providers/vault.md tells every key. */
@@ -21,9 +22,12 @@ export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
     return JSON.stringify([namespace ?? null, method, path, sorted, wrap_ttl ?? null]);
   },
   describe: ({ path }) => path,
-  async loadLogin() {
-    const { logInInteractively } = await import('./logins/interactive.ts');
-    return logInInteractively;
+  interactive: {
+    isNeeded: ({ auth }) => isInteractive(auth),
+    async load() {
+      const { logInInteractively } = await import('./logins/interactive.ts');
+      return logInInteractively;
+    },
   },
   async load() {
     const { VaultProvider } = await import('./vault-provider.ts');

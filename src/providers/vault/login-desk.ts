@@ -3,13 +3,13 @@ import { ProviderError } from '../../errors.ts';
 import type { ProviderHost } from '../definition.ts';
 import type { Bounds, Underway } from '../underway.ts';
 import { errorsOf } from './answer.ts';
-import type { VaultAuth } from './auth-schema.ts';
+import { isInteractive, type VaultAuth } from './auth-schema.ts';
 import type { VaultClient } from './client.ts';
 import { failureOf, notVault, tokenOver } from './failures.ts';
 import { grantedByLogin, grantedByLookup, grantedByRenewal } from './granted-login.ts';
 import type { HeldLogin, LoginBook } from './login-book.ts';
 import type { PrepareLogin } from './logins/login-method.ts';
-import { isInteractive, loginMethod } from './logins/methods.ts';
+import { loginMethod } from './logins/methods.ts';
 import { type FoundToken, findToken } from './logins/token.ts';
 
 const LOOKUP = { what: 'token', method: 'GET', path: 'auth/token/lookup-self' } as const;

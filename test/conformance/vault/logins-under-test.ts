@@ -85,7 +85,7 @@ export const oidc: LoginUnderTest = {
   },
   async mend() {},
   async logIn(options, host) {
-    const logIn = await vaultDefinition.loadLogin?.();
+    const logIn = await vaultDefinition.interactive?.load();
     if (logIn === undefined) throw new Error('no interactive login');
     return logIn(options, host, new AutomaticPerson(), { signal: AbortSignal.timeout(10_000) });
   },

@@ -122,6 +122,18 @@ describe('waiting', () => {
     });
   });
 
+  it('takes two seconds again when nobody has looked at the outage for an hour', async () => {
+    const world = bench({ daemon: { idleAfterMs: SECOND } });
+    await world.get('anthropic', PLAIN);
+    await world.clock.advance(HOUR);
+    world.provider().trouble = () => ({ error: failure.transient() });
+    expect((await world.get('anthropic', PLAIN)).state).toBe('stale');
+    await world.clock.advance(HOUR);
+    const rotated = world.system.rotate('anthropic');
+    world.provider().trouble = () => ({ delayMs: SECOND });
+    expect(await world.get('anthropic', PLAIN)).toMatchObject({ value: rotated, tookMs: SECOND });
+  });
+
   it('ends when the asker hangs up, and the refresh goes on', async () => {
     const world = bench();
     world.provider().trouble = () => ({ delayMs: SECOND });

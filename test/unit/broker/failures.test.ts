@@ -121,6 +121,15 @@ describe('one secret that fails for itself', () => {
 });
 
 describe('what a person asks for', () => {
+  it('and does not get leaves the next refresh where it was, since nothing was due', async () => {
+    const world = benchOf(1);
+    await world.get('c0', PLAIN);
+    const planned = world.broker.status().credentials[0]?.nextRefreshAt;
+    world.provider().trouble = () => ({ error: failure.transient() });
+    await expect(world.broker.refresh('c0')).rejects.toMatchObject({ code: 'ERR_PROVIDER_UNAVAILABLE' });
+    expect(world.broker.status().credentials[0]).toMatchObject({ state: 'fresh', nextRefreshAt: planned });
+  });
+
   it('goes through at once, whatever held others off, and tells what failed', async () => {
     const world = benchOf(1);
     world.provider().trouble = () => ({ error: failure.misconfigured() });

@@ -248,6 +248,19 @@ describe('a lease hangs on its login', () => {
     expect(world.provider().count('issue')).toBe(1);
   });
 
+  it('renews the login once for all the leases that hang on it', async () => {
+    const names = ['a', 'b', 'c', 'd'];
+    const world = bench({
+      credentials: names.map((name) => ({ name, engine: { kind: 'leased', lastsMs: 8 * HOUR } })),
+    });
+    world.system.loginPolicy = { lastsMs: 30 * MINUTE, maxMs: 48 * HOUR, renewable: true };
+    for (const name of names) await world.get(name, PLAIN);
+    world.provider().trouble = () => ({ delayMs: SECOND });
+    await world.clock.advance(25 * MINUTE);
+    expect(world.provider().crowd.get('login-1')).toBe(1);
+    expect(world.provider().count('renewLogin')).toBeGreaterThan(0);
+  });
+
   it('that went with its login is issued anew', async () => {
     const world = bench();
     world.system.loginPolicy = { lastsMs: HOUR, maxMs: 4 * HOUR, renewable: true };

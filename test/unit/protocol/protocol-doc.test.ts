@@ -23,6 +23,7 @@ it('states the limits that are in force', () => {
     connections: 512,
     connectionsAtMost: 2_048,
     bodyBytes: 4 * 1024,
+    tokenBytes: 16 * 1024,
     followers: 32,
   });
   for (const words of ['16 KiB', '4 KiB', '5 s', '10 s', '| 512 |', '2,048', '| 32 |'])

@@ -3,14 +3,14 @@ import type { ProviderHost } from '../../definition.ts';
 import type { InteractiveLogin } from '../../interactive-login.ts';
 import type { Call } from '../../provider.ts';
 import { type Bounds, Underway } from '../../underway.ts';
-import type { AuthOf } from '../auth-schema.ts';
+import { type AuthOf, interactiveAuth } from '../auth-schema.ts';
 import { VaultClient, type VaultReply, type VaultRequest } from '../client.ts';
 import { openConnection } from '../connection.ts';
 import { failureOf } from '../failures.ts';
 import { grantedByLogin } from '../granted-login.ts';
 import type { VaultOptions } from '../options.ts';
 import { type Attendance, grantIn } from './attendance.ts';
-import { interactiveAuth, logsInByItself } from './methods.ts';
+import { logsInByItself } from './methods.ts';
 import { oidcLogin } from './oidc.ts';
 
 /** `broker login`: oidc, and userpass and ldap where the configuration has no password. */

@@ -1,6 +1,6 @@
 import { BrokerError, ProviderError } from '../../../errors.ts';
 import type { ProviderHost } from '../../definition.ts';
-import type { AuthOf, VaultAuth } from '../auth-schema.ts';
+import { isInteractive, type VaultAuth } from '../auth-schema.ts';
 import { appRole } from './approle.ts';
 import { aws, awsInputs } from './aws.ts';
 import { cert } from './cert.ts';
@@ -29,17 +29,6 @@ export function loginMethod(auth: VaultAuth): PrepareLogin | undefined {
     case 'aws':
       return aws(auth);
   }
-}
-
-/** Only a person can log in: through a browser, or with a password that is kept nowhere. */
-export function isInteractive(auth: VaultAuth): boolean {
-  return interactiveAuth(auth) !== undefined;
-}
-
-export function interactiveAuth(auth: VaultAuth): AuthOf<'oidc'> | AuthOf<'userpass'> | AuthOf<'ldap'> | undefined {
-  if (auth.method === 'oidc') return auth;
-  if (auth.method !== 'userpass' && auth.method !== 'ldap') return undefined;
-  return auth.password === undefined && auth.password_file === undefined ? auth : undefined;
 }
 
 export function logsInByItself(provider: string, { method }: VaultAuth): BrokerError {

@@ -1,0 +1,98 @@
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { BrokerError } from '../errors.ts';
+import { loadNative } from '../platform/native.ts';
+import { writeFileAtomically } from '../platform/write-file.ts';
+import type { PlannedFile } from './manager.ts';
+import { type DaemonCommand, daemonCommand } from './runtime.ts';
+import { run, type Surroundings } from './surroundings.ts';
+import { renderUnits } from './systemd-units.ts';
+
+export interface EveryonePlan {
+  readonly daemon: DaemonCommand;
+  readonly files: readonly PlannedFile[];
+}
+
+/** Where an administrator's units for the services of every user lie. */
+const FOLDER = '/etc/systemd/user';
+
+/** The units for a machine that many people use: no path of anybody's, `%h` and `%t` instead; one daemon per user. */
+export function planForEveryone(execPath: string, sandbox: 'full' | 'basic' | undefined): EveryonePlan {
+  const daemon = daemonCommand({ execPath, copyRuntime: false, dryRun: true, stateDir: '/nonexistent' });
+  const units = renderUnits({
+    command: daemon.command,
+    stateDir: undefined,
+    socket: undefined,
+    env: {},
+    canNotify: loadNative() !== undefined,
+    namespaces: sandbox === undefined ? namespacesAllowed() : sandbox === 'full',
+  });
+  const files = Object.entries(units).map(([name, content]) => ({
+    path: path.join(FOLDER, name),
+    content,
+    mode: 0o644,
+  }));
+  return { daemon, files };
+}
+
+/** @throws BrokerError ERR_USAGE unless root asks, ERR_IO, ERR_DAEMON_UNREACHABLE if systemctl fails. */
+export async function installForEveryone(surroundings: Surroundings, { files }: EveryonePlan): Promise<void> {
+  requireRoot(surroundings);
+  try {
+    mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
+    for (const { path: file, content, mode } of files) writeFileAtomically(file, content, mode);
+  } catch (error) {
+    throw new BrokerError('ERR_IO', `cannot write into ${FOLDER} (${(error as NodeJS.ErrnoException).code})`, {
+      remedy: 'check that the disk is neither full nor read-only',
+      cause: error,
+    });
+  }
+  await systemctl(surroundings, 'enable');
+}
+
+/** @returns what was removed. */
+export async function uninstallForEveryone(surroundings: Surroundings): Promise<readonly string[]> {
+  requireRoot(surroundings);
+  await systemctl(surroundings, 'disable').catch(() => undefined);
+  const files = ['broker.service', 'broker.socket'].map((name) => path.join(FOLDER, name));
+  return files.filter((file) => {
+    try {
+      rmSync(file);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function systemctl({ env }: Surroundings, verb: 'enable' | 'disable'): Promise<void> {
+  const { code, stderr } = await run(['systemctl', '--global', verb, 'broker.socket'], env);
+  if (code === 0) return;
+  throw new BrokerError('ERR_DAEMON_UNREACHABLE', `systemctl --global ${verb} broker.socket failed: ${stderr.trim()}`, {
+    remedy: 'run it by hand to see more',
+  });
+}
+
+function requireRoot({ uid, platform }: Surroundings): void {
+  if (platform === 'linux' && uid === 0) return;
+  throw new BrokerError('ERR_USAGE', 'a service for every user is for root on a machine with systemd', {
+    remedy: 'run it with sudo, or leave out --everyone',
+  });
+}
+
+/** Debian's, everybody's and Ubuntu's way to forbid them. */
+function namespacesAllowed(): boolean {
+  return (
+    setting('kernel/unprivileged_userns_clone', '1') !== '0' &&
+    setting('user/max_user_namespaces', '1') !== '0' &&
+    setting('kernel/apparmor_restrict_unprivileged_userns', '0') === '0'
+  );
+}
+
+function setting(name: string, otherwise: string): string {
+  try {
+    return readFileSync(`/proc/sys/${name}`, 'utf8').trim();
+  } catch {
+    return otherwise;
+  }
+}

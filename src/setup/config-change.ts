@@ -1,0 +1,137 @@
+import { lstatSync, mkdirSync, readFileSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import type { Config } from '../config/config.ts';
+import { configError } from '../config/faults.ts';
+import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
+import { BrokerError } from '../errors.ts';
+import { writeFileAtomically } from '../platform/write-file.ts';
+import { providerDefinitions } from '../providers/registry.ts';
+import { extendedConfig, newConfig } from './config-text.ts';
+import type { Plan } from './draft.ts';
+
+export interface ConfigPlace {
+  readonly file: string;
+  readonly homeDir: string;
+  readonly uid: number;
+}
+
+/** The configuration as it is before anything is set up. */
+export interface Existing {
+  /** undefined: there is no file yet. */
+  readonly text: string | undefined;
+  readonly config: Config | undefined;
+  readonly mode: number;
+}
+
+/** The file as it is going to be, and checked as the daemon will check it. */
+export interface ConfigChange {
+  readonly text: string;
+  readonly loaded: LoadedConfig;
+}
+
+const NO_ENVIRONMENT = {};
+
+/** @throws BrokerError ERR_CONFIG if there is a file, but none that works: what is wrong has to be mended first. */
+export async function readExisting({ file, homeDir, uid }: ConfigPlace): Promise<Existing> {
+  if (lstatSync(file, { throwIfNoEntry: false }) === undefined)
+    return { text: undefined, config: undefined, mode: 0o600 };
+  // What the environment adds is the daemon's matter: it is not there when this file is read.
+  const result = await loadConfig({ file, types: providerDefinitions, env: NO_ENVIRONMENT, homeDir, uid });
+  if (result.faults !== undefined) throw configError(result.faults);
+  return { text: readFileSync(file, 'utf8'), config: result.config, mode: statSync(file).mode & 0o700 };
+}
+
+/**
+ * Adds the plan to what there is. A provider of this name and with these very keys is used as it is; nothing that
+ * exists is ever changed.
+ *
+ * @throws BrokerError ERR_USAGE if a name is taken; ERR_CONFIG if the answers make no valid configuration.
+ */
+export function changeConfig(existing: Existing, plan: Plan, place: ConfigPlace): ConfigChange {
+  const { config } = existing;
+  if (existing.text === undefined || config === undefined) return checked(newConfig(plan), place);
+  if (config.credentials.has(plan.credential)) throw taken('credential', plan.credential, place.file, '--credential');
+  const alone = checked(newConfig(plan), place);
+  const known = config.providers.get(plan.providerName);
+  const same = known !== undefined && isSame(known, alone.loaded.config.providers.get(plan.providerName));
+  if (known !== undefined && !same) throw taken('provider', plan.providerName, place.file, '--provider-name');
+  const has = { provider: same, default: config.defaultCredential !== undefined };
+  return checked(extendedConfig(existing.text, plan, has), place);
+}
+
+/** A name for the provider that is free, or that stands for the very same provider. */
+export function providerNameFor(
+  existing: Existing,
+  plan: Omit<Plan, 'providerName'>,
+  wanted: string,
+  place: ConfigPlace,
+): string {
+  for (let number = 1; ; number += 1) {
+    const name = number === 1 ? wanted : `${wanted}-${number}`;
+    const known = existing.config?.providers.get(name);
+    if (known === undefined) return name;
+    const alone = checked(newConfig({ ...plan, providerName: name }), place);
+    if (isSame(known, alone.loaded.config.providers.get(name))) return name;
+  }
+}
+
+/** Puts the change into its place, 0600, or leaves everything as it is. */
+export function writeConfig({ text }: ConfigChange, existing: Existing, { file }: ConfigPlace): { undo(): void } {
+  // Dotfile managers install configurations as links: what they lead to is changed.
+  const target = existing.text === undefined ? file : realpathSync(file);
+  const present = existing.text === undefined ? undefined : readFileSync(target, 'utf8');
+  if (present !== existing.text || (existing.text === undefined && lstatSync(file, { throwIfNoEntry: false }))) {
+    throw new BrokerError('ERR_CONFIG', `${file} was changed meanwhile`, { remedy: 'run broker setup again' });
+  }
+  const made = mkdirSync(path.dirname(target), { recursive: true, mode: 0o700 });
+  write(target, text, existing.mode | 0o600);
+  return {
+    undo: () => {
+      if (existing.text !== undefined) write(target, existing.text, existing.mode);
+      else rmSync(target, { force: true });
+      if (made !== undefined) removeIfEmpty(path.dirname(target), made);
+    },
+  };
+}
+
+function write(file: string, text: string, mode: number): void {
+  try {
+    writeFileAtomically(file, text, mode);
+  } catch (error) {
+    throw new BrokerError('ERR_IO', `cannot write ${file} (${(error as NodeJS.ErrnoException).code})`, {
+      remedy: 'check who owns the folder and that the disk is not full',
+      cause: error,
+    });
+  }
+}
+
+/** From `folder` up to `first`, the outermost one that was made; what somebody else has put there stays. */
+function removeIfEmpty(folder: string, first: string): void {
+  for (let each = folder; each.startsWith(first); each = path.dirname(each)) {
+    try {
+      rmdirSync(each);
+    } catch {
+      return;
+    }
+  }
+}
+
+function checked(text: string, { file, homeDir }: ConfigPlace): ConfigChange {
+  const result = checkConfig(Buffer.from(text), { file, types: providerDefinitions, env: NO_ENVIRONMENT, homeDir });
+  if (result.faults !== undefined) throw configError(result.faults.map((fault) => ({ ...fault, line: undefined })));
+  return { text, loaded: result };
+}
+
+function isSame(one: object, other: object | undefined): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+function taken(what: string, name: string, file: string, flag: string): BrokerError {
+  return new BrokerError(
+    'ERR_USAGE',
+    `there is a ${what} "${name}" in ${file} already, and setup changes nothing that exists`,
+    {
+      remedy: `choose another name with ${flag}, or edit the file`,
+    },
+  );
+}

@@ -1,0 +1,137 @@
+import { fingerprint } from '../claude/masking.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { toKey } from '../credential/key.ts';
+import { selectField } from '../credential/select-fields.ts';
+import { ProviderError } from '../errors.ts';
+import type { Clock } from '../platform/clock.ts';
+import { silentLog } from '../platform/log.ts';
+import type { ProviderHost } from '../providers/definition.ts';
+import type { LoginDialogue } from '../providers/interactive-login.ts';
+import type { IssuedSecret, Provider } from '../providers/provider.ts';
+import { findDefinition } from '../providers/registry.ts';
+import type { Plan } from './draft.ts';
+import type { Session } from './session.ts';
+import { TrialLogins } from './trial-logins.ts';
+
+export interface TrialInputs {
+  readonly clock: Clock;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly homeDir: string;
+  readonly dialogue: LoginDialogue;
+  readonly signal: AbortSignal;
+  readonly session: Session;
+}
+
+export interface Trial {
+  /** Kind, length and a digest of the key; undefined where `fields` leaves a choice. */
+  readonly fingerprint: string | undefined;
+  /** Names of the values in the secret, if one of them has to be chosen. */
+  readonly fields: readonly string[];
+  /** Every read issues another one. */
+  readonly leased: boolean;
+}
+
+/** What a daemon is given of an environment, besides the PATH: a trial with more would promise too much. */
+const DAEMON_VARIABLES = [
+  'HOME',
+  'USER',
+  'LOGNAME',
+  'LANG',
+  'TZ',
+  'PATH',
+  'XDG_RUNTIME_DIR',
+  'DBUS_SESSION_BUS_ADDRESS',
+];
+const WANTED_LIFE_MS = 600_000;
+
+/**
+ * Logs in and reads the secret with the very provider that the daemon will use, in this process and before anything is
+ * written. The value is looked at and wiped; leases and logins of the trial are given back.
+ *
+ * @throws ProviderError what the provider says; BrokerError what is wrong with the answers.
+ */
+export async function tryOut({ config }: LoadedConfig, plan: Plan, inputs: TrialInputs): Promise<Trial> {
+  const provider = config.providers.get(plan.providerName);
+  const credential = config.credentials.get(plan.credential);
+  const definition = findDefinition(plan.kind);
+  if (provider === undefined || credential === undefined || definition === undefined) {
+    throw new TypeError('a plan that is not in its own configuration');
+  }
+  const logins = new TrialLogins();
+  const host: ProviderHost = {
+    name: plan.providerName,
+    clock: inputs.clock,
+    log: silentLog,
+    logins,
+    env: Object.fromEntries(DAEMON_VARIABLES.map((name) => [name, inputs.env[name]])),
+    homeDir: inputs.homeDir,
+  };
+  const call = { signal: inputs.signal };
+  const create = await definition.load();
+  const open = () => create(provider.options, host);
+  const tried = open();
+  const request = { source: credential.source, wantedLifeMs: WANTED_LIFE_MS };
+  const { session } = inputs;
+  try {
+    if (definition.interactive?.isNeeded(provider.options)) {
+      const logIn = await definition.interactive.load();
+      if (session.token === undefined) session.set(await logIn(provider.options, host, inputs.dialogue, call));
+      if (session.token !== undefined) await tried.takeLogin?.(session.token, call);
+    }
+    const issued = await tried.issue(request, call);
+    return await judge(issued, plan.field, tried, call);
+  } finally {
+    tried.close();
+    // A person's login is the daemon's from now on.
+    if (session.token === undefined) await giveBack(open, logins);
+    logins.wipe();
+  }
+}
+
+async function judge(
+  { content, lease }: IssuedSecret,
+  field: string | undefined,
+  provider: Provider,
+  call: { readonly signal: AbortSignal },
+): Promise<Trial> {
+  const leased = lease !== undefined;
+  try {
+    if (content.kind === 'text') {
+      if (field !== undefined) {
+        throw new ProviderError('misconfigured', `the secret is plain text, so it has no field "${field}"`, {
+          remedy: 'leave the field out',
+        });
+      }
+      using key = toKey(content.text.bytes, 'the secret');
+      return { fingerprint: fingerprint(key.reveal()), fields: [], leased };
+    }
+    const names = Object.entries(content.json).flatMap(([name, value]) => (typeof value === 'string' ? [name] : []));
+    if (field === undefined && names.length > 1) return { fingerprint: undefined, fields: names, leased };
+    const { value, origin } = selectField(content.json, field);
+    using key = toKey(Buffer.from(value), origin);
+    return { fingerprint: fingerprint(key.reveal()), fields: [], leased };
+  } finally {
+    if (content.kind === 'text') content.text.wipe();
+    // Whoever may not revoke it lets it lapse.
+    if (lease !== undefined) {
+      const asHeld = { ...lease, issuedAtMs: 0, expiresAtMs: 0, maxExpiresAtMs: undefined };
+      await provider.revoke?.(asHeld, call).catch(() => undefined);
+    }
+  }
+}
+
+const GIVE_BACK_MS = 2_000;
+
+/**
+ * Logins that the trial made end with it: a provider opened anew finds them in the store, in use for nothing, and
+ * retires them. Whatever cannot be given back ends by itself.
+ */
+async function giveBack(open: () => Provider, logins: TrialLogins): Promise<void> {
+  if (logins.ids.length === 0) return;
+  const provider = open();
+  for (const id of logins.ids) {
+    await provider.retireLogin?.(id, { signal: AbortSignal.timeout(GIVE_BACK_MS) }).catch(() => undefined);
+  }
+  provider.close();
+  logins.wipe();
+}

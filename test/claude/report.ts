@@ -1,0 +1,87 @@
+import type { Outcome } from './scenarios.ts';
+
+export interface Measurements {
+  readonly oneTurn: readonly Outcome[];
+  readonly rotated: readonly Outcome[];
+  readonly withSuccessor: readonly Outcome[];
+  readonly withoutSuccessor: readonly Outcome[];
+  readonly forbiddenModel: readonly Outcome[];
+  readonly providerDown: readonly Outcome[];
+  readonly restarted: readonly Outcome[];
+  readonly plainRevoked: Outcome;
+  readonly plainForbidden: Outcome;
+  readonly deadSuccessor: Outcome;
+}
+
+export interface Circumstances {
+  readonly client: string;
+  readonly machine: string;
+  readonly date: string;
+  readonly runs: number;
+}
+
+/** docs/claude-client.md, whole. */
+export function report(measured: Measurements, { client, machine, date, runs }: Circumstances): string {
+  const words = /broker-key: (.*)/.exec(measured.withoutSuccessor[0]?.words ?? '')?.[1] ?? '';
+  const plainWords = measured.plainRevoked.words.trim().split('\n')[0] ?? '';
+  return `# With the real client, measured
+
+Claude Code ${client}, ${date}, ${machine}.
+
+Written by \`npm run bench:claude\`: the real client, daemon and helper, a development Vault and a mock of the Messages
+API, together in a network namespace with only loopback. Seconds are from the first refused request of the turn to its
+first good answer, or to the end of the turn: the median of ${runs} runs, or the only one of those over a minute.
+
+| While a session goes on | a plain TTL cache as helper | broker |
+|---|---|---|
+| its key is revoked, a successor is in Vault | ${after([measured.plainRevoked])} | ${after(measured.withSuccessor)} |
+| its key is revoked, Vault has nothing newer | the same | ${after(measured.withoutSuccessor)} |
+| its key may not use the model | ${after([measured.plainForbidden])} | ${after(measured.forbiddenModel)} |
+| its key is revoked, and the successor in Vault is dead too | the same as a revoked key | ${after([measured.deadSuccessor])} |
+| its key is rotated, the old one is good for a while | | ${after(measured.rotated)} |
+| the daemon is killed and started again between two turns | | ${after(measured.restarted)} |
+| the provider is down, and another \`claude -p\` starts | | ${after(measured.providerDown)} |
+
+The plain cache is a script that prints the same key, as it would for as long as its ttl lasts; the client sends
+${measured.plainRevoked.refused} requests with it. A whole \`claude -p\` with broker takes ${wholeSeconds(measured.oneTurn)} from start to end against the mock API, most
+of it the client's own start, and calls the helper exactly once.
+
+What the user reads at the end of a turn that cannot succeed, with the plain cache:
+
+> ${plainWords}
+
+and with broker:
+
+> ${words}
+
+A successor that is dead too looks like a rotation at first: for 30 s the client's early asks count as echoes of requests
+that were under way with the old key. After that the client's own pauses are longer than a refusal lasts.
+
+\`npm run test:claude\` holds the client to this table and to "Who is judged" in [rejection.md](rejection.md) in half a
+minute. It uses no key of anybody and no network but loopback; where there is no network namespace it says so and skips.
+`;
+}
+
+function after(outcomes: readonly Outcome[]): string {
+  const ok = outcomes.every((outcome) => outcome.ok);
+  const refused = Math.max(...outcomes.map((outcome) => outcome.refused));
+  if (refused === 0) return ok ? 'nothing is noticed: no refused request' : 'the turn fails';
+  const how = ok ? 'the turn succeeds after' : 'the turn fails after';
+  return `${how} **${seconds(outcomes)}**, ${refused} refused request${refused === 1 ? '' : 's'}`;
+}
+
+function seconds(outcomes: readonly Outcome[]): string {
+  return inSeconds(median(outcomes.map(({ afterRefusalMs = 0 }) => afterRefusalMs)));
+}
+
+function wholeSeconds(outcomes: readonly Outcome[]): string {
+  return inSeconds(median(outcomes.map(({ ms }) => ms)));
+}
+
+function median(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
+}
+
+function inSeconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(ms < 100_000 ? 1 : 0)} s`;
+}

@@ -1,0 +1,224 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DevVault } from '../../src/demo/dev-vault.ts';
+import { AwsJsonServer } from '../fakes/aws-json-server.ts';
+import { SetupHome } from '../fakes/setup-home.ts';
+import { BrokerTerminal, hasTmux } from '../fakes/tmux.ts';
+
+const KEY = 'sk-ant-api03-canary-0123456789';
+
+let vault: DevVault;
+let home: SetupHome;
+let terminal: BrokerTerminal;
+
+beforeEach(async () => {
+  vault = await DevVault.start({ nowMs: () => Date.now(), secretPrefix: 'canary-' });
+  vault.policies.write('claude', ['secret/data/claude']);
+  vault.kv.writeV2('secret/claude', { note: 'for us', api_key: KEY });
+  vault.logins.user('userpass', 'ada', 'canary-secret', { policies: ['claude'], ttlMs: 3_600_000 });
+  home = new SetupHome();
+  const roleId = vault.logins.appRole('laptop', { policies: ['claude'], ttlMs: 3_600_000 });
+  writeFileSync(join(home.folder, 'role-id'), roleId, { mode: 0o600 });
+  writeFileSync(join(home.folder, 'secret-id'), vault.logins.secretId('laptop'), { mode: 0o600 });
+  terminal = new BrokerTerminal();
+});
+
+afterEach(async () => {
+  await terminal.close();
+  await home.close();
+  await vault.stop();
+});
+
+const env = (): Record<string, string> => ({ ...home.env, VAULT_ADDR: vault.address, USER: 'ada' });
+
+/** What is asked for Vault with AppRole, in order, and what is answered; the last answer starts the writing. */
+const DIALOGUE: readonly (readonly [asked: string, answer: (terminal: BrokerTerminal) => Promise<void>])[] = [
+  ['Where does the key live?', (at) => at.press('Enter')],
+  ['Address of Vault', (at) => at.press('Enter')],
+  ['How do you log in to it?', (at) => at.press('Down', 'Enter')],
+  ['File with the role-id', (at) => typed(at, '~/role-id')],
+  ['File with the secret-id', (at) => typed(at, '~/secret-id')],
+  ['Path of the secret', (at) => typed(at, 'secret/data/claude')],
+  ['What shall the key be called?', (at) => at.press('Enter')],
+  ['Which value of the secret is the key?', (at) => at.press('Down', 'Enter')],
+  ['In whose settings', (at) => at.press('Enter')],
+  ['Install the daemon as a service', (at) => at.press('n')],
+  ['Go ahead?', (at) => at.press('y')],
+];
+
+async function typed(at: BrokerTerminal, text: string): Promise<void> {
+  await at.type(text);
+  await at.until(text);
+  await at.press('Enter');
+}
+
+describe.runIf(hasTmux())('setup at a terminal', () => {
+  it('leads from nothing to a working helper', async () => {
+    await terminal.run(['setup'], env(), home.folder);
+    await terminal.until('VAULT_ADDR is');
+    for (const [asked, answer] of DIALOGUE) {
+      await terminal.until(asked);
+      await answer(terminal);
+    }
+    expect(await terminal.exitCode()).toBe(0);
+    const screen = await terminal.screen();
+    expect(screen).toContain('Ready: ');
+    expect(screen).toMatch(/Works: the key is sk-ant-api03-… \(\d+ characters, #[0-9a-f]{8}\)/);
+    expect(screen).not.toContain('canary');
+    const { apiKeyHelper } = JSON.parse(readFileSync(home.settings, 'utf8')) as { apiKeyHelper: string };
+    expect(await home.shell(apiKeyHelper)).toEqual({ code: 0, stdout: `${KEY}\n`, stderr: '' });
+    expect(readFileSync(home.config, 'utf8')).toContain('field = "api_key"');
+  });
+
+  it.each(DIALOGUE.map(([asked], at) => [asked, at] as const))('Ctrl-C at "%s" changes nothing', async (_, last) => {
+    const before = home.snapshot();
+    await terminal.run(['setup'], env(), home.folder);
+    for (const [at, [asked, answer]] of DIALOGUE.slice(0, last + 1).entries()) {
+      await terminal.until(asked);
+      await (at === last ? terminal.press('C-c') : answer(terminal));
+    }
+    expect(await terminal.exitCode()).toBe(130);
+    expect(await terminal.screen()).toContain('cancelled: nothing was changed');
+    expect(home.snapshot()).toEqual(before);
+    expect(vault.tokens.live()).toHaveLength(1);
+  });
+
+  it('Ctrl-C while Vault does not answer changes nothing', async () => {
+    const before = home.snapshot();
+    vault.faults.plan({ kind: 'hang' }, { times: Number.POSITIVE_INFINITY });
+    const known = [
+      '--provider',
+      'vault',
+      '--auth',
+      'approle',
+      '--role-id-file',
+      '~/role-id',
+      '--address',
+      vault.address,
+    ];
+    const rest = ['--secret-id-file', '~/secret-id', '--path', 'secret/data/claude', '--credential', 'anthropic'];
+    await terminal.run(['setup', ...known, ...rest], env(), home.folder);
+    await terminal.until('Logging in and reading');
+    await terminal.press('C-c');
+    expect(await terminal.exitCode()).toBe(130);
+    expect(home.snapshot()).toEqual(before);
+  });
+
+  it('Ctrl-C in the midst of it takes back what was done', async () => {
+    const before = home.snapshot();
+    await terminal.run(['setup'], env(), home.folder);
+    for (const [asked, answer] of DIALOGUE) {
+      await terminal.until(asked);
+      if (asked === 'Go ahead?') vault.faults.plan({ kind: 'hang' }, { times: Number.POSITIVE_INFINITY });
+      await answer(terminal);
+    }
+    await terminal.until('reload: ');
+    await terminal.press('C-c');
+    expect(await terminal.exitCode()).toBe(130);
+    const screen = await terminal.screen();
+    expect(screen).toMatch(/daemon: taken back\s+configuration: taken back\s+cancelled/);
+    expect(home.snapshot()).toEqual(before);
+    expect(existsSync(home.socket)).toBe(false);
+  });
+
+  it('a wrong path is told and asked again', async () => {
+    const known = [
+      '--provider',
+      'vault',
+      '--auth',
+      'approle',
+      '--role-id-file',
+      '~/role-id',
+      '--address',
+      vault.address,
+    ];
+    const rest = [
+      '--secret-id-file',
+      '~/secret-id',
+      '--credential',
+      'anthropic',
+      '--scope',
+      'none',
+      '--no-service',
+      '--yes',
+    ];
+    await terminal.run(['setup', ...known, ...rest, '--path', 'secret/data/nowhere'], env(), home.folder);
+    await terminal.until(/Vault denies secret\/data\/nowhere/);
+    await terminal.until('What now?');
+    await terminal.press('Enter');
+    await terminal.until('Path of the secret');
+    await typed(terminal, 'secret/data/claude');
+    await terminal.until('Which value of the secret');
+    await terminal.press('Down', 'Enter');
+    expect(await terminal.exitCode()).toBe(0);
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+  });
+
+  it('a password is asked for without an echo, once, and kept nowhere', async () => {
+    const known = ['--provider', 'vault', '--auth', 'userpass', '--username', 'ada', '--address', vault.address];
+    const rest = ['--path', 'secret/data/claude', '--field', 'api_key', '--credential', 'anthropic', '--scope', 'none'];
+    await terminal.run(['setup', ...known, ...rest, '--no-service', '--yes'], env(), home.folder);
+    await terminal.until('Password of ada');
+    await terminal.type('canary-secret');
+    await terminal.press('Enter');
+    expect(await terminal.exitCode()).toBe(0);
+    expect(await terminal.screen()).not.toContain('canary');
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+    for (const content of Object.values(home.snapshot())) expect(content).not.toContain('canary-secret');
+    expect(readFileSync(home.config, 'utf8')).toContain('# When the session is over: broker login vault');
+  });
+});
+
+describe('setup with AWS', () => {
+  let aws: AwsJsonServer;
+
+  beforeEach(async () => {
+    aws = new AwsJsonServer();
+    await aws.start();
+    aws.put('prod/claude', JSON.stringify({ key: KEY }));
+    aws.put('/prod/claude', KEY);
+    home.folderFor('.aws');
+    writeFileSync(
+      join(home.folder, '.aws', 'config'),
+      '[profile dev]\nregion = eu-west-1\naws_access_key_id = AKIACANARY\naws_secret_access_key = canary\n[sso-session corp]\n',
+      { mode: 0o600 },
+    );
+  });
+
+  afterEach(() => aws.stop());
+
+  it.each([
+    ['aws-secrets-manager', ['--secret-id', 'prod/claude']],
+    ['aws-ssm', ['--parameter', '/prod/claude']],
+  ])('%s, without a terminal', async (kind, source) => {
+    const args = ['--provider', kind, '--profile', 'dev', '--endpoint', aws.url, ...source, '--no-service', '--yes'];
+    expect(await home.broker('setup', ...args)).toMatchObject({ code: 0 });
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+    expect(existsSync(home.settings)).toBe(true);
+  });
+
+  it.runIf(hasTmux())('at a terminal: the profile of the machine is suggested', async () => {
+    await terminal.run(
+      ['setup', '--endpoint', aws.url, '--no-service', '--yes'],
+      { ...home.env, AWS_PROFILE: 'dev' },
+      home.folder,
+    );
+    await terminal.until('AWS: profiles dev');
+    await terminal.until('Where does the key live?');
+    await terminal.press('Enter');
+    await terminal.until('AWS profile');
+    await terminal.press('Enter');
+    await terminal.until('Region of the secret');
+    await terminal.press('Enter');
+    await terminal.until('Name or ARN of the secret');
+    await typed(terminal, 'prod/claude');
+    await terminal.until('What shall the key be called?');
+    await terminal.press('Enter');
+    await terminal.until('In whose settings');
+    await terminal.press('Enter');
+    expect(await terminal.exitCode()).toBe(0);
+    expect(readFileSync(home.config, 'utf8')).toContain('profile = "dev"');
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+  });
+});

@@ -1,0 +1,240 @@
+import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DevVault } from '../../src/demo/dev-vault.ts';
+import { freePort, pageReader } from '../fakes/automatic-person.ts';
+import { SetupHome } from '../fakes/setup-home.ts';
+
+const KEY = 'sk-ant-api03-canary-0123456789';
+
+let vault: DevVault;
+let home: SetupHome;
+
+beforeEach(async () => {
+  vault = await DevVault.start({ nowMs: () => Date.now(), secretPrefix: 'canary-' });
+  vault.policies.write('claude', ['secret/data/claude', 'secret/data/two', 'apikeys/creds/dev']);
+  vault.kv.writeV2('secret/claude', { api_key: KEY });
+  vault.kv.writeV2('secret/two', { api_key: KEY, other: 'x' });
+  home = new SetupHome();
+  const roleId = vault.logins.appRole('laptop', { policies: ['claude'], ttlMs: 3_600_000 });
+  writeFileSync(join(home.folder, 'role-id'), roleId, { mode: 0o600 });
+  writeFileSync(join(home.folder, 'secret-id'), vault.logins.secretId('laptop'), { mode: 0o600 });
+});
+
+afterEach(async () => {
+  await home.close();
+  await vault.stop();
+});
+
+const APPROLE = () => [
+  ...['--provider', 'vault', '--address', vault.address, '--auth', 'approle'],
+  ...['--role-id-file', join(home.folder, 'role-id'), '--secret-id-file', join(home.folder, 'secret-id')],
+];
+/** A test is not to install anything into a systemd or launchd that is there. */
+function hasServiceManager(): boolean {
+  return (
+    process.platform === 'darwin' ||
+    lstatSync(`/run/user/${process.getuid?.()}/systemd/private`, { throwIfNoEntry: false }) !== undefined
+  );
+}
+
+const setup = (...args: string[]) => home.broker('setup', ...args);
+const withoutService = ['--no-service', '--yes'];
+
+describe('without a terminal', () => {
+  it('goes from nothing to a working helper', async () => {
+    const run = await setup(...APPROLE(), '--path', 'secret/data/claude', ...withoutService);
+    expect(run).toMatchObject({ code: 0 });
+    expect(run.stdout).toMatch(/^Ready: .*settings\.json lets Claude Code ask the broker/m);
+    for (const text of [run.stdout, run.stderr]) expect(text).not.toContain('canary');
+    const { apiKeyHelper } = JSON.parse(readFileSync(home.settings, 'utf8')) as { apiKeyHelper: string };
+    expect(statSync(home.config).mode & 0o777).toBe(0o600);
+    const text = readFileSync(home.config, 'utf8');
+    expect(text).toContain(`role_id_file = "~/role-id"`);
+    expect(text).toMatch(/^# .*docs\/configuration\.md/m);
+    expect(await home.shell(apiKeyHelper)).toEqual({ code: 0, stdout: `${KEY}\n`, stderr: '' });
+    // The login of the trial was given back: what is left is the daemon's.
+    expect(vault.tokens.live().filter(({ id }) => id !== vault.rootToken)).toHaveLength(1);
+    expect((await home.broker('config', 'validate')).code).toBe(0);
+  });
+
+  it('prints JSON', async () => {
+    const { code, stdout } = await setup(...APPROLE(), '--path', 'secret/data/claude', ...withoutService, '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      ok: true,
+      config: home.config,
+      provider: 'vault',
+      credential: 'anthropic',
+      key: expect.stringMatching(/^sk-ant-api03-… \(\d+ characters, #[0-9a-f]{8}\)$/) as string,
+      settings: home.settings,
+      service: 'none',
+    });
+  });
+
+  it('lists everything that is missing, and touches nothing', async () => {
+    const before = home.snapshot();
+    const run = await setup();
+    expect(run).toMatchObject({ code: 64, stdout: '' });
+    expect(run.stderr).toMatch(/add: --provider vault\|aws-secrets-manager\|aws-ssm/);
+    const more = await setup('--provider', 'vault', '--auth', 'approle');
+    expect(more.stderr).toMatch(/--address .* --role-id-file .* --path/);
+    expect((await setup('--provider', 'aws-ssm')).stderr).toContain('--parameter');
+    expect(home.snapshot()).toEqual(before);
+  });
+
+  it.each([
+    ['a wrong path', ['--path', 'secret/data/nowhere'], 77, /secret\/data\/nowhere/],
+    ['a KV v2 path without data/', ['--path', 'secret/claude'], 77, /secret/],
+    ['a field that is not there', ['--path', 'secret/data/claude', '--field', 'key'], 78, /api_key/],
+    ['several values and no field', ['--path', 'secret/data/two'], 64, /--field api_key\|other/],
+    ['a flag of another login', ['--path', 'secret/data/claude', '--jwt-file', '/x'], 64, /--jwt-file says nothing/],
+    ['an unknown flag', ['--pth', 'x'], 64, /--path/],
+  ])('%s: says so, and touches nothing', async (_, args, code, words) => {
+    const before = home.snapshot();
+    const run = await setup(...APPROLE(), ...args, ...withoutService);
+    expect(run).toMatchObject({ code, stdout: '' });
+    expect(run.stderr).toMatch(words);
+    expect(home.snapshot()).toEqual(before);
+  });
+
+  it('takes from the environment what was found there, and writes it down', async () => {
+    writeFileSync(join(home.folder, '.vault-token'), vault.createToken({ policies: ['claude'], ttlMs: 3_600_000 }).id, {
+      mode: 0o600,
+    });
+    const env = { VAULT_ADDR: vault.address };
+    const args = ['--provider', 'vault', '--auth', 'token', '--path', 'secret/data/claude', ...withoutService];
+    expect(await home.brokerWith({ env }, 'setup', ...args)).toMatchObject({ code: 0 });
+    expect(readFileSync(home.config, 'utf8')).toContain(`address = "${vault.address}"`);
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+  });
+
+  it('a leased key: the lease of the trial is given back', async () => {
+    vault.engines.role('dev', { ttlMs: 900_000, maxTtlMs: 3_600_000 });
+    const run = await setup(
+      ...APPROLE(),
+      '--path',
+      'apikeys/creds/dev',
+      '--field',
+      'api_key',
+      ...withoutService,
+      '--json',
+    );
+    expect(run.code).toBe(0);
+    expect(JSON.parse(run.stdout)).toMatchObject({ leased: true });
+    expect(vault.leases.live()).toHaveLength(1);
+  });
+
+  it('--dry-run tries and prints, and writes nothing', async () => {
+    const before = home.snapshot();
+    const run = await setup(...APPROLE(), '--path', 'secret/data/claude', '--dry-run');
+    expect(run.code).toBe(0);
+    expect(run.stdout).toContain('[credentials.anthropic]');
+    expect(home.snapshot()).toEqual(before);
+  });
+});
+
+describe('what is there already', () => {
+  const first = async () => {
+    expect((await setup(...APPROLE(), '--path', 'secret/data/claude', ...withoutService)).code).toBe(0);
+    return readFileSync(home.config, 'utf8');
+  };
+
+  it('a configuration is extended: not a byte of it changes', async () => {
+    const before = await first();
+    const args = ['--path', 'secret/data/two', '--field', 'api_key', '--credential', 'second', '--scope', 'none'];
+    expect(await setup(...APPROLE(), ...args, ...withoutService)).toMatchObject({ code: 0 });
+    const after = readFileSync(home.config, 'utf8');
+    expect(after.startsWith(before)).toBe(true);
+    // The provider is the same, so that there is still one.
+    expect(after.match(/\[providers\.\w+\]/g)).toEqual(['[providers.vault]']);
+    expect((await home.key('second')).stdout).toBe(`${KEY}\n`);
+  });
+
+  it('another provider gets another name', async () => {
+    await first();
+    writeFileSync(join(home.folder, 'token'), vault.rootToken, { mode: 0o600 });
+    const token = ['--provider', 'vault', '--address', vault.address, '--auth', 'token', '--token-file', '~/token'];
+    const args = ['--path', 'secret/data/claude', '--credential', 'root', '--scope', 'none', ...withoutService];
+    expect(await setup(...token, ...args)).toMatchObject({ code: 0 });
+    expect(readFileSync(home.config, 'utf8')).toContain('[providers.vault-2]');
+  });
+
+  it('a name that is taken is refused', async () => {
+    const before = await first();
+    const again = await setup(...APPROLE(), '--path', 'secret/data/two', '--field', 'api_key', ...withoutService);
+    expect(again).toMatchObject({ code: 64 });
+    expect(again.stderr).toMatch(/credential "anthropic".*already[\s\S]*--credential/);
+    expect(readFileSync(home.config, 'utf8')).toBe(before);
+  });
+
+  it('a configuration with faults has to be mended first', async () => {
+    home.folderFor('.config', 'broker');
+    writeFileSync(home.config, 'nonsense = 1\n', { mode: 0o600 });
+    const run = await setup(...APPROLE(), '--path', 'secret/data/claude', ...withoutService);
+    expect(run).toMatchObject({ code: 78, stdout: '' });
+    expect(readFileSync(home.config, 'utf8')).toBe('nonsense = 1\n');
+  });
+
+  it("somebody else's helper stays unless --force, and is noticed before anything is written", async () => {
+    home.folderFor('.claude');
+    writeFileSync(home.settings, '{"apiKeyHelper": "cat ~/key"}');
+    const before = home.snapshot();
+    const run = await setup(...APPROLE(), '--path', 'secret/data/claude', ...withoutService);
+    expect(run).toMatchObject({ code: 77, stdout: '' });
+    expect(run.stderr).toContain('--force');
+    expect(home.snapshot()).toEqual(before);
+    expect((await setup(...APPROLE(), '--path', 'secret/data/claude', ...withoutService, '--force')).code).toBe(0);
+  });
+});
+
+describe('a step that fails', () => {
+  it('takes back those before it: no daemon, no configuration', async () => {
+    // Found out by the helper: somebody takes the secret away between the trial and the daemon's own read.
+    const before = home.snapshot();
+    const onStderr = (text: string) => {
+      if (text.includes('configuration: wrote')) vault.policies.write('claude', []);
+    };
+    const args = [...APPROLE(), '--path', 'secret/data/claude', ...withoutService];
+    const run = await home.brokerWith({ onStderr }, 'setup', ...args);
+    expect(run).toMatchObject({ code: 69, stdout: '' });
+    expect(run.stderr).toMatch(
+      /daemon: taken back\nconfiguration: taken back\nerror: the helper prints no key: .*denies/,
+    );
+    expect(existsSync(home.socket)).toBe(false);
+    expect(home.snapshot()).toEqual(before);
+  });
+});
+
+describe.skipIf(hasServiceManager())('where nobody manages services', () => {
+  it('a service is what the helper starts', async () => {
+    const run = await setup(...APPROLE(), '--path', 'secret/data/claude', '--json');
+    expect(run).toMatchObject({ code: 0 });
+    expect(JSON.parse(run.stdout)).toMatchObject({ service: 'none' });
+    expect((await home.broker('service', 'stop')).code).toBe(0);
+    expect((await home.key()).code).toBe(69);
+    expect((await home.broker('service', 'start')).code).toBe(0);
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+  });
+});
+
+describe('a login that a person makes', () => {
+  it('is made once, in front of this terminal, and handed to the daemon', async () => {
+    const port = await freePort();
+    vault.oidc.role('default', { grant: { policies: ['claude'], ttlMs: 3_600_000 } });
+    const args = ['--provider', 'vault', '--address', vault.address, '--auth', 'oidc', '--callback-port', String(port)];
+    const run = await home.brokerWith(
+      pageReader(),
+      'setup',
+      ...args,
+      '--path',
+      'secret/data/claude',
+      '--no-browser',
+      ...withoutService,
+    );
+    expect(run).toMatchObject({ code: 0 });
+    expect(readFileSync(home.config, 'utf8')).toContain(`callback_port = ${port}`);
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+    expect(vault.count(/oidc\/auth_url/)).toBe(1);
+  });
+});

@@ -1,0 +1,169 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expectFailure, expectKey, type Outcome, run } from '../native/run-helper.ts';
+
+const ROOT = path.resolve(import.meta.dirname, '..', '..');
+const { name, version, scripts } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
+const CONFIG = `default = "key"
+[providers.command]
+type = "exec"
+[credentials.key]
+provider = "command"
+command = ["echo", "sk-packed"]
+`;
+
+let folder: string;
+let prefix: string;
+let home: string;
+let env: Record<string, string>;
+let packed: readonly string[];
+
+/** npm as it is here, with the settings it has here: it has to reach the registry. */
+function npm(...args: string[]): string {
+  return execFileSync('npm', args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+const broker = (...args: string[]): Promise<Outcome> =>
+  run(path.join(prefix, 'bin', 'broker'), args, env, { cwd: home });
+
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'broker-package-'));
+  [prefix, home] = [path.join(folder, 'prefix'), path.join(folder, 'home')];
+  for (const each of [prefix, home, path.join(home, 'run')]) mkdirSync(each, { mode: 0o700 });
+  const [{ filename, files }] = JSON.parse(npm('pack', '--json', '--ignore-scripts', '--pack-destination', folder));
+  packed = files.map((file: { path: string }) => file.path);
+  npm(
+    'install',
+    '--global',
+    '--prefix',
+    prefix,
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    path.join(folder, filename),
+  );
+  const node = path.dirname(process.execPath);
+  env = { HOME: home, XDG_RUNTIME_DIR: path.join(home, 'run'), PATH: `${prefix}/bin:${node}:/usr/bin:/bin` };
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test('the tarball has what runs and what is read, and no install script', () => {
+  for (const file of [
+    'README.md',
+    'LICENSE',
+    'CHANGELOG.md',
+    'bin/broker.mjs',
+    'bin/broker-key',
+    'dist/cli/main.js',
+    'systemd/broker.service',
+    'docs/service.md',
+  ]) {
+    expect(packed).toContain(file);
+  }
+  expect(packed.filter((file) => /^(?:src|test|native|bench|node_modules|\.)/.test(file))).toEqual([]);
+  expect(packed.filter((file) => file.startsWith('dist/') && !file.endsWith('.js'))).toEqual([]);
+  expect(packed).toEqual(
+    expect.arrayContaining(
+      ['broker-key', 'broker.node'].map((file) => `prebuilds/${process.platform}-${process.arch}/${file}`),
+    ),
+  );
+  expect(Object.keys(scripts)).not.toEqual(expect.arrayContaining(['install']));
+  expect(Object.keys(scripts).filter((script) => /^(?:pre|post)?install$|^prepare$/.test(script))).toEqual([]);
+});
+
+test('broker --version', async () => {
+  expect(await broker('--version')).toEqual({ code: 0, signal: null, stdout: `${version}\n`, stderr: '' });
+});
+
+test('broker demo, with nothing there', async () => {
+  const outcome = await broker('demo');
+  expect(outcome, outcome.stderr).toMatchObject({ code: 0 });
+  expect(readdirSync(home)).toEqual(['run']);
+});
+
+test('broker-key without anything says what to run', async () => {
+  expectFailure(await run(path.join(prefix, 'bin', 'broker-key'), [], env), 69, /`broker service install`/);
+  expect(await run(path.join(prefix, 'bin', 'broker-key'), ['--version'], env)).toMatchObject({
+    stdout: `broker-key ${version}\n`,
+  });
+});
+
+describe('installed as a service', () => {
+  const state = () => path.join(home, '.local', 'state', 'broker');
+
+  test('where nothing manages services, the helper is all that is needed', async () => {
+    mkdirSync(path.join(home, '.config', 'broker'), { recursive: true, mode: 0o700 });
+    writeFileSync(path.join(home, '.config', 'broker', 'config.toml'), CONFIG, { mode: 0o600 });
+    const outcome = await broker('service', 'install', '--json');
+    expect(outcome, outcome.stderr).toMatchObject({ code: 0 });
+    const { manager, helper, command } = JSON.parse(outcome.stdout);
+    expect(manager).toBe('none');
+    expect(command).toContain(realpathSync(path.join(prefix, 'lib', 'node_modules', name, 'bin', 'broker.mjs')));
+    expect(helper).toBe(path.join(state(), 'bin', 'broker-key'));
+    expectKey(await run(helper, [], env), 'sk-packed');
+    expectKey(await run(path.join(prefix, 'bin', 'broker-key'), [], env), 'sk-packed');
+  });
+
+  test('stopped on purpose, started again', async () => {
+    const helper = path.join(state(), 'bin', 'broker-key');
+    expect(await broker('service', 'stop')).toMatchObject({ code: 0 });
+    expectFailure(await run(helper, [], env), 69, /`broker service start`/);
+    expect(await broker('service', 'status')).toMatchObject({ code: 69 });
+    expect(await broker('service', 'start')).toMatchObject({ code: 0 });
+    expectKey(await run(helper, [], env), 'sk-packed');
+    expect(await broker('service', 'restart')).toMatchObject({ code: 0 });
+    expectKey(await run(helper, [], env), 'sk-packed');
+  });
+
+  test('uninstalled, nothing is left but the state, and it says where that is', async () => {
+    const outcome = await broker('service', 'uninstall');
+    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    expect(outcome.stdout).toContain(state());
+    expect(existsSync(path.join(state(), 'launch'))).toBe(false);
+    expectFailure(await run(path.join(state(), 'bin', 'broker-key'), [], env), 69, /nothing answers/);
+    expect(readdirSync(home).sort()).toEqual(['.config', '.local', 'run']);
+    expect(readdirSync(path.join(home, '.config'))).toEqual(['broker']);
+  });
+});
+
+const old = [
+  process.env['BROKER_TEST_OLD_NODE'],
+  ...(process.env['PATH'] ?? '').split(':').map((each) => path.join(each, 'node')),
+  '/usr/bin/node',
+]
+  .filter((file): file is string => file !== undefined && existsSync(file))
+  .find((file) => isOld(file));
+if (old === undefined) console.warn('skipped: there is no Node older than 22.12 here (BROKER_TEST_OLD_NODE)');
+
+function isOld(file: string): boolean {
+  const [, major, minor] =
+    /^v(\d+)\.(\d+)/.exec(spawnSync(file, ['--version'], { encoding: 'utf8' }).stdout ?? '') ?? [];
+  return major !== undefined && (Number(major) < 22 || (major === '22' && Number(minor) < 12));
+}
+
+test.skipIf(old === undefined)('an old Node: one line, exit 78', async () => {
+  const program = path.join(prefix, 'lib', 'node_modules', name, 'bin', 'broker.mjs');
+  const outcome = await run(old ?? '', [program, 'status'], env);
+  expect(outcome).toMatchObject({ code: 78, stdout: '' });
+  expect(outcome.stderr).toMatch(/^error: broker needs Node 22\.12 or newer, this is [^\n]+\n$/);
+});
+
+test('uninstalled by npm, nothing of it is left in the prefix', () => {
+  npm('uninstall', '--global', '--prefix', prefix, name);
+  expect(readdirSync(path.join(prefix, 'bin'))).toEqual([]);
+  expect(lstatSync(path.join(prefix, 'lib', 'node_modules', name), { throwIfNoEntry: false })).toBeUndefined();
+});

@@ -1,0 +1,141 @@
+/** One rule broken: `from` occurs in the file exactly once. */
+export interface Mutation extends Edit {
+  readonly rule: string;
+  /** Where a rule is held in two places, the other one. */
+  readonly and?: Edit;
+}
+
+export interface Edit {
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Each rule of "When a key is fit to serve" broken once. */
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    rule: 'never an expired key',
+    file: 'src/credential/freshness.ts',
+    from: "if (end !== undefined && nowMs >= end) return { state: 'unfit', reason: 'expired' };",
+    to: "if (end !== undefined && nowMs >= end + 600_000) return { state: 'unfit', reason: 'expired' };",
+  },
+  {
+    rule: 'life ≥ interval + margin: the margin is forgotten',
+    file: 'src/credential/freshness.ts',
+    from: 'outlivesClient(living, nowMs, intervalMs + policy.turnMarginMs)',
+    to: 'outlivesClient(living, nowMs, intervalMs)',
+  },
+  {
+    rule: 'life ≥ interval + margin: the interval is forgotten',
+    file: 'src/credential/freshness.ts',
+    from: 'outlivesClient(living, nowMs, intervalMs + policy.turnMarginMs)',
+    to: 'outlivesClient(living, nowMs, policy.turnMarginMs)',
+  },
+  {
+    rule: 'a short-lived key is served for half of its life at the most',
+    file: 'src/credential/freshness.ts',
+    from: 'nowMs - start < granted / 2',
+    to: 'nowMs - start < granted',
+  },
+  {
+    rule: 'whoever waits for more life is not given a renewal that cannot give it',
+    file: 'src/credential/renewal.ts',
+    from: "if (possible === undefined || possible - nowMs >= wanted) return 'renew';",
+    to: "if (possible !== null) return 'renew';",
+  },
+  {
+    rule: 'absolute times are corrected by the clock of the server',
+    file: 'src/broker/reading.ts',
+    from: 'serverNowMs: secret.serverTimeMs ?? time.wallMs',
+    to: 'serverNowMs: time.wallMs',
+  },
+  {
+    rule: 'never a rejected key',
+    file: 'src/broker/managed-credential.ts',
+    from: 'if (this.key === undefined || this.rejected.has(this.key.digest)) return undefined;',
+    to: 'if (this.key === undefined) return undefined;',
+    and: {
+      file: 'src/broker/refresher.ts',
+      from: 'if (credential.rejected.has(reading.key.digest)) throw stillRejected(reading.key);',
+      to: '',
+    },
+  },
+  {
+    rule: 'nine seconds at the most',
+    file: 'src/broker/broker.ts',
+    from: 'const MAX_WAIT_MS = 9_000;',
+    to: 'const MAX_WAIT_MS = 12_000;',
+  },
+  {
+    rule: 'two seconds with a stale key',
+    file: 'src/broker/answering.ts',
+    from: 'const STALE_WAIT_MS = 2_000;',
+    to: 'const STALE_WAIT_MS = 4_000;',
+  },
+  {
+    rule: 'an outage that nobody has looked at for long is not known any more',
+    file: 'src/broker/answering.ts',
+    from: 'const KNOWN_MS = 60_000;',
+    to: 'const KNOWN_MS = 86_400_000;',
+  },
+  {
+    rule: 'a mended login takes effect at once',
+    file: 'src/broker/provider-gate.ts',
+    from: 'if (!changed) return false;',
+    to: 'if (changed || !changed) return false;',
+  },
+  {
+    rule: 'one refresh at a time',
+    file: 'src/broker/refresher.ts',
+    from: 'if (credential.flight !== undefined) return credential.flight.done;',
+    to: '',
+  },
+  {
+    rule: 'credentials that read the same secret share one read',
+    file: 'src/broker/refresher.ts',
+    from: 'if (shared === undefined) break;',
+    to: 'if (shared !== null) break;',
+  },
+  {
+    rule: 'leases on one login do not renew it together',
+    file: 'src/broker/refresher.ts',
+    from: 'const renewal = this.#loginRenewals.get(renewalId) ??',
+    to: 'const renewal =',
+  },
+  {
+    rule: 'a leased key dies with its login',
+    file: 'src/credential/life.ts',
+    from: 'return earliest([key.expiresAtMs, key.lease?.expiresAtMs, login?.expiresAtMs]);',
+    to: 'return earliest([key.expiresAtMs, key.lease?.expiresAtMs]);',
+  },
+  {
+    rule: 'no lease is revoked under its holder',
+    file: 'src/broker/lease-keeper.ts',
+    from: 'if (!letGo && this.#ports.isAlive(client)) return false;',
+    to: 'if (!letGo && this.#ports.isAlive(client)) continue;',
+  },
+  {
+    rule: 'nobody is locked out',
+    file: 'src/credential/rejection.ts',
+    from: 'if (refusal === undefined || refusal.callsLeft <= 0 || ask.nowMs >= refusal.untilMs) return false;',
+    to: 'if (refusal === undefined) return false;',
+  },
+  {
+    rule: 'refreshes are not made before half of life',
+    file: 'src/credential/renewal.ts',
+    from: 'return Math.max(MIN_REFRESH_GAP_MS, afterMs);',
+    to: 'return Math.max(MIN_REFRESH_GAP_MS, afterMs / 12);',
+  },
+  {
+    rule: 'failures are backed off from',
+    file: 'src/credential/back-off.ts',
+    from: 'nextAttemptAtMs: nowMs + Math.max(jittered, asked),',
+    to: 'nextAttemptAtMs: nowMs + 1,',
+  },
+  {
+    rule: 'a suspicion asks the provider at most every ten seconds',
+    file: 'src/credential/rejection.ts',
+    from: 'return sinceMs >= REVALIDATION_GAP_MS ||',
+    to: 'return sinceMs >= 0 ||',
+  },
+];

@@ -1,0 +1,246 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { helperPath } from '../../src/platform/native.ts';
+import { expectFailure, expectKey, type Outcome, run } from '../native/run-helper.ts';
+
+const ROOT = path.resolve(import.meta.dirname, '..', '..');
+const HOME = process.env['HOME'] ?? '';
+const STATE = path.join(HOME, '.local', 'state', 'broker');
+const UNITS = path.join(HOME, '.config', 'systemd', 'user');
+const CONFIG = path.join(HOME, '.config', 'broker', 'config.toml');
+const env = { HOME, XDG_RUNTIME_DIR: process.env['XDG_RUNTIME_DIR'] ?? '', PATH: '/usr/local/bin:/usr/bin:/bin' };
+const LOG = path.join(HOME, 'daemon.log');
+const KEY = 'sk-test';
+const helper = helperPath() ?? '';
+
+/** 1,000 while something is broken for good reason; 200 where every minute counts. */
+const CALLS = Number(process.env['BROKER_TEST_CALLS'] ?? 200);
+
+const ask = (more: Record<string, string> = {}): Promise<Outcome> => run(helper, [], { ...env, ...more });
+const broker = (...args: string[]): Promise<Outcome> =>
+  run(process.execPath, [path.join(ROOT, 'bin', 'broker.mjs'), ...args], env);
+const systemctl = (...args: string[]): string =>
+  execFileSync('systemctl', ['--user', ...args], { env, encoding: 'utf8' });
+const property = (name: string, unit = 'broker.service'): string =>
+  systemctl('show', '--value', `--property=${name}`, unit).trim();
+const mainPid = (): number => Number(property('MainPID'));
+
+function configure(value = KEY, more = ''): void {
+  mkdirSync(path.dirname(CONFIG), { recursive: true, mode: 0o700 });
+  const text = `default = "key"\n[providers.command]\ntype = "exec"\n[credentials.key]\nprovider = "command"\ncommand = ["echo", "${value}"]\n${more}`;
+  writeFileSync(CONFIG, text, { mode: 0o600 });
+}
+
+function dropIn(text: string): void {
+  const folder = path.join(UNITS, 'broker.service.d');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  // There is no journal in here.
+  writeFileSync(path.join(folder, 'test.conf'), `[Service]\nStandardError=append:${LOG}\n${text}\n`);
+  systemctl('daemon-reload');
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+beforeAll(async () => {
+  configure();
+  dropIn('');
+  const outcome = await broker('service', 'install', '--json');
+  const log = existsSync(LOG) ? readFileSync(LOG, 'utf8') : '';
+  expect(outcome, outcome.stderr + log).toMatchObject({ code: 0 });
+  const { manager, daemon, files } = JSON.parse(outcome.stdout);
+  expect(manager).toBe('systemd');
+  expect(files.map((file: { path: string }) => path.basename(file.path)).sort()).toEqual([
+    'broker.service',
+    'broker.socket',
+  ]);
+  expect(daemon.pid).toBe(mainPid());
+});
+
+afterAll(() => {
+  for (const file of readdirSync(HOME)) if (file !== 'systemd.log') rmSync(path.join(HOME, file), { recursive: true });
+});
+
+test('is sandboxed as far as this user may, and still knows who asks', async () => {
+  if (process.getuid?.() !== 0) expect(property('PrivateUsers')).toBe('yes');
+  expect(property('Type')).toBe('notify');
+  expect(property('MemorySwapMax')).toBe('0');
+  const asker = path.join(HOME, 'asker.mjs');
+  writeFileSync(asker, `import { execFileSync } from 'node:child_process'; execFileSync(${JSON.stringify(helper)});`);
+  expect(await run(process.execPath, [asker], env)).toMatchObject({ code: 0 });
+  expectKey(await ask(), KEY);
+  const { stdout } = await broker('status', '--json');
+  expect(JSON.parse(stdout).daemon).toMatchObject({ peerCredentials: 'kernel', stateDir: STATE });
+  const events = (await broker('events', '--json')).stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(JSON.stringify(events)).toMatch(/"pid":\d+/);
+});
+
+test('installed again: nothing changes', async () => {
+  const pid = mainPid();
+  expect(await broker('service', 'install')).toMatchObject({ code: 0, stderr: '' });
+  expect(mainPid()).toBe(pid);
+});
+
+test('the socket alone starts it for whoever asks', async () => {
+  systemctl('stop', 'broker.service');
+  expect(property('ActiveState')).toBe('inactive');
+  expectKey(await ask(), KEY);
+  expect(property('ActiveState')).toBe('active');
+});
+
+test('killed, it is there again at once', async () => {
+  const pid = mainPid();
+  process.kill(pid, 'SIGKILL');
+  expectKey(await ask(), KEY);
+  await until(() => mainPid() > 0 && mainPid() !== pid);
+});
+
+test('hanging, it is replaced by the watchdog', async () => {
+  dropIn('WatchdogSec=1s');
+  systemctl('restart', 'broker.service');
+  const pid = mainPid();
+  process.kill(pid, 'SIGSTOP');
+  expectKey(await ask(), KEY);
+  expect(mainPid()).not.toBe(pid);
+  dropIn('');
+  systemctl('restart', 'broker.service');
+});
+
+test('reloaded, it has the new configuration and is the same process', async () => {
+  const pid = mainPid();
+  configure('sk-reloaded');
+  systemctl('reload', 'broker.service');
+  await until(async () => (await ask()).stdout === 'sk-reloaded\n');
+  expect(mainPid()).toBe(pid);
+  configure();
+  systemctl('reload', 'broker.service');
+  await until(async () => (await ask()).stdout === `${KEY}\n`);
+});
+
+test('stops within five seconds', async () => {
+  const started = performance.now();
+  systemctl('stop', 'broker.service');
+  expect(performance.now() - started).toBeLessThan(5_000);
+  expect(property('Result')).toBe('success');
+});
+
+test(`${CALLS} helpers during restarts and kill -9: none fails`, { timeout: 600_000 }, async () => {
+  expectKey(await ask(), KEY);
+  const disturbances = 40;
+  let asked = 0;
+  const failures: Outcome[] = [];
+  const helpers = Array.from({ length: 4 }, async () => {
+    while (asked < CALLS) {
+      asked += 1;
+      const outcome = await ask();
+      if (outcome.stdout !== `${KEY}\n`) failures.push(outcome);
+    }
+  });
+  const done = Promise.all(helpers);
+  let over = false;
+  void done.then(() => {
+    over = true;
+  });
+  // Spread over the calls: the next one when so many have been made.
+  for (let round = 0; round < disturbances && !over; round++) {
+    await until(() => over || asked >= (round * CALLS) / disturbances);
+    if (round % 2 === 0) systemctl('restart', 'broker.service');
+    else {
+      const pid = mainPid();
+      if (pid > 0) process.kill(pid, 'SIGKILL');
+    }
+  }
+  await done;
+  expect(failures).toEqual([]);
+});
+
+test('with a faulty configuration, helpers are told what is wrong with it', async () => {
+  systemctl('stop', 'broker.service');
+  configure(KEY, '[daemon]\nturn_margim = "2m"\n');
+  for (let round = 0; round < 3; round++) expectFailure(await ask(), 78, /turn_margim/);
+  expect(property('ActiveState', 'broker.socket')).toBe('active');
+  configure();
+  // The start that failed last has said so to everybody who came meanwhile.
+  await until(() => property('ActiveState') === 'failed');
+  expectKey(await ask(), KEY);
+});
+
+test('stopped by systemctl alone, it is started by the helper', async () => {
+  systemctl('stop', 'broker.socket', 'broker.service');
+  const outcomes = await Promise.all(Array.from({ length: 20 }, () => ask()));
+  for (const outcome of outcomes) expectKey(outcome, KEY);
+  expect(property('ActiveState', 'broker.socket')).toBe('active');
+});
+
+test('stopped on purpose, it stays so until it is started', async () => {
+  expect(await broker('service', 'stop')).toMatchObject({ code: 0 });
+  expectFailure(await ask(), 69, /stopped with `broker service stop`/);
+  expect(await broker('service', 'status')).toMatchObject({ code: 69, stdout: /stopped on purpose/ });
+  expect(property('ActiveState', 'broker.socket')).toBe('inactive');
+  expect(await broker('service', 'start')).toMatchObject({ code: 0 });
+  expectKey(await ask(), KEY);
+  expect(await broker('service', 'status')).toMatchObject({ code: 0 });
+});
+
+test('takes over from a daemon that a helper started', async () => {
+  systemctl('stop', 'broker.socket', 'broker.service');
+  const program = [path.join(ROOT, 'bin', 'broker.mjs'), 'daemon'];
+  const own: ChildProcess = spawn(process.execPath, program, {
+    env: { ...env, BROKER_STARTED_BY: 'helper' },
+    stdio: 'ignore',
+  });
+  const ended = new Promise((resolve) => own.once('exit', resolve));
+  await until(async () => (await ask({ BROKER_NO_AUTOSTART: '1' })).code === 0);
+  expect(await broker('service', 'start')).toMatchObject({ code: 0 });
+  expect(await ended).toBe(0);
+  expectKey(await ask(), KEY);
+  expect(mainPid()).not.toBe(own.pid);
+});
+
+test('a unit that cannot start says why', async () => {
+  dropIn('ExecStart=\nExecStart=/bin/sh -c "echo out of cheese; exit 3"\nRestart=no');
+  const outcome = await broker('service', 'restart');
+  expect(outcome).toMatchObject({ code: 69 });
+  expect(outcome.stderr).toMatch(/systemctl --user restart broker.service failed/);
+  dropIn('');
+  expect(await broker('service', 'restart')).toMatchObject({ code: 0 });
+});
+
+test('the key-encryption key as a credential of the unit', async () => {
+  expect(await broker('service', 'stop')).toMatchObject({ code: 0 });
+  for (const file of readdirSync(STATE)) if (/^(?:cache|kek)/.test(file)) rmSync(path.join(STATE, file));
+  const file = path.join(HOME, 'broker-kek');
+  writeFileSync(file, randomBytes(32), { mode: 0o600 });
+  dropIn(`LoadCredential=broker-kek:${file}`);
+  expect(await broker('service', 'start')).toMatchObject({ code: 0 });
+  expectKey(await ask(), KEY);
+  const { cache } = JSON.parse((await broker('status', '--json')).stdout).daemon;
+  expect(cache).toMatchObject({ persistent: true, keyEncryptionKey: 'systemd credential broker-kek' });
+});
+
+test('uninstalled, nothing but the state is left', async () => {
+  const outcome = await broker('service', 'uninstall');
+  expect(outcome).toMatchObject({ code: 0, stderr: '' });
+  expect(outcome.stdout).toContain(STATE);
+  expect(existsSync(path.join(UNITS, 'broker.service'))).toBe(false);
+  expect(existsSync(path.join(UNITS, 'broker.socket'))).toBe(false);
+  expect(existsSync(path.join(STATE, 'launch'))).toBe(false);
+  expect(existsSync(path.join(env.XDG_RUNTIME_DIR, 'broker', 'broker.sock'))).toBe(false);
+  expect(
+    readdirSync(UNITS)
+      .filter((name) => name.endsWith('.wants'))
+      .flatMap((name) => readdirSync(path.join(UNITS, name))),
+  ).toEqual([]);
+  expect(property('LoadState')).toBe('not-found');
+  expectFailure(await ask(), 69, /nothing answers/);
+  expect((await broker('service', 'uninstall')).stdout).toContain('no service was installed');
+  expect(readFileSync(CONFIG, 'utf8')).toContain(KEY);
+});

@@ -1,0 +1,49 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { formatPlist, launchAgent } from '../../../src/service/launch-agent.ts';
+
+const SHOWN = path.resolve(import.meta.dirname, '..', '..', '..', 'launchd', 'dev.apikey-broker.plist');
+const EXAMPLE = launchAgent({
+  command: [
+    '/usr/local/bin/node',
+    '--disable-sigusr1',
+    '/usr/local/lib/node_modules/apikey-broker/bin/broker.mjs',
+    'daemon',
+  ],
+  env: { BROKER_STATE_DIR: '/Users/you/.local/state/broker', PATH: '/usr/local/bin:/usr/bin:/bin' },
+  logFile: '/Users/you/Library/Logs/dev.apikey-broker.log',
+});
+
+const hasPython = spawnSync('python3', ['-c', 'import plistlib']).status === 0;
+if (!hasPython) console.warn('skipped: there is no python3 here');
+
+function parsed(plist: string): unknown {
+  const script = 'import json, plistlib, sys; print(json.dumps(plistlib.loads(sys.stdin.buffer.read())))';
+  const { stdout, stderr } = spawnSync('python3', ['-c', script], { input: plist, encoding: 'utf8' });
+  if (stdout === '') throw new Error(stderr);
+  return JSON.parse(stdout);
+}
+
+test.skipIf(!hasPython)('is a property list that says what it is meant to say', () => {
+  const agent = launchAgent({ command: ['/a & b/<node>', 'daemon'], env: { 'A&B': '"x" > \'y\'' }, logFile: '/l ö g' });
+  expect(parsed(formatPlist(agent))).toEqual(agent);
+});
+
+test('the one in launchd/ is what would be generated', () => {
+  expect(readFileSync(SHOWN, 'utf8')).toBe(formatPlist(EXAMPLE));
+});
+
+test('is started again after a failure, at login, not too often, and leaves no core', () => {
+  expect(EXAMPLE).toMatchObject({
+    Label: 'dev.apikey-broker',
+    RunAtLoad: true,
+    KeepAlive: { SuccessfulExit: false },
+    ProcessType: 'Adaptive',
+    HardResourceLimits: { Core: 0 },
+    Umask: 63,
+  });
+  expect(EXAMPLE.ThrottleInterval).toBeGreaterThan(0);
+  expect(EXAMPLE.ExitTimeOut).toBeGreaterThan(5);
+});
