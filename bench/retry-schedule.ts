@@ -3,7 +3,7 @@
  * seconds (seen with version 2.1.330: 13 requests, the last after 249 to 255 s, and then the turn fails). What a cache
  * does to a user follows from it without waiting for it.
  */
-const RETRIES_S = [1, 2, 4.4, 8.9, 17.9, 35.9, 69.9, 104, 140, 176, 213, 250] as const;
+const RETRIES_S = [1, 2, 4.4, 8.9, 17.9, 35.9, 69.9, 105.9, 141.9, 177.9, 213.9, 249.9] as const;
 
 /** Seconds from the 401 to the first good answer if the cached key lapses `leftSeconds` after it; undefined: the turn fails. */
 export function recoveryWithCache(leftSeconds: number): number | undefined {

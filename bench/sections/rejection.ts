@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { TurnReport } from '../../src/demo/client-double.ts';
+import type { TurnRequest } from '../../src/demo/client-double.ts';
+import type { TurnReport } from '../../src/demo/client-turn.ts';
 import { MockApi } from '../../src/demo/mock-api.ts';
 import { helperPath } from '../../src/platform/native.ts';
 import { type Bench, configOf, preparedHome, Server } from '../lab.ts';
@@ -68,7 +69,7 @@ function startDouble(env: Readonly<Record<string, string>>, helper: string, api:
 }
 
 async function takeTurn(client: ChildProcess): Promise<TurnReport> {
-  client.send('turn');
+  client.send({ models: ['double'] } satisfies TurnRequest);
   const [report] = (await once(client, 'message')) as [TurnReport];
   return report;
 }
