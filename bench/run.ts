@@ -20,7 +20,9 @@ import type { Report, Section } from './results.ts';
 import { measureDaemon } from './sections/daemon.ts';
 import { measureGrowth } from './sections/growth.ts';
 import { measureHelper } from './sections/helper.ts';
+import { measureRejection } from './sections/rejection.ts';
 import { measureRest } from './sections/rest.ts';
+import { measureSaving } from './sections/saving.ts';
 import { measureStart } from './sections/start.ts';
 
 const SECTIONS: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
@@ -29,6 +31,8 @@ const SECTIONS: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
   start: measureStart,
   rest: measureRest,
   growth: measureGrowth,
+  rejection: measureRejection,
+  saving: measureSaving,
 };
 
 const REPORT = path.join(import.meta.dirname, 'report.json');

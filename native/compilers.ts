@@ -52,8 +52,8 @@ export function helperRecipes(
   platform: NodeJS.Platform,
   version: string,
 ): readonly Recipe[] {
-  // It is unwound by nobody, and is read from the disk by every prompt.
-  const flags = [...COMMON, '-fno-asynchronous-unwind-tables', `-DBROKER_VERSION="${version}"`];
+  // It is unwound by nobody, does nothing twice, and is read from the disk by every prompt.
+  const flags = [...COMMON, '-Os', '-fno-asynchronous-unwind-tables', `-DBROKER_VERSION="${version}"`];
   if (platform !== 'linux') return compilers.map(({ command }) => ({ linked: 'dynamic', compiler: command, flags }));
   const isMusl = ({ command }: Compiler) => command.some((word) => word.includes('musl'));
   const ways = [
@@ -67,8 +67,13 @@ export function helperRecipes(
   return ways.map(({ compiler, linked, link }) => ({
     linked,
     compiler: compiler.command,
-    flags: [...flags, '-s', ...link],
+    flags: [...flags, '-s', ...link, ...fewPages(compiler)],
   }));
+}
+
+/** Code and constants in the same pages: 8 kB less, and fewer mappings to make. zig takes few of the linker's options. */
+function fewPages({ command }: Compiler): readonly string[] {
+  return command.some((word) => word.endsWith('zig')) ? [] : ['-Wl,-z,noseparate-code'];
 }
 
 /** Against the C library that Node itself uses, which musl-gcc on such a machine is not. */

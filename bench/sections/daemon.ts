@@ -25,7 +25,7 @@ interface Point {
 
 /** Section 2: answers per second and latency beside a server that does nothing but answer. */
 export async function measureDaemon(bench: Bench): Promise<Section> {
-  const [rounds, milliseconds] = bench.effort.quick ? [3, 400] : [9, 1_000];
+  const [rounds, milliseconds] = bench.effort.quick ? [3, 400] : [5, 700];
   const homes = [preparedHome(bench.folder), preparedHome(bench.folder)] as const;
   const servers = await Promise.all([
     Server.bare(bench.folder),

@@ -85,7 +85,7 @@ function describe(
   return {
     title: '5. Growth: credentials, clients, events',
     words: [
-      `In a process of its own, without the socket: \`answer\` is policy, decryption, lease book-keeping and event; the median of 40 batches of 200. Every credential has a lease. A credential takes ${perItem([one, many]).toFixed(1)} kB of memory, a client ${Math.max(0, perItem(clients)).toFixed(1)} kB. The journal keeps the newest 10,000 events, about 2 MB; larger ones were put there by hand to see what they do, and the first batch that is written shortens them.`,
+      `In a process of its own, without the socket: \`answer\` is policy, decryption, lease book-keeping and event; the median of 40 batches of 200, in processor time of the main thread, as \`status\`, re-planning and the batch of events are. Every credential has a lease. A credential takes ${perItem([one, many]).toFixed(1)} kB of memory, a client ${Math.max(0, perItem(clients)).toFixed(1)} kB. The journal keeps the newest 10,000 events, about 2 MB; larger ones were put there by hand to see what they do, and the first batch that is written shortens them.`,
     ],
     tables: [
       {

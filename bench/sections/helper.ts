@@ -11,7 +11,7 @@ import { ratioOf, summarize } from '../statistics.ts';
 import { type Candidate, type Timed, timeCommands } from '../stopwatch.ts';
 
 /** What takes ten milliseconds and more is told apart by fewer runs. */
-const SLOW_SHARE = 10;
+const SLOW_SHARE = 20;
 
 /** Section 1: one key on standard output, from before the fork to the end of the output. */
 export async function measureHelper(bench: Bench): Promise<Section> {

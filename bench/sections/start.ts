@@ -12,7 +12,7 @@ interface Start {
 
 /** Section 3: from nothing to the first answer out of the encrypted cache. */
 export async function measureStart(bench: Bench): Promise<Section> {
-  const rounds = bench.effort.quick ? 10 : 60;
+  const rounds = bench.effort.quick ? 10 : 40;
   const home = preparedHome(bench.folder);
   const { firstAnswer } = bench.programs;
   const { execPath } = process;
