@@ -1,59 +1,75 @@
 import { randomBytes } from 'node:crypto';
-import type { DevVault } from '../../../src/demo/dev-vault.ts';
-import { GRANT, type LoginUnderTest, privateFile } from './vault-harness.ts';
+import { privateFile } from './private-file.ts';
+import type { Data, VaultStage } from './vault-stage.ts';
+
+/** One login method: what `auth` says, and what spoils it. */
+export interface LoginUnderTest {
+  readonly name: string;
+  /** Sets the login up; returns the `auth` table. Whatever is secret contains the canary where that can be chosen. */
+  prepare(stage: VaultStage, folder: string, canary: string): Promise<Data>;
+  /** No login can be had any more, by the fault of its inputs. */
+  spoil(folder: string): Promise<void>;
+  mend(stage: VaultStage, folder: string): Promise<void>;
+  /** Whether the broker logs in itself, so that its logins are kept and leases hang on them. */
+  readonly ours: boolean;
+}
+
+interface Prepared {
+  readonly secret: string;
+  auth(file: string): Data;
+}
 
 /** A login whose one secret lies in one file: spoilt by writing another one there. */
-function withFile(
-  name: string,
-  prepare: (vault: DevVault, secret: string) => { auth: (file: string) => Record<string, unknown>; secret: string },
-): LoginUnderTest {
+function withFile(name: string, prepare: (stage: VaultStage, canary: string) => Promise<Prepared>): LoginUnderTest {
   let secret = '';
   return {
     name,
     ours: true,
-    async prepare(vault, folder) {
-      const prepared = prepare(vault, `pw-${randomBytes(12).toString('hex')}`);
+    async prepare(stage, folder, canary) {
+      const prepared = await prepare(stage, canary);
       secret = prepared.secret;
       return prepared.auth(await privateFile(folder, 'secret', `${secret}\n`));
     },
-    async spoil(_vault, folder) {
+    async spoil(folder) {
       await privateFile(folder, 'secret', 'not-the-right-one\n');
     },
-    async mend(_vault, folder) {
+    async mend(_stage, folder) {
       await privateFile(folder, 'secret', secret);
     },
   };
 }
 
-export const approle = withFile('approle', (vault) => {
-  const roleId = vault.logins.appRole('broker', GRANT);
-  return {
-    secret: vault.logins.secretId('broker'),
-    auth: (file) => ({ method: 'approle', role_id: roleId, secret_id_file: file }),
-  };
-});
+export const approle = () =>
+  withFile('approle', async (stage, canary) => {
+    const secret = `${canary}-${randomBytes(12).toString('hex')}`;
+    const { mount, roleId } = await stage.appRole(secret);
+    return { secret, auth: (file) => ({ method: 'approle', mount, role_id: roleId, secret_id_file: file }) };
+  });
 
-export const userpass = withFile('userpass', (vault, secret) => {
-  vault.logins.user('userpass', 'ada.lovelace', secret, GRANT);
-  return { secret, auth: (file) => ({ method: 'userpass', username: 'ada.lovelace', password_file: file }) };
-});
+export const userpass = () =>
+  withFile('userpass', async (stage, canary) => {
+    const secret = `${canary} ${randomBytes(12).toString('hex')}`;
+    const { mount } = await stage.user('ada.lovelace', secret);
+    return { secret, auth: (file) => ({ method: 'userpass', mount, username: 'ada.lovelace', password_file: file }) };
+  });
 
-export const kubernetes = withFile('kubernetes', (vault, secret) => {
-  vault.logins.jwtRole('kubernetes', 'pod', secret, { ...GRANT, type: 'batch' });
-  return { secret, auth: (file) => ({ method: 'kubernetes', role: 'pod', jwt_file: file }) };
-});
+export const workload = () =>
+  withFile('jwt or kubernetes', async (stage) => {
+    const { method, mount, role, jwt } = await stage.jwt();
+    return { secret: jwt, auth: (file) => ({ method, mount, role, jwt_file: file }) };
+  });
 
 /** A token that was handed in: nothing of it is the broker's, and only its giver can mend it. */
-export const token: LoginUnderTest = {
+export const token = (): LoginUnderTest => ({
   name: 'token',
   ours: false,
-  async prepare(vault, folder) {
-    return { method: 'token', token_file: await privateFile(folder, 'token', vault.createToken(GRANT).id) };
+  async prepare(stage, folder) {
+    return { method: 'token', token_file: await privateFile(folder, 'token', await stage.token()) };
   },
-  async spoil(_vault, folder) {
+  async spoil(folder) {
     await privateFile(folder, 'token', 'hvs.not-the-right-one');
   },
-  async mend(vault, folder) {
-    await privateFile(folder, 'token', vault.createToken(GRANT).id);
+  async mend(stage, folder) {
+    await privateFile(folder, 'token', await stage.token());
   },
-};
+});
