@@ -62,8 +62,12 @@ export class BrokerHome {
   }
 
   get(path: string): Promise<{ status: number; body: string }> {
+    return this.request('GET', path);
+  }
+
+  request(method: string, path: string): Promise<{ status: number; body: string }> {
     return new Promise((resolveAnswer, reject) => {
-      const outgoing = request({ socketPath: this.socket, path }, (answer) => {
+      const outgoing = request({ socketPath: this.socket, method, path }, (answer) => {
         const chunks: Buffer[] = [];
         answer.on('data', (chunk: Buffer) => chunks.push(chunk));
         answer.once('end', () =>

@@ -236,7 +236,7 @@ const ROWS: readonly Row[] = [
     source: 'secret/data/claude',
     arrange: ({ vault }) => vault.kv.deleteV2('secret/claude', 'destroy'),
     ...gone,
-    message: /deleted/,
+    message: /was destroyed/,
     remedy: /new one written/,
   },
   {
@@ -257,7 +257,7 @@ const ROWS: readonly Row[] = [
     name: 'a namespace that is not there, OpenBao',
     source: { path: 'kv/claude', namespace: 'team-x' },
     ...wrong,
-    message: /there is no namespace team-x.*\(404\)/,
+    message: /the namespace team-x does not exist \(404 to kv\/claude\)/,
     remedy: /namespace/,
   },
   {
