@@ -1,4 +1,5 @@
 import { type FailureKind, ProviderError } from '../errors.ts';
+import { isCertificateFailure } from './certificate-failures.ts';
 
 interface Row {
   readonly what: string;
@@ -48,17 +49,20 @@ const ROWS: Readonly<Record<string, Row>> = {
 
 /** The failure for an error below HTTP, or undefined if it is none. `who` is whom nobody could reach. */
 export function networkFailure(error: unknown, who: string): ProviderError | undefined {
-  const code = networkCode(error, 0);
+  const code = networkCode(error);
   if (code === undefined) return undefined;
   const { what, remedy, kind } = ROWS[code] ?? { what: 'TLS failed', remedy: ADDRESS };
   return new ProviderError(kind ?? 'transient', `${who} cannot be reached: ${what} (${code})`, { remedy });
 }
 
-/** A library's error may hide the system's as a cause, or several of them (one per address) in an AggregateError. */
-function networkCode(error: unknown, depth: number): string | undefined {
+/**
+ * A library's error may hide the system's as a cause, or several of them (one per address) in an AggregateError.
+ * Undefined if it is none below HTTP. Which certificate it was, certificate-failures.ts can tell.
+ */
+export function networkCode(error: unknown, depth = 0): string | undefined {
   if (!(error instanceof Error) || depth > 5) return undefined;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  if (code in ROWS || /^ERR_(SSL|TLS)_[A-Z0-9_]+$/.test(code)) return code;
+  if (code in ROWS || isCertificateFailure(code) || /^ERR_(SSL|TLS)_[A-Z0-9_]+$/.test(code)) return code;
   const inner = error instanceof AggregateError ? error.errors[0] : error.cause;
   return networkCode(inner, depth + 1);
 }

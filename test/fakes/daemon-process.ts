@@ -77,14 +77,14 @@ export class BrokerHome {
   }
 
   get(path: string): Promise<{ status: number; body: string }> {
-    return this.#request('GET', path);
+    return this.request('GET', path);
   }
 
   post(path: string, body = ''): Promise<{ status: number; body: string }> {
-    return this.#request('POST', path, body);
+    return this.request('POST', path, body);
   }
 
-  #request(method: string, path: string, sent = ''): Promise<{ status: number; body: string }> {
+  request(method: string, path: string, sent = ''): Promise<{ status: number; body: string }> {
     return new Promise((resolveAnswer, reject) => {
       const headers = { 'content-length': Buffer.byteLength(sent) };
       const outgoing = request({ socketPath: this.socket, method, path, headers }, (answer) => {

@@ -41,11 +41,11 @@ export class Logins {
     return role.roleId;
   }
 
-  /** A new secret-id; `uses` 0 and `ttlMs` absent mean without limit. */
-  secretId(roleName: string, limits: { uses?: number; ttlMs?: number } = {}): string {
+  /** A new secret-id, or the one given; `uses` 0 and `ttlMs` absent mean without limit. */
+  secretId(roleName: string, limits: { uses?: number; ttlMs?: number; id?: string } = {}): string {
     const role = this.#appRoles.get(roleName);
     if (role === undefined) throw new RangeError(`the development Vault has no role ${roleName}`);
-    const id = `${this.#secretPrefix}${randomUUID()}`;
+    const id = limits.id ?? `${this.#secretPrefix}${randomUUID()}`;
     const expiresAtMs = limits.ttlMs === undefined ? Number.POSITIVE_INFINITY : this.#nowMs() + limits.ttlMs;
     role.secretIds.set(id, { usesLeft: limits.uses || Number.POSITIVE_INFINITY, expiresAtMs });
     return id;

@@ -1,17 +1,13 @@
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
-import { createSecureContext } from 'node:tls';
 import { fromIni, fromNodeProviderChain, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
 import { loadSharedConfigFiles } from '@smithy/core/config';
 import { ProviderError } from '../../errors.ts';
 import type { ProviderHost } from '../definition.ts';
-import { trustedCertificates } from '../trusted-certificates.ts';
+import type { AwsAgents } from './agents.ts';
 import { configFile, credentialsFile } from './login-inputs.ts';
 import type { AwsOptions } from './options.ts';
 
 const CONNECTION_LIMIT_MS = 5_000;
 const REQUEST_LIMIT_MS = 10_000;
-const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'] as const;
 
 const silent = () => {};
 /** The SDK's log lines hold requests and answers. */
@@ -20,14 +16,14 @@ const SILENT_LOGGER = { trace: silent, debug: silent, info: silent, warn: silent
 /** What every AWS client of ours is made with. */
 export type AwsClientConfig = ReturnType<typeof awsClientConfig>;
 
-export function awsClientConfig(options: AwsOptions, host: ProviderHost) {
-  const agents = makeAgents(options, host);
+export function awsClientConfig(options: AwsOptions, host: ProviderHost, agents: AwsAgents) {
   const transport = {
     // Retries and their waiting are the broker's.
     maxAttempts: 1,
     logger: SILENT_LOGGER,
     requestHandler: {
-      ...agents,
+      httpAgent: agents.httpAgent,
+      httpsAgent: agents.httpsAgent,
       connectionTimeout: CONNECTION_LIMIT_MS,
       requestTimeout: REQUEST_LIMIT_MS,
       // Without this the SDK only logs a warning and goes on waiting.
@@ -40,19 +36,6 @@ export function awsClientConfig(options: AwsOptions, host: ProviderHost) {
     region,
     credentials: credentialSource(options, host, transport, region),
     ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
-  };
-}
-
-/** No connection is kept: reads are minutes apart, and an idle socket would only wake the daemon. */
-function makeAgents(options: AwsOptions, host: ProviderHost) {
-  const proxyEnv = Object.fromEntries(PROXY_VARIABLES.map((name) => [name, host.env[name]]));
-  const ca = trustedCertificates(options.ca_file, host.name);
-  return {
-    httpAgent: new HttpAgent({ proxyEnv }),
-    httpsAgent: new HttpsAgent({
-      proxyEnv,
-      ...(ca === undefined ? {} : { secureContext: createSecureContext({ ca }) }),
-    }),
   };
 }
 

@@ -47,7 +47,7 @@ const ROWS: readonly Row[] = [
     message: /deletion|deleted/i,
     kind: 'gone',
     what: ({ secret }) => `${secret} is marked for deletion`,
-    remedy: () => 'run: aws secretsmanager restore-secret --secret-id …, or name another secret',
+    remedy: () => 'run: aws secretsmanager restore-secret --secret-id NAME, or name another secret',
   },
   {
     name: /^DecryptionFailure|^InvalidKeyId|^KMS|^EncryptionFailure/,

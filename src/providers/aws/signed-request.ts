@@ -1,6 +1,7 @@
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { HttpRequest } from '@smithy/core/protocols';
 import type { ProviderHost } from '../definition.ts';
+import { AwsAgents } from './agents.ts';
 import { NOTHING_ASKED } from './answer.ts';
 import { awsClientConfig } from './connection.ts';
 import { awsFailure } from './failures.ts';
@@ -35,7 +36,7 @@ export async function signedHeaders(
     headers: { host: authority, ...headers },
     body,
   });
-  const client = new SecretsManagerClient(awsClientConfig(options, host));
+  const client = new SecretsManagerClient(awsClientConfig(options, host, new AwsAgents(options, host)));
   try {
     const region = options.region ?? 'us-east-1';
     const signer = await client.config.signer({

@@ -70,7 +70,7 @@ export class ExecProvider implements Provider {
     const [program, ...args] = source.command ?? this.#options.command ?? [];
     if (program === undefined) {
       throw new ProviderError('misconfigured', `provider "${name}" and its credential name no command`, {
-        remedy: `add command = ["program", "argument", …] to [providers.${name}] or to the credential`,
+        remedy: `add command = ["program", "argument"] to [providers.${name}] or to the credential`,
       });
     }
     return {

@@ -99,5 +99,5 @@ function wordsOf(stdout: Buffer): readonly string[] {
 }
 
 function bounded(text: string): string {
-  return text.length > 200 ? `${text.slice(0, 199)}…` : text;
+  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }

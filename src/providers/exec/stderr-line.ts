@@ -24,7 +24,7 @@ export function firstLine(stderr: string, secrets: readonly string[]): string {
     .replaceAll(AFTER_WORD, (all, word: string, link: string, quote: string, value: string) =>
       /\s$/.test(link) && !/[:=]|is/.test(link) && !/\d/.test(value) ? all : `${word}${link}${quote}${REDACTED}`,
     );
-  return line.length > MAX_LENGTH ? `${line.slice(0, MAX_LENGTH - 1)}…` : line;
+  return line.length > MAX_LENGTH ? `${line.slice(0, MAX_LENGTH - 3)}...` : line;
 }
 
 /** Paths are judged part by part, so that a long one stays readable. */

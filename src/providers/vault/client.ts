@@ -2,8 +2,13 @@ import { isAxiosError } from 'axios';
 import nodeVault from 'node-vault';
 import type { SecretBytes } from '../../credential/secret-bytes.ts';
 import type { ProviderError } from '../../errors.ts';
+import {
+  type Contacted,
+  certificateFailure,
+  isCertificateFailure,
+  presentedCertificate,
+} from '../certificate-failures.ts';
 import type { Json, VaultAnswer } from './answer.ts';
-import { certificateFailure, isCertificateFailure, presentedCertificate } from './certificate-failures.ts';
 import type { Connection } from './connection.ts';
 import type { Asked } from './failures.ts';
 import { vaultTransport } from './transport.ts';
@@ -105,7 +110,18 @@ export class VaultClient {
     const code = codeOf(error);
     if (isAxiosError(error) && /maxContentLength/.test(error.message)) return tooLarge(this.place);
     if (!isCertificateFailure(code)) return unreachable(error, this.place);
-    const presented = await presentedCertificate(this.#connection, this.place.address, signal);
-    return certificateFailure(code, this.place, presented);
+    const url = `${this.place.address}/v1/sys/health`;
+    const presented = await presentedCertificate(url, this.#connection.inspectionAgent(), signal);
+    return certificateFailure(code, contacted(this.place), presented);
   }
+}
+
+function contacted({ address, provider }: Place): Contacted {
+  const table = `[providers.${provider}]`;
+  return {
+    who: `Vault at ${address}`,
+    authorityRemedy: `name the authority's PEM file as ca_file in ${table}; in a public network, sign in to it first`,
+    nameRemedy: `write that name in address, or as tls_server_name, in ${table}`,
+    owner: "Vault's operators",
+  };
 }

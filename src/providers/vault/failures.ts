@@ -1,5 +1,5 @@
 import { type FailureKind, ProviderError, type ProviderErrorOptions } from '../../errors.ts';
-import { errorsOf, retryAfterOf, speaksVault, type VaultAnswer, warningsOf } from './answer.ts';
+import { errorsOf, isObject, objectAt, retryAfterOf, speaksVault, type VaultAnswer, warningsOf } from './answer.ts';
 import type { VaultReply } from './client.ts';
 import { isRedirect, redirectTarget } from './redirects.ts';
 import { serverWords } from './server-words.ts';
@@ -13,6 +13,9 @@ export interface Asked extends Place {
   readonly secrets: readonly string[];
 }
 
+/** In a warning of three lines that says nothing more than our own remedy. */
+const VERSIONED = 'versioned K/V';
+
 type Parts = readonly [kind: FailureKind, message: string, remedy: string];
 
 /**
@@ -25,7 +28,8 @@ export function failureOf({ asked, ...answer }: VaultReply): ProviderError {
   const [kind, message, remedy] = sort(answer, asked, words);
   const retryAfterMs = retryAfterOf(answer);
   const options: ProviderErrorOptions = { remedy, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
-  return new ProviderError(kind, words === undefined ? message : `${message}: ${words}`, options);
+  const said = words === undefined || words.includes(VERSIONED) ? '' : `: ${words}`;
+  return new ProviderError(kind, `${message}${said}`, options);
 }
 
 /** A success that holds nothing that could be it. */
@@ -100,9 +104,9 @@ function unmounted({ provider, path, namespace }: Asked): Parts {
 }
 
 /** OpenBao says so; Vault Enterprise finds no route. The key is not gone: it was never looked for where it lies. */
-function withoutNamespace({ provider, path, namespace }: Asked): Parts {
+function withoutNamespace({ provider, path, namespace = 'asked for' }: Asked): Parts {
   const remedy = `correct namespace in [providers.${provider}] or in the credential`;
-  return ['misconfigured', `there is no namespace ${namespace ?? ''} to ask for ${path} in (404)`, remedy];
+  return ['misconfigured', `the namespace ${namespace} does not exist (404 to ${path})`, remedy];
 }
 
 const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: VaultAnswer, asked: Asked, words: string) => Parts>> = {
@@ -158,7 +162,7 @@ function readFailure(answer: VaultAnswer, asked: Asked, words: string): Parts {
 }
 
 function missing(answer: VaultAnswer, path: string, words: string): Parts {
-  if (words.includes('versioned K/V')) {
+  if (words.includes(VERSIONED)) {
     const [mount, ...rest] = path.split('/');
     const right = `${mount}/data/${rest.join('/')}`;
     return [
@@ -168,11 +172,15 @@ function missing(answer: VaultAnswer, path: string, words: string): Parts {
     ];
   }
   const data = answer.json?.['data'];
-  if (typeof data === 'object' && data !== null && 'metadata' in data) {
+  const metadata = isObject(data) ? objectAt(data, 'metadata') : undefined;
+  if (metadata?.['destroyed'] === true) {
+    return ['gone', `this version of ${path} was destroyed`, 'have a new one written: it cannot be restored'];
+  }
+  if (metadata !== undefined) {
     return [
       'gone',
       `the newest version of ${path} was deleted`,
-      `have it restored (vault kv undelete) or a new one written`,
+      'have it restored (vault kv undelete) or a new one written',
     ];
   }
   return ['gone', `there is no secret at ${path} (404)`, 'correct path, or have the secret written'];

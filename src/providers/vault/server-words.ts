@@ -18,5 +18,6 @@ export function serverWords(messages: readonly string[], secrets: readonly strin
   for (const secret of secrets) if (secret.length >= 4) line = line.replaceAll(secret, '[redacted]');
   line = line.replaceAll(SECRET_SHAPES, '[redacted]').replaceAll(/\s+/g, ' ');
   if (line === '') return undefined;
-  return line.length > LONGEST ? `${line.slice(0, LONGEST - 1)}…` : line;
+  line = line.replace(/\.$/, '');
+  return line.length > LONGEST ? `${line.slice(0, LONGEST - 3)}...` : line;
 }

@@ -109,7 +109,7 @@ test.each<[string, Behaviour, string]>([
       'InvalidRequestException',
       "You can't perform this operation on the secret because it was marked for deletion.",
     ),
-    'gone 77: the secret "prod/litellm" is marked for deletion → run: aws secretsmanager restore-secret --secret-id …, or name another secret',
+    'gone 77: the secret "prod/litellm" is marked for deletion → run: aws secretsmanager restore-secret --secret-id NAME, or name another secret',
   ],
   [
     'other invalid request',

@@ -15,6 +15,13 @@ export class AwsHome {
     return this.#folder;
   }
 
+  get env(): Readonly<Record<string, string>> {
+    return {
+      AWS_CONFIG_FILE: join(this.#folder, 'config'),
+      AWS_SHARED_CREDENTIALS_FILE: join(this.#folder, 'credentials'),
+    };
+  }
+
   async create(accessKeyId: string, secretAccessKey: string): Promise<void> {
     this.#folder = await mkdtemp(join(tmpdir(), 'broker-aws-'));
     await this.writeCredentials(
@@ -37,10 +44,7 @@ export class AwsHome {
       name: 'under-test',
       clock: realClock,
       homeDir: this.#folder,
-      env: {
-        AWS_CONFIG_FILE: join(this.#folder, 'config'),
-        AWS_SHARED_CREDENTIALS_FILE: join(this.#folder, 'credentials'),
-      },
+      env: this.env,
     };
   }
 

@@ -1,26 +1,17 @@
-import { execFile, execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ProviderError } from '../../../src/errors.ts';
 import { awsSecretsManagerDefinition } from '../../../src/providers/aws-secrets-manager/definition.ts';
 import { AwsJsonServer } from '../../fakes/aws-json-server.ts';
+import { type Certificate, hasOpenssl, makeCertificate } from '../../fakes/certificates.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
+import { startForwardProxy } from '../../fakes/forward-proxy.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
 import { AwsHome, PROFILE } from './aws-home.ts';
-
-const hasOpenssl = (() => {
-  try {
-    execFileSync('openssl', ['version'], { stdio: 'pipe' });
-    return true;
-  } catch {
-    console.warn('skipped: the tests of TLS need the openssl command');
-    return false;
-  }
-})();
 
 const home = new AwsHome();
 let folder: string;
@@ -36,20 +27,12 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function start(altName?: string): Promise<AwsJsonServer> {
-  const server = new AwsJsonServer(altName === undefined ? undefined : certificate(altName));
+async function start(certificate?: Certificate): Promise<AwsJsonServer> {
+  const server = new AwsJsonServer(certificate);
   servers.push(server);
   server.put('key', 'sk-value');
   await server.start();
   return server;
-}
-
-function certificate(altName: string) {
-  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-  const subject = ['-subj', '/CN=corp', '-addext', `subjectAltName=${altName}`];
-  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  execFileSync('openssl', ['req', ...kind, '-keyout', key, '-out', cert, ...subject], { stdio: 'pipe' });
-  return { key: readFileSync(key), cert: readFileSync(cert) };
 }
 
 async function read(options: object, env: Record<string, string> = {}): Promise<string> {
@@ -62,40 +45,75 @@ async function read(options: object, env: Record<string, string> = {}): Promise<
     const { content } = await provider.issue({ source, wantedLifeMs: 0 }, { signal: new AbortController().signal });
     return content.kind === 'text' ? content.text.reveal() : '';
   } catch (error) {
-    return error instanceof ProviderError ? `${error.kind}: ${error.message}` : `other: ${error}`;
+    return error instanceof ProviderError ? `${error.kind}: ${error.message} → ${error.remedy}` : `other: ${error}`;
   } finally {
     provider.close();
   }
 }
 
-test.runIf(hasOpenssl)("a company's own authority is trusted through ca_file only", async () => {
-  const { url } = await start('IP:127.0.0.1');
-  expect(await read({ endpoint: url })).toBe(
-    'transient: AWS cannot be reached: its certificate is self-signed (DEPTH_ZERO_SELF_SIGNED_CERT)',
-  );
-  expect(await read({ endpoint: url, ca_file: join(folder, 'cert.pem') })).toBe('sk-value');
-});
+describe.runIf(hasOpenssl)('a certificate that is not trusted', () => {
+  const authority = () => makeCertificate(folder, 'ca', { commonName: 'Example Corp Root', isAuthority: true });
 
-test.runIf(hasOpenssl)('a certificate for another name is refused even if its authority is trusted', async () => {
-  const { url } = await start('DNS:elsewhere.example');
-  expect(await read({ endpoint: url, ca_file: join(folder, 'cert.pem') })).toBe(
-    'transient: AWS cannot be reached: its certificate is for another name (ERR_TLS_CERT_ALTNAME_INVALID)',
-  );
+  test("of a company's own authority is named, and trusted through ca_file", async () => {
+    const ca = authority();
+    const { url } = await start(makeCertificate(folder, 'aws', { commonName: 'proxy', issuer: ca }));
+    expect(await read({ endpoint: url })).toMatch(
+      /^transient: the certificate of AWS at https:\/\/127\.0\.0\.1:\d+ comes from an unknown authority \(\w+\); presented: "proxy" from "Example Corp Root", until .* → name the authority's PEM file as ca_file in \[providers\.under-test\]/,
+    );
+    expect(await read({ endpoint: url, ca_file: ca.certFile })).toBe('sk-value');
+  });
+
+  test('self-signed', async () => {
+    const { url } = await start(makeCertificate(folder, 'self', { commonName: 'hotel' }));
+    expect(await read({ endpoint: url })).toMatch(
+      /is self-signed .*\(DEPTH_ZERO_SELF_SIGNED_CERT\); presented: "hotel"/,
+    );
+  });
+
+  test('expired', async () => {
+    const ca = authority();
+    const old = { commonName: 'old', issuer: ca, validUntil: '20200102000000Z' };
+    const { url } = await start(makeCertificate(folder, 'old', old));
+    expect(await read({ endpoint: url, ca_file: ca.certFile })).toMatch(
+      /has expired \(CERT_HAS_EXPIRED\); presented: "old" .*2020 GMT → check this machine's date/,
+    );
+  });
+
+  test('for another name', async () => {
+    const ca = authority();
+    const named = { commonName: 'v', issuer: ca, altNames: 'DNS:elsewhere.example' };
+    const { url } = await start(makeCertificate(folder, 'named', named));
+    expect(await read({ endpoint: url, ca_file: ca.certFile })).toMatch(
+      /is for DNS:elsewhere\.example \(ERR_TLS_CERT_ALTNAME_INVALID\); presented: "v" .* → correct endpoint in/,
+    );
+  });
+
+  test('of the login service is told apart, and shown through the proxy that leads to it', async () => {
+    const sts = await start(makeCertificate(folder, 'self', { commonName: 'in between' }));
+    const proxy = await startForwardProxy();
+    const role = { role_arn: 'arn:aws:iam::123456789012:role/keys', sts_endpoint: sts.url };
+    const { url } = await start();
+    expect(await read({ endpoint: url, ...role }, { HTTPS_PROXY: proxy.address })).toMatch(
+      /^transient: the certificate of AWS's login service at https:\S+ is self-signed .*presented: "in between"/,
+    );
+    expect(proxy.asked).toEqual([new URL(sts.url).host, new URL(sts.url).host]);
+    expect(sts.targets).toEqual([]);
+  });
 });
 
 test.runIf(hasOpenssl)('NODE_EXTRA_CA_CERTS and the system store count too', async () => {
-  certificate('IP:127.0.0.1');
+  const { certFile } = makeCertificate(folder, 'cert', { commonName: 'corp', isAuthority: true });
   const module = new URL('../../../src/providers/trusted-certificates.ts', import.meta.url).href;
   const script = `
     const { trustedCertificates } = await import(${JSON.stringify(module)});
-    const own = (await import('node:fs')).readFileSync(${JSON.stringify(join(folder, 'cert.pem'))}, 'utf8').trim();
+    const own = (await import('node:fs')).readFileSync(${JSON.stringify(certFile)}, 'utf8').trim();
     console.log(trustedCertificates(undefined, 'p').some((each) => each.trim() === own));`;
   const trusts = async (env: Record<string, string>) =>
     (await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { env })).stdout.trim();
   expect(await trusts({})).toBe('false');
-  expect(await trusts({ NODE_EXTRA_CA_CERTS: join(folder, 'cert.pem') })).toBe('true');
+  expect(await trusts({ NODE_EXTRA_CA_CERTS: certFile })).toBe('true');
   // Where OpenSSL looks for the system's authorities; macOS asks its keychain instead.
-  if (process.platform === 'linux') expect(await trusts({ SSL_CERT_FILE: join(folder, 'cert.pem') })).toBe('true');
+  if (process.platform === 'linux') expect(await trusts({ SSL_CERT_FILE: certFile })).toBe('true');
 });
 
 test("the daemon's HTTP_PROXY is used, and NO_PROXY is honoured", async () => {

@@ -1,107 +1,80 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { DevVault } from '../../../src/demo/dev-vault.ts';
-import { vaultDefinition } from '../../../src/providers/vault/definition.ts';
-import { AutomaticPerson, freePort } from '../../fakes/automatic-person.ts';
-import { GRANT, type LoginUnderTest, privateFile } from './vault-harness.ts';
+import type { SecretBytes } from '../../../src/credential/secret-bytes.ts';
+import type { ProviderHost } from '../../../src/providers/definition.ts';
+import type { VaultOptions } from '../../../src/providers/vault/options.ts';
+import { privateFile } from './private-file.ts';
+import type { Data, VaultStage } from './vault-stage.ts';
+
+/** One login method: what `auth` says, and what spoils it. */
+export interface LoginUnderTest {
+  readonly name: string;
+  /** Sets the login up; returns the `auth` table. Whatever is secret contains the canary where that can be chosen. */
+  prepare(stage: VaultStage, folder: string, canary: string): Promise<Data>;
+  /** No login can be had any more, by the fault of its inputs. */
+  spoil(folder: string): Promise<void>;
+  mend(stage: VaultStage, folder: string): Promise<void>;
+  /** What a person does before a provider can read anything, and after `mend()`. */
+  logIn?(options: VaultOptions, host: ProviderHost): Promise<SecretBytes>;
+  /** Whether the broker logs in itself, so that its logins are kept and leases hang on them. */
+  readonly ours: boolean;
+}
+
+interface Prepared {
+  readonly secret: string;
+  auth(file: string): Data;
+}
 
 /** A login whose one secret lies in one file: spoilt by writing another one there. */
-function withFile(
-  name: string,
-  prepare: (vault: DevVault, secret: string) => { auth: (file: string) => Record<string, unknown>; secret: string },
-): LoginUnderTest {
+function withFile(name: string, prepare: (stage: VaultStage, canary: string) => Promise<Prepared>): LoginUnderTest {
   let secret = '';
   return {
     name,
     ours: true,
-    async prepare(vault, folder) {
-      const prepared = prepare(vault, `pw-${randomBytes(12).toString('hex')}`);
+    async prepare(stage, folder, canary) {
+      const prepared = await prepare(stage, canary);
       secret = prepared.secret;
       return prepared.auth(await privateFile(folder, 'secret', `${secret}\n`));
     },
-    async spoil(_vault, folder) {
+    async spoil(folder) {
       await privateFile(folder, 'secret', 'not-the-right-one\n');
     },
-    async mend(_vault, folder) {
+    async mend(_stage, folder) {
       await privateFile(folder, 'secret', secret);
     },
   };
 }
 
-export const approle = withFile('approle', (vault) => {
-  const roleId = vault.logins.appRole('broker', GRANT);
-  return {
-    secret: vault.logins.secretId('broker'),
-    auth: (file) => ({ method: 'approle', role_id: roleId, secret_id_file: file }),
-  };
-});
+export const approle = () =>
+  withFile('approle', async (stage, canary) => {
+    const secret = `${canary}-${randomBytes(12).toString('hex')}`;
+    const { mount, roleId } = await stage.appRole(secret);
+    return { secret, auth: (file) => ({ method: 'approle', mount, role_id: roleId, secret_id_file: file }) };
+  });
 
-export const userpass = withFile('userpass', (vault, secret) => {
-  vault.logins.user('userpass', 'ada.lovelace', secret, GRANT);
-  return { secret, auth: (file) => ({ method: 'userpass', username: 'ada.lovelace', password_file: file }) };
-});
+export const userpass = () =>
+  withFile('userpass', async (stage, canary) => {
+    const secret = `${canary} ${randomBytes(12).toString('hex')}`;
+    const { mount } = await stage.user('ada.lovelace', secret);
+    return { secret, auth: (file) => ({ method: 'userpass', mount, username: 'ada.lovelace', password_file: file }) };
+  });
 
-export const kubernetes = withFile('kubernetes', (vault, secret) => {
-  vault.logins.jwtRole('kubernetes', 'pod', secret, { ...GRANT, type: 'batch' });
-  return { secret, auth: (file) => ({ method: 'kubernetes', role: 'pod', jwt_file: file }) };
-});
-
-const awsFile = (id: string, secret: string) =>
-  `[default]\naws_access_key_id = ${id}\naws_secret_access_key = ${secret}\n`;
-
-/** Signed with what ~/.aws/credentials holds. */
-export const aws: LoginUnderTest = {
-  name: 'aws',
-  ours: true,
-  async prepare(vault, folder) {
-    const [accessKeyId, secretAccessKey] = ['AKIABROKERTEST000000', `pw-${randomBytes(24).toString('hex')}`];
-    vault.iam.role('broker', { accessKeyId, secretAccessKey, serverId: 'vault.example.com', grant: GRANT });
-    await mkdir(join(folder, '.aws'), { mode: 0o700 });
-    awsSecret = awsFile(accessKeyId, secretAccessKey);
-    await privateFile(folder, '.aws/credentials', awsSecret);
-    return { method: 'aws', role: 'broker', server_id: 'vault.example.com', region: 'eu-west-1' };
-  },
-  async spoil(_vault, folder) {
-    await privateFile(folder, '.aws/credentials', awsFile('AKIABROKERTEST000000', 'not-the-right-one'));
-  },
-  async mend(_vault, folder) {
-    await privateFile(folder, '.aws/credentials', awsSecret);
-  },
-};
-let awsSecret = '';
-
-/** A person in front of a browser: the login lives as long as its token, and only another visit mends it. */
-export const oidc: LoginUnderTest = {
-  name: 'oidc',
-  ours: true,
-  async prepare(vault) {
-    const port = await freePort();
-    vault.oidc.role('broker', { grant: GRANT, allowedRedirectUris: [`http://localhost:${port}/oidc/callback`] });
-    return { method: 'oidc', role: 'broker', callback_port: port };
-  },
-  async spoil(vault) {
-    for (const { id } of vault.tokens.live()) if (id !== vault.rootToken) vault.tokens.revoke(id);
-  },
-  async mend() {},
-  async logIn(options, host) {
-    const logIn = await vaultDefinition.interactive?.load();
-    if (logIn === undefined) throw new Error('no interactive login');
-    return logIn(options, host, new AutomaticPerson(), { signal: AbortSignal.timeout(10_000) });
-  },
-};
+export const workload = () =>
+  withFile('jwt or kubernetes', async (stage) => {
+    const { method, mount, role, jwt } = await stage.jwt();
+    return { secret: jwt, auth: (file) => ({ method, mount, role, jwt_file: file }) };
+  });
 
 /** A token that was handed in: nothing of it is the broker's, and only its giver can mend it. */
-export const token: LoginUnderTest = {
+export const token = (): LoginUnderTest => ({
   name: 'token',
   ours: false,
-  async prepare(vault, folder) {
-    return { method: 'token', token_file: await privateFile(folder, 'token', vault.createToken(GRANT).id) };
+  async prepare(stage, folder) {
+    return { method: 'token', token_file: await privateFile(folder, 'token', await stage.token()) };
   },
-  async spoil(_vault, folder) {
+  async spoil(folder) {
     await privateFile(folder, 'token', 'hvs.not-the-right-one');
   },
-  async mend(vault, folder) {
-    await privateFile(folder, 'token', vault.createToken(GRANT).id);
+  async mend(stage, folder) {
+    await privateFile(folder, 'token', await stage.token());
   },
-};
+});

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Fault } from '../../../src/demo/dev-vault/faults.ts';
 import { DevVault } from '../../../src/demo/dev-vault.ts';
 import type { FailureKind } from '../../../src/errors.ts';
+import { startForwardProxy } from '../../fakes/forward-proxy.ts';
 import { failure, read, VaultBench } from './vault-bench.ts';
 
 /** What Vault, or something that stands in its place, may answer to a read, and what the user is told. */
@@ -235,7 +236,7 @@ const ROWS: readonly Row[] = [
     source: 'secret/data/claude',
     arrange: ({ vault }) => vault.kv.deleteV2('secret/claude', 'destroy'),
     ...gone,
-    message: /deleted/,
+    message: /was destroyed/,
     remedy: /new one written/,
   },
   {
@@ -256,7 +257,7 @@ const ROWS: readonly Row[] = [
     name: 'a namespace that is not there, OpenBao',
     source: { path: 'kv/claude', namespace: 'team-x' },
     ...wrong,
-    message: /there is no namespace team-x.*\(404\)/,
+    message: /the namespace team-x does not exist \(404 to kv\/claude\)/,
     remedy: /namespace/,
   },
   {
@@ -404,6 +405,24 @@ describe('an address', () => {
     const error = await failure(read(await bench.provider({ options: { address } }), 'kv/claude'));
     expect(error.message).toMatch(/does not speak TLS/);
     expect(error.remedy).toMatch(/http or https/);
+  });
+
+  test('over plain HTTP is asked through HTTP_PROXY, and past it with NO_PROXY', async () => {
+    const bench = await VaultBench.start();
+    bench.vault.kv.writeV1('kv/claude', { key: 'sk-proxied' });
+    const proxy = await startForwardProxy();
+    const env = { HTTP_PROXY: proxy.address };
+    const proxied = await read(await bench.provider({ env }), 'kv/claude');
+    expect(proxied.content).toMatchObject({ json: { key: 'sk-proxied' } });
+    expect(proxy.asked).toContain(`${bench.vault.address}/v1/kv/claude`);
+    const before = proxy.asked.length;
+    await read(await bench.provider({ env: { ...env, NO_PROXY: '127.0.0.1' } }), 'kv/claude');
+    expect(proxy.asked.length).toBe(before);
+    const provider = await bench.provider({ env });
+    await bench.vault.stop();
+    const error = await failure(read(provider, 'kv/claude'));
+    expect(error).toMatchObject({ kind: 'transient', message: expect.stringContaining('(502)') });
+    await bench.vault.comeUp();
   });
 
   test('that is a Unix socket works, past every proxy', async () => {

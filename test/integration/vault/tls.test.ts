@@ -1,11 +1,12 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Certificate, hasOpenssl, makeCertificate } from '../../fakes/certificates.ts';
+import { startForwardProxy } from '../../fakes/forward-proxy.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
-import { type Certificate, hasOpenssl, makeCertificate } from './certificates.ts';
 import { failure, fields, read, VaultBench } from './vault-bench.ts';
 
 describe.runIf(hasOpenssl)('TLS', () => {
@@ -141,46 +142,47 @@ describe.runIf(hasOpenssl)('TLS', () => {
     });
   });
 
+  test('an authority in NODE_EXTRA_CA_CERTS or in the system store is trusted; in neither, it is not', async () => {
+    const started = await bench(good);
+    const readBy = async (env: Record<string, string>) => {
+      const args = ['--input-type=module', '-e', readsOnce(started.vault.address, started.vault.rootToken)];
+      return (await promisify(execFile)(process.execPath, args, { env })).stdout.trim();
+    };
+    expect(await readBy({})).toMatch(/^transient: .*unknown authority.*presented: "vault" from "Example Corp Root"/);
+    expect(await readBy({ NODE_EXTRA_CA_CERTS: authority.certFile })).toBe('sk-tls');
+    // Where OpenSSL looks for the system's authorities; macOS asks its keychain instead.
+    if (process.platform === 'linux') expect(await readBy({ SSL_CERT_FILE: authority.certFile })).toBe('sk-tls');
+  });
+
   test('HTTPS_PROXY is gone through, NO_PROXY goes around it, and an untrusted certificate behind it is still named', async () => {
     const started = await bench(good);
-    const proxy = await startProxy();
+    const proxy = await startForwardProxy();
     const env = { HTTPS_PROXY: proxy.address };
     const options = { ca_file: authority.certFile };
     expect(fields(await read(await started.provider({ options, env }), 'kv/claude'))).toEqual({ key: 'sk-tls' });
-    expect(proxy.tunnels).toEqual([`127.0.0.1:${started.vault.port}`]);
+    expect(proxy.asked).toEqual([`127.0.0.1:${started.vault.port}`]);
     const untrusted = await failure(read(await started.provider({ env }), 'kv/claude'));
     expect(untrusted.message).toMatch(/presented: "vault" from "Example Corp Root"/);
-    const before = proxy.tunnels.length;
+    const before = proxy.asked.length;
     await read(await started.provider({ options, env: { ...env, NO_PROXY: '127.0.0.1' } }), 'kv/claude');
-    expect(proxy.tunnels.length).toBe(before);
+    expect(proxy.asked.length).toBe(before);
   });
 });
 
-interface Proxy {
-  readonly address: string;
-  readonly tunnels: string[];
-}
-
-async function startProxy(): Promise<Proxy> {
-  const tunnels: string[] = [];
-  const server: Server = createServer((_request, response) => response.writeHead(405).end());
-  server.on('connect', (request, client) => {
-    tunnels.push(request.url ?? '');
-    const [host, port] = (request.url ?? '').split(':');
-    const upstream = connect(Number(port), host ?? '', () => {
-      client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
-      upstream.pipe(client).pipe(upstream);
-    });
-    for (const socket of [upstream, client]) socket.on('error', () => upstream.destroy());
-    client.on('close', () => upstream.destroy());
-    onClose.push(() => client.destroy());
-  });
-  const onClose: (() => void)[] = [];
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    for (const close of onClose) close();
-    server.close();
-  });
-  const address = server.address();
-  return { address: `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`, tunnels };
+/** A program of its own, because Node reads these variables once, when it starts. */
+function readsOnce(address: string, token: string): string {
+  const { href } = new URL('../../../src/providers/vault/definition.ts', import.meta.url);
+  return `
+    const { vaultDefinition: { load, providerSchema, credentialSchema } } = await import(${JSON.stringify(href)});
+    const options = providerSchema.parse(${JSON.stringify({ address, auth: { method: 'token', token } })});
+    const clock = { now: Date.now, wall: Date.now, after: () => ({ cancel() {} }) };
+    const [log, logins] = [{ debug() {}, info() {}, warn() {}, error() {} }, { load: () => [], save() {}, remove() {} }];
+    const provider = (await load())(options, { name: 'prod', clock, log, logins, env: {}, homeDir: '/' });
+    const request = { source: credentialSchema.parse({ path: 'kv/claude' }), wantedLifeMs: 0 };
+    const said = await provider.issue(request, { signal: new AbortController().signal }).then(
+      ({ content }) => content.json.key,
+      ({ kind, message }) => kind + ': ' + message,
+    );
+    console.log(said);
+    provider.close();`;
 }

@@ -28,7 +28,7 @@ describe("a server's words", () => {
       fc.property(fc.array(fc.string(), { maxLength: 4 }), fc.stringMatching(/^[a-z0-9]{8,40}$/), (parts, secret) => {
         const words = serverWords([parts.join(secret)], [secret]) ?? '';
         expect(words).not.toContain(secret);
-        expect(words).toMatch(/^[\x20-\x7e…]*$/);
+        expect(words).toMatch(/^[\x20-\x7e]*$/);
         expect(words.length).toBeLessThanOrEqual(160);
       }),
     );

@@ -1,0 +1,75 @@
+import type { Faults } from '../../../src/demo/dev-vault/faults.ts';
+
+export type Engine = 'kv-v1' | 'kv-v2';
+export type Data = Readonly<Record<string, unknown>>;
+
+export const HOUR_MS = 3_600_000;
+
+/** One request to the server itself, not through a provider. */
+export interface Ask {
+  readonly body?: Data;
+  /** Default: the stage's own, which may do everything. `''` sends none. */
+  readonly token?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Told {
+  readonly status: number;
+  /** A test picks from it what it expects to be there. */
+  readonly json: ReturnType<typeof JSON.parse>;
+}
+
+/** A Vault as the conformance suite plays with it: the development one, or a real one behind a proxy that can fail. */
+export interface VaultStage {
+  /** As a provider is configured with it. */
+  readonly address: string;
+  /** What will befall requests to `address`. */
+  readonly faults: Faults;
+  /** Nobody listens at `address` until `comeUp()`. */
+  goDown(): Promise<void>;
+  comeUp(): Promise<void>;
+  /** Ends it, and leaves nothing behind on the server. */
+  stop(): Promise<void>;
+
+  /** A token that may do everything. */
+  readonly rootToken: string;
+  ask(method: string, path: string, parts?: Ask): Promise<Told>;
+
+  /** Path of a secret as the HTTP API spells it. */
+  pathOf(engine: Engine, name: string): string;
+  put(engine: Engine, name: string, data: Data): Promise<void>;
+  /** KV v2: a version that ends by itself. */
+  putEnding(name: string, data: Data, lifeMs: number): Promise<void>;
+  /** Of KV v2 the newest version. */
+  remove(engine: Engine, name: string): Promise<void>;
+
+  /** A path of which every GET issues a renewable lease of an hour, at most two; undefined if there is none. */
+  readonly leasePath: string | undefined;
+  /** An engine that issues on a POST with these parameters, and whose leases cannot be renewed. */
+  postEngine(): Promise<{ readonly path: string; readonly params: Readonly<Record<string, string>> }>;
+  /** Path of an identity token. */
+  oidcRole(): Promise<string>;
+  isLive(leaseId: string): Promise<boolean>;
+
+  /** The policy of every login below: reading all of the stage's secrets and revoking leases, and nothing else. */
+  readonly policy: string;
+  /** Whether that policy grants anything at all. */
+  allow(yes: boolean): Promise<void>;
+
+  /** A role with logins of an hour, at most a day; its secret-id is the one given. */
+  appRole(secretId: string): Promise<{ readonly mount: string; readonly roleId: string }>;
+  /** Of that role, behind a token that unwraps it once. */
+  wrappedSecretId(): Promise<string>;
+  user(name: string, password: string): Promise<{ readonly mount: string }>;
+  /** A role and a JWT that it accepts. */
+  jwt(): Promise<{
+    readonly method: 'jwt' | 'kubernetes';
+    readonly mount: string;
+    readonly role: string;
+    readonly jwt: string;
+  }>;
+  /** A token that somebody hands in. */
+  token(): Promise<string>;
+  /** The server forgets every login and token granted by the above. */
+  dropLogins(): Promise<void>;
+}

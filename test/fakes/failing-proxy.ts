@@ -1,0 +1,54 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request as plainRequest, type ServerResponse } from 'node:http';
+import { request as tlsRequest } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { Faults, inflict } from '../../src/demo/dev-vault/faults.ts';
+
+/** Stands in front of a real server on a loopback port, passes everything on as it is, and lets it go wrong when told to. */
+export class FailingProxy {
+  readonly faults = new Faults();
+  readonly #upstream: URL;
+  readonly #server = createServer((incoming, response) => void this.#serve(incoming, response));
+  #port = 0;
+
+  private constructor(upstream: URL) {
+    this.#upstream = upstream;
+  }
+
+  static async start(upstream: string): Promise<FailingProxy> {
+    const proxy = new FailingProxy(new URL(upstream));
+    await proxy.comeUp();
+    return proxy;
+  }
+
+  get address(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  async comeUp(): Promise<void> {
+    this.#server.listen(this.#port, '127.0.0.1');
+    await once(this.#server, 'listening');
+    this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  async goDown(): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on('error', () => {});
+    const fault = this.faults.take((incoming.url ?? '').replace(/^\/v1\//, ''));
+    if (fault !== undefined && !(await inflict(fault, response))) return;
+    const send = this.#upstream.protocol === 'https:' ? tlsRequest : plainRequest;
+    const headers = { ...incoming.headers, host: this.#upstream.host };
+    const outgoing = send(new URL(incoming.url ?? '/', this.#upstream), { method: incoming.method, headers });
+    outgoing.on('response', (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    outgoing.on('error', () => response.destroy());
+    incoming.pipe(outgoing);
+  }
+}

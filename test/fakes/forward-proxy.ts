@@ -1,0 +1,47 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+export interface ForwardProxy {
+  readonly address: string;
+  /** `host:port` of every CONNECT, and the URL of every plain request, in order. */
+  readonly asked: string[];
+}
+
+/** A company's proxy on a loopback port: tunnels TLS, forwards plain HTTP. Ends with the test. */
+export async function startForwardProxy(): Promise<ForwardProxy> {
+  const asked: string[] = [];
+  const open = new Set<Socket>();
+  const server = createServer((incoming, response) => forward(incoming, response, asked));
+  server.on('connect', (incoming, client: Socket) => {
+    asked.push(incoming.url ?? '');
+    const [host, port] = (incoming.url ?? '').split(':');
+    const upstream = connect(Number(port), host ?? '', () => {
+      client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+      upstream.pipe(client).pipe(upstream);
+    });
+    for (const socket of [upstream, client]) socket.on('error', () => upstream.destroy());
+    client.on('close', () => upstream.destroy());
+    open.add(client);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    for (const client of open) client.destroy();
+    server.closeAllConnections();
+    server.close();
+  });
+  return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+}
+
+function forward(incoming: IncomingMessage, response: ServerResponse, asked: string[]): void {
+  asked.push(incoming.url ?? '');
+  const { method, headers } = incoming;
+  const outgoing = request(incoming.url ?? '', { method, headers }, (answer) => {
+    response.writeHead(answer.statusCode ?? 502, answer.headers);
+    answer.pipe(response);
+  });
+  outgoing.on('error', () => response.writeHead(502, { 'content-type': 'text/html' }).end('<h1>Bad Gateway</h1>'));
+  incoming.pipe(outgoing);
+}

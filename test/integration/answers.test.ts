@@ -1,0 +1,189 @@
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { DevVault } from '../../src/demo/dev-vault.ts';
+import type { StatusReport } from '../../src/protocol/status.ts';
+import { AwsHome } from '../conformance/aws/aws-home.ts';
+import { AwsJsonServer, type Behaviour } from '../fakes/aws-json-server.ts';
+import { hasOpenssl, makeCertificate } from '../fakes/certificates.ts';
+import { BrokerHome, type Finished } from '../fakes/daemon-process.ts';
+import type { Answer, AnswerStage, Verdict } from './answers/answer.ts';
+import { awsAnswers } from './answers/aws-answers.ts';
+import { contentAnswers } from './answers/content-answers.ts';
+import { execAnswers } from './answers/exec-answers.ts';
+import { networkAnswers, UNTRUSTED, vaultAnswers } from './answers/vault-answers.ts';
+
+/** Chapters of docs/provider-answers.md. */
+const CHAPTERS: readonly (readonly [title: string, answers: readonly Answer[]])[] = [
+  ['The network, and what may stand in between', networkAnswers],
+  ['Vault and OpenBao', vaultAnswers],
+  ['AWS', awsAnswers],
+  ['Commands', execAnswers],
+  ['What is stored', contentAnswers],
+];
+
+const EXIT: Readonly<Record<Verdict, number>> = {
+  served: 0,
+  unusable: 65,
+  transient: 69,
+  'login-expired': 77,
+  denied: 77,
+  gone: 77,
+  misconfigured: 78,
+};
+
+const everyAnswer = CHAPTERS.flatMap(([, answers]) => answers).map((answer, at) => ({ answer, id: `row-${at + 1}` }));
+const seen = new Map<Answer, Finished>();
+const vaults: DevVault[] = [];
+const aws = new AwsJsonServer();
+const awsHome = new AwsHome();
+let home: BrokerHome;
+
+beforeAll(async () => {
+  home = new BrokerHome('');
+  await aws.start();
+  await awsHome.create('AKIDEXAMPLE', 'wJalrXUtnFEMI');
+  const stage = await openStage();
+  const tables = everyAnswer.map(({ answer, id }) => {
+    const { provider, credential } = answer.arrange(stage, id);
+    return `[credentials.${id}]\nprovider = "${id}"\n${credential}\n[providers.${id}]\n${provider.replace('"AWS"', `"${aws.url}"`)}\n`;
+  });
+  home.configure(`default = "row-1"\n${tables.join('\n')}`);
+  await home.start({ ...awsHome.env, PATH: '/usr/local/bin:/usr/bin:/bin' });
+  await inParallel(everyAnswer, async ({ answer, id }) => {
+    if (answer.verdict === 'transient') await exhaust(id);
+    seen.set(answer, await home.key(id));
+  });
+});
+
+/** A few at a time: a hundred helpers at once would measure the machine's patience instead. */
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const waiting = [...items];
+  const workers = Array.from({ length: 6 }, async () => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item);
+  });
+  await Promise.all(workers);
+}
+
+/** An ask would wait nine seconds for a first failure to pass; after some that a person has seen the hold-off is longer. */
+async function exhaust(id: string): Promise<void> {
+  for (let time = 0; time < 8; time += 1) {
+    const { status, body } = await home.request('POST', `/v1/credentials/${id}/refresh`);
+    expect({ status, body }).toMatchObject({ status: 503 });
+  }
+}
+
+afterAll(async () => {
+  await home.close();
+  for (const vault of vaults) await vault.stop();
+  await aws.stop();
+  await awsHome.remove();
+});
+
+async function openVault(tls?: { cert: Buffer; key: Buffer }): Promise<DevVault> {
+  const vault = await DevVault.start({ nowMs: Date.now, ...(tls === undefined ? {} : { tls }) });
+  vaults.push(vault);
+  return vault;
+}
+
+async function openStage(): Promise<AnswerStage> {
+  const answers = new Map<string, Behaviour>();
+  aws.behaviour = (exchange) => {
+    const behaviour = answers.get(String(exchange.input['SecretId'] ?? exchange.input['Name']));
+    if (behaviour !== undefined) behaviour(exchange);
+    else exchange.response.writeHead(403, { 'content-type': 'text/xml' }).end(ROLE_DENIED);
+  };
+  const file = (name: string, content: string) => {
+    const path = join(home.folder, name);
+    writeFileSync(path, content, { mode: 0o600 });
+    return path;
+  };
+  const { untrusted, authorityFile } = await openUntrusted();
+  return { vault: await openVault(), untrusted, authorityFile, aws, awsAnswers: answers, file };
+}
+
+/** STS speaks XML. */
+const ROLE_DENIED =
+  '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>' +
+  '<Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>';
+
+async function openUntrusted() {
+  const folder = join(home.folder, 'certificates');
+  mkdirSync(folder);
+  chmodSync(folder, 0o700);
+  if (!hasOpenssl) return { untrusted: new Map<string, DevVault>(), authorityFile: '' };
+  const issuer = makeCertificate(folder, 'ca', { commonName: 'Example Corp Root', isAuthority: true });
+  const wanted = [
+    { commonName: 'vault', issuer },
+    { commonName: 'lone vault' },
+    { commonName: 'old vault', issuer, validUntil: '20200102000000Z' },
+    { commonName: 'new vault', issuer, validFrom: '20980101000000Z', validUntil: '20990101000000Z' },
+    { commonName: 'v', issuer, altNames: 'DNS:vault.corp.example' },
+  ];
+  const untrusted = new Map<string, DevVault>();
+  for (const [at, fault] of UNTRUSTED.entries()) {
+    untrusted.set(fault, await openVault(makeCertificate(folder, `c${at}`, wanted[at] ?? { commonName: '' })));
+  }
+  return { untrusted, authorityFile: issuer.certFile };
+}
+
+const needsOpenssl = ({ name }: Answer) => name.startsWith('TLS: ');
+
+test.each(everyAnswer.filter(({ answer }) => hasOpenssl || !needsOpenssl(answer)))(
+  '$answer.name: $answer.verdict',
+  async ({ answer, id }) => {
+    const { code, stdout, stderr } = seen.get(answer) ?? expect.fail('it was not asked');
+    expect({ code, stderr }).toMatchObject({ code: EXIT[answer.verdict] });
+    if (answer.verdict === 'served') {
+      expect(stdout).toMatch(/^[\x21-\x7e]+\n$/);
+      return;
+    }
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/^broker-key: [^\n]+\n$/);
+    expect(stderr.trimEnd().length).toBeLessThanOrEqual(400);
+    expect(stderr).not.toMatch(/canary|undefined|\[object|…$/);
+    const { credentials } = JSON.parse((await home.broker('status', '--json')).stdout) as StatusReport;
+    const { lastError } = credentials.find(({ name }) => name === id) ?? expect.fail('it is not in the status');
+    expect(lastError).toMatchObject({
+      kind: answer.verdict === 'unusable' ? 'misconfigured' : answer.verdict,
+      message: expect.stringMatching(/\S/),
+      remedy: expect.stringMatching(/\S/),
+    });
+  },
+);
+
+test('there are more than sixty, and docs/provider-answers.md tells them all', async ({ skip }) => {
+  expect(everyAnswer.length).toBeGreaterThanOrEqual(60);
+  if (!hasOpenssl) skip('some of them need the openssl command');
+  const chapters = CHAPTERS.map(([title, answers]) => {
+    const rows = answers.map((answer) => {
+      const { stdout, stderr } = seen.get(answer) ?? expect.fail('it was not asked');
+      const said = stdout === '' ? withoutChance(stderr.replace('broker-key: ', '').trim()) : 'the key';
+      return `| ${answer.name} | ${answer.verdict} | ${EXIT[answer.verdict]} | ${said.replaceAll('|', '\\|')} |`;
+    });
+    return `## ${title}\n\n| seen | class | exit | \`broker-key\` says |\n|---|---|---|---|\n${rows.join('\n')}\n`;
+  });
+  await expect(`${INTRODUCTION}\n${chapters.join('\n')}`).toMatchFileSnapshot('../../docs/provider-answers.md');
+});
+
+const INTRODUCTION = `# What a provider may answer, and what you are told
+
+${everyAnswer.length} answers, each given to a real daemon that has no key yet, and the one line that \`broker-key\` then prints. After a transient
+failure the daemon goes on trying for up to nine seconds before that. What the classes mean where a key is there already, tells
+[providers/README.md](providers/README.md); \`unusable\` is a secret that the client would refuse as a key.
+
+\`test/integration/answers.test.ts\` writes this table (with \`-u\` after a change of words) and fails where it is not true.
+`;
+
+/** Ports, folders, dates and the mood of the resolver differ from run to run. */
+function withoutChance(line: string): string {
+  return line
+    .replaceAll(home.folder, '~')
+    .replaceAll(/(providers\.|provider ")row-\d+/g, '$1prod')
+    .replaceAll(/row-\d+/g, 'claude')
+    .replaceAll(/127\.0\.0\.1:(?!1\b)\d+/g, 'vault.example:8200')
+    .replaceAll('DNS does not answer (EAI_AGAIN)', 'its name does not exist in DNS (ENOTFOUND)')
+    .replaceAll(/until \w{3} +\d+ [\d:]+ (\d{4}) GMT/g, (_, year) =>
+      year === '2020' || year === '2099' ? `until Jan ${year}` : 'until …',
+    );
+}

@@ -1,0 +1,118 @@
+import { type Behaviour, page, refuse, reply } from '../../fakes/aws-json-server.ts';
+import type { Answer, Verdict } from './answer.ts';
+
+const USER = 'arn:aws:sts::123456789012:assumed-role/dev/me';
+
+function answers(status: number, type: string, message = ''): Behaviour {
+  return ({ response }) => refuse(response, status, type, message);
+}
+
+function secret(name: string, verdict: Verdict, behaviour: Behaviour, options = 'profile = "conformance"'): Answer {
+  return {
+    name: `Secrets Manager: ${name}`,
+    verdict,
+    arrange({ aws, awsAnswers }, id) {
+      awsAnswers.set(`prod/${id}`, behaviour);
+      return {
+        provider: `type = "aws-secrets-manager"\nregion = "eu-west-1"\nendpoint = "${aws.url}"\n${options}`,
+        credential: `secret_id = "prod/${id}"\nfield = "api_key"`,
+      };
+    },
+  };
+}
+
+function parameter(name: string, verdict: Verdict, behaviour: Behaviour): Answer {
+  return {
+    name: `SSM: ${name}`,
+    verdict,
+    arrange({ aws, awsAnswers }, id) {
+      awsAnswers.set(`/prod/${id}`, behaviour);
+      return {
+        provider: `type = "aws-ssm"\nregion = "eu-west-1"\nendpoint = "${aws.url}"\nprofile = "conformance"`,
+        credential: `parameter = "/prod/${id}"`,
+      };
+    },
+  };
+}
+
+const denied = (action: string, cause: string) =>
+  `User: ${USER} is not authorized to perform: ${action} on resource: x because ${cause}`;
+
+export const awsAnswers: readonly Answer[] = [
+  secret(
+    'denied by policy',
+    'denied',
+    answers(
+      400,
+      'AccessDeniedException',
+      denied('secretsmanager:GetSecretValue', 'no identity-based policy allows it'),
+    ),
+  ),
+  secret('denied by KMS', 'denied', answers(400, 'AccessDeniedException', 'Access to KMS is not allowed')),
+  secret(
+    'does not exist',
+    'gone',
+    answers(400, 'ResourceNotFoundException', "Secrets Manager can't find the specified secret."),
+  ),
+  secret(
+    'no such staging label',
+    'gone',
+    answers(
+      400,
+      'ResourceNotFoundException',
+      "Secrets Manager can't find the specified secret value for staging label: AWSPENDING",
+    ),
+  ),
+  secret(
+    'marked for deletion',
+    'gone',
+    answers(
+      400,
+      'InvalidRequestException',
+      "You can't perform this operation on the secret because it was marked for deletion.",
+    ),
+  ),
+  secret('an invalid name', 'misconfigured', answers(400, 'ValidationException', 'Invalid name. Must be a valid name')),
+  secret('its KMS key is disabled', 'misconfigured', answers(400, 'DecryptionFailure', 'x')),
+  secret('it has no value yet', 'misconfigured', ({ response }) => reply(response, 200, { Name: 'x' })),
+  secret('text where a field is wanted', 'misconfigured', ({ response }) =>
+    reply(response, 200, { SecretString: 'sk-canary' }),
+  ),
+  secret('throttled', 'transient', answers(400, 'ThrottlingException', 'Rate exceeded')),
+  secret('an internal error', 'transient', answers(500, 'InternalServiceError', 'x')),
+  secret("a proxy's 403", 'transient', ({ response }) => page(response, 403, '<html>Blocked</html>')),
+  secret('a reset', 'transient', ({ response }) => void response.socket?.resetAndDestroy()),
+  secret(
+    'an expired session token',
+    'login-expired',
+    answers(400, 'ExpiredTokenException', 'The security token included in the request is expired'),
+  ),
+  secret(
+    'an access key that was deleted',
+    'login-expired',
+    answers(400, 'UnrecognizedClientException', 'The security token included in the request is invalid.'),
+  ),
+  secret(
+    'a clock that is wrong',
+    'transient',
+    answers(
+      400,
+      'InvalidSignatureException',
+      'Signature expired: 20261122T000000Z is now earlier than 20261122T010000Z',
+    ),
+  ),
+  secret('a profile that does not exist', 'misconfigured', answers(500, 'never asked'), 'profile = "nobody"'),
+  secret(
+    'a role that may not be assumed',
+    'denied',
+    answers(500, 'never asked'),
+    'profile = "conformance"\nrole_arn = "arn:aws:iam::123456789012:role/keys"\nsts_endpoint = "AWS"',
+  ),
+  parameter('does not exist', 'gone', answers(400, 'ParameterNotFound')),
+  parameter(
+    'denied',
+    'denied',
+    answers(400, 'AccessDeniedException', denied('ssm:GetParameter', 'no identity-based policy allows it')),
+  ),
+  parameter('its KMS key is invalid', 'misconfigured', answers(400, 'InvalidKeyId', 'x')),
+];

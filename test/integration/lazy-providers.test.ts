@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'smol-toml';
+import { expect, onTestFinished, test } from 'vitest';
+import { DevVault } from '../../src/demo/dev-vault.ts';
+import { providerDefinitions } from '../../src/providers/registry.ts';
+import { BrokerHome } from '../fakes/daemon-process.ts';
+import { everyProvider } from '../fakes/every-provider.ts';
+
+const RECORDER = new URL('../fixtures/record-modules.mjs', import.meta.url).href;
+/** What makes a start slow, and what a definition may import on top of zod: schemas. */
+const SDKS = /node_modules\/(@aws-sdk|@smithy|axios|node-vault)\//;
+const IMPLEMENTATIONS = /dist\/providers\/[^/]+\/(?!definition|options|source|auth-schema)[^/]+\.js$/;
+
+test('a daemon with providers of every type loads none of them before it is asked, and then only that one', async () => {
+  const vault = await DevVault.start({ nowMs: Date.now });
+  vault.kv.writeV2('secret/claude', { api_key: 'sk-lazy' });
+  const home = new BrokerHome(everyProvider(vault.address, vault.rootToken));
+  onTestFinished(async () => {
+    await home.close();
+    await vault.stop();
+  });
+  const types = Object.values(parse(readFileSync(home.configFile, 'utf8'))['providers'] ?? {}).map(({ type }) => type);
+  expect(types.sort()).toEqual(providerDefinitions.map(({ type }) => type).sort());
+
+  const record = join(home.folder, 'modules');
+  await home.start({ NODE_OPTIONS: `--import ${RECORDER}`, RECORD_MODULES_IN: record });
+  const loaded = () => readFileSync(record, 'utf8').split('\n');
+  const heavy = () => loaded().filter((url) => SDKS.test(url) || IMPLEMENTATIONS.test(url));
+  expect(loaded()).toContainEqual(expect.stringMatching(/dist\/providers\/vault\/definition\.js$/));
+  expect(heavy()).toEqual([]);
+  expect(await home.key('from-tool')).toMatchObject({ stdout: 'sk-from-tool\n' });
+  expect(heavy().filter((url) => !url.includes('/exec/'))).toEqual([]);
+  expect(await home.key()).toMatchObject({ stdout: 'sk-lazy\n' });
+  expect(heavy()).toContainEqual(expect.stringMatching(/providers\/vault\/vault-provider\.js$/));
+  expect(heavy().filter((url) => /aws|smithy/.test(url))).toEqual([]);
+});
