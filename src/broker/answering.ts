@@ -141,9 +141,11 @@ function mayServeStaleAfter(fault: unknown, credential: ManagedCredential): bool
 }
 
 function stillRefreshing(credential: ManagedCredential): BrokerError {
+  const known = credential.lastFailure?.error;
+  const before = known === undefined ? '' : ` (before that: ${known.message})`;
   return new BrokerError(
     'ERR_REFRESH_PENDING',
-    `provider "${credential.gate.name}" has not answered yet for "${credential.name}"`,
+    `provider "${credential.gate.name}" has not answered yet for "${credential.name}"${before}`,
     { remedy: 'the refresh goes on; try again in a few seconds, or see `broker status`' },
   );
 }

@@ -30,6 +30,9 @@ const MAX_WAIT_MS = 9_000;
 /** A single failure is no outage: the failed credential keeps its own hold-off. */
 const OUTAGE_FAILURES = 2;
 
+/** Marks of rejected values live a day and more; they are looked through this often, and once at the start. */
+const PRUNE_MS = 60 * 60_000;
+
 /** A configuration made ready for the broker: fingerprints taken, providers openable. */
 export interface BrokerSetup {
   readonly config: Config;
@@ -49,6 +52,7 @@ export class Broker implements BrokerService {
   readonly #suspicion: SuspicionDesk;
   readonly #roster: Roster;
   #config: Config;
+  #prunedAtMs = 0;
 
   constructor(ports: BrokerPorts, setup: BrokerSetup, facts: () => DaemonFacts) {
     this.#ports = ports;
@@ -62,6 +66,7 @@ export class Broker implements BrokerService {
       (id) => this.#runDue(id),
       (lateMs) => {
         ports.onTick();
+        this.#pruneMarks();
         if (lateMs >= SLEPT_MS) this.#wakeUp();
       },
     );
@@ -87,6 +92,7 @@ export class Broker implements BrokerService {
     this.#adopt(setup);
     this.#leases.resume(ports.cache.leases(), (name) => this.#roster.gate(name));
     this.#leases.releaseOrphans(this.#currentLeases());
+    this.#pruneMarks();
     this.#planSweep();
   }
 
@@ -298,6 +304,19 @@ export class Broker implements BrokerService {
       return;
     }
     this.#refresher.refresh(credential, 'ahead').catch(() => undefined);
+  }
+
+  /** A rejected value may be served again once nobody could have held it stale: somebody may have put it back. */
+  #pruneMarks(): void {
+    const now = this.#ports.clock.now();
+    if (now - this.#prunedAtMs < PRUNE_MS) return;
+    this.#prunedAtMs = now;
+    const longestMs = Math.max(0, ...[...this.#config.credentials.values()].map(({ maxStaleMs }) => maxStaleMs));
+    this.#ports.cache.pruneRejected(now - longestMs);
+    for (const credential of this.#roster.credentials) {
+      credential.rejected.clear();
+      for (const digest of this.#ports.cache.rejectedMarks(credential.name)) credential.rejected.add(digest);
+    }
   }
 
   /** A sweep that is planned already is not put off. */

@@ -39,6 +39,8 @@ export class ManagedCredential {
   lastVerdict: Verdict | undefined;
   lastAskedAtMs: number | undefined;
   timesServed = 0;
+  /** The wall clock less the provider's, as of the last read that told; undefined: not known. */
+  clockSkewMs: number | undefined;
   /** Taken out of the configuration, or changed there: what is still under way for it must not touch its successor. */
   isRetired = false;
   /** Digests of values that the API rejected. */

@@ -260,6 +260,7 @@ export class Refresher {
     const digestOf: CredentialCache['digest'] = (secrets) => cache.digest(secrets);
     const { config, sourceFingerprint } = credential.spec;
     if (credential.isRetired) throw this.#discard(credential, secret, time);
+    if (secret.serverTimeMs !== undefined) credential.clockSkewMs = time.wallMs - secret.serverTimeMs;
     const reading = readKey(config, sourceFingerprint, secret, time, digestOf);
     try {
       const previous = credential.key;

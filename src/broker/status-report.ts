@@ -9,6 +9,9 @@ import type { CredentialState, CredentialStatus, DaemonStatus } from '../protoco
 import type { ManagedCredential } from './managed-credential.ts';
 import type { BrokerPorts } from './ports.ts';
 
+/** Date headers have whole seconds, and requests take some of their own. */
+const SKEW_WORTH_TELLING_MS = 30_000;
+
 /** What the broker itself cannot know of the process it runs in. */
 export interface DaemonFacts {
   readonly version: string;
@@ -76,6 +79,7 @@ export function describeCredential(credential: ManagedCredential, view: Credenti
     refreshing: credential.flight !== undefined,
     lastAskedAt: show(credential.lastAskedAtMs),
     timesServed: credential.timesServed,
+    clockSkewSeconds: credential.clockSkewMs === undefined ? null : Math.round(credential.clockSkewMs / 1000),
     advice: adviceOn(credential, view),
     lastError: describeFailure(credential, show),
   };
@@ -120,13 +124,22 @@ function expirySource(living: LivingKey): CredentialStatus['expirySource'] {
 }
 
 function adviceOn(credential: ManagedCredential, { config }: CredentialView): readonly string[] {
-  const { living, longestIntervalMs } = credential;
-  if (living === undefined) return [];
-  const useful = longestUsefulInterval(living, config.daemon.turnMarginMs);
-  if (useful === undefined || longestIntervalMs <= useful) return [];
-  return [
-    `keys live too short for a client that keeps them ${longestIntervalMs / 1000} s: set CLAUDE_CODE_API_KEY_HELPER_TTL_MS=${useful}`,
-  ];
+  return [adviseInterval(credential, config.daemon.turnMarginMs), adviseClock(credential)].filter(
+    (advice) => advice !== undefined,
+  );
+}
+
+function adviseInterval({ living, longestIntervalMs }: ManagedCredential, turnMarginMs: number): string | undefined {
+  const useful = living && longestUsefulInterval(living, turnMarginMs);
+  if (useful === undefined || longestIntervalMs <= useful) return undefined;
+  return `keys live too short for a client that keeps them ${longestIntervalMs / 1000} s: set CLAUDE_CODE_API_KEY_HELPER_TTL_MS=${useful}`;
+}
+
+function adviseClock({ clockSkewMs, gate }: ManagedCredential): string | undefined {
+  if (clockSkewMs === undefined || Math.abs(clockSkewMs) <= SKEW_WORTH_TELLING_MS) return undefined;
+  const seconds = Math.round(Math.abs(clockSkewMs) / 1000);
+  const which = clockSkewMs > 0 ? 'ahead of' : 'behind';
+  return `this machine's clock is ${seconds} s ${which} that of provider "${gate.name}": set it (timedatectl set-ntp true)`;
 }
 
 function describeFailure(credential: ManagedCredential, show: TimeFormat): CredentialStatus['lastError'] {

@@ -34,8 +34,6 @@ export interface GatherOptions {
   readonly sockets: readonly string[];
   /** undefined from it: no daemon answered. */
   readonly fetchStatus: (() => Promise<StatusReport | undefined>) | undefined;
-  /** How far this machine's clock is ahead of the provider's, in milliseconds; undefined where nobody knows. */
-  readonly providerSkewMs?: (() => Promise<number | undefined>) | undefined;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: (() => Promise<readonly string[]>) | undefined;
 }
@@ -96,14 +94,25 @@ function runOptions(helper: HelperFacts, input: ChainInput, options: GatherOptio
 }
 
 async function askBroker(options: GatherOptions): Promise<BrokerFacts> {
-  const [status, providerSkewMs, differing, answered] = await Promise.all([
+  const [status, differing, answered] = await Promise.all([
     options.fetchStatus?.().catch(() => undefined),
-    options.providerSkewMs?.().catch(() => undefined),
     options.differing?.().catch(() => undefined),
     Promise.all(options.sockets.map((socket) => answers(socket, options.clock))),
   ]);
   const sockets = options.sockets.filter((_, index) => answered[index]);
-  return { status, asked: options.fetchStatus !== undefined, sockets, providerSkewMs, differing: differing ?? [] };
+  return {
+    status,
+    asked: options.fetchStatus !== undefined,
+    sockets,
+    providerSkewMs: status && largestSkew(status),
+    differing: differing ?? [],
+  };
+}
+
+function largestSkew({ credentials }: StatusReport): number | undefined {
+  const skews = credentials.map(({ clockSkewSeconds }) => clockSkewSeconds).filter((skew) => skew !== null);
+  const [largest] = skews.sort((a, b) => Math.abs(b) - Math.abs(a));
+  return largest === undefined ? undefined : largest * 1000;
 }
 
 function answers(socket: string, clock: Clock): Promise<boolean> {

@@ -22,7 +22,7 @@ export function selectField(secret: Json, field: string | undefined): SelectedFi
   const only = texts[0];
   if (only === undefined || texts.length > 1) {
     throw new ProviderError('misconfigured', `the secret has ${texts.length} text fields and \`field\` is not set`, {
-      remedy: `set \`field\` to one of: ${listNames(secret)}`,
+      remedy: chooseFrom(secret),
     });
   }
   return { value: String(only[1]), origin: `field "${only[0]}"` };
@@ -46,27 +46,31 @@ function toText(value: unknown, field: string): SelectedField {
   if (typeof value === 'string') return { value, origin: `field "${field}"` };
   if (typeof value === 'number') return { value: String(value), origin: `field "${field}"` };
   const kind = value === null ? 'null' : Array.isArray(value) ? 'a list' : `of type ${typeof value}`;
-  const remedy =
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? `go deeper with a dot: ${Object.keys(value)
-          .slice(0, 8)
-          .map((name) => `"${field}.${printable(name)}"`)
-          .join(', ')}`
-      : 'name a field that holds text';
+  const remedy = isObject(value) ? chooseFrom(value, `${field}.`) : 'name a field that holds text';
   throw new ProviderError('misconfigured', `field "${field}" of the secret is ${kind}, not text`, { remedy });
 }
 
 function missing(secret: Json, field: string): ProviderError {
-  return new ProviderError('misconfigured', `the secret has no field "${field}"`, {
-    remedy: `set \`field\` to one of: ${listNames(secret)}`,
-  });
+  return new ProviderError('misconfigured', `the secret has no field "${field}"`, { remedy: chooseFrom(secret) });
 }
 
-function listNames(secret: Json): string {
-  const names = Object.keys(secret).map(printable);
-  if (names.length === 0) return '(the secret has no fields)';
-  const shown = names.slice(0, 12).join(', ');
-  return names.length > 12 ? `${shown}, … (${names.length} in all)` : shown;
+const MOST_NAMES = 12;
+
+/** Names as `field` wants them: where a value is a table of its own, the way into it. */
+function chooseFrom(secret: Json, prefix = ''): string {
+  const names = Object.entries(secret).flatMap(([name, value]) =>
+    isObject(value) && prefix === ''
+      ? Object.keys(value).map((inner) => `${printable(name)}.${printable(inner)}`)
+      : [prefix + printable(name)],
+  );
+  if (names.length === 0) return 'store the key as a field there: the secret is empty';
+  const shown = names.slice(0, MOST_NAMES).join(', ');
+  const rest = names.length > MOST_NAMES ? `, ... (${names.length} in all)` : '';
+  return `set \`field\` to one of: ${shown}${rest}`;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Field names come from outside: bounded and free of control characters before they reach a terminal. */

@@ -50,6 +50,8 @@ export interface CredentialStatus {
   readonly refreshing: boolean;
   readonly lastAskedAt: string | null;
   readonly timesServed: number;
+  /** This machine's clock less the provider's; null where the provider does not tell its time. */
+  readonly clockSkewSeconds: number | null;
   /** What to know about this credential although it works; e.g. which refresh interval to set. */
   readonly advice: readonly string[];
   readonly lastError: {

@@ -41,6 +41,7 @@ export const CREDENTIAL: CredentialStatus = {
   refreshing: false,
   lastAskedAt: new Date(START_MS - 5_000).toISOString(),
   timesServed: 1234,
+  clockSkewSeconds: null,
   advice: [],
   lastError: null,
 };

@@ -29,6 +29,8 @@ export class ScriptedProvider implements Provider {
   trouble: (arrival: Arrival) => Trouble | undefined = () => undefined;
   /** The Date header; some systems send none. */
   tellsTime = true;
+  /** How far its clock is off from everybody else's. */
+  skewMs = 0;
   inputs: readonly string[] = [];
   forgotten = 0;
   closed = false;
@@ -105,7 +107,7 @@ export class ScriptedProvider implements Provider {
   }
 
   get #time(): number | undefined {
-    return this.tellsTime ? this.#clock.now() : undefined;
+    return this.tellsTime ? this.#clock.now() + this.skewMs : undefined;
   }
 
   #read(path: string, wantedLifeMs: number): IssuedSecret {

@@ -14,8 +14,6 @@ import { reporting } from './reporting.ts';
 export interface DoctorParts {
   /** The running daemon's report; undefined if none answers. */
   readonly fetchStatus: () => Promise<StatusReport | undefined>;
-  /** How far this machine's clock is ahead of the provider's, in milliseconds, if the daemon knows. */
-  readonly providerSkewMs?: () => Promise<number | undefined>;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: () => Promise<readonly string[]>;
   /** `/` outside tests: where /etc is looked for. */
@@ -70,7 +68,6 @@ export async function examine(io: CliIo, parts: DoctorParts, options: DoctorOpti
     run: options.runHelper === undefined ? 'safe' : options.runHelper ? 'always' : 'never',
     sockets: socketCandidates(io).map((candidate) => candidate.path),
     fetchStatus: parts.fetchStatus,
-    providerSkewMs: parts.providerSkewMs,
     differing: parts.differing,
   });
   return { facts, findings: runChecks(facts) };

@@ -84,6 +84,15 @@ describe('a key past its ttl', () => {
 });
 
 describe('waiting', () => {
+  it('that ends without an answer still says what went wrong before', async () => {
+    const world = bench();
+    let calls = 0;
+    world.provider().trouble = () => (calls++ === 0 ? { error: failure.transient() } : { delayMs: 30 * SECOND });
+    const told = await world.get('anthropic');
+    expect(told.code).toBe('ERR_REFRESH_PENDING');
+    expect(told.error?.message).toContain(failure.transient().message);
+  });
+
   it('takes nine seconds at most without a key; the refresh goes on', async () => {
     const world = bench();
     world.provider().trouble = () => ({ delayMs: 12 * SECOND });

@@ -216,3 +216,26 @@ describe('a client that keeps keys longer than those before it', () => {
     expect(due - world.clock.now()).toBeLessThanOrEqual(3.5 * HOUR);
   });
 });
+
+describe('the clock of a provider', () => {
+  it.each([
+    [31, /31 s behind/],
+    [-90, /90 s ahead of/],
+  ])('that is %s s away is told in the status', async (seconds, words) => {
+    const world = bench();
+    world.provider().tellsTime = true;
+    world.provider().skewMs = seconds * SECOND;
+    await world.get('anthropic', PLAIN);
+    const [status] = world.broker.status().credentials;
+    expect(status?.clockSkewSeconds).toBe(-seconds);
+    expect(status?.advice.join()).toMatch(words);
+  });
+
+  it('that is half a minute away is not worth a word', async () => {
+    const world = bench();
+    world.provider().tellsTime = true;
+    world.provider().skewMs = 30 * SECOND;
+    await world.get('anthropic', PLAIN);
+    expect(world.broker.status().credentials[0]?.advice).toEqual([]);
+  });
+});

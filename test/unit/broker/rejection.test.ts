@@ -39,8 +39,8 @@ describe('an early ask', () => {
     expect((await world.get('anthropic', B)).value).toBe(old);
   });
 
-  it('is not answered with a rejected value that the provider goes back to', async () => {
-    const world = bench({ daemon: { idleAfterMs: SECOND } });
+  it('may be answered with a rejected value again once max_stale has passed since', async () => {
+    const world = bench({ credentials: [{ ...STATIC, maxStaleMs: 2 * HOUR }], daemon: { idleAfterMs: 24 * HOUR } });
     const { value: old } = await world.get('anthropic', A);
     const place = world.system.place('anthropic');
     if (place === undefined || old === undefined) throw new Error('nothing was served');
@@ -48,7 +48,24 @@ describe('an early ask', () => {
     await world.clock.advance(SECOND);
     await world.get('anthropic', A);
     place.value = old;
-    await world.clock.advance(25 * HOUR);
+    await world.clock.advance(HOUR);
+    expect((await world.get('anthropic', B)).value).not.toBe(old);
+    await world.clock.advance(3 * HOUR);
+    expect((await world.get('anthropic', B)).value).toBe(old);
+    expect(world.cache.rejectedMarks('anthropic')).toHaveLength(0);
+  });
+
+  it('is not answered with a rejected value that the provider goes back to', async () => {
+    const short = { ...STATIC, maxStaleMs: 2 * HOUR };
+    const world = bench({ credentials: [short, { ...STATIC, name: 'other' }], daemon: { idleAfterMs: SECOND } });
+    const { value: old } = await world.get('anthropic', A);
+    const place = world.system.place('anthropic');
+    if (place === undefined || old === undefined) throw new Error('nothing was served');
+    world.system.rotate('anthropic');
+    await world.clock.advance(SECOND);
+    await world.get('anthropic', A);
+    place.value = old;
+    await world.clock.advance(3 * HOUR);
     expect((await world.get('anthropic', B)).code).toBe('ERR_KEY_REJECTED');
   });
 

@@ -46,10 +46,11 @@ test('names file and line of the profile that a variable comes from', async () =
 
 test('tells a clock that is off, either way, and lets half a minute pass', async () => {
   using home = homeWithHelper();
-  const skewed = async (ms: number) => (await doctor(home, ['--json'], {}, { providerSkewMs: async () => ms })).out;
-  expect(idsOf(await skewed(31_000))).toContain('clock-skew');
-  expect(await skewed(-90_000)).toContain('90 s behind');
-  expect(idsOf(await skewed(29_000))).not.toContain('clock-skew');
+  const skewed = async (clockSkewSeconds: number) =>
+    (await doctor(home, ['--json'], {}, { fetchStatus: async () => statusOf({ clockSkewSeconds }) })).out;
+  expect(idsOf(await skewed(31))).toContain('clock-skew');
+  expect(await skewed(-90)).toContain('90 s behind');
+  expect(idsOf(await skewed(29))).not.toContain('clock-skew');
 });
 
 test('tells of a second broker', async () => {

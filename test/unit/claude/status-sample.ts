@@ -4,6 +4,7 @@ export interface StatusSample {
   readonly lifeMs?: number;
   readonly state?: CredentialState;
   readonly isDefault?: boolean;
+  readonly clockSkewSeconds?: number;
   readonly advice?: readonly string[];
 }
 
@@ -48,6 +49,7 @@ export function statusOf(sample: StatusSample = {}): StatusReport {
         refreshing: false,
         lastAskedAt: null,
         timesServed: 0,
+        clockSkewSeconds: sample.clockSkewSeconds ?? null,
         advice: sample.advice ?? [],
         lastError: sample.state === 'failing' ? { ...error, remedy: null, failures: 1, nextAttemptAt: null } : null,
       },
