@@ -33,5 +33,5 @@ test('a daemon with providers of every type loads none of them before it is aske
   expect(heavy().filter((url) => !url.includes('/exec/'))).toEqual([]);
   expect(await home.key()).toMatchObject({ stdout: 'sk-lazy\n' });
   expect(heavy()).toContainEqual(expect.stringMatching(/providers\/vault\/vault-provider\.js$/));
-  expect(heavy().filter((url) => /aws|smithy/.test(url))).toEqual([]);
+  expect(heavy().filter((url) => /@aws-sdk|@smithy/.test(url))).toEqual([]);
 });

@@ -15,6 +15,12 @@ import {
 import { MINUTE, SECOND, START } from '../fakes/living.ts';
 
 /** The desk of broker/suspicion.ts in small: one credential, some clients, and a provider that answers at once or not at all. */
+/** When somebody was answered: who waits for a verdict is answered later than who does not. */
+interface Answered {
+  readonly answer: string;
+  readonly atMs: number;
+}
+
 class Desk {
   now = START;
   value = 1;
@@ -36,9 +42,9 @@ class Desk {
   }
 
   /** Everybody in `clients` asks at this very moment, before the provider answers anybody. */
-  askAll(clients: readonly string[], intervalMs = 5 * MINUTE): Map<string, string> {
+  askAll(clients: readonly string[], intervalMs = 5 * MINUTE): Map<string, Answered> {
     const waiting: string[] = [];
-    const answers = new Map<string, string>();
+    const answers = new Map<string, Answered>();
     for (const client of clients) {
       const judgement = judgeAsk(this.#ledger(client), this.#suspicion(intervalMs));
       this.#enter(client, judgement);
@@ -49,19 +55,19 @@ class Desk {
         }
         waiting.push(client);
       } else {
-        answers.set(client, judgement.action === 'refuse' ? 'refused' : this.digest);
+        answers.set(client, this.#answer(judgement));
       }
     }
     if (waiting.length > 0) this.#conclude(waiting, answers, intervalMs);
-    for (const [client, answer] of answers) {
+    for (const [client, { answer, atMs }] of answers) {
       if (answer === 'refused') continue;
-      const served = { digest: answer, atMs: this.now, atWallMs: this.now };
+      const served = { digest: answer, atMs, atWallMs: atMs };
       this.#ledgers.set(client, recordServed(this.#ledger(client), served));
     }
     return answers;
   }
 
-  #conclude(waiting: readonly string[], answers: Map<string, string>, intervalMs: number): void {
+  #conclude(waiting: readonly string[], answers: Map<string, Answered>, intervalMs: number): void {
     if (this.answers && this.leased) {
       this.value += 1;
       for (const client of waiting) {
@@ -75,8 +81,12 @@ class Desk {
     for (const client of waiting) {
       const judgement = judgeVerdict(this.#ledger(client), this.#suspicion(intervalMs), verdict);
       this.#enter(client, judgement);
-      answers.set(client, judgement.action === 'refuse' ? 'refused' : this.digest);
+      answers.set(client, this.#answer(judgement));
     }
+  }
+
+  #answer({ action }: Judgement): Answered {
+    return { answer: action === 'refuse' ? 'refused' : this.digest, atMs: this.now };
   }
 
   #ledger(client: string): Ledger {
@@ -119,10 +129,8 @@ const steps: fc.Arbitrary<{ step: Step; afterMs: number }[]> = fc.array(
   { minLength: 1, maxLength: 60 },
 );
 
-interface Told {
+interface Told extends Answered {
   readonly client: string;
-  readonly atMs: number;
-  readonly answer: string;
 }
 
 function play(script: readonly { step: Step; afterMs: number }[], leased: boolean, backwards = false) {
@@ -135,8 +143,8 @@ function play(script: readonly { step: Step; afterMs: number }[], leased: boolea
     else {
       const answers = desk.askAll(backwards ? step.who.toReversed() : step.who);
       for (const client of CLIENTS) {
-        const answer = answers.get(client);
-        if (answer !== undefined) told.push({ client, atMs: desk.now, answer });
+        const answered = answers.get(client);
+        if (answered !== undefined) told.push({ client, ...answered });
       }
     }
   }
@@ -239,7 +247,7 @@ describe('rejection', () => {
           const desk = new Desk(false);
           for (const gap of gaps) {
             desk.now += gap;
-            expect(desk.askAll(['a'], interval).get('a')).toBe('value-1');
+            expect(desk.askAll(['a'], interval).get('a')?.answer).toBe('value-1');
           }
           expect(desk.asked).toEqual([]);
         },
