@@ -36,11 +36,18 @@ export function renderUnits(values: UnitValues): Units {
       ? 'WatchdogSec=60s'
       : '# No WatchdogSec=: without its addon the daemon cannot give signs of life.',
     '@ENVIRONMENT@': [environmentLine('BROKER_STATE_DIR', state), ...env].join('\n'),
+    '@TMP@': needsSharedTmp(values) ? '# No PrivateTmp=yes: what it runs or keeps lies under /tmp.' : 'PrivateTmp=yes',
     '@WRITABLE@': quoted(`-${state}`),
     '@SOCKET@': values.socket === undefined ? '%t/broker/broker.sock' : specifiers(values.socket),
   };
   const render = (name: keyof Units) => fill(chosen(template(name), values.namespaces), filled);
   return { 'broker.service': render('broker.service'), 'broker.socket': render('broker.socket') };
+}
+
+/** In a /tmp of its own the service would not find what lies in the real one: a runtime unpacked there, a test's home. */
+function needsSharedTmp({ command, stateDir, socket, env }: UnitValues): boolean {
+  const paths = [...command, stateDir ?? '', socket ?? '', ...Object.values(env)];
+  return paths.some((word) => /^\/(?:var\/)?tmp\//.test(word));
 }
 
 function template(name: string): string {

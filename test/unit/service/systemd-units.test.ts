@@ -114,3 +114,11 @@ test('odd paths reach the daemon as they are', () => {
   expect(service).toContain('ReadWritePaths=-%h "-/home/a b/100%%"\n');
   expect(socket).toContain('ListenStream=/home/a b/100%%/s.sock\n');
 });
+
+test.each([
+  ['a runtime', { command: ['/tmp/node/bin/node', '/opt/broker/bin/broker.mjs', 'daemon'] }],
+  ['a state folder', { stateDir: '/var/tmp/home/.local/state/broker' }],
+])('has no /tmp of its own where %s lies there, which would not be found', (_what, odd) => {
+  expect(renderUnits(VALUES)['broker.service']).toMatch(/^PrivateTmp=yes$/m);
+  expect(renderUnits({ ...VALUES, ...odd })['broker.service']).not.toMatch(/^PrivateTmp=/m);
+});
