@@ -2,6 +2,7 @@
  * `npm run bench`: measures everything and writes bench/report.md, report.json and the plots.
  *
  * --only NAME[,NAME]  these sections (helper, daemon, start, rest, growth, rejection, saving); the report is printed
+ * --write             with --only: puts these sections into the committed report, in place of what they were
  * --quick             few runs, to see that all is well; the report is printed
  * --answers N         answers in the growth test of section 4; default 100,000, the target is for 1,000,000
  * --full              section 5 with a gigabyte of events
@@ -41,6 +42,7 @@ const REMARKS = path.join(import.meta.dirname, 'remarks.md');
 const { values: options } = parseArgs({
   options: {
     only: { type: 'string' },
+    write: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     answers: { type: 'string', default: '100000' },
     full: { type: 'boolean', default: false },
@@ -54,6 +56,8 @@ async function main(): Promise<void> {
   if (unknown !== undefined) throw new Error(`there is no section "${unknown}": ${Object.keys(SECTIONS).join(', ')}`);
   const loadBefore = loadavg()[0] ?? 0;
   const folder = mkdtempSync(path.join(tmpdir(), 'broker-bench-'));
+  // Everything temporary lies in here, whoever makes it.
+  process.env['TMPDIR'] = folder;
   try {
     const bench: Bench = {
       programs: compilePrograms(folder),
@@ -63,7 +67,7 @@ async function main(): Promise<void> {
     };
     const sections: Section[] = [];
     for (const name of wanted) {
-      const section = await SECTIONS[name]?.(bench);
+      const section = await SECTIONS[name]?.(bench).catch((error: unknown) => failed(bench, name, error));
       if (section !== undefined) sections.push(section);
     }
     const takenAt = `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`;
@@ -73,13 +77,20 @@ async function main(): Promise<void> {
   }
 }
 
-function finish(report: Report): void {
+/** Minutes of measuring are not thrown away because the last section failed; but the run has failed. */
+function failed({ say }: Bench, name: string, error: unknown): undefined {
+  say(`section ${name} failed: ${error instanceof Error ? error.stack : String(error)}`);
+  process.exitCode = 1;
+}
+
+function finish(fresh: Report): void {
+  const report = options.write ? joined(JSON.parse(read(REPORT)) as Report, fresh) : fresh;
   const text = renderReport(report, read(REMARKS));
   if (options.gate) {
     const { lines, failed } = compareRatios(JSON.parse(read(REPORT)) as Report, report);
     process.stdout.write(`${lines.join('\n')}\n`);
     if (failed) process.exitCode = 1;
-  } else if (options.quick || options.only !== undefined) {
+  } else if (options.quick || (options.only !== undefined && !options.write)) {
     process.stdout.write(text);
   } else {
     writeFileSync(REPORT, `${JSON.stringify(report)}\n`);
@@ -88,6 +99,18 @@ function finish(report: Report): void {
       for (const { name, svg } of plots) writeFileSync(path.join(import.meta.dirname, `report-${name}.svg`), svg);
     }
   }
+}
+
+/** The committed report with some sections measured anew, and a line that says so. */
+function joined(committed: Report, fresh: Report): Report {
+  const find = (title: string) => fresh.sections.find((section) => section.title === title);
+  const numbers = fresh.sections.map(({ title }) => title.split('.')[0]).join(' and ');
+  const [, load = ''] = fresh.machine;
+  return {
+    ...committed,
+    machine: [...committed.machine, `Section ${numbers} taken ${fresh.takenAt} in a run of its own. ${load}`],
+    sections: committed.sections.map((section) => find(section.title) ?? section),
+  };
 }
 
 function read(file: string): string {

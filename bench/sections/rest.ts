@@ -4,14 +4,17 @@ import { applyLoad } from '../load.ts';
 import { residentMb, voluntarySwitches } from '../proc.ts';
 import type { Section } from '../results.ts';
 
-/** By then events are written, the last connection's time limits have run out and V8 has tidied up, in steps of 8 s. */
-const SETTLE_MS = 30_000;
+/** By then events are written, time limits have run out, and V8 has mostly tidied up. */
+const SETTLE_MS = 60_000;
 const IDLE_MS = 15_000;
+/** Together a minute: the daemon's look at the clock falls into one of them. */
+const WINDOWS = 4;
 const BURST_MS = 2_000;
 
 interface Rest {
   readonly idleMb: number;
-  readonly wakeUps: number;
+  /** In windows that follow each other. */
+  readonly wakeUps: readonly number[];
   /** At rest after so many thousand answers. */
   readonly afterLoadMb: readonly (readonly [answers: number, megabytes: number])[];
 }
@@ -26,15 +29,20 @@ export async function measureRest(bench: Bench): Promise<Section> {
     }
     bench.say('rest: waiting for both to settle');
     await pause(SETTLE_MS);
-    const before = [bare.pid, daemon.pid].map(voluntarySwitches);
-    await pause(IDLE_MS);
-    const wakeUps = [bare.pid, daemon.pid].map((pid, index) => voluntarySwitches(pid) - (before[index] ?? 0));
+    const wakeUps: [number[], number[]] = [[], []];
+    for (let window = 0; window < WINDOWS; window++) {
+      const before = [bare.pid, daemon.pid].map(voluntarySwitches);
+      await pause(IDLE_MS);
+      for (const [index, pid] of [bare.pid, daemon.pid].entries()) {
+        wakeUps[index]?.push(voluntarySwitches(pid) - (before[index] ?? 0));
+      }
+    }
     const idleMb = [residentMb(bare.pid), residentMb(daemon.pid)];
     const results: Rest[] = [];
     for (const [index, server] of [bare, daemon].entries()) {
       bench.say(`rest: ${bench.effort.answers} answers of the ${index === 0 ? 'bare server' : 'daemon'}`);
       const afterLoadMb = await growth(bench, server);
-      results.push({ idleMb: idleMb[index] ?? 0, wakeUps: wakeUps[index] ?? 0, afterLoadMb });
+      results.push({ idleMb: idleMb[index] ?? 0, wakeUps: wakeUps[index] ?? [], afterLoadMb });
     }
     return describe(results as [Rest, Rest], bench.effort.answers);
   } finally {
@@ -67,14 +75,14 @@ function describe([bare, daemon]: readonly [Rest, Rest], answers: number): Secti
   const row = (name: string, rest: Rest) => [
     name,
     rest.idleMb.toFixed(1),
-    String(rest.wakeUps),
+    rest.wakeUps.join(', '),
     (rest.afterLoadMb[0]?.[1] ?? 0).toFixed(1),
     (rest.afterLoadMb.at(-1)?.[1] ?? 0).toFixed(1),
   ];
   return {
     title: '4. Rest: memory and wake-ups',
     words: [
-      `Resident memory after the first answers and ${SETTLE_MS / 1000} s of rest; then context switches of all threads in ${IDLE_MS / 1000} s; then ${answers.toLocaleString('en')} answers under full load. Once a minute, while a refresh is planned, the daemon looks at the clock: a window that holds such a look shows it.`,
+      `Resident memory after the first answers and ${SETTLE_MS / 1000} s of rest; then voluntary context switches of all threads in ${WINDOWS} windows of ${IDLE_MS / 1000} s, the worst of which counts; then ${answers.toLocaleString('en')} answers under full load. Once a minute, while a refresh is planned, the daemon looks at the clock: the window that holds it shows it.`,
     ],
     tables: [
       {
@@ -85,7 +93,13 @@ function describe([bare, daemon]: readonly [Rest, Rest], answers: number): Secti
     targets: [
       { what: 'idle, resident', sense: 'at most', limit: 60, value: daemon.idleMb, unit: 'MB' },
       { what: 'idle, resident, beside bare node:http', sense: 'at most', limit: 1.25, value: ratio, unit: '× bare' },
-      { what: 'wake-ups in 15 s idle', sense: 'at most', limit: 0, value: daemon.wakeUps, unit: '' },
+      {
+        what: 'wake-ups in 15 s idle, the worst of four windows',
+        sense: 'at most',
+        limit: 0,
+        value: Math.max(...daemon.wakeUps),
+        unit: '',
+      },
       {
         what: `growth over ${answers.toLocaleString('en')} answers`,
         sense: 'at most',

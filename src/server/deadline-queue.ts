@@ -17,8 +17,8 @@ export class Place<T> {
  * Things that may wait for the same time, oldest first, with a single timer for all. Empty, it wakes nobody up: the
  * timer that is armed runs out once and is not armed again.
  *
- * A linked list and not a Map: a Map that is added to and deleted from all the time leaves tables behind that keep
- * everything that ever was in it, whole connections here, until the next full garbage collection.
+ * A linked list and not a Map: with a connection per request, interleaved on one machine, collecting garbage took a
+ * third less time and an answer 2 to 7 % less. Why a Map costs that was not found.
  */
 export class DeadlineQueue<T> {
   readonly #clock: Clock;
