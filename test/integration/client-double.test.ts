@@ -61,7 +61,7 @@ describe.concurrent('a client like Claude Code, the real helper, the daemon and 
     // What was sent with the old key is answered late; what is sent with the new one at once.
     bench.api.delayMs = ({ model }, apiKey) => (apiKey === FIRST ? 2_500 * Number(model.slice(-1)) : 0);
     bench.api.acceptOnly(SECOND);
-    const turn = await client.turn('subagent-0', 'subagent-1', 'subagent-2', 'subagent-3');
+    const turn = await client.turn('parallel-0', 'parallel-1', 'parallel-2', 'parallel-3');
     expect(turn).toMatchObject({ ok: true, rejected: 4, helperCalls: 4 });
     expect(await bench.count('rejected', 'strike', 'refused')).toEqual({ rejected: 1, strike: 0, refused: 0 });
   });
