@@ -57,7 +57,7 @@ async function main(): Promise<GrowthFigures> {
   const scheduleMicros = timeScheduler(clock);
   global.gc?.();
   const residentMb = process.memoryUsage.rss() / 2 ** 20;
-  await broker.stop(false);
+  await broker.stop();
   cache.close();
   return { composeMs, issueMicros, answerMicros, statusMs, scheduleMicros, residentMb };
 }

@@ -227,11 +227,21 @@ export class Broker implements BrokerService {
     }
   }
 
-  /** @param revoke this is a real stop and leases are not to outlive it. */
-  async stop(revoke: boolean): Promise<void> {
+  /** Before a real stop that leases are not to outlive; takes as long as the providers do, so `stop` may cut it off. */
+  async revokeLeases(): Promise<void> {
     this.#scheduler.stop();
-    if (revoke) await this.#leases.revokeAll();
+    // Nothing revoked, or to be revoked later, is to be served by the next daemon.
+    for (const credential of this.#roster.credentials) {
+      if (credential.key?.lease !== undefined) this.#refresher.drop(credential);
+    }
+    await this.#leases.revokeAll();
+  }
+
+  /** What is under way at a provider is given up at once; leases stay in the journal for the next start. */
+  async stop(): Promise<void> {
+    this.#scheduler.stop();
     for (const gate of this.#roster.gates()) gate.close();
+    await this.#leases.settled();
     this.#events.flush();
   }
 

@@ -1,7 +1,7 @@
 import type { LeaseEntry } from '../cache/credential-cache.ts';
 import type { KeyVersion } from '../credential/key-version.ts';
 import type { Lease } from '../credential/lease.ts';
-import { ProviderError } from '../errors.ts';
+import { BrokerError, ProviderError } from '../errors.ts';
 import type { Client } from './ask.ts';
 import type { EventLog } from './event-log.ts';
 import type { BrokerPorts } from './ports.ts';
@@ -11,6 +11,8 @@ import { CircuitOpen, type ProviderGate } from './provider-gate.ts';
 const SWEEP_MS = 60_000;
 /** Who held a lease is not known after a restart; whoever did has asked again by then, unless it keeps keys for longer. */
 const UNKNOWN_HOLD_MS = 60 * 60_000;
+/** When it was replaced if it is to go whoever holds it: the next daemon, too, is not to wait for them. */
+const LONG_AGO_MS = 0;
 /** The last answer with a lease may still be on its way when that lease is replaced. */
 const HANDOVER_MS = 10_000;
 
@@ -49,6 +51,7 @@ export class LeaseKeeper {
   /** Every answer looks here, so that it does not matter how many leases others have. */
   readonly #byCredential = new Map<string, Set<HeldLease>>();
   readonly #retirements = new Set<Promise<void>>();
+  readonly #endings = new Set<Promise<void>>();
 
   /** @param onReplaced there is something to sweep. */
   constructor(ports: BrokerPorts, events: EventLog, turnMarginMs: () => number, onReplaced: () => void) {
@@ -138,7 +141,7 @@ export class LeaseKeeper {
         replacedAtMs: entry.replacedAtMs,
         holders: new Map(),
         anonymous: false,
-        unknownUntilMs: now + UNKNOWN_HOLD_MS,
+        unknownUntilMs: entry.replacedAtMs === LONG_AGO_MS ? 0 : now + UNKNOWN_HOLD_MS,
         isEnding: false,
       });
     }
@@ -167,14 +170,19 @@ export class LeaseKeeper {
 
   /** On a real stop with `revoke_on_exit`: everything, whoever holds it. */
   async revokeAll(): Promise<void> {
-    await Promise.all([...this.#leases.values()].map((held) => this.#end(held, true)));
-    await Promise.all(this.#retirements);
+    await Promise.all([...this.#leases.values()].map((held) => this.#endForced(held)));
+    await this.settled();
   }
 
   /** A person drops a credential's key and wants its lease gone. */
   async revokeNow(lease: Lease): Promise<void> {
     const held = this.#leases.get(lease.id);
-    if (held !== undefined) await this.#end(held, true);
+    if (held !== undefined) await this.#endForced(held);
+  }
+
+  /** Nothing is under way any more. */
+  async settled(): Promise<void> {
+    await Promise.allSettled([...this.#endings, ...this.#retirements]);
   }
 
   #isReleased(held: HeldLease): boolean {
@@ -189,27 +197,43 @@ export class LeaseKeeper {
     return true;
   }
 
-  async #end(held: HeldLease, forced = false): Promise<void> {
-    const { gate, lease } = held;
-    if (held.isEnding) return;
-    if (lease.expiresAtMs <= this.#ports.clock.now()) {
-      this.#forget(lease.id);
-      return;
+  /** If the provider cannot be reached now it is revoked when it can, by this daemon or the next. */
+  #endForced(held: HeldLease): Promise<void> {
+    held.replacedAtMs = LONG_AGO_MS;
+    held.unknownUntilMs = 0;
+    held.anonymous = false;
+    held.holders.clear();
+    this.#journal(held.lease.id);
+    this.#onReplaced();
+    return this.#end(held, true);
+  }
+
+  #end(held: HeldLease, forced = false): Promise<void> {
+    if (held.isEnding) return Promise.resolve();
+    if (held.lease.expiresAtMs <= this.#ports.clock.now()) {
+      this.#forget(held.lease.id);
+      return Promise.resolve();
     }
     held.isEnding = true;
+    const ending = this.#revoke(held, forced).finally(() => {
+      held.isEnding = false;
+      this.#endings.delete(ending);
+    });
+    this.#endings.add(ending);
+    return ending;
+  }
+
+  async #revoke({ gate, lease, credential }: HeldLease, forced: boolean): Promise<void> {
     try {
       await gate.call((provider, call) => provider.revoke?.(lease, call) ?? Promise.resolve(), forced);
-      this.#events.add('lease-revoked', held.credential, { lease: lease.id });
+      this.#events.add('lease-revoked', credential, { lease: lease.id });
     } catch (fault) {
-      if (fault instanceof CircuitOpen) return;
-      if (fault instanceof ProviderError && fault.kind === 'transient' && !forced) return;
-      // Not ours to revoke, or no longer there: said once, then it is left to lapse.
-      this.#events.add('lease-not-revoked', held.credential, {
-        lease: lease.id,
-        reason: fault instanceof ProviderError ? fault.message : 'internal error',
-      });
-    } finally {
-      held.isEnding = false;
+      const isFinal = isLastWord(fault);
+      if (isFinal || forced) {
+        const reason = fault instanceof BrokerError ? fault.message : 'internal error';
+        this.#events.add('lease-not-revoked', credential, { lease: lease.id, reason });
+      }
+      if (!isFinal) return;
     }
     this.#forget(lease.id);
   }
@@ -269,4 +293,11 @@ export class LeaseKeeper {
       replacedAtMs: held.replacedAtMs,
     });
   }
+}
+
+/** Not ours to revoke, no longer there, or a fault of ours: said once, then it is left to lapse. */
+function isLastWord(fault: unknown): boolean {
+  if (fault instanceof ProviderError) return fault.kind !== 'transient' && fault.kind !== 'login-expired';
+  const wasNotAsked = fault instanceof CircuitOpen || fault instanceof BrokerError;
+  return !wasNotAsked;
 }

@@ -151,7 +151,7 @@ export class ProviderGate {
       const provider = await this.#open();
       // What the login is made from, before it is made: a change while the call is under way is a change all the same.
       inputs = this.#ports.fingerprintFiles(provider.loginInputs());
-      const value = await abortable(work(provider, { signal }), signal);
+      const value = await abortable(() => work(provider, { signal }), signal);
       this.#recover();
       return value;
     } catch (cause) {
@@ -191,11 +191,13 @@ export class ProviderGate {
 }
 
 /** Rejects as soon as the signal does, even if the work underneath never notices. */
-function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+function abortable<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) return Promise.reject(signal.reason);
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+    work()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', abort));
   });
 }

@@ -7,8 +7,8 @@ import type { ComposedDaemon } from './compose.ts';
 const STOP_LIMIT_MS = 5_000;
 /** Of that, for answers under way. */
 const ANSWERS_MS = 1_500;
-/** Of that, for revoking leases. */
-const REVOKE_MS = 2_500;
+/** Of that, for revoking leases; what is not revoked by then is left to the next daemon. */
+const REVOKE_MS = 2_000;
 
 /** What other processes of the same user must not get at: memory, environment, core dumps, the inspector. */
 export function harden(native: NativeBindings | undefined): void {
@@ -40,7 +40,8 @@ export async function stopDaemon(
   const orderly = async () => {
     listener.unlink();
     await server.close(ANSWERS_MS);
-    await within(REVOKE_MS, broker.stop(revokeLeases), clock);
+    if (revokeLeases) await within(REVOKE_MS, broker.revokeLeases(), clock);
+    await broker.stop();
   };
   await within(
     STOP_LIMIT_MS,

@@ -118,8 +118,17 @@ async function runUntilStopped({ daemon, listener, watcher, log, idle }: Running
   log.info({ reason }, 'stopping');
   manager.stopping();
   watcher.close();
-  const isRealStop = reason !== 'idle' && daemon.config().daemon.revokeOnExit && (await manager.isRealStop());
+  const isRealStop = reason !== 'idle' && daemon.config().daemon.revokeOnExit && (await isForGood(manager, log));
   await stopDaemon(daemon, listener, isRealStop, log);
+}
+
+async function isForGood(manager: ServiceManager, log: AdjustableLog): Promise<boolean> {
+  const next = await manager.whatFollows();
+  if (next === 'unknown') {
+    const remedy = 'to revoke them, before stopping the service: broker invalidate NAME';
+    log.warn({ remedy }, 'leases are not revoked: the service manager does not say whether this is a restart');
+  }
+  return next === 'stop';
 }
 
 async function lockState(folder: string, { native, lockFd, byHelper, manager }: Context, clock: Clock) {

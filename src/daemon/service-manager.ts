@@ -57,11 +57,16 @@ export class ServiceManager {
     this.#notify('STOPPING=1');
   }
 
-  /** False while systemd is about to start this unit again: a restart or an upgrade, which is no stop. */
-  async isRealStop(): Promise<boolean> {
-    if (!this.#isSystemd) return true;
+  /**
+   * What becomes of the service after this process. systemd has a job that starts it again while it restarts or upgrades
+   * it; launchd does not say, and systemd may not answer.
+   */
+  async whatFollows(): Promise<'stop' | 'restart' | 'unknown'> {
+    if (this.#isLaunchAgent) return 'unknown';
+    if (!this.#isSystemd) return 'stop';
     const jobs = await run('systemctl', ['--user', 'list-jobs', '--no-legend', '--plain']);
-    return !/\bbroker\.service\s+(?:re)?start\b/.test(jobs);
+    if (jobs === undefined) return 'unknown';
+    return /\bbroker\.service\s+(?:re)?start\b/.test(jobs) ? 'restart' : 'stop';
   }
 
   #feedWatchdog(clock: Clock): void {
@@ -86,8 +91,11 @@ function watchdogInterval(env: Readonly<Record<string, string | undefined>>): nu
   return Number.isFinite(micros) && micros > 0 ? micros / 1000 : 0;
 }
 
-function run(command: string, args: readonly string[]): Promise<string> {
+/** Undefined if it failed or took too long. */
+function run(command: string, args: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve) => {
-    execFile(command, args, { timeout: SYSTEMCTL_LIMIT_MS, encoding: 'utf8' }, (_error, stdout) => resolve(stdout));
+    execFile(command, args, { timeout: SYSTEMCTL_LIMIT_MS, encoding: 'utf8' }, (error, stdout) =>
+      resolve(error === null ? stdout : undefined),
+    );
   });
 }

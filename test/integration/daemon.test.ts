@@ -209,5 +209,20 @@ describe('the daemon, the helper and Vault, all real', () => {
     expect((await home.key('leased')).code).toBe(0);
     expect(await daemon.end('SIGTERM')).toBe(0);
     expect(vault.count(/sys\/leases\/revoke/)).toBe(1);
+    expect(vault.leases.live()).toHaveLength(0);
+  });
+
+  it('stops although the provider hangs when leases are to be revoked, and leaves them to the next daemon', async () => {
+    vault.engines.role('dev', { ttlMs: 900_000, maxTtlMs: 3_600_000 });
+    const leased =
+      '[credentials.leased]\nprovider = "vault"\npath = "apikeys/creds/dev"\nfield = "api_key"\n[daemon]\nrevoke_on_exit = true\n';
+    home.configure(config(leased));
+    const daemon = await home.start();
+    expect((await home.key('leased')).code).toBe(0);
+    const hanging = vault.faults.plan({ kind: 'hang' }, { path: /leases\/revoke/, times: Number.POSITIVE_INFINITY });
+    // The hang lasts; that it ends at all shows that nobody waits for it.
+    expect(await daemon.end('SIGTERM')).toBe(0);
+    expect(vault.leases.live()).toHaveLength(1);
+    hanging.clear();
   });
 });

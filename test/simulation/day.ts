@@ -101,7 +101,7 @@ export class Day {
     } catch (fault) {
       throw this.#explain(fault);
     } finally {
-      await this.#bench.broker.stop(false);
+      await this.#bench.broker.stop();
       this.#store.remove();
     }
   }
@@ -191,7 +191,7 @@ export class Day {
     if (this.#dice.chance(0.5)) {
       this.#note('restart');
       this.#counts.restarts += 1;
-      void this.#bench.broker.stop(false);
+      void this.#bench.broker.stop();
       this.#bench.crash(this.#store.reopen());
     } else {
       const torn = this.#dice.chance(0.4) ? Math.floor(this.#dice.between(1, 20_000)) : 0;

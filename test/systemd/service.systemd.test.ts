@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { DevVault } from '../../src/demo/dev-vault.ts';
 import { helperPath } from '../../src/platform/native.ts';
 import { expectFailure, expectKey, type Outcome, run } from '../native/run-helper.ts';
 
@@ -29,8 +30,13 @@ const property = (name: string, unit = 'broker.service'): string =>
 const mainPid = (): number => Number(property('MainPID'));
 
 function configure(value = KEY, more = ''): void {
+  configureText(
+    `default = "key"\n[providers.command]\ntype = "exec"\n[credentials.key]\nprovider = "command"\ncommand = ["echo", "${value}"]\n${more}`,
+  );
+}
+
+function configureText(text: string): void {
   mkdirSync(path.dirname(CONFIG), { recursive: true, mode: 0o700 });
-  const text = `default = "key"\n[providers.command]\ntype = "exec"\n[credentials.key]\nprovider = "command"\ncommand = ["echo", "${value}"]\n${more}`;
   writeFileSync(CONFIG, text, { mode: 0o600 });
 }
 
@@ -212,6 +218,44 @@ test('a unit that cannot start says why', async () => {
   expect(outcome.stderr).toMatch(/systemctl --user restart broker.service failed/);
   dropIn('');
   expect(await broker('service', 'restart')).toMatchObject({ code: 0 });
+});
+
+test('with revoke_on_exit a restart keeps leases, and a real stop revokes them', async () => {
+  const vault = await DevVault.start({ nowMs: () => Date.now() });
+  try {
+    vault.engines.role('dev', { ttlMs: 900_000, maxTtlMs: 3_600_000 });
+    const token = path.join(HOME, 'vault-token');
+    writeFileSync(token, vault.rootToken, { mode: 0o600 });
+    configureText(`default = "leased"
+[providers.vault]
+type = "vault"
+address = "${vault.address}"
+auth = { method = "token", token_file = "${token}" }
+[credentials.leased]
+provider = "vault"
+path = "apikeys/creds/dev"
+field = "api_key"
+[daemon]
+revoke_on_exit = true
+`);
+    const revocations = () => vault.count(/sys\/leases\/revoke/);
+    // Vault answers from this process, which must not wait for systemctl with its hands folded.
+    const tell = (verb: string) => run('systemctl', ['--user', verb, 'broker.service'], env);
+    await tell('restart');
+    const first = await ask();
+    expect(first).toMatchObject({ code: 0 });
+    for (const verb of ['restart', 'try-restart', 'reload-or-restart']) {
+      await tell(verb);
+      expect(await ask(), verb).toMatchObject({ code: 0, stdout: first.stdout });
+      expect(revocations(), verb).toBe(0);
+    }
+    await tell('stop');
+    expect(revocations()).toBe(1);
+  } finally {
+    await vault.stop();
+    configure();
+    systemctl('restart', 'broker.service');
+  }
 });
 
 test('the key-encryption key as a credential of the unit', async () => {

@@ -276,7 +276,7 @@ describe('a stop', () => {
   it('revokes nothing by itself, so that a restart loses nothing', async () => {
     const world = bench();
     await world.get('db', PLAIN);
-    await world.broker.stop(false);
+    await world.broker.stop();
     expect(world.system.liveLeases).toHaveLength(1);
     expect(world.clock.armed).toEqual([]);
   });
@@ -287,10 +287,58 @@ describe('a stop', () => {
     world.provider().trouble = () => ({ delayMs: 100 });
     await world.get('a', PLAIN);
     await world.get('b', PLAIN);
-    await world.finish(world.broker.stop(true));
+    await world.finish(world.broker.revokeLeases());
+    await world.broker.stop();
     expect(world.system.liveLeases).toEqual([]);
     expect(world.provider().count('retireLogin')).toBeGreaterThan(0);
     expect(world.provider().closed).toBe(true);
+  });
+
+  it('that revoked a lease leaves no key of it to the next daemon', async () => {
+    const folder = temporaryFolder();
+    const world = bench({ cache: openTestCache(folder) });
+    const { value } = await world.get('db', PLAIN);
+    await world.finish(world.broker.revokeLeases());
+    await world.broker.stop();
+    world.cache.close();
+    world.crash(openTestCache(folder));
+    const told = await world.get('db', PLAIN);
+    expect(told.value).not.toBe(value);
+    expect(world.system.accepts(told.value ?? '')).toBe(true);
+  });
+
+  it.each([
+    ['hangs', () => ({ delayMs: HOUR })],
+    ['is down', () => ({ error: failure.transient() })],
+  ])('while the provider %s leaves its leases to the next daemon, which revokes them', async (_, trouble) => {
+    const folder = temporaryFolder();
+    const world = bench({ cache: openTestCache(folder) });
+    await world.get('db', PLAIN);
+    world.provider().trouble = trouble;
+    const revoking = world.broker.revokeLeases();
+    await world.broker.stop();
+    await revoking;
+    world.cache.close();
+    world.provider().trouble = () => ({});
+    world.crash(openTestCache(folder));
+    expect(world.cache.leases()).toHaveLength(1);
+    await world.clock.advance(2 * MINUTE);
+    expect(world.system.liveLeases).toEqual([]);
+    expect(world.cache.leases()).toEqual([]);
+  });
+});
+
+describe('an invalidated key', () => {
+  it('whose provider is down keeps its lease on record until it can be revoked', async () => {
+    const world = bench();
+    await world.get('db', PLAIN);
+    world.provider().trouble = () => ({ error: failure.transient() });
+    await world.finish(world.broker.invalidate('db'));
+    expect(world.eventKinds()).toContain('lease-not-revoked');
+    expect(world.system.liveLeases).toHaveLength(1);
+    world.provider().trouble = () => ({});
+    await world.clock.advance(10 * MINUTE);
+    expect(world.system.liveLeases).toEqual([]);
   });
 });
 

@@ -14,7 +14,7 @@ describe('a restart', () => {
     const folder = temporaryFolder();
     const world = bench({ cache: openTestCache(folder) });
     const { value } = await world.get('anthropic');
-    await world.broker.stop(false);
+    await world.broker.stop();
     world.cache.close();
     world.provider().trouble = () => ({ error: failure.transient() });
     const calls = world.provider().arrivals.length;
@@ -28,7 +28,7 @@ describe('a restart', () => {
     const world = bench({ cache: openTestCache(folder) });
     await world.get('anthropic');
     world.crash(openTestCache(folder));
-    await world.broker.stop(false);
+    await world.broker.stop();
     world.crash(openTestCache(folder));
     const calls = world.provider().arrivals.length;
     await world.clock.advance(12 * HOUR);
