@@ -131,12 +131,12 @@ export class Day {
     for (const [name, weather] of this.#weather) {
       if (weather.pass(this.#clock.now())) this.#note(`${name} is ${weather.mood} now`);
     }
-    this.#change();
+    await this.#change();
     this.#invariants.judgeCrowds(this.#bench.providers.values());
   }
 
   /** What may happen at any moment; on average every so many steps of about ten seconds. */
-  #change(): void {
+  async #change(): Promise<void> {
     const dice = this.#dice;
     const { system } = this.#bench;
     if (dice.chance(1 / 60)) {
@@ -183,15 +183,15 @@ export class Day {
       this.#note(`the wall clock is set by ${Math.round(ms / 1000)} s`);
       this.#clock.setWall(this.#clock.wall() + ms);
     }
-    if (dice.chance(1 / 200)) this.#restart();
+    if (dice.chance(1 / 200)) await this.#restart();
     if (dice.chance(1 / 150)) this.#interfere();
   }
 
-  #restart(): void {
+  async #restart(): Promise<void> {
     if (this.#dice.chance(0.5)) {
       this.#note('restart');
       this.#counts.restarts += 1;
-      void this.#bench.broker.stop();
+      await this.#bench.broker.stop();
       this.#bench.crash(this.#store.reopen());
     } else {
       const torn = this.#dice.chance(0.4) ? Math.floor(this.#dice.between(1, 20_000)) : 0;
