@@ -18,11 +18,13 @@ export function compilePrograms(folder: string): Programs {
   if (compiler === undefined) {
     throw new Error('the benchmarks need a C compiler that links statically; Debian: apt install gcc musl-tools');
   }
-  const program = (name: string, flags: readonly string[] = []) => compile(compiler, folder, name, flags);
+  const program = (name: string, flags: readonly string[] = [], as = name) =>
+    compile(compiler, folder, name, flags, as);
   return {
     floor: program('floor', ['-nostdlib']),
     stopwatch: program('stopwatch'),
-    load: program('load'),
+    // The broker takes its processes for what nearly all clients are.
+    load: program('load', [], 'claude'),
     firstAnswer: program('first-answer'),
   };
 }
@@ -35,9 +37,9 @@ export function nodeClientScript(): string {
   return path.join(SOURCES, 'node-client.mjs');
 }
 
-function compile({ command }: Compiler, folder: string, name: string, extra: readonly string[]): string {
+function compile({ command }: Compiler, folder: string, name: string, extra: readonly string[], as: string): string {
   const [program = '', ...args] = command;
-  const target = path.join(folder, name);
+  const target = path.join(folder, as);
   const flags = ['-std=c11', '-O2', '-Wall', '-Wextra', '-static', '-s', ...extra];
   const { status, stderr } = spawnSync(program, [...args, path.join(SOURCES, `${name}.c`), '-o', target, ...flags], {
     encoding: 'utf8',

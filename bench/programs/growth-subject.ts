@@ -105,6 +105,7 @@ function timeScheduler(clock: Clock): number {
 function clientsOf(number: number): Client[] {
   return Array.from({ length: number }, (_, index) => ({
     pid: 1_000_000 + index,
+    id: String(index),
     startTime: String(index),
     name: 'client',
     isClaudeCode: true,

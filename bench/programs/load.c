@@ -163,7 +163,7 @@ int main(int argc, char *argv[])
     strncpy(address.sun_path, argv[1], sizeof address.sun_path - 1);
     snprintf(request, sizeof request,
              "GET /v1/credentials/%s/key HTTP/1.1\r\nHost: broker\r\nAccept: text/plain\r\nConnection: %s\r\n"
-             "Broker-Client-Interval-Ms: 1000\r\n",
+             "User-Agent: broker-key/bench\r\nBroker-Client-Interval-Ms: 1000\r\n",
              argv[2], keeps ? "keep-alive" : "close");
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (shared == MAP_FAILED) return 71;

@@ -16,6 +16,8 @@ export interface Ask {
 
 /** The process that wanted the key. Pid and start time together are never reused. */
 export interface Client {
+  /** Of both, made once: a client is looked up several times for every answer. */
+  readonly id: string;
   readonly pid: number;
   readonly startTime: string;
   /** For events and status: the executable's base name. */

@@ -36,8 +36,6 @@ interface HeldLease {
   isEnding: boolean;
 }
 
-const clientId = (client: Client) => `${client.pid}:${client.startTime}`;
-
 /**
  * Leases from journal to revocation: written down before anybody is given the key, and revoked once they are replaced
  * and nobody can hold them any more. A login that no lease hangs on any longer is retired.
@@ -117,9 +115,9 @@ export class LeaseKeeper {
     for (const held of this.#byCredential.get(key.credential) ?? []) {
       if (held.lease.id === key.lease?.id) {
         if (client === undefined) held.anonymous = true;
-        else held.holders.set(clientId(client), { client, newerSinceMs: undefined });
+        else held.holders.set(client.id, { client, newerSinceMs: undefined });
       } else if (client !== undefined && held.replacedAtMs !== undefined) {
-        const holder = held.holders.get(clientId(client));
+        const holder = held.holders.get(client.id);
         if (holder !== undefined) holder.newerSinceMs ??= now;
       }
     }

@@ -23,11 +23,11 @@ export class Ledgers {
   }
 
   get(client: Client, credential: string): Ledger {
-    return this.#books.get(idOf(client))?.byCredential.get(credential) ?? EMPTY_LEDGER;
+    return this.#books.get(client.id)?.byCredential.get(credential) ?? EMPTY_LEDGER;
   }
 
   set(client: Client, credential: string, ledger: Ledger, nowMs: number): void {
-    const id = idOf(client);
+    const { id } = client;
     const book = this.#books.get(id) ?? { client, byCredential: new Map<string, Ledger>() };
     book.byCredential.set(credential, ledger);
     this.#books.delete(id);
@@ -49,8 +49,4 @@ export class Ledgers {
       if (!this.#isAlive(client)) this.#books.delete(id);
     }
   }
-}
-
-function idOf(client: Client): string {
-  return `${client.pid}:${client.startTime}`;
 }

@@ -79,7 +79,8 @@ export class SuspicionDesk {
   #enter(credential: ManagedCredential, client: Client, judgement: Judgement): void {
     const now = this.#ports.clock.now();
     const before = this.#ledgers.get(client, credential.name);
-    this.#ledgers.set(client, credential.name, judgement.ledger, now);
+    // Unchanged, it need not be entered: the answer that follows does that.
+    if (judgement.ledger !== before) this.#ledgers.set(client, credential.name, judgement.ledger, now);
     const { rejected } = judgement;
     if (rejected !== undefined && !credential.rejected.has(rejected)) {
       credential.rejected.add(rejected);

@@ -21,7 +21,8 @@ export class EventJournal {
   add(events: readonly StoredEvent[]): void {
     for (const event of events) {
       this.#lastId += 1;
-      this.#pending.push({ ...event, id: this.#lastId });
+      const { atMs, kind, credential, detail } = event;
+      this.#pending.push({ id: this.#lastId, atMs, kind, credential, detail });
     }
   }
 

@@ -17,17 +17,23 @@ interface Row {
 export const EVENTS_KEPT = 10_000;
 export const EVENTS_KEPT_MS = 30 * 24 * 3_600_000;
 
-const STATEMENTS = statementsFor('events', ['id', 'at_ms', 'kind', 'credential', 'detail']);
+const COLUMNS = ['id', 'at_ms', 'kind', 'credential', 'detail'] as const;
+const STATEMENTS = statementsFor('events', COLUMNS);
+/** Bound by position: there is one for every answer, and a name for every value takes half as long again. */
+const INSERT = `INSERT OR REPLACE INTO events (${COLUMNS.join(', ')}) VALUES (?, ?, ?, ?, ?)`;
 
 export function eventsTable(database: Database) {
-  const insert = database.prepare<[Row]>(STATEMENTS.replace);
+  const insert = database.prepare<[number, number, string, string | null, string]>(INSERT);
   const newest = database.prepare<[], { id: number; at_ms: number }>(
     'SELECT id AS id, at_ms AS at_ms FROM events ORDER BY id DESC LIMIT 1',
   );
   const selectNewest = database.prepare<[number], Row>(`${STATEMENTS.select} ORDER BY id DESC LIMIT ?`);
   const selectAfter = database.prepare<[number, number], Row>(`${STATEMENTS.select} WHERE id > ? ORDER BY id LIMIT ?`);
   const pruneById = database.prepare<[number]>('DELETE FROM events WHERE id <= ?');
-  const pruneByAge = database.prepare<[number]>('DELETE FROM events WHERE at_ms < ?');
+  // From the oldest on, as far as they are too old: a look at every event at every batch was dearer than the writing.
+  const pruneByAge = database.prepare<[number]>(
+    'DELETE FROM events WHERE id < (SELECT id FROM events WHERE at_ms >= ? ORDER BY id LIMIT 1)',
+  );
   return {
     /** The id of the newest event, 0 if there is none. */
     lastId: (): number => {
@@ -36,7 +42,9 @@ export function eventsTable(database: Database) {
       if (!Number.isSafeInteger(id)) throw new DamagedDatabaseError('its events have impossible ids');
       return id;
     },
-    add: (event: NumberedEvent): void => void insert.run(toRow(event)),
+    add: ({ id, atMs, kind, credential, detail }: NumberedEvent): void => {
+      insert.run(id, atMs, kind, credential ?? null, JSON.stringify(detail));
+    },
     /** In order, newest last. */
     newest: (limit: number): NumberedEvent[] => selectNewest.all(limit).toReversed().map(fromRow),
     after: (id: number, limit: number): NumberedEvent[] => selectAfter.all(id, limit).map(fromRow),
@@ -46,16 +54,6 @@ export function eventsTable(database: Database) {
       pruneById.run(last.id - EVENTS_KEPT);
       pruneByAge.run(last.at_ms - EVENTS_KEPT_MS);
     },
-  };
-}
-
-function toRow(event: NumberedEvent): Row {
-  return {
-    id: event.id,
-    at_ms: event.atMs,
-    kind: event.kind,
-    credential: event.credential ?? null,
-    detail: JSON.stringify(event.detail),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { BrokerError } from '../errors.ts';
-import { http } from '../platform/builtins.ts';
+import { loadHttp } from '../platform/builtins.ts';
 import type { Clock } from '../platform/clock.ts';
 import { findSockets, type SocketPlace } from './find-socket.ts';
 
@@ -121,7 +121,7 @@ export class Transport {
 function send(socketPath: string, request: WireRequest, signal: AbortSignal): Promise<IncomingMessage> {
   const { method, path, headers, body } = request;
   return new Promise((resolve, reject) => {
-    const sent = http.request({
+    const sent = loadHttp().request({
       socketPath,
       method,
       path,

@@ -95,7 +95,7 @@ export interface Judgement {
 
 /** An ask by the client for its own key: does it say that the last answer was rejected? */
 export function judgeAsk(ledger: Ledger, ask: Suspicion): Judgement {
-  if (!isEarly(ledger, ask)) return { action: 'serve', ledger: { ...ledger, strikes: undefined, refusal: undefined } };
+  if (!isEarly(ledger, ask)) return { action: 'serve', ledger: clean(ledger) };
   if (isRefusing(ledger, ask)) {
     const refusal = { ...ledger.refusal, callsLeft: ledger.refusal.callsLeft - 1 };
     return { action: 'refuse', ledger: { ...ledger, refusal } };
@@ -108,6 +108,12 @@ export function judgeAsk(ledger: Ledger, ask: Suspicion): Judgement {
   const { lastVerdict } = ask;
   if (lastVerdict === undefined || mayAskAgain(lastVerdict, ask.nowMs)) return { action: 'revalidate', ledger: open };
   return judgeVerdict(open, ask, lastVerdict);
+}
+
+/** Most asks are like this, and most ledgers have nothing to forgive. */
+function clean(ledger: Ledger): Ledger {
+  if (ledger.strikes === undefined && ledger.refusal === undefined) return ledger;
+  return { ...ledger, strikes: undefined, refusal: undefined };
 }
 
 /** Not so soon after the last time; but an answer that is still awaited is awaited by everybody, in whatever order they came. */

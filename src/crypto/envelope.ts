@@ -56,12 +56,12 @@ export function openEnvelope(
  */
 export class UnwrappedEnvelope {
   readonly #dek: KeyObject;
-  readonly #sealed: Uint8Array;
+  readonly #sealed: SealedParts;
   readonly #additional: Buffer;
 
   private constructor(dek: KeyObject, sealed: Uint8Array, additional: Buffer) {
     this.#dek = dek;
-    this.#sealed = sealed;
+    this.#sealed = partsOf(sealed);
     this.#additional = additional;
   }
 
@@ -100,7 +100,7 @@ function unwrapDek(kek: KeyEncryptionKey, envelope: Uint8Array): Buffer | undefi
   const head = header(kek);
   // Of another format or under another key: not an attack and not damage, but nothing this key can open.
   if (!head.equals(envelope.subarray(0, HEADER))) return undefined;
-  return decrypt(kek.key, envelope.subarray(HEADER, HEADER + WRAP), head);
+  return decrypt(kek.key, partsOf(envelope.subarray(HEADER, HEADER + WRAP)), head);
 }
 
 function header(kek: KeyEncryptionKey): Buffer {
@@ -123,12 +123,26 @@ function encrypt(key: KeyObject, plaintext: Uint8Array, additional: Uint8Array):
   return Buffer.concat([iv, ciphertext, cipher.getAuthTag()]);
 }
 
-function decrypt(key: KeyObject, sealed: Uint8Array, additional: Uint8Array): Buffer | undefined {
+/** Views, not copies. */
+interface SealedParts {
+  readonly iv: Uint8Array;
+  readonly ciphertext: Uint8Array;
+  readonly tag: Uint8Array;
+}
+
+function partsOf(sealed: Uint8Array): SealedParts {
+  const end = sealed.length - TAG;
+  return { iv: sealed.subarray(0, IV), ciphertext: sealed.subarray(IV, end), tag: sealed.subarray(end) };
+}
+
+const OPTIONS = { authTagLength: TAG } as const;
+
+function decrypt(key: KeyObject, { iv, ciphertext, tag }: SealedParts, additional: Uint8Array): Buffer | undefined {
   // Without a fixed authTagLength Node accepts shortened tags (DEP0182), which are a few guesses away from a forgery.
-  const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, IV), { authTagLength: TAG });
+  const decipher = createDecipheriv('aes-256-gcm', key, iv, OPTIONS);
   decipher.setAAD(additional);
-  decipher.setAuthTag(sealed.subarray(sealed.length - TAG));
-  const plaintext = decipher.update(sealed.subarray(IV, sealed.length - TAG));
+  decipher.setAuthTag(tag);
+  const plaintext = decipher.update(ciphertext);
   try {
     decipher.final();
     return plaintext;

@@ -7,6 +7,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { ClientIdentity } from '../platform/client-identity.ts';
 import { fingerprintFiles } from '../platform/file-fingerprint.ts';
 import type { NativeBindings } from '../platform/native.ts';
+import { nativeProcessReader } from '../platform/native-process-reader.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
 import { procReader } from '../platform/proc-reader.ts';
 import { systemRandom } from '../platform/random.ts';
@@ -61,7 +62,7 @@ export function composeDaemon(parts: DaemonParts): ComposedDaemon {
     bootTimeMs: native && (() => native.bootTimeMs()),
     onJump: (jump) => setImmediate(() => onJump(jump)),
   });
-  const identity = new ClientIdentity(native ?? procReader);
+  const identity = new ClientIdentity(native === undefined ? procReader : nativeProcessReader(native));
   const ports: BrokerPorts = {
     clock,
     random: systemRandom,
@@ -105,7 +106,7 @@ export function composeDaemon(parts: DaemonParts): ComposedDaemon {
     formats: clientFormats((credential) => current.credentials.get(credential)?.header),
     peers: {
       peerCredentials: native && ((fd) => native.peerCredentials(fd)),
-      identify: (pid, hints) => identity.identify(pid, hints),
+      identify: (peer, hints) => identity.identify(peer, hints),
     },
   });
   cache.saveTimeline(clock.timeline());

@@ -98,7 +98,7 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   const config = accepted(await watcher.start(), log);
   daemon = composeDaemon({ config, places, definitions: providerDefinitions, log, native, env, homeDir, uid });
   const listener = await listen(daemon, inputs, context.inheritedSocket);
-  daemon.server.http.on('request', () => idle.noteAsk());
+  daemon.server.onRequest(() => idle.noteAsk());
   obey(config.config);
   daemon.facts.socket = listener.path;
   lock.record(listener.path);
@@ -171,6 +171,6 @@ async function listen(
   const candidates = socketCandidates(inputs);
   const place = firstUsable(candidates, inputs.platform, (folder) => isOwnFolder(folder, inputs.uid));
   return inheritedSocket === undefined
-    ? bindSocket(server.http, { ...place, uid: inputs.uid })
-    : adoptSocket(server.http, inheritedSocket, place.path);
+    ? bindSocket(server.socket, { ...place, uid: inputs.uid })
+    : adoptSocket(server.socket, inheritedSocket, place.path);
 }

@@ -9,6 +9,12 @@ export interface IdentifiedClient {
   readonly judged: boolean;
 }
 
+/** Who connected. */
+export interface Peer {
+  readonly pid: number;
+  readonly ppid?: number | undefined;
+}
+
 /** What a client was started with. */
 interface Origin {
   /** An agent's shell started it, so that its own helper has CLAUDECODE too. */
@@ -38,14 +44,14 @@ export class ClientIdentity {
     this.#tree = new ProcessTree(this.#snapshot);
   }
 
-  /** @param peerPid as the kernel says; undefined without the addon, where the helper's own word has to do. */
-  identify(peerPid: number | undefined, hintsHeader: string | undefined): IdentifiedClient {
+  /** @param peer as the kernel says; undefined without the addon, where the helper's own word has to do. */
+  identify(peer: Peer | undefined, hintsHeader: string | undefined): IdentifiedClient {
     const hints = parseHints(hintsHeader);
-    const pid = peerPid ?? hints?.pid;
+    const pid = peer?.pid ?? hints?.pid;
     // 0: the peer lives in a pid name space that is not ours, so its own word for its parent names somebody else here.
     if (pid === undefined || pid === 0) return { client: undefined, judged: false };
     this.#snapshot.discard();
-    const client = this.#tree.clientOf(pid, hints?.ppid);
+    const client = this.#tree.clientOf(pid, hints?.ppid, peer?.ppid);
     if (client === undefined || hints === undefined) return { client, judged: false };
     return { client, judged: this.#isForOwnKey(hints, pid, client) };
   }
@@ -66,17 +72,16 @@ export class ClientIdentity {
 
   /** Where the helper is hidden from us, nothing is known. */
   #sharesGroup(helperPid: number, client: ClientProcess): boolean {
-    const helper = this.#snapshot.processParent(helperPid);
-    return helper === undefined || helper.processGroup === this.#snapshot.processParent(client.pid)?.processGroup;
+    const group = this.#snapshot.processGroup(helperPid);
+    return group === 0 || group === this.#snapshot.processGroup(client.pid);
   }
 
-  #originOf({ pid, startTime }: ClientProcess): Origin {
-    const key = `${pid}:${startTime}`;
-    const known = this.#origins.get(key);
+  #originOf({ id, pid }: ClientProcess): Origin {
+    const known = this.#origins.get(id);
     if (known !== undefined) return known;
     const origin = readOrigin(pid);
     if (this.#origins.size >= CACHE_LIMIT) this.#origins.clear();
-    this.#origins.set(key, origin);
+    this.#origins.set(id, origin);
     return origin;
   }
 }

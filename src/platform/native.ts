@@ -14,6 +14,14 @@ export interface NativeBindings {
   processParent(pid: number): ParentFacts | undefined;
   /** undefined if there is no such process or it is hidden from this user. */
   processInfo(pid: number): ProcessFacts | undefined;
+  /** 0 if there is no such process or it is hidden from this user. */
+  parentPid(pid: number): number;
+  /** 0 if there is no such process. */
+  processGroup(pid: number): number;
+  /** A descriptor for this very process, to be closed; -1 where there is none (macOS, Linux before 5.3, no such process). */
+  openProcess(pid: number): number;
+  /** Of a descriptor of `openProcess`. */
+  hasExited(fd: number): boolean;
   /** Milliseconds since boot, time asleep included. */
   bootTimeMs(): number;
   /** Tries for the exclusive lock on an open file; false if another process holds it. The kernel frees it on any death. */
@@ -29,6 +37,8 @@ export interface PeerCredentials {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
+  /** undefined: the kernel does not say it together with the rest (Linux before 6.13, macOS). */
+  readonly ppid: number | undefined;
 }
 
 /** From `src/platform` and from `dist/platform` alike. */
@@ -57,5 +67,22 @@ function load(file: string): NativeBindings | undefined {
   } catch {
     return undefined;
   }
-  return module.exports as NativeBindings;
+  return bindings(module.exports as RawBindings);
+}
+
+/** As the addon has it: what is asked for at every connection comes in numbers and not in an object. */
+interface RawBindings extends Omit<NativeBindings, 'peerCredentials'> {
+  peerCredentials(fd: number, into: Int32Array): void;
+}
+
+function bindings(raw: RawBindings): NativeBindings {
+  const into = new Int32Array(4);
+  return {
+    ...raw,
+    peerCredentials: (fd) => {
+      raw.peerCredentials(fd, into);
+      const [pid = 0, uid = -1, gid = -1, ppid = 0] = into;
+      return { pid, uid: uid >>> 0, gid: gid === -1 ? -1 : gid >>> 0, ppid: ppid === 0 ? undefined : ppid };
+    },
+  };
 }

@@ -1,4 +1,4 @@
-import type { ParentFacts, ProcessFacts, ProcessReader } from './process-tree.ts';
+import type { HeldProcess, ParentFacts, ProcessFacts, ProcessReader } from './process-tree.ts';
 
 /** Looks at each process once per question: reading /proc is the dearest part of telling who asks. */
 export class ProcessSnapshot implements ProcessReader {
@@ -25,5 +25,17 @@ export class ProcessSnapshot implements ProcessReader {
 
   processInfo(pid: number): ProcessFacts | undefined {
     return this.#reader.processInfo(pid);
+  }
+
+  parentPid(pid: number): number {
+    return this.#reader.parentPid?.(pid) ?? this.processParent(pid)?.ppid ?? 0;
+  }
+
+  processGroup(pid: number): number {
+    return this.#reader.processGroup?.(pid) ?? this.processParent(pid)?.processGroup ?? 0;
+  }
+
+  hold(process: { readonly pid: number; readonly startTime: string }): HeldProcess | undefined {
+    return this.#reader.hold?.(process);
   }
 }

@@ -20,14 +20,28 @@ export interface ProcessFacts extends ParentFacts {
   readonly argv: readonly string[];
 }
 
-/** How processes are looked at; the addon is one. */
+/** How processes are looked at. */
 export interface ProcessReader {
   processParent(pid: number): ParentFacts | undefined;
   processInfo(pid: number): ProcessFacts | undefined;
+  /** The parent alone, which may be cheaper to tell; 0 if there is no such process or it is hidden. */
+  parentPid?(pid: number): number;
+  /** Likewise. */
+  processGroup?(pid: number): number;
+  /** Holds on to that very process; undefined where the system cannot, or where it is gone. */
+  hold?(process: Pick<ClientProcess, 'pid' | 'startTime'>): HeldProcess | undefined;
+}
+
+/** As long as it has not exited its pid means nobody else. */
+export interface HeldProcess {
+  hasExited(): boolean;
+  release(): void;
 }
 
 /** Structurally the broker's `Client`. */
 export interface ClientProcess {
+  /** Pid and start time as one word. */
+  readonly id: string;
   readonly pid: number;
   readonly startTime: string;
   readonly name: string;
@@ -39,11 +53,20 @@ const MAX_DEPTH = 32;
 
 /** Answers kept; a client is one or two of them. */
 const CACHE_LIMIT = 256;
+/** Clients held on to; each takes a descriptor. */
+const HELD_LIMIT = 64;
+
+interface HeldClient {
+  readonly client: ClientProcess;
+  readonly process: HeldProcess;
+}
 
 export class ProcessTree {
   readonly #reader: ProcessReader;
   /** By pid and start time of an ancestor: the client as seen from there; null where there is none. */
   readonly #clients = new Map<string, ClientProcess | null>();
+  /** Clients by pid: as long as one lives, nothing about it has to be looked up again. */
+  readonly #held = new Map<number, HeldClient>();
 
   constructor(reader: ProcessReader) {
     this.#reader = reader;
@@ -52,18 +75,31 @@ export class ProcessTree {
   /**
    * The client behind a helper. `parentHint` is the helper's own word for its parent, used only if the kernel shows
    * us nothing of the helper (it has exited, or /proc hides it). undefined: nobody who could be recognised again.
+   *
+   * @param knownParent as the kernel has said already.
    */
-  clientOf(helperPid: number, parentHint?: number): ClientProcess | undefined {
-    const parent = this.#reader.processParent(helperPid)?.ppid ?? parentHint;
+  clientOf(helperPid: number, parentHint?: number, knownParent?: number): ClientProcess | undefined {
+    const parent = knownParent ?? this.#parentOf(helperPid) ?? parentHint;
     if (parent === undefined || parent === helperPid) return undefined;
     return this.#clientFrom(parent, MAX_DEPTH) ?? undefined;
   }
 
+  #parentOf(pid: number): number | undefined {
+    if (this.#reader.parentPid === undefined) return this.#reader.processParent(pid)?.ppid;
+    const parent = this.#reader.parentPid(pid);
+    return parent === 0 ? undefined : parent;
+  }
+
   #clientFrom(pid: number, depth: number): ClientProcess | null {
     if (pid < 1 || depth === 0) return null;
+    const held = this.#held.get(pid);
+    if (held !== undefined) {
+      if (!held.process.hasExited()) return held.client;
+      this.#letGo(pid, held);
+    }
     const facts = this.#reader.processParent(pid);
     if (facts === undefined) return null;
-    const key = `${pid}:${facts.startTime}`;
+    const key = processId(pid, facts.startTime);
     const known = this.#clients.get(key);
     if (known !== undefined) {
       this.#remember(key, known);
@@ -73,11 +109,29 @@ export class ProcessTree {
     if (info === undefined || info.startTime !== facts.startTime) return null;
     const client = this.#judge(pid, info, depth);
     this.#remember(key, client);
+    if (client?.pid === pid) this.#hold(client);
     return client;
   }
 
+  /** Wrappers are not held: a shell around the helper lives as long as the helper. */
+  #hold(client: ClientProcess): void {
+    const process = this.#reader.hold?.(client);
+    if (process === undefined) return;
+    this.#held.set(client.pid, { client, process });
+    for (const [pid, held] of this.#held) {
+      if (this.#held.size <= HELD_LIMIT && !held.process.hasExited()) continue;
+      this.#letGo(pid, held);
+    }
+  }
+
+  #letGo(pid: number, { process }: HeldClient): void {
+    process.release();
+    this.#held.delete(pid);
+  }
+
   #judge(pid: number, info: ProcessFacts, depth: number): ClientProcess | null {
-    const self = { pid, startTime: info.startTime, name: programName(info) };
+    const { startTime } = info;
+    const self = { id: processId(pid, startTime), pid, startTime, name: programName(info) };
     if (isClaudeCode(info)) return { ...self, name: 'claude', isClaudeCode: true };
     // Orphans are handed to init: it ran nothing itself, and all orphans would look like one client.
     if (pid === 1) return null;
@@ -93,6 +147,10 @@ export class ProcessTree {
     const oldest = this.#clients.keys().next();
     if (this.#clients.size > CACHE_LIMIT && !oldest.done) this.#clients.delete(oldest.value);
   }
+}
+
+function processId(pid: number, startTime: string): string {
+  return `${pid}:${startTime}`;
 }
 
 /** The executable's base name; the kernel marks one that an update has replaced while it runs. */

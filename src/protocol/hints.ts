@@ -24,7 +24,10 @@ const STREAM_KINDS = ['socket', 'pipe', 'tty', 'file', 'null', 'closed', 'other'
 /** A header longer than this says nothing. */
 const LONGEST_HEADER = 512;
 
-const PAIR = /^([a-z]{1,16})=([a-z0-9-]{1,32})$/;
+const PAIR = /([a-z]{1,16})=([a-z0-9-]{1,32})(, |$)/y;
+const PROCESS_ID = /^(?:0|[1-9]\d{0,9})$/;
+
+type Word = 'pid' | 'ppid' | 'stdin' | 'stdout' | 'entrypoint' | 'session' | 'purpose' | 'agent';
 
 /**
  * Reads the CLIENT_HINTS header: `name=token` pairs joined by `, `. undefined if it is missing or any part of it is
@@ -33,39 +36,34 @@ const PAIR = /^([a-z]{1,16})=([a-z0-9-]{1,32})$/;
  */
 export function parseHints(header: string | undefined): ClientHints | undefined {
   if (header === undefined || header.length > LONGEST_HEADER) return undefined;
-  const words = new Map<string, string>();
-  for (const pair of header.split(', ')) {
-    const [, name, token] = PAIR.exec(pair) ?? [];
-    if (name === undefined || token === undefined || words.has(name)) return undefined;
-    words.set(name, token);
-  }
+  const words: Partial<Record<string, string>> = Object.create(null);
+  let [at, end] = [0, ''];
+  do {
+    PAIR.lastIndex = at;
+    const [whole = '', name = '', token = '', separator = ''] = PAIR.exec(header) ?? [];
+    if (whole === '' || words[name] !== undefined) return undefined;
+    words[name] = token;
+    at += whole.length;
+    end = separator;
+  } while (end !== '');
   return read(words);
 }
 
-function read(words: ReadonlyMap<string, string>): ClientHints | undefined {
-  const pid = processId(words.get('pid'));
-  const ppid = processId(words.get('ppid'));
-  const stdin = streamKind(words.get('stdin'));
-  const stdout = streamKind(words.get('stdout'));
-  const agent = words.get('agent');
+function read(words: Readonly<Partial<Record<Word, string>>>): ClientHints | undefined {
+  const pid = processId(words.pid);
+  const ppid = processId(words.ppid);
+  const stdin = streamKind(words.stdin);
+  const stdout = streamKind(words.stdout);
+  const { entrypoint, session, purpose, agent } = words;
   if (pid === null || ppid === null || stdin === null || stdout === null) return undefined;
   if (agent !== undefined && agent !== '1') return undefined;
-  return {
-    pid,
-    ppid,
-    stdin,
-    stdout,
-    entrypoint: words.get('entrypoint'),
-    session: words.get('session'),
-    purpose: words.get('purpose'),
-    agent: agent === '1',
-  };
+  return { pid, ppid, stdin, stdout, entrypoint, session, purpose, agent: agent === '1' };
 }
 
 /** null: there, but wrong. A helper in another pid name space has parent 0. */
 function processId(token: string | undefined): number | null | undefined {
   if (token === undefined) return undefined;
-  return /^(?:0|[1-9]\d{0,9})$/.test(token) && Number(token) <= 0x7fff_ffff ? Number(token) : null;
+  return PROCESS_ID.test(token) && Number(token) <= 0x7fff_ffff ? Number(token) : null;
 }
 
 function streamKind(token: string | undefined): StreamKind | null | undefined {

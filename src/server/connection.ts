@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { Place } from './deadline-queue.ts';
+import type { HangUp } from './hang-up.ts';
+import { Place } from './linked-list.ts';
 import type { PeerCredentials } from './peer-identity.ts';
 
 /** One request and its answer. */
@@ -23,13 +24,16 @@ export interface ConnectionHooks {
 export class Connection {
   readonly socket: Socket;
   readonly peer: PeerCredentials | undefined;
-  /** Where it waits for a request, and for its reader. */
+  /** Among all that are open; where it waits for a request, and for its reader. */
+  readonly open = new Place<Connection>(this);
   readonly silent = new Place<Connection>(this);
   readonly draining = new Place<Connection>(this);
   readonly #hooks: ConnectionHooks;
+  /** Who waits for an answer in the helper's lane. */
+  asker: HangUp | undefined;
   #current: Exchange | undefined;
   #waiting: Exchange[] = [];
-  #lastWord: string | undefined;
+  #lastWord: Buffer | undefined;
   #paused = false;
 
   constructor(socket: Socket, peer: PeerCredentials | undefined, hooks: ConnectionHooks) {
@@ -53,7 +57,7 @@ export class Connection {
   }
 
   /** Says `rawAnswer` and closes, but not before an answer under way is finished. */
-  refuse(rawAnswer: string): void {
+  refuse(rawAnswer: Buffer): void {
     this.#waiting = [];
     if (this.#current !== undefined) {
       this.#lastWord = rawAnswer;
@@ -65,6 +69,7 @@ export class Connection {
 
   closed(): void {
     this.#waiting = [];
+    this.asker?.noteGone();
   }
 
   #begin(exchange: Exchange): void {

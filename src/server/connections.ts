@@ -4,6 +4,7 @@ import type { Log } from '../platform/log.ts';
 import { Connection, type ConnectionHooks, type Exchange } from './connection.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
 import type { ServerLimits } from './limits.ts';
+import { LinkedList } from './linked-list.ts';
 import type { PeerCredentials } from './peer-identity.ts';
 
 export interface ConnectionsOptions {
@@ -25,6 +26,7 @@ export class Connections {
   readonly #draining: DeadlineQueue<Connection>;
   readonly #options: ConnectionsOptions;
   readonly #hooks: ConnectionHooks;
+  readonly #all = new LinkedList<Connection>();
   #open = 0;
   #shedding = false;
   #stopping = false;
@@ -44,22 +46,30 @@ export class Connections {
     return this.#open;
   }
 
-  admit(socket: Socket, peer: PeerCredentials | undefined): void {
+  /** undefined: there are too many, and it was closed. */
+  admit(socket: Socket, peer: PeerCredentials | undefined): Connection | undefined {
     if (this.#open >= this.#options.limits.connectionsAtMost) {
       socket.destroy();
       this.#shedSoon();
-      return;
+      return undefined;
     }
     const connection = new Connection(socket, peer, this.#hooks);
     (socket as AdmittedSocket)[CONNECTION] = connection;
     this.#open += 1;
+    this.#all.push(connection.open);
     this.#silent.add(connection.silent);
     socket.on('close', () => this.#remove(connection));
     if (this.#open > this.#options.limits.connections) this.#shedSoon();
+    return connection;
   }
 
   of(socket: Socket): Connection | undefined {
     return (socket as AdmittedSocket)[CONNECTION];
+  }
+
+  /** Its request is there: it is silent no more. */
+  asks(connection: Connection): void {
+    this.#silent.delete(connection.silent);
   }
 
   /** Everything is written as far as we are concerned; from now on only the reader can be late. */
@@ -75,6 +85,11 @@ export class Connections {
   stop(): void {
     this.#stopping = true;
     for (const connection of this.#silent.oldest(this.#open)) connection.socket.destroy();
+  }
+
+  /** Whatever they are doing. */
+  cutOff(): void {
+    for (const { socket } of this.#all.items()) socket.destroy();
   }
 
   /** The server has closed them all: nobody is waited for any more. */
@@ -98,6 +113,7 @@ export class Connections {
   #remove(connection: Connection): void {
     connection.closed();
     this.#open -= 1;
+    this.#all.delete(connection.open);
     this.#silent.delete(connection.silent);
     this.#draining.delete(connection.draining);
     if (this.#open === 0) this.#quiet();

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { BrokerError } from '../errors.ts';
-import { http } from '../platform/builtins.ts';
+import { loadHttp } from '../platform/builtins.ts';
 import type { Clock, Timer } from '../platform/clock.ts';
 import { sendError } from './reply.ts';
 
@@ -13,7 +13,7 @@ const LONGEST_MS = 5_000;
  * waiting, start the daemon again at once and so on until it gives the socket up; and they would hear nothing.
  */
 export async function declineWaiting(fd: number, error: BrokerError, clock: Clock): Promise<void> {
-  const server = http.createServer((request, response) => {
+  const server = loadHttp().createServer((request, response) => {
     response.shouldKeepAlive = false;
     sendError(request, response, error);
   });

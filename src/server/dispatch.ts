@@ -3,13 +3,14 @@ import { type Administration, takeLogin } from './administration.ts';
 import type { Connection, Exchange } from './connection.ts';
 import type { Connections } from './connections.ts';
 import { EVENTS_CONTENT_TYPE, eventLines, followEvents, parseEventsQuery, readEvents } from './events-route.ts';
-import { answerKey, type KeyRouteOptions } from './key-route.ts';
+import type { KeyAnswering } from './key-answer.ts';
+import { answerKey } from './key-route.ts';
 import type { ServerLimits } from './limits.ts';
 import { METRICS_CONTENT_TYPE, renderMetrics, statusMetrics } from './metrics.ts';
 import { sendBody, sendJson } from './reply.ts';
 import { matchRoute, RouteError } from './routes.ts';
 
-export interface DispatchOptions extends KeyRouteOptions {
+export interface DispatchOptions extends KeyAnswering {
   readonly administration: Administration | undefined;
   readonly limits: ServerLimits;
   readonly connections: () => Connections;

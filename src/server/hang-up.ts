@@ -1,5 +1,3 @@
-import type { ServerResponse } from 'node:http';
-
 /**
  * Whether the asker is still there. The signal is made only for whoever asks for it: answers that wait for nothing
  * are most of all answers, and making and aborting a signal costs as much as the rest of them.
@@ -7,18 +5,6 @@ import type { ServerResponse } from 'node:http';
 export class HangUp {
   #gone = false;
   #controller: AbortController | undefined;
-
-  constructor(response: ServerResponse) {
-    let finished = false;
-    response.on('finish', () => {
-      finished = true;
-    });
-    response.on('close', () => {
-      if (finished) return;
-      this.#gone = true;
-      this.#controller?.abort();
-    });
-  }
 
   get gone(): boolean {
     return this.#gone;
@@ -30,5 +16,11 @@ export class HangUp {
       if (this.#gone) this.#controller.abort();
     }
     return this.#controller.signal;
+  }
+
+  /** The connection closed before the answer was written. */
+  noteGone(): void {
+    this.#gone = true;
+    this.#controller?.abort();
   }
 }

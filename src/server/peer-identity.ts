@@ -4,6 +4,8 @@ import type { Client } from '../broker/ask.ts';
 export interface PeerCredentials {
   readonly pid: number;
   readonly uid: number;
+  /** Its parent, where the kernel says that at once. */
+  readonly ppid?: number | undefined;
 }
 
 /** Who asks, and whether it is the client's own call for its own key. */
@@ -17,8 +19,8 @@ export interface Identity {
 export interface PeerIdentity {
   /** SO_PEERCRED or the like, from the native addon; absent without it. Undefined means that the kernel would not say: the peer is refused. */
   readonly peerCredentials?: ((fd: number) => PeerCredentials | undefined) | undefined;
-  /** `pid` as the kernel says, undefined without the addon; `hints` is the raw request header. Never throws. */
-  identify(pid: number | undefined, hints: string | undefined): Identity;
+  /** `peer` as the kernel says, undefined without the addon; `hints` is the raw request header. Never throws. */
+  identify(peer: PeerCredentials | undefined, hints: string | undefined): Identity;
 }
 
 /** Knows nobody, judges nobody. */

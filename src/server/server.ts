@@ -1,20 +1,21 @@
-import type { Server } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { BrokerService } from '../broker/service.ts';
 import { BrokerError } from '../errors.ts';
-import { http } from '../platform/builtins.ts';
+import { net } from '../platform/builtins.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import { socketFd } from '../platform/socket-fd.ts';
 import type { Administration } from './administration.ts';
-import type { Connection, Exchange } from './connection.ts';
+import type { Connection } from './connection.ts';
 import { Connections } from './connections.ts';
 import { Dispatcher } from './dispatch.ts';
 import { BASIC_FORMATS, type Formatter } from './formats.ts';
+import { HelperLane } from './helper-lane.ts';
+import { readHelperRequest } from './helper-request.ts';
+import { HttpLane } from './http-lane.ts';
 import { DEFAULT_LIMITS, type ServerLimits } from './limits.ts';
 import type { PeerCredentials, PeerIdentity } from './peer-identity.ts';
-import { presentable, rawProblem, sendError } from './reply.ts';
-import { RouteError } from './routes.ts';
+import { rawProblem } from './reply.ts';
 
 export interface BrokerServerOptions {
   readonly service: BrokerService;
@@ -30,42 +31,42 @@ export interface BrokerServerOptions {
   readonly limits?: Partial<ServerLimits>;
 }
 
-/** Node arms an interval for its own time limits; ours need none while nobody is connected. */
-const NEVER_MS = 2 ** 31 - 1;
-
-/** The broker's HTTP server. It is bound by listener.ts, which knows about sockets and paths. */
+/**
+ * The broker's server: admits connections and, with the first packet, sends each down its lane. It is bound by
+ * listener.ts, which knows about sockets and paths.
+ */
 export class BrokerServer {
-  readonly http: Server;
+  readonly socket: Server;
   readonly #options: BrokerServerOptions;
+  readonly #limits: ServerLimits;
+  readonly #formats: ReadonlyMap<string, Formatter>;
   readonly #connections: Connections;
-  readonly #dispatcher: Dispatcher;
-  #stopping = false;
+  readonly #helperLane: HelperLane;
+  #httpLane: HttpLane | undefined;
+  #onRequest: () => void = () => {};
 
   constructor(options: BrokerServerOptions) {
-    const { clock, log, service, peers } = options;
-    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const { clock, log } = options;
     this.#options = options;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#formats = new Map([...BASIC_FORMATS, ...(options.formats ?? [])]);
     this.#connections = new Connections({
       clock,
       log,
-      limits,
-      begin: (exchange, connection) => void this.#answer(exchange, connection),
+      limits: this.#limits,
+      begin: (exchange, connection) => void this.#http.answer(exchange, connection),
     });
-    const formats = new Map([...BASIC_FORMATS, ...(options.formats ?? [])]);
-    this.#dispatcher = new Dispatcher({
-      service,
-      administration: options.administration,
-      clock,
-      peers,
-      formats,
-      limits,
-      connections: () => this.#connections,
-    });
-    this.http = this.#createServer(limits);
+    this.#helperLane = new HelperLane({ ...options, formats: this.#formats, connections: this.#connections });
+    this.socket = net.createServer({ allowHalfOpen: true }, (socket) => this.#connected(socket));
   }
 
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Called with every request, whoever sent it. */
+  onRequest(listener: () => void): void {
+    this.#onRequest = listener;
   }
 
   /**
@@ -73,34 +74,16 @@ export class BrokerServer {
    * socket itself is closed, its path left to whoever bound it.
    */
   close(graceMs: number): Promise<void> {
-    this.#stopping = true;
+    this.#httpLane?.stop();
     return new Promise((resolve) => {
-      const cutOff = this.#options.clock.after(graceMs, () => this.http.closeAllConnections());
-      this.http.close(() => {
+      const cutOff = this.#options.clock.after(graceMs, () => this.#connections.cutOff());
+      this.socket.close(() => {
         cutOff.cancel();
         this.#connections.forget();
         resolve();
       });
       this.#connections.stop();
     });
-  }
-
-  #createServer({ headerBytes }: ServerLimits): Server {
-    const server = http.createServer({
-      maxHeaderSize: headerBytes,
-      connectionsCheckingInterval: NEVER_MS,
-      headersTimeout: 0,
-      requestTimeout: 0,
-      keepAliveTimeout: 0,
-    });
-    server.on('connection', (socket) => this.#connected(socket));
-    server.on('request', (request, response) => {
-      const connection = this.#connections.of(request.socket);
-      if (connection === undefined) request.socket.destroy();
-      else connection.take({ request, response });
-    });
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#misunderstood(error, socket as Socket));
-    return server;
   }
 
   #connected(socket: Socket): void {
@@ -114,7 +97,41 @@ export class BrokerServer {
         return;
       }
     }
-    this.#connections.admit(socket, peer);
+    const connection = this.#connections.admit(socket, peer);
+    if (connection === undefined) return;
+    socket.on('error', ignore);
+    socket.on('end', hangUp);
+    socket.once('data', (packet) => this.#begin(connection, packet));
+  }
+
+  #begin(connection: Connection, packet: Buffer): void {
+    const request = readHelperRequest(packet);
+    if (request !== undefined) {
+      this.#onRequest();
+      void this.#helperLane.answer(connection, request);
+      return;
+    }
+    const { socket } = connection;
+    socket.off('end', hangUp);
+    this.#http.take(socket, packet);
+  }
+
+  /** Made for the first who needs it. */
+  get #http(): HttpLane {
+    this.#httpLane ??= new HttpLane({
+      log: this.#options.log,
+      headerBytes: this.#limits.headerBytes,
+      connections: this.#connections,
+      onRequest: () => this.#onRequest(),
+      dispatcher: new Dispatcher({
+        ...this.#options,
+        administration: this.#options.administration,
+        formats: this.#formats,
+        limits: this.#limits,
+        connections: () => this.#connections,
+      }),
+    });
+    return this.#httpLane;
   }
 
   #refusePeer(socket: Socket, peer: PeerCredentials | undefined): void {
@@ -122,41 +139,15 @@ export class BrokerServer {
     const error = new BrokerError('ERR_PEER_REFUSED', 'this daemon serves another user', {
       remedy: 'start a daemon of your own: broker daemon',
     });
+    socket.on('error', ignore);
     socket.end(rawProblem(error, 403, 'Forbidden'));
     socket.destroySoon();
   }
-
-  async #answer(exchange: Exchange, connection: Connection): Promise<void> {
-    const { request, response } = exchange;
-    if (this.#stopping) response.shouldKeepAlive = false;
-    try {
-      await this.#dispatcher.dispatch(exchange, connection);
-    } catch (error) {
-      if (response.destroyed || response.headersSent) {
-        request.socket.destroy();
-        return;
-      }
-      const { status, allow } = error instanceof RouteError ? error : {};
-      if (allow !== undefined) response.setHeader('allow', allow);
-      sendError(request, response, presentable(error, this.#options.log), status);
-    }
-    // Usually the kernel has taken it all by now.
-    if (response.writableEnded && request.socket.writableLength > 0) this.#connections.draining(connection);
-  }
-
-  /** What came in is not HTTP. Whoever has an answer coming gets that first. */
-  #misunderstood(error: NodeJS.ErrnoException, socket: Socket): void {
-    const connection = this.#connections.of(socket);
-    if (connection === undefined || error.code === 'ECONNRESET' || !socket.writable) {
-      socket.destroy();
-      return;
-    }
-    const tooLong = error.code === 'HPE_HEADER_OVERFLOW';
-    const problem = new BrokerError('ERR_USAGE', tooLong ? 'the headers are too long' : 'this is no HTTP request', {
-      remedy: 'speak HTTP/1.1: curl --unix-socket SOCKET http://broker/v1/status',
-    });
-    connection.refuse(
-      rawProblem(problem, tooLong ? 431 : 400, tooLong ? 'Request Header Fields Too Large' : 'Bad Request'),
-    );
-  }
 }
+
+function hangUp(this: Socket): void {
+  this.destroy();
+}
+
+/** A peer that goes away says so in 'close' as well. */
+function ignore(): void {}

@@ -57,7 +57,13 @@ export interface Told {
   readonly deliver: () => void;
 }
 
-export const client = (pid: number): Client => ({ pid, startTime: `s${pid}`, name: 'claude', isClaudeCode: true });
+export const client = (pid: number): Client => ({
+  id: `${pid}:s${pid}`,
+  pid,
+  startTime: `s${pid}`,
+  name: 'claude',
+  isClaudeCode: true,
+});
 
 /** The real broker on a fake clock, between clients and providers that a test plays. */
 export class Bench {

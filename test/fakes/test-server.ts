@@ -44,7 +44,7 @@ export class TestServer {
   static async start(options: Partial<BrokerServerOptions> = {}): Promise<TestServer> {
     const started = new TestServer(options);
     const { folder, path } = started;
-    started.listener = await bindSocket(started.server.http, { path, folder, uid: UID });
+    started.listener = await bindSocket(started.server.socket, { path, folder, uid: UID });
     return started;
   }
 

@@ -46,7 +46,7 @@ describe.each(Object.entries(readers))('client identity through the %s', (_name,
 
   it('finds the client behind sh and judges its own call', async () => {
     const { client, helper } = await clientRunning(STAY);
-    const found = identity.identify(helper, HELPER_HINTS);
+    const found = identity.identify({ pid: helper }, HELPER_HINTS);
     expect(found).toMatchObject({ client: { pid: client, name: 'claude', isClaudeCode: true }, judged: true });
     expect(identity.isAlive(found.client!)).toBe(true);
     expect(identity.isAlive({ pid: client, startTime: 'another' })).toBe(false);
@@ -56,20 +56,22 @@ describe.each(Object.entries(readers))('client identity through the %s', (_name,
     const { client, helper } = await clientRunning(STAY);
     const onTerminal = HELPER_HINTS.replace('stdin=socket', 'stdin=tty');
     for (const hints of [undefined, onTerminal, 'stdin=socket', `${HELPER_HINTS}, purpose=mcp`]) {
-      expect(identity.identify(helper, hints)).toMatchObject({ client: { pid: client }, judged: false });
+      expect(identity.identify({ pid: helper }, hints)).toMatchObject({ client: { pid: client }, judged: false });
     }
   });
 
   it('judges a helper that a wrapper gave another stdin or, as timeout does, another process group', async () => {
     const { helper } = await clientRunning(STAY, { DETACH: '1' });
     for (const stdin of ['socket', 'null', 'pipe', 'file', 'closed']) {
-      expect(identity.identify(helper, HELPER_HINTS.replace('stdin=socket', `stdin=${stdin}`)).judged).toBe(true);
+      expect(identity.identify({ pid: helper }, HELPER_HINTS.replace('stdin=socket', `stdin=${stdin}`)).judged).toBe(
+        true,
+      );
     }
   });
 
   it('does not judge the agent’s own shell commands', async () => {
     const { helper } = await clientRunning(STAY);
-    expect(identity.identify(helper, `${HELPER_HINTS}, agent=1`).judged).toBe(false);
+    expect(identity.identify({ pid: helper }, `${HELPER_HINTS}, agent=1`).judged).toBe(false);
   });
 
   describe('in a client that was itself started by an agent', () => {
@@ -78,28 +80,28 @@ describe.each(Object.entries(readers))('client identity through the %s', (_name,
 
     it('judges the helper', async () => {
       const { helper } = await clientRunning(STAY, env);
-      expect(identity.identify(helper, hints).judged).toBe(true);
+      expect(identity.identify({ pid: helper }, hints).judged).toBe(true);
     });
 
     it('judges the helper where nobody knows of sessions', async () => {
       const { helper } = await clientRunning(STAY, { CLAUDECODE: '1' });
-      expect(identity.identify(helper, `${HELPER_HINTS}, agent=1`).judged).toBe(true);
+      expect(identity.identify({ pid: helper }, `${HELPER_HINTS}, agent=1`).judged).toBe(true);
     });
 
     it('does not judge an MCP server, which has the session of this client', async () => {
       const { helper } = await clientRunning(STAY, env);
-      expect(identity.identify(helper, hints.replace('0a1b2c3d', 'ffffffff')).judged).toBe(false);
+      expect(identity.identify({ pid: helper }, hints.replace('0a1b2c3d', 'ffffffff')).judged).toBe(false);
     });
 
     it('does not judge shell commands and hooks, which have process groups of their own', async () => {
       const { client, helper } = await clientRunning(STAY, { ...env, DETACH: '1' });
-      expect(identity.identify(helper, hints)).toMatchObject({ client: { pid: client }, judged: false });
+      expect(identity.identify({ pid: helper }, hints)).toMatchObject({ client: { pid: client }, judged: false });
     });
   });
 
   it('takes nobody of ours for a client in another pid name space', () => {
     const hints = HELPER_HINTS.replace('ppid=0', `ppid=${process.pid}`);
-    expect(identity.identify(0, hints)).toEqual({ client: undefined, judged: false });
+    expect(identity.identify({ pid: 0 }, hints)).toEqual({ client: undefined, judged: false });
   });
 
   it('knows nobody where nobody is', () => {

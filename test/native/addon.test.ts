@@ -41,7 +41,10 @@ describe.skipIf(native === undefined)('the addon', () => {
     const [connection] = (await once(server, 'connection')) as [net.Socket & { _handle: { fd: number } }];
 
     const credentials = native.peerCredentials(connection._handle.fd);
-    expect(credentials).toEqual({ pid: peer.pid, uid: process.getuid?.(), gid: process.getgid?.() });
+    const { ppid, ...rest } = credentials;
+    expect(rest).toEqual({ pid: peer.pid, uid: process.getuid?.(), gid: process.getgid?.() });
+    // Where the kernel cannot say it there is nothing, and never another number.
+    expect([process.pid, undefined]).toContain(ppid);
     connection.destroy();
     server.close();
     await once(peer, 'exit');
@@ -68,10 +71,27 @@ describe.skipIf(native === undefined)('the addon', () => {
       startTime: info?.startTime,
     });
 
+    expect(native.parentPid(child.pid ?? 0)).toBe(process.pid);
+    expect(native.processGroup(child.pid ?? 0)).toBe(info?.processGroup);
+
     child.kill();
     await once(child, 'exit');
     expect(native.processInfo(child.pid ?? 0)).toBeUndefined();
     expect(native.processParent(child.pid ?? 0)).toBeUndefined();
+    expect(native.parentPid(child.pid ?? 0)).toBe(0);
+    expect(native.processGroup(child.pid ?? 0)).toBe(0);
+  });
+
+  test.skipIf(process.platform !== 'linux')('holds on to a process, and knows when it has exited', async () => {
+    const child = spawn('/bin/sleep', ['30']);
+    await once(child, 'spawn');
+    const held = native.openProcess(child.pid ?? 0);
+    expect(native.hasExited(held)).toBe(false);
+    child.kill();
+    await once(child, 'exit');
+    expect(native.hasExited(held)).toBe(true);
+    closeSync(held);
+    expect(native.openProcess(child.pid ?? 0)).toBe(-1);
   });
 
   test('is not misled by a program whose name imitates the kernel’s line', async () => {
@@ -179,7 +199,17 @@ describe.skipIf(native === undefined)('the addon', () => {
     Symbol(),
   ];
 
-  test.each(['peerCredentials', 'processParent', 'processInfo', 'flock'] as const)('%s refuses nonsense', (name) => {
+  const OF_ONE_NUMBER = [
+    'processParent',
+    'processInfo',
+    'parentPid',
+    'processGroup',
+    'openProcess',
+    'hasExited',
+    'flock',
+  ];
+
+  test.each(OF_ONE_NUMBER as readonly (keyof NativeBindings)[])('%s refuses nonsense', (name) => {
     const call = native[name] as (...args: unknown[]) => unknown;
     for (const nonsense of NONSENSE) {
       expect(() => call(nonsense), String(nonsense)).toThrow(
@@ -187,6 +217,14 @@ describe.skipIf(native === undefined)('the addon', () => {
       );
     }
     expect(() => call()).toThrow(expect.objectContaining({ code: 'ERR_MISSING_ARGS' }));
+  });
+
+  test('peerCredentials refuses nonsense', () => {
+    for (const nonsense of NONSENSE) {
+      expect(() => native.peerCredentials(nonsense as number), String(nonsense)).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }),
+      );
+    }
   });
 
   test('sdNotify refuses nonsense', () => {

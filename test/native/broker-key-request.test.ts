@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseHints } from '../../src/protocol/hints.ts';
+import { readHelperRequest } from '../../src/server/helper-request.ts';
 import { FakeDaemon, GOOD_REPLY, KEY, sends } from './fake-daemon.ts';
 import { expectFailure, expectKey, helper, runHelper } from './run-helper.ts';
 
@@ -30,6 +31,15 @@ describe.skipIf(helper === undefined)('what broker-key asks', () => {
         '',
       ].join('\r\n'),
     );
+  });
+
+  test.each<[readonly string[], Record<string, string>]>([
+    [[], {}],
+    [['9.a_b-c', '--format', 'headers'], { CLAUDE_CODE_API_KEY_HELPER_TTL_MS: '0' }],
+    [['a'.repeat(64)], { CLAUDE_CODE_ENTRYPOINT: 'sdk-cli', CLAUDECODE: '1', CLAUDE_CODE_SESSION_ID: 'ABCDEF01-2345' }],
+    [[], { CLAUDE_CODE_MCP_SERVER_NAME: 'x', CLAUDE_CODE_API_KEY_HELPER_TTL_MS: '999999999999999' }],
+  ])('%j is understood by the daemon without its HTTP', async (args, env) => {
+    expect(readHelperRequest(Buffer.from(await requestOf(args, env)))).toBeDefined();
   });
 
   test.each([

@@ -44,4 +44,10 @@ export function credentialsOf(count: number): CredentialSketch[] {
 /** As people set them: mostly nothing, some shorter, some longer, one that asks at every request. */
 export const INTERVALS = [300, 300, 300, 60, 900, 3600, 0, 5].map((seconds) => seconds * SECOND);
 
-export const clientOf = (pid: number): Client => ({ pid, startTime: `${pid}`, name: 'claude', isClaudeCode: true });
+export const clientOf = (pid: number): Client => ({
+  id: `${pid}`,
+  pid,
+  startTime: `${pid}`,
+  name: 'claude',
+  isClaudeCode: true,
+});

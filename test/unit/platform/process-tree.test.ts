@@ -100,7 +100,7 @@ describe('the client behind a helper', () => {
       80: { ppid: 70, executable: '/usr/bin/make' },
       70: { ppid: 1, executable: '/usr/bin/tmux' },
     });
-    expect(client).toEqual({ pid: 80, startTime: 't80', name: 'make', isClaudeCode: false });
+    expect(client).toEqual({ id: '80:t80', pid: 80, startTime: 't80', name: 'make', isClaudeCode: false });
   });
 
   test('is nobody for an orphan, a stranger, or a process that is its own parent', () => {
@@ -121,12 +121,63 @@ describe('the client behind a helper', () => {
     expect(shown.clientOf(HELPER, 80)).toMatchObject({ pid: 90 });
   });
 
+  test('is held on to, so that it is looked at once and its number means nobody else', () => {
+    const holds: { hasExited: boolean; isReleased: boolean }[] = [];
+    const hold = () => {
+      const held = { hasExited: false, isReleased: false };
+      holds.push(held);
+      const release = () => {
+        held.isReleased = true;
+      };
+      return { hasExited: () => held.hasExited, release };
+    };
+    const claude: Fake = { ppid: 1, executable: '/usr/bin/claude' };
+    const reader = Object.assign(new FakeProcesses({ [HELPER]: helper, 90: claude }), { hold });
+    const tree = new ProcessTree(reader);
+    const client = tree.clientOf(HELPER, undefined, 90);
+    reader.looks.length = 0;
+    expect(tree.clientOf(HELPER, undefined, 90)).toBe(client);
+    expect(reader.looks).toEqual([]);
+    for (const held of holds) held.hasExited = true;
+    reader.table.set(90, { ppid: 1, executable: '/opt/ide', startTime: 'later' });
+    expect(tree.clientOf(HELPER, undefined, 90)).toMatchObject({ startTime: 'later', name: 'ide' });
+    expect(holds.map(({ isReleased }) => isReleased)).toEqual([true, false]);
+  });
+
+  test('is let go of when there are too many, and a shell around the helper is not held at all', () => {
+    const held = new Set<number>();
+    const table: Record<number, Fake> = {
+      [HELPER]: { ppid: 90 },
+      90: sh,
+      80: { ppid: 1, executable: '/usr/bin/claude' },
+    };
+    for (let pid = 1000; pid < 1200; pid += 1) table[pid] = { ppid: 1, executable: '/usr/bin/claude' };
+    const reader = Object.assign(new FakeProcesses(table), {
+      hold: ({ pid }: { readonly pid: number }) => {
+        held.add(pid);
+        return { hasExited: () => false, release: () => void held.delete(pid) };
+      },
+    });
+    const tree = new ProcessTree(reader);
+    expect(tree.clientOf(HELPER)?.pid).toBe(80);
+    expect([...held]).toEqual([80]);
+    for (let pid = 1000; pid < 1200; pid += 1) tree.clientOf(HELPER, undefined, pid);
+    expect(held.size).toBe(64);
+    expect(held.has(1199)).toBe(true);
+  });
+
   test('does not mix a process with one that got its number meanwhile', () => {
     const reader = new FakeProcesses({ [HELPER]: helper, 90: { ppid: 1, executable: '/usr/bin/claude' } });
     const tree = new ProcessTree(reader);
     expect(tree.clientOf(HELPER)?.startTime).toBe('t90');
     reader.table.set(90, { ppid: 1, executable: '/opt/ide', startTime: 'later' });
-    expect(tree.clientOf(HELPER)).toEqual({ pid: 90, startTime: 'later', name: 'ide', isClaudeCode: false });
+    expect(tree.clientOf(HELPER)).toEqual({
+      id: '90:later',
+      pid: 90,
+      startTime: 'later',
+      name: 'ide',
+      isClaudeCode: false,
+    });
   });
 });
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { BrokerError } from '../../../src/errors.ts';
-import type { Identity } from '../../../src/server/peer-identity.ts';
+import type { Identity, PeerCredentials } from '../../../src/server/peer-identity.ts';
 import type { BrokerServerOptions } from '../../../src/server/server.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { KEY, START_MS } from '../../fakes/scripted-broker.ts';
@@ -69,10 +69,10 @@ describe('GET …/key', () => {
   });
 
   it('judges only raw answers, and only what the identification would judge', async () => {
-    const client = { pid: 9, startTime: '1', name: 'claude', isClaudeCode: true };
+    const client = { id: '9:1', pid: 9, startTime: '1', name: 'claude', isClaudeCode: true };
     const asked: unknown[] = [];
-    const identify = (pid: number | undefined, hints: string | undefined): Identity => {
-      asked.push([pid, hints]);
+    const identify = (peer: PeerCredentials | undefined, hints: string | undefined): Identity => {
+      asked.push([peer?.pid, hints]);
       return { client, judged: hints === 'stdin=socket' };
     };
     const { broker } = await start({ peers: { identify, peerCredentials: () => ({ pid: 77, uid: UID }) } });
