@@ -34,8 +34,10 @@ async function ask(text: string): Promise<string> {
 /** Node's HTTP dates its answers, the helper's lane does not. */
 const tookHelperLane = (answer: string) => !/^date: /im.test(answer);
 
+/** Without what only HTTP needs, and without the words behind a status, which nobody reads. */
 const essence = (answer: string) =>
   answer
+    .replace(/^(HTTP\/1\.1 \d+) .*/, '$1')
     .split('\r\n')
     .filter((line) => !/^(?:date|connection|cache-control):/i.test(line))
     .map((line) => line.toLowerCase())
@@ -91,8 +93,7 @@ describe('the lane of the helper', () => {
     const direct = await ask(REQUEST);
     const roundabout = await ask(REQUEST.replace('User-Agent: broker-key', 'User-Agent: curl'));
     expect([tookHelperLane(direct), tookHelperLane(roundabout)]).toEqual([true, false]);
-    expect(essence(direct).slice(1)).toEqual(essence(roundabout).slice(1));
-    expect(direct.split(' ')[1]).toBe(roundabout.split(' ')[1]);
+    expect(essence(direct)).toEqual(essence(roundabout));
     expect(direct).not.toContain('hvs.');
     expect(broker.asks.map(({ credential, intervalMs }) => [credential, intervalMs])).toEqual([
       ['anthropic', 60_000],
