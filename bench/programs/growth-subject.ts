@@ -8,6 +8,7 @@ import type { Broker } from '../../src/broker/broker.ts';
 import { Scheduler } from '../../src/broker/scheduler.ts';
 import { composeDaemon } from '../../src/daemon/compose.ts';
 import type { Clock } from '../../src/platform/clock.ts';
+import { Installation } from '../../src/platform/installation.ts';
 import { loadNative } from '../../src/platform/native.ts';
 import { createPinoLog } from '../../src/platform/pino-log.ts';
 import { boundlessProvider, configWith, nameOf } from '../boundless-provider.ts';
@@ -37,6 +38,7 @@ async function main(): Promise<GrowthFigures> {
   const log = await createPinoLog({ format: 'json', level: 'error' });
   const started = performance.now();
   const daemon = composeDaemon({
+    installation: new Installation(),
     config: { config: configWith(count), effective: [], warnings: [] },
     places: { configFile: '/nowhere/config.toml', stateDir, isNetworkFileSystem: false },
     definitions: [boundlessProvider],

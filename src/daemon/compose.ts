@@ -6,6 +6,7 @@ import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { ClientIdentity } from '../platform/client-identity.ts';
 import { fingerprintFiles } from '../platform/file-fingerprint.ts';
+import type { Installation } from '../platform/installation.ts';
 import type { NativeBindings } from '../platform/native.ts';
 import { nativeProcessReader } from '../platform/native-process-reader.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
@@ -17,6 +18,7 @@ import type { ProviderDefinition } from '../providers/definition.ts';
 import { clientFormats } from '../server/client-formats.ts';
 import { BrokerServer } from '../server/server.ts';
 import { administrationOf } from './administration.ts';
+import { LostCode } from './lost-code.ts';
 import type { Places } from './places.ts';
 import { prepareSetup } from './setup.ts';
 
@@ -25,6 +27,7 @@ export interface DaemonParts {
   readonly places: Places;
   readonly definitions: readonly ProviderDefinition[];
   readonly log: AdjustableLog;
+  readonly installation: Installation;
   readonly native: NativeBindings | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
@@ -43,6 +46,8 @@ export interface ComposedDaemon {
   readonly facts: { socket: string; configProblem: string | undefined };
   /** The one in force. */
   config(): Config;
+  /** Resolves when another process should take over: the program was replaced under this one. */
+  readonly needsRestart: Promise<void>;
 }
 
 /** The one place where the parts of the daemon meet. */
@@ -77,10 +82,19 @@ export function composeDaemon(parts: DaemonParts): ComposedDaemon {
   };
   const facts: ComposedDaemon['facts'] = { socket: '', configProblem: undefined };
   const startedAtMs = clock.now();
+  const lostCode = new LostCode(parts.installation, log);
   let current = config;
   let loaded = parts.config;
   const setup = (next: Config) =>
-    prepareSetup(next, { definitions: parts.definitions, cache, clock, log, env, homeDir });
+    prepareSetup(next, {
+      definitions: parts.definitions,
+      cache,
+      clock,
+      log,
+      env,
+      homeDir,
+      onLost: (cause) => lostCode.explain(cause),
+    });
   const broker: Broker = new Broker(ports, setup(config), () => ({
     version: VERSION,
     pid: process.pid,
@@ -117,6 +131,7 @@ export function composeDaemon(parts: DaemonParts): ComposedDaemon {
     clock,
     facts,
     config: () => current,
+    needsRestart: lostCode.needsRestart,
     reconfigure: (taken) => {
       const next = taken.config;
       loaded = taken;

@@ -5,6 +5,7 @@ import { stateDir as baseStateDir, firstUsable, type PathInputs, socketCandidate
 import { ConfigWatcher } from '../config/watch.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
+import { Installation } from '../platform/installation.ts';
 import { loadNative, type NativeBindings } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
 import { isOwnFolder } from '../platform/private-folder.ts';
@@ -23,6 +24,8 @@ import { preparePlaces } from './places.ts';
 import { ServiceManager } from './service-manager.ts';
 import { type StartContext, takeStartContext } from './start-context.ts';
 import { acquireForService } from './take-over.ts';
+
+const EX_TEMPFAIL = 75;
 
 export interface DaemonOptions {
   /** The variables of the process: what was meant for this process alone (LISTEN_FDS, NOTIFY_SOCKET) is taken out. */
@@ -74,6 +77,7 @@ interface RunningDaemon {
 async function startDaemon(options: DaemonOptions, context: Context, clock: Clock): Promise<RunningDaemon> {
   const { env, uid, homeDir, platform } = options;
   const { native, byHelper } = context;
+  const installation = new Installation();
   const inputs: PathInputs = { env, uid, homeDir, platform };
   const prepared = preparePlaces(inputs);
   const places = { ...prepared, configFile: options.configFile ?? prepared.configFile };
@@ -96,7 +100,17 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
     onTrouble: ({ message }) => log.warn({ reason: message }, 'the configuration is not watched: SIGHUP reloads it'),
   });
   const config = accepted(await watcher.start(), log);
-  daemon = composeDaemon({ config, places, definitions: providerDefinitions, log, native, env, homeDir, uid });
+  daemon = composeDaemon({
+    config,
+    places,
+    definitions: providerDefinitions,
+    log,
+    native,
+    installation,
+    env,
+    homeDir,
+    uid,
+  });
   const listener = await listen(daemon, inputs, context.inheritedSocket);
   daemon.server.onRequest(() => idle.noteAsk());
   obey(config.config);
@@ -114,11 +128,18 @@ async function runUntilStopped({ daemon, listener, watcher, log, idle }: Running
     watcher.reload().finally(() => manager.reloaded());
   });
   manager.ready(daemon.clock);
-  const reason = await Promise.race([stopped, idle.reached.then(() => 'idle' as const)]);
+  const reason = await Promise.race([
+    stopped,
+    idle.reached.then(() => 'idle' as const),
+    daemon.needsRestart.then(() => 'replaced' as const),
+  ]);
+  // A service manager starts whoever failed again.
+  if (reason === 'replaced') process.exitCode = EX_TEMPFAIL;
   log.info({ reason }, 'stopping');
   manager.stopping();
   watcher.close();
-  const isRealStop = reason !== 'idle' && daemon.config().daemon.revokeOnExit && (await isForGood(manager, log));
+  const isOrdered = reason !== 'idle' && reason !== 'replaced';
+  const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, log));
   await stopDaemon(daemon, listener, isRealStop, log);
 }
 

@@ -5,6 +5,7 @@ import type { ProviderSpec } from '../broker/roster.ts';
 import type { CredentialCache } from '../cache/credential-cache.ts';
 import type { Config, CredentialConfig, ProviderConfig } from '../config/config.ts';
 import type { Login } from '../credential/lease.ts';
+import type { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
@@ -17,6 +18,8 @@ export interface SetupDeps {
   readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
+  /** Code that was to be loaded is not there, or not as expected. Returns what to tell whoever asked. */
+  readonly onLost: (cause: unknown) => BrokerError;
 }
 
 /** Makes a checked configuration ready for the broker: what identifies each source, and how to open each provider. */
@@ -48,7 +51,11 @@ function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: Se
     type,
     fingerprint,
     open: async () => {
-      const create = await definitionOf(type, deps).load();
+      const create = await definitionOf(type, deps)
+        .load()
+        .catch((fault: unknown) => {
+          throw deps.onLost(fault);
+        });
       return create(options, { name, clock, log: log.child({ provider: name }), logins, env, homeDir });
     },
     storedLogin: (loginId) => findLogin(logins, loginId),

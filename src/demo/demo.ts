@@ -205,8 +205,8 @@ field = "api_key"
   }
 }
 
-/** Beside this file, compiled or not. */
-const CLIENT = import.meta.filename.endsWith('.ts') ? 'client-double.ts' : 'client-double.js';
+/** Seen from src/demo and from dist/chunks alike. */
+const CLIENT = import.meta.filename.endsWith('.ts') ? '../demo/client-double.ts' : '../demo/client-double.js';
 
 function millis(ms: number): string {
   return ms < 10 ? `${ms.toFixed(2)} ms` : `${Math.round(ms)} ms`;

@@ -1,3 +1,4 @@
+import { BrokerError } from '../errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { Connection } from './connection.ts';
 import type { Connections } from './connections.ts';
@@ -35,6 +36,11 @@ export class HelperLane {
       if (answer === undefined) return;
       reply = rawReply(200, 'OK', answer.headers, answer.body);
     } catch (error) {
+      // This daemon is as good as gone: without an answer the helper asks again, and the next one gives it.
+      if (error instanceof BrokerError && error.code === 'ERR_DAEMON_UNREACHABLE') {
+        connection.socket.destroy();
+        return;
+      }
       reply = rawLine(presentable(error, this.#options.log), error instanceof RouteError ? error.status : undefined);
     }
     answer?.wipe();

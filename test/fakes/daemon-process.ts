@@ -46,8 +46,8 @@ export class BrokerHome {
   }
 
   /** Resolves once it answers. @throws with its last words if it ends before. */
-  async start(extra: Readonly<Record<string, string>> = {}): Promise<RunningDaemon> {
-    const child = spawn(process.execPath, [PROGRAM, 'daemon'], {
+  async start(extra: Readonly<Record<string, string>> = {}, program = PROGRAM): Promise<RunningDaemon> {
+    const child = spawn(process.execPath, [program, 'daemon'], {
       env: { ...this.env, ...extra },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -111,6 +111,8 @@ export class BrokerHome {
 }
 
 export class RunningDaemon {
+  /** Resolves with the exit code. */
+  readonly ended: Promise<number | null>;
   readonly #child: ChildProcess;
   readonly #waiting = new Set<() => void>();
   log = '';
@@ -121,8 +123,11 @@ export class RunningDaemon {
       this.log += chunk;
       for (const look of this.#waiting) look();
     });
-    child.once('close', () => {
-      for (const look of this.#waiting) look();
+    this.ended = new Promise((resolveEnd) => {
+      child.once('close', (code) => {
+        for (const look of this.#waiting) look();
+        resolveEnd(code);
+      });
     });
   }
 
@@ -148,11 +153,9 @@ export class RunningDaemon {
     });
   }
 
-  async end(signal: NodeJS.Signals): Promise<number | null> {
-    const gone = once(this.#child, 'close');
+  end(signal: NodeJS.Signals): Promise<number | null> {
     this.#child.kill(signal);
-    await gone;
-    return this.#child.exitCode;
+    return this.ended;
   }
 
   kill(signal: NodeJS.Signals): void {

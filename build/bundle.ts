@@ -1,0 +1,42 @@
+/**
+ * `node build/bundle.ts`: the program as it is installed, into `dist/`. Some 400 modules become a few dozen files, and of
+ * libraries only what is used: that halves the time to the daemon's first answer and saves a sixth of its memory
+ * (bench/report.md). What is loaded lazily in the source stays in files of its own.
+ */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { type OutputChunk, rolldown } from 'rolldown';
+import { licenceTexts } from './licences.ts';
+
+const ROOT = path.dirname(import.meta.dirname);
+const DIST = path.join(ROOT, 'dist');
+
+/** What bin/broker.mjs imports, and what the demo runs. */
+const ENTRIES = {
+  'cli/main': 'src/cli/main.ts',
+  'platform/process-io': 'src/platform/process-io.ts',
+  'demo/client-double': 'src/demo/client-double.ts',
+};
+
+/** Native, or large and only needed by some: they stay packages of their own. */
+const PACKAGES = [/^@aws-sdk\//, /^@napi-rs\//, /^@smithy\//, /^axios$/, /^better-sqlite3$/, /^node-vault$/];
+
+async function main(): Promise<void> {
+  const bundle = await rolldown({ cwd: ROOT, platform: 'node', input: ENTRIES, external: PACKAGES });
+  rmSync(DIST, { recursive: true, force: true });
+  // Every file lies one folder deep, like its source: `../..` is the package from both.
+  const { output } = await bundle.write({
+    dir: DIST,
+    format: 'esm',
+    entryFileNames: '[name].js',
+    chunkFileNames: 'chunks/[name]-[hash].js',
+  });
+  await bundle.close();
+  const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk');
+  mkdirSync(DIST, { recursive: true });
+  writeFileSync(path.join(DIST, 'LICENCES.txt'), licenceTexts(chunks.flatMap(({ moduleIds }) => moduleIds)));
+  const bytes = chunks.reduce((sum, { code }) => sum + Buffer.byteLength(code), 0);
+  console.log(`dist: ${chunks.length} files, ${Math.round(bytes / 1024)} KiB`);
+}
+
+await main();
