@@ -4,6 +4,7 @@
  * (bench/report.md). What is loaded lazily in the source stays in files of its own.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
 import path from 'node:path';
 import { type OutputChunk, rolldown } from 'rolldown';
 import { licenceTexts } from './licences.ts';
@@ -22,7 +23,14 @@ const ENTRIES = {
 const PACKAGES = [/^@aws-sdk\//, /^@napi-rs\//, /^@smithy\//, /^axios$/, /^better-sqlite3$/, /^node-vault$/];
 
 async function main(): Promise<void> {
-  const bundle = await rolldown({ cwd: ROOT, platform: 'node', input: ENTRIES, external: PACKAGES });
+  const bundle = await rolldown({
+    cwd: ROOT,
+    platform: 'node',
+    input: ENTRIES,
+    external: PACKAGES,
+    // Where a package has both, its CommonJS may load its parts in ways that no bundler can follow (jsonc-parser).
+    resolve: { mainFields: ['module', 'main'] },
+  });
   rmSync(DIST, { recursive: true, force: true });
   // Every file lies one folder deep, like its source: `../..` is the package from both.
   const { output } = await bundle.write({
@@ -35,8 +43,21 @@ async function main(): Promise<void> {
   const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk');
   mkdirSync(DIST, { recursive: true });
   writeFileSync(path.join(DIST, 'LICENCES.txt'), licenceTexts(chunks.flatMap(({ moduleIds }) => moduleIds)));
+  chunks.forEach(requireComplete);
   const bytes = chunks.reduce((sum, { code }) => sum + Buffer.byteLength(code), 0);
   console.log(`dist: ${chunks.length} files, ${Math.round(bytes / 1024)} KiB`);
+}
+
+/** @throws Error if this file would look for something beside itself, where nothing is. */
+function requireComplete({ code, fileName, imports, dynamicImports }: OutputChunk): void {
+  const relative = /\brequire\d*\(\s*['"`](\.[^'"`]*)/.exec(code)?.[1];
+  const isKnown = (name: string) =>
+    name.startsWith('node:') ||
+    builtinModules.includes(name) ||
+    /\.js$/.test(name) ||
+    PACKAGES.some((each) => each.test(name));
+  const unknown = relative ?? [...imports, ...dynamicImports].find((name) => !isKnown(name));
+  if (unknown !== undefined) throw new Error(`${fileName} needs ${unknown}, which is not in the package`);
 }
 
 await main();

@@ -12,6 +12,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <node_api.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -433,6 +436,17 @@ static napi_value try_lock(napi_env env, napi_callback_info info)
     return boolean(env, true);
 }
 
+/* trimHeap(): gives the C library's free memory back to the kernel, which glibc by itself hardly ever does. */
+static napi_value trim_heap(napi_env env, napi_callback_info info)
+{
+    (void)info;
+#ifdef __GLIBC__
+    return boolean(env, malloc_trim(0) != 0);
+#else
+    return boolean(env, false);
+#endif
+}
+
 /* setNonDumpable(): true where other processes of this user can no longer read this one's memory; false on macOS. */
 static napi_value set_non_dumpable(napi_env env, napi_callback_info info)
 {
@@ -496,7 +510,7 @@ NAPI_MODULE_INIT()
     } offered[] = {
         {"peerCredentials", peer_credentials}, {"processParent", process_parent}, {"processInfo", process_info},
         {"parentPid", parent_pid}, {"processGroup", process_group}, {"openProcess", open_process_fd}, {"hasExited", has_exited},
-        {"bootTimeMs", boot_time_ms}, {"flock", try_lock}, {"setNonDumpable", set_non_dumpable},
+        {"bootTimeMs", boot_time_ms}, {"flock", try_lock}, {"trimHeap", trim_heap}, {"setNonDumpable", set_non_dumpable},
         {"setCoreLimitZero", set_core_limit_zero}, {"sdNotify", notify},
     };
     for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {

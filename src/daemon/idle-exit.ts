@@ -31,6 +31,11 @@ export class IdleExit {
     this.#lastAskMs = this.#clock.now();
   }
 
+  stop(): void {
+    this.#limitMs = 0;
+    this.#timer?.cancel();
+  }
+
   /** One timer for as long as the limit, not one for every ask. */
   #arm(): void {
     this.#timer?.cancel();

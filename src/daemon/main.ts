@@ -6,6 +6,7 @@ import { ConfigWatcher } from '../config/watch.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { Installation } from '../platform/installation.ts';
+import { releaseMemory } from '../platform/memory.ts';
 import { loadNative, type NativeBindings } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
 import { isOwnFolder } from '../platform/private-folder.ts';
@@ -21,6 +22,7 @@ import { type ComposedDaemon, composeDaemon } from './compose.ts';
 import { IdleExit } from './idle-exit.ts';
 import { harden, stopDaemon, untilStopped } from './lifecycle.ts';
 import { preparePlaces } from './places.ts';
+import { Quiet } from './quiet.ts';
 import { ServiceManager } from './service-manager.ts';
 import { type StartContext, takeStartContext } from './start-context.ts';
 import { acquireForService } from './take-over.ts';
@@ -72,6 +74,7 @@ interface RunningDaemon {
   readonly watcher: ConfigWatcher;
   readonly log: AdjustableLog;
   readonly idle: IdleExit;
+  readonly quiet: Quiet;
 }
 
 async function startDaemon(options: DaemonOptions, context: Context, clock: Clock): Promise<RunningDaemon> {
@@ -112,17 +115,22 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
     uid,
   });
   const listener = await listen(daemon, inputs, context.inheritedSocket);
-  daemon.server.onRequest(() => idle.noteAsk());
+  const quiet = new Quiet(daemon.clock, () => releaseMemory(native));
+  daemon.server.onRequest(() => {
+    idle.noteAsk();
+    quiet.noteAsk();
+  });
   obey(config.config);
   daemon.facts.socket = listener.path;
   lock.record(listener.path);
   const { configFile, stateDir } = places;
   refreshStableHelper(baseStateDir(inputs), uid);
   log.info({ version: VERSION, socket: listener.path, config: configFile, state: stateDir }, 'broker is ready');
-  return { daemon, listener, watcher, log, idle };
+  return { daemon, listener, watcher, log, idle, quiet };
 }
 
-async function runUntilStopped({ daemon, listener, watcher, log, idle }: RunningDaemon, { manager }: Context) {
+async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
+  const { daemon, listener, watcher, log, idle, quiet } = running;
   const stopped = untilStopped(() => {
     manager.reloading();
     watcher.reload().finally(() => manager.reloaded());
@@ -138,6 +146,8 @@ async function runUntilStopped({ daemon, listener, watcher, log, idle }: Running
   log.info({ reason }, 'stopping');
   manager.stopping();
   watcher.close();
+  idle.stop();
+  quiet.stop();
   const isOrdered = reason !== 'idle' && reason !== 'replaced';
   const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, log));
   await stopDaemon(daemon, listener, isRealStop, log);

@@ -29,6 +29,8 @@ export interface NativeBindings {
   /** Keeps other processes of the same user out of this one's memory and environment; false where that cannot be (macOS). */
   setNonDumpable(): boolean;
   setCoreLimitZero(): void;
+  /** Gives memory back that the C library keeps for itself; false where there is nothing to do. */
+  trimHeap(): boolean;
   /** One sd_notify(3) message to `address`, the value of NOTIFY_SOCKET: an absolute path, or `@name` in the abstract space. */
   sdNotify(address: string, message: string): void;
 }

@@ -133,6 +133,17 @@ describe.skipIf(helper === undefined)('broker-key where no daemon runs', () => {
   });
 });
 
+describe.skipIf(helper === undefined)('a daemon that was to leave by itself after hours', () => {
+  test('ends at once when it is told to', async () => {
+    await using user = new TemporaryHome();
+    writeLaunchRecord(user.state, RECORD);
+    writeFileSync(user.config, `${readFileSync(user.config, 'utf8')}[daemon]\nidle_exit = "8h"\n`);
+    expectKey(await runHelper([], user.env), KEY);
+    process.kill(user.daemonPid ?? 0, 'SIGTERM');
+    while (user.daemonPid !== undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+});
+
 describe.skipIf(helper === undefined)('broker-key does not start a daemon', () => {
   async function refused(user: TemporaryHome, env: Record<string, string>, words: RegExp | string): Promise<void> {
     expectFailure(await runHelper([], { ...user.env, ...env }), 69, words);

@@ -10,7 +10,7 @@ import { everyProvider } from '../fakes/every-provider.ts';
 const RECORDER = new URL('../fixtures/record-modules.mjs', import.meta.url).href;
 /** What makes a start slow, and what a definition may import on top of zod: schemas. */
 const SDKS = /node_modules\/(@aws-sdk|@smithy|axios|node-vault)\//;
-const IMPLEMENTATIONS = /dist\/providers\/[^/]+\/(?!definition|options|source|auth-schema)[^/]+\.js$/;
+const IMPLEMENTATIONS = /dist\/chunks\/[^/]*-provider-[^/]+\.js$/;
 
 test('a daemon with providers of every type loads none of them before it is asked, and then only that one', async () => {
   const vault = await DevVault.start({ nowMs: Date.now });
@@ -27,11 +27,11 @@ test('a daemon with providers of every type loads none of them before it is aske
   await home.start({ NODE_OPTIONS: `--import ${RECORDER}`, RECORD_MODULES_IN: record });
   const loaded = () => readFileSync(record, 'utf8').split('\n');
   const heavy = () => loaded().filter((url) => SDKS.test(url) || IMPLEMENTATIONS.test(url));
-  expect(loaded()).toContainEqual(expect.stringMatching(/dist\/providers\/vault\/definition\.js$/));
+  expect(loaded()).toContainEqual(expect.stringMatching(/dist\/cli\/main\.js$/));
   expect(heavy()).toEqual([]);
   expect(await home.key('from-tool')).toMatchObject({ stdout: 'sk-from-tool\n' });
-  expect(heavy().filter((url) => !url.includes('/exec/'))).toEqual([]);
+  expect(heavy().filter((url) => !url.includes('/exec-provider-'))).toEqual([]);
   expect(await home.key()).toMatchObject({ stdout: 'sk-lazy\n' });
-  expect(heavy()).toContainEqual(expect.stringMatching(/providers\/vault\/vault-provider\.js$/));
+  expect(heavy()).toContainEqual(expect.stringMatching(/chunks\/vault-provider-[^/]+\.js$/));
   expect(heavy().filter((url) => /@aws-sdk|@smithy/.test(url))).toEqual([]);
 });

@@ -56,9 +56,11 @@ describe.skipIf(native === undefined)('a client seen through the kernel', () => 
 
     const client = tree.clientOf(running.helper);
 
+    const startTime = native?.processParent(running.client)?.startTime;
     expect(client).toEqual({
+      id: `${running.client}:${startTime}`,
       pid: running.client,
-      startTime: native?.processParent(running.client)?.startTime,
+      startTime,
       name: 'claude',
       isClaudeCode: true,
     });
