@@ -52,7 +52,7 @@ export async function measureRest(bench: Bench): Promise<Section> {
   }
 }
 
-/** Answers in bursts; the size is read a moment after each. The first burst warms up: its size is what is grown from. */
+/** Answers in bursts; the size is read a moment after each, and at last at rest again. */
 async function growth(bench: Bench, server: Server): Promise<[number, number][]> {
   const sizes: [number, number][] = [];
   for (let answers = 0, next = 0; answers < bench.effort.answers; ) {
@@ -70,7 +70,7 @@ async function growth(bench: Bench, server: Server): Promise<[number, number][]>
 }
 
 function describe([bare, daemon]: readonly [Rest, Rest], answers: number): Section {
-  const grown = ({ afterLoadMb }: Rest) => Math.max(0, (afterLoadMb.at(-1)?.[1] ?? 0) - (afterLoadMb[0]?.[1] ?? 0));
+  const grown = ({ idleMb, afterLoadMb }: Rest) => Math.max(0, (afterLoadMb.at(-1)?.[1] ?? 0) - idleMb);
   const ratio = daemon.idleMb / bare.idleMb;
   const row = (name: string, rest: Rest) => [
     name,
@@ -101,7 +101,7 @@ function describe([bare, daemon]: readonly [Rest, Rest], answers: number): Secti
         unit: '',
       },
       {
-        what: `growth over ${answers.toLocaleString('en')} answers`,
+        what: `growth over ${answers.toLocaleString('en')} answers, from rest to rest`,
         sense: 'at most',
         limit: 10,
         value: grown(daemon),

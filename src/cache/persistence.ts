@@ -85,6 +85,14 @@ export class Persistence {
     }
   }
 
+  releaseMemory(): void {
+    if (this.#store !== undefined)
+      this.read(
+        (store) => store.releaseMemory(),
+        () => undefined,
+      );
+  }
+
   close(): void {
     this.#store?.close();
     this.#store = undefined;

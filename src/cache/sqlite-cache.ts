@@ -234,6 +234,11 @@ export class SqliteCache implements CredentialCache {
     });
   }
 
+  /** For when nobody asks: what the database keeps at hand is read again when it is needed. */
+  releaseMemory(): void {
+    this.#backing?.persistence.releaseMemory();
+  }
+
   close(): void {
     if (this.#backing === undefined) return;
     if (this.#backing.persistence.behind !== undefined)

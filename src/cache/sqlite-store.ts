@@ -75,6 +75,11 @@ export class SqliteStore {
     emptyLog(this.#database);
   }
 
+  /** Pages and statements that SQLite keeps at hand. */
+  releaseMemory(): void {
+    this.#database.pragma('shrink_memory');
+  }
+
   close(): void {
     this.#database.close();
   }

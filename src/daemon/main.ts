@@ -115,7 +115,11 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
     uid,
   });
   const listener = await listen(daemon, inputs, context.inheritedSocket);
-  const quiet = new Quiet(daemon.clock, () => releaseMemory(native));
+  const { cache } = daemon;
+  const quiet = new Quiet(daemon.clock, () => {
+    cache.releaseMemory();
+    releaseMemory(native);
+  });
   daemon.server.onRequest(() => {
     idle.noteAsk();
     quiet.noteAsk();

@@ -69,13 +69,14 @@ test('the tarball has what runs and what is read, and no install script', () => 
     'bin/broker.mjs',
     'bin/broker-key',
     'dist/cli/main.js',
+    'dist/LICENCES.txt',
     'systemd/broker.service',
     'docs/service.md',
   ]) {
     expect(packed).toContain(file);
   }
   expect(packed.filter((file) => /^(?:src|test|native|bench|node_modules|\.)/.test(file))).toEqual([]);
-  expect(packed.filter((file) => file.startsWith('dist/') && !file.endsWith('.js'))).toEqual([]);
+  expect(packed.filter((file) => file.startsWith('dist/') && !file.endsWith('.js'))).toEqual(['dist/LICENCES.txt']);
   expect(packed).toEqual(
     expect.arrayContaining(
       ['broker-key', 'broker.node'].map((file) => `prebuilds/${process.platform}-${process.arch}/${file}`),
