@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
+import { explainExit, type ServiceFailure } from './failure.ts';
 import { formatPlist, LABEL, launchAgent } from './launch-agent.ts';
-import type { PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
+import type { LogPart, PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
 import { type Outcome, run, type Surroundings } from './surroundings.ts';
 
 const LAUNCHCTL = '/bin/launchctl';
@@ -16,6 +17,8 @@ export function findLaunchd(surroundings: Surroundings): Launchd | undefined {
 export class Launchd implements ServiceManager {
   readonly kind = 'launchd';
   readonly startCommand: readonly string[];
+  readonly describeCommand: readonly string[];
+  readonly logRemedy: string;
   readonly #domain: string;
   readonly #plist: string;
   readonly #logFile: string;
@@ -26,6 +29,8 @@ export class Launchd implements ServiceManager {
     this.#plist = path.join(homeDir, 'Library', 'LaunchAgents', `${LABEL}.plist`);
     this.#logFile = path.join(homeDir, 'Library', 'Logs', `${LABEL}.log`);
     this.#env = env;
+    this.describeCommand = [LAUNCHCTL, 'print', this.#target];
+    this.logRemedy = `the log is ${this.#logFile}; it is there once the agent has run`;
     this.startCommand = [LAUNCHCTL, 'kickstart', this.#target];
   }
 
@@ -86,7 +91,13 @@ export class Launchd implements ServiceManager {
     };
   }
 
-  logCommand(lines: number, follow: boolean): readonly string[] {
+  async failure(): Promise<ServiceFailure | undefined> {
+    const { stdout } = await this.#try('print', this.#target);
+    const status = /^\s*last exit code = (\d+)/m.exec(stdout)?.[1];
+    return explainExit(Number(status ?? 0));
+  }
+
+  logCommand({ lines, follow = false }: LogPart): readonly string[] {
     return ['/usr/bin/tail', '-n', String(lines), ...(follow ? ['-F'] : []), this.#logFile];
   }
 

@@ -3,8 +3,10 @@ import path from 'node:path';
 import { stateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
 import { ensurePrivateFolder } from '../platform/private-folder.ts';
+import { VERSION } from '../platform/version.ts';
 import { writeFileAtomically } from '../platform/write-file.ts';
 import { recordedEnvironment } from './daemon-environment.ts';
+import { askStatus } from './health.ts';
 import { type LaunchRecord, launchFile, writeLaunchRecord } from './launch-file.ts';
 import { findLaunchd } from './launchd.ts';
 import type { PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
@@ -58,7 +60,7 @@ export class Service {
     return this.#describe(settings, files);
   }
 
-  /** Idempotent; restarts a running daemon only if something changed. Returns before the daemon answers. */
+  /** Idempotent; restarts a running daemon only if something changed or the package was upgraded. Returns before the daemon answers. */
   async install(options: InstallOptions): Promise<InstallPlan> {
     ensurePrivateFolder(this.stateDir, this.#surroundings.uid);
     const settings = this.#settings(options, false);
@@ -67,7 +69,8 @@ export class Service {
     const written = files.map((file) => write(file));
     const recorded = writeLaunchRecord(this.stateDir, this.#record(settings, options.autostart));
     this.#forgetStop();
-    await this.manager.activate(settings, written.includes(true) || recorded);
+    const changed = written.includes(true) || recorded || (await this.#runsAnotherVersion());
+    await this.manager.activate(settings, changed);
     return this.#describe(settings, files);
   }
 
@@ -108,6 +111,13 @@ export class Service {
   async state(): Promise<ServiceState & { readonly stoppedOnPurpose: boolean }> {
     const stoppedOnPurpose = lstatSync(this.#stoppedMark, { throwIfNoEntry: false }) !== undefined;
     return { ...(await this.manager.state()), stoppedOnPurpose };
+  }
+
+  /** Not asked of one that does not run: asking its socket would start it. */
+  async #runsAnotherVersion(): Promise<boolean> {
+    if (!(await this.manager.state()).running) return false;
+    const daemon = await askStatus(this.#surroundings);
+    return daemon !== undefined && daemon.version !== VERSION;
   }
 
   #settings(options: InstallOptions, dryRun: boolean): ServiceSettings {

@@ -2,7 +2,8 @@ import { accessSync, constants, lstatSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
 import { loadNative } from '../platform/native.ts';
-import type { PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
+import { explainUnit, type ServiceFailure } from './failure.ts';
+import type { LogPart, PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
 import { type Outcome, run, type Surroundings } from './surroundings.ts';
 import { renderUnits } from './systemd-units.ts';
 
@@ -24,6 +25,9 @@ export function findSystemd(surroundings: Surroundings): Systemd | undefined {
 export class Systemd implements ServiceManager {
   readonly kind = 'systemd';
   readonly startCommand: readonly string[];
+  readonly describeCommand: readonly string[];
+  readonly logRemedy =
+    "a user's own log needs a journal on the disk: sudo mkdir -p /var/log/journal && sudo systemctl restart systemd-journald";
   readonly #systemctl: readonly string[];
   readonly #folder: string;
   readonly #env: Surroundings['env'];
@@ -31,6 +35,7 @@ export class Systemd implements ServiceManager {
   constructor({ env, homeDir }: Surroundings, systemctl: string, runtimeDir: string) {
     this.#systemctl = [systemctl, '--user'];
     this.startCommand = [...this.#systemctl, 'start', SOCKET, SERVICE];
+    this.describeCommand = [...this.#systemctl, 'status', '--no-pager', '--full', '--lines=0', SERVICE];
     const config = env['XDG_CONFIG_HOME'];
     const base = config !== undefined && path.isAbsolute(config) ? config : path.join(homeDir, '.config');
     this.#folder = path.join(base, 'systemd', 'user');
@@ -109,9 +114,15 @@ export class Systemd implements ServiceManager {
     };
   }
 
-  logCommand(lines: number, follow: boolean): readonly string[] {
+  async failure(): Promise<ServiceFailure | undefined> {
+    const properties = ['Result', 'ExecMainCode', 'ExecMainStatus', 'ExecStart'];
+    return explainUnit(parse(await this.#try('show', `--property=${properties}`, SERVICE)));
+  }
+
+  logCommand({ lines, follow = false, sinceMs }: LogPart): readonly string[] {
     const options = ['--no-pager', '--output=cat', `--lines=${lines}`];
-    return ['journalctl', '--user', `--unit=${SERVICE}`, ...options, ...(follow ? ['--follow'] : [])];
+    const since = sinceMs === undefined ? [] : [`--since=@${(sinceMs / 1000).toFixed(3)}`];
+    return ['journalctl', '--user', `--unit=${SERVICE}`, ...options, ...since, ...(follow ? ['--follow'] : [])];
   }
 
   /** Some distributions and many containers forbid them; then a unit that asks for them does not start at all. */

@@ -28,6 +28,8 @@ const INHERITED = [
 export class Unmanaged implements ServiceManager {
   readonly kind = 'none';
   readonly startCommand = undefined;
+  readonly describeCommand = undefined;
+  readonly logRemedy = undefined;
   readonly places: readonly string[] = [];
   readonly #surroundings: Surroundings;
   readonly #stateDir: string;
@@ -98,9 +100,9 @@ export class Unmanaged implements ServiceManager {
     };
   }
 
-  logCommand(): undefined {
-    return undefined;
-  }
+  async failure(): Promise<undefined> {}
+
+  logCommand(): undefined {}
 
   #holder(): LockHolder | undefined {
     const native = loadNative();
