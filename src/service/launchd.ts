@@ -87,6 +87,7 @@ export class Launchd implements ServiceManager {
       enabled: existsSync(this.#plist),
       running: code === 0 && pid !== undefined,
       pid: pid === undefined ? undefined : Number(pid),
+      source: existsSync(this.#plist) ? this.#plist : undefined,
       detail: `agent ${state}`,
     };
   }

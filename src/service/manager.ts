@@ -24,6 +24,8 @@ export interface ServiceState {
   readonly enabled: boolean;
   readonly running: boolean;
   readonly pid: number | undefined;
+  /** The file that says what runs; undefined if there is none. */
+  readonly source: string | undefined;
   /** In the manager's own words. */
   readonly detail: string;
 }

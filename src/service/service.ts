@@ -10,6 +10,7 @@ import { askStatus } from './health.ts';
 import { type LaunchRecord, launchFile, writeLaunchRecord } from './launch-file.ts';
 import { findLaunchd } from './launchd.ts';
 import type { PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
+import { isLink, refuseForeignLinks } from './planned-links.ts';
 import { daemonCommand, runtimeCopy } from './runtime.ts';
 import { installStableHelper, stableHelper } from './stable-helper.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -65,6 +66,7 @@ export class Service {
     ensurePrivateFolder(this.stateDir, this.#surroundings.uid);
     const settings = this.#settings(options, false);
     const files = await this.manager.files(settings);
+    refuseForeignLinks(files);
     installStableHelper(this.stateDir, this.#surroundings.uid);
     const written = files.map((file) => write(file));
     const recorded = writeLaunchRecord(this.stateDir, this.#record(settings, options.autostart));
@@ -74,12 +76,12 @@ export class Service {
     return this.#describe(settings, files);
   }
 
-  /** Takes away everything but the state. @returns what was removed. */
+  /** Takes away everything but the state and what somebody else installed. @returns what was removed. */
   async uninstall(): Promise<readonly string[]> {
     await this.manager.deactivate();
     const own = [launchFile(this.stateDir), this.#stoppedMark, path.dirname(runtimeCopy(this.stateDir))];
     const removed = [...this.manager.places, ...own].filter((file) => {
-      if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return false;
+      if (lstatSync(file, { throwIfNoEntry: false }) === undefined || isLink(file)) return false;
       rmSync(file, { recursive: true, force: true });
       return true;
     });
@@ -174,6 +176,7 @@ export function recordLaunch(surroundings: Surroundings, execPath: string): stri
 }
 
 function write({ path: file, content, mode }: PlannedFile): boolean {
+  if (isLink(file)) return false;
   try {
     mkdirSync(path.dirname(file), { recursive: true });
     return writeFileAtomically(file, content, mode);

@@ -4,6 +4,7 @@ import { BrokerError } from '../errors.ts';
 import { loadNative } from '../platform/native.ts';
 import { explainUnit, type ServiceFailure } from './failure.ts';
 import type { LogPart, PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
+import { isLink } from './planned-links.ts';
 import { type Outcome, run, type Surroundings } from './surroundings.ts';
 import { renderUnits } from './systemd-units.ts';
 
@@ -73,7 +74,8 @@ export class Systemd implements ServiceManager {
   }
 
   async deactivate(): Promise<void> {
-    await this.#try('disable', '--quiet', '--now', SOCKET, SERVICE);
+    // systemctl(1): disabling a unit that is a link removes the link, which is somebody else's.
+    if (!this.places.some(isLink)) await this.#try('disable', '--quiet', '--now', SOCKET, SERVICE);
     await this.#try('stop', SOCKET, SERVICE);
   }
 
@@ -100,7 +102,7 @@ export class Systemd implements ServiceManager {
   }
 
   async state(): Promise<ServiceState> {
-    const properties = ['LoadState', 'ActiveState', 'SubState', 'MainPID', 'Result'];
+    const properties = ['LoadState', 'ActiveState', 'SubState', 'MainPID', 'Result', 'FragmentPath'];
     const service = parse(await this.#try('show', `--property=${properties}`, SERVICE));
     const socket = parse(await this.#try('show', '--property=LoadState,UnitFileState,ActiveState', SOCKET));
     const pid = Number(service['MainPID'] ?? 0);
@@ -110,6 +112,7 @@ export class Systemd implements ServiceManager {
       enabled: socket['UnitFileState']?.startsWith('enabled') === true,
       running: service['ActiveState'] === 'active' || service['ActiveState'] === 'reloading',
       pid: pid > 0 ? pid : undefined,
+      source: service['FragmentPath'] || undefined,
       detail: `service ${service['ActiveState']} (${service['SubState']}${result}), socket ${socket['ActiveState']}`,
     };
   }

@@ -96,6 +96,7 @@ export class Unmanaged implements ServiceManager {
       enabled: record?.autostart === true,
       running: holder !== undefined,
       pid: holder?.pid,
+      source: undefined,
       detail: 'no service manager here: the helper starts the daemon when it needs one',
     };
   }

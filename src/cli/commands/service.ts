@@ -16,6 +16,7 @@ interface InstallWords {
 }
 
 const EX_UNAVAILABLE = 69;
+const MASK = 'systemctl --user mask --now broker.socket broker.service';
 
 /** `broker service install|uninstall|start|stop|restart|status|logs`. */
 export function serviceCommand(io: CliIo): Command {
@@ -131,9 +132,12 @@ async function uninstall(io: CliIo, asJson: boolean, everyone: boolean): Promise
   }
   const service = new Service(io);
   const removed = await service.uninstall();
-  if (asJson) return io.stdout(json({ removed, state: service.stateDir }));
+  const { installed, source } = await service.state();
+  const kept = installed ? (source ?? null) : null;
+  if (asJson) return io.stdout(json({ removed, kept, state: service.stateDir }));
   for (const file of removed) io.stdout(`removed ${file}\n`);
-  if (removed.length === 0) io.stdout('no service was installed\n');
+  if (kept !== null) io.stdout(`${kept} stays: something else put it there; to do without: ${MASK}\n`);
+  else if (removed.length === 0) io.stdout('no service was installed\n');
   io.stdout(
     `The state (keys, encrypted, and the helper) stays in ${service.stateDir}; remove it with: rm -r '${service.stateDir}'\n`,
   );
