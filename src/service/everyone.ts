@@ -21,8 +21,12 @@ const FOLDER = '/etc/systemd/user';
  *
  * @throws BrokerError ERR_CONFIG if others cannot run what this runs on.
  */
-export function planForEveryone(execPath: string, sandbox: 'full' | 'basic' | undefined): EveryonePlan {
-  const daemon = daemonCommand({ execPath, copyRuntime: false, dryRun: true, stateDir: '/nonexistent' });
+export function planForEveryone(
+  execPath: string,
+  sandbox: 'full' | 'basic' | undefined,
+  searched: string | undefined,
+): EveryonePlan {
+  const daemon = daemonCommand({ execPath, copyRuntime: false, dryRun: true, stateDir: '/nonexistent', searched });
   for (const file of [daemon.node, daemon.program]) refuseClosed(file);
   const units = renderUnits({
     command: daemon.command,

@@ -125,7 +125,13 @@ export class Service {
   #settings(options: InstallOptions, dryRun: boolean): ServiceSettings {
     const { execPath, copyRuntime, sandbox } = options;
     return {
-      daemon: daemonCommand({ execPath, copyRuntime, dryRun, stateDir: this.stateDir }),
+      daemon: daemonCommand({
+        execPath,
+        copyRuntime,
+        dryRun,
+        stateDir: this.stateDir,
+        searched: this.#surroundings.env['PATH'],
+      }),
       stateDir: this.stateDir,
       socket: this.#surroundings.env['BROKER_SOCKET'] || undefined,
       env: recordedEnvironment(this.#surroundings),
@@ -169,7 +175,8 @@ export function recordLaunch(surroundings: Surroundings, execPath: string): stri
   const helper = installStableHelper(folder, surroundings.uid);
   ensurePrivateFolder(folder, surroundings.uid);
   if (lstatSync(launchFile(folder), { throwIfNoEntry: false }) !== undefined) return helper;
-  const { command } = daemonCommand({ execPath, stateDir: folder, copyRuntime: false, dryRun: false });
+  const searched = surroundings.env['PATH'];
+  const { command } = daemonCommand({ execPath, stateDir: folder, copyRuntime: false, dryRun: false, searched });
   const env = recordedEnvironment(surroundings);
   writeLaunchRecord(folder, { run: command, env, service: undefined, autostart: true });
   return helper;

@@ -100,7 +100,7 @@ async function install(io: CliIo, words: InstallWords): Promise<void> {
 }
 
 async function installEveryone(io: CliIo, { dryRun, json: asJson, sandbox }: InstallWords): Promise<void> {
-  const plan = planForEveryone(process.execPath, sandbox);
+  const plan = planForEveryone(process.execPath, sandbox, io.env['PATH']);
   if (!dryRun) await installForEveryone(io, plan);
   const { command, warnings } = plan.daemon;
   if (asJson) io.stdout(json({ dryRun: dryRun === true, command, files: plan.files, warnings }));
