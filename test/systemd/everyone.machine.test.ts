@@ -6,6 +6,9 @@ import { helperPath } from '../../src/platform/native.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..');
 const HOME = process.env['HOME'] ?? '';
+const cgroup = process.env['BROKER_TEST_CGROUP'];
+// It writes into /etc and /root, which must never be those of the machine itself.
+if (cgroup === undefined) throw new Error('this is for the inside of test/systemd/machine.sh: npm run test:systemd');
 const UNITS = '/etc/systemd/user';
 const WANTED = path.join(UNITS, 'sockets.target.wants', 'broker.socket');
 const program = [process.execPath, path.join(ROOT, 'bin', 'broker.mjs')];
@@ -38,7 +41,6 @@ async function logIn(uid: number): Promise<Person> {
   for (const each of [person.home, path.dirname(config), config, path.join(config, 'config.toml')])
     chownSync(each, uid, uid);
   const script = path.join(import.meta.dirname, 'log-in.sh');
-  const cgroup = process.env['BROKER_TEST_CGROUP'] ?? '';
   const shell = spawn('/bin/bash', [script, String(uid), person.home, cgroup], { stdio: 'ignore' });
   await new Promise((resolve) => shell.once('exit', resolve));
   const socket = `/run/user/${uid}/broker/broker.sock`;
