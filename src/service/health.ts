@@ -35,21 +35,23 @@ export async function bringUp<T>(
   const sinceMs = surroundings.clock.wall();
   try {
     const done = await start();
-    return { done, daemon: await untilHealthy(surroundings) };
+    return { done, daemon: await untilHealthy(surroundings, manager) };
   } catch (error) {
     const isOfTheService = error instanceof BrokerError && error.code === 'ERR_DAEMON_UNREACHABLE';
     throw isOfTheService ? await explained(error, surroundings, manager, sinceMs) : error;
   }
 }
 
-async function untilHealthy(surroundings: Surroundings): Promise<DaemonStatus> {
+async function untilHealthy(surroundings: Surroundings, manager: ServiceManager): Promise<DaemonStatus> {
   const { clock } = surroundings;
   const giveUpAt = clock.now() + LIMIT_MS;
   for (;;) {
     try {
       return (await clientOf(surroundings).status()).daemon;
     } catch (error) {
-      if (clock.now() >= giveUpAt || !(error instanceof BrokerError) || !isPassing(error)) throw error;
+      // Nobody starts one again that has no manager.
+      const ended = manager.kind === 'none' && (await manager.failure()) !== undefined;
+      if (ended || clock.now() >= giveUpAt || !(error instanceof BrokerError) || !isPassing(error)) throw error;
     }
     await new Promise<void>((resolve) => clock.after(LOOK_EVERY_MS, resolve));
   }
@@ -74,7 +76,8 @@ async function explained(
   const why = failure === undefined ? error.message : `the service ${failure.reason}`;
   const known = failure?.remedy ?? error.remedy ?? 'run: broker service logs';
   return new BrokerError(failure?.code ?? error.code, `${why}${said}`, {
-    remedy: manager.kind === 'none' ? 'run it where you see it: broker daemon' : known,
+    remedy:
+      manager.kind === 'none' && failure?.code !== 'ERR_CONFIG' ? 'run it where you see it: broker daemon' : known,
     cause: error,
   });
 }

@@ -4,6 +4,7 @@ import { ownStateDir } from '../daemon/places.ts';
 import { BrokerError } from '../errors.ts';
 import { loadNative } from '../platform/native.ts';
 import { isLockHeld, type LockHolder, readLockHolder } from '../platform/state-lock.ts';
+import { explainExit, type ServiceFailure } from './failure.ts';
 import { type LaunchRecord, readLaunchRecord } from './launch-file.ts';
 import type { PlannedFile, ServiceManager, ServiceState } from './manager.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -34,6 +35,8 @@ export class Unmanaged implements ServiceManager {
   readonly #surroundings: Surroundings;
   readonly #stateDir: string;
   readonly #lock: string;
+  /** Of the daemon that was started last, once it has ended. */
+  #exitCode: number | undefined;
 
   constructor(surroundings: Surroundings, stateDir: string) {
     this.#surroundings = surroundings;
@@ -101,7 +104,9 @@ export class Unmanaged implements ServiceManager {
     };
   }
 
-  async failure(): Promise<undefined> {}
+  async failure(): Promise<ServiceFailure | undefined> {
+    return this.#exitCode === undefined ? undefined : explainExit(this.#exitCode);
+  }
 
   logCommand(): undefined {}
 
@@ -133,6 +138,10 @@ export class Unmanaged implements ServiceManager {
           }),
         );
       });
+    });
+    this.#exitCode = undefined;
+    child.once('exit', (code) => {
+      this.#exitCode = code ?? undefined;
     });
     child.unref();
   }

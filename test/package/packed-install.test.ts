@@ -111,6 +111,16 @@ test('broker-key without anything says what to run', async () => {
 describe('installed as a service', () => {
   const state = () => path.join(home, '.local', 'state', 'broker');
 
+  test('without a configuration it says so at once', async () => {
+    const outcome = await broker('service', 'install');
+    expect(outcome).toMatchObject({ code: 78, stdout: '' });
+    expect(outcome.stderr).toMatch(
+      /the service refuses its configuration\nhint: list the faults: broker config validate/,
+    );
+    expect(await broker('service', 'uninstall')).toMatchObject({ code: 0 });
+    rmSync(path.join(home, '.local'), { recursive: true });
+  });
+
   test('where nothing manages services, the helper is all that is needed', async () => {
     mkdirSync(path.join(home, '.config', 'broker'), { recursive: true, mode: 0o700 });
     writeFileSync(path.join(home, '.config', 'broker', 'config.toml'), CONFIG, { mode: 0o600 });
@@ -206,11 +216,17 @@ describe('a tarball with the binaries of every machine', () => {
       stdout: `${machine} a b\n`,
     });
 
+    // The half in JavaScript: what is put where settings name it.
     const [platform, arch] = machine.split('-');
     const pretend = `for (const [key, value] of Object.entries({ platform: '${platform}', arch: '${arch}' })) Object.defineProperty(process, key, { value });`;
-    const ask = `${pretend} const { helperPath } = await import('${root}/dist/platform/native.js'); console.log(helperPath());`;
-    const outcome = await run(process.execPath, ['--input-type=module', '-e', ask], env);
-    expect(outcome).toMatchObject({ stdout: `${path.join(root, 'prebuilds', machine, 'broker-key')}\n` });
+    const alien = mkdtempSync(path.join(folder, 'alien-'));
+    const program = [
+      `--import=data:text/javascript,${encodeURIComponent(pretend)}`,
+      path.join(root, 'bin', 'broker.mjs'),
+    ];
+    const outcome = await run(process.execPath, [...program, 'claude', 'install'], { ...env, HOME: alien });
+    const helper = path.join(alien, '.local', 'state', 'broker', 'bin', 'broker-key');
+    expect(readFileSync(helper, 'utf8'), outcome.stderr).toContain(`echo ${machine} `);
   });
 });
 

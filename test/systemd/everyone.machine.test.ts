@@ -6,9 +6,9 @@ import { helperPath } from '../../src/platform/native.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..');
 const HOME = process.env['HOME'] ?? '';
-const cgroup = process.env['BROKER_TEST_CGROUP'];
+const cgroup = process.env['BROKER_TEST_CGROUP'] ?? '';
 // It writes into /etc and /root, which must never be those of the machine itself.
-if (cgroup === undefined) throw new Error('this is for the inside of test/systemd/machine.sh: npm run test:systemd');
+if (cgroup === '') throw new Error('this is for the inside of test/systemd/machine.sh: npm run test:systemd');
 const UNITS = '/etc/systemd/user';
 const WANTED = path.join(UNITS, 'sockets.target.wants', 'broker.socket');
 const program = [process.execPath, path.join(ROOT, 'bin', 'broker.mjs')];
