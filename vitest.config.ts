@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/**/*.moto.test.ts', 'test/**/*.claude.test.ts', 'test/**/*.systemd.test.ts', 'test/package/**'],
+    exclude: ['test/**/*.moto.test.ts', 'test/**/*.claude.test.ts', 'test/systemd/**', 'test/package/**'],
     globalSetup: ['test/global-setup.ts'],
     sequence: { shuffle: true },
     // Real daemons, helpers and databases on shared two-core machines: a limit for hangs, not for speed.

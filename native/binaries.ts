@@ -1,10 +1,11 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { type Artefact, build } from './artefact.ts';
 import { addonRecipes, type Compiler, helperRecipes } from './compilers.ts';
 
-const root = path.dirname(import.meta.dirname);
+export const root = path.dirname(import.meta.dirname);
 
 export const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
   readonly version: string;
@@ -32,6 +33,17 @@ export function addonFor(machine: Machine, compilers: readonly Compiler[], trial
   const headers = createRequire(import.meta.url)('node-api-headers') as { readonly include_dir: string };
   const recipes = addonRecipes(compilers, machine.platform, headers.include_dir);
   return { ...places(machine, ADDON, 'broker.node'), recipes, toolchain: versions(compilers), trial };
+}
+
+export function tryHelper(file: string): string | undefined {
+  const { stdout, error } = spawnSync(file, ['--version'], { encoding: 'utf8' });
+  return stdout === `broker-key ${version}\n` ? undefined : `it does not run: ${error?.message ?? stdout}`;
+}
+
+export function tryAddon(file: string): string | undefined {
+  const load = 'const m = { exports: {} }; process.dlopen(m, process.argv[1]); m.exports.bootTimeMs();';
+  const { status, stderr } = spawnSync(process.execPath, ['-e', load, file], { encoding: 'utf8' });
+  return status === 0 ? undefined : `it does not load: ${stderr.trim()}`;
 }
 
 /** Builds, and says in one line what came of it. */

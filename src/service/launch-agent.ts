@@ -10,8 +10,11 @@ export interface LaunchAgent {
   readonly ThrottleInterval: number;
   /** Seconds from SIGTERM to SIGKILL; the daemon takes 5 at most. */
   readonly ExitTimeOut: number;
-  /** Claude Code waits for the answers: not throttled as maintenance work would be, but no reason to keep a laptop awake. */
-  readonly ProcessType: 'Adaptive';
+  /**
+   * Claude Code waits for its answers. Adaptive would be Background: it goes by the activity on XPC connections, of
+   * which there are none. Standard throttles CPU and I/O.
+   */
+  readonly ProcessType: 'Interactive';
   readonly WorkingDirectory: string;
   /** Octal 077 as the number it is: a plist has no octal. */
   readonly Umask: number;
@@ -38,7 +41,7 @@ export function launchAgent({ command, env, logFile }: AgentValues): LaunchAgent
     KeepAlive: { SuccessfulExit: false },
     ThrottleInterval: 5,
     ExitTimeOut: 8,
-    ProcessType: 'Adaptive',
+    ProcessType: 'Interactive',
     WorkingDirectory: '/',
     Umask: 0o077,
     HardResourceLimits: { Core: 0 },

@@ -1,11 +1,22 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
+import { explainExit, type ServiceFailure } from './failure.ts';
 import { formatPlist, LABEL, launchAgent } from './launch-agent.ts';
-import type { PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
+import type { LogPart, PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
 import { type Outcome, run, type Surroundings } from './surroundings.ts';
 
 const LAUNCHCTL = '/bin/launchctl';
+
+/** What launchctl(1) exits with, which are launchd's own error numbers: `launchctl error NUMBER` explains them. */
+const NOT_LOADED = [3, 113];
+const UNDER_WAY = [36, 37];
+const NO_DOMAIN = [112, 125];
+const DISABLED = 119;
+
+/** The agent has ExitTimeOut seconds to end, and launchd a moment to notice. */
+const UNLOAD_LIMIT_MS = 10_000;
+const LOOK_EVERY_MS = 50;
 
 /** The user's agents; undefined on systems that have no launchd. */
 export function findLaunchd(surroundings: Surroundings): Launchd | undefined {
@@ -16,17 +27,26 @@ export function findLaunchd(surroundings: Surroundings): Launchd | undefined {
 export class Launchd implements ServiceManager {
   readonly kind = 'launchd';
   readonly startCommand: readonly string[];
+  readonly describeCommand: readonly string[];
+  readonly logRemedy: string;
   readonly #domain: string;
   readonly #plist: string;
   readonly #logFile: string;
   readonly #env: Surroundings['env'];
+  readonly #clock: Surroundings['clock'];
+  readonly #launchctl: string;
 
-  constructor({ env, homeDir, uid }: Surroundings) {
+  /** `launchctl`: for tests. */
+  constructor({ env, homeDir, uid, clock }: Surroundings, launchctl = LAUNCHCTL) {
+    this.#launchctl = launchctl;
+    this.#clock = clock;
     this.#domain = `gui/${uid}`;
     this.#plist = path.join(homeDir, 'Library', 'LaunchAgents', `${LABEL}.plist`);
     this.#logFile = path.join(homeDir, 'Library', 'Logs', `${LABEL}.log`);
     this.#env = env;
-    this.startCommand = [LAUNCHCTL, 'kickstart', this.#target];
+    this.describeCommand = [launchctl, 'print', this.#target];
+    this.logRemedy = `the log is ${this.#logFile}; it is there once the agent has run`;
+    this.startCommand = [launchctl, 'kickstart', this.#target];
   }
 
   get #target(): string {
@@ -60,8 +80,9 @@ export class Launchd implements ServiceManager {
   async forget(): Promise<void> {}
 
   async start(): Promise<void> {
-    if (!(await this.#isLoaded())) await this.#must('bootstrap', this.#domain, this.#plist);
-    await this.#must('kickstart', this.#target);
+    if (!(await this.#isLoaded())) await this.#load();
+    // One that runs already says that it does.
+    await this.#must(['kickstart', this.#target], UNDER_WAY);
   }
 
   async stop(): Promise<void> {
@@ -69,7 +90,7 @@ export class Launchd implements ServiceManager {
   }
 
   async restart(): Promise<void> {
-    if (await this.#isLoaded()) await this.#must('kickstart', '-k', this.#target);
+    if (await this.#isLoaded()) await this.#must(['kickstart', '-k', this.#target]);
     else await this.start();
   }
 
@@ -82,11 +103,18 @@ export class Launchd implements ServiceManager {
       enabled: existsSync(this.#plist),
       running: code === 0 && pid !== undefined,
       pid: pid === undefined ? undefined : Number(pid),
+      source: existsSync(this.#plist) ? this.#plist : undefined,
       detail: `agent ${state}`,
     };
   }
 
-  logCommand(lines: number, follow: boolean): readonly string[] {
+  async failure(): Promise<ServiceFailure | undefined> {
+    const { stdout } = await this.#try('print', this.#target);
+    const status = /^\s*last exit code = (\d+)/m.exec(stdout)?.[1];
+    return explainExit(Number(status ?? 0));
+  }
+
+  logCommand({ lines, follow = false }: LogPart): readonly string[] {
     return ['/usr/bin/tail', '-n', String(lines), ...(follow ? ['-F'] : []), this.#logFile];
   }
 
@@ -94,23 +122,47 @@ export class Launchd implements ServiceManager {
     return (await this.#try('print', this.#target)).code === 0;
   }
 
+  async #load(): Promise<void> {
+    if (NO_DOMAIN.includes((await this.#try('print', this.#domain)).code)) {
+      throw new BrokerError(
+        'ERR_DAEMON_UNREACHABLE',
+        "nobody is logged in at this Mac's screen, and agents run only then",
+        {
+          remedy: 'run this again there; until then the helper starts the daemon by itself',
+        },
+      );
+    }
+    // Whoever once disabled it has asked for it again.
+    await this.#try('enable', this.#target);
+    const { code, stderr } = await this.#try('bootstrap', this.#domain, this.#plist);
+    // launchd(8) says "Input/output error" for many things, one that is loaded already among them.
+    if (code === 0 || (await this.#isLoaded())) return;
+    const hint = code === DISABLED ? `launchctl enable ${this.#target}` : `plutil -lint '${this.#plist}'`;
+    throw failed(['bootstrap', this.#domain, this.#plist], code, stderr, `see why: ${hint}`);
+  }
+
+  /** Returns when it is gone: loading it while it ends fails. */
   async #unload(): Promise<void> {
-    if (await this.#isLoaded()) await this.#try('bootout', this.#target);
+    if (!(await this.#isLoaded())) return;
+    await this.#must(['bootout', this.#target], [...NOT_LOADED, ...UNDER_WAY]);
+    const giveUpAt = this.#clock.now() + UNLOAD_LIMIT_MS;
+    while (await this.#isLoaded()) {
+      if (this.#clock.now() >= giveUpAt) throw failed(['bootout', this.#target], 36, 'it does not end', 'try again');
+      await new Promise<void>((resolve) => this.#clock.after(LOOK_EVERY_MS, resolve));
+    }
   }
 
   #try(...args: string[]): Promise<Outcome> {
-    return run([LAUNCHCTL, ...args], this.#env);
+    return run([this.#launchctl, ...args], this.#env);
   }
 
-  async #must(...args: string[]): Promise<void> {
+  async #must(args: readonly string[], alsoFine: readonly number[] = []): Promise<void> {
     const { code, stderr } = await this.#try(...args);
-    if (code === 0) return;
-    throw new BrokerError(
-      'ERR_DAEMON_UNREACHABLE',
-      `launchctl ${args.join(' ')} failed: ${stderr.trim() || `exit ${code}`}`,
-      {
-        remedy: 'see why: broker service logs',
-      },
-    );
+    if (code !== 0 && !alsoFine.includes(code)) throw failed(args, code, stderr, 'see why: broker service logs');
   }
+}
+
+function failed(args: readonly string[], code: number, stderr: string, remedy: string): BrokerError {
+  const said = stderr.trim().replaceAll('\n', ' ') || `exit ${code}`;
+  return new BrokerError('ERR_DAEMON_UNREACHABLE', `launchctl ${args.join(' ')} failed: ${said}`, { remedy });
 }

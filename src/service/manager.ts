@@ -1,3 +1,4 @@
+import type { ServiceFailure } from './failure.ts';
 import type { DaemonCommand } from './runtime.ts';
 
 /** What is written down for a service, whatever the manager. */
@@ -23,6 +24,8 @@ export interface ServiceState {
   readonly enabled: boolean;
   readonly running: boolean;
   readonly pid: number | undefined;
+  /** The file that says what runs; undefined if there is none. */
+  readonly source: string | undefined;
   /** In the manager's own words. */
   readonly detail: string;
 }
@@ -45,6 +48,20 @@ export interface ServiceManager {
   stop(): Promise<void>;
   restart(): Promise<void>;
   state(): Promise<ServiceState>;
-  /** A command that prints the newest lines of the log, and goes on if it is to follow; undefined if there is no log. */
-  logCommand(lines: number, follow: boolean): readonly string[] | undefined;
+  /** Why it does not run, after a start that failed; undefined if nothing more is known. */
+  failure(): Promise<ServiceFailure | undefined>;
+  /** A command that prints the newest lines of the log; undefined if there is no log. */
+  logCommand(part: LogPart): readonly string[] | undefined;
+  /** A command that prints how the manager sees the service, for people; undefined if there is none. */
+  readonly describeCommand: readonly string[] | undefined;
+  /** What to do if the log command finds nothing, in one sentence. */
+  readonly logRemedy: string | undefined;
+}
+
+export interface LogPart {
+  readonly lines: number;
+  /** Go on until interrupted. Default: no. */
+  readonly follow?: boolean;
+  /** Nothing older than this time of the wall clock, where the log knows times. Default: everything. */
+  readonly sinceMs?: number;
 }

@@ -1,5 +1,5 @@
+import { spawnSync } from 'node:child_process';
 import {
-  accessSync,
   chmodSync,
   constants,
   copyFileSync,
@@ -31,19 +31,26 @@ export interface RuntimeOptions {
   readonly copyRuntime: boolean;
   /** Change nothing. */
   readonly dryRun: boolean;
+  /** PATH: where a link to the runtime may lie that outlives its versions. Default: none is looked for. */
+  readonly searched?: string | undefined;
 }
 
 /** Where version managers keep each version in a folder that goes with it. */
 const VERSIONED: readonly (readonly [pattern: RegExp, manager: string])[] = [
-  [/\/\.nvm\/versions\//, 'nvm'],
-  [/\/(?:\.asdf|asdf)\/installs\//, 'asdf'],
-  [/\/\.volta\/tools\//, 'volta'],
-  [/\/mise\/installs\//, 'mise'],
-  [/\/(?:\.fnm|fnm)\/node-versions\/|\/fnm_multishells\//, 'fnm'],
-  [/\/\.nodenv\/versions\//, 'nodenv'],
-  [/\/\.n\/n\/versions\/|\/n\/versions\/node\//, 'n'],
+  [/\/\.?nvm\/versions\//, 'nvm'],
+  [/\/\.?asdf\/installs\//, 'asdf'],
+  [/\/\.?volta\/tools\//, 'volta'],
+  [/\/(?:mise|rtx)\/installs\//, 'mise'],
+  [/\/\.?fnm\/node-versions\/|\/fnm_multishells\//, 'fnm'],
+  [/\/\.?nodenv\/versions\//, 'nodenv'],
+  [/\/n\/versions\/node\//, 'n'],
+  [/\/\.?nvs\/node\//, 'nvs'],
+  [/\/\.?proto\/tools\//, 'proto'],
+  [/\/pnpm\/nodejs\//, 'pnpm'],
   [/\/Cellar\//, 'Homebrew'],
-  [/\/nix\/store\//, 'Nix'],
+  [/^\/snap\/[^/]+\/x?\d+\//, 'snap'],
+  [/^\/nix\/store\//, 'Nix'],
+  [/^\/gnu\/store\//, 'Guix'],
   [/\/_npx\//, 'npx'],
 ];
 
@@ -58,12 +65,15 @@ export function daemonCommand(options: RuntimeOptions): DaemonCommand {
   const copy = runtimeCopy(options.stateDir);
   const useCopy = options.copyRuntime || existsSync(copy);
   if (useCopy && !options.dryRun) copyRuntime(options.execPath, copy);
-  const node = useCopy ? copy : stableEquivalent(options.execPath);
+  const node = useCopy ? copy : stableEquivalent(options);
   const warnings: string[] = [];
   const ofNode = useCopy ? undefined : vanishesWith(node);
   if (ofNode !== undefined) {
+    // A copy of theirs hangs on libraries in the same store.
+    const remedy =
+      ofNode === 'Nix' || ofNode === 'Guix' ? 'put node into your profile' : 'keep a copy with --copy-runtime';
     warnings.push(
-      `${node} belongs to one version that ${ofNode} will remove: install again after upgrades, or keep a copy with --copy-runtime`,
+      `${node} belongs to one version that ${ofNode} will remove: install again after upgrades, or ${remedy}`,
     );
   }
   const ofProgram = vanishesWith(program);
@@ -85,15 +95,24 @@ function nodeOptions(): readonly string[] {
   return process.allowedNodeEnvironmentFlags.has('--disable-sigusr1') ? ['--disable-sigusr1'] : [];
 }
 
-/** Homebrew keeps a link beside its versions that always leads to the current one. */
-function stableEquivalent(execPath: string): string {
-  const [, prefix, formula] = /^(.*)\/Cellar\/([^/]+)\//.exec(execPath) ?? [];
-  if (prefix === undefined || formula === undefined) return execPath;
-  const link = path.join(prefix, 'opt', formula, 'bin', path.basename(execPath));
+/** A path to the same runtime that will lead to the next version too: Homebrew's, snap's, a profile's of Nix. */
+function stableEquivalent({ execPath, searched = '' }: RuntimeOptions): string {
+  if (vanishesWith(execPath) === undefined) return execPath;
+  const name = path.basename(execPath);
+  const onPath = searched.split(':').filter((folder) => path.isAbsolute(folder));
+  const candidates = [
+    execPath.replace(/^(.*)\/Cellar\/([^/]+)\/.*$/, `$1/opt/$2/bin/${name}`),
+    execPath.replace(/^(\/snap\/[^/]+)\/x?\d+\//, '$1/current/'),
+    ...onPath.map((folder) => path.join(folder, name)),
+  ];
+  return candidates.find((link) => vanishesWith(link) === undefined && leadsTo(link, execPath)) ?? execPath;
+}
+
+function leadsTo(link: string, file: string): boolean {
   try {
-    return realpathSync(link) === realpathSync(execPath) ? link : execPath;
+    return realpathSync(link) === realpathSync(file);
   } catch {
-    return execPath;
+    return false;
   }
 }
 
@@ -106,18 +125,29 @@ function copyRuntime(from: string, to: string): void {
       // A clone where the file system can: the runtime has 100 MB.
       copyFileSync(from, fresh, constants.COPYFILE_FICLONE);
       chmodSync(fresh, 0o700);
+      refuseUnlessItRuns(from, fresh);
       renameSync(fresh, to);
     } finally {
       rmSync(fresh, { force: true });
     }
-    accessSync(to, constants.X_OK);
   } catch (error) {
+    if (error instanceof BrokerError) throw error;
     const { code } = error as NodeJS.ErrnoException;
     throw new BrokerError('ERR_IO', `cannot keep a copy of ${from} at ${to} (${code})`, {
       remedy: 'make room there, or install without --copy-runtime',
       cause: error,
     });
   }
+}
+
+/** One that brings libraries in folders beside it (conda) does not run anywhere else. */
+function refuseUnlessItRuns(from: string, copy: string): void {
+  const [original, moved] = [from, copy].map((file) => spawnSync(file, ['--version'], { encoding: 'utf8' }));
+  if (moved?.status === 0 && moved.stdout === original?.stdout) return;
+  const said = (moved?.stderr || moved?.error?.message || 'it says nothing').trim().split('\n')[0];
+  throw new BrokerError('ERR_IO', `a copy of ${from} does not run by itself: ${said}`, {
+    remedy: 'install without --copy-runtime, or with a Node from https://nodejs.org',
+  });
 }
 
 /** Running from the copy, or a copy that is as large and no older. */

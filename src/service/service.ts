@@ -3,11 +3,14 @@ import path from 'node:path';
 import { stateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
 import { ensurePrivateFolder } from '../platform/private-folder.ts';
+import { VERSION } from '../platform/version.ts';
 import { writeFileAtomically } from '../platform/write-file.ts';
 import { recordedEnvironment } from './daemon-environment.ts';
+import { askStatus } from './health.ts';
 import { type LaunchRecord, launchFile, writeLaunchRecord } from './launch-file.ts';
 import { findLaunchd } from './launchd.ts';
 import type { PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
+import { isLink, refuseForeignLinks } from './planned-links.ts';
 import { daemonCommand, runtimeCopy } from './runtime.ts';
 import { installStableHelper, stableHelper } from './stable-helper.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -58,25 +61,27 @@ export class Service {
     return this.#describe(settings, files);
   }
 
-  /** Idempotent; restarts a running daemon only if something changed. Returns before the daemon answers. */
+  /** Idempotent; restarts a running daemon only if something changed or the package was upgraded. Returns before the daemon answers. */
   async install(options: InstallOptions): Promise<InstallPlan> {
     ensurePrivateFolder(this.stateDir, this.#surroundings.uid);
     const settings = this.#settings(options, false);
     const files = await this.manager.files(settings);
+    refuseForeignLinks(files);
     installStableHelper(this.stateDir, this.#surroundings.uid);
     const written = files.map((file) => write(file));
     const recorded = writeLaunchRecord(this.stateDir, this.#record(settings, options.autostart));
     this.#forgetStop();
-    await this.manager.activate(settings, written.includes(true) || recorded);
+    const changed = written.includes(true) || recorded || (await this.#runsAnotherVersion());
+    await this.manager.activate(settings, changed);
     return this.#describe(settings, files);
   }
 
-  /** Takes away everything but the state. @returns what was removed. */
+  /** Takes away everything but the state and what somebody else installed. @returns what was removed. */
   async uninstall(): Promise<readonly string[]> {
     await this.manager.deactivate();
     const own = [launchFile(this.stateDir), this.#stoppedMark, path.dirname(runtimeCopy(this.stateDir))];
     const removed = [...this.manager.places, ...own].filter((file) => {
-      if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return false;
+      if (lstatSync(file, { throwIfNoEntry: false }) === undefined || isLink(file)) return false;
       rmSync(file, { recursive: true, force: true });
       return true;
     });
@@ -110,10 +115,23 @@ export class Service {
     return { ...(await this.manager.state()), stoppedOnPurpose };
   }
 
+  /** Not asked of one that does not run: asking its socket would start it. */
+  async #runsAnotherVersion(): Promise<boolean> {
+    if (!(await this.manager.state()).running) return false;
+    const daemon = await askStatus(this.#surroundings);
+    return daemon !== undefined && daemon.version !== VERSION;
+  }
+
   #settings(options: InstallOptions, dryRun: boolean): ServiceSettings {
     const { execPath, copyRuntime, sandbox } = options;
     return {
-      daemon: daemonCommand({ execPath, copyRuntime, dryRun, stateDir: this.stateDir }),
+      daemon: daemonCommand({
+        execPath,
+        copyRuntime,
+        dryRun,
+        stateDir: this.stateDir,
+        searched: this.#surroundings.env['PATH'],
+      }),
       stateDir: this.stateDir,
       socket: this.#surroundings.env['BROKER_SOCKET'] || undefined,
       env: recordedEnvironment(this.#surroundings),
@@ -157,13 +175,15 @@ export function recordLaunch(surroundings: Surroundings, execPath: string): stri
   const helper = installStableHelper(folder, surroundings.uid);
   ensurePrivateFolder(folder, surroundings.uid);
   if (lstatSync(launchFile(folder), { throwIfNoEntry: false }) !== undefined) return helper;
-  const { command } = daemonCommand({ execPath, stateDir: folder, copyRuntime: false, dryRun: false });
+  const searched = surroundings.env['PATH'];
+  const { command } = daemonCommand({ execPath, stateDir: folder, copyRuntime: false, dryRun: false, searched });
   const env = recordedEnvironment(surroundings);
   writeLaunchRecord(folder, { run: command, env, service: undefined, autostart: true });
   return helper;
 }
 
 function write({ path: file, content, mode }: PlannedFile): boolean {
+  if (isLink(file)) return false;
   try {
     mkdirSync(path.dirname(file), { recursive: true });
     return writeFileAtomically(file, content, mode);

@@ -2,7 +2,9 @@ import { accessSync, constants, lstatSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
 import { loadNative } from '../platform/native.ts';
-import type { PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
+import { explainUnit, type ServiceFailure } from './failure.ts';
+import type { LogPart, PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
+import { isLink } from './planned-links.ts';
 import { type Outcome, run, type Surroundings } from './surroundings.ts';
 import { renderUnits } from './systemd-units.ts';
 
@@ -24,6 +26,9 @@ export function findSystemd(surroundings: Surroundings): Systemd | undefined {
 export class Systemd implements ServiceManager {
   readonly kind = 'systemd';
   readonly startCommand: readonly string[];
+  readonly describeCommand: readonly string[];
+  readonly logRemedy =
+    "a user's own log needs a journal on the disk: sudo mkdir -p /var/log/journal && sudo systemctl restart systemd-journald";
   readonly #systemctl: readonly string[];
   readonly #folder: string;
   readonly #env: Surroundings['env'];
@@ -31,6 +36,7 @@ export class Systemd implements ServiceManager {
   constructor({ env, homeDir }: Surroundings, systemctl: string, runtimeDir: string) {
     this.#systemctl = [systemctl, '--user'];
     this.startCommand = [...this.#systemctl, 'start', SOCKET, SERVICE];
+    this.describeCommand = [...this.#systemctl, 'status', '--no-pager', '--full', '--lines=0', SERVICE];
     const config = env['XDG_CONFIG_HOME'];
     const base = config !== undefined && path.isAbsolute(config) ? config : path.join(homeDir, '.config');
     this.#folder = path.join(base, 'systemd', 'user');
@@ -68,7 +74,8 @@ export class Systemd implements ServiceManager {
   }
 
   async deactivate(): Promise<void> {
-    await this.#try('disable', '--quiet', '--now', SOCKET, SERVICE);
+    // systemctl(1): disabling a unit that is a link removes the link, which is somebody else's.
+    if (!this.places.some(isLink)) await this.#try('disable', '--quiet', '--now', SOCKET, SERVICE);
     await this.#try('stop', SOCKET, SERVICE);
   }
 
@@ -95,7 +102,7 @@ export class Systemd implements ServiceManager {
   }
 
   async state(): Promise<ServiceState> {
-    const properties = ['LoadState', 'ActiveState', 'SubState', 'MainPID', 'Result'];
+    const properties = ['LoadState', 'ActiveState', 'SubState', 'MainPID', 'Result', 'FragmentPath'];
     const service = parse(await this.#try('show', `--property=${properties}`, SERVICE));
     const socket = parse(await this.#try('show', '--property=LoadState,UnitFileState,ActiveState', SOCKET));
     const pid = Number(service['MainPID'] ?? 0);
@@ -105,13 +112,20 @@ export class Systemd implements ServiceManager {
       enabled: socket['UnitFileState']?.startsWith('enabled') === true,
       running: service['ActiveState'] === 'active' || service['ActiveState'] === 'reloading',
       pid: pid > 0 ? pid : undefined,
+      source: service['FragmentPath'] || undefined,
       detail: `service ${service['ActiveState']} (${service['SubState']}${result}), socket ${socket['ActiveState']}`,
     };
   }
 
-  logCommand(lines: number, follow: boolean): readonly string[] {
+  async failure(): Promise<ServiceFailure | undefined> {
+    const properties = ['Result', 'ExecMainCode', 'ExecMainStatus', 'ExecStart'];
+    return explainUnit(parse(await this.#try('show', `--property=${properties}`, SERVICE)));
+  }
+
+  logCommand({ lines, follow = false, sinceMs }: LogPart): readonly string[] {
     const options = ['--no-pager', '--output=cat', `--lines=${lines}`];
-    return ['journalctl', '--user', `--unit=${SERVICE}`, ...options, ...(follow ? ['--follow'] : [])];
+    const since = sinceMs === undefined ? [] : [`--since=@${(sinceMs / 1000).toFixed(3)}`];
+    return ['journalctl', '--user', `--unit=${SERVICE}`, ...options, ...since, ...(follow ? ['--follow'] : [])];
   }
 
   /** Some distributions and many containers forbid them; then a unit that asks for them does not start at all. */

@@ -4,6 +4,7 @@ import { ownStateDir } from '../daemon/places.ts';
 import { BrokerError } from '../errors.ts';
 import { loadNative } from '../platform/native.ts';
 import { isLockHeld, type LockHolder, readLockHolder } from '../platform/state-lock.ts';
+import { explainExit, type ServiceFailure } from './failure.ts';
 import { type LaunchRecord, readLaunchRecord } from './launch-file.ts';
 import type { PlannedFile, ServiceManager, ServiceState } from './manager.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -28,10 +29,14 @@ const INHERITED = [
 export class Unmanaged implements ServiceManager {
   readonly kind = 'none';
   readonly startCommand = undefined;
+  readonly describeCommand = undefined;
+  readonly logRemedy = undefined;
   readonly places: readonly string[] = [];
   readonly #surroundings: Surroundings;
   readonly #stateDir: string;
   readonly #lock: string;
+  /** Of the daemon that was started last, once it has ended. */
+  #exitCode: number | undefined;
 
   constructor(surroundings: Surroundings, stateDir: string) {
     this.#surroundings = surroundings;
@@ -94,13 +99,16 @@ export class Unmanaged implements ServiceManager {
       enabled: record?.autostart === true,
       running: holder !== undefined,
       pid: holder?.pid,
+      source: undefined,
       detail: 'no service manager here: the helper starts the daemon when it needs one',
     };
   }
 
-  logCommand(): undefined {
-    return undefined;
+  async failure(): Promise<ServiceFailure | undefined> {
+    return this.#exitCode === undefined ? undefined : explainExit(this.#exitCode);
   }
+
+  logCommand(): undefined {}
 
   #holder(): LockHolder | undefined {
     const native = loadNative();
@@ -130,6 +138,10 @@ export class Unmanaged implements ServiceManager {
           }),
         );
       });
+    });
+    this.#exitCode = undefined;
+    child.once('exit', (code) => {
+      this.#exitCode = code ?? undefined;
     });
     child.unref();
   }

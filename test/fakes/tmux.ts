@@ -25,7 +25,12 @@ export class BrokerTerminal {
 
   /** `env` is all that the program sees, besides what the terminal itself sets. */
   async run(args: readonly string[], env: Readonly<Record<string, string>>, cwd: string): Promise<void> {
-    const words = [process.execPath, PROGRAM, ...args].map(quote).join(' ');
+    await this.runProgram([process.execPath, PROGRAM, ...args], env, cwd);
+  }
+
+  /** The same with any other program: a shell, say. */
+  async runProgram(command: readonly string[], env: Readonly<Record<string, string>>, cwd: string): Promise<void> {
+    const words = command.map(quote).join(' ');
     const variables = Object.entries({ ...env, TERM: 'xterm-256color' }).map(([name, value]) =>
       quote(`${name}=${value}`),
     );
@@ -51,7 +56,7 @@ export class BrokerTerminal {
   }
 
   async type(text: string): Promise<void> {
-    await this.#tmux('send-keys', '-l', text);
+    await this.#tmux('send-keys', '-l', '--', text);
   }
 
   /** As tmux names them: Enter, Down, C-c. */

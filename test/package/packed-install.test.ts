@@ -8,6 +8,7 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,10 +31,13 @@ let prefix: string;
 let home: string;
 let env: Record<string, string>;
 let packed: readonly string[];
+let tarball: string;
 
 /** npm as it is here, with the settings it has here: it has to reach the registry. */
-function npm(...args: string[]): string {
-  return execFileSync('npm', args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+const npm = (...args: string[]): string => npmIn(ROOT, ...args);
+
+function npmIn(cwd: string, ...args: string[]): string {
+  return execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 const broker = (...args: string[]): Promise<Outcome> =>
@@ -44,6 +48,7 @@ beforeAll(() => {
   [prefix, home] = [path.join(folder, 'prefix'), path.join(folder, 'home')];
   for (const each of [prefix, home, path.join(home, 'run')]) mkdirSync(each, { mode: 0o700 });
   const [{ filename, files }] = JSON.parse(npm('pack', '--json', '--ignore-scripts', '--pack-destination', folder));
+  tarball = filename;
   packed = files.map((file: { path: string }) => file.path);
   npm(
     'install',
@@ -106,6 +111,16 @@ test('broker-key without anything says what to run', async () => {
 describe('installed as a service', () => {
   const state = () => path.join(home, '.local', 'state', 'broker');
 
+  test('without a configuration it says so at once', async () => {
+    const outcome = await broker('service', 'install');
+    expect(outcome).toMatchObject({ code: 78, stdout: '' });
+    expect(outcome.stderr).toMatch(
+      /the service refuses its configuration\nhint: list the faults: broker config validate/,
+    );
+    expect(await broker('service', 'uninstall')).toMatchObject({ code: 0 });
+    rmSync(path.join(home, '.local'), { recursive: true });
+  });
+
   test('where nothing manages services, the helper is all that is needed', async () => {
     mkdirSync(path.join(home, '.config', 'broker'), { recursive: true, mode: 0o700 });
     writeFileSync(path.join(home, '.config', 'broker', 'config.toml'), CONFIG, { mode: 0o600 });
@@ -161,6 +176,58 @@ test.skipIf(old === undefined)('an old Node: one line, exit 78', async () => {
   const outcome = await run(old ?? '', [program, 'status'], env);
   expect(outcome).toMatchObject({ code: 78, stdout: '' });
   expect(outcome.stderr).toMatch(/^error: broker needs Node 22\.12 or newer, this is [^\n]+\n$/);
+});
+
+describe('a tarball with the binaries of every machine', () => {
+  const machines = {
+    'Linux x86_64': 'linux-x64',
+    'Linux aarch64': 'linux-arm64',
+    'Darwin x86_64': 'darwin-x64',
+    'Darwin arm64': 'darwin-arm64',
+  };
+  let root: string;
+
+  beforeAll(() => {
+    // What was packed, with stand-ins for what only a release makes: they say for which machine they are.
+    const tree = path.join(folder, 'every');
+    mkdirSync(tree);
+    execFileSync('tar', ['-xzf', path.join(folder, tarball), '-C', tree]);
+    for (const machine of Object.values(machines)) {
+      const place = path.join(tree, 'package', 'prebuilds', machine);
+      mkdirSync(place, { recursive: true });
+      writeFileSync(path.join(place, 'broker-key'), `#!/bin/sh\necho ${machine} "$@"\n`, { mode: 0o755 });
+      writeFileSync(path.join(place, 'broker.node'), machine);
+    }
+    const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', tree];
+    const [{ filename }] = JSON.parse(npmIn(path.join(tree, 'package'), ...args));
+    mkdirSync(path.join(tree, 'unpacked'));
+    execFileSync('tar', ['-xzf', path.join(tree, filename), '-C', path.join(tree, 'unpacked')]);
+    root = path.join(tree, 'unpacked', 'package');
+    // For the half in JavaScript: what the package depends on.
+    symlinkSync(path.join(prefix, 'lib', 'node_modules', name, 'node_modules'), path.join(root, 'node_modules'));
+  });
+
+  test.each(Object.entries(machines))('has those of %s, and they are chosen there', async (uname, machine) => {
+    expect(readdirSync(path.join(root, 'prebuilds', machine)).sort()).toEqual(['broker-key', 'broker.node']);
+    const programs = mkdtempSync(path.join(folder, 'uname-'));
+    writeFileSync(path.join(programs, 'uname'), `#!/bin/sh\necho '${uname}'\n`, { mode: 0o755 });
+    const there = { ...env, PATH: `${programs}:${env['PATH']}` };
+    expect(await run(path.join(root, 'bin', 'broker-key'), ['a b'], there)).toMatchObject({
+      stdout: `${machine} a b\n`,
+    });
+
+    // The half in JavaScript: what is put where settings name it.
+    const [platform, arch] = machine.split('-');
+    const pretend = `for (const [key, value] of Object.entries({ platform: '${platform}', arch: '${arch}' })) Object.defineProperty(process, key, { value });`;
+    const alien = mkdtempSync(path.join(folder, 'alien-'));
+    const program = [
+      `--import=data:text/javascript,${encodeURIComponent(pretend)}`,
+      path.join(root, 'bin', 'broker.mjs'),
+    ];
+    const outcome = await run(process.execPath, [...program, 'claude', 'install'], { ...env, HOME: alien });
+    const helper = path.join(alien, '.local', 'state', 'broker', 'bin', 'broker-key');
+    expect(readFileSync(helper, 'utf8'), outcome.stderr).toContain(`echo ${machine} `);
+  });
 });
 
 test('uninstalled by npm, nothing of it is left in the prefix', () => {

@@ -1,11 +1,15 @@
 /** `npm run test:systemd`: the tests of this folder inside a `systemd --user` of their own. Needs root; else it says so. */
 import { spawnSync } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { prepareTwoVersions } from './two-versions.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..');
-/** Nobody's, so that the sandbox is tried as users have it and not with root's powers. */
-const UID = 61_777;
+/**
+ * Nobody's, so that the sandbox is tried as users have it and not with root's powers. Below 61,184: what logs above is
+ * a service with a dynamic user to journald, and has no journal of its own.
+ */
+const UID = 54_777;
 
 function reasonToSkip(): string | undefined {
   if (process.platform !== 'linux') return 'systemd is for Linux';
@@ -36,46 +40,60 @@ function removeCgroup(name: string): void {
   if (existsSync(folder)) remove(folder);
 }
 
+/** Whether a user of no special rights may read this folder; else the tests run as root. */
+function isOpenToOthers(): boolean {
+  const rights = [`--reuid=${UID}`, `--regid=${UID}`, '--clear-groups'];
+  return spawnSync('setpriv', [...rights, 'test', '-r', path.join(ROOT, 'package.json')]).status === 0;
+}
+
+/** In namespaces of their own, with folders of their own that are gone afterwards. @returns vitest's exit code. */
+function runInside(
+  enter: (home: string, cgroup: string) => readonly string[],
+  prepare: (folder: string) => Readonly<Record<string, string>>,
+  uid: number,
+): number {
+  // Not in /tmp, of which the unit gets its own.
+  mkdirSync('/srv', { recursive: true });
+  const [home, folder] = [mkdtempSync('/srv/broker-systemd-'), mkdtempSync('/srv/broker-programs-')];
+  const env = { ...process.env, HOME: home, ...prepare(folder) };
+  for (const each of [home, folder]) spawnSync('chown', ['-R', `${uid}:${uid}`, each]);
+  chmodSync(home, 0o755);
+  // A slice by its name: journald knows a user's units by the path of their groups.
+  const cgroup = `${path.basename(home)}.slice`;
+  const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
+  const vitest = [path.join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', '--configLoader=native'];
+  const command = [process.execPath, ...vitest, '--config', 'vitest.systemd.config.ts', ...process.argv.slice(2)];
+  const options = { cwd: ROOT, stdio: 'inherit', env } as const;
+  const { status } = spawnSync('unshare', [...namespaces, '/bin/bash', ...enter(home, cgroup), ...command], options);
+  for (const each of [home, folder]) rmSync(each, { recursive: true, force: true });
+  removeCgroup(cgroup);
+  return status ?? 1;
+}
+
 function main(): void {
   const skip = reasonToSkip();
   if (skip !== undefined) {
     console.log(`skipped: ${skip}`);
     return;
   }
-  const readable = spawnSync('setpriv', [
-    `--reuid=${UID}`,
-    `--regid=${UID}`,
-    '--clear-groups',
-    'test',
-    '-r',
-    path.join(ROOT, 'package.json'),
-  ]);
-  const uid = readable.status === 0 ? UID : 0;
-  if (uid === 0)
+  const isOpen = isOpenToOthers();
+  const uid = isOpen ? UID : 0;
+  if (!isOpen)
     console.log('This folder is closed to other users: the tests run as root, which may do what users may not.');
-  // Not in /tmp, of which the unit gets its own.
-  mkdirSync('/srv', { recursive: true });
-  const home = mkdtempSync('/srv/broker-systemd-');
-  const cgroup = path.basename(home);
-  chownSync(home, uid, uid);
-  const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
-  const enter = ['/bin/bash', path.join(import.meta.dirname, 'enter.sh'), String(uid), home, cgroup];
-  const vitest = [
-    process.execPath,
-    path.join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'),
-    'run',
-    '--configLoader=native',
-    '--config',
-    'vitest.systemd.config.ts',
-  ];
-  const { status } = spawnSync('unshare', [...namespaces, ...enter, ...vitest, ...process.argv.slice(2)], {
-    cwd: ROOT,
-    stdio: 'inherit',
-  });
-  if (status !== 0) console.log(readFileSync(path.join(home, 'systemd.log'), 'utf8').split('\n').slice(-40).join('\n'));
-  rmSync(home, { recursive: true, force: true });
-  removeCgroup(cgroup);
-  process.exitCode = status ?? 1;
+  const script = (name: string) => path.join(import.meta.dirname, name);
+  const ofUser = runInside(
+    (home, cgroup) => [script('enter.sh'), String(uid), home, cgroup],
+    (folder) => ({ ...prepareTwoVersions(folder) }),
+    uid,
+  );
+  process.exitCode = ofUser;
+  if (!isOpen) console.log('skipped: the service for every user, since this folder is closed to other users');
+  else
+    process.exitCode ||= runInside(
+      (_, cgroup) => [script('machine.sh'), cgroup],
+      () => ({ BROKER_TEST_AS_ROOT: '1' }),
+      0,
+    );
 }
 
 main();

@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
 import { Command, Option } from 'commander';
-import { BrokerError } from '../../errors.ts';
 import { installForEveryone, planForEveryone, uninstallForEveryone } from '../../service/everyone.ts';
-import { askStatus, untilHealthy, withLog } from '../../service/health.ts';
+import { askStatus, bringUp } from '../../service/health.ts';
 import { type InstallOptions, type InstallPlan, Service } from '../../service/service.ts';
 import type { CliIo } from '../cli-io.ts';
+import { versionDifference } from '../version-difference.ts';
+import { showLogs } from './service-logs.ts';
 
 interface InstallWords {
   readonly dryRun?: true;
@@ -16,6 +16,7 @@ interface InstallWords {
 }
 
 const EX_UNAVAILABLE = 69;
+const MASK = 'systemctl --user mask --now broker.socket broker.service';
 
 /** `broker service install|uninstall|start|stop|restart|status|logs`. */
 export function serviceCommand(io: CliIo): Command {
@@ -47,9 +48,8 @@ export function serviceCommand(io: CliIo): Command {
       .description(description)
       .action(async () => {
         const service = new Service(io);
-        await saying(io, service, () => service[name]());
-        const { pid } = await untilHealthy(io, service.manager);
-        io.stdout(`running, pid ${pid}\n`);
+        const { daemon } = await bringUp(io, service.manager, () => service[name]());
+        io.stdout(`running, pid ${daemon.pid}\n`);
       });
   steer('start', 'start the service and wait until it answers');
   command
@@ -70,7 +70,7 @@ export function serviceCommand(io: CliIo): Command {
     .description('the newest lines of the log')
     .option('-f, --follow', 'go on until interrupted')
     .option('-n, --lines <count>', 'how many lines', '50')
-    .action((words: { follow?: true; lines: string }) => logs(io, words));
+    .action((words: { follow?: true; lines: string }) => showLogs(io, words));
   return command;
 }
 
@@ -87,8 +87,7 @@ async function install(io: CliIo, words: InstallWords): Promise<void> {
     io.stdout(words.json ? json({ dryRun: true, ...plan }) : describePlan(plan));
     return warn(io, plan);
   }
-  const plan = await saying(io, service, () => service.install(options));
-  const daemon = await untilHealthy(io, service.manager);
+  const { done: plan, daemon } = await bringUp(io, service.manager, () => service.install(options));
   if (words.json) io.stdout(json({ dryRun: false, ...plan, daemon: { pid: daemon.pid, socket: daemon.socket } }));
   else {
     for (const { path } of plan.files) io.stdout(`wrote ${path}\n`);
@@ -101,7 +100,7 @@ async function install(io: CliIo, words: InstallWords): Promise<void> {
 }
 
 async function installEveryone(io: CliIo, { dryRun, json: asJson, sandbox }: InstallWords): Promise<void> {
-  const plan = planForEveryone(process.execPath, sandbox);
+  const plan = planForEveryone(process.execPath, sandbox, io.env['PATH']);
   if (!dryRun) await installForEveryone(io, plan);
   const { command, warnings } = plan.daemon;
   if (asJson) io.stdout(json({ dryRun: dryRun === true, command, files: plan.files, warnings }));
@@ -133,9 +132,12 @@ async function uninstall(io: CliIo, asJson: boolean, everyone: boolean): Promise
   }
   const service = new Service(io);
   const removed = await service.uninstall();
-  if (asJson) return io.stdout(json({ removed, state: service.stateDir }));
+  const { installed, source } = await service.state();
+  const kept = installed ? (source ?? null) : null;
+  if (asJson) return io.stdout(json({ removed, kept, state: service.stateDir }));
   for (const file of removed) io.stdout(`removed ${file}\n`);
-  if (removed.length === 0) io.stdout('no service was installed\n');
+  if (kept !== null) io.stdout(`${kept} stays: something else put it there; to do without: ${MASK}\n`);
+  else if (removed.length === 0) io.stdout('no service was installed\n');
   io.stdout(
     `The state (keys, encrypted, and the helper) stays in ${service.stateDir}; remove it with: rm -r '${service.stateDir}'\n`,
   );
@@ -154,6 +156,8 @@ async function status(io: CliIo, asJson: boolean): Promise<void> {
   io.stdout(
     daemon === undefined ? 'nobody answers\n' : `broker ${daemon.version}, pid ${daemon.pid}, at ${daemon.socket}\n`,
   );
+  const difference = daemon && versionDifference(daemon.version);
+  if (difference !== undefined) io.stderr(`warning: ${difference.text}\nhint: ${difference.remedy}\n`);
   if (!state.installed) io.stdout('install it with: broker service install\n');
 }
 
@@ -161,42 +165,6 @@ async function status(io: CliIo, asJson: boolean): Promise<void> {
 async function askIfRunning(io: CliIo, running: boolean) {
   const service = new Service(io);
   return running || service.manager.kind === 'none' ? await askStatus(io) : undefined;
-}
-
-async function logs(io: CliIo, { follow, lines }: { follow?: true; lines: string }): Promise<void> {
-  if (!/^[1-9]\d{0,5}$/.test(lines)) {
-    throw new BrokerError('ERR_USAGE', `--lines takes a number, not ${lines}`, { remedy: 'try: --lines 100' });
-  }
-  const { manager } = new Service(io);
-  const [program, ...args] = manager.logCommand(Number(lines), follow === true) ?? [];
-  if (program === undefined) {
-    throw new BrokerError('ERR_DAEMON_UNREACHABLE', 'there is no log, because there is no service manager here', {
-      remedy: 'run the daemon where you see it: broker service stop, then broker daemon',
-    });
-  }
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...io.env }, signal: io.signal });
-  child.stdout.on('data', (text: Buffer) => io.stdout(text));
-  child.stderr.on('data', (text: Buffer) => io.stderr(text.toString()));
-  await new Promise<void>((resolve, reject) => {
-    child.once('close', (code) => {
-      if (code !== null) io.setExitCode(code === 0 ? 0 : EX_UNAVAILABLE);
-      resolve();
-    });
-    child.once('error', (error) => {
-      if (error.name === 'AbortError') return;
-      reject(new BrokerError('ERR_DAEMON_UNREACHABLE', `cannot run ${program}: ${error.message}`, { cause: error }));
-    });
-  });
-}
-
-/** What failed to start says why in its log. */
-async function saying<T>(io: CliIo, service: Service, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    const failedToStart = error instanceof BrokerError && error.code === 'ERR_DAEMON_UNREACHABLE';
-    throw failedToStart ? await withLog(error, io, service.manager) : error;
-  }
 }
 
 function json(value: object): string {

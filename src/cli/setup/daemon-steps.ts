@@ -1,7 +1,7 @@
 import { lstatSync, rmSync } from 'node:fs';
 import { stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
-import { askStatus, untilHealthy } from '../../service/health.ts';
+import { askStatus, bringUp } from '../../service/health.ts';
 import { launchFile } from '../../service/launch-file.ts';
 import { recordLaunch, Service } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
@@ -19,22 +19,18 @@ export async function installService(io: CliIo, installed: Installed): Promise<S
   const removeNewState = stateKeeper(io);
   const service = new Service(io);
   const before = await service.state();
-  const { helper, manager } = await service.install({
-    execPath: process.execPath,
-    copyRuntime: false,
-    autostart: true,
-    sandbox: undefined,
-  });
+  const options = { execPath: process.execPath, copyRuntime: false, autostart: true, sandbox: undefined };
   const undo = async () => {
     if (!before.installed) await service.uninstall();
     removeNewState();
   };
   try {
-    const { pid } = await untilHealthy(io, service.manager);
+    const { done, daemon } = await bringUp(io, service.manager, () => service.install(options));
+    const { helper, manager } = done;
     installed.helper = helper;
     installed.service = manager;
     const what = manager === 'none' ? 'the helper starts it when it needs it' : `installed as a ${manager} service`;
-    return { done: `${what}; running, pid ${pid}`, undo };
+    return { done: `${what}; running, pid ${daemon.pid}`, undo };
   } catch (error) {
     await undo();
     throw error;
@@ -57,9 +53,8 @@ export async function startUnmanaged(io: CliIo, installed: Installed): Promise<S
     installed.helper = recordLaunch(io, process.execPath);
     installed.service = 'none';
     if (running !== undefined) return { done: `running already, pid ${running.pid}`, undo };
-    await new Service(io, manager).start();
-    const { pid } = await untilHealthy(io, manager);
-    return { done: `started, pid ${pid}; the helper starts it again when it needs it`, undo };
+    const { daemon } = await bringUp(io, manager, () => new Service(io, manager).start());
+    return { done: `started, pid ${daemon.pid}; the helper starts it again when it needs it`, undo };
   } catch (error) {
     await undo();
     throw error;

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { formatPlist, launchAgent } from '../../../src/service/launch-agent.ts';
+import { complaints } from './launchd-plist-keys.ts';
 
 const SHOWN = path.resolve(import.meta.dirname, '..', '..', '..', 'launchd', 'dev.apikey-broker.plist');
 const EXAMPLE = launchAgent({
@@ -31,6 +32,24 @@ test.skipIf(!hasPython)('is a property list that says what it is meant to say', 
   expect(parsed(formatPlist(agent))).toEqual(agent);
 });
 
+test.skipIf(!hasPython)('has nothing but keys of launchd.plist(5), of their types', () => {
+  expect(complaints(parsed(readFileSync(SHOWN, 'utf8')))).toEqual([]);
+});
+
+test.each([
+  [{ Lable: 'x' }, 'Lable: no key of launchd.plist(5)'],
+  [{ RunAtLoad: 'yes' }, 'RunAtLoad: not a boolean'],
+  [{ ThrottleInterval: 1.5 }, 'ThrottleInterval: not an integer'],
+  [{ ProgramArguments: ['a', 1] }, 'ProgramArguments: not an array of strings'],
+  [{ EnvironmentVariables: { A: 1 } }, 'EnvironmentVariables: not a dictionary of strings'],
+  [{ KeepAlive: { Successful: false } }, 'KeepAlive.Successful: no key of launchd.plist(5)'],
+  [{ KeepAlive: 'always' }, 'KeepAlive: not a boolean'],
+  [{ HardResourceLimits: { Cores: 0 } }, 'HardResourceLimits.Cores: no key of launchd.plist(5)'],
+  [{ ProcessType: 'Lazy' }, 'ProcessType: not one of Background, Standard, Adaptive, Interactive'],
+])('%j would be complained of', (agent, complaint) => {
+  expect(complaints({ Label: 'l', ProgramArguments: ['/p'], ...agent })).toEqual([complaint]);
+});
+
 test('the one in launchd/ is what would be generated', () => {
   expect(readFileSync(SHOWN, 'utf8')).toBe(formatPlist(EXAMPLE));
 });
@@ -40,7 +59,7 @@ test('is started again after a failure, at login, not too often, and leaves no c
     Label: 'dev.apikey-broker',
     RunAtLoad: true,
     KeepAlive: { SuccessfulExit: false },
-    ProcessType: 'Adaptive',
+    ProcessType: 'Interactive',
     HardResourceLimits: { Core: 0 },
     Umask: 63,
   });

@@ -25,13 +25,26 @@ const command = (execPath: string, more: object = {}) =>
 
 test.each([
   ['/home/u/.nvm/versions/node/v24.1.0/bin/node', 'nvm'],
+  ['/home/u/.config/nvm/versions/node/v24.1.0/bin/node', 'nvm'],
   ['/home/u/.asdf/installs/nodejs/24.1.0/bin/node', 'asdf'],
   ['/home/u/.volta/tools/image/node/24.1.0/bin/node', 'volta'],
   ['/home/u/.local/share/mise/installs/node/24.1.0/bin/node', 'mise'],
   ['/home/u/.local/share/fnm/node-versions/v24.1.0/installation/bin/node', 'fnm'],
   ['/opt/homebrew/Cellar/node/24.1.0/bin/node', 'Homebrew'],
   ['/nix/store/abc-nodejs-24/bin/node', 'Nix'],
+  ['/Users/u/Library/Application Support/fnm/node-versions/v24.1.0/installation/bin/node', 'fnm'],
+  ['/home/u/.nodenv/versions/24.1.0/bin/node', 'nodenv'],
+  ['/usr/local/n/versions/node/24.1.0/bin/node', 'n'],
+  ['/home/u/n/n/versions/node/24.1.0/bin/node', 'n'],
+  ['/home/u/.nvs/node/24.1.0/x64/bin/node', 'nvs'],
+  ['/home/u/.proto/tools/node/24.1.0/bin/node', 'proto'],
+  ['/home/u/.local/share/pnpm/nodejs/24.1.0/bin/node', 'pnpm'],
+  ['/home/linuxbrew/.linuxbrew/Cellar/node@22/22.20.0/bin/node', 'Homebrew'],
+  ['/snap/node/9876/bin/node', 'snap'],
+  ['/gnu/store/abc-node-22/bin/node', 'Guix'],
   ['/usr/bin/node', undefined],
+  ['/snap/node/current/bin/node', undefined],
+  ['/run/current-system/sw/bin/node', undefined],
   ['/usr/local/bin/node', undefined],
 ])('%s goes with %s', (file, manager) => {
   expect(vanishesWith(file)).toBe(manager);
@@ -62,6 +75,30 @@ test("Homebrew's link beside its versions is used instead of the version", () =>
   mkdirSync(path.join(folder, 'opt'));
   symlinkSync('../Cellar/node/24.1.0', path.join(folder, 'opt', 'node'));
   expect(command(node).node).toBe(path.join(folder, 'opt', 'node', 'bin', 'node'));
+});
+
+test('a link on PATH that outlives versions is used instead of the version', () => {
+  const node = runtime('.nvm', 'versions', 'node', 'v24', 'bin', 'node');
+  const profile = path.join(folder, 'profile', 'bin');
+  mkdirSync(profile, { recursive: true });
+  symlinkSync(node, path.join(profile, 'node'));
+  const { node: used, warnings } = command(node, { searched: `relative:/nonexistent:${profile}` });
+  expect(used).toBe(path.join(profile, 'node'));
+  expect(warnings.join()).not.toContain('nvm');
+  // Another one there is another runtime.
+  rmSync(path.join(profile, 'node'));
+  runtime('profile', 'bin', 'node');
+  expect(command(node, { searched: profile }).node).toBe(node);
+});
+
+test('a runtime whose copy does not run is not copied', () => {
+  const node = runtime('conda', 'bin', 'node');
+  writeFileSync(
+    node,
+    '#!/bin/sh\ncase $0 in */conda/bin/node) echo v24 ;; *) echo "cannot find libnode.so" >&2; exit 127 ;; esac\n',
+  );
+  expect(() => command(node, { copyRuntime: true })).toThrow(/does not run by itself: cannot find libnode.so/);
+  expect(statSync(runtimeCopy(path.join(folder, 'state')), { throwIfNoEntry: false })).toBeUndefined();
 });
 
 test('what an installed daemon keeps of the environment', () => {
