@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DevVault } from '../../src/demo/dev-vault.ts';
 import { AwsJsonServer } from '../fakes/aws-json-server.ts';
+import { enrolLaptop } from '../fakes/laptop.ts';
 import { SetupHome } from '../fakes/setup-home.ts';
 import { BrokerTerminal, hasTmux } from '../fakes/tmux.ts';
 
@@ -18,9 +19,7 @@ beforeEach(async () => {
   vault.kv.writeV2('secret/claude', { note: 'for us', api_key: KEY });
   vault.logins.user('userpass', 'ada', 'canary-secret', { policies: ['claude'], ttlMs: 3_600_000 });
   home = new SetupHome();
-  const roleId = vault.logins.appRole('laptop', { policies: ['claude'], ttlMs: 3_600_000 });
-  writeFileSync(join(home.folder, 'role-id'), roleId, { mode: 0o600 });
-  writeFileSync(join(home.folder, 'secret-id'), vault.logins.secretId('laptop'), { mode: 0o600 });
+  enrolLaptop(vault, home.folder);
   terminal = new BrokerTerminal();
 });
 
