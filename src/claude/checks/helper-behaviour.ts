@@ -43,9 +43,7 @@ export const helperBehaviour: Check = ({ helper, run }) => {
         severity: 'error',
         title: `apiKeyHelper ${how}${said}`,
         cost: 'at the start the client gives up after three tries; after a 401 it sends an empty key and remembers the failure',
-        remedy: helper.ours
-          ? 'see what is wrong: broker status'
-          : 'run the helper in a terminal and mend what it complains about',
+        remedy: helper.ours ? 'see what is wrong: broker status' : remedyFor(run.exitCode),
         where,
       },
     ];
@@ -79,3 +77,10 @@ export const helperBehaviour: Check = ({ helper, run }) => {
     },
   ];
 };
+
+/** sh ends with 127 for a program that it does not find and with 126 for one that it may not run (POSIX, 2.8.2). */
+function remedyFor(exitCode: number | undefined): string {
+  if (exitCode === 127) return 'a program that the helper calls is not there: install it, or write its absolute path';
+  if (exitCode === 126) return 'a program that the helper calls may not be run: type chmod u+x with its path';
+  return 'run the helper in a terminal and mend what it complains about';
+}

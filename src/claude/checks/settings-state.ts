@@ -20,8 +20,21 @@ export const settingsState: Check = ({ input }) => {
   return findings;
 };
 
-function unusable({ file, state, problem, code }: SettingsFile): Finding[] {
-  if (state === 'in-effect' || state === 'missing') return [];
+function unusable({ file, scope, state, problem, code }: SettingsFile): Finding[] {
+  if (state === 'missing' || state === 'outranked' || (state === 'in-effect' && problem === undefined)) return [];
+  if (problem !== undefined && state === 'in-effect') {
+    const where = `${file}:${problem.position.line}`;
+    return [
+      {
+        id: 'settings-entry-ignored',
+        severity: 'warning',
+        title: `${where}: ${problem.what}`,
+        cost: 'the client leaves this entry out and takes the rest of the managed settings',
+        remedy: `write the command as text in ${where}, as in "apiKeyHelper": "/usr/local/bin/broker-key"`,
+        where,
+      },
+    ];
+  }
   if (problem !== undefined) {
     const where = `${file}:${problem.position.line}:${problem.position.column}`;
     return [
@@ -29,8 +42,10 @@ function unusable({ file, state, problem, code }: SettingsFile): Finding[] {
         id: state === 'broken' ? 'settings-broken' : 'settings-refused',
         severity: 'error',
         title: `${where}: ${problem.what}`,
-        cost: 'the client leaves out the whole file, permission rules and hooks included; claude -p does not start',
-        remedy: `mend line ${problem.position.line} by hand`,
+        cost: `the client leaves out the whole file, permission rules and hooks included; claude -p does not start${scope === 'managed' ? ', for nobody on this machine' : ''}`,
+        remedy: file.endsWith('.plist')
+          ? `mend the profile that puts ${file} there`
+          : `mend line ${problem.position.line} by hand`,
         where,
       },
     ];

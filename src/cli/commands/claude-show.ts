@@ -1,8 +1,8 @@
+import { readAllSettings } from '../../claude/all-settings.ts';
 import { followLinks } from '../../claude/atomic-file.ts';
 import { runsBrokerHelper } from '../../claude/helper-command.ts';
 import { readRecord } from '../../claude/install-record.ts';
-import { readSettingsFile, type SettingsFile } from '../../claude/settings-files.ts';
-import { settingsLocations } from '../../claude/settings-locations.ts';
+import type { SettingsFile } from '../../claude/settings-files.ts';
 import { describeCommand } from '../../claude/show-command.ts';
 import { TTL_VARIABLE } from '../../claude/variables.ts';
 import { stateDir } from '../../config/paths.ts';
@@ -11,7 +11,7 @@ import type { PlaceOptions } from './claude.ts';
 import { rootsOf } from './claude-place.ts';
 
 export function showAction(io: CliIo, options: PlaceOptions): void {
-  const files = settingsLocations(rootsOf(io, options)).map(readSettingsFile);
+  const files = readAllSettings(rootsOf(io, options));
   const counts = files.find(({ state, helper }) => state === 'in-effect' && helper !== undefined);
   const rows = files.map((settings) => ({ ...describe(io, settings), counts: settings === counts }));
   if (options.json) {
