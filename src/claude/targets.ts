@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { BrokerError, shellWord } from '../errors.ts';
-import { proxyCommand } from './helper-command.ts';
 import type { Addition } from './settings-edit.ts';
 import { clientFolder, clientStateFile, type SettingsRoots } from './settings-locations.ts';
 import { TTL_VARIABLE } from './variables.ts';
@@ -76,7 +75,7 @@ export function additionsFor(target: Target, options: TargetOptions): Addition[]
       return [{ path: ['awsCredentialExport'], value: command('aws') }];
     case 'proxy':
       return [
-        { path: ['proxyAuthHelper'], value: proxyCommand(command()) },
+        { path: ['proxyAuthHelper'], value: command('proxy') },
         { path: ['env', 'CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER'], value: '1' },
         ...ttl,
       ];

@@ -39,12 +39,15 @@ describe.skipIf(PYTHON === undefined)('a profile of an MDM', () => {
   });
 });
 
-test.skipIf(process.platform === 'darwin')('without the programs nothing is claimed: no property list, and a keychain that does not say', () => {
-  using home = new TemporaryHome();
-  const tools = macTools({ PATH: home.path('empty') });
-  expect(tools.plistAsJson(Buffer.from('bplist00'))).toBeUndefined();
-  expect(tools.hasKeychainItem('Claude Code-credentials', 'ada')).toBeUndefined();
-});
+test.skipIf(process.platform === 'darwin')(
+  'without the programs nothing is claimed: no property list, and a keychain that does not say',
+  () => {
+    using home = new TemporaryHome();
+    const tools = macTools({ PATH: home.path('empty') });
+    expect(tools.plistAsJson(Buffer.from('bplist00'))).toBeUndefined();
+    expect(tools.hasKeychainItem('Claude Code-credentials', 'ada')).toBeUndefined();
+  },
+);
 
 test('the keychain is asked for an item and never for its secret', () => {
   using home = new TemporaryHome();
