@@ -29,6 +29,7 @@ export interface SettingsFile {
   readonly uid: number;
   /** undefined: not set here. Set but empty counts: it hides the helper of every weaker file. */
   readonly helper: LocatedText | undefined;
+  readonly proxyHelper: LocatedText | undefined;
   readonly env: ReadonlyMap<string, LocatedText>;
   /** Names that stand twice in their object; the last one counts. */
   readonly duplicates: readonly string[];
@@ -44,6 +45,7 @@ export interface SettingsFile {
 
 const NOTHING = {
   helper: undefined,
+  proxyHelper: undefined,
   env: new Map<string, LocatedText>(),
   duplicates: [],
   denied: [],
@@ -75,6 +77,7 @@ export function readSettingsFile(location: SettingsLocation, tools: Pick<MacTool
       state: isRefused ? 'refused' : 'in-effect',
       problem,
       helper: located(text, root, ['apiKeyHelper']),
+      proxyHelper: located(text, root, ['proxyAuthHelper']),
       env: environmentOf(text, root),
       duplicates: duplicatesOf(root),
       denied: deniedOf(root),

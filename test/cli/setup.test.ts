@@ -97,6 +97,18 @@ describe('without a terminal', () => {
     expect(home.snapshot()).toEqual(before);
   });
 
+  it('takes what nobody is asked for from the environment as well, paths made absolute, and no trust in any certificate', async () => {
+    writeFileSync(join(home.folder, 'corp.pem'), 'not looked at over http', { mode: 0o600 });
+    const env = {
+      VAULT_CACERT: join(home.folder, 'corp.pem'),
+      VAULT_TLS_SERVER_NAME: 'vault.corp',
+      VAULT_SKIP_VERIFY: 'true',
+    };
+    const run = await home.brokerWith({ env }, 'setup', ...APPROLE(), '--path', 'secret/data/claude', '--dry-run');
+    expect(run.stdout).toContain('ca_file = "~/corp.pem"\ntls_server_name = "vault.corp"\n');
+    expect(run.stdout).not.toContain('skip_verify');
+  });
+
   it('takes from the environment what was found there, and writes it down', async () => {
     writeFileSync(join(home.folder, '.vault-token'), vault.createToken({ policies: ['claude'], ttlMs: 3_600_000 }).id, {
       mode: 0o600,

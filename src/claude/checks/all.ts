@@ -25,6 +25,7 @@ import { otherApps } from './other-apps.ts';
 import { overridingVariable } from './overriding-variable.ts';
 import { placeholderHelper } from './placeholder-helper.ts';
 import { profileVariable } from './profile-variable.ts';
+import { proxy } from './proxy.ts';
 import { refreshInterval } from './refresh-interval.ts';
 import { remoteControl } from './remote-control.ts';
 import { secondBroker } from './second-broker.ts';
@@ -48,6 +49,7 @@ const CHECKS: readonly Check[] = [
   profileVariable,
   keyShape,
   baseUrl,
+  proxy,
   placeholderHelper,
   helperProgram,
   helperStdin,

@@ -99,6 +99,25 @@ export const TRAP_HOMES: readonly Home[] = [
     }),
   ),
   {
+    name: 'a proxy without http://',
+    env: { HTTPS_PROXY: 'proxy.corp:3128', http_proxy: 'http://proxy.corp:3128' },
+    files: { [USER]: ours },
+    wins: H,
+    finds: ['proxy-url-invalid'],
+  },
+  {
+    name: 'a proxy helper that is not turned on',
+    files: { [USER]: helper(OURS, { proxyAuthHelper: 'x', env: { CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER: '0' } }) },
+    wins: H,
+    finds: ['proxy-helper-off'],
+  },
+  {
+    name: 'a proxy helper that is',
+    files: { [USER]: helper(OURS, { proxyAuthHelper: 'x', env: { CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER: '1' } }) },
+    wins: H,
+    finds: [],
+  },
+  {
     name: 'CLAUDE_CODE_USE_GATEWAY is no cloud of its own',
     env: { CLAUDE_CODE_USE_GATEWAY: '1' },
     files: { [USER]: ours },

@@ -1,0 +1,43 @@
+import { effectiveVariable } from '../effective.ts';
+import type { Facts } from '../facts.ts';
+import type { Check, Finding } from '../finding.ts';
+import { isOn } from '../variables.ts';
+import { placeText, whereOf } from './places.ts';
+
+const VARIABLES = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'] as const;
+const SWITCH = 'CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER';
+
+/** How requests leave the machine, and whether the helper for that is run at all (both seen with 2.1.330). */
+export const proxy: Check = (facts) => [...address(facts), ...helper(facts)];
+
+function address({ input }: Facts): Finding[] {
+  return VARIABLES.flatMap((name) => {
+    const set = effectiveVariable(input, name);
+    if (set === undefined || /^(https?|socks[45]?h?):\/\/./i.test(set.value)) return [];
+    return [
+      {
+        id: 'proxy-url-invalid',
+        severity: 'error',
+        title: `${name} in ${placeText(set.place)} has no http:// before it`,
+        cost: 'claude ends at once with "Invalid proxy URL", although curl and others take it',
+        remedy: `write it like ${name}=http://proxy.example.com:3128`,
+        ...whereOf(set.place),
+      },
+    ];
+  });
+}
+
+function helper({ input }: Facts): Finding[] {
+  const settings = input.settings.find(({ state, proxyHelper }) => state === 'in-effect' && proxyHelper !== undefined);
+  if (settings?.proxyHelper === undefined || isOn(effectiveVariable(input, SWITCH)?.value)) return [];
+  return [
+    {
+      id: 'proxy-helper-off',
+      severity: 'warning',
+      title: `proxyAuthHelper is set, and ${SWITCH} is not`,
+      cost: 'the client never runs it, and the proxy answers 407',
+      remedy: `set env.${SWITCH} to "1" in ${settings.file}, as broker claude install --for proxy does`,
+      where: `${settings.file}:${settings.proxyHelper.line}`,
+    },
+  ];
+}
