@@ -13,15 +13,29 @@ export const proxy: Check = (facts) => [...address(facts), ...helper(facts)];
 function address({ input }: Facts): Finding[] {
   return VARIABLES.flatMap((name) => {
     const set = effectiveVariable(input, name);
-    if (set === undefined || /^(https?|socks[45]?h?):\/\/./i.test(set.value)) return [];
+    if (set === undefined || /^https?:\/\/./i.test(set.value)) return [];
+    const place = placeText(set.place);
+    const where = whereOf(set.place);
+    if (/^socks/i.test(set.value)) {
+      return [
+        {
+          id: 'proxy-unsupported',
+          severity: 'error',
+          title: `${name} in ${place} is a SOCKS proxy`,
+          cost: 'no request leaves the machine: the client speaks to HTTP proxies only (UnsupportedProxyProtocol)',
+          remedy: 'name an HTTP proxy, or unset it for claude',
+          ...where,
+        },
+      ];
+    }
     return [
       {
         id: 'proxy-url-invalid',
-        severity: 'error',
-        title: `${name} in ${placeText(set.place)} has no http:// before it`,
-        cost: 'claude ends at once with "Invalid proxy URL", although curl and others take it',
+        severity: /^[\d.:[\]]+$/.test(set.value) ? 'error' : 'warning',
+        title: `${name} in ${place} has no http:// before it`,
+        cost: 'claude takes some names like that and ends at once with "Invalid proxy URL" at others and at every number; it runs no proxyAuthHelper then',
         remedy: `write it like ${name}=http://proxy.example.com:3128`,
-        ...whereOf(set.place),
+        ...where,
       },
     ];
   });

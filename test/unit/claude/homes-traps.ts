@@ -106,6 +106,20 @@ export const TRAP_HOMES: readonly Home[] = [
     finds: ['proxy-url-invalid'],
   },
   {
+    name: 'a proxy in numbers',
+    env: { HTTPS_PROXY: '10.0.0.1:3128' },
+    files: { [USER]: ours },
+    wins: H,
+    finds: ['proxy-url-invalid'],
+  },
+  {
+    name: 'a SOCKS proxy',
+    env: { https_proxy: 'socks5://127.0.0.1:1080' },
+    files: { [USER]: ours },
+    wins: H,
+    finds: ['proxy-unsupported'],
+  },
+  {
     name: 'a proxy helper that is not turned on',
     files: { [USER]: helper(OURS, { proxyAuthHelper: 'x', env: { CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER: '0' } }) },
     wins: H,
