@@ -36,21 +36,15 @@ const DIALOGUE: readonly (readonly [asked: string, answer: (terminal: BrokerTerm
   ['Where does the key live?', (at) => at.press('Enter')],
   ['Address of Vault', (at) => at.press('Enter')],
   ['How do you log in to it?', (at) => at.press('Down', 'Enter')],
-  ['File with the role-id', (at) => typed(at, '~/role-id')],
-  ['File with the secret-id', (at) => typed(at, '~/secret-id')],
-  ['Path of the secret', (at) => typed(at, 'secret/data/claude')],
+  ['File with the role-id', (at) => at.answer('~/role-id')],
+  ['File with the secret-id', (at) => at.answer('~/secret-id')],
+  ['Path of the secret', (at) => at.answer('secret/data/claude')],
   ['What shall the key be called?', (at) => at.press('Enter')],
   ['Which value of the secret is the key?', (at) => at.press('Down', 'Enter')],
   ['In whose settings', (at) => at.press('Enter')],
   ['Install the daemon as a service', (at) => at.press('n')],
   ['Go ahead?', (at) => at.press('y')],
 ];
-
-async function typed(at: BrokerTerminal, text: string): Promise<void> {
-  await at.type(text);
-  await at.until(text);
-  await at.press('Enter');
-}
 
 describe.runIf(hasTmux())('setup at a terminal', () => {
   it('leads from nothing to a working helper', async () => {
@@ -147,7 +141,7 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     await terminal.until('What now?');
     await terminal.press('Enter');
     await terminal.until('Path of the secret');
-    await typed(terminal, 'secret/data/claude');
+    await terminal.answer('secret/data/claude');
     await terminal.until('Which value of the secret');
     await terminal.press('Down', 'Enter');
     expect(await terminal.exitCode()).toBe(0);
@@ -211,7 +205,7 @@ describe('setup with AWS', () => {
     await terminal.until('Region of the secret');
     await terminal.press('Enter');
     await terminal.until('Name or ARN of the secret');
-    await typed(terminal, 'prod/claude');
+    await terminal.answer('prod/claude');
     await terminal.until('What shall the key be called?');
     await terminal.press('Enter');
     await terminal.until('In whose settings');
