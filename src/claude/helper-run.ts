@@ -39,7 +39,7 @@ export async function runHelper(options: RunOptions): Promise<HelperRun> {
   const out = collect(child.stdout);
   const err = collect(child.stderr);
   const outcome = await ending(child, clock, options.limitMs ?? RUN_LIMIT_MS);
-  const ms = clock.now() - started;
+  const ms = Math.round(clock.now() - started);
   child.stdin.destroy();
   const output = out().trim();
   const refusal = refusalOf(output);

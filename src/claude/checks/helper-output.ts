@@ -67,6 +67,7 @@ function adminKey({ helper, run }: Facts): Finding[] {
 
 function describe(ms: number): string {
   const seconds = Math.round(ms / 1000);
+  if (seconds >= 172_800) return `${Math.round(seconds / 86_400)} days`;
   return seconds < 120
     ? `${seconds} s`
     : seconds < 7200

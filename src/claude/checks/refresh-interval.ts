@@ -76,7 +76,7 @@ function againstLife(facts: Facts, interval: number): Finding[] {
       severity: 'error',
       title: `the client keeps a key for ${interval / 1000} s, and a key of "${credential.name}" lives ${Math.round(life / 1000)} s`,
       cost: 'the client sends dead keys: a 401 and a second or more of waiting, over and over',
-      remedy: `type: broker claude install --ttl ${advised}ms`,
+      remedy: `type: broker claude install --ttl ${advised / 1000}s`,
       where,
     },
   ];

@@ -43,9 +43,7 @@ function unusable({ file, scope, state, problem, code }: SettingsFile): Finding[
         severity: 'error',
         title: `${where}: ${problem.what}`,
         cost: `the client leaves out the whole file, permission rules and hooks included; claude -p does not start${scope === 'managed' ? ', for nobody on this machine' : ''}`,
-        remedy: file.endsWith('.plist')
-          ? `mend the profile that puts ${file} there`
-          : `mend line ${problem.position.line} by hand`,
+        remedy: remedyFor(file, state, problem.position.line),
         where,
       },
     ];
@@ -76,4 +74,11 @@ function duplicated({ file, duplicates }: SettingsFile): Finding[] {
     remedy: `remove all but the last "${name}"`,
     where: file,
   }));
+}
+
+function remedyFor(file: string, state: SettingsFile['state'], line: number): string {
+  if (file.endsWith('.plist')) return `mend the profile that puts ${file} there`;
+  return state === 'refused'
+    ? `change line ${line} by hand: the client takes strict JSON, and a helper has to be text`
+    : `mend line ${line} by hand`;
 }

@@ -20,7 +20,7 @@ export function showAction(io: CliIo, options: PlaceOptions): void {
   }
   for (const row of rows) {
     const mark = row.counts ? '*' : ' ';
-    io.stdout(`${mark} ${row.scope.padEnd(8)} ${row.file}: ${row.state}\n`);
+    io.stdout(`${mark} ${row.scope.padEnd(8)} ${row.file}: ${row.state.replace('in-effect', 'in effect')}\n`);
     if (row.helper !== null)
       io.stdout(`             line ${row.line}: ${row.helper}${row.ours ? '' : ' (not the broker)'}\n`);
     if (row.ttlMs !== null) io.stdout(`             kept for ${row.ttlMs} ms\n`);
