@@ -67,6 +67,20 @@ describe('broker claude install', () => {
     expect(() => read(file)).toThrow('ENOENT');
   });
 
+  test('warns of a credential that the configuration does not have', async () => {
+    using home = homeWithHelper();
+    const text = '[providers.p]\ntype = "exec"\n[credentials.work]\nprovider = "p"\ncommand = ["true"]\n';
+    const config = home.write('config.toml', text);
+    const install = async (...flags: string[]) => {
+      const io = captureIo(home, { BROKER_CONFIG: config });
+      await claudeCommand(io).parseAsync(['node', 'claude', 'install', '--helper', home.helper, ...flags]);
+      return io.err;
+    };
+    expect(await install('--credential', 'work')).toBe('');
+    expect(await install('--credential', 'wrk')).toBe(`warning: ${config} has no credential "wrk"; it has: work\n`);
+    expect(await install()).toBe(`warning: ${config} has no default: name one with --credential: work\n`);
+  });
+
   test('--for mcp:NAME puts the helper beside the server, and only where there is one', async () => {
     using home = homeWithHelper();
     const text = '{"numStartups":1,"mcpServers":{"search":{"type":"http","url":"https://x"}}}';

@@ -1,4 +1,5 @@
 import type { Check } from '../finding.ts';
+import { brokerState } from './broker-state.ts';
 
 /** A cached key takes a few milliseconds; the user feels this much at every start. */
 const SLOW_MS = 1000;
@@ -6,7 +7,8 @@ const SLOW_MS = 1000;
 const WARNED_MS = 10_000;
 
 /** What happened when the helper was run as the client runs it. */
-export const helperBehaviour: Check = ({ helper, run }) => {
+export const helperBehaviour: Check = (facts) => {
+  const { helper, run } = facts;
   if (helper === undefined) return [];
   const where = `${helper.settings.file}:${helper.line}`;
   if (run === undefined) {
@@ -36,6 +38,8 @@ export const helperBehaviour: Check = ({ helper, run }) => {
     ];
   }
   if (run.outcome === 'not started' || (run.exitCode ?? 0) !== 0) {
+    // Where the broker itself knows what is wrong, its own finding says it.
+    if (brokerState(facts).some(({ severity }) => severity === 'error')) return [];
     const how = run.outcome === 'not started' ? 'could not be started' : `failed with exit code ${run.exitCode}`;
     return [
       {

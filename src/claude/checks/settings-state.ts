@@ -1,4 +1,5 @@
 import type { Check, Finding } from '../finding.ts';
+import { runsBrokerHelper } from '../helper-command.ts';
 import type { SettingsFile } from '../settings-files.ts';
 
 /** Settings files that the client does not take, or takes differently than they look. */
@@ -8,11 +9,14 @@ export const settingsState: Check = ({ input }) => {
   const [strongest, ...hidden] = inEffect;
   for (const settings of hidden) {
     if (settings.helper?.value === strongest?.helper?.value) continue;
+    const areOurs = [settings, strongest].every((each) => runsBrokerHelper(each?.helper?.value ?? ''));
     findings.push({
       id: 'helper-shadowed',
-      severity: 'warning',
+      severity: areOurs ? 'info' : 'warning',
       title: `the apiKeyHelper in ${settings.file} is hidden by the one in ${strongest?.file}`,
-      cost: 'another program gives the keys than the one you set up',
+      cost: areOurs
+        ? 'here the client asks the broker for another credential, which is right if you meant it'
+        : 'another program gives the keys than the one you set up',
       remedy: `remove the apiKeyHelper that you do not want from ${strongest?.file} or ${settings.file}`,
       where: `${settings.file}:${settings.helper?.line}`,
     });

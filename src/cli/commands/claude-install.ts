@@ -16,6 +16,7 @@ import { recordLaunch } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
 import type { CliIo } from '../cli-io.ts';
 import type { PlaceOptions } from './claude.ts';
+import { credentialWarning } from './claude-credential.ts';
 import { placeOf } from './claude-place.ts';
 
 export interface InstallOptions extends PlaceOptions {
@@ -36,7 +37,7 @@ const SHORTEST_TTL_MS = 1000;
 
 const CREDENTIAL = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-export function installAction(io: CliIo, options: InstallOptions): void {
+export async function installAction(io: CliIo, options: InstallOptions): Promise<void> {
   const target = parseTarget(options.for);
   const additions = wantedAdditions(io, options, target);
   if (options.managed) {
@@ -49,7 +50,9 @@ export function installAction(io: CliIo, options: InstallOptions): void {
   const request = { ...place, target: target.name, additions, force: options.force === true };
   const outcome = install(contextOf(io), { ...request, dryRun: options.dryRun === true });
   const ours = additions.flatMap((addition) => ('value' in addition ? [addition.value] : addition.items));
-  report(io, options, outcome, ours, 'installed', warningsFor(outcome));
+  const unknown = await credentialWarning(io, options.credential);
+  const warnings = [...(unknown === undefined ? [] : [unknown]), ...warningsFor(outcome)];
+  report(io, options, outcome, ours, 'installed', warnings);
 }
 
 export function uninstallAction(io: CliIo, options: UninstallOptions): void {

@@ -11,8 +11,8 @@ export const ORGANISATION_HOMES: readonly Home[] = [
     name: 'drop-ins: the last name wins, in the order of bytes',
     files: { [MANAGED]: other, [`${DROP_INS}/B.json`]: other, [`${DROP_INS}/a.json`]: ours },
     wins: H,
-    // Two more managed files name another helper.
-    finds: ['helper-shadowed', 'helper-shadowed'],
+    finds: [],
+    notes: ['helper-shadowed'],
   },
   {
     name: 'drop-ins: without a base file, hidden and other names left out',
