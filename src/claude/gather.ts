@@ -31,7 +31,7 @@ export interface GatherOptions {
   readonly systemRoot: string;
   /** What `--settings` of the client is going to name. */
   readonly flagFile: string | undefined;
-  readonly ownHelper: string | undefined;
+  readonly ownHelpers: readonly string[];
   /** always: also a helper that is somebody else's code · safe: only what is known to be the user's own · never. */
   readonly run: 'always' | 'safe' | 'never';
   /** Places where a broker's socket may be. */

@@ -7,6 +7,8 @@ const jwt = (exp: number) =>
 const gateway = { env: { ANTHROPIC_BASE_URL: 'https://gw.example.com' } };
 const own = helper('{HOME}/key.sh', gateway);
 const MINUTE = 60_000;
+/** Fails, so that it is seen to have been run. */
+const COPY = script('exit 69');
 
 /** Traps that users of the client have reported. */
 export const TRAP_HOMES: readonly Home[] = [
@@ -98,6 +100,21 @@ export const TRAP_HOMES: readonly Home[] = [
       finds: ['cloud-variable'],
     }),
   ),
+  {
+    name: 'the copy of our helper that install puts into settings is ours wherever it is named',
+    files: { 'ci.json': helper('{HOME}/state/bin/broker-key'), 'state/bin/broker-key': COPY },
+    flag: 'ci.json',
+    wins: ['helper', 'helper', 'helper'],
+    finds: ['helper-fails'],
+  },
+  {
+    name: 'a copy that others can change is not run',
+    files: { 'ci.json': helper('{HOME}/state/bin/broker-key'), 'state/bin/broker-key': [COPY[0], 0o777] },
+    flag: 'ci.json',
+    wins: ['helper', 'helper', 'helper'],
+    finds: ['writable-by-others'],
+    notes: ['helper-not-run'],
+  },
   {
     name: 'a proxy without http://',
     env: { HTTPS_PROXY: 'proxy.corp:3128', http_proxy: 'http://proxy.corp:3128' },
