@@ -82,9 +82,12 @@ export function additionsFor(target: Target, options: TargetOptions): Addition[]
   }
 }
 
+/** Where the state folder lies in anybody's home, unless they moved it. */
+export const USUAL_STATE_DIR = '~/.local/state/broker';
+
 /** Rules that keep the agent's own tools from the key; they bind the agent, not a program that it writes. */
 export function denyRules(helper: string, stateDir: string): Addition {
-  const state = stateDir.replace(/^\/*/, '//');
+  const state = stateDir.startsWith('~/') ? stateDir : stateDir.replace(/^\/*/, '//');
   return {
     path: ['permissions', 'deny'],
     items: [

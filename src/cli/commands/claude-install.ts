@@ -7,7 +7,7 @@ import { settingsDiff } from '../../claude/masked-diff.ts';
 import { firstLaxity, parseSettings } from '../../claude/settings.ts';
 import type { Addition } from '../../claude/settings-edit.ts';
 import { nodeAt } from '../../claude/settings-tree.ts';
-import { additionsFor, denyRules, parseTarget, type Target } from '../../claude/targets.ts';
+import { additionsFor, denyRules, parseTarget, type Target, USUAL_STATE_DIR } from '../../claude/targets.ts';
 import { parseDuration } from '../../config/durations.ts';
 import { stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
@@ -77,7 +77,9 @@ function wantedAdditions(io: CliIo, options: InstallOptions, target: Target): Ad
   const helper = wantedHelper(io, options);
   const ttlMs = options.ttl === undefined ? undefined : readTtl(options.ttl);
   const additions = additionsFor(target, { helper, credential, ttlMs });
-  return options.denyRules ? [...additions, denyRules(helper, stateDir(io))] : additions;
+  return options.denyRules
+    ? [...additions, denyRules(helper, options.managed ? USUAL_STATE_DIR : stateDir(io))]
+    : additions;
 }
 
 /** Unless one is named: a copy at a place that survives upgrades, which knows how to start the daemon. */
