@@ -109,7 +109,10 @@ describe('broker claude install', () => {
   test('--managed prints strict JSON and writes nothing', async () => {
     using home = homeWithHelper();
     const io = await claude(home, 'install', '--managed', '--json', '--helper', '/opt/broker-key', '--deny-rules');
-    expect(JSON.parse(io.out)).toMatchObject({ apiKeyHelper: '/opt/broker-key' });
+    const { apiKeyHelper, permissions } = JSON.parse(io.out);
+    expect(apiKeyHelper).toBe('/opt/broker-key');
+    // For everybody's home, and not for that of whoever runs the command.
+    expect(permissions.deny).toContain('Read(~/.local/state/broker/**)');
     expect(() => statSync(home.path('.claude'))).toThrow('ENOENT');
   });
 
