@@ -49,7 +49,7 @@ enum {
 };
 
 #define DEFAULT_INTERVAL_MS 300000
-#define USAGE "usage: broker-key [--format raw|headers|json|aws] [NAME]"
+#define USAGE "usage: broker-key [--format raw|headers|json|aws|proxy] [NAME]"
 
 /* ---- text, time and output ---------------------------------------------------------------------------------- */
 
@@ -363,7 +363,7 @@ static _Noreturn void nobody_answers(const char *why)
 
 /* ---- what is asked ------------------------------------------------------------------------------------------ */
 
-static const char *const FORMATS[] = {"raw", "headers", "json", "aws", NULL};
+static const char *const FORMATS[] = {"raw", "headers", "json", "aws", "proxy", NULL};
 
 struct question {
     const char *name;   /* NULL: the default credential */
@@ -374,7 +374,7 @@ static const char *known_format(const char *word)
 {
     for (size_t i = 0; word != NULL && FORMATS[i] != NULL; i++)
         if (strcmp(word, FORMATS[i]) == 0) return FORMATS[i];
-    FAIL(EX_USAGE, "--format takes raw, headers, json or aws, not ", word == NULL ? "nothing" : word);
+    FAIL(EX_USAGE, "--format takes raw, headers, json, aws or proxy, not ", word == NULL ? "nothing" : word);
 }
 
 static bool is_name(const char *name)
@@ -391,7 +391,7 @@ static struct question read_arguments(int count, char **arguments)
 {
     static const char help[] = USAGE "\n\n"
         "Prints the key of the credential NAME, or of the default one, as the broker daemon holds it.\n\n"
-        "  --format FORMAT  raw (the key), headers or json (objects for other helpers), aws\n"
+        "  --format FORMAT  raw (the key), headers, json, aws or proxy (for other helpers)\n"
         "  --version        print the version\n"
         "  --help           print this\n\n"
         "Exit codes: 0 printed, 64 usage, 65 not a key, 69 unavailable, 74 stdout, 75 try again, 77 refused,\n"

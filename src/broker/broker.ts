@@ -207,6 +207,7 @@ export class Broker implements BrokerService {
   /** The cache found its database again: what was stored there and what is in memory have been joined. */
   reloadCache(): void {
     this.#roster.reloadKeys();
+    this.#suspicion.forgetClients();
   }
 
   /** The machine slept or the clock was set: what is due is done now, spread out, and a lost network is forgiven. */
@@ -291,7 +292,7 @@ export class Broker implements BrokerService {
     const { digest } = key;
     credential.timesServed += 1;
     this.#leases.delivered(key, client);
-    if (client !== undefined) this.#suspicion.served(client, credential.name, digest);
+    if (client !== undefined) this.#suspicion.served(client, credential.name, key);
     this.#events.add('served', credential.name, {
       state,
       client: client?.name ?? 'unknown',

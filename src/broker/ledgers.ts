@@ -39,6 +39,10 @@ export class Ledgers {
     }
   }
 
+  clear(): void {
+    this.#books.clear();
+  }
+
   get size(): number {
     return this.#books.size;
   }

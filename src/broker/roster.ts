@@ -83,6 +83,7 @@ export class Roster {
     for (const credential of this.#credentials.values()) {
       const key = stored.get(credential.name);
       credential.key = key?.sourceFingerprint === credential.spec.sourceFingerprint ? key : undefined;
+      credential.lastVerdict = undefined;
       credential.rejected.clear();
       for (const digest of this.#ports.cache.rejectedMarks(credential.name)) credential.rejected.add(digest);
     }

@@ -1,3 +1,4 @@
+import type { KeyVersion } from '../credential/key-version.ts';
 import { certainEnd } from '../credential/life.ts';
 import {
   type Judgement,
@@ -52,11 +53,17 @@ export class SuspicionDesk {
   }
 
   /** An answer was written completely. */
-  served(client: Client, credential: string, digest: string): void {
+  served(client: Client, credential: string, key: KeyVersion): void {
     const { clock } = this.#ports;
-    const served = { digest, atMs: clock.now(), atWallMs: clock.wall() };
+    const jwtExpiresAtMs = key.isJwt ? certainEnd({ key, login: undefined }) : undefined;
+    const served = { digest: key.digest, jwtExpiresAtMs, atMs: clock.now(), atWallMs: clock.wall() };
     const ledger = recordServed(this.#ledgers.get(client, credential), served);
     this.#ledgers.set(client, credential, ledger, served.atMs);
+  }
+
+  /** Values have other digests from now on: what clients were served cannot be told from what they are served next. */
+  forgetClients(): void {
+    this.#ledgers.clear();
   }
 
   #describe(credential: ManagedCredential, ask: Ask): Suspicion | undefined {

@@ -1,3 +1,4 @@
+import type { KeptLogin } from './kept-login.ts';
 import type { SettingsFile } from './settings-files.ts';
 import type { Profile } from './shell-profiles.ts';
 
@@ -14,8 +15,7 @@ export interface ChainInput {
   readonly profiles: readonly Profile[];
   /** The strongest first. */
   readonly settings: readonly SettingsFile[];
-  /** A subscription or Console login that the client keeps. */
-  readonly login: { readonly file: string; readonly present: boolean };
+  readonly login: KeptLogin;
   /** The client's memory of keys that were accepted or declined at its prompt: their last 20 characters. */
   readonly answers: { readonly approved: readonly string[]; readonly rejected: readonly string[] };
   /** The project's folder was trusted in the terminal UI; undefined if the client has not said. */

@@ -1,6 +1,7 @@
 import type { StatusReport } from '../protocol/status.ts';
 import type { AuthChain } from './auth-chain.ts';
 import type { ChainInput } from './effective.ts';
+import type { ServedSettings } from './served-settings.ts';
 import type { SettingsFile } from './settings-files.ts';
 
 /** Everything the checks look at. Checks are pure: what is not in here they do not know. */
@@ -21,6 +22,7 @@ export interface Facts {
   readonly broker: BrokerFacts;
   /** `~/.claude/settings.json` where CLAUDE_CONFIG_DIR leads elsewhere and that file still sets a helper. */
   readonly orphanedSettings: string | undefined;
+  readonly served: ServedSettings | undefined;
 }
 
 export interface HelperFacts {
@@ -56,11 +58,13 @@ export interface HelperRun {
   /** Kind and fingerprint of what was printed. */
   readonly shown: string | undefined;
   readonly kind: KeyKind | undefined;
+  /** Of a JWT, how much of its life was left; negative once it is over. */
+  readonly expiresInMs: number | undefined;
   /** stderr of our own helper, which holds no secret; of any other only that there was some. */
   readonly message: string | undefined;
 }
 
-export type KeyKind = 'api-key' | 'oauth-token' | 'admin-key' | 'jwt' | 'other';
+export type KeyKind = 'api-key' | 'oauth-token' | 'admin-key' | 'jwt' | 'json' | 'other';
 
 export interface InstalledApps {
   /** Folder of the VS Code (or Cursor, …) extension. */

@@ -3,15 +3,19 @@ import { connect } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../platform/clock.ts';
 import type { StatusReport } from '../protocol/status.ts';
+import { readAllSettings } from './all-settings.ts';
 import { authChain } from './auth-chain.ts';
 import { readClientState } from './client-state.ts';
 import type { ChainInput } from './effective.ts';
 import type { BrokerFacts, Facts, GuardedFile, HelperFacts, InstalledApps } from './facts.ts';
 import { inspectHelper } from './helper-facts.ts';
 import { runHelper } from './helper-run.ts';
+import { credentialsFile, findLogin } from './kept-login.ts';
+import { type MacTools, macTools } from './mac-tools.ts';
 import { statQuietly } from './read-quietly.ts';
+import { readServedSettings } from './served-settings.ts';
 import { readSettingsFile } from './settings-files.ts';
-import { clientFolder, clientStateFile, settingsLocations } from './settings-locations.ts';
+import { clientFolder, clientStateFile } from './settings-locations.ts';
 import { readProfiles } from './shell-profiles.ts';
 import { isSecretVariable } from './variables.ts';
 
@@ -27,7 +31,7 @@ export interface GatherOptions {
   readonly systemRoot: string;
   /** What `--settings` of the client is going to name. */
   readonly flagFile: string | undefined;
-  readonly ownHelper: string | undefined;
+  readonly ownHelpers: readonly string[];
   /** always: also a helper that is somebody else's code · safe: only what is known to be the user's own · never. */
   readonly run: 'always' | 'safe' | 'never';
   /** Places where a broker's socket may be. */
@@ -41,24 +45,18 @@ export interface GatherOptions {
 /** Looks at everything once. Files that cannot be read are facts, not failures. */
 export async function gatherFacts(options: GatherOptions): Promise<Facts> {
   const { env, homeDir, projectDir } = options;
-  const settings = settingsLocations({
-    homeDir,
-    projectDir,
-    env,
-    platform: options.platform,
-    systemRoot: options.systemRoot,
-    ...(options.flagFile === undefined ? {} : { flagFile: options.flagFile }),
-  }).map(readSettingsFile);
+  const tools = macTools(env);
+  const { platform, systemRoot, flagFile } = options;
+  const roots = { homeDir, projectDir, env, platform, systemRoot };
+  const settings = readAllSettings(flagFile === undefined ? roots : { ...roots, flagFile }, tools);
   const profiles = readProfiles({ homeDir, env, systemRoot: options.systemRoot });
-  const state = readClientState(clientStateFile(options), projectDir);
-  const credentials = path.join(clientFolder(options), '.credentials.json');
-  const hasLogin = statQuietly(credentials)?.isFile() === true;
-  const loginFile = hasLogin ? credentials : clientStateFile(options);
+  const stateFile = clientStateFile(options);
+  const state = readClientState(stateFile, projectDir);
   const input: ChainInput = {
     environment: env,
     profiles,
     settings,
-    login: { file: loginFile, present: hasLogin || state.holdsKey },
+    login: findLogin({ ...roots, stateFile, stateHoldsKey: state.holdsKey }, tools),
     answers: state,
     trusted: state.trusted,
   };
@@ -79,9 +77,10 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
     helper,
     run,
     apps: installedApps(homeDir, options.platform),
-    guarded: guardedFiles(input, helper, [credentials], options),
+    guarded: guardedFiles(input, helper, [credentialsFile(roots)], options),
     broker,
-    orphanedSettings: orphanedSettings(options),
+    orphanedSettings: orphanedSettings(options, tools),
+    served: readServedSettings(roots, tools),
   };
 }
 
@@ -162,10 +161,10 @@ function installedApps(homeDir: string, platform: NodeJS.Platform): InstalledApp
   return { editor, desktop: namesIn(desktop).length > 0 ? desktop : undefined };
 }
 
-function orphanedSettings({ env, homeDir, projectDir }: GatherOptions): string | undefined {
+function orphanedSettings({ env, homeDir, projectDir }: GatherOptions, tools: MacTools): string | undefined {
   const usual = path.join(homeDir, '.claude', 'settings.json');
   if (path.join(clientFolder({ env, homeDir, projectDir }), 'settings.json') === usual) return undefined;
-  return readSettingsFile({ scope: 'user', file: usual }).helper === undefined ? undefined : usual;
+  return readSettingsFile({ scope: 'user', file: usual }, tools).helper === undefined ? undefined : usual;
 }
 
 function namesIn(folder: string): string[] {

@@ -55,12 +55,11 @@ export function parseHelperCommand(text: string): HelperCommand {
 }
 
 /**
- * Whether a setting runs this project's helper: `broker-key …` or `broker get …` and nothing else, or the form that
- * `broker claude install --for proxy` writes. Such a line may be replaced without asking.
+ * Whether a setting runs this project's helper: `broker-key …` or `broker get …` and nothing else. Such a line may be
+ * replaced without asking.
  */
 export function runsBrokerHelper(text: string): boolean {
-  const inner = PROXY_FORM.exec(text)?.[1] ?? text;
-  const { words, simple } = parseHelperCommand(inner);
+  const { words, simple } = parseHelperCommand(text);
   const [program, first] = words;
   if (!simple || program === undefined) return false;
   const name = path.posix.basename(program);
@@ -69,7 +68,7 @@ export function runsBrokerHelper(text: string): boolean {
 
 /** The credential that a line of ours asks for; undefined where it takes the default one. */
 export function credentialOf(text: string): string | undefined {
-  const { words } = parseHelperCommand(PROXY_FORM.exec(text)?.[1] ?? text);
+  const { words } = parseHelperCommand(text);
   const rest = words.slice(path.posix.basename(words[0] ?? '') === 'broker' ? 2 : 1);
   for (let at = 0; at < rest.length; at += 1) {
     const word = rest[at] ?? '';
@@ -78,10 +77,3 @@ export function credentialOf(text: string): string | undefined {
   }
   return undefined;
 }
-
-/** printf is built into every sh, so that the value is in no process's arguments; a failing helper stays a failure. */
-export function proxyCommand(command: string): string {
-  return `v=$(${command}) && printf 'Bearer %s\\n' "$v"`;
-}
-
-const PROXY_FORM = /^v=\$\((.*)\) && printf 'Bearer %s\\n' "\$v"$/;

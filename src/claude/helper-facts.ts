@@ -14,8 +14,8 @@ export interface HelperSurroundings {
   readonly projectDir: string;
   readonly uid: number;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Where this installation's own `broker-key` lies; only that file counts as our own binary. */
-  readonly ownHelper: string | undefined;
+  /** Where this installation's own `broker-key` lies, and the copy that it puts into settings: only these are our own. */
+  readonly ownHelpers: readonly string[];
 }
 
 /** What can be said about the helper without running it. */
@@ -42,7 +42,7 @@ export function inspectHelper(input: ChainInput, around: HelperSurroundings): He
     found,
     executable: located.path === undefined ? found : isExecutable(located.path),
     script: located.path !== undefined && stat?.isFile() ? scriptText(located.path) : undefined,
-    mayRun: found && (isOwnBinary(ours, located.path, around.ownHelper) || isOwnSettings(settings, around)),
+    mayRun: found && (isOwnBinary(ours, located.path, around) || isOwnSettings(settings, around)),
   };
 }
 
@@ -80,10 +80,13 @@ function scriptText(file: string): string | undefined {
 }
 
 /** By the file and not by its name: a repository can bring a `broker-key` of its own. */
-function isOwnBinary(ours: boolean, file: string | undefined, own: string | undefined): boolean {
-  if (!ours || file === undefined || own === undefined) return false;
+function isOwnBinary(ours: boolean, file: string | undefined, { ownHelpers, uid }: HelperSurroundings): boolean {
+  if (!ours || file === undefined) return false;
   try {
-    return realpathSync(file) === realpathSync(own);
+    const real = realpathSync(file);
+    const stat = statQuietly(real);
+    if (stat === undefined || (stat.mode & 0o022) !== 0 || (stat.uid !== uid && stat.uid !== 0)) return false;
+    return ownHelpers.some((own) => statQuietly(own) !== undefined && realpathSync(own) === real);
   } catch {
     return false;
   }

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { decodeJwt } from '../credential/jwt.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { HelperRun } from './facts.ts';
 import { keyKind, refusalOf } from './key-kind.ts';
@@ -38,10 +39,11 @@ export async function runHelper(options: RunOptions): Promise<HelperRun> {
   const out = collect(child.stdout);
   const err = collect(child.stderr);
   const outcome = await ending(child, clock, options.limitMs ?? RUN_LIMIT_MS);
-  const ms = clock.now() - started;
+  const ms = Math.round(clock.now() - started);
   child.stdin.destroy();
   const output = out().trim();
   const refusal = refusalOf(output);
+  const expiry = decodeJwt(Buffer.from(output))?.expiresAtMs;
   const told = err().trim().split('\n')[0] ?? '';
   return {
     ms,
@@ -50,6 +52,7 @@ export async function runHelper(options: RunOptions): Promise<HelperRun> {
     refusal,
     shown: refusal === undefined ? fingerprint(output) : undefined,
     kind: refusal === undefined ? keyKind(output) : undefined,
+    expiresInMs: expiry === undefined ? undefined : expiry - clock.wall(),
     message:
       told === '' ? undefined : options.ours ? told.slice(0, 400) : 'it wrote to stderr; run it yourself to read that',
   };

@@ -5,6 +5,7 @@ export function keyKind(value: string): KeyKind {
   if (key.startsWith('sk-ant-oat')) return 'oauth-token';
   if (key.startsWith('sk-ant-admin')) return 'admin-key';
   if (key.startsWith('sk-ant-')) return 'api-key';
+  if (key.startsWith('{') || key.startsWith('[')) return 'json';
   return /^eyJ[\w-]+\.[\w-]+\.[\w-]*$/.test(key) ? 'jwt' : 'other';
 }
 

@@ -7,7 +7,12 @@ export type SettingsScope = 'managed' | 'flag' | 'local' | 'project' | 'user';
 export interface SettingsLocation {
   readonly scope: SettingsScope;
   readonly file: string;
+  /** Of managed settings: how they came here. Of two sources only the stronger one counts. */
+  readonly source?: ManagedSource;
 }
+
+/** mdm-user, mdm-device: a profile of macOS · file: managed-settings.json and its drop-ins. The strongest first. */
+export type ManagedSource = 'mdm-user' | 'mdm-device' | 'file';
 
 export interface SettingsRoots {
   readonly homeDir: string;
@@ -38,17 +43,29 @@ export function managedFolder(platform: NodeJS.Platform, systemRoot = '/'): stri
   return path.join(systemRoot, platform === 'darwin' ? 'Library/Application Support/ClaudeCode' : 'etc/claude-code');
 }
 
+/** What an MDM profile with this domain leaves on the machine; the user's own ~/Library/Preferences is no policy. */
+function profiles({ platform, systemRoot, env }: SettingsRoots): SettingsLocation[] {
+  if (platform !== 'darwin') return [];
+  const folder = path.join(systemRoot, 'Library/Managed Preferences');
+  const name = 'com.anthropic.claudecode.plist';
+  const user = env['USER'] ?? '';
+  const own: SettingsLocation = { scope: 'managed', source: 'mdm-user', file: path.join(folder, user, name) };
+  const device: SettingsLocation = { scope: 'managed', source: 'mdm-device', file: path.join(folder, name) };
+  return /^[\w.-]+$/.test(user) ? [own, device] : [device];
+}
+
 /** Every settings file that counts, the strongest first, whether it is there or not. */
 export function settingsLocations(roots: SettingsRoots): SettingsLocation[] {
   const managed = managedFolder(roots.platform, roots.systemRoot);
   const project = path.join(roots.projectDir, '.claude');
   const flag = roots.flagFile;
   return [
+    ...profiles(roots),
     // Drop-ins are merged over the base file in the order of their names, so that the last one is the strongest.
     ...dropIns(managed)
       .reverse()
-      .map((file): SettingsLocation => ({ scope: 'managed', file })),
-    { scope: 'managed', file: path.join(managed, 'managed-settings.json') },
+      .map((file): SettingsLocation => ({ scope: 'managed', source: 'file', file })),
+    { scope: 'managed', source: 'file', file: path.join(managed, 'managed-settings.json') },
     ...(flag === undefined ? [] : [{ scope: 'flag', file: path.resolve(roots.projectDir, flag) } as const]),
     { scope: 'local', file: path.join(project, 'settings.local.json') },
     { scope: 'project', file: path.join(project, 'settings.json') },

@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { BrokerError, shellWord } from '../errors.ts';
-import { proxyCommand } from './helper-command.ts';
 import type { Addition } from './settings-edit.ts';
 import { clientFolder, clientStateFile, type SettingsRoots } from './settings-locations.ts';
 import { TTL_VARIABLE } from './variables.ts';
@@ -76,16 +75,19 @@ export function additionsFor(target: Target, options: TargetOptions): Addition[]
       return [{ path: ['awsCredentialExport'], value: command('aws') }];
     case 'proxy':
       return [
-        { path: ['proxyAuthHelper'], value: proxyCommand(command()) },
+        { path: ['proxyAuthHelper'], value: command('proxy') },
         { path: ['env', 'CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER'], value: '1' },
         ...ttl,
       ];
   }
 }
 
+/** Where the state folder lies in anybody's home, unless they moved it. */
+export const USUAL_STATE_DIR = '~/.local/state/broker';
+
 /** Rules that keep the agent's own tools from the key; they bind the agent, not a program that it writes. */
 export function denyRules(helper: string, stateDir: string): Addition {
-  const state = stateDir.replace(/^\/*/, '//');
+  const state = stateDir.startsWith('~/') ? stateDir : stateDir.replace(/^\/*/, '//');
   return {
     path: ['permissions', 'deny'],
     items: [

@@ -17,7 +17,8 @@ export function applyEnvironment(
   base: KeyPath,
   origins: Origins,
 ): void {
-  for (const [key, variables] of Object.entries(schemas.environmentDefaults)) {
+  for (const [key, contributed] of Object.entries(schemas.environmentDefaults)) {
+    const variables = 'variablesFor' in contributed ? contributed.variablesFor(table, env) : contributed;
     const variable = variables.find((name) => (env[name] ?? '') !== '');
     const text = variable === undefined ? undefined : env[variable];
     if (variable === undefined || text === undefined) continue;

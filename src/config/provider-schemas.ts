@@ -9,5 +9,13 @@ export interface ProviderSchemas<Options = unknown, Source = unknown> {
   /** The keys of `[credentials.NAME]` that are this provider's own. Strict; the common ones are taken out before. */
   readonly credentialSchema: z.ZodType<Source>;
   /** What environment variables contribute where the configuration is silent: dotted key → variables, first that is set. */
-  readonly environmentDefaults: Readonly<Record<string, readonly string[]>>;
+  readonly environmentDefaults: Readonly<Record<string, readonly string[] | EnvironmentRule>>;
+}
+
+/** For a key whose variable depends on the rest of the table, which has what the keys before it contributed. */
+export interface EnvironmentRule {
+  variablesFor(
+    table: Readonly<Record<string, unknown>>,
+    env: Readonly<Record<string, string | undefined>>,
+  ): readonly string[];
 }

@@ -39,6 +39,8 @@ export interface Ledger {
 
 export interface Served {
   readonly digest: string;
+  /** Of a JWT, until when it is valid; undefined for anything else. */
+  readonly jwtExpiresAtMs?: number | undefined;
   readonly atMs: number;
   readonly atWallMs: number;
 }
@@ -141,9 +143,14 @@ export function recordServed(ledger: Ledger, served: Served): Ledger {
 
 function isEarly(ledger: Ledger, ask: Suspicion): boolean {
   if (ledger.served === undefined || ask.intervalMs < MIN_JUDGED_INTERVAL_MS) return false;
-  if (ask.key.jwtExpiresAtMs !== undefined && ask.key.jwtExpiresAtMs - ask.nowMs < JWT_LAST_MS) return false;
+  // Also if a successor is there by now: what the client replaces by itself is the one that it was served.
+  if ([ledger.served, ask.key].some((jwt) => isNearlyOver(jwt.jwtExpiresAtMs, ask.nowMs))) return false;
   const early = ask.intervalMs * EARLY;
   return ask.nowMs - ledger.served.atMs < early && ask.wallMs - ledger.served.atWallMs < early;
+}
+
+function isNearlyOver(jwtExpiresAtMs: number | undefined, nowMs: number): boolean {
+  return jwtExpiresAtMs !== undefined && jwtExpiresAtMs - nowMs < JWT_LAST_MS;
 }
 
 function isRefusing(ledger: Ledger, ask: Suspicion): ledger is Ledger & { readonly refusal: Refusal } {

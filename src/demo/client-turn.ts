@@ -36,7 +36,7 @@ export async function takeTurn({ clock, key, sends }: TurnParts): Promise<TurnRe
   const converse = async (send: (apiKey: string) => Promise<number>): Promise<boolean> => {
     let failures = 0;
     for (const pauseMs of [...PAUSES_MS, undefined]) {
-      if ((await send(key.take())) === 200) {
+      if ((await send(await key.take())) === 200) {
         if (seen.firstRejectionMs !== undefined) seen.recoveredMs ??= clock.now();
         return true;
       }

@@ -1,12 +1,16 @@
+import { decodeJwt } from '../credential/jwt.ts';
 import type { Clock } from '../platform/clock.ts';
 import { runAsClient } from './measure.ts';
 
 /** What Claude Code takes if CLAUDE_CODE_API_KEY_HELPER_TTL_MS says nothing. */
 export const DEFAULT_INTERVAL_MS = 300_000;
+/** A JWT with less left is replaced before it is sent. */
+const JWT_LAST_MS = 30_000;
 
 /**
  * A key as Claude Code was seen to hold it: for its interval, then one more request with the old key while the helper
- * runs behind it. Calls of the helper are coalesced, and a helper that fails after a 401 leaves an empty key.
+ * runs behind it. A JWT that is nearly over is the exception: the request waits for the helper. Calls of the helper
+ * are coalesced, and a helper that fails after a 401 leaves an empty key.
  */
 export class HeldKey {
   readonly #clock: Clock;
@@ -32,14 +36,20 @@ export class HeldKey {
   }
 
   /** The key for the next request. Past the interval the helper runs behind it; if that fails the old key stays. */
-  take(): string {
-    if (this.#clock.now() - this.#heldSinceMs >= this.#intervalMs) void this.#run((key) => key ?? this.#key);
+  async take(): Promise<string> {
+    if (this.#isNearlyOver()) await this.#run((key) => key ?? this.#key);
+    else if (this.#clock.now() - this.#heldSinceMs >= this.#intervalMs) void this.#run((key) => key ?? this.#key);
     return this.#key ?? '';
   }
 
   /** After a 401, or at the start: resolves with whether the helper answered. */
   fetch(): Promise<boolean> {
     return this.#run((key) => key ?? '');
+  }
+
+  #isNearlyOver(): boolean {
+    const expiresAtMs = decodeJwt(Buffer.from(this.#key ?? ''))?.expiresAtMs;
+    return expiresAtMs !== undefined && expiresAtMs - this.#clock.wall() < JWT_LAST_MS;
   }
 
   #run(keep: (key: string | undefined) => string | undefined): Promise<boolean> {

@@ -2,6 +2,7 @@ import type { Answer } from '../broker/ask.ts';
 import type { SecretBytes } from '../credential/secret-bytes.ts';
 import { BrokerError } from '../errors.ts';
 import { type FormatContext, type FormattedKey, type Formatter, jsonString, VALUE } from './formats.ts';
+import { proxy } from './proxy-format.ts';
 
 /** How a key is put into an HTTP header: `config.ts` has the same, and the server knows nothing of files. */
 export interface HeaderForm {
@@ -21,6 +22,7 @@ export function clientFormats(
   return new Map<string, Formatter>([
     ['headers', (answer) => headers(answer, headerOf(answer.key.credential) ?? DEFAULT_HEADER)],
     ['aws', aws],
+    ['proxy', (answer) => proxy(answer, headerOf(answer.key.credential)?.prefix)],
   ]);
 }
 

@@ -15,7 +15,7 @@ export interface FormatContext {
 /** Throws a BrokerError if this key cannot be put in this format. Leaves no copy of a secret behind but `body`. */
 export type Formatter = (answer: Answer, context: FormatContext) => FormattedKey;
 
-/** The formats that every server has; `headers` and `aws` are handed in. */
+/** The formats that every server has; `headers`, `aws` and `proxy` are handed in. */
 export const BASIC_FORMATS: ReadonlyMap<string, Formatter> = new Map([
   ['raw', raw],
   ['json', json],
@@ -28,7 +28,7 @@ function raw({ key, secrets }: Answer): FormattedKey {
   const value = secrets.get(VALUE);
   if (value === undefined || secrets.size !== 1) {
     throw new BrokerError('ERR_USAGE', `${key.credential} has several fields (${[...secrets.keys()].join(', ')})`, {
-      remedy: 'ask for another format: --format json, headers or aws',
+      remedy: 'ask for another format: --format json, headers, aws or proxy',
     });
   }
   return { contentType: 'text/plain; charset=us-ascii', body: value.bytes };

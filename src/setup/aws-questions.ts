@@ -1,3 +1,4 @@
+import { PROXY } from './proxy-question.ts';
 import type { Question } from './question.ts';
 
 /** How to reach AWS. */
@@ -23,6 +24,7 @@ export const AWS: readonly Question[] = [
   { flag: 'role-arn', into: 'options', key: 'role_arn', ask: 'Role to assume' },
   { flag: 'endpoint', into: 'options', key: 'endpoint', ask: 'Endpoint' },
   { flag: 'ca-file', into: 'options', key: 'ca_file', ask: 'CA file', isFile: true },
+  PROXY,
 ];
 
 export const AWS_SOURCE: Readonly<Record<'aws-secrets-manager' | 'aws-ssm', Question>> = {

@@ -6,8 +6,6 @@ export interface Machine {
   readonly user: string | undefined;
   readonly vault: {
     readonly address: string | undefined;
-    readonly namespace: string | undefined;
-    readonly caFile: string | undefined;
     /** `~/.vault-token`, where `vault login` puts it, is there. */
     readonly hasTokenFile: boolean;
     /** VAULT_TOKEN is set: a daemon does not inherit it. */
@@ -20,6 +18,8 @@ export interface Machine {
     /** Profiles that log in with `aws sso login`. */
     readonly sso: readonly string[];
   };
+  /** Variables of this shell that lead out through a proxy. */
+  readonly proxies: readonly string[];
 }
 
 export interface MachineInputs {
@@ -37,8 +37,6 @@ export function lookAround({ env, homeDir }: MachineInputs): Machine {
     user: env['USER'] ?? env['LOGNAME'],
     vault: {
       address: env['VAULT_ADDR'] || env['BAO_ADDR'] || undefined,
-      namespace: env['VAULT_NAMESPACE'] || env['BAO_NAMESPACE'] || undefined,
-      caFile: env['VAULT_CACERT'] || env['BAO_CACERT'] || undefined,
       hasTokenFile: existsSync(path.join(homeDir, '.vault-token')),
       hasTokenVariable: Boolean(env['VAULT_TOKEN'] || env['BAO_TOKEN']),
     },
@@ -48,6 +46,7 @@ export function lookAround({ env, homeDir }: MachineInputs): Machine {
       region: env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || undefined,
       sso,
     },
+    proxies: ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'].filter((name) => env[name]),
   };
 }
 
@@ -71,7 +70,7 @@ function awsProfiles(file: string): ReadonlyMap<string, string> {
 }
 
 /** In a sentence for each, for the beginning of the wizard. */
-export function describeMachine({ vault, aws }: Machine): readonly string[] {
+export function describeMachine({ vault, aws, proxies }: Machine): readonly string[] {
   const sentences: string[] = [];
   if (vault.address !== undefined) sentences.push(`Vault: VAULT_ADDR is ${vault.address}`);
   if (vault.hasTokenFile) sentences.push('Vault: ~/.vault-token is there');
@@ -83,6 +82,11 @@ export function describeMachine({ vault, aws }: Machine): readonly string[] {
   if (aws.profiles.length > 0) {
     const shown = aws.profiles.slice(0, 6).map((name) => (aws.sso.includes(name) ? `${name} (SSO)` : name));
     sentences.push(`AWS: profiles ${shown.join(', ')}${aws.profiles.length > 6 ? ', …' : ''}`);
+  }
+  if (proxies.length > 0) {
+    sentences.push(
+      `Proxy: ${proxies.join(' and ')} of this shell; written into the configuration if it is the way there`,
+    );
   }
   return sentences;
 }

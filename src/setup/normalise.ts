@@ -8,7 +8,7 @@ export interface Surroundings {
 }
 
 /** An answer as the configuration wants it: a number, an absolute path (below the home folder from `~`), or text. */
-export function normalise(question: Question, answer: string, { homeDir, cwd }: Surroundings): string | number {
+export function normalise(question: Question, answer: string, surroundings: Surroundings): string | number {
   const value = answer.trim();
   if (question.isNumber) {
     if (/^\d{1,9}$/.test(value)) return Number(value);
@@ -16,7 +16,11 @@ export function normalise(question: Question, answer: string, { homeDir, cwd }: 
       remedy: `write --${question.flag} 8250`,
     });
   }
-  if (!question.isFile || value.startsWith('~/')) return value;
-  const absolute = path.resolve(cwd, value);
-  return absolute.startsWith(`${homeDir}/`) && homeDir !== '/' ? `~${absolute.slice(homeDir.length)}` : absolute;
+  return question.isFile ? absolute(value, surroundings) : value;
+}
+
+export function absolute(file: string, { homeDir, cwd }: Surroundings): string {
+  if (file.startsWith('~/')) return file;
+  const full = path.resolve(cwd, file);
+  return full.startsWith(`${homeDir}/`) && homeDir !== '/' ? `~${full.slice(homeDir.length)}` : full;
 }

@@ -1,3 +1,4 @@
+import { PROXY } from './proxy-question.ts';
 import type { Question } from './question.ts';
 
 /** How to reach Vault. */
@@ -11,15 +12,15 @@ export const VAULT: readonly Question[] = [
     example: 'https://vault.example.com:8200',
     found: ({ vault }) => vault.address,
   },
-  { flag: 'namespace', into: 'options', key: 'namespace', ask: 'Namespace', found: ({ vault }) => vault.namespace },
+  { flag: 'namespace', into: 'options', key: 'namespace', ask: 'Namespace' },
   {
     flag: 'ca-file',
     into: 'options',
     key: 'ca_file',
     ask: 'CA file',
     isFile: true,
-    found: ({ vault }) => vault.caFile,
   },
+  PROXY,
 ];
 
 export const VAULT_SOURCE: readonly Question[] = [

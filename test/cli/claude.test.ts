@@ -53,7 +53,7 @@ describe('broker claude install', () => {
     [
       'proxy',
       {
-        proxyAuthHelper: `v=$({HELPER} work) && printf 'Bearer %s\\n' "$v"`,
+        proxyAuthHelper: '{HELPER} --format proxy work',
         env: { CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER: '1' },
       },
     ],
@@ -67,13 +67,18 @@ describe('broker claude install', () => {
     expect(() => read(file)).toThrow('ENOENT');
   });
 
-  test('the proxy form gives one header value, and fails if the helper fails', async () => {
+  test('warns of a credential that the configuration does not have', async () => {
     using home = homeWithHelper();
-    await claude(home, 'install', '--helper', home.helper, '--credential', 'work', '--for', 'proxy');
-    const { proxyAuthHelper } = read(home.path('.claude/settings.json'));
-    expect(execFileSync('/bin/sh', ['-c', proxyAuthHelper], { encoding: 'utf8' })).toBe('Bearer work\n');
-    home.write('bin/broker-key', '#!/bin/sh\nexit 69\n', 0o755);
-    expect(() => execFileSync('/bin/sh', ['-c', proxyAuthHelper])).toThrow();
+    const text = '[providers.p]\ntype = "exec"\n[credentials.work]\nprovider = "p"\ncommand = ["true"]\n';
+    const config = home.write('config.toml', text);
+    const install = async (...flags: string[]) => {
+      const io = captureIo(home, { BROKER_CONFIG: config });
+      await claudeCommand(io).parseAsync(['node', 'claude', 'install', '--helper', home.helper, ...flags]);
+      return io.err;
+    };
+    expect(await install('--credential', 'work')).toBe('');
+    expect(await install('--credential', 'wrk')).toBe(`warning: ${config} has no credential "wrk"; it has: work\n`);
+    expect(await install()).toBe(`warning: ${config} has no default: name one with --credential: work\n`);
   });
 
   test('--for mcp:NAME puts the helper beside the server, and only where there is one', async () => {
@@ -104,7 +109,10 @@ describe('broker claude install', () => {
   test('--managed prints strict JSON and writes nothing', async () => {
     using home = homeWithHelper();
     const io = await claude(home, 'install', '--managed', '--json', '--helper', '/opt/broker-key', '--deny-rules');
-    expect(JSON.parse(io.out)).toMatchObject({ apiKeyHelper: '/opt/broker-key' });
+    const { apiKeyHelper, permissions } = JSON.parse(io.out);
+    expect(apiKeyHelper).toBe('/opt/broker-key');
+    // For everybody's home, and not for that of whoever runs the command.
+    expect(permissions.deny).toContain('Read(~/.local/state/broker/**)');
     expect(() => statSync(home.path('.claude'))).toThrow('ENOENT');
   });
 

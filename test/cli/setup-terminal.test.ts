@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DevVault } from '../../src/demo/dev-vault.ts';
 import { AwsJsonServer } from '../fakes/aws-json-server.ts';
+import { enrolLaptop } from '../fakes/laptop.ts';
 import { SetupHome } from '../fakes/setup-home.ts';
 import { BrokerTerminal, hasTmux } from '../fakes/tmux.ts';
 
@@ -18,9 +19,7 @@ beforeEach(async () => {
   vault.kv.writeV2('secret/claude', { note: 'for us', api_key: KEY });
   vault.logins.user('userpass', 'ada', 'canary-secret', { policies: ['claude'], ttlMs: 3_600_000 });
   home = new SetupHome();
-  const roleId = vault.logins.appRole('laptop', { policies: ['claude'], ttlMs: 3_600_000 });
-  writeFileSync(join(home.folder, 'role-id'), roleId, { mode: 0o600 });
-  writeFileSync(join(home.folder, 'secret-id'), vault.logins.secretId('laptop'), { mode: 0o600 });
+  enrolLaptop(vault, home.folder);
   terminal = new BrokerTerminal();
 });
 
@@ -37,21 +36,15 @@ const DIALOGUE: readonly (readonly [asked: string, answer: (terminal: BrokerTerm
   ['Where does the key live?', (at) => at.press('Enter')],
   ['Address of Vault', (at) => at.press('Enter')],
   ['How do you log in to it?', (at) => at.press('Down', 'Enter')],
-  ['File with the role-id', (at) => typed(at, '~/role-id')],
-  ['File with the secret-id', (at) => typed(at, '~/secret-id')],
-  ['Path of the secret', (at) => typed(at, 'secret/data/claude')],
+  ['File with the role-id', (at) => at.answer('~/role-id')],
+  ['File with the secret-id', (at) => at.answer('~/secret-id')],
+  ['Path of the secret', (at) => at.answer('secret/data/claude')],
   ['What shall the key be called?', (at) => at.press('Enter')],
   ['Which value of the secret is the key?', (at) => at.press('Down', 'Enter')],
   ['In whose settings', (at) => at.press('Enter')],
   ['Install the daemon as a service', (at) => at.press('n')],
   ['Go ahead?', (at) => at.press('y')],
 ];
-
-async function typed(at: BrokerTerminal, text: string): Promise<void> {
-  await at.type(text);
-  await at.until(text);
-  await at.press('Enter');
-}
 
 describe.runIf(hasTmux())('setup at a terminal', () => {
   it('leads from nothing to a working helper', async () => {
@@ -148,7 +141,7 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     await terminal.until('What now?');
     await terminal.press('Enter');
     await terminal.until('Path of the secret');
-    await typed(terminal, 'secret/data/claude');
+    await terminal.answer('secret/data/claude');
     await terminal.until('Which value of the secret');
     await terminal.press('Down', 'Enter');
     expect(await terminal.exitCode()).toBe(0);
@@ -212,7 +205,7 @@ describe('setup with AWS', () => {
     await terminal.until('Region of the secret');
     await terminal.press('Enter');
     await terminal.until('Name or ARN of the secret');
-    await typed(terminal, 'prod/claude');
+    await terminal.answer('prod/claude');
     await terminal.until('What shall the key be called?');
     await terminal.press('Enter');
     await terminal.until('In whose settings');

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DevVault } from '../../src/demo/dev-vault.ts';
 import { freePort, pageReader } from '../fakes/automatic-person.ts';
+import { enrolLaptop } from '../fakes/laptop.ts';
 import { SetupHome } from '../fakes/setup-home.ts';
 
 const KEY = 'sk-ant-api03-canary-0123456789';
@@ -16,9 +17,7 @@ beforeEach(async () => {
   vault.kv.writeV2('secret/claude', { api_key: KEY });
   vault.kv.writeV2('secret/two', { api_key: KEY, other: 'x' });
   home = new SetupHome();
-  const roleId = vault.logins.appRole('laptop', { policies: ['claude'], ttlMs: 3_600_000 });
-  writeFileSync(join(home.folder, 'role-id'), roleId, { mode: 0o600 });
-  writeFileSync(join(home.folder, 'secret-id'), vault.logins.secretId('laptop'), { mode: 0o600 });
+  enrolLaptop(vault, home.folder);
 });
 
 afterEach(async () => {
@@ -96,6 +95,18 @@ describe('without a terminal', () => {
     expect(run).toMatchObject({ code, stdout: '' });
     expect(run.stderr).toMatch(words);
     expect(home.snapshot()).toEqual(before);
+  });
+
+  it('takes what nobody is asked for from the environment as well, paths made absolute, and no trust in any certificate', async () => {
+    writeFileSync(join(home.folder, 'corp.pem'), 'not looked at over http', { mode: 0o600 });
+    const env = {
+      VAULT_CACERT: join(home.folder, 'corp.pem'),
+      VAULT_TLS_SERVER_NAME: 'vault.corp',
+      VAULT_SKIP_VERIFY: 'true',
+    };
+    const run = await home.brokerWith({ env }, 'setup', ...APPROLE(), '--path', 'secret/data/claude', '--dry-run');
+    expect(run.stdout).toContain('ca_file = "~/corp.pem"\ntls_server_name = "vault.corp"\n');
+    expect(run.stdout).not.toContain('skip_verify');
   });
 
   it('takes from the environment what was found there, and writes it down', async () => {

@@ -4,6 +4,7 @@ import { DevVault } from '../../src/demo/dev-vault.ts';
 import { helperPath } from '../../src/platform/native.ts';
 import type { BrokerEvent } from '../../src/protocol/event.ts';
 import { BrokerHome, type RunningDaemon } from './daemon-process.ts';
+import { enrolLaptop, laptopConfig } from './laptop.ts';
 import { MessagesApi } from './messages-api.ts';
 
 export const FIRST = 'sk-ant-canary-first-0123456789';
@@ -19,7 +20,7 @@ export class ClientBench {
   private constructor(vault: DevVault, api: MessagesApi) {
     this.vault = vault;
     this.api = api;
-    this.home = new BrokerHome(config(vault.address));
+    this.home = new BrokerHome(laptopConfig(vault.address));
   }
 
   /** With FIRST in Vault and accepted by the API. */
@@ -28,9 +29,7 @@ export class ClientBench {
     vault.policies.write('claude', ['secret/data/claude']);
     vault.kv.writeV2('secret/claude', { api_key: FIRST });
     const bench = new ClientBench(vault, await MessagesApi.start(FIRST));
-    const roleId = vault.logins.appRole('laptop', { policies: ['claude'], ttlMs: 3_600_000 });
-    bench.write('role-id', roleId);
-    bench.write('secret-id', vault.logins.secretId('laptop'));
+    enrolLaptop(vault, bench.home.folder);
     bench.#daemon = await bench.home.start();
     return bench;
   }
@@ -87,20 +86,4 @@ export class ClientBench {
     await this.api.stop();
     await this.vault.stop();
   }
-}
-
-function config(vaultAddress: string): string {
-  return `default = "anthropic"
-[providers.vault]
-type = "vault"
-address = "${vaultAddress}"
-[providers.vault.auth]
-method = "approle"
-role_id_file = "~/role-id"
-secret_id_file = "~/secret-id"
-[credentials.anthropic]
-provider = "vault"
-path = "secret/data/claude"
-field = "api_key"
-`;
 }

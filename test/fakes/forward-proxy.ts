@@ -9,15 +9,18 @@ export interface ForwardProxy {
   readonly asked: string[];
 }
 
-/** A company's proxy on a loopback port: tunnels TLS, forwards plain HTTP. Ends with the test. */
-export async function startForwardProxy(): Promise<ForwardProxy> {
+/**
+ * A company's proxy on a loopback port: tunnels TLS, forwards plain HTTP. Ends with the test.
+ * @param names hosts that only it can resolve, and where they are.
+ */
+export async function startForwardProxy(names: Readonly<Record<string, string>> = {}): Promise<ForwardProxy> {
   const asked: string[] = [];
   const open = new Set<Socket>();
-  const server = createServer((incoming, response) => forward(incoming, response, asked));
+  const server = createServer((incoming, response) => forward(incoming, response, asked, names));
   server.on('connect', (incoming, client: Socket) => {
     asked.push(incoming.url ?? '');
     const [host, port] = (incoming.url ?? '').split(':');
-    const upstream = connect(Number(port), host ?? '', () => {
+    const upstream = connect(Number(port), names[host ?? ''] ?? host ?? '', () => {
       client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
       upstream.pipe(client).pipe(upstream);
     });
@@ -35,10 +38,17 @@ export async function startForwardProxy(): Promise<ForwardProxy> {
   return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
 }
 
-function forward(incoming: IncomingMessage, response: ServerResponse, asked: string[]): void {
+function forward(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  asked: string[],
+  names: Readonly<Record<string, string>>,
+): void {
   asked.push(incoming.url ?? '');
   const { method, headers } = incoming;
-  const outgoing = request(incoming.url ?? '', { method, headers }, (answer) => {
+  const url = new URL(incoming.url ?? '');
+  url.hostname = names[url.hostname] ?? url.hostname;
+  const outgoing = request(url, { method, headers }, (answer) => {
     response.writeHead(answer.statusCode ?? 502, answer.headers);
     answer.pipe(response);
   });

@@ -59,6 +59,13 @@ export class BrokerTerminal {
     await this.#tmux('send-keys', '-l', '--', text);
   }
 
+  /** Types an answer and, once it is seen, Enter. */
+  async answer(text: string): Promise<void> {
+    await this.type(text);
+    await this.until(text);
+    await this.press('Enter');
+  }
+
   /** As tmux names them: Enter, Down, C-c. */
   async press(...keys: string[]): Promise<void> {
     await this.#tmux('send-keys', ...keys);

@@ -17,6 +17,12 @@ function openClient(bench: ClientBench, onTestFinished: Finish, options?: Double
   return client;
 }
 
+/** As an issuer writes it, but for the signature. */
+function jwt(lifeMs: number): string {
+  const part = (claims: object) => Buffer.from(JSON.stringify(claims)).toString('base64url');
+  return `${part({ alg: 'none' })}.${part({ exp: Math.floor((Date.now() + lifeMs) / 1000) })}.canary`;
+}
+
 const keysSent = (bench: ClientBench) => bench.api.calls.map(({ apiKey }) => apiKey);
 
 describe.concurrent('a client like Claude Code, the real helper, the daemon and Vault', (it) => {
@@ -132,6 +138,24 @@ describe.concurrent('a client like Claude Code, the real helper, the daemon and 
     const before = bench.api.calls.length;
     while (keysSent(bench).at(-1) !== SECOND) expect(await client.turn()).toMatchObject({ ok: true, rejected: 0 });
     expect(keysSent(bench)[before]).toBe(FIRST);
+    expect(await bench.count('rejected', 'strike')).toEqual({ rejected: 0, strike: 0 });
+  });
+
+  it('a JWT that is nearly over is replaced before the request: nothing fails', async (test) => {
+    const { expect, onTestFinished } = test;
+    const bench = await openBench(onTestFinished);
+    const [old, next] = [jwt(25_000), jwt(3_600_000)];
+    bench.store(old);
+    bench.api.acceptOnly(old, next);
+    const client = openClient(bench, onTestFinished);
+    // Once at the start and once more before the first request, for there is no better one yet.
+    expect(await client.turn()).toMatchObject({ ok: true, rejected: 0, helperCalls: 2 });
+    bench.store(next);
+    await bench.home.broker('refresh');
+    bench.api.acceptOnly(next);
+    expect(await client.turn()).toMatchObject({ ok: true, rejected: 0, helperCalls: 1 });
+    expect(await client.turn()).toMatchObject({ ok: true, rejected: 0, helperCalls: 0 });
+    expect(keysSent(bench)).toEqual([old, next, next]);
     expect(await bench.count('rejected', 'strike')).toEqual({ rejected: 0, strike: 0 });
   });
 

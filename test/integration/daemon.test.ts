@@ -1,10 +1,11 @@
-import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DevVault } from '../../src/demo/dev-vault.ts';
 import type { StatusReport } from '../../src/protocol/status.ts';
+import { cacheDump } from '../fakes/cache-dump.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
+import { enrolLaptop, laptopConfig } from '../fakes/laptop.ts';
 
 const FIRST = 'sk-ant-canary-first-0123456789';
 const SECOND = 'sk-ant-canary-second-0123456789';
@@ -17,9 +18,7 @@ beforeEach(async () => {
   vault.policies.write('claude', ['secret/data/claude', 'apikeys/creds/dev', 'sys/leases/*']);
   vault.kv.writeV2('secret/claude', { api_key: FIRST });
   home = new BrokerHome(config());
-  const roleId = vault.logins.appRole('laptop', { policies: ['claude'], ttlMs: 3_600_000 });
-  writeFileSync(join(home.folder, 'role-id'), roleId, { mode: 0o600 });
-  writeFileSync(join(home.folder, 'secret-id'), vault.logins.secretId('laptop'), { mode: 0o600 });
+  enrolLaptop(vault, home.folder);
 });
 
 afterEach(async () => {
@@ -27,22 +26,7 @@ afterEach(async () => {
   await vault.stop();
 });
 
-function config(extra = ''): string {
-  return `default = "anthropic"
-[providers.vault]
-type = "vault"
-address = "${vault.address}"
-[providers.vault.auth]
-method = "approle"
-role_id_file = "~/role-id"
-secret_id_file = "~/secret-id"
-[credentials.anthropic]
-provider = "vault"
-path = "secret/data/claude"
-field = "api_key"
-${extra}`;
-}
-
+const config = (extra?: string) => laptopConfig(vault.address, extra);
 const reads = () => vault.count(/secret\/data\/claude/);
 
 async function status(): Promise<StatusReport> {
@@ -80,7 +64,9 @@ describe('the daemon, the helper and Vault, all real', () => {
     const events = await home.broker('events', '--json');
     const everything = [daemon.log, events.stdout, (await home.broker('status')).stdout];
     for (const name of readdirSync(home.stateDir)) everything.push(readFileSync(join(home.stateDir, name), 'latin1'));
-    everything.push(execFileSync('sqlite3', [join(home.stateDir, 'cache.db'), '.dump'], { encoding: 'latin1' }));
+    const dump = cacheDump(home.stateDir);
+    expect(dump).toContain('anthropic');
+    everything.push(dump);
     for (const text of everything) expect(text).not.toContain('canary');
     expect(events.stdout).toContain('refreshed');
     for (const name of readdirSync(home.stateDir)) {

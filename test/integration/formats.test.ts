@@ -8,6 +8,7 @@ let home: BrokerHome;
 beforeEach(async () => {
   vault = await DevVault.start({ nowMs: () => Date.now() });
   vault.kv.writeV2('secret/claude', { api_key: 'sk-"quoted"\\key', tenant: 'acme' });
+  vault.kv.writeV2('secret/proxy', { user: 'ada', password: 'open:sesame' });
   vault.engines.awsRole('claude', 3_600_000);
   home = new BrokerHome(`
 [providers.vault]
@@ -30,6 +31,10 @@ header_prefix = "Bearer "
 provider = "vault"
 path = "secret/data/claude"
 fields = { x-api-key = "api_key", x-tenant = "tenant" }
+[credentials.proxy]
+provider = "vault"
+path = "secret/data/proxy"
+fields = { username = "user", password = "password" }
 [credentials.bedrock]
 provider = "vault"
 path = "aws/sts/claude"
@@ -83,6 +88,18 @@ it('aws: says what is missing', async () => {
   const run = await home.key('--format aws plain');
   expect(run).toMatchObject({ code: 64, stdout: '' });
   expect(run.stderr).toMatch(/"plain" has no AccessKeyId.*fields = /);
+});
+
+it('proxy: Bearer for one value unless the credential names another scheme, Basic for user and password', async () => {
+  const key = 'sk-"quoted"\\key';
+  expect(await home.key('--format proxy plain')).toEqual({ code: 0, stdout: `Bearer ${key}\n`, stderr: '' });
+  expect((await home.key('--format proxy otel')).stdout).toBe(`Bearer ${key}\n`);
+  const basic = Buffer.from('ada:open:sesame').toString('base64');
+  expect((await home.key('--format proxy proxy')).stdout).toBe(`Basic ${basic}\n`);
+  expect((await home.broker('get', '--format', 'proxy', 'proxy')).stdout).toBe(`Basic ${basic}\n`);
+  const run = await home.key('--format proxy several');
+  expect(run).toMatchObject({ code: 64, stdout: '' });
+  expect(run.stderr).toMatch(/"several" has no username.*fields = \{ username/);
 });
 
 it('the CLI prints the same', async () => {

@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DevVault } from '../../src/demo/dev-vault.ts';
 import { freePort, pageReader } from '../fakes/automatic-person.ts';
+import { cacheDump } from '../fakes/cache-dump.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
 
 const KEY = 'sk-ant-0123456789';
@@ -59,7 +59,7 @@ describe('oidc', () => {
     await home.start();
     expect((await home.broker('refresh')).code).toBe(0);
     expect(vault.count(/oidc\/callback/)).toBe(1);
-    const dump = execFileSync('sqlite3', [join(home.stateDir, 'cache.db'), '.dump'], { encoding: 'latin1' });
+    const dump = cacheDump(home.stateDir);
     for (const text of [daemon.log, dump, run.stdout, run.stderr]) expect(text).not.toContain('canary');
   });
 

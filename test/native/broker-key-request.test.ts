@@ -51,6 +51,7 @@ describe.skipIf(helper === undefined)('what broker-key asks', () => {
     [['--format', 'raw'], '/v1/credentials/_default/key'],
     [['--format', 'headers', 'name'], '/v1/credentials/name/key?format=headers'],
     [['name', '--format=json'], '/v1/credentials/name/key?format=json'],
+    [['--format', 'proxy', 'name'], '/v1/credentials/name/key?format=proxy'],
     [['--format=json', '--format=aws'], '/v1/credentials/_default/key?format=aws'],
   ])('%j asks for %s', async (args, target) => {
     expect(await requestOf(args)).toMatch(new RegExp(`^GET ${target.replaceAll(/[.?]/g, '\\$&')} HTTP/1.1\r\n`));
@@ -134,7 +135,7 @@ describe.skipIf(helper === undefined)('what broker-key asks', () => {
   });
 
   test.each([
-    ['--help', /^usage: broker-key \[--format raw\|headers\|json\|aws\] \[NAME\]\n/],
+    ['--help', /^usage: broker-key \[--format raw\|headers\|json\|aws\|proxy\] \[NAME\]\n/],
     ['-h', /^usage: /],
     ['--version', /^broker-key \d+\.\d+\.\d+\n$/],
     ['-V', /^broker-key \d/],

@@ -21,6 +21,8 @@ const FILES = [
   'project/.claude/settings.json',
   'project/.claude/settings.local.json',
   'system/etc/claude-code/managed-settings.json',
+  'system/etc/claude-code/managed-settings.d/10.json',
+  '.claude/remote-settings.json',
   'system/etc/environment',
   '.claude.json',
   '.claude/.credentials.json',

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -6,13 +6,22 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DevVault } from '../../src/demo/dev-vault.ts';
 import { helperPath } from '../../src/platform/native.ts';
 import { expectFailure, expectKey, type Outcome, run } from '../native/run-helper.ts';
+import {
+  broker,
+  CONFIG,
+  dropIn,
+  emptyHome,
+  enabledUnits,
+  env,
+  HOME,
+  property,
+  ROOT,
+  SOCKET,
+  STATE,
+  systemctl,
+  UNITS,
+} from './session.ts';
 
-const ROOT = path.resolve(import.meta.dirname, '..', '..');
-const HOME = process.env['HOME'] ?? '';
-const STATE = path.join(HOME, '.local', 'state', 'broker');
-const UNITS = path.join(HOME, '.config', 'systemd', 'user');
-const CONFIG = path.join(HOME, '.config', 'broker', 'config.toml');
-const env = { HOME, XDG_RUNTIME_DIR: process.env['XDG_RUNTIME_DIR'] ?? '', PATH: '/usr/local/bin:/usr/bin:/bin' };
 const KEY = 'sk-test';
 const helper = helperPath() ?? '';
 
@@ -23,12 +32,6 @@ const hasJournal = existsSync(`/run/systemd/journal/stdout`);
 if (!hasJournal) console.warn('skipped: there is no journald here');
 
 const ask = (more: Record<string, string> = {}): Promise<Outcome> => run(helper, [], { ...env, ...more });
-const broker = (...args: string[]): Promise<Outcome> =>
-  run(process.execPath, [path.join(ROOT, 'bin', 'broker.mjs'), ...args], env);
-const systemctl = (...args: string[]): string =>
-  execFileSync('systemctl', ['--user', ...args], { env, encoding: 'utf8' });
-const property = (name: string, unit = 'broker.service'): string =>
-  systemctl('show', '--value', `--property=${name}`, unit).trim();
 const mainPid = (): number => Number(property('MainPID'));
 
 function configure(value = KEY, more = ''): void {
@@ -40,14 +43,6 @@ function configure(value = KEY, more = ''): void {
 function configureText(text: string): void {
   mkdirSync(path.dirname(CONFIG), { recursive: true, mode: 0o700 });
   writeFileSync(CONFIG, text, { mode: 0o600 });
-}
-
-function dropIn(text: string): void {
-  const folder = path.join(UNITS, 'broker.service.d');
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(path.join(folder, 'test.conf'), `[Service]\n${text}\n`);
-  systemctl('daemon-reload');
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
@@ -67,9 +62,7 @@ beforeAll(async () => {
   expect(daemon.pid).toBe(mainPid());
 });
 
-afterAll(() => {
-  for (const name of ['.config', '.local']) rmSync(path.join(HOME, name), { recursive: true, force: true });
-});
+afterAll(emptyHome);
 
 test('is sandboxed as far as this user may, and still knows who asks', async () => {
   if (process.getuid?.() !== 0) expect(property('PrivateUsers')).toBe('yes');
@@ -324,12 +317,8 @@ test('uninstalled, nothing but the state is left', async () => {
   expect(existsSync(path.join(UNITS, 'broker.service'))).toBe(false);
   expect(existsSync(path.join(UNITS, 'broker.socket'))).toBe(false);
   expect(existsSync(path.join(STATE, 'launch'))).toBe(false);
-  expect(existsSync(path.join(env.XDG_RUNTIME_DIR, 'broker', 'broker.sock'))).toBe(false);
-  expect(
-    readdirSync(UNITS)
-      .filter((name) => name.endsWith('.wants'))
-      .flatMap((name) => readdirSync(path.join(UNITS, name))),
-  ).toEqual([]);
+  expect(existsSync(SOCKET)).toBe(false);
+  expect(enabledUnits()).toEqual([]);
   expect(property('LoadState')).toBe('not-found');
   expectFailure(await ask(), 69, /nothing answers/);
   expect((await broker('service', 'uninstall')).stdout).toContain('no service was installed');

@@ -12,16 +12,22 @@ import { customHeadersCheck } from './custom-headers.ts';
 import { declinedKey } from './declined-key.ts';
 import { foreignHelper } from './foreign-helper.ts';
 import { helperBehaviour } from './helper-behaviour.ts';
+import { helperOutput } from './helper-output.ts';
 import { helperProgram } from './helper-program.ts';
+import { helperPrompts } from './helper-prompts.ts';
 import { helperStdin } from './helper-stdin.ts';
 import { keyShape } from './key-shape.ts';
+import { keychain } from './keychain.ts';
 import { looseModes } from './loose-modes.ts';
+import { managedSources } from './managed-sources.ts';
 import { noMethod } from './no-method.ts';
 import { otherApps } from './other-apps.ts';
 import { overridingVariable } from './overriding-variable.ts';
 import { placeholderHelper } from './placeholder-helper.ts';
 import { profileVariable } from './profile-variable.ts';
+import { proxy } from './proxy.ts';
 import { refreshInterval } from './refresh-interval.ts';
+import { remoteControl } from './remote-control.ts';
 import { secondBroker } from './second-broker.ts';
 import { settingsState } from './settings-state.ts';
 import { simpleMode } from './simple-mode.ts';
@@ -32,6 +38,7 @@ import { untrustedProject } from './untrusted-project.ts';
 
 const CHECKS: readonly Check[] = [
   settingsState,
+  managedSources,
   noMethod,
   cloudVariable,
   overridingVariable,
@@ -42,10 +49,13 @@ const CHECKS: readonly Check[] = [
   profileVariable,
   keyShape,
   baseUrl,
+  proxy,
   placeholderHelper,
   helperProgram,
   helperStdin,
+  helperPrompts,
   helperBehaviour,
+  helperOutput,
   staticKey,
   foreignHelper,
   untrustedProject,
@@ -58,8 +68,10 @@ const CHECKS: readonly Check[] = [
   configFolder,
   bareMode,
   otherApps,
+  remoteControl,
   agentAccess,
   unreadableProfile,
+  keychain,
 ];
 
 const RANK: Record<Severity, number> = { error: 0, warning: 1, info: 2 };

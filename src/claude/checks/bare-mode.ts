@@ -17,13 +17,14 @@ export const bareMode: Check = ({ chain, helper, homeDir }) => {
     ];
   }
   if (print.winner !== 'helper' || helper === undefined) return [];
+  const file = `${homeDir}/.config/broker/bare.json`;
   return [
     {
       id: 'helper-ignored-by-bare',
       severity: 'info',
       title: 'claude --bare ignores this apiKeyHelper',
       cost: 'scripts and CI with --bare end with "Not logged in"',
-      remedy: `give it a file of its own: broker claude install --settings ${homeDir}/.config/broker/bare.json, then claude --bare --settings that file`,
+      remedy: `give it a file of its own: broker claude install --settings ${file}, then start claude --bare --settings ${file}`,
     },
   ];
 };

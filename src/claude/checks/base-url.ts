@@ -34,7 +34,7 @@ export const baseUrl: Check = (facts) => {
         'error',
         `ANTHROPIC_BASE_URL ${shown} is not encrypted`,
         'the key and every prompt can be read on the way',
-        `use https in ${place}`,
+        `write it with https:// (it is set in ${place})`,
       );
     }
     if (/\/v1\/?$/.test(url.pathname)) {
@@ -43,7 +43,7 @@ export const baseUrl: Check = (facts) => {
         'error',
         `ANTHROPIC_BASE_URL ${shown} ends in /v1`,
         'the client adds /v1/messages itself: requests go to /v1/v1/messages and end in 404',
-        `remove /v1 from it in ${place}`,
+        `leave out the /v1 (it is set in ${place})`,
       );
     }
     if (!anthropic && !local && kinds.has('api-key')) {

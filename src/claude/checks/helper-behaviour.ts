@@ -1,4 +1,5 @@
 import type { Check } from '../finding.ts';
+import { brokerState } from './broker-state.ts';
 
 /** A cached key takes a few milliseconds; the user feels this much at every start. */
 const SLOW_MS = 1000;
@@ -6,7 +7,8 @@ const SLOW_MS = 1000;
 const WARNED_MS = 10_000;
 
 /** What happened when the helper was run as the client runs it. */
-export const helperBehaviour: Check = ({ helper, run }) => {
+export const helperBehaviour: Check = (facts) => {
+  const { helper, run } = facts;
   if (helper === undefined) return [];
   const where = `${helper.settings.file}:${helper.line}`;
   if (run === undefined) {
@@ -36,6 +38,8 @@ export const helperBehaviour: Check = ({ helper, run }) => {
     ];
   }
   if (run.outcome === 'not started' || (run.exitCode ?? 0) !== 0) {
+    // Where the broker itself knows what is wrong, its own finding says it.
+    if (brokerState(facts).some(({ severity }) => severity === 'error')) return [];
     const how = run.outcome === 'not started' ? 'could not be started' : `failed with exit code ${run.exitCode}`;
     return [
       {
@@ -43,9 +47,7 @@ export const helperBehaviour: Check = ({ helper, run }) => {
         severity: 'error',
         title: `apiKeyHelper ${how}${said}`,
         cost: 'at the start the client gives up after three tries; after a 401 it sends an empty key and remembers the failure',
-        remedy: helper.ours
-          ? 'see what is wrong: broker status'
-          : 'run the helper in a terminal and mend what it complains about',
+        remedy: helper.ours ? 'see what is wrong: broker status' : remedyFor(run.exitCode),
         where,
       },
     ];
@@ -79,3 +81,10 @@ export const helperBehaviour: Check = ({ helper, run }) => {
     },
   ];
 };
+
+/** sh ends with 127 for a program that it does not find and with 126 for one that it may not run (POSIX, 2.8.2). */
+function remedyFor(exitCode: number | undefined): string {
+  if (exitCode === 127) return 'a program that the helper calls is not there: install it, or write its absolute path';
+  if (exitCode === 126) return 'a program that the helper calls may not be run: type chmod u+x with its path';
+  return 'run the helper in a terminal and mend what it complains about';
+}

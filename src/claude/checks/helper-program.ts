@@ -1,4 +1,5 @@
 import type { Check, Finding } from '../finding.ts';
+import { describeCommand } from '../show-command.ts';
 
 /** The program behind the helper: there, executable, and the same from every folder. */
 export const helperProgram: Check = ({ helper, projectDir }) => {
@@ -21,7 +22,7 @@ export const helperProgram: Check = ({ helper, projectDir }) => {
     findings.push({
       id: 'helper-missing',
       severity: 'error',
-      title: `the program of apiKeyHelper ${what}`,
+      title: `the program of apiKeyHelper ${what}: ${describeCommand(helper.command, helper.ours)}`,
       cost: 'the client calls it three times in two or three seconds and gives up',
       remedy: reinstall ?? 'install the program, or remove the line',
       where,

@@ -13,7 +13,7 @@ const EXPECTED = {
 } as const;
 
 /** A credential in the wrong variable, or damaged on its way there. */
-export const keyShape: Check = ({ input, run, helper }) => {
+export const keyShape: Check = ({ input }) => {
   const findings: Finding[] = [];
   for (const [name, { wrong, right }] of Object.entries(EXPECTED)) {
     const set = effectiveVariable(input, name);
@@ -46,16 +46,6 @@ export const keyShape: Check = ({ input, run, helper }) => {
         ...whereOf(set.place),
       });
     }
-  }
-  if (run?.kind === 'admin-key' && helper !== undefined) {
-    findings.push({
-      id: 'helper-gives-admin-key',
-      severity: 'error',
-      title: 'apiKeyHelper gives an Admin API key',
-      cost: 'the Messages API answers 401 to it, and it can manage your whole organization',
-      remedy: 'put an API key where the helper reads',
-      where: `${helper.settings.file}:${helper.line}`,
-    });
   }
   return findings;
 };

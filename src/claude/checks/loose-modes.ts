@@ -22,7 +22,7 @@ function judge({ file, role, mode, uid }: GuardedFile, me: number): Finding[] {
   findings.push({
     id: writable ? 'writable-by-others' : 'readable-by-others',
     severity: writable ? 'error' : 'warning',
-    title: `${file} has mode ${octal(mode)}`,
+    title: `${file} can be ${writable ? 'changed' : 'read'} by other users of this machine (mode ${octal(mode)})`,
     cost: writable
       ? 'whoever can write it decides what runs as you, or which key you use'
       : 'every user and service of this machine can read the secret in it',

@@ -1,4 +1,4 @@
-import { effectiveVariable } from '../effective.ts';
+import { effectiveVariable, type Place } from '../effective.ts';
 import type { Check, Finding } from '../finding.ts';
 import { placeText, whereOf } from './places.ts';
 
@@ -22,9 +22,7 @@ export const overridingVariable: Check = ({ input, chain }) => {
       severity: 'error',
       title: `${name} is set in ${placeText(set.place)} and overrides apiKeyHelper`,
       cost: COST[name],
-      remedy: inSettings
-        ? `remove env.${name} from ${placeText(set.place)}`
-        : `remove it from ${placeText(set.place)} and type: unset ${name}`,
+      remedy: remedyFor(name, set.place),
       ...whereOf(set.place),
       ...(inSettings && set.place.file !== undefined
         ? { fix: { kind: 'remove-setting', file: set.place.file, path: ['env', name] } as const }
@@ -33,3 +31,11 @@ export const overridingVariable: Check = ({ input, chain }) => {
   }
   return findings;
 };
+
+function remedyFor(name: string, place: Place): string {
+  if (place.file === undefined) {
+    return `type: unset ${name}; no profile that was read sets it, so look at what started this shell (an editor, direnv, a secret manager)`;
+  }
+  if (place.kind === 'settings') return `remove env.${name} from ${placeText(place)}`;
+  return `remove it from ${placeText(place)} and type: unset ${name}`;
+}

@@ -7,6 +7,8 @@ import { placeText, whereOf } from './places.ts';
 
 /** Below it, an answer is asked for on nearly every request. */
 const SHORT_MS = 10_000;
+/** Longer than a client is left alone over a working day. */
+const LONG_PAUSE_MS = 12 * 3_600_000;
 
 /** How long the client keeps a key, against nonsense and against the life of the key. */
 export const refreshInterval: Check = (facts) => {
@@ -40,17 +42,33 @@ export const refreshInterval: Check = (facts) => {
       ...fix,
     });
   }
-  findings.push(...longerThanLife(facts, sane ? value : DEFAULT_CLIENT_INTERVAL_MS));
+  findings.push(...againstLife(facts, sane ? value : DEFAULT_CLIENT_INTERVAL_MS));
   return findings;
 };
 
-function longerThanLife(facts: Facts, interval: number): Finding[] {
+function againstLife(facts: Facts, interval: number): Finding[] {
   const credential = facts.broker.status?.credentials.find(({ name, isDefault }) =>
     facts.helper?.credential === undefined ? isDefault : name === facts.helper.credential,
   );
   if (!facts.helper?.ours || !credential?.expiresAt || !credential.issuedAt) return [];
+  // A JWT says by itself when it is over, and the client asks for another one in time.
+  if (credential.expirySource === 'jwt') return [];
   const life = Date.parse(credential.expiresAt) - Date.parse(credential.issuedAt);
-  if (!(life > 0) || interval < life) return [];
+  if (!(life > 0)) return [];
+  const where = `${facts.helper.settings.file}:${facts.helper.line}`;
+  if (interval < life) {
+    if (life > LONG_PAUSE_MS) return [];
+    return [
+      {
+        id: 'key-dies-in-a-pause',
+        severity: 'info',
+        title: `a key of "${credential.name}" lives ${describe(life)}, and the client asks for another one only when it works`,
+        cost: 'after a longer pause the first request is answered with 401 and repeated with a fresh key: about a second',
+        remedy: 'nothing has to be done; keys that live longer than your breaks avoid it',
+        where,
+      },
+    ];
+  }
   const advised = Math.max(SHORT_MS, Math.floor(life / 2 / 1000) * 1000);
   return [
     {
@@ -58,8 +76,13 @@ function longerThanLife(facts: Facts, interval: number): Finding[] {
       severity: 'error',
       title: `the client keeps a key for ${interval / 1000} s, and a key of "${credential.name}" lives ${Math.round(life / 1000)} s`,
       cost: 'the client sends dead keys: a 401 and a second or more of waiting, over and over',
-      remedy: `type: broker claude install --ttl ${advised}ms`,
-      where: `${facts.helper.settings.file}:${facts.helper.line}`,
+      remedy: `type: broker claude install --ttl ${advised / 1000}s`,
+      where,
     },
   ];
+}
+
+function describe(lifeMs: number): string {
+  const minutes = Math.round(lifeMs / 60_000);
+  return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
 }

@@ -7,7 +7,7 @@ import { settingsDiff } from '../../claude/masked-diff.ts';
 import { firstLaxity, parseSettings } from '../../claude/settings.ts';
 import type { Addition } from '../../claude/settings-edit.ts';
 import { nodeAt } from '../../claude/settings-tree.ts';
-import { additionsFor, denyRules, parseTarget, type Target } from '../../claude/targets.ts';
+import { additionsFor, denyRules, parseTarget, type Target, USUAL_STATE_DIR } from '../../claude/targets.ts';
 import { parseDuration } from '../../config/durations.ts';
 import { stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
@@ -16,6 +16,7 @@ import { recordLaunch } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
 import type { CliIo } from '../cli-io.ts';
 import type { PlaceOptions } from './claude.ts';
+import { credentialWarning } from './claude-credential.ts';
 import { placeOf } from './claude-place.ts';
 
 export interface InstallOptions extends PlaceOptions {
@@ -36,7 +37,7 @@ const SHORTEST_TTL_MS = 1000;
 
 const CREDENTIAL = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-export function installAction(io: CliIo, options: InstallOptions): void {
+export async function installAction(io: CliIo, options: InstallOptions): Promise<void> {
   const target = parseTarget(options.for);
   const additions = wantedAdditions(io, options, target);
   if (options.managed) {
@@ -49,7 +50,9 @@ export function installAction(io: CliIo, options: InstallOptions): void {
   const request = { ...place, target: target.name, additions, force: options.force === true };
   const outcome = install(contextOf(io), { ...request, dryRun: options.dryRun === true });
   const ours = additions.flatMap((addition) => ('value' in addition ? [addition.value] : addition.items));
-  report(io, options, outcome, ours, 'installed', warningsFor(outcome));
+  const unknown = await credentialWarning(io, options.credential);
+  const warnings = [...(unknown === undefined ? [] : [unknown]), ...warningsFor(outcome)];
+  report(io, options, outcome, ours, 'installed', warnings);
 }
 
 export function uninstallAction(io: CliIo, options: UninstallOptions): void {
@@ -74,7 +77,9 @@ function wantedAdditions(io: CliIo, options: InstallOptions, target: Target): Ad
   const helper = wantedHelper(io, options);
   const ttlMs = options.ttl === undefined ? undefined : readTtl(options.ttl);
   const additions = additionsFor(target, { helper, credential, ttlMs });
-  return options.denyRules ? [...additions, denyRules(helper, stateDir(io))] : additions;
+  return options.denyRules
+    ? [...additions, denyRules(helper, options.managed ? USUAL_STATE_DIR : stateDir(io))]
+    : additions;
 }
 
 /** Unless one is named: a copy at a place that survives upgrades, which knows how to start the daemon. */

@@ -1,8 +1,8 @@
+import { readAllSettings } from '../../claude/all-settings.ts';
 import { followLinks } from '../../claude/atomic-file.ts';
 import { runsBrokerHelper } from '../../claude/helper-command.ts';
 import { readRecord } from '../../claude/install-record.ts';
-import { readSettingsFile, type SettingsFile } from '../../claude/settings-files.ts';
-import { settingsLocations } from '../../claude/settings-locations.ts';
+import type { SettingsFile } from '../../claude/settings-files.ts';
 import { describeCommand } from '../../claude/show-command.ts';
 import { TTL_VARIABLE } from '../../claude/variables.ts';
 import { stateDir } from '../../config/paths.ts';
@@ -11,7 +11,7 @@ import type { PlaceOptions } from './claude.ts';
 import { rootsOf } from './claude-place.ts';
 
 export function showAction(io: CliIo, options: PlaceOptions): void {
-  const files = settingsLocations(rootsOf(io, options)).map(readSettingsFile);
+  const files = readAllSettings(rootsOf(io, options));
   const counts = files.find(({ state, helper }) => state === 'in-effect' && helper !== undefined);
   const rows = files.map((settings) => ({ ...describe(io, settings), counts: settings === counts }));
   if (options.json) {
@@ -20,7 +20,7 @@ export function showAction(io: CliIo, options: PlaceOptions): void {
   }
   for (const row of rows) {
     const mark = row.counts ? '*' : ' ';
-    io.stdout(`${mark} ${row.scope.padEnd(8)} ${row.file}: ${row.state}\n`);
+    io.stdout(`${mark} ${row.scope.padEnd(8)} ${row.file}: ${row.state.replace('in-effect', 'in effect')}\n`);
     if (row.helper !== null)
       io.stdout(`             line ${row.line}: ${row.helper}${row.ours ? '' : ' (not the broker)'}\n`);
     if (row.ttlMs !== null) io.stdout(`             kept for ${row.ttlMs} ms\n`);

@@ -8,6 +8,7 @@ import { locateHelper } from '../../claude/locate-helper.ts';
 import { scrub } from '../../claude/masking.ts';
 import { socketCandidates, stateDir } from '../../config/paths.ts';
 import type { StatusReport } from '../../protocol/status.ts';
+import { stableHelper } from '../../service/stable-helper.ts';
 import type { CliIo } from '../cli-io.ts';
 import { reporting } from './reporting.ts';
 
@@ -64,7 +65,7 @@ export async function examine(io: CliIo, parts: DoctorParts, options: DoctorOpti
     clock: io.clock,
     systemRoot: parts.systemRoot ?? '/',
     flagFile: options.settings === undefined ? undefined : path.resolve(options.settings),
-    ownHelper: locateHelper(io.env),
+    ownHelpers: [locateHelper(io.env), stableHelper(stateDir(io))].filter((file) => file !== undefined),
     run: options.runHelper === undefined ? 'safe' : options.runHelper ? 'always' : 'never',
     sockets: socketCandidates(io).map((candidate) => candidate.path),
     fetchStatus: parts.fetchStatus,

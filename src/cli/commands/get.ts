@@ -21,7 +21,7 @@ export function getCommand(io: CliIo): Command {
     new Command('get')
       .description('print a key, as broker-key does')
       .argument('[name]', 'the credential; the default one if left out')
-      .option('--format <format>', 'raw, headers, json or aws', 'raw')
+      .option('--format <format>', 'raw, headers, json, aws or proxy', 'raw')
       .addHelpText('after', '\nWith --verbose, standard error says what was served.')
       // --verbose is an option of the whole program.
       .action((name: string | undefined, _: unknown, self: Command) => get(io, name, self.optsWithGlobals<Options>()))

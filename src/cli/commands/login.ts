@@ -55,14 +55,16 @@ async function login(io: CliIo, name: string, options: Options): Promise<void> {
     );
 }
 
-/** What the daemon's environment contributes counts here as well, not this shell's. */
+/** What the daemon's environment contributes counts here as well, not this shell's; but how this shell gets out does. */
 function environmentOf({ env }: CliIo, { values }: ConfigReport): Record<string, string | undefined> {
   const own = { ...env };
-  for (const { environmentDefaults } of providerDefinitions) {
-    for (const variable of Object.values(environmentDefaults).flat()) delete own[variable];
-  }
+  const theirs = providerDefinitions.flatMap(({ environmentDefaults }) =>
+    Object.values(environmentDefaults).flatMap((variables) => ('variablesFor' in variables ? [] : variables)),
+  );
+  for (const variable of theirs) delete own[variable];
   for (const { origin, value } of values) {
-    if (origin.kind === 'env' && value !== undefined) own[origin.variable] = String(value);
+    if (origin.kind !== 'env' || value === undefined || !theirs.includes(origin.variable)) continue;
+    own[origin.variable] = String(value);
   }
   return own;
 }

@@ -10,7 +10,9 @@ import {
 } from '../../setup/config-change.ts';
 import type { Draft, Plan, SettingsScope } from '../../setup/draft.ts';
 import { completeWithoutAsking, draftOf, type Flags } from '../../setup/flags.ts';
+import { withEnvironment } from '../../setup/from-environment.ts';
 import { describeMachine, lookAround, type Machine } from '../../setup/machine.ts';
+import type { Surroundings } from '../../setup/normalise.ts';
 import { connectionQuestions, PROVIDER_KINDS, type ProviderKind } from '../../setup/questions.ts';
 import type { Session } from '../../setup/session.ts';
 import { type Trial, tryOut } from '../../setup/trial.ts';
@@ -42,7 +44,7 @@ export async function prepare(io: CliIo, flags: Flags, cwd: string, session: Ses
   const draft = draftOf(flags, surroundings);
   const interview =
     io.terminal === undefined ? undefined : new Interview(io.terminal, machine, surroundings, io.signal);
-  const tester = new Tester(io, flags, place, existing, session);
+  const tester = new Tester(io, flags, place, existing, session, surroundings);
   const tried =
     interview === undefined ? await tester.unasked(draft, machine) : await tester.asking(draft, machine, interview);
   const scope = draft.scope ?? (await interview?.scope()) ?? 'user';
@@ -63,9 +65,18 @@ class Tester {
   readonly #place: ConfigPlace;
   readonly #existing: Existing;
   readonly #session: Session;
+  readonly #surroundings: Surroundings;
 
-  constructor(io: CliIo, flags: Flags, place: ConfigPlace, existing: Existing, session: Session) {
+  constructor(
+    io: CliIo,
+    flags: Flags,
+    place: ConfigPlace,
+    existing: Existing,
+    session: Session,
+    surroundings: Surroundings,
+  ) {
     this.#session = session;
+    this.#surroundings = surroundings;
     this.#io = io;
     this.#flags = flags;
     this.#place = place;
@@ -140,7 +151,8 @@ class Tester {
 
   #planOf({ kind, providerName, options, auth, source, field, credential }: Draft): Plan {
     if (kind === undefined) throw new TypeError('a draft without a provider');
-    const rest = { kind, options, auth, source, field, credential: credential ?? DEFAULT_CREDENTIAL };
+    const found = withEnvironment(kind, options, this.#io.env, this.#surroundings);
+    const rest = { kind, options: found, auth, source, field, credential: credential ?? DEFAULT_CREDENTIAL };
     const usual = PROVIDER_KINDS.find((each) => each.kind === kind)?.name ?? kind;
     return { ...rest, providerName: providerName ?? providerNameFor(this.#existing, rest, usual, this.#place) };
   }

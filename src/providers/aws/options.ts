@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import type { EnvironmentRule } from '../../config/provider-schemas.ts';
 import { filePath, text } from '../../config/value-types.ts';
+import { proxyOption, proxyRule } from '../proxies.ts';
 
 /** The name of a region. */
 export const awsRegion = () => text().regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'not the name of a region, like eu-west-1');
@@ -28,6 +30,7 @@ export const awsProviderSchema = z
     sts_endpoint: url()
       .optional()
       .describe('Address of STS for role_arn. Default: AWS_ENDPOINT_URL_STS, else the regional one.'),
+    proxy: proxyOption(),
     ca_file: filePath().optional().describe('PEM file with further certificate authorities. Default: AWS_CA_BUNDLE.'),
   })
   .superRefine((options, context) => {
@@ -42,11 +45,16 @@ export const awsProviderSchema = z
 export type AwsOptions = z.output<typeof awsProviderSchema>;
 
 /** What environment variables contribute; `service` as in AWS_ENDPOINT_URL_SERVICE. */
-export function awsEnvironmentDefaults(service: string): Readonly<Record<string, readonly string[]>> {
+export function awsEnvironmentDefaults(service: string): Readonly<Record<string, readonly string[] | EnvironmentRule>> {
   return {
     region: ['AWS_REGION', 'AWS_DEFAULT_REGION'],
     profile: ['AWS_PROFILE'],
     endpoint: [`AWS_ENDPOINT_URL_${service}`, 'AWS_ENDPOINT_URL'],
     ca_file: ['AWS_CA_BUNDLE'],
+    proxy: proxyRule(({ endpoint, region }) => {
+      if (typeof endpoint === 'string') return endpoint;
+      const host = service.toLowerCase().replaceAll('_', '');
+      return `https://${host}.${typeof region === 'string' ? region : 'us-east-1'}.amazonaws.com`;
+    }),
   };
 }

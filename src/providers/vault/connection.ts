@@ -4,6 +4,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { ProviderError } from '../../errors.ts';
 import type { ProviderHost } from '../definition.ts';
+import { proxyEnvironment } from '../proxies.ts';
 import { trustedCertificates } from '../trusted-certificates.ts';
 import type { VaultOptions } from './options.ts';
 import { expandHome } from './secret-file.ts';
@@ -27,7 +28,7 @@ export interface Connection {
 /** @throws ProviderError misconfigured if a certificate or key file cannot be read or used. */
 export function openConnection(options: VaultOptions, host: ProviderHost): Connection {
   const socketPath = options.address.startsWith('unix:') ? decodeURI(new URL(options.address).pathname) : undefined;
-  const proxyEnv = proxyVariables(host);
+  const proxyEnv = proxyEnvironment(options.proxy, host.env);
   const pool = { keepAlive: true, timeout: IDLE_SOCKET_MS, maxSockets: MOST_SOCKETS, proxyEnv };
   const servername = options.tls_server_name === undefined ? {} : { servername: options.tls_server_name };
   const isHttps = options.address.startsWith('https:');
@@ -50,12 +51,6 @@ export function openConnection(options: VaultOptions, host: ProviderHost): Conne
       httpsAgent.destroy();
     },
   };
-}
-
-/** The daemon's own variables, handed to Node's agents, which know HTTP_PROXY, HTTPS_PROXY and NO_PROXY. */
-function proxyVariables({ env }: ProviderHost): Record<string, string | undefined> {
-  const names = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'];
-  return Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
 }
 
 function contextOf(options: VaultOptions, host: ProviderHost): SecureContext {

@@ -1,4 +1,5 @@
 import type { ProviderDefinition } from '../definition.ts';
+import { proxyRule } from '../proxies.ts';
 import { isInteractive } from './auth-schema.ts';
 import { type VaultOptions, type VaultSource, vaultCredentialSchema, vaultProviderSchema } from './options.ts';
 
@@ -16,6 +17,7 @@ export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
     client_cert_file: ['VAULT_CLIENT_CERT', 'BAO_CLIENT_CERT'],
     client_key_file: ['VAULT_CLIENT_KEY', 'BAO_CLIENT_KEY'],
     skip_verify: ['VAULT_SKIP_VERIFY', 'BAO_SKIP_VERIFY'],
+    proxy: proxyRule(({ address }) => (typeof address === 'string' ? address : undefined)),
   },
   identify: ({ path, method, params, namespace, wrap_ttl }) => {
     const sorted = Object.entries(params).sort(([a], [b]) => (a < b ? -1 : 1));

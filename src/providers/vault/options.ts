@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { duration, filePath, refuse, text } from '../../config/value-types.ts';
+import { proxyOption } from '../proxies.ts';
 import { authSchema } from './auth-schema.ts';
 
 const HEADER_SAFE = /^[\x21-\x7e]+$/;
@@ -63,6 +64,7 @@ export const vaultProviderSchema = z
       .optional()
       .describe('PEM file with the key of client_cert_file. Default: VAULT_CLIENT_KEY.'),
     skip_verify: skipVerifySchema,
+    proxy: proxyOption(),
     timeout: duration({ minMs: 100, maxMs: 300_000 })
       .prefault('30s')
       .describe(

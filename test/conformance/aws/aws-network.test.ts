@@ -116,6 +116,14 @@ test.runIf(hasOpenssl)('NODE_EXTRA_CA_CERTS and the system store count too', asy
   if (process.platform === 'linux') expect(await trusts({ SSL_CERT_FILE: certFile })).toBe('true');
 });
 
+test('the proxy that the configuration names comes first, also none', async () => {
+  const proxy = await start();
+  const elsewhere = { HTTP_PROXY: 'http://127.0.0.1:1' };
+  expect(await read({ endpoint: 'http://secrets.invalid', proxy: proxy.url })).toBe('sk-value');
+  expect(await read({ endpoint: 'http://secrets.invalid', proxy: proxy.url }, elsewhere)).toBe('sk-value');
+  expect(await read({ endpoint: proxy.url, proxy: 'direct' }, elsewhere)).toBe('sk-value');
+});
+
 test("the daemon's HTTP_PROXY is used, and NO_PROXY is honoured", async () => {
   const proxy = await start();
   expect(await read({ endpoint: 'http://secrets.invalid' }, { HTTP_PROXY: proxy.url })).toBe('sk-value');

@@ -2,10 +2,15 @@ import { mkdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { doctorCommand } from '../../../src/cli/commands/doctor.ts';
 import { TemporaryHome } from './home.ts';
-import { HOMES, type Home } from './homes.ts';
+import { type Home, HOMES as USUAL_HOMES } from './homes.ts';
+import { MAC_HOMES } from './homes-mac.ts';
+import { ORGANISATION_HOMES } from './homes-organisation.ts';
+import { TRAP_HOMES } from './homes-traps.ts';
+import { installMacPrograms } from './mac-programs.ts';
 import { statusOf } from './status-sample.ts';
 import { captureIo } from './test-io.ts';
 
+const HOMES = [...USUAL_HOMES, ...ORGANISATION_HOMES, ...MAC_HOMES, ...TRAP_HOMES];
 const GIVEN = 'sk-ant-api03-FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF';
 const SECRETS = /(A{20}|B{20}|C{20}|D{20}|E{20}|F{20})/;
 
@@ -18,8 +23,10 @@ async function diagnose(home: TemporaryHome, data: Home) {
     const [text, mode] = typeof content === 'string' ? [content, 0o600] : content;
     home.write(name, fill(text), mode);
   }
+  if (data.platform === 'darwin') installMacPrograms(home);
   const env = Object.fromEntries(Object.entries(data.env ?? {}).map(([name, value]) => [name, fill(value)]));
-  const io = captureIo(home, env);
+  const path = `${home.path('programs')}:/usr/bin:/bin`;
+  const io = captureIo(home, { PATH: path, ...env }, data.platform);
   const status = data.broker === 'none' ? undefined : (data.broker ?? statusOf());
   const parts = { fetchStatus: async () => status, systemRoot: home.path('system') };
   const flags = ['--json', '--project', home.path('project')];

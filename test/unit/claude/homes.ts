@@ -14,6 +14,8 @@ export interface Home {
   readonly flag?: string;
   readonly broker?: StatusReport | 'none';
   readonly runHelper?: boolean;
+  /** Default: linux. On darwin the fake programs of mac-programs.ts answer. */
+  readonly platform?: 'darwin';
   /** Winner in the terminal, with -p and with --bare. */
   readonly wins: readonly [interactive: string | null, print: string | null, bare: string | null];
   /** x-api-key and Authorization of -p. */
@@ -26,23 +28,24 @@ export interface Home {
 
 const API = 'sk-ant-api03-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
 const OTHER_API = 'sk-ant-api03-BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB';
-const OAUTH = 'sk-ant-oat01-CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC';
+export const OAUTH = 'sk-ant-oat01-CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC';
 const ADMIN = 'sk-ant-admin01-DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD';
 const TOKEN = 'gateway-token-EEEEEEEEEEEEEEEEEEEEEEEEEEEE';
 
-const USER = '.claude/settings.json';
+export const USER = '.claude/settings.json';
 const PROJECT = 'project/.claude/settings.json';
 const LOCAL = 'project/.claude/settings.local.json';
-const MANAGED = 'system/etc/claude-code/managed-settings.json';
+export const MANAGED = 'system/etc/claude-code/managed-settings.json';
 const STATE = '.claude.json';
 
-const OURS = '{HOME}/bin/broker-key anthropic';
-const helper = (command: string, more: object = {}) => JSON.stringify({ apiKeyHelper: command, ...more }, null, 2);
+export const OURS = '{HOME}/bin/broker-key anthropic';
+export const helper = (command: string, more: object = {}) =>
+  JSON.stringify({ apiKeyHelper: command, ...more }, null, 2);
 const ours = helper(OURS);
 const withEnv = (env: object) => helper(OURS, { env });
-const script = (body: string): [string, number] => [`#!/bin/sh\n${body}\n`, 0o755];
+export const script = (body: string): [string, number] => [`#!/bin/sh\n${body}\n`, 0o755];
 
-const H = ['helper', 'helper', null] as const;
+export const H = ['helper', 'helper', null] as const;
 const NOTHING = [null, null, null] as const;
 const BOTH = ['helper', 'helper'] as const;
 
@@ -306,13 +309,15 @@ export const HOMES: readonly Home[] = [
     name: 'managed hides user',
     files: { [MANAGED]: ours, [USER]: helper('{HOME}/bin/broker-key other') },
     wins: H,
-    finds: ['helper-shadowed'],
+    finds: [],
+    notes: ['helper-shadowed'],
   },
   {
     name: 'managed drop-in beats the base file',
     files: { [MANAGED]: helper('{HOME}/bin/broker-key a'), 'system/etc/claude-code/managed-settings.d/10.json': ours },
     wins: H,
-    finds: ['helper-shadowed'],
+    finds: [],
+    notes: ['helper-shadowed'],
   },
   {
     name: 'local hides project',
@@ -321,6 +326,13 @@ export const HOMES: readonly Home[] = [
       [PROJECT]: helper('{HOME}/bin/broker-key other'),
       [STATE]: '{"projects":{"{HOME}":{"hasTrustDialogAccepted":true}}}',
     },
+    wins: H,
+    finds: [],
+    notes: ['helper-shadowed'],
+  },
+  {
+    name: 'the helper of another program hides ours',
+    files: { [MANAGED]: helper('{HOME}/key.sh'), [USER]: ours, 'key.sh': script('echo sk-ant-api03-"$(id -u)"') },
     wins: H,
     finds: ['helper-shadowed'],
   },
@@ -560,7 +572,7 @@ export const HOMES: readonly Home[] = [
     files: { [USER]: ours, 'bin/broker-key': script('echo "broker: not there" >&2; exit 69') },
     broker: 'none',
     wins: H,
-    finds: ['helper-fails', 'broker-unreachable'],
+    finds: ['broker-unreachable'],
   },
   {
     name: 'unknown credential',

@@ -2,6 +2,8 @@ import type { CredentialState, StatusReport } from '../../../src/protocol/status
 
 export interface StatusSample {
   readonly lifeMs?: number;
+  /** Of that life; default: a lease. */
+  readonly expirySource?: 'jwt';
   readonly state?: CredentialState;
   readonly isDefault?: boolean;
   readonly clockSkewSeconds?: number;
@@ -43,7 +45,7 @@ export function statusOf(sample: StatusSample = {}): StatusReport {
         issuedAt: new Date(issued).toISOString(),
         confirmedAt: new Date(issued).toISOString(),
         expiresAt: sample.lifeMs === undefined ? null : new Date(issued + sample.lifeMs).toISOString(),
-        expirySource: sample.lifeMs === undefined ? 'unknown' : 'lease',
+        expirySource: sample.lifeMs === undefined ? 'unknown' : (sample.expirySource ?? 'lease'),
         lease: null,
         nextRefreshAt: null,
         refreshing: false,

@@ -19,7 +19,11 @@ export interface CapturedIo extends CliIo {
 }
 
 /** A command's surroundings inside a home of its own. */
-export function captureIo(home: TemporaryHome, env: Record<string, string> = {}): CapturedIo {
+export function captureIo(
+  home: TemporaryHome,
+  env: Record<string, string> = {},
+  platform: NodeJS.Platform = 'linux',
+): CapturedIo {
   const io: CapturedIo = {
     out: '',
     err: '',
@@ -41,7 +45,7 @@ export function captureIo(home: TemporaryHome, env: Record<string, string> = {})
     uid: home.uid,
     pid: process.pid,
     ppid: process.ppid,
-    platform: 'linux',
+    platform,
     stdoutIsTty: false,
     stderrIsTty: false,
     columns: undefined,

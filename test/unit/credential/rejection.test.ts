@@ -54,6 +54,15 @@ describe('which asks are early', () => {
     expect(judgeAsk(served(), jwt(60 * SECOND)).action).toBe('revalidate');
     expect(judgeAsk(served(), jwt(60 * SECOND - 1)).action).toBe('serve');
   });
+
+  it('never for a JWT in its last minute that has a successor: it was replaced, not rejected', () => {
+    const held = (leftMs: number) =>
+      recordServed(EMPTY_LEDGER, { digest: 'old', jwtExpiresAtMs: START + leftMs, atMs: START, atWallMs: START });
+    const next = (leftMs: number) =>
+      judgeAsk(held(leftMs), ask(0, { key: { digest: 'new', leased: false, jwtExpiresAtMs: START + 60 * MINUTE } }));
+    expect(next(60 * SECOND).rejected).toBe('old');
+    expect(next(60 * SECOND - 1).rejected).toBeUndefined();
+  });
 });
 
 describe('asking the provider', () => {

@@ -46,7 +46,7 @@ it('writes bytes as JSON just as JSON.stringify would be read', () => {
   );
 });
 
-const client = (name: 'headers' | 'aws', fields: Record<string, string>, expiresAt?: string) =>
+const client = (name: 'headers' | 'aws' | 'proxy', fields: Record<string, string>, expiresAt?: string) =>
   clientFormats((credential) =>
     credential === 'anthropic' ? { name: 'Authorization', prefix: 'Bearer ' } : undefined,
   ).get(name)!(new ScriptedBroker().give(ask, fields), { expiresAt }).body.toString();
@@ -70,4 +70,18 @@ it.each([
     Credentials: { ...parts, Expiration: '2030-01-01T00:00:00.000Z' },
   });
   expect(() => client('aws', { [id]: 'a', [secret]: 'b' })).toThrow(/SessionToken/);
+});
+
+it('proxy is a bearer token, or Basic as everybody encodes it', () => {
+  expect(client('proxy', { value: 'sk-1' })).toBe('Bearer sk-1');
+  const word = fc.stringMatching(/^[!-9;-~]{1,40}$/);
+  fc.assert(
+    fc.property(word, fc.stringMatching(/^[!-~]{1,40}$/), (username, password) => {
+      const encoded = Buffer.from(`${username}:${password}`).toString('base64');
+      expect(client('proxy', { username, password })).toBe(`Basic ${encoded}`);
+    }),
+  );
+  expect(client('proxy', { Pass: 'b', USER: 'a' })).toBe('Basic YTpi');
+  expect(() => client('proxy', { user: 'a:b', password: 'c' })).toThrow(/colon/);
+  expect(() => client('proxy', { user: 'a' })).toThrow(/has no password/);
 });

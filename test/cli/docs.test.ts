@@ -1,0 +1,131 @@
+import { globSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Command } from 'commander';
+import { parse } from 'jsonc-parser';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { COMMANDS } from '../../src/cli/commands.ts';
+import { buildProgram } from '../../src/cli/main.ts';
+import { checkConfig } from '../../src/config/load.ts';
+import { providerDefinitions } from '../../src/providers/registry.ts';
+import { FakeIo } from '../fakes/fake-io.ts';
+
+/** What the pages tell the reader to type and to write has to be good: every command line, flag and table. */
+const ROOT = join(import.meta.dirname, '..', '..');
+const PAGES = globSync(['README.md', 'docs/**/*.md'], { cwd: ROOT }).sort();
+const pages = PAGES.map((page) => [page, readFileSync(join(ROOT, page), 'utf8')] as const);
+
+let program: Command;
+
+beforeAll(async () => {
+  program = await buildProgram(new FakeIo(), COMMANDS, () => true);
+});
+
+function blocks(text: string, language: string): string[] {
+  const found = text.matchAll(new RegExp(`^( *)\`\`\`${language}\\n([\\s\\S]*?)^ *\`\`\``, 'gm'));
+  return [...found].map(([, indent = '', body = '']) => body.replaceAll(new RegExp(`^${indent}`, 'gm'), ''));
+}
+
+/** `broker …` in shell blocks, continued lines joined, and in inline code. */
+function commandLines(text: string): string[] {
+  const typed = blocks(text, '(?:sh|bash)?').flatMap((body) => body.replaceAll(/\\\n\s*/g, '').split('\n'));
+  const inline = [...text.replaceAll(/^ *```[\s\S]*?^ *```/gm, '').matchAll(/`([^`]+)`/g)].map(([, code = '']) => code);
+  return [...typed, ...inline].flatMap((line) => {
+    const command = /^(?:\$ )?(?:.*&& )?(?:[A-Z_]+=\S+ )?broker ([a-z-]+(?: .*)?)$/s.exec(
+      line.replace(/\n\s*/g, ' '),
+    )?.[1];
+    return command === undefined
+      ? []
+      : [
+          command
+            .replace(/ +[#&>|;].*$/s, '')
+            .replace(/…|\.\.\./g, '')
+            .trim(),
+        ];
+  });
+}
+
+/** Undefined if there is such a command with such flags; else what is wrong. */
+function faultOf(line: string): string | undefined {
+  const words = line.match(/"[^"]*"|'[^']*'|\S+/g) ?? [];
+  let command: Command = program;
+  for (const word of words) {
+    if (word.startsWith('-')) {
+      const flag = word.split('=')[0];
+      const known = [...command.options, ...program.options].some(({ long, short }) => long === flag || short === flag);
+      if (!known && flag !== '--help' && flag !== '-h') return `${command.name()} has no ${flag}`;
+    } else if (command.commands.length > 0) {
+      // `install|uninstall|show` names several.
+      const names = word.split(/[|/]/);
+      const next = command.commands.find((each) => names.includes(each.name()));
+      const unknown = names.find((name) => command.commands.every((each) => each.name() !== name));
+      if (unknown !== undefined || next === undefined) return `${command.name()} has no ${word}`;
+      command = next;
+    }
+  }
+  return undefined;
+}
+
+describe('what the pages tell to type', () => {
+  it.each(pages)('%s', (_, text) => {
+    const faults = commandLines(text).flatMap((line) => {
+      const fault = faultOf(line);
+      return fault === undefined ? [] : [`broker ${line}: ${fault}`];
+    });
+    expect(faults).toEqual([]);
+  });
+
+  it('is looked at, and a wrong flag is noticed', () => {
+    expect(pages.flatMap(([, text]) => commandLines(text)).length).toBeGreaterThan(100);
+    expect(faultOf('claude install --credentials work')).toBe('install has no --credentials');
+    expect(faultOf('service reinstall')).toBe('service has no reinstall');
+  });
+});
+
+/** Tables that a page leaves to another page. */
+const PROVIDERS: Readonly<Record<string, string>> = {
+  vault: 'type = "vault"\naddress = "https://v.example.com"\n',
+  aws: 'type = "aws-secrets-manager"\n',
+  exec: 'type = "exec"\n',
+};
+
+function completed(block: string): string {
+  const tables = [...block.matchAll(/^\[providers\.([\w-]+)\]/gm)].map(([, name]) => name);
+  const needed = [...block.matchAll(/^\s*provider = "([\w-]+)"/gm)].map(([, name = '']) => name);
+  const auth = [...block.matchAll(/^\[providers\.([\w-]+)\.auth\]/gm)].map(([, name = '']) => name);
+  const missing = [...new Set([...needed, ...auth])].filter((name) => !tables.includes(name));
+  const added = missing.map((name) => {
+    const kind = Object.keys(PROVIDERS).find((word) => name.includes(word)) ?? 'exec';
+    return `\n[providers.${name}]\n${PROVIDERS[kind]}`;
+  });
+  // A page may show a provider alone.
+  const credential = /^\[credentials\./m.test(block)
+    ? ''
+    : `\n[credentials.shown]\nprovider = "shown"\ncommand = ["true"]\n[providers.shown]\n${PROVIDERS['exec']}`;
+  return block + added.join('') + credential;
+}
+
+describe('the tables that the pages show', () => {
+  const all = pages.flatMap(([page, text]) =>
+    blocks(text, 'toml').map((block, index) => [`${page} ${index + 1}`, block] as const),
+  );
+
+  it.each(all)('%s', (_, block) => {
+    const options = { file: '/c/config.toml', types: providerDefinitions, env: {}, homeDir: '/home/ada' };
+    const { faults = [] } = checkConfig(Buffer.from(completed(block)), options);
+    expect(faults.map(({ message, line }) => `${line}: ${message}`)).toEqual([]);
+  });
+
+  it('are looked at', () => {
+    expect(all.length).toBeGreaterThan(15);
+  });
+});
+
+describe('the JSON that the pages show', () => {
+  it.each(
+    pages.flatMap(([page, text]) => blocks(text, 'json').map((block, at) => [`${basename(page)} ${at + 1}`, block])),
+  )('%s', (_, block) => {
+    const errors: Parameters<typeof parse>[1] = [];
+    parse(block ?? '', errors);
+    expect(errors).toEqual([]);
+  });
+});
