@@ -1,15 +1,19 @@
 import { createServer } from 'node:net';
 import { SecretBytes } from '../../src/credential/secret-bytes.ts';
-import type { LoginDialogue } from '../../src/providers/interactive-login.ts';
+import type { FactorChoice, LoginDialogue } from '../../src/providers/interactive-login.ts';
 
-/** A person who opens every page at once, follows where it leads, and types the password they were given. */
+/** A person who opens every page at once, follows where it leads, and types what they were given. */
 export class AutomaticPerson implements LoginDialogue {
+  readonly canAskAgain = true;
   readonly heard: string[] = [];
   readonly visits: Promise<{ status: number; text: string }>[] = [];
   readonly #password: string;
+  readonly #passcodes: string[];
 
-  constructor(password = '') {
+  /** `passcodes`: typed one after the other. */
+  constructor(password = '', passcodes: readonly string[] = []) {
     this.#password = password;
+    this.#passcodes = [...passcodes];
   }
 
   say(text: string): void {
@@ -19,6 +23,19 @@ export class AutomaticPerson implements LoginDialogue {
   async askPassword(question: string): Promise<SecretBytes> {
     this.heard.push(question);
     return SecretBytes.fromString(this.#password);
+  }
+
+  async askPasscode(question: string): Promise<SecretBytes> {
+    this.heard.push(question);
+    return SecretBytes.fromString(this.#passcodes.shift() ?? '');
+  }
+
+  /** Takes the last one. */
+  async chooseFactor(question: string, choices: readonly FactorChoice[]): Promise<FactorChoice> {
+    this.heard.push(`${question} ${choices.map(({ name }) => name).join(', ')}`);
+    const last = choices.at(-1);
+    if (last === undefined) throw new Error('nothing to choose from');
+    return last;
   }
 
   async showPage(address: string): Promise<void> {

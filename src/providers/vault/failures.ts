@@ -7,7 +7,7 @@ import type { Place } from './unreachable.ts';
 
 /** What was asked of Vault, for the message; `secrets` must not be repeated even if the server does. */
 export interface Asked extends Place {
-  readonly what: 'login' | 'read' | 'lease' | 'token' | 'unwrap';
+  readonly what: 'login' | 'second-factor' | 'read' | 'lease' | 'token' | 'unwrap';
   readonly path: string;
   readonly namespace: string | undefined;
   readonly secrets: readonly string[];
@@ -112,6 +112,13 @@ function withoutNamespace({ provider, path, namespace = 'asked for' }: Asked): P
 const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: VaultAnswer, asked: Asked, words: string) => Parts>> = {
   read: readFailure,
   login: loginFailure,
+  'second-factor': (answer, asked) => [
+    'login-expired',
+    `Vault does not accept the second factor (${answer.status})`,
+    answer.status === 403
+      ? `try again with a new code, once the present one has changed: broker login ${asked.provider}`
+      : `start again: broker login ${asked.provider}`,
+  ],
   unwrap: (answer, asked) => [
     'login-expired',
     `the wrapping token is spent, expired or forged (${answer.status})`,

@@ -4,6 +4,7 @@ import { ProviderError } from '../../errors.ts';
 import type { ProviderHost } from '../definition.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, RenewedLease } from '../provider.ts';
 import { type Bounds, Underway } from '../underway.ts';
+import { mayBeMadeByAPerson } from './auth-schema.ts';
 import { VaultClient } from './client.ts';
 import { openConnection } from './connection.ts';
 import { issuedSecret } from './issued-secret.ts';
@@ -79,7 +80,8 @@ export class VaultProvider implements Provider {
 
   takeLogin(token: SecretBytes, call: Call): Promise<Login> {
     return this.#run(call, async (client, signal) => {
-      if (this.#desk.mode !== 'interactive') throw logsInByItself(this.#host.name, this.#options.auth);
+      const { auth } = this.#options;
+      if (!mayBeMadeByAPerson(auth)) throw logsInByItself(this.#host.name, auth);
       return (await this.#session.adopt(token, client, signal)).login;
     });
   }
