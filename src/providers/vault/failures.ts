@@ -57,6 +57,7 @@ function sort(answer: VaultAnswer, asked: Asked, words: string | undefined): Par
     const [what, remedy] = words?.includes('sealed') ? SEALED : unavailable;
     return ['transient', `Vault at ${asked.address} ${what} (${status})`, remedy];
   }
+  if (asked.what === 'login' && words?.includes('failed to determine alias name') === true) return noSuchName(asked);
   if (status >= 500) return ['transient', `Vault at ${asked.address} failed (${status})`, 'see its health and its log'];
   if (!speaksVault(answer) && status === 400) {
     return [
@@ -101,6 +102,15 @@ function unmounted({ provider, path, namespace }: Asked): Parts {
   const where = namespace === undefined ? '' : ` in namespace ${namespace}`;
   const remedy = `correct the path or mount, or namespace in [providers.${provider}]`;
   return ['misconfigured', `nothing is mounted at ${path}${where}`, remedy];
+}
+
+/** A 500 of Vault's for a name that can be nobody's, with a blank in it say; OpenBao and older ones answer 404. */
+function noSuchName({ path, provider }: Asked): Parts {
+  return [
+    'misconfigured',
+    `nobody can have the name of the login at ${path}`,
+    `correct username in [providers.${provider}.auth]`,
+  ];
 }
 
 /** OpenBao says so; Vault Enterprise finds no route. The key is not gone: it was never looked for where it lies. */

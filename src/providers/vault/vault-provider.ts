@@ -44,8 +44,9 @@ export class VaultProvider implements Provider {
 
   issue({ source, wantedLifeMs }: IssueRequest, call: Call): Promise<IssuedSecret> {
     return this.#run(call, async (client, signal) => {
-      const { reply, held } = await this.#reader.read(source as VaultSource, wantedLifeMs, client, signal);
-      const issued = issuedSecret(reply, held.login.id);
+      const { expires_metadata, ...where } = source as VaultSource;
+      const { reply, held } = await this.#reader.read(where, wantedLifeMs, client, signal);
+      const issued = issuedSecret(reply, held.login.id, expires_metadata);
       if (issued.lease !== undefined) this.#book.bearsLease(held.login.id);
       return issued;
     });
@@ -122,7 +123,7 @@ export class VaultProvider implements Provider {
   #connected(): VaultClient {
     const { address, namespace } = this.#options;
     this.#client ??= new VaultClient(
-      openConnection(this.#options, this.#host),
+      () => openConnection(this.#options, this.#host),
       { provider: this.#host.name, address },
       namespace,
     );

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { DevVault } from '../../../src/demo/dev-vault.ts';
 import { vaultDefinition } from '../../../src/providers/vault/definition.ts';
 import { AutomaticPerson, freePort } from '../../fakes/automatic-person.ts';
+import { type Certificate, makeCertificate } from '../../fakes/certificates.ts';
 import { DevStage, GRANT } from './dev-stage.ts';
 import type { LoginUnderTest } from './logins-under-test.ts';
 import { privateFile } from './private-file.ts';
@@ -37,6 +38,33 @@ export function aws(): LoginUnderTest {
     async mend(_stage, folder) {
       await privateFile(folder, '.aws/credentials', good);
     },
+  };
+}
+
+/** A client certificate: spoilt by one of somebody whom nobody knows, from the same authority. */
+export function cert({ authority, folder }: { authority: Certificate; folder: string }): LoginUnderTest {
+  const client = (name: string) => makeCertificate(folder, name, { commonName: name, issuer: authority });
+  const show = async (to: string, { cert: pem, key }: Certificate) => {
+    await privateFile(to, 'client.pem', String(pem));
+    await privateFile(to, 'client.key', String(key));
+  };
+  let shown = '';
+  return {
+    name: 'cert',
+    ours: true,
+    async prepare(stage, to) {
+      devVault(stage).logins.certificate('laptop-7', GRANT);
+      shown = to;
+      await show(to, client('laptop-7'));
+      return { method: 'cert', name: 'laptops' };
+    },
+    options: () => ({
+      ca_file: authority.certFile,
+      client_cert_file: join(shown, 'client.pem'),
+      client_key_file: join(shown, 'client.key'),
+    }),
+    spoil: (to) => show(to, client('stranger')),
+    mend: (_stage, to) => show(to, client('laptop-7')),
   };
 }
 

@@ -34,6 +34,8 @@ export class RealStage implements VaultStage {
   #rabbit: RabbitManagement | undefined;
   readonly #undo: (() => Promise<unknown>)[] = [];
   readonly #handedIn: string[] = [];
+  #ofCubbyhole = '';
+  readonly #cubbyhole = new Map<string, Data>();
   readonly #enabled = new Set<string>();
 
   private constructor(vault: RealVault, rootToken: string, proxy: FailingProxy) {
@@ -95,11 +97,18 @@ export class RealStage implements VaultStage {
   }
 
   pathOf(engine: Engine, name: string): string {
+    if (engine === 'cubbyhole') return `cubbyhole/${name}`;
     return engine === 'kv-v1' ? `${this.#prefix}-kv1/${name}` : `${this.#prefix}-kv2/data/${name}`;
   }
 
   async put(engine: Engine, name: string, data: Data): Promise<void> {
+    if (engine === 'cubbyhole') return await this.#putIntoCubbyhole(name, data);
     await this.#must('POST', this.pathOf(engine, name), engine === 'kv-v1' ? data : { data });
+  }
+
+  async #putIntoCubbyhole(name: string, data: Data): Promise<void> {
+    this.#cubbyhole.set(name, data);
+    await this.ask('POST', `cubbyhole/${name}`, { token: this.#ofCubbyhole, body: data });
   }
 
   async putEnding(name: string, data: Data, lifeMs: number): Promise<void> {
@@ -109,7 +118,8 @@ export class RealStage implements VaultStage {
   }
 
   async remove(engine: Engine, name: string): Promise<void> {
-    await this.#must('DELETE', this.pathOf(engine, name));
+    const token = engine === 'cubbyhole' ? this.#ofCubbyhole : this.rootToken;
+    await this.ask('DELETE', this.pathOf(engine, name), { token });
   }
 
   /** Certificates are issued with leases if a role says so. */
@@ -162,14 +172,37 @@ export class RealStage implements VaultStage {
     return String(told.json.wrap_info.token);
   }
 
-  async user(name: string, password: string) {
-    const mount = await this.#enable('userpass');
+  async user(method: 'userpass' | 'ldap', name: string, password: string) {
+    const mount = await this.#enable(method);
     await this.#must('POST', `auth/${mount}/users/${name}`, { ...TOKENS, password, token_policies: [this.policy] });
     return { mount };
   }
 
-  async jwt() {
-    const mount = await this.#enable('jwt');
+  async secondFactor() {
+    const mount = await this.#enable('userpass', 'mfa');
+    await this.#must('POST', `auth/${mount}/users/grace`, { ...TOKENS, password: 'right' });
+    const { accessor } = (await this.#must('GET', 'sys/auth')).json.data[`${mount}/`];
+    const name = `${this.#prefix}-grace`;
+    const entity = (await this.#must('POST', 'identity/entity', { name })).json.data.id;
+    await this.#must('POST', 'identity/entity-alias', {
+      name: 'grace',
+      canonical_id: entity,
+      mount_accessor: accessor,
+    });
+    const app = { method_name: `${this.#prefix}-phone`, issuer: 'broker', period: 30, digits: 6, algorithm: 'SHA1' };
+    const { method_id: method } = (await this.#must('POST', 'identity/mfa/method/totp', app)).json.data;
+    this.#undo.push(() => this.#must('DELETE', `identity/mfa/method/totp/${method}`));
+    const enforcement = `identity/mfa/login-enforcement/${this.#prefix}-people`;
+    await this.#must('POST', enforcement, { mfa_method_ids: [method], auth_method_accessors: [accessor] });
+    this.#undo.push(() => this.#must('DELETE', enforcement));
+    const body = { method_id: method, entity_id: entity };
+    const { json } = await this.#must('POST', 'identity/mfa/method/totp/admin-generate', body);
+    const key = base32(new URL(json.data.url).searchParams.get('secret') ?? '');
+    return { login: `auth/${mount}/login/grace`, body: { password: 'right' }, method: String(method), key };
+  }
+
+  async jwt(method: 'jwt' | 'kubernetes') {
+    const mount = await this.#enable(method);
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const pem = publicKey.export({ type: 'spki', format: 'pem' });
     await this.#must('POST', `auth/${mount}/config`, { jwt_validation_pubkeys: [pem] });
@@ -187,14 +220,16 @@ export class RealStage implements VaultStage {
     );
     const signature = sign('sha256', Buffer.from(parts.join('.')), { key: privateKey, dsaEncoding: 'ieee-p1363' });
     const jwt = [...parts, signature.toString('base64url')].join('.');
-    return { method: 'jwt', mount, role: 'ci', jwt } as const;
+    return { mount, role: 'ci', jwt };
   }
 
   async token(): Promise<string> {
     const body = { policies: [this.policy], ttl: '1h', explicit_max_ttl: '24h' };
     const { json } = await this.#must('POST', 'auth/token/create', body);
     this.#handedIn.push(String(json.auth.accessor));
-    return String(json.auth.client_token);
+    this.#ofCubbyhole = String(json.auth.client_token);
+    for (const [name, kept] of this.#cubbyhole) await this.#putIntoCubbyhole(name, kept);
+    return this.#ofCubbyhole;
   }
 
   async dropLogins(): Promise<void> {
@@ -205,10 +240,10 @@ export class RealStage implements VaultStage {
   }
 
   /** Enables an auth method under the prefix; answers its mount. */
-  async #enable(type: string): Promise<string> {
-    const mount = `${this.#prefix}-${type}`;
+  async #enable(type: string, name: string = type): Promise<string> {
+    const mount = `${this.#prefix}-${name}`;
     await this.#must('POST', `sys/auth/${mount}`, { type });
-    this.#enabled.add(type);
+    this.#enabled.add(name);
     this.#undo.push(() => this.#must('DELETE', `sys/auth/${mount}`));
     return mount;
   }
@@ -264,4 +299,10 @@ export class RealStage implements VaultStage {
     if (told.status < 300) return told;
     throw new Error(`${method} ${path}: ${told.status} ${JSON.stringify(told.json)}`);
   }
+}
+
+/** RFC 4648, as authenticator apps are handed their keys. */
+function base32(text: string): Buffer {
+  const bits = [...text].map((char) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(char).toString(2).padStart(5, '0'));
+  return Buffer.from((bits.join('').match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
 }

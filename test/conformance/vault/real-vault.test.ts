@@ -1,6 +1,6 @@
 import { test } from 'vitest';
 import { describeProvider } from '../provider-suite.ts';
-import { approle, token, userpass, workload } from './logins-under-test.ts';
+import { approle, jwt, token, userpass, wrappedApprole } from './logins-under-test.ts';
 import { RealStage, reachesUs, realVault } from './real-stage.ts';
 import { describeAnswers } from './vault-answers.ts';
 import { VaultHarness } from './vault-harness.ts';
@@ -17,9 +17,10 @@ if (real === undefined) {
 } else {
   const combinations = [
     ['kv-v2', approle()],
-    ['kv-v1', token()],
+    ['kv-v1', wrappedApprole()],
+    ['cubbyhole', token()],
     ['kv-v2', userpass()],
-    ['kv-v1', workload()],
+    ['identity-token', jwt()],
   ] as const;
   for (const [engine, login] of combinations) {
     const parts = { engine, login, leases: reachesUs(real), open: () => RealStage.open(real) };

@@ -19,8 +19,7 @@ import { withSecondFactor } from './second-factor-dialogue.ts';
 export const logInInteractively: InteractiveLogin<VaultOptions> = async (options, host, dialogue, call) => {
   const { address, namespace, auth } = options;
   if (!mayBeMadeByAPerson(auth)) throw logsInByItself(host.name, auth);
-  const connection = openConnection(options, host);
-  const client = new VaultClient(connection, { provider: host.name, address }, namespace);
+  const client = new VaultClient(() => openConnection(options, host), { provider: host.name, address }, namespace);
   const attendance: Attendance = { host, dialogue, signal: call.signal, ask: asker(client, options, host, call) };
   try {
     const first = await (auth.method === 'oidc'
