@@ -44,9 +44,13 @@ export class AutomaticPerson implements LoginDialogue {
   }
 }
 
+/** Opens a page, follows where it leads, and presses OpenBao's button that asks whether they wanted this. */
 async function visit(address: string): Promise<{ status: number; text: string }> {
   const answer = await fetch(address);
-  return { status: answer.status, text: await answer.text() };
+  const text = await answer.text();
+  if (!text.includes('confirm-button')) return { status: answer.status, text };
+  const confirmed = await fetch(`${answer.url}&confirmation=1`);
+  return { status: confirmed.status, text: await confirmed.text() };
 }
 
 /** A port of loopback that nobody listens on just now. */
@@ -61,12 +65,12 @@ export async function freePort(): Promise<number> {
 
 /** Somebody who reads along on standard error and opens the first address of a login page that is shown, once. */
 export function pageReader() {
-  let visit: Promise<Response> | undefined;
+  let visited: ReturnType<typeof visit> | undefined;
   return {
-    page: async () => (await visit)?.text(),
+    page: async () => (await visited)?.text,
     onStderr: (text: string) => {
       const address = /https?:\/\/\S+\/v1\/dev\/oidc\/page\S+(?=\n)/.exec(text)?.[0];
-      if (address !== undefined) visit ??= fetch(address);
+      if (address !== undefined) visited ??= visit(address);
     },
   };
 }

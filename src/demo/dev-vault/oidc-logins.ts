@@ -100,6 +100,8 @@ export class OidcLogins {
     if (!isDirect && begun.clientNonce !== query.get('client_nonce')) return refusal(400, 'invalid client_nonce');
     if (begun.code !== query.get('code')) return refusal(400, 'Vault login failed. Error exchanging oidc code.');
     if (isDirect) {
+      // OpenBao asks whoever came back whether it was they who began this, with a button that repeats the visit.
+      if (!query.has('confirmation')) return { status: 200, body: { page: 'confirm', id: 'confirm-button' } };
       begun.approved = true;
       return { status: 200, body: { page: 'you are signed in' } };
     }

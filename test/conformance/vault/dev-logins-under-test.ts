@@ -2,8 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DevVault } from '../../../src/demo/dev-vault.ts';
-import { vaultDefinition } from '../../../src/providers/vault/definition.ts';
-import { AutomaticPerson, freePort } from '../../fakes/automatic-person.ts';
 import { type Certificate, makeCertificate } from '../../fakes/certificates.ts';
 import { DevStage, GRANT } from './dev-stage.ts';
 import type { LoginUnderTest } from './logins-under-test.ts';
@@ -65,31 +63,6 @@ export function cert({ authority, folder }: { authority: Certificate; folder: st
     }),
     spoil: (to) => show(to, client('stranger')),
     mend: (_stage, to) => show(to, client('laptop-7')),
-  };
-}
-
-/** A person in front of a browser: the login lives as long as its token, and only another visit mends it. */
-export function oidc(): LoginUnderTest {
-  let stage: VaultStage | undefined;
-  return {
-    name: 'oidc',
-    ours: true,
-    async prepare(onStage) {
-      stage = onStage;
-      const port = await freePort();
-      const allowedRedirectUris = [`http://localhost:${port}/oidc/callback`];
-      devVault(onStage).oidc.role('broker', { grant: GRANT, allowedRedirectUris });
-      return { method: 'oidc', role: 'broker', callback_port: port };
-    },
-    async spoil() {
-      await stage?.dropLogins();
-    },
-    async mend() {},
-    async logIn(options, host) {
-      const logIn = await vaultDefinition.interactive?.load();
-      if (logIn === undefined) throw new Error('no interactive login');
-      return logIn(options, host, new AutomaticPerson(), { signal: AbortSignal.timeout(10_000) });
-    },
   };
 }
 

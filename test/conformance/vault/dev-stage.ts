@@ -3,7 +3,15 @@ import type { ServerOptions } from 'node:https';
 import { DevVault } from '../../../src/demo/dev-vault.ts';
 import type { Certificate } from '../../fakes/certificates.ts';
 import { ask } from './ask.ts';
-import { type Ask, type Data, type Engine, HOUR_MS, type Told, type VaultStage } from './vault-stage.ts';
+import {
+  type Ask,
+  type CallbackMode,
+  type Data,
+  type Engine,
+  HOUR_MS,
+  type Told,
+  type VaultStage,
+} from './vault-stage.ts';
 
 const POLICY = 'reader';
 const RULES = ['kv/*', 'secret/data/*', 'apikeys/creds/*', 'identity/oidc/token/*', 'sys/leases/revoke'];
@@ -121,6 +129,13 @@ export class DevStage implements VaultStage {
   async user(method: 'userpass' | 'ldap', name: string, password: string) {
     this.vault.logins.user(method, name, password, GRANT);
     return { mount: method };
+  }
+
+  async oidc(mode: CallbackMode, port: number) {
+    const here = `http://localhost:${port}/oidc/callback`;
+    const own = `${this.vault.address}/v1/auth/oidc/oidc/callback`;
+    this.vault.oidc.role(mode, { grant: GRANT, mode, allowedRedirectUris: [mode === 'client' ? here : own] });
+    return { mount: 'oidc', role: mode };
   }
 
   async secondFactor() {

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { SecretBytes } from '../../../src/credential/secret-bytes.ts';
 import type { ProviderHost } from '../../../src/providers/definition.ts';
+import { vaultDefinition } from '../../../src/providers/vault/definition.ts';
 import type { VaultOptions } from '../../../src/providers/vault/options.ts';
+import { AutomaticPerson, freePort } from '../../fakes/automatic-person.ts';
 import { privateFile } from './private-file.ts';
-import type { Data, VaultStage } from './vault-stage.ts';
+import type { CallbackMode, Data, VaultStage } from './vault-stage.ts';
 
 /** One login method: what `auth` says, and what spoils it. */
 export interface LoginUnderTest {
@@ -99,6 +101,30 @@ function workload(method: 'jwt' | 'kubernetes') {
 
 export const jwt = () => workload('jwt');
 export const kubernetes = () => workload('kubernetes');
+
+/** A person in front of a browser: the login lives as long as its token, and only another visit mends it. */
+export function oidc(mode: CallbackMode = 'client'): LoginUnderTest {
+  let stage: VaultStage | undefined;
+  return {
+    name: mode === 'client' ? 'oidc' : `oidc, callback ${mode}`,
+    ours: true,
+    async prepare(onStage) {
+      stage = onStage;
+      const port = await freePort();
+      const { mount, role } = await stage.oidc(mode, port);
+      return { method: 'oidc', mount, role, callback_port: port };
+    },
+    async spoil() {
+      await stage?.dropLogins();
+    },
+    async mend() {},
+    async logIn(options, host) {
+      const logIn = await vaultDefinition.interactive?.load();
+      if (logIn === undefined) throw new Error('no interactive login');
+      return logIn(options, host, new AutomaticPerson(), { signal: AbortSignal.timeout(10_000) });
+    },
+  };
+}
 
 /** A token that was handed in: nothing of it is the broker's, and only its giver can mend it. */
 export const token = (): LoginUnderTest => ({

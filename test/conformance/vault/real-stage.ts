@@ -1,8 +1,29 @@
-import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { FailingProxy } from '../../fakes/failing-proxy.ts';
+import { LdapDirectory } from '../../fakes/ldap-directory.ts';
+import { OidcProvider } from '../../fakes/oidc-provider.ts';
 import { RabbitManagement } from '../../fakes/rabbit-management.ts';
+import { TokenReviews } from '../../fakes/token-reviews.ts';
 import { ask } from './ask.ts';
-import { type Ask, type Data, type Engine, HOUR_MS, type Told, type VaultStage } from './vault-stage.ts';
+import {
+  type Hands,
+  setUpJwt,
+  setUpKubernetes,
+  setUpLdap,
+  setUpOidc,
+  setUpSecondFactor,
+  setUpUser,
+  TOKENS,
+} from './real-logins.ts';
+import {
+  type Ask,
+  type CallbackMode,
+  type Data,
+  type Engine,
+  HOUR_MS,
+  type Told,
+  type VaultStage,
+} from './vault-stage.ts';
 
 export interface RealVault {
   readonly address: string;
@@ -21,7 +42,14 @@ export function reachesUs({ address }: RealVault): boolean {
   return /^(127\.|localhost$|\[::1\]$)/.test(new URL(address).hostname);
 }
 
-const TOKENS = { token_ttl: '1h', token_max_ttl: '24h' };
+/** Auth methods that are built in or installed, and whose server it is. */
+export async function whatItOffers({ address, token }: RealVault) {
+  const { json: catalog } = await ask(address, 'LIST', 'sys/plugins/catalog/auth', { token });
+  const { json: status } = await ask(address, 'GET', 'sys/seal-status', {});
+  const methods = new Set<string>(catalog?.data?.keys ?? []);
+  // Vault never had a version 2 before it had that method; OpenBao counts from 2 and has none of it.
+  return { methods, isOpenBao: /^[2-9]/.test(String(status?.version)) && !methods.has('okta') };
+}
 
 /** A real Vault or OpenBao. Everything is mounted and named under a prefix of its own, and taken away again. */
 export class RealStage implements VaultStage {
@@ -32,17 +60,28 @@ export class RealStage implements VaultStage {
   readonly #prefix = `broker-test-${randomBytes(5).toString('hex')}`;
   readonly #proxy: FailingProxy;
   #rabbit: RabbitManagement | undefined;
+  #oidc: OidcProvider | undefined;
+  #directory: LdapDirectory | undefined;
+  #cluster: TokenReviews | undefined;
   readonly #undo: (() => Promise<unknown>)[] = [];
   readonly #handedIn: string[] = [];
   #ofCubbyhole = '';
   readonly #cubbyhole = new Map<string, Data>();
   readonly #enabled = new Set<string>();
+  readonly #hands: Hands;
 
   private constructor(vault: RealVault, rootToken: string, proxy: FailingProxy) {
     this.#vault = vault;
     this.rootToken = rootToken;
     this.#proxy = proxy;
     this.policy = `${this.#prefix}-reader`;
+    this.#hands = {
+      prefix: this.#prefix,
+      policy: this.policy,
+      must: (...request) => this.#must(...request),
+      enable: (...what) => this.#enable(...what),
+      undo: (work) => this.#undo.push(work),
+    };
   }
 
   static async open(vault: RealVault): Promise<RealStage> {
@@ -88,7 +127,7 @@ export class RealStage implements VaultStage {
     await this.#dropEntities();
     for (const undo of this.#undo.splice(0).reverse()) await undo();
     await this.ask('POST', 'auth/token/revoke-self', { body: {} });
-    await this.#rabbit?.stop();
+    for (const helper of [this.#rabbit, this.#oidc, this.#directory, this.#cluster]) await helper?.stop();
     await this.#proxy.goDown();
   }
 
@@ -173,54 +212,24 @@ export class RealStage implements VaultStage {
   }
 
   async user(method: 'userpass' | 'ldap', name: string, password: string) {
-    const mount = await this.#enable(method);
-    await this.#must('POST', `auth/${mount}/users/${name}`, { ...TOKENS, password, token_policies: [this.policy] });
-    return { mount };
+    if (method === 'userpass') return await setUpUser(this.#hands, name, password);
+    this.#directory ??= await LdapDirectory.start();
+    return await setUpLdap(this.#hands, this.#directory, name, password);
   }
 
-  async secondFactor() {
-    const mount = await this.#enable('userpass', 'mfa');
-    await this.#must('POST', `auth/${mount}/users/grace`, { ...TOKENS, password: 'right' });
-    const { accessor } = (await this.#must('GET', 'sys/auth')).json.data[`${mount}/`];
-    const name = `${this.#prefix}-grace`;
-    const entity = (await this.#must('POST', 'identity/entity', { name })).json.data.id;
-    await this.#must('POST', 'identity/entity-alias', {
-      name: 'grace',
-      canonical_id: entity,
-      mount_accessor: accessor,
-    });
-    const app = { method_name: `${this.#prefix}-phone`, issuer: 'broker', period: 30, digits: 6, algorithm: 'SHA1' };
-    const { method_id: method } = (await this.#must('POST', 'identity/mfa/method/totp', app)).json.data;
-    this.#undo.push(() => this.#must('DELETE', `identity/mfa/method/totp/${method}`));
-    const enforcement = `identity/mfa/login-enforcement/${this.#prefix}-people`;
-    await this.#must('POST', enforcement, { mfa_method_ids: [method], auth_method_accessors: [accessor] });
-    this.#undo.push(() => this.#must('DELETE', enforcement));
-    const body = { method_id: method, entity_id: entity };
-    const { json } = await this.#must('POST', 'identity/mfa/method/totp/admin-generate', body);
-    const key = base32(new URL(json.data.url).searchParams.get('secret') ?? '');
-    return { login: `auth/${mount}/login/grace`, body: { password: 'right' }, method: String(method), key };
+  async oidc(mode: CallbackMode, port: number) {
+    this.#oidc ??= await OidcProvider.start();
+    return await setUpOidc(this.#hands, this.#oidc, { mode, port, address: this.address });
+  }
+
+  secondFactor() {
+    return setUpSecondFactor(this.#hands);
   }
 
   async jwt(method: 'jwt' | 'kubernetes') {
-    const mount = await this.#enable(method);
-    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const pem = publicKey.export({ type: 'spki', format: 'pem' });
-    await this.#must('POST', `auth/${mount}/config`, { jwt_validation_pubkeys: [pem] });
-    await this.#must('POST', `auth/${mount}/role/ci`, {
-      ...TOKENS,
-      role_type: 'jwt',
-      user_claim: 'sub',
-      bound_audiences: ['broker'],
-      token_policies: [this.policy],
-    });
-    const now = Math.floor(Date.now() / 1000);
-    const claims = { sub: 'ci', aud: 'broker', iat: now, nbf: now - 60, exp: now + HOUR_MS / 1000 };
-    const parts = [{ alg: 'ES256', typ: 'JWT' }, claims].map((part) =>
-      Buffer.from(JSON.stringify(part)).toString('base64url'),
-    );
-    const signature = sign('sha256', Buffer.from(parts.join('.')), { key: privateKey, dsaEncoding: 'ieee-p1363' });
-    const jwt = [...parts, signature.toString('base64url')].join('.');
-    return { mount, role: 'ci', jwt };
+    if (method === 'jwt') return await setUpJwt(this.#hands);
+    this.#cluster ??= await TokenReviews.start();
+    return await setUpKubernetes(this.#hands, this.#cluster);
   }
 
   async token(): Promise<string> {
@@ -299,10 +308,4 @@ export class RealStage implements VaultStage {
     if (told.status < 300) return told;
     throw new Error(`${method} ${path}: ${told.status} ${JSON.stringify(told.json)}`);
   }
-}
-
-/** RFC 4648, as authenticator apps are handed their keys. */
-function base32(text: string): Buffer {
-  const bits = [...text].map((char) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(char).toString(2).padStart(5, '0'));
-  return Buffer.from((bits.join('').match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
 }

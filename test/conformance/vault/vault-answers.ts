@@ -198,6 +198,8 @@ export function describeAnswers(name: string, open: (canary: string) => Promise<
       expect(batch).toMatchObject({ accessor: '', renewable: false, token_type: 'batch' });
       const again = await refused('POST', 'auth/token/renew-self', { token: batch.client_token, body: {} });
       expect(again).toEqual({ status: 400, errors: ['batch tokens cannot be renewed'] });
+      const back = await refused('POST', 'auth/token/revoke-self', { token: batch.client_token, body: {} });
+      expect(back).toEqual({ status: 400, errors: ['batch tokens cannot be revoked'] });
       expect((await stage.ask('POST', 'auth/token/revoke-self', { token, body: {} })).status).toBe(204);
       expect((await refused('POST', 'auth/token/renew-self', { token, body: {} })).status).toBe(403);
     });

@@ -34,6 +34,7 @@ export class VaultHarness implements ProviderHarness {
   readonly #parts: HarnessParts;
   #stage: VaultStage | undefined;
   #folder = '';
+  #issuing: Promise<Data> | undefined;
   #auth: Data = {};
   #canary = '';
   #logIn: () => Promise<void> = async () => {};
@@ -109,7 +110,10 @@ export class VaultHarness implements ProviderHarness {
 
   async store(name: string, content: StoredContent): Promise<unknown> {
     const { engine } = this.#parts;
-    if (isIssuing(engine)) return vaultDefinition.credentialSchema.parse(await this.#issuingSource(engine));
+    if (isIssuing(engine)) {
+      this.#issuing ??= this.#issuingSource(engine);
+      return vaultDefinition.credentialSchema.parse(await this.#issuing);
+    }
     await this.rotate(name, content);
     return vaultDefinition.credentialSchema.parse({ path: this.stage.pathOf(engine, name) });
   }

@@ -22,6 +22,9 @@ export interface Told {
   readonly json: ReturnType<typeof JSON.parse>;
 }
 
+/** `callback_mode` of a role; Vault knows the first only. */
+export type CallbackMode = 'client' | 'direct' | 'device';
+
 export interface WorkloadRole {
   readonly mount: string;
   readonly role: string;
@@ -70,6 +73,8 @@ export interface VaultStage {
   /** Of that role, behind a token that unwraps it once. */
   wrappedSecretId(): Promise<string>;
   user(method: 'userpass' | 'ldap', name: string, password: string): Promise<{ readonly mount: string }>;
+  /** A role of an OpenID provider that lets in whoever opens its page; `port`: where client logins come back to. */
+  oidc(mode: CallbackMode, port: number): Promise<{ readonly mount: string; readonly role: string }>;
   /** A login with a password that needs a code besides, of an app with this key: six digits, every half minute. */
   secondFactor(): Promise<{
     readonly login: string;

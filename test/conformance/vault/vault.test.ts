@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { hasOpenssl, makeCertificate } from '../../fakes/certificates.ts';
 import { describeProvider } from '../provider-suite.ts';
-import { aws, cert, oidc } from './dev-logins-under-test.ts';
+import { aws, cert } from './dev-logins-under-test.ts';
 import { DevStage } from './dev-stage.ts';
-import { approle, jwt, kubernetes, ldap, token, userpass, wrappedApprole } from './logins-under-test.ts';
+import { approle, jwt, kubernetes, ldap, oidc, token, userpass, wrappedApprole } from './logins-under-test.ts';
 import { VaultHarness } from './vault-harness.ts';
 
 /** Every login once, and every engine at least once. */
@@ -20,6 +20,7 @@ const COMBINATIONS = [
   ['kv-v1', kubernetes()],
   ['posted', aws()],
   ['kv-v1', oidc()],
+  ['kv-v2', oidc('direct')],
 ] as const;
 
 for (const [engine, login] of COMBINATIONS) {
