@@ -3,10 +3,9 @@ import { Agent as HttpsAgent, type RequestOptions } from 'node:https';
 import { createSecureContext, type PeerCertificate } from 'node:tls';
 import { presentedCertificate } from '../certificate-failures.ts';
 import type { ProviderHost } from '../definition.ts';
+import { proxyVariables } from '../proxy-variables.ts';
 import { trustedCertificates } from '../trusted-certificates.ts';
 import type { AwsOptions } from './options.ts';
-
-const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'] as const;
 
 /** Remembers whom it was last sent to: the SDK's errors do not tell the service from STS or SSO. */
 class RememberingAgent extends HttpsAgent {
@@ -29,7 +28,7 @@ export class AwsAgents {
 
   /** @throws ProviderError misconfigured if `ca_file` cannot be used. */
   constructor(options: AwsOptions, host: ProviderHost) {
-    const proxyEnv = Object.fromEntries(PROXY_VARIABLES.map((name) => [name, host.env[name]]));
+    const proxyEnv = proxyVariables(host);
     const ca = trustedCertificates(options.ca_file, host.name);
     this.#proxyEnv = proxyEnv;
     this.httpAgent = new HttpAgent({ proxyEnv });

@@ -4,6 +4,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { ProviderError } from '../../errors.ts';
 import type { ProviderHost } from '../definition.ts';
+import { proxyVariables } from '../proxy-variables.ts';
 import { trustedCertificates } from '../trusted-certificates.ts';
 import type { VaultOptions } from './options.ts';
 import { expandHome } from './secret-file.ts';
@@ -50,12 +51,6 @@ export function openConnection(options: VaultOptions, host: ProviderHost): Conne
       httpsAgent.destroy();
     },
   };
-}
-
-/** The daemon's own variables, handed to Node's agents, which know HTTP_PROXY, HTTPS_PROXY and NO_PROXY. */
-function proxyVariables({ env }: ProviderHost): Record<string, string | undefined> {
-  const names = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'];
-  return Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
 }
 
 function contextOf(options: VaultOptions, host: ProviderHost): SecureContext {

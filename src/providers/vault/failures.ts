@@ -40,6 +40,13 @@ export function notVault({ asked, ...answer }: VaultReply): ProviderError {
   });
 }
 
+/** Vault's own success, with nothing in it. */
+export function withoutSecret({ asked, status }: VaultReply): ProviderError {
+  return new ProviderError('misconfigured', `${asked.path} answers without a secret (${status})`, {
+    remedy: 'correct path and method of the credential',
+  });
+}
+
 /** A token that was handed in, and that Vault does not know (any more): whoever handed it in has to hand in another. */
 export function tokenOver(source: string, { address }: Place): ProviderError {
   const message = `Vault at ${address} does not accept the token from ${source}: expired, revoked, or of another namespace`;

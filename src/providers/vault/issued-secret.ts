@@ -3,6 +3,7 @@ import { ProviderError } from '../../errors.ts';
 import type { IssuedSecret } from '../provider.ts';
 import { isObject, type Json, millisecondsAt, objectAt, serverTimeOf, textAt } from './answer.ts';
 import type { VaultReply } from './client.ts';
+import { withoutSecret } from './failures.ts';
 
 /**
  * Sorts a good answer by its shape, as nothing else tells the engines apart:
@@ -20,7 +21,7 @@ export function issuedSecret(reply: VaultReply, loginId: string, expiresMetadata
   if (data !== undefined && metadata !== undefined) return keyValue2(reply, data, metadata, expiresMetadata);
   const auth = objectAt(json, 'auth');
   if (auth !== undefined) return issuedToken(auth, serverTimeMs);
-  if (data === undefined) throw withoutData(reply);
+  if (data === undefined) throw withoutSecret(reply);
   const leaseId = textAt(json, 'lease_id');
   const durationMs = millisecondsAt(json, 'lease_duration');
   const renewable = json?.['renewable'] === true;
@@ -74,10 +75,4 @@ function issuedToken(auth: Json, serverTimeMs: number | undefined): IssuedSecret
     expiresAtServerMs: lifeMs > 0 && serverTimeMs !== undefined ? serverTimeMs + lifeMs : undefined,
     serverTimeMs,
   };
-}
-
-function withoutData(reply: VaultReply): ProviderError {
-  return new ProviderError('misconfigured', `${reply.asked.path} answers without a secret (${reply.status})`, {
-    remedy: 'correct path and method of the credential',
-  });
 }

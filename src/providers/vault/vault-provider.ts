@@ -9,7 +9,7 @@ import { VaultClient } from './client.ts';
 import { openConnection } from './connection.ts';
 import { issuedSecret } from './issued-secret.ts';
 import { LeaseDesk } from './lease-desk.ts';
-import { LoginBook } from './login-book.ts';
+import { type HeldLogin, LoginBook } from './login-book.ts';
 import { LoginDesk } from './login-desk.ts';
 import { LoginSession } from './login-session.ts';
 import { authInputs, logsInByItself } from './logins/methods.ts';
@@ -61,14 +61,12 @@ export class VaultProvider implements Provider {
   }
 
   login(loginId: string): Login | undefined {
-    this.#book.load(this.#host.clock.now());
-    return this.#book.get(loginId)?.login;
+    return this.#known(loginId)?.login;
   }
 
   renewLogin(loginId: string, call: Call): Promise<Login> {
     return this.#run(call, async (client, signal) => {
-      this.#book.load(this.#host.clock.now());
-      const held = this.#book.get(loginId);
+      const held = this.#known(loginId);
       if (held === undefined) throw unknownLogin();
       try {
         return (await this.#session.renew(held, client, signal)).login;
@@ -89,8 +87,7 @@ export class VaultProvider implements Provider {
 
   retireLogin(loginId: string, call: Call): Promise<void> {
     return this.#run(call, async (client, signal) => {
-      this.#book.load(this.#host.clock.now());
-      const held = this.#book.get(loginId);
+      const held = this.#known(loginId);
       if (held === undefined || this.#session.isCurrent(loginId)) return;
       if (held.login.ours) await this.#desk.revoke(held, client, signal);
       this.#book.drop(loginId);
@@ -114,6 +111,11 @@ export class VaultProvider implements Provider {
     this.#client?.close();
     this.#client = undefined;
     this.#book.wipe();
+  }
+
+  #known(loginId: string): HeldLogin | undefined {
+    this.#book.load(this.#host.clock.now());
+    return this.#book.get(loginId);
   }
 
   #run<T>(call: Call, work: (client: VaultClient, signal: AbortSignal) => Promise<T>): Promise<T> {

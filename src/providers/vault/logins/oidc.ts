@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { ProviderError } from '../../../errors.ts';
+import { pause } from '../../pause.ts';
 import { errorsOf, objectAt, textAt } from '../answer.ts';
 import type { AuthOf } from '../auth-schema.ts';
 import type { VaultReply } from '../client.ts';
@@ -122,15 +123,7 @@ async function poll(
   const giveUpAtMs = clock.now() + LOGIN_LIMIT_MS;
   let pauseMs = Math.min(Math.max(intervalMs, SHORTEST_POLL_MS), LONGEST_POLL_MS);
   while (clock.now() + pauseMs < giveUpAtMs) {
-    await new Promise<void>((resolve) => {
-      const timer = clock.after(pauseMs, resolve);
-      const stop = () => {
-        timer.cancel();
-        resolve();
-      };
-      signal.addEventListener('abort', stop, { once: true });
-    });
-    signal.throwIfAborted();
+    await pause(pauseMs, clock, signal);
     const path = `auth/${auth.mount}/oidc/poll`;
     const reply = await ask({ what: 'login', method: 'POST', path, body, secrets: Object.values(body) });
     if (reply.status === 200) return grantIn(reply);
