@@ -76,7 +76,7 @@ describe('a code', () => {
       const run = await logIn(`${PASSWORD}\n${code}\n`, '--passcode-stdin');
       expect(run).toMatchObject({ code: 77, stdout: '' });
       expect(run.stderr).toMatch(/does not accept the second factor \(403\).*failed to validate TOTP passcode/);
-      expect(run.stderr).toContain('try again with a new code');
+      expect(run.stderr).toContain('with a code that was not used yet');
       expect(run.stderr).not.toContain(code);
       expect(run.stderr).not.toContain('canary');
     }

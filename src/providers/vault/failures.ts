@@ -2,6 +2,7 @@ import { type FailureKind, ProviderError, type ProviderErrorOptions } from '../.
 import { errorsOf, isObject, objectAt, retryAfterOf, speaksVault, type VaultAnswer, warningsOf } from './answer.ts';
 import type { VaultReply } from './client.ts';
 import { isRedirect, redirectTarget } from './redirects.ts';
+import { reasonsOf, refusedFactor } from './second-factor-failures.ts';
 import { serverWords } from './server-words.ts';
 import type { Place } from './unreachable.ts';
 
@@ -24,12 +25,14 @@ type Parts = readonly [kind: FailureKind, message: string, remedy: string];
  * (a proxy's page) is transient. 403 to a read is `denied` here; whether the login still lives is the caller's to find out.
  */
 export function failureOf({ asked, ...answer }: VaultReply): ProviderError {
-  const words = serverWords([...(errorsOf(answer) ?? []), ...warningsOf(answer.json)], asked.secrets);
+  const errors = errorsOf(answer) ?? [];
+  const said = asked.what === 'second-factor' ? reasonsOf(errors) : errors;
+  const words = serverWords([...said, ...warningsOf(answer.json)], asked.secrets);
   const [kind, message, remedy] = sort(answer, asked, words);
   const retryAfterMs = retryAfterOf(answer);
   const options: ProviderErrorOptions = { remedy, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
-  const said = words === undefined || words.includes(VERSIONED) ? '' : `: ${words}`;
-  return new ProviderError(kind, `${message}${said}`, options);
+  const repeated = words === undefined || words.includes(VERSIONED) ? '' : `: ${words}`;
+  return new ProviderError(kind, `${message}${repeated}`, options);
 }
 
 /** A success that holds nothing that could be it. */
@@ -129,13 +132,7 @@ function withoutNamespace({ provider, path, namespace = 'asked for' }: Asked): P
 const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: VaultAnswer, asked: Asked, words: string) => Parts>> = {
   read: readFailure,
   login: loginFailure,
-  'second-factor': (answer, asked) => [
-    'login-expired',
-    `Vault does not accept the second factor (${answer.status})`,
-    answer.status === 403
-      ? `try again with a new code, once the present one has changed: broker login ${asked.provider}`
-      : `start again: broker login ${asked.provider}`,
-  ],
+  'second-factor': ({ status }, { provider }, words) => refusedFactor(status, provider, words),
   unwrap: (answer, asked) => [
     'login-expired',
     `the wrapping token is spent, expired or forged (${answer.status})`,
