@@ -35,7 +35,10 @@ if (real === undefined) {
     const name = `real Vault, ${engine}, login ${login.name}`;
     const parts = { engine, login, leases: isNear, open: () => RealStage.open(real) };
     if (isPossible) describeProvider(name, new VaultHarness(parts));
-    else test.skip(`${name}: the server cannot do it`, () => {});
+    else {
+      test.skip(`${name}: this server cannot do it`, () => {});
+      console.info(`skipped: ${name}: this server cannot do it`);
+    }
   }
   describeAnswers('a real Vault', () => RealStage.open(real));
 }
