@@ -33,3 +33,13 @@ export function ratioOf(numerators: readonly number[], denominators: readonly nu
 function ascending(a: number, b: number): number {
   return a - b;
 }
+
+/**
+ * Between which two values the true median lies with 99 % confidence, whatever the distribution: how many samples fall
+ * below it is a matter of coin tosses.
+ */
+export function medianWithin(samples: readonly number[]): readonly [low: number, high: number] {
+  const sorted = [...samples].sort(ascending);
+  const rank = Math.max(0, Math.floor(sorted.length / 2 - 2.576 * Math.sqrt(sorted.length / 4)) - 1);
+  return [sorted[rank] ?? Number.NaN, sorted[sorted.length - 1 - rank] ?? Number.NaN];
+}

@@ -1,25 +1,42 @@
 import { spawn } from 'node:child_process';
-import { isCancel, password } from '@clack/prompts';
+import { isCancel, password, select } from '@clack/prompts';
 import { SecretBytes } from '../credential/secret-bytes.ts';
 import { BrokerError } from '../errors.ts';
-import type { LoginDialogue } from '../providers/interactive-login.ts';
+import type { FactorChoice, LoginDialogue } from '../providers/interactive-login.ts';
 import type { CliIo } from './cli-io.ts';
+import { HandedInLines } from './handed-in-lines.ts';
 
 export interface DialogueOptions {
   /** Whether a browser may be opened; else the address is shown. */
   readonly browser: boolean;
   /** The password is the first line of standard input. */
   readonly passwordFromStdin: boolean;
+  /** The code of the second factor is the next line of standard input. */
+  readonly passcodeFromStdin?: boolean;
+  /** Which second factor, by name, id or type, where there are several. */
+  readonly mfaMethod?: string | undefined;
 }
 
-/** Longer is no password. */
-const LONGEST_PASSWORD = 4_096;
+/** A code on the command line would stand in the process list. */
+const PASSCODE_VARIABLE = 'BROKER_PASSCODE';
 
-/** A person at this terminal. */
+/** A person at this terminal, or what a script hands in for them. */
 export function terminalDialogue(io: CliIo, options: DialogueOptions): LoginDialogue {
+  const lines = new HandedInLines(io);
+  const passcode = io.env[PASSCODE_VARIABLE] || undefined;
+  const isHandedIn = options.passcodeFromStdin === true || passcode !== undefined;
   return {
     say: (text) => io.stderr(`${text}\n`),
-    askPassword: (question) => (options.passwordFromStdin ? passwordFromStdin(io) : passwordFromTerminal(io, question)),
+    askPassword: (question) =>
+      options.passwordFromStdin ? lines.next('password') : fromTerminal(io, question, NO_PASSWORD),
+    canAskAgain: !isHandedIn,
+    askPasscode: async (question) => {
+      if (options.passcodeFromStdin === true) return await lines.next('passcode');
+      return passcode === undefined
+        ? await fromTerminal(io, question, NO_PASSCODE)
+        : SecretBytes.fromString(passcode.trim());
+    },
+    chooseFactor: (question, choices) => chooseFactor(io, options.mfaMethod, question, choices),
     showPage: async (address) => {
       const opened = options.browser && (await openBrowser(io, address));
       io.stderr(
@@ -31,28 +48,49 @@ export function terminalDialogue(io: CliIo, options: DialogueOptions): LoginDial
   };
 }
 
-async function passwordFromTerminal({ terminal, signal }: CliIo, message: string): Promise<SecretBytes> {
-  if (terminal === undefined) {
-    throw new BrokerError('ERR_USAGE', 'there is no terminal to ask for the password', {
-      remedy: 'run it in a terminal, or hand the password in: broker login PROVIDER --password-stdin < FILE',
-    });
-  }
+const NO_PASSWORD = {
+  what: 'there is no terminal to ask for the password',
+  remedy: 'run it in a terminal, or hand the password in: broker login PROVIDER --password-stdin < FILE',
+};
+const NO_PASSCODE = {
+  what: 'Vault wants a second factor, and there is no terminal to ask for its code',
+  remedy: `run it in a terminal, or hand the code in: broker login PROVIDER --passcode-stdin, or in ${PASSCODE_VARIABLE}`,
+};
+
+async function fromTerminal(
+  { terminal, signal }: CliIo,
+  message: string,
+  { what, remedy }: { readonly what: string; readonly remedy: string },
+): Promise<SecretBytes> {
+  if (terminal === undefined) throw new BrokerError('ERR_USAGE', what, { remedy });
   const answer = await password({ message, ...terminal, signal });
   if (isCancel(answer) || answer === undefined) throw cancelled();
   return SecretBytes.fromString(answer);
 }
 
-async function passwordFromStdin({ stdin }: CliIo): Promise<SecretBytes> {
-  let text = '';
-  for await (const chunk of (stdin ?? []) as AsyncIterable<Buffer>) {
-    text += chunk.toString('utf8');
-    if (text.includes('\n') || text.length > LONGEST_PASSWORD) break;
+async function chooseFactor(
+  { terminal, signal }: CliIo,
+  wanted: string | undefined,
+  message: string,
+  choices: readonly FactorChoice[],
+): Promise<FactorChoice> {
+  const names = choices.map(({ name, type, id }) => name || `${type} ${id}`);
+  if (wanted !== undefined) {
+    const found = choices.find(({ id, name, type }) => [id, name, type].includes(wanted));
+    if (found !== undefined) return found;
+    throw new BrokerError('ERR_USAGE', `there is no second factor "${wanted.slice(0, 64)}" for this login`, {
+      remedy: `name one of: ${names.join(', ')}`,
+    });
   }
-  const [line = ''] = text.split(/\r?\n/, 1);
-  if (line !== '' && line.length <= LONGEST_PASSWORD) return SecretBytes.fromString(line);
-  throw new BrokerError('ERR_USAGE', 'standard input holds no password', {
-    remedy: 'hand in one line: … --password-stdin < FILE',
-  });
+  if (terminal === undefined) {
+    throw new BrokerError('ERR_USAGE', 'Vault leaves a choice of second factors, and there is no terminal to ask', {
+      remedy: `say which: --mfa-method ${names.join(' | ')}`,
+    });
+  }
+  const options = choices.map((choice, at) => ({ value: choice, label: names[at] ?? '', hint: choice.type }));
+  const answer = await select<FactorChoice>({ message, options, ...terminal, signal });
+  if (isCancel(answer)) throw cancelled();
+  return answer;
 }
 
 export function cancelled(): BrokerError {

@@ -17,8 +17,14 @@ const TRANSIENT = { fromMs: SECOND_MS, toMs: 5 * 60 * SECOND_MS };
 const NEEDS_A_PERSON = { fromMs: 30 * SECOND_MS, toMs: 15 * 60 * SECOND_MS };
 
 /**
- * Full jitter over a doubling ceiling. A Retry-After is a floor, with up to a fifth on top, so that a fleet that was
- * turned away together does not come back together.
+ * No longer than this is a Retry-After believed: whoever answers in a provider's place (a proxy, a maintenance page), or
+ * errs by a factor, must not silence the broker for a day. It is what a person would wait before looking again.
+ */
+export const LONGEST_RETRY_AFTER_MS = 60 * 60 * SECOND_MS;
+
+/**
+ * Full jitter over a doubling ceiling. A Retry-After is a floor, up to its own ceiling and with up to a fifth on top, so
+ * that a fleet that was turned away together does not come back together.
  * @param random in [0, 1).
  */
 export function recordFailure(
@@ -31,7 +37,7 @@ export function recordFailure(
   const { fromMs, toMs } = failure.kind === 'transient' ? TRANSIENT : NEEDS_A_PERSON;
   const ceiling = Math.min(toMs, fromMs * 2 ** Math.min(failures, 30));
   const jittered = fromMs + random * (ceiling - fromMs);
-  const asked = (failure.retryAfterMs ?? 0) * (1 + random / 5);
+  const asked = Math.min(failure.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS) * (1 + random / 5);
   return {
     kind: failure.kind,
     failures,

@@ -10,6 +10,7 @@ import { Leases } from './dev-vault/leases.ts';
 import { Logins } from './dev-vault/logins.ts';
 import { OidcLogins } from './dev-vault/oidc-logins.ts';
 import { Policies } from './dev-vault/policies.ts';
+import { SecondFactors } from './dev-vault/second-factors.ts';
 import { LEADERLESS, type Mode, NO_NAMESPACE, noRoute, SEALED, systemHandler } from './dev-vault/sys.ts';
 import { type Token, type TokenGrant, Tokens } from './dev-vault/tokens.ts';
 import {
@@ -68,6 +69,7 @@ export class DevVault {
   readonly logins: Logins;
   readonly oidc: OidcLogins;
   readonly iam: IamLogins;
+  readonly mfa: SecondFactors;
   readonly wrapping: Wrapping;
   readonly seen: SeenRequest[] = [];
   mode: Mode = 'active';
@@ -94,6 +96,7 @@ export class DevVault {
     this.logins = new Logins(nowMs, this.tokens, options.secretPrefix ?? '');
     this.oidc = new OidcLogins(this.tokens, options.secretPrefix ?? '', () => this.address);
     this.iam = new IamLogins(nowMs, this.tokens);
+    this.mfa = new SecondFactors(nowMs);
     this.wrapping = new Wrapping(nowMs);
     this.#system = systemHandler(() => this.mode, nowMs);
     this.#handlers = [this.tokens.handle, this.leases.handle, this.kv.handle, this.engines.handle];
@@ -187,12 +190,10 @@ export class DevVault {
     if (this.mode === 'sealed') return SEALED;
     if (this.mode === 'standby') return this.activeAddress === undefined ? LEADERLESS : { status: 307 };
     if (request.namespace !== '' && !(this.#options.namespaces ?? []).includes(request.namespace)) return NO_NAMESPACE;
-    const open =
-      this.logins.handle(request) ??
-      this.oidc.handle(request) ??
-      this.iam.handle(request) ??
-      this.wrapping.handle(request);
-    if (open !== undefined) return this.wrapping.applyTo(open, request);
+    const login = this.logins.handle(request) ?? this.oidc.handle(request) ?? this.iam.handle(request);
+    if (login !== undefined) return this.wrapping.applyTo(this.mfa.applyTo(login, request), request);
+    const open = this.mfa.handle(request) ?? this.wrapping.handle(request);
+    if (open !== undefined) return open;
     const token = this.tokens.find(request.token);
     if (token === undefined) return INVALID_TOKEN;
     if (!this.#mayUse(token, request)) return PERMISSION_DENIED;

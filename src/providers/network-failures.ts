@@ -8,7 +8,8 @@ interface Row {
 }
 
 const DNS = 'check the address in the configuration and whether this machine needs a VPN or a proxy';
-const ROUTE = 'check the network, the VPN, and HTTPS_PROXY and NO_PROXY as the daemon has them';
+/** What to do about an address that cannot be reached. */
+export const ROUTE = 'check the network, the VPN, and HTTPS_PROXY and NO_PROXY as the daemon has them';
 const TRUST =
   'if a proxy of your company signs with its own authority, name its certificate with ca_file in the provider; ' +
   'if you are in a public network, log in to it first';

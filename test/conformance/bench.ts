@@ -33,6 +33,15 @@ export async function readKey(provider: Provider, source: unknown, signal = new 
   return text;
 }
 
+/** Reads what was stored; from what issues its secrets itself, one that nobody has seen yet. */
+export async function expectValue(harness: ProviderHarness, provider: Provider, source: unknown, value: string) {
+  if (!harness.capabilities.issues) return expect(await readKey(provider, source)).toBe(value);
+  const { content } = await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
+  const json = content.kind === 'json' ? content.json : {};
+  const texts = Object.values(json).filter((each) => typeof each === 'string' && each.length >= 16);
+  expect(texts.length).toBeGreaterThan(0);
+}
+
 /** What the suite stores where the form does not matter: a text if the provider has texts, else an object. */
 export function keyContent(harness: ProviderHarness, value: string) {
   return harness.capabilities.contents.includes('text') ? value : { key: value };

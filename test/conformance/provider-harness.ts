@@ -46,6 +46,11 @@ export interface ConnectParts {
 
 export interface Capabilities {
   readonly contents: readonly ('text' | 'json')[];
+  /**
+   * The thing behind makes its secrets itself: `store` only says where they are had, and nothing is rotated or removed.
+   * `contents` is empty then.
+   */
+  readonly issues?: boolean;
   /** An answer carries a version, and another one after a rotation. */
   readonly versions: boolean;
   /** An answer carries the provider's own time. */

@@ -4,7 +4,16 @@ import type { FailureKind, ProviderError } from '../../src/errors.ts';
 import type { Provider } from '../../src/providers/provider.ts';
 import { CollectingLog } from '../fakes/collecting-log.ts';
 import { MemoryLoginStore } from '../fakes/memory-login-store.ts';
-import { type Bench, expectHelpful, keyContent, never, promptly, readKey, WANTED_LIFE_MS } from './bench.ts';
+import {
+  type Bench,
+  expectHelpful,
+  expectValue,
+  keyContent,
+  never,
+  promptly,
+  readKey,
+  WANTED_LIFE_MS,
+} from './bench.ts';
 import type { Fault, ProviderHarness } from './provider-harness.ts';
 import { describeLeases } from './provider-leases.ts';
 import { expectNoCanary } from './redaction.ts';
@@ -103,24 +112,27 @@ function describeReading(bench: Bench): void {
     },
   );
 
-  test('a rotation shows in the next read, under a new version where there are versions', async () => {
-    const [first, second] = [bench.value(), bench.value()];
-    const name = bench.name();
-    const source = await harness.store(name, keyContent(harness, first));
-    const provider = await bench.connect();
-    const before = await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
-    await harness.rotate(name, keyContent(harness, second));
-    const after = await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
-    expect(await readKey(provider, source)).toBe(second);
-    if (capabilities.versions) {
-      expect(before.version).toEqual(expect.any(String));
-      expect(after.version).toEqual(expect.any(String));
-      expect(after.version).not.toBe(before.version);
-    } else {
-      expect(after.version).toBeUndefined();
-    }
-    expect(after.lease).toBeUndefined();
-  });
+  test.skipIf(capabilities.issues)(
+    'a rotation shows in the next read, under a new version where there are versions',
+    async () => {
+      const [first, second] = [bench.value(), bench.value()];
+      const name = bench.name();
+      const source = await harness.store(name, keyContent(harness, first));
+      const provider = await bench.connect();
+      const before = await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
+      await harness.rotate(name, keyContent(harness, second));
+      const after = await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
+      expect(await readKey(provider, source)).toBe(second);
+      if (capabilities.versions) {
+        expect(before.version).toEqual(expect.any(String));
+        expect(after.version).toEqual(expect.any(String));
+        expect(after.version).not.toBe(before.version);
+      } else {
+        expect(after.version).toBeUndefined();
+      }
+      expect(after.lease).toBeUndefined();
+    },
+  );
 
   test.runIf(capabilities.serverTime)("an answer carries the provider's time", async () => {
     const source = await harness.store(bench.name(), keyContent(harness, bench.value()));
@@ -132,7 +144,7 @@ function describeReading(bench: Bench): void {
     const value = bench.value();
     const source = await harness.store(bench.name(), keyContent(harness, value));
     const provider = await bench.connect();
-    expect(await Promise.all(Array.from({ length: 6 }, () => readKey(provider, source)))).toEqual(Array(6).fill(value));
+    await Promise.all(Array.from({ length: 6 }, () => expectValue(harness, provider, source, value)));
   });
 
   test('a forgotten login is taken anew', async () => {
@@ -141,7 +153,7 @@ function describeReading(bench: Bench): void {
     const provider = await bench.connect();
     await readKey(provider, source);
     provider.forgetLogin();
-    expect(await readKey(provider, source)).toBe(value);
+    await expectValue(harness, provider, source, value);
   });
 
   test('login inputs are absolute paths and names of variables, nothing secret', async () => {
@@ -154,7 +166,7 @@ function describeReading(bench: Bench): void {
 function describeFailures(bench: Bench): void {
   const { harness } = bench;
 
-  test('a secret that does not exist', async () => {
+  test.skipIf(harness.capabilities.issues)('a secret that does not exist', async () => {
     const name = bench.name();
     const source = await harness.store(name, keyContent(harness, bench.value()));
     const provider = await bench.connect();
@@ -178,7 +190,7 @@ function describeFailures(bench: Bench): void {
         await injected?.clear();
       }
       provider.forgetLogin();
-      expect(await readKey(provider, source)).toBe(value);
+      await expectValue(harness, provider, source, value);
     });
   }
 
@@ -194,7 +206,7 @@ function describeFailures(bench: Bench): void {
       await harness.loginChange?.mend();
     }
     provider.forgetLogin();
-    expect(await readKey(provider, source)).toBe(value);
+    await expectValue(harness, provider, source, value);
   });
 }
 
@@ -229,7 +241,7 @@ function describeCancellation(bench: Bench): void {
       } finally {
         await injected?.clear();
       }
-      expect(await readKey(provider, source)).toBe(value);
+      await expectValue(harness, provider, source, value);
     });
 
     test.runIf(inject !== undefined)(`${fault}: close() ends what is under way`, async () => {

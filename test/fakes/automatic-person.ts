@@ -1,15 +1,19 @@
 import { createServer } from 'node:net';
 import { SecretBytes } from '../../src/credential/secret-bytes.ts';
-import type { LoginDialogue } from '../../src/providers/interactive-login.ts';
+import type { FactorChoice, LoginDialogue } from '../../src/providers/interactive-login.ts';
 
-/** A person who opens every page at once, follows where it leads, and types the password they were given. */
+/** A person who opens every page at once, follows where it leads, and types what they were given. */
 export class AutomaticPerson implements LoginDialogue {
+  readonly canAskAgain = true;
   readonly heard: string[] = [];
   readonly visits: Promise<{ status: number; text: string }>[] = [];
   readonly #password: string;
+  readonly #passcodes: string[];
 
-  constructor(password = '') {
+  /** `passcodes`: typed one after the other. */
+  constructor(password = '', passcodes: readonly string[] = []) {
     this.#password = password;
+    this.#passcodes = [...passcodes];
   }
 
   say(text: string): void {
@@ -21,15 +25,32 @@ export class AutomaticPerson implements LoginDialogue {
     return SecretBytes.fromString(this.#password);
   }
 
+  async askPasscode(question: string): Promise<SecretBytes> {
+    this.heard.push(question);
+    return SecretBytes.fromString(this.#passcodes.shift() ?? '');
+  }
+
+  /** Takes the last one. */
+  async chooseFactor(question: string, choices: readonly FactorChoice[]): Promise<FactorChoice> {
+    this.heard.push(`${question} ${choices.map(({ name }) => name).join(', ')}`);
+    const last = choices.at(-1);
+    if (last === undefined) throw new Error('nothing to choose from');
+    return last;
+  }
+
   async showPage(address: string): Promise<void> {
     this.heard.push(address);
     this.visits.push(visit(address));
   }
 }
 
+/** Opens a page, follows where it leads, and presses OpenBao's button that asks whether they wanted this. */
 async function visit(address: string): Promise<{ status: number; text: string }> {
   const answer = await fetch(address);
-  return { status: answer.status, text: await answer.text() };
+  const text = await answer.text();
+  if (!text.includes('confirm-button')) return { status: answer.status, text };
+  const confirmed = await fetch(`${answer.url}&confirmation=1`);
+  return { status: confirmed.status, text: await confirmed.text() };
 }
 
 /** A port of loopback that nobody listens on just now. */
@@ -44,12 +65,12 @@ export async function freePort(): Promise<number> {
 
 /** Somebody who reads along on standard error and opens the first address of a login page that is shown, once. */
 export function pageReader() {
-  let visit: Promise<Response> | undefined;
+  let visited: ReturnType<typeof visit> | undefined;
   return {
-    page: async () => (await visit)?.text(),
+    page: async () => (await visited)?.text,
     onStderr: (text: string) => {
       const address = /https?:\/\/\S+\/v1\/dev\/oidc\/page\S+(?=\n)/.exec(text)?.[0];
-      if (address !== undefined) visit ??= fetch(address);
+      if (address !== undefined) visited ??= visit(address);
     },
   };
 }

@@ -11,6 +11,7 @@ import type { Answer, AnswerStage, Verdict } from './answers/answer.ts';
 import { awsAnswers } from './answers/aws-answers.ts';
 import { contentAnswers } from './answers/content-answers.ts';
 import { execAnswers } from './answers/exec-answers.ts';
+import { type LoginAnswer, loginAnswers } from './answers/login-answers.ts';
 import { networkAnswers, UNTRUSTED, vaultAnswers } from './answers/vault-answers.ts';
 
 /** Chapters of docs/provider-answers.md. */
@@ -31,9 +32,10 @@ const EXIT: Readonly<Record<Verdict, number>> = {
   gone: 77,
   misconfigured: 78,
 };
+const exitOf = (verdict: LoginAnswer['verdict']) => (verdict === 'usage' ? 64 : EXIT[verdict]);
 
 const everyAnswer = CHAPTERS.flatMap(([, answers]) => answers).map((answer, at) => ({ answer, id: `row-${at + 1}` }));
-const seen = new Map<Answer, Finished>();
+const seen = new Map<Answer | LoginAnswer, Finished>();
 const vaults: DevVault[] = [];
 const aws = new AwsJsonServer();
 const awsHome = new AwsHome();
@@ -48,13 +50,32 @@ beforeAll(async () => {
     const { provider, credential } = answer.arrange(stage, id);
     return `[credentials.${id}]\nprovider = "${id}"\n${credential}\n[providers.${id}]\n${provider.replace('"AWS"', `"${aws.url}"`)}\n`;
   });
-  home.configure(`default = "row-1"\n${tables.join('\n')}`);
+  home.configure(`default = "row-1"\n${tables.join('\n')}\n${personalLogin(stage)}`);
   await home.start({ ...awsHome.env, PATH: '/usr/local/bin:/usr/bin:/bin' });
   await inParallel(everyAnswer, async ({ answer, id }) => {
     if (answer.verdict === 'transient') await exhaust(id);
     seen.set(answer, await home.key(id));
   });
+  // One after the other: they share one path.
+  for (const answer of loginAnswers) seen.set(answer, await logIn(answer, stage));
 });
+
+const PASSWORD = 'canary-password';
+
+function personalLogin({ vault }: AnswerStage): string {
+  vault.logins.user('userpass', 'grace', PASSWORD, { ttlMs: 3_600_000 });
+  vault.mfa.enforce('people', ['userpass'], [vault.mfa.totp('phone')]);
+  const auth = '[providers.second-factor.auth]\nmethod = "userpass"\nusername = "grace"';
+  return `[providers.second-factor]\ntype = "vault"\naddress = "${vault.address}"\n${auth}\n`;
+}
+
+async function logIn({ fault, flags = ['--passcode-stdin'] }: LoginAnswer, { vault }: AnswerStage): Promise<Finished> {
+  const planned = fault === undefined ? undefined : vault.faults.plan(fault, { path: /^sys\/mfa\/validate$/ });
+  const input = `${PASSWORD}\ncanary-123456\n`;
+  const run = await home.brokerWith({ input }, 'login', 'second-factor', '--password-stdin', ...flags);
+  planned?.clear();
+  return run;
+}
 
 /** A few at a time: a hundred helpers at once would measure the machine's patience instead. */
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
@@ -152,6 +173,13 @@ test.each(everyAnswer.filter(({ answer }) => hasOpenssl || !needsOpenssl(answer)
   },
 );
 
+test.each(loginAnswers)('broker login, $name: $verdict', async (answer) => {
+  const { code, stdout, stderr } = seen.get(answer) ?? expect.fail('it was not tried');
+  expect({ code, stdout }).toEqual({ code: exitOf(answer.verdict), stdout: '' });
+  expect(stderr).toMatch(/^error: [^\n]+\nhint: [^\n]+\n$/);
+  expect(stderr).not.toMatch(/canary|undefined|\[object/);
+});
+
 test('there are more than sixty, and docs/provider-answers.md tells them all', async ({ skip }) => {
   expect(everyAnswer.length).toBeGreaterThanOrEqual(60);
   if (!hasOpenssl) skip('some of them need the openssl command');
@@ -163,12 +191,24 @@ test('there are more than sixty, and docs/provider-answers.md tells them all', a
     });
     return `## ${title}\n\n| seen | class | exit | \`broker-key\` says |\n|---|---|---|---|\n${rows.join('\n')}\n`;
   });
+  const logins = loginAnswers.map((answer) => {
+    const said = withoutChance(seen.get(answer)?.stderr ?? '').replace(/^error: (.+)\nhint: (.+)\n$/, '$1; $2');
+    return `| ${answer.name} | ${answer.verdict} | ${exitOf(answer.verdict)} | ${said.replaceAll('|', '\\|')} |`;
+  });
+  chapters.push(`${LOGINS}\n${logins.join('\n')}\n`);
   await expect(`${INTRODUCTION}\n${chapters.join('\n')}`).toMatchFileSnapshot('../../docs/provider-answers.md');
 });
 
+const LOGINS = `## A second factor
+
+Asked for by \`broker login\` after a password that was right; the daemon itself says that somebody has to run it (above).
+
+| seen | class | exit | \`broker login\` says |
+|---|---|---|---|`;
+
 const INTRODUCTION = `# What a provider may answer, and what you are told
 
-${everyAnswer.length} answers, each given to a real daemon that has no key yet, and the one line that \`broker-key\` then prints. After a transient
+${everyAnswer.length + loginAnswers.length} answers, each given to a real daemon that has no key yet, and the one line that \`broker-key\` then prints. After a transient
 failure the daemon goes on trying for up to nine seconds before that. What the classes mean where a key is there already, tells
 [providers/README.md](providers/README.md); \`unusable\` is a secret that the client would refuse as a key.
 
@@ -179,7 +219,7 @@ failure the daemon goes on trying for up to nine seconds before that. What the c
 function withoutChance(line: string): string {
   return line
     .replaceAll(home.folder, '~')
-    .replaceAll(/(providers\.|provider ")row-\d+/g, '$1prod')
+    .replaceAll(/(providers\.|provider "|broker login )(?:row-\d+|second-factor)/g, '$1prod')
     .replaceAll(/row-\d+/g, 'claude')
     .replaceAll(/127\.0\.0\.1:(?!1\b)\d+/g, 'vault.example:8200')
     .replaceAll('DNS does not answer (EAI_AGAIN)', 'its name does not exist in DNS (ENOTFOUND)')

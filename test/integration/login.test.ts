@@ -20,6 +20,10 @@ beforeEach(async () => {
   vault.kv.writeV2('secret/claude', { api_key: KEY });
   vault.oidc.role('default', { grant: GRANT, allowedRedirectUris: [`http://localhost:${port}/oidc/callback`] });
   vault.oidc.role('device', { grant: GRANT, mode: 'device' });
+  const own = `${vault.address}/v1/auth/oidc/oidc/callback`;
+  vault.oidc.role('direct', { grant: GRANT, mode: 'direct', allowedRedirectUris: [own] });
+  vault.oidc.role('either', { grant: GRANT, mode: 'direct' });
+  vault.oidc.role('renamed', { grant: GRANT, mode: 'direct', allowedRedirectUris: [`${own}?from=outside`] });
   vault.oidc.role('outsider', { grant: GRANT, refusal: 'access_denied' });
   vault.oidc.role('elsewhere', { grant: GRANT, allowedRedirectUris: ['http://localhost:1/oidc/callback'] });
   vault.logins.user('userpass', 'ada', 'canary-correct horse', GRANT);
@@ -91,6 +95,23 @@ describe('oidc', () => {
     expect(run).toMatchObject({ code: 0 });
     expect(JSON.parse(run.stdout)).toMatchObject({ provider: 'corp', renewable: true });
     expect(run.stderr).toContain('Enter this code there: BROK-ER01');
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+  });
+
+  it.each([
+    ['direct', ''],
+    // A role that allows both is asked for the one that its mode needs: nobody listens here.
+    ['either', ''],
+    ['renamed', 'redirect_uri = "ADDRESS/v1/auth/oidc/oidc/callback?from=outside"'],
+  ])('the browser comes back to Vault where the role %s says so, and Vault is polled', async (role, more) => {
+    const options = more.replace('ADDRESS', vault.address);
+    home.configure(config(`method = "oidc"\nrole = "${role}"\ncallback_port = ${port}\n${options}`));
+    await home.start();
+    const watch = pageReader();
+    const run = await home.brokerWith(watch, 'login', 'corp', '--no-browser');
+    expect(run).toMatchObject({ code: 0 });
+    expect(await watch.page()).toContain('you are signed in');
+    expect(vault.count(/oidc\/poll/)).toBeGreaterThan(0);
     expect((await home.key()).stdout).toBe(`${KEY}\n`);
   });
 

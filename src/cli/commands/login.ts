@@ -15,6 +15,8 @@ import { relative } from '../output.ts';
 interface Options {
   readonly browser: boolean;
   readonly passwordStdin?: true;
+  readonly passcodeStdin?: true;
+  readonly mfaMethod?: string;
   readonly json?: true;
 }
 
@@ -25,11 +27,17 @@ export function loginCommand(io: CliIo): Command {
     .argument('<provider>', 'its name in the configuration')
     .option('--no-browser', 'show the address of the login page instead of opening it')
     .option('--password-stdin', 'read the password from standard input')
+    .option(
+      '--passcode-stdin',
+      'read the code of the second factor from standard input, after the password if both are',
+    )
+    .option('--mfa-method <name>', 'which second factor, by name, id or type, where there are several')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       '\nFor logins that only a person can make: Vault with method oidc, and userpass or ldap without a password in the\n' +
-        'configuration. On a machine without a browser, forward the port that the browser comes back to (8250 unless\n' +
+        'configuration; and wherever Vault wants a second factor (login MFA). Its code may also come in BROKER_PASSCODE;\n' +
+        'a push is waited for. On a machine without a browser, forward the port that the browser comes back to (8250 unless\n' +
         'callback_port says otherwise): ssh -L 8250:localhost:8250 HOST, then broker login PROVIDER --no-browser.',
     )
     .action((provider: string, options: Options) => login(io, provider, options));
@@ -45,6 +53,8 @@ async function login(io: CliIo, name: string, options: Options): Promise<void> {
   const dialogue = terminalDialogue(io, {
     browser: options.browser,
     passwordFromStdin: options.passwordStdin === true,
+    passcodeFromStdin: options.passcodeStdin === true,
+    mfaMethod: options.mfaMethod,
   });
   using token = await logIn(provider.options, hostFor(io, daemon, name), dialogue, { signal: io.signal });
   const report = await client.takeLogin(name, token);

@@ -35,6 +35,8 @@ export function setupCommand(io: CliIo, doctor: DoctorParts): Command {
     .option('--no-service', 'install no service: the helper starts the daemon when it needs one')
     .option('--no-browser', 'show the address of a login page instead of opening it')
     .option('--password-stdin', 'read a password from standard input')
+    .option('--passcode-stdin', 'read the code of a second factor from standard input')
+    .option('--mfa-method <name>', 'which second factor, where there are several')
     .option('--force', 'replace an apiKeyHelper that this program did not write; a backup is kept')
     .option('--dry-run', 'try everything out, print the configuration, write nothing')
     .option('--yes', 'do not ask whether to go ahead')

@@ -140,9 +140,12 @@ class Tester {
   async #try(draft: Draft): Promise<Tried> {
     const plan = this.#planOf(draft);
     const change = changeConfig(this.#existing, plan, this.#place);
+    const { mfaMethod } = this.#flags;
     const dialogue = terminalDialogue(this.#io, {
       browser: this.#flags['browser'] !== false,
       passwordFromStdin: this.#flags['passwordStdin'] === true,
+      passcodeFromStdin: this.#flags['passcodeStdin'] === true,
+      mfaMethod: typeof mfaMethod === 'string' ? mfaMethod : undefined,
     });
     const { clock, env, homeDir, signal } = this.#io;
     const trial = await tryOut(change.loaded, plan, { clock, env, homeDir, signal, dialogue, session: this.#session });

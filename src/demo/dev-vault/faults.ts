@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 // Faults are about real sockets: they take real time also where the Vault's own clock is a fake one.
 import { setTimeout as delay } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
 
 /**
  * Something going wrong between client and Vault.
@@ -84,7 +85,9 @@ export async function inflict(fault: Fault, response: ServerResponse): Promise<b
       response.write('{"request_id":"', () => response.destroy());
       return false;
     case 'reset':
-      response.socket?.resetAndDestroy();
+      // Node resets plain sockets only; a TLS connection that ends without a word is as good.
+      if (response.socket instanceof TLSSocket) response.socket.destroy();
+      else response.socket?.resetAndDestroy();
       return false;
     case 'hang':
       return false;

@@ -123,6 +123,7 @@ export class Logins {
   #certLogin(request: VaultRequest): VaultAnswer {
     const grant = this.#certificates.get(request.clientCommonName ?? '');
     if (grant !== undefined) return this.#granted(grant, request);
-    return refusal(400, 'invalid certificate or no client certificate supplied');
+    if (request.clientCommonName === undefined) return refusal(400, 'client certificate must be supplied');
+    return refusal(400, 'failed to match all constraints for this login certificate');
   }
 }

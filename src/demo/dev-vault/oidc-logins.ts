@@ -4,8 +4,11 @@ import { envelope, type Handler, refusal, text, type VaultAnswer, type VaultRequ
 
 export interface OidcRole {
   readonly grant: TokenGrant;
-  /** client: the browser comes back to the redirect URI · device: Vault is polled. Default client. */
-  readonly mode?: 'client' | 'device';
+  /**
+   * client: the browser comes back to the machine that logs in · direct: to Vault, which is polled · device: nowhere,
+   * Vault is polled. Default client.
+   */
+  readonly mode?: 'client' | 'direct' | 'device';
   readonly allowedRedirectUris?: readonly string[];
   /** What the identity provider makes of everybody. Default: it lets them in. */
   readonly refusal?: string;
@@ -62,14 +65,17 @@ export class OidcLogins {
     if (role === undefined) return refusal(400, `role "${name}" could not be found`);
     const redirectUri = text(body['redirect_uri']);
     const isDevice = role.mode === 'device';
+    const clientNonce = text(body['client_nonce']);
+    if (clientNonce === '' && (role.mode ?? 'client') !== 'client') return refusal(400, 'missing client_nonce');
     // As Vault does: whoever guesses roles is to learn nothing.
     if (!isDevice && role.allowedRedirectUris?.includes(redirectUri) === false) {
       return envelope({ data: { auth_url: '' } });
     }
     const state = `st_${randomBytes(10).toString('hex')}`;
     const code = `${this.#secretPrefix}${randomBytes(16).toString('hex')}`;
-    this.#begun.set(state, { role, redirectUri, clientNonce: text(body['client_nonce']), code, approved: false });
+    this.#begun.set(state, { role, redirectUri, clientNonce, code, approved: false });
     const page = `${this.#address()}/v1/dev/oidc/page?${new URLSearchParams({ state, redirect_uri: redirectUri })}`;
+    if (role.mode === 'direct') return envelope({ data: { auth_url: page, state, poll_interval: '1' } });
     if (!isDevice) return envelope({ data: { auth_url: page } });
     return envelope({ data: { auth_url: page, state, user_code: 'BROK-ER01', poll_interval: '1' } });
   }
@@ -78,7 +84,7 @@ export class OidcLogins {
     const state = query.get('state') ?? '';
     const begun = this.#begun.get(state);
     if (begun === undefined) return refusal(400, 'unknown state');
-    begun.approved = true;
+    begun.approved = begun.role.mode === 'device';
     if (begun.role.mode === 'device') return { status: 200, body: { page: 'you may close this window' } };
     const back = new URL(begun.redirectUri);
     back.searchParams.set('state', state);
@@ -90,8 +96,15 @@ export class OidcLogins {
   #complete({ query }: VaultRequest): VaultAnswer {
     const begun = this.#begun.get(query.get('state') ?? '');
     if (begun === undefined) return refusal(400, 'Vault login failed. Expired or missing OAuth state.');
-    if (begun.clientNonce !== query.get('client_nonce')) return refusal(400, 'invalid client_nonce');
+    const isDirect = begun.role.mode === 'direct';
+    if (!isDirect && begun.clientNonce !== query.get('client_nonce')) return refusal(400, 'invalid client_nonce');
     if (begun.code !== query.get('code')) return refusal(400, 'Vault login failed. Error exchanging oidc code.');
+    if (isDirect) {
+      // OpenBao asks whoever came back whether it was they who began this, with a button that repeats the visit.
+      if (!query.has('confirmation')) return { status: 200, body: { page: 'confirm', id: 'confirm-button' } };
+      begun.approved = true;
+      return { status: 200, body: { page: 'you are signed in' } };
+    }
     this.#begun.delete(query.get('state') ?? '');
     return this.#granted(begun, 'auth/oidc/oidc/callback');
   }

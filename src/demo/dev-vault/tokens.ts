@@ -185,6 +185,7 @@ export class Tokens {
   }
 
   #revoked(token: Token): VaultAnswer {
+    if (token.grant.type === 'batch') return refusal(400, 'batch tokens cannot be revoked');
     this.#end(token);
     return NO_CONTENT;
   }

@@ -12,7 +12,7 @@ export const awsSecretsManagerDefinition: ProviderDefinition<AwsOptions, Secrets
     JSON.stringify([secret_id, version_stage ?? null, version_id ?? null, watch_rotation]),
   describe: ({ secret_id }) => secret_id,
   async load() {
-    const { SecretsManagerProvider } = await import('./secrets-manager-provider.ts');
-    return (options, host) => new SecretsManagerProvider(options, host);
+    const { secretsManagerProvider } = await import('./secrets-manager-provider.ts');
+    return secretsManagerProvider;
   },
 };

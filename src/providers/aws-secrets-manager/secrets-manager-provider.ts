@@ -1,65 +1,52 @@
 import { DescribeSecretCommand, GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { ProviderError } from '../../errors.ts';
 import { watchAnswer } from '../aws/answer.ts';
-import { AwsCaller } from '../aws/aws-caller.ts';
+import type { AwsCaller } from '../aws/aws-caller.ts';
+import { awsProvider, storedSecret } from '../aws/aws-provider.ts';
+import type { AwsClientConfig } from '../aws/connection.ts';
 import { contentOfBytes, contentOfText } from '../aws/content.ts';
-import { awsLoginInputs } from '../aws/login-inputs.ts';
 import type { AwsOptions } from '../aws/options.ts';
 import type { ProviderHost } from '../definition.ts';
-import type { Call, IssuedSecret, IssueRequest, Provider, SecretContent } from '../provider.ts';
+import type { Call, Provider, SecretContent } from '../provider.ts';
 import type { SecretsManagerSource } from './source.ts';
 
 /** A date that comes late must not hold up a key that is there. */
 const ROTATION_LIMIT_MS = 2_000;
 
-export class SecretsManagerProvider implements Provider {
-  readonly #options: AwsOptions;
+export function secretsManagerProvider(options: AwsOptions, host: ProviderHost): Provider {
+  const build = (config: AwsClientConfig) => new SecretsManagerClient(config);
+  return awsProvider(options, host, build, (aws) => {
+    const rotations = new Rotations(aws, host);
+    return async (request, call) => {
+      const source = request.source as SecretsManagerSource;
+      const command = valueCommand(source);
+      const answer = watchAnswer(command.middlewareStack);
+      const [output, ttlHintMs] = await Promise.all([
+        aws.send(call, subjectOf(source), answer, (client, sending) => client.send(command, sending)),
+        source.watch_rotation ? rotations.untilNext(source, call) : undefined,
+      ]);
+      return storedSecret(contentOf(output, source), output.VersionId, answer, ttlHintMs);
+    };
+  });
+}
+
+/** The dates of rotations, for those who ask for them. */
+class Rotations {
+  readonly #aws: AwsCaller<SecretsManagerClient>;
   readonly #host: ProviderHost;
   /** Secrets whose rotation date cannot be had; said once. */
   readonly #unwatched = new Set<string>();
-  readonly #aws: AwsCaller<SecretsManagerClient>;
 
-  constructor(options: AwsOptions, host: ProviderHost) {
-    this.#options = options;
+  constructor(aws: AwsCaller<SecretsManagerClient>, host: ProviderHost) {
+    this.#aws = aws;
     this.#host = host;
-    this.#aws = new AwsCaller(options, host, (config) => new SecretsManagerClient(config));
-  }
-
-  async issue(request: IssueRequest, call: Call): Promise<IssuedSecret> {
-    const source = request.source as SecretsManagerSource;
-    const command = valueCommand(source);
-    const answer = watchAnswer(command.middlewareStack);
-    const [output, ttlHintMs] = await Promise.all([
-      this.#aws.send(call, subjectOf(source), answer, (client, options) => client.send(command, options)),
-      source.watch_rotation ? this.#untilRotation(source, call) : undefined,
-    ]);
-    return {
-      content: contentOf(output, source),
-      version: output.VersionId,
-      lease: undefined,
-      ttlHintMs,
-      expiresAtServerMs: undefined,
-      serverTimeMs: answer.serverTimeMs,
-    };
-  }
-
-  loginInputs(): readonly string[] {
-    return awsLoginInputs(this.#options, this.#host);
-  }
-
-  forgetLogin(): void {
-    this.#aws.forget();
-  }
-
-  close(): void {
-    this.#aws.close();
   }
 
   /**
    * NextRotationDate is the latest day on which the rotation will happen, so it is a hint when to read again and no
    * expiry. Often nobody granted DescribeSecret: that never fails the read.
    */
-  async #untilRotation(source: SecretsManagerSource, call: Call): Promise<number | undefined> {
+  async untilNext(source: SecretsManagerSource, call: Call): Promise<number | undefined> {
     try {
       const command = new DescribeSecretCommand({ SecretId: source.secret_id });
       const answer = watchAnswer(command.middlewareStack);
@@ -67,7 +54,7 @@ export class SecretsManagerProvider implements Provider {
         call,
         subjectOf(source),
         answer,
-        (client, options) => client.send(command, options),
+        (client, sending) => client.send(command, sending),
         ROTATION_LIMIT_MS,
       );
       const now = answer.serverTimeMs ?? this.#host.clock.wall();

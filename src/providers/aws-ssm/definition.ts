@@ -11,7 +11,7 @@ export const awsSsmDefinition: ProviderDefinition<AwsOptions, SsmSource> = {
   identify: ({ parameter }) => parameter,
   describe: ({ parameter }) => parameter,
   async load() {
-    const { SsmProvider } = await import('./ssm-provider.ts');
-    return (options, host) => new SsmProvider(options, host);
+    const { ssmProvider } = await import('./ssm-provider.ts');
+    return ssmProvider;
   },
 };

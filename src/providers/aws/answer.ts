@@ -1,4 +1,5 @@
 import type { DeserializeHandler, MiddlewareStack } from '@smithy/types';
+import { parseRetryAfter } from '../retry-after.ts';
 
 /** Secrets Manager allows 64 KiB, SSM 8 KiB; whatever is longer is no answer of theirs. */
 export const MAX_ANSWER_BYTES = 1024 * 1024;
@@ -44,7 +45,7 @@ export function watchAnswer<Input extends object, Output extends object>(
       const response = result.response as HttpAnswer;
       answer.status = response.statusCode;
       answer.serverTimeMs = parsed(Date.parse(response.headers['date'] ?? ''));
-      answer.retryAfterMs = parsed(Number.parseInt(response.headers['retry-after'] ?? '', 10) * 1000);
+      answer.retryAfterMs = parseRetryAfter(response.headers['retry-after'], answer.serverTimeMs);
       const body = await readBounded(response.body as AsyncIterable<Buffer>, answer);
       // Judged by the body: emulators answer with JSON under any Content-Type.
       answer.isJson = /^\s*\{/.test(body.subarray(0, 100).toString('latin1'));

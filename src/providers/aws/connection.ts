@@ -51,11 +51,7 @@ function regionOf(options: AwsOptions, host: ProviderHost): () => Promise<string
 }
 
 async function profileRegion(options: AwsOptions, host: ProviderHost): Promise<string | undefined> {
-  const files = await loadSharedConfigFiles({
-    configFilepath: configFile(host),
-    filepath: credentialsFile(host),
-    ignoreCache: true,
-  });
+  const files = await loadSharedConfigFiles(sharedFiles(host));
   const profile = options.profile ?? 'default';
   return files.configFile[profile]?.['region'] ?? files.credentialsFile[profile]?.['region'];
 }
@@ -66,9 +62,7 @@ async function profileRegion(options: AwsOptions, host: ProviderHost): Promise<s
  */
 function credentialSource(options: AwsOptions, host: ProviderHost, transport: object, region: () => Promise<string>) {
   const init = {
-    configFilepath: configFile(host),
-    filepath: credentialsFile(host),
-    ignoreCache: true,
+    ...sharedFiles(host),
     logger: SILENT_LOGGER,
     clientConfig: transport,
   };
@@ -89,4 +83,9 @@ function credentialSource(options: AwsOptions, host: ProviderHost, transport: ob
       ...(options.sts_endpoint === undefined ? {} : { endpoint: options.sts_endpoint }),
     },
   });
+}
+
+/** Read anew each time: the SDK would keep what it once read for ever. */
+function sharedFiles(host: ProviderHost) {
+  return { configFilepath: configFile(host), filepath: credentialsFile(host), ignoreCache: true };
 }

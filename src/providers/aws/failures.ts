@@ -1,6 +1,6 @@
 import { isThrottlingError } from '@smithy/core/retry';
 import { ProviderError } from '../../errors.ts';
-import { networkFailure } from '../network-failures.ts';
+import { networkFailure, ROUTE } from '../network-failures.ts';
 import type { Answer } from './answer.ts';
 import type { AwsError, Subject } from './aws-error.ts';
 import { loginFailure } from './login-failures.ts';
@@ -35,7 +35,7 @@ function asAwsError(thrown: unknown): AwsError {
 function timeoutFailure(error: AwsError, service: string): ProviderError | undefined {
   if (error.name !== 'TimeoutError') return undefined;
   return new ProviderError('transient', `${service} did not answer in time`, {
-    remedy: 'check the network, the VPN, and HTTPS_PROXY and NO_PROXY as the daemon has them',
+    remedy: ROUTE,
   });
 }
 

@@ -1,4 +1,5 @@
 import { type FailureKind, ProviderError } from '../../errors.ts';
+import { ROUTE } from '../network-failures.ts';
 import type { AwsError, Subject } from './aws-error.ts';
 
 interface Row {
@@ -24,7 +25,7 @@ const ROWS: readonly Row[] = [
     when: /ECONN|ENOTFOUND|EAI_AGAIN|TimeoutError|ETIMEDOUT|IDPCommunication|socket hang up/,
     kind: 'transient',
     message: (subject) => `${who(subject)} could not log in: the login service cannot be reached`,
-    remedy: () => 'check the network, the VPN, and HTTPS_PROXY and NO_PROXY as the daemon has them',
+    remedy: () => ROUTE,
   },
   {
     when: /ForbiddenException/,

@@ -14,6 +14,12 @@ interface Row {
 const place = ({ options, provider }: Subject) =>
   `region${options.region === undefined ? '' : ` (${options.region})`}, account and name in [providers.${provider}] and the credential`;
 
+const WRONG_CLOCK = {
+  kind: 'transient',
+  what: () => 'AWS finds that the clock of this machine is wrong',
+  remedy: () => 'set the clock (timedatectl set-ntp true)',
+} as const;
+
 /** The API references of Secrets Manager and SSM, "Errors" and "Common Errors"; the first row that fits. */
 const ROWS: readonly Row[] = [
   {
@@ -58,15 +64,11 @@ const ROWS: readonly Row[] = [
   {
     name: /^InvalidSignature|^SignatureDoesNotMatch/,
     message: /expired|not yet current/i,
-    kind: 'transient',
-    what: () => 'AWS finds that the clock of this machine is wrong',
-    remedy: () => 'set the clock (timedatectl set-ntp true)',
+    ...WRONG_CLOCK,
   },
   {
     name: /^RequestExpired|^RequestTimeTooSkewed|^RequestInTheFuture/,
-    kind: 'transient',
-    what: () => 'AWS finds that the clock of this machine is wrong',
-    remedy: () => 'set the clock (timedatectl set-ntp true)',
+    ...WRONG_CLOCK,
   },
   {
     name: /^InvalidParameter|^InvalidRequest|^Validation|^InvalidResource|^ParameterPattern/,

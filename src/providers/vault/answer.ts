@@ -1,3 +1,5 @@
+import { parseRetryAfter } from '../retry-after.ts';
+
 /** What came back over the wire, whatever its status. `json` is undefined if the body is no JSON object. */
 export interface VaultAnswer {
   readonly status: number;
@@ -50,17 +52,6 @@ export function serverTimeOf(answer: VaultAnswer): number | undefined {
   return Number.isNaN(time) ? undefined : time;
 }
 
-/** Retry-After as seconds or as a date (RFC 9110 section 10.2.3), at most an hour. */
 export function retryAfterOf(answer: VaultAnswer): number | undefined {
-  const header = answer.headers['retry-after'];
-  if (header === undefined) return undefined;
-  const ms = /^\d+(?:\.\d+)?$/.test(header) ? Number(header) * 1000 : untilDate(header, answer);
-  return ms !== undefined && ms >= 0 ? Math.min(ms, 3_600_000) : undefined;
-}
-
-/** Without the server's own time a date says nothing: our clock may be off. */
-function untilDate(header: string, answer: VaultAnswer): number | undefined {
-  const now = serverTimeOf(answer);
-  const then = Date.parse(header);
-  return now === undefined || Number.isNaN(then) ? undefined : Math.max(0, then - now);
+  return parseRetryAfter(answer.headers['retry-after'], serverTimeOf(answer));
 }

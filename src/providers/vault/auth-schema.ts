@@ -106,6 +106,13 @@ const oidcAuth = z.strictObject({
       "Number. Port on this machine that the browser comes back to; http://localhost:PORT/oidc/callback has to be among the role's allowed_redirect_uris. Default 8250, from 1 to 65535.",
     )
     .meta({ examples: [8250] }),
+  redirect_uri: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe(
+      "OpenBao's own callback as browsers reach it, for roles with callback_mode direct. Default: address/v1/auth/MOUNT/oidc/callback, with the namespace after /v1/.",
+    )
+    .meta({ examples: ['https://bao.example.com/v1/auth/oidc/oidc/callback'] }),
   mount: mount('oidc'),
 });
 
@@ -148,14 +155,18 @@ export const authSchema = z
 
 export type VaultAuth = z.output<typeof authSchema>;
 export type AuthOf<Method extends VaultAuth['method']> = Extract<VaultAuth, { method: Method }>;
+export type PasswordAuth = AuthOf<'userpass'> | AuthOf<'ldap'>;
 
 /** Only a person can log in: through a browser, or with a password that is kept nowhere. */
 export function isInteractive(auth: VaultAuth): boolean {
-  return interactiveAuth(auth) !== undefined;
+  return mayBeMadeByAPerson(auth) && !hasPassword(auth);
 }
 
-export function interactiveAuth(auth: VaultAuth): AuthOf<'oidc'> | AuthOf<'userpass'> | AuthOf<'ldap'> | undefined {
-  if (auth.method === 'oidc') return auth;
-  if (auth.method !== 'userpass' && auth.method !== 'ldap') return undefined;
-  return auth.password === undefined && auth.password_file === undefined ? auth : undefined;
+/** `broker login` can make it. With a password in the configuration that is needed only where Vault wants a second factor. */
+export function mayBeMadeByAPerson(auth: VaultAuth): auth is AuthOf<'oidc'> | PasswordAuth {
+  return auth.method === 'oidc' || auth.method === 'userpass' || auth.method === 'ldap';
+}
+
+export function hasPassword(auth: AuthOf<'oidc'> | PasswordAuth): boolean {
+  return auth.method !== 'oidc' && (auth.password !== undefined || auth.password_file !== undefined);
 }

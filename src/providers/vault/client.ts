@@ -36,14 +36,17 @@ export interface VaultReply extends VaultAnswer {
 
 /** One configured Vault, spoken to through node-vault over the transport of transport.ts. */
 export class VaultClient {
-  readonly #connection: Connection;
+  readonly #open: () => Connection;
+  #connection: Connection;
   readonly place: Place;
   readonly #namespace: string | undefined;
   /** Enterprise clusters: the state we have seen, so that a standby that lags behind it says 412 instead of 404. */
   #index: string | undefined;
 
-  constructor(connection: Connection, place: Place, namespace: string | undefined) {
-    this.#connection = connection;
+  /** @throws ProviderError misconfigured if `open` does. */
+  constructor(open: () => Connection, place: Place, namespace: string | undefined) {
+    this.#open = open;
+    this.#connection = open();
     this.place = place;
     this.#namespace = namespace;
   }
@@ -76,6 +79,11 @@ export class VaultClient {
     if (recorded.answer === undefined) throw cutOff(this.place);
     this.#index = recorded.answer.headers['x-vault-index'] ?? this.#index;
     return { ...recorded.answer, asked };
+  }
+
+  /** Reads the certificates anew. What is under way goes on over the former connections, which end when they are idle. */
+  reconnect(): void {
+    this.#connection = this.#open();
   }
 
   close(): void {

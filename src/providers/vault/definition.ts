@@ -19,9 +19,9 @@ export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
     skip_verify: ['VAULT_SKIP_VERIFY', 'BAO_SKIP_VERIFY'],
     proxy: proxyRule(({ address }) => (typeof address === 'string' ? address : undefined)),
   },
-  identify: ({ path, method, params, namespace, wrap_ttl }) => {
+  identify: ({ path, method, params, namespace, wrap_ttl, expires_metadata }) => {
     const sorted = Object.entries(params).sort(([a], [b]) => (a < b ? -1 : 1));
-    return JSON.stringify([namespace ?? null, method, path, sorted, wrap_ttl ?? null]);
+    return JSON.stringify([namespace ?? null, method, path, sorted, wrap_ttl ?? null, expires_metadata ?? null]);
   },
   describe: ({ path }) => path,
   interactive: {

@@ -2,12 +2,13 @@ import { type FailureKind, ProviderError, type ProviderErrorOptions } from '../.
 import { errorsOf, isObject, objectAt, retryAfterOf, speaksVault, type VaultAnswer, warningsOf } from './answer.ts';
 import type { VaultReply } from './client.ts';
 import { isRedirect, redirectTarget } from './redirects.ts';
+import { reasonsOf, refusedFactor } from './second-factor-failures.ts';
 import { serverWords } from './server-words.ts';
 import type { Place } from './unreachable.ts';
 
 /** What was asked of Vault, for the message; `secrets` must not be repeated even if the server does. */
 export interface Asked extends Place {
-  readonly what: 'login' | 'read' | 'lease' | 'token' | 'unwrap';
+  readonly what: 'login' | 'second-factor' | 'read' | 'lease' | 'token' | 'unwrap';
   readonly path: string;
   readonly namespace: string | undefined;
   readonly secrets: readonly string[];
@@ -24,12 +25,14 @@ type Parts = readonly [kind: FailureKind, message: string, remedy: string];
  * (a proxy's page) is transient. 403 to a read is `denied` here; whether the login still lives is the caller's to find out.
  */
 export function failureOf({ asked, ...answer }: VaultReply): ProviderError {
-  const words = serverWords([...(errorsOf(answer) ?? []), ...warningsOf(answer.json)], asked.secrets);
+  const errors = errorsOf(answer) ?? [];
+  const said = asked.what === 'second-factor' ? reasonsOf(errors) : errors;
+  const words = serverWords([...said, ...warningsOf(answer.json)], asked.secrets);
   const [kind, message, remedy] = sort(answer, asked, words);
   const retryAfterMs = retryAfterOf(answer);
   const options: ProviderErrorOptions = { remedy, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
-  const said = words === undefined || words.includes(VERSIONED) ? '' : `: ${words}`;
-  return new ProviderError(kind, `${message}${said}`, options);
+  const repeated = words === undefined || words.includes(VERSIONED) ? '' : `: ${words}`;
+  return new ProviderError(kind, `${message}${repeated}`, options);
 }
 
 /** A success that holds nothing that could be it. */
@@ -37,6 +40,13 @@ export function notVault({ asked, ...answer }: VaultReply): ProviderError {
   const message = `what answers at ${asked.address} is not Vault (${answer.status} without Vault's JSON to ${asked.path})`;
   return new ProviderError('transient', message, {
     remedy: `check address in [providers.${asked.provider}]; a proxy or a sign-in page may be answering`,
+  });
+}
+
+/** Vault's own success, with nothing in it. */
+export function withoutSecret({ asked, status }: VaultReply): ProviderError {
+  return new ProviderError('misconfigured', `${asked.path} answers without a secret (${status})`, {
+    remedy: 'correct path and method of the credential',
   });
 }
 
@@ -57,6 +67,7 @@ function sort(answer: VaultAnswer, asked: Asked, words: string | undefined): Par
     const [what, remedy] = words?.includes('sealed') ? SEALED : unavailable;
     return ['transient', `Vault at ${asked.address} ${what} (${status})`, remedy];
   }
+  if (asked.what === 'login' && words?.includes('failed to determine alias name') === true) return noSuchName(asked);
   if (status >= 500) return ['transient', `Vault at ${asked.address} failed (${status})`, 'see its health and its log'];
   if (!speaksVault(answer) && status === 400) {
     return [
@@ -103,6 +114,15 @@ function unmounted({ provider, path, namespace }: Asked): Parts {
   return ['misconfigured', `nothing is mounted at ${path}${where}`, remedy];
 }
 
+/** A 500 of Vault's for a name that can be nobody's, with a blank in it say; OpenBao and older ones answer 404. */
+function noSuchName({ path, provider }: Asked): Parts {
+  return [
+    'misconfigured',
+    `nobody can have the name of the login at ${path}`,
+    `correct username in [providers.${provider}.auth]`,
+  ];
+}
+
 /** OpenBao says so; Vault Enterprise finds no route. The key is not gone: it was never looked for where it lies. */
 function withoutNamespace({ provider, path, namespace = 'asked for' }: Asked): Parts {
   const remedy = `correct namespace in [providers.${provider}] or in the credential`;
@@ -112,6 +132,7 @@ function withoutNamespace({ provider, path, namespace = 'asked for' }: Asked): P
 const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: VaultAnswer, asked: Asked, words: string) => Parts>> = {
   read: readFailure,
   login: loginFailure,
+  'second-factor': ({ status }, { provider }, words) => refusedFactor(status, provider, words),
   unwrap: (answer, asked) => [
     'login-expired',
     `the wrapping token is spent, expired or forged (${answer.status})`,

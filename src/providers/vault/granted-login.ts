@@ -16,7 +16,7 @@ export interface Granted {
 /**
  * The login that a login endpoint granted, with its token, which the caller wipes.
  *
- * @throws ProviderError misconfigured if Vault wants a second factor, which nobody is there to give.
+ * @throws ProviderError misconfigured if there is no token in it.
  */
 export function grantedByLogin(
   answer: VaultAnswer,
@@ -26,10 +26,8 @@ export function grantedByLogin(
   const auth = objectAt(answer.json, 'auth');
   const token = textAt(auth, 'client_token');
   if (auth === undefined || token === '') {
-    const mfa = objectAt(auth, 'mfa_requirement') !== undefined;
-    const message = mfa ? 'Vault wants a second factor for this login' : 'Vault answered the login without a token';
-    throw new ProviderError('misconfigured', message, {
-      remedy: `use an auth method without a second factor, like approle, in [providers.${provider}.auth]`,
+    throw new ProviderError('misconfigured', 'Vault answered the login without a token', {
+      remedy: `check method and mount in [providers.${provider}.auth]`,
     });
   }
   const grantedMs = millisecondsAt(auth, 'lease_duration') || undefined;

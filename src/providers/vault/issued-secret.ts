@@ -1,24 +1,27 @@
+import { parseExpiryField } from '../../credential/expiry.ts';
 import { ProviderError } from '../../errors.ts';
 import type { IssuedSecret } from '../provider.ts';
 import { isObject, type Json, millisecondsAt, objectAt, serverTimeOf, textAt } from './answer.ts';
 import type { VaultReply } from './client.ts';
+import { withoutSecret } from './failures.ts';
 
 /**
  * Sorts a good answer by its shape, as nothing else tells the engines apart:
  * data.data with data.metadata.version: KV v2 · a lease_id: a dynamic engine · an auth block: a token · else plain data
  * (KV v1, cubbyhole, OIDC tokens).
  *
+ * @param expiresMetadata Which custom_metadata of KV v2 says when the secret ends.
  * @throws ProviderError gone for a deleted KV v2 version, misconfigured for an answer without data.
  */
-export function issuedSecret(reply: VaultReply, loginId: string): IssuedSecret {
+export function issuedSecret(reply: VaultReply, loginId: string, expiresMetadata?: string): IssuedSecret {
   const { json } = reply;
   const serverTimeMs = serverTimeOf(reply);
   const data = objectAt(json, 'data');
   const metadata = versionedMetadata(data);
-  if (data !== undefined && metadata !== undefined) return keyValue2(reply, data, metadata);
+  if (data !== undefined && metadata !== undefined) return keyValue2(reply, data, metadata, expiresMetadata);
   const auth = objectAt(json, 'auth');
   if (auth !== undefined) return issuedToken(auth, serverTimeMs);
-  if (data === undefined) throw withoutData(reply);
+  if (data === undefined) throw withoutSecret(reply);
   const leaseId = textAt(json, 'lease_id');
   const durationMs = millisecondsAt(json, 'lease_duration');
   const renewable = json?.['renewable'] === true;
@@ -39,7 +42,7 @@ function versionedMetadata(data: Json | undefined): Json | undefined {
   return isVersioned ? metadata : undefined;
 }
 
-function keyValue2(reply: VaultReply, data: Json, metadata: Json): IssuedSecret {
+function keyValue2(reply: VaultReply, data: Json, metadata: Json, expiresMetadata: string | undefined): IssuedSecret {
   const content = data['data'];
   if (!isObject(content)) {
     const version = String(metadata['version']);
@@ -47,14 +50,17 @@ function keyValue2(reply: VaultReply, data: Json, metadata: Json): IssuedSecret 
       remedy: 'have it restored (vault kv undelete) or a new one written',
     });
   }
-  const deletionMs = Date.parse(textAt(metadata, 'deletion_time'));
+  const serverTimeMs = serverTimeOf(reply);
+  const custom = expiresMetadata === undefined ? undefined : objectAt(metadata, 'custom_metadata')?.[expiresMetadata];
+  const ends = [Date.parse(textAt(metadata, 'deletion_time')), parseExpiryField(custom, Number.NaN)];
+  const known = ends.filter((end) => end !== undefined && !Number.isNaN(end)) as readonly number[];
   return {
     content: { kind: 'json', json: content },
     version: String(metadata['version']),
     lease: undefined,
     ttlHintMs: undefined,
-    expiresAtServerMs: Number.isNaN(deletionMs) ? undefined : deletionMs,
-    serverTimeMs: serverTimeOf(reply),
+    expiresAtServerMs: known.length === 0 ? undefined : Math.min(...known),
+    serverTimeMs,
   };
 }
 
@@ -69,10 +75,4 @@ function issuedToken(auth: Json, serverTimeMs: number | undefined): IssuedSecret
     expiresAtServerMs: lifeMs > 0 && serverTimeMs !== undefined ? serverTimeMs + lifeMs : undefined,
     serverTimeMs,
   };
-}
-
-function withoutData(reply: VaultReply): ProviderError {
-  return new ProviderError('misconfigured', `${reply.asked.path} answers without a secret (${reply.status})`, {
-    remedy: 'correct path and method of the credential',
-  });
 }

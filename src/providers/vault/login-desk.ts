@@ -3,7 +3,7 @@ import { ProviderError } from '../../errors.ts';
 import type { ProviderHost } from '../definition.ts';
 import type { Bounds, Underway } from '../underway.ts';
 import { errorsOf } from './answer.ts';
-import { isInteractive, type VaultAuth } from './auth-schema.ts';
+import { isInteractive, mayBeMadeByAPerson, type VaultAuth } from './auth-schema.ts';
 import type { VaultClient } from './client.ts';
 import { failureOf, notVault, tokenOver } from './failures.ts';
 import { grantedByLogin, grantedByLookup, grantedByRenewal } from './granted-login.ts';
@@ -11,6 +11,7 @@ import type { HeldLogin, LoginBook } from './login-book.ts';
 import type { PrepareLogin } from './logins/login-method.ts';
 import { loginMethod } from './logins/methods.ts';
 import { type FoundToken, findToken } from './logins/token.ts';
+import { heldBackIn, secondFactorWanted } from './second-factor.ts';
 
 const LOOKUP = { what: 'token', method: 'GET', path: 'auth/token/lookup-self' } as const;
 const RENEW = { what: 'token', method: 'POST', path: 'auth/token/renew-self', body: {} } as const;
@@ -24,6 +25,8 @@ export class LoginDesk {
   readonly #underway: Underway;
   readonly #bounds: Bounds;
   readonly #prepare: PrepareLogin | undefined;
+  /** Only a person can give what Vault asks for: known from the configuration, or from what Vault said. */
+  #needsAPerson: boolean;
 
   constructor(host: ProviderHost, auth: VaultAuth, book: LoginBook, underway: Underway, bounds: Bounds) {
     this.#host = host;
@@ -32,12 +35,13 @@ export class LoginDesk {
     this.#underway = underway;
     this.#bounds = bounds;
     this.#prepare = loginMethod(auth);
+    this.#needsAPerson = isInteractive(auth);
   }
 
   /** handed-in: method token, there is nothing to log in with · interactive: a person logs in, and hands the token over. */
   get mode(): 'handed-in' | 'unattended' | 'interactive' {
     if (this.#prepare === undefined) return 'handed-in';
-    return isInteractive(this.#auth) ? 'interactive' : 'unattended';
+    return this.#needsAPerson ? 'interactive' : 'unattended';
   }
 
   /**
@@ -48,6 +52,7 @@ export class LoginDesk {
   adopt(token: SecretBytes, client: VaultClient, shared: AbortSignal): Promise<HeldLogin> {
     return this.#errand(shared, async (signal) => {
       const held = await this.#lookUp({ token: token.reveal(), source: 'broker login' }, client, signal);
+      this.#needsAPerson = true;
       this.#host.log.info({ method: this.#auth.method, login: held.login.id }, 'took over a login to Vault');
       return { ...held, login: { ...held.login, ours: true }, acquiredAtMs: this.#host.clock.now(), source: undefined };
     });
@@ -107,7 +112,12 @@ export class LoginDesk {
     const reply = await client.send({ what: 'login', method: 'POST', path, body, secrets }, signal);
     if (reply.status !== 200) throw failureOf(reply);
     if (reply.json === undefined) throw notVault(reply);
+    if (heldBackIn(reply.json) !== undefined) {
+      this.#needsAPerson ||= mayBeMadeByAPerson(this.#auth);
+      throw secondFactorWanted(this.#host.name, this.#auth);
+    }
     const granted = grantedByLogin(reply, startedAtMs, this.#host.name);
+    this.#needsAPerson = false;
     this.#host.log.info({ method: this.#auth.method, login: granted.login.id }, 'logged in to Vault');
     return { ...granted, acquiredAtMs: this.#host.clock.now(), source: undefined };
   }

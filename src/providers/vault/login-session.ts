@@ -103,8 +103,7 @@ export class LoginSession {
   #live(now: number): HeldLogin | undefined {
     const held = this.#current === undefined ? undefined : this.#book.get(this.#current);
     if (held === undefined) return undefined;
-    const { expiresAtMs } = held.login;
-    if (expiresAtMs === undefined || expiresAtMs - now > LAST_MOMENTS_MS) return held;
+    if (lives(held, now)) return held;
     this.#current = undefined;
     return undefined;
   }
@@ -112,7 +111,7 @@ export class LoginSession {
   #acquire(client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
     const epoch = this.#epoch;
     const acquire = async (shared: AbortSignal) => {
-      const held = await this.#desk.acquire(client, shared);
+      const held = await this.#logInOrKeep(client, shared);
       if (epoch === this.#epoch) this.#current = held.login.id;
       return this.#book.put(held);
     };
@@ -120,6 +119,17 @@ export class LoginSession {
       if (this.#acquiring === work) this.#acquiring = undefined;
     });
     return this.#acquiring.join(signal);
+  }
+
+  /** A changed input is no reason to lose the login that a person made: until they make another, it is the best there is. */
+  async #logInOrKeep(client: VaultClient, shared: AbortSignal): Promise<HeldLogin> {
+    try {
+      return await this.#desk.acquire(client, shared);
+    } catch (error) {
+      const kept = this.#desk.mode === 'interactive' ? this.#book.longestLived() : undefined;
+      if (kept === undefined || shared.aborted || !lives(kept, this.#host.clock.now())) throw error;
+      return kept;
+    }
   }
 
   /** Undefined if the login turned out to be gone. Any other failure leaves it as it is: it still lives. */
@@ -147,6 +157,10 @@ export class LoginSession {
       return old;
     }
   }
+}
+
+function lives({ login: { expiresAtMs } }: HeldLogin, now: number): boolean {
+  return expiresAtMs === undefined || expiresAtMs - now > LAST_MOMENTS_MS;
 }
 
 function isHalfOver({ login, grantedMs }: HeldLogin, now: number): boolean {

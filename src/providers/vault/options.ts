@@ -112,6 +112,12 @@ export const vaultCredentialSchema = z.strictObject({
       'Duration. Asks for a wrapped answer and unwraps it, where a policy demands that. Default: not; from 1s to 1h.',
     )
     .meta({ examples: ['60s'] }),
+  expires_metadata: text()
+    .optional()
+    .describe(
+      'KV v2: the custom_metadata that says when the key dies, as RFC 3339 or seconds since the epoch. Default: only deletion_time does.',
+    )
+    .meta({ examples: ['expires_at'], secret: false }),
 });
 
 export type VaultOptions = z.output<typeof vaultProviderSchema>;

@@ -1,9 +1,10 @@
 import type { SecretBytes } from '../../credential/secret-bytes.ts';
 import { ProviderError } from '../../errors.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { pause } from '../pause.ts';
 import { errorsOf, objectAt, textAt } from './answer.ts';
 import type { VaultClient, VaultReply } from './client.ts';
-import { failureOf, notVault, tokenOver } from './failures.ts';
+import { failureOf, notVault, tokenOver, withoutSecret } from './failures.ts';
 import type { HeldLogin } from './login-book.ts';
 import type { LoginDesk } from './login-desk.ts';
 import type { LoginSession } from './login-session.ts';
@@ -55,7 +56,7 @@ export class Reader {
     if (reply.status === 200 && reply.json !== undefined) {
       return { reply: await unwrapped(reply, client, signal), held };
     }
-    if (reply.status >= 200 && reply.status < 300) throw reply.isEmpty ? nothingThere(reply) : notVault(reply);
+    if (reply.status >= 200 && reply.status < 300) throw reply.isEmpty ? withoutSecret(reply) : notVault(reply);
     const failure = failureOf(reply);
     if (failure.kind !== 'denied' || (await this.#desk.isAlive(token, client, signal))) throw failure;
     return failure;
@@ -107,22 +108,4 @@ async function unwrapped(reply: VaultReply, client: VaultClient, signal: AbortSi
   if (inner.status !== 200) throw failureOf(inner);
   if (inner.json === undefined) throw notVault(inner);
   return { ...inner, asked: reply.asked };
-}
-
-function pause(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.after(ms, resolve);
-    const abort = () => {
-      timer.cancel();
-      reject(signal.reason);
-    };
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
-  });
-}
-
-function nothingThere(reply: VaultReply): ProviderError {
-  return new ProviderError('misconfigured', `${reply.asked.path} answers without a secret (${reply.status})`, {
-    remedy: 'correct path and method of the credential',
-  });
 }

@@ -4,11 +4,12 @@ import { ProviderError } from '../../errors.ts';
 import type { ProviderHost } from '../definition.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, RenewedLease } from '../provider.ts';
 import { type Bounds, Underway } from '../underway.ts';
+import { mayBeMadeByAPerson } from './auth-schema.ts';
 import { VaultClient } from './client.ts';
 import { openConnection } from './connection.ts';
 import { issuedSecret } from './issued-secret.ts';
 import { LeaseDesk } from './lease-desk.ts';
-import { LoginBook } from './login-book.ts';
+import { type HeldLogin, LoginBook } from './login-book.ts';
 import { LoginDesk } from './login-desk.ts';
 import { LoginSession } from './login-session.ts';
 import { authInputs, logsInByItself } from './logins/methods.ts';
@@ -43,8 +44,9 @@ export class VaultProvider implements Provider {
 
   issue({ source, wantedLifeMs }: IssueRequest, call: Call): Promise<IssuedSecret> {
     return this.#run(call, async (client, signal) => {
-      const { reply, held } = await this.#reader.read(source as VaultSource, wantedLifeMs, client, signal);
-      const issued = issuedSecret(reply, held.login.id);
+      const { expires_metadata, ...where } = source as VaultSource;
+      const { reply, held } = await this.#reader.read(where, wantedLifeMs, client, signal);
+      const issued = issuedSecret(reply, held.login.id, expires_metadata);
       if (issued.lease !== undefined) this.#book.bearsLease(held.login.id);
       return issued;
     });
@@ -59,14 +61,12 @@ export class VaultProvider implements Provider {
   }
 
   login(loginId: string): Login | undefined {
-    this.#book.load(this.#host.clock.now());
-    return this.#book.get(loginId)?.login;
+    return this.#known(loginId)?.login;
   }
 
   renewLogin(loginId: string, call: Call): Promise<Login> {
     return this.#run(call, async (client, signal) => {
-      this.#book.load(this.#host.clock.now());
-      const held = this.#book.get(loginId);
+      const held = this.#known(loginId);
       if (held === undefined) throw unknownLogin();
       try {
         return (await this.#session.renew(held, client, signal)).login;
@@ -79,15 +79,15 @@ export class VaultProvider implements Provider {
 
   takeLogin(token: SecretBytes, call: Call): Promise<Login> {
     return this.#run(call, async (client, signal) => {
-      if (this.#desk.mode !== 'interactive') throw logsInByItself(this.#host.name, this.#options.auth);
+      const { auth } = this.#options;
+      if (!mayBeMadeByAPerson(auth)) throw logsInByItself(this.#host.name, auth);
       return (await this.#session.adopt(token, client, signal)).login;
     });
   }
 
   retireLogin(loginId: string, call: Call): Promise<void> {
     return this.#run(call, async (client, signal) => {
-      this.#book.load(this.#host.clock.now());
-      const held = this.#book.get(loginId);
+      const held = this.#known(loginId);
       if (held === undefined || this.#session.isCurrent(loginId)) return;
       if (held.login.ours) await this.#desk.revoke(held, client, signal);
       this.#book.drop(loginId);
@@ -113,6 +113,11 @@ export class VaultProvider implements Provider {
     this.#book.wipe();
   }
 
+  #known(loginId: string): HeldLogin | undefined {
+    this.#book.load(this.#host.clock.now());
+    return this.#book.get(loginId);
+  }
+
   #run<T>(call: Call, work: (client: VaultClient, signal: AbortSignal) => Promise<T>): Promise<T> {
     return this.#underway.run(call, this.#bounds, (signal) => work(this.#connected(), signal));
   }
@@ -120,7 +125,7 @@ export class VaultProvider implements Provider {
   #connected(): VaultClient {
     const { address, namespace } = this.#options;
     this.#client ??= new VaultClient(
-      openConnection(this.#options, this.#host),
+      () => openConnection(this.#options, this.#host),
       { provider: this.#host.name, address },
       namespace,
     );

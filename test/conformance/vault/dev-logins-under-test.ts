@@ -2,8 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DevVault } from '../../../src/demo/dev-vault.ts';
-import { vaultDefinition } from '../../../src/providers/vault/definition.ts';
-import { AutomaticPerson, freePort } from '../../fakes/automatic-person.ts';
+import { type Certificate, makeCertificate } from '../../fakes/certificates.ts';
 import { DevStage, GRANT } from './dev-stage.ts';
 import type { LoginUnderTest } from './logins-under-test.ts';
 import { privateFile } from './private-file.ts';
@@ -40,28 +39,30 @@ export function aws(): LoginUnderTest {
   };
 }
 
-/** A person in front of a browser: the login lives as long as its token, and only another visit mends it. */
-export function oidc(): LoginUnderTest {
-  let stage: VaultStage | undefined;
+/** A client certificate: spoilt by one of somebody whom nobody knows, from the same authority. */
+export function cert({ authority, folder }: { authority: Certificate; folder: string }): LoginUnderTest {
+  const client = (name: string) => makeCertificate(folder, name, { commonName: name, issuer: authority });
+  const show = async (to: string, { cert: pem, key }: Certificate) => {
+    await privateFile(to, 'client.pem', String(pem));
+    await privateFile(to, 'client.key', String(key));
+  };
+  let shown = '';
   return {
-    name: 'oidc',
+    name: 'cert',
     ours: true,
-    async prepare(onStage) {
-      stage = onStage;
-      const port = await freePort();
-      const allowedRedirectUris = [`http://localhost:${port}/oidc/callback`];
-      devVault(onStage).oidc.role('broker', { grant: GRANT, allowedRedirectUris });
-      return { method: 'oidc', role: 'broker', callback_port: port };
+    async prepare(stage, to) {
+      devVault(stage).logins.certificate('laptop-7', GRANT);
+      shown = to;
+      await show(to, client('laptop-7'));
+      return { method: 'cert', name: 'laptops' };
     },
-    async spoil() {
-      await stage?.dropLogins();
-    },
-    async mend() {},
-    async logIn(options, host) {
-      const logIn = await vaultDefinition.interactive?.load();
-      if (logIn === undefined) throw new Error('no interactive login');
-      return logIn(options, host, new AutomaticPerson(), { signal: AbortSignal.timeout(10_000) });
-    },
+    options: () => ({
+      ca_file: authority.certFile,
+      client_cert_file: join(shown, 'client.pem'),
+      client_key_file: join(shown, 'client.key'),
+    }),
+    spoil: (to) => show(to, client('stranger')),
+    mend: (_stage, to) => show(to, client('laptop-7')),
   };
 }
 

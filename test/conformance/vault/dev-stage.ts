@@ -1,7 +1,17 @@
 import { randomBytes } from 'node:crypto';
+import type { ServerOptions } from 'node:https';
 import { DevVault } from '../../../src/demo/dev-vault.ts';
+import type { Certificate } from '../../fakes/certificates.ts';
 import { ask } from './ask.ts';
-import { type Ask, type Data, type Engine, HOUR_MS, type Told, type VaultStage } from './vault-stage.ts';
+import {
+  type Ask,
+  type CallbackMode,
+  type Data,
+  type Engine,
+  HOUR_MS,
+  type Told,
+  type VaultStage,
+} from './vault-stage.ts';
 
 const POLICY = 'reader';
 const RULES = ['kv/*', 'secret/data/*', 'apikeys/creds/*', 'identity/oidc/token/*', 'sys/leases/revoke'];
@@ -14,15 +24,25 @@ export class DevStage implements VaultStage {
   /** For logins that only the development Vault can play. */
   readonly vault: DevVault;
 
-  private constructor(vault: DevVault) {
+  readonly #authority: Buffer | undefined;
+  #handedIn = '';
+  readonly #cubbyhole = new Map<string, Data>();
+
+  private constructor(vault: DevVault, authority: Buffer | undefined) {
     this.vault = vault;
+    this.#authority = authority;
   }
 
-  static async open(canary: string): Promise<DevStage> {
-    const vault = await DevVault.start({ nowMs: Date.now, secretPrefix: canary });
+  /** `tls`: over TLS, and client certificates of the same authority are looked at. */
+  static async open(canary: string, tls?: { server: Certificate; authority: Certificate }): Promise<DevStage> {
+    const vault = await DevVault.start({
+      nowMs: Date.now,
+      secretPrefix: canary,
+      ...(tls === undefined ? {} : { tls: listenerOf(tls) }),
+    });
     vault.policies.write(POLICY, RULES);
     vault.engines.role('hourly', { ttlMs: HOUR_MS, maxTtlMs: 2 * HOUR_MS });
-    return new DevStage(vault);
+    return new DevStage(vault, tls?.authority.cert);
   }
 
   get address() {
@@ -50,16 +70,22 @@ export class DevStage implements VaultStage {
   }
 
   ask(method: string, path: string, parts: Ask = {}): Promise<Told> {
-    return ask(this.address, method, path, { token: this.vault.rootToken, ...parts });
+    return ask(this.address, method, path, { token: this.vault.rootToken, ...parts }, this.#authority);
   }
 
   pathOf(engine: Engine, name: string): string {
-    return engine === 'kv-v1' ? `kv/${name}` : `secret/data/${name}`;
+    return { 'kv-v1': 'kv', 'kv-v2': 'secret/data', cubbyhole: 'cubbyhole' }[engine].concat('/', name);
   }
 
   async put(engine: Engine, name: string, data: Data): Promise<void> {
-    if (engine === 'kv-v1') this.vault.kv.writeV1(`kv/${name}`, data);
+    if (engine === 'cubbyhole') await this.#putIntoCubbyhole(name, data);
+    else if (engine === 'kv-v1') this.vault.kv.writeV1(`kv/${name}`, data);
     else this.vault.kv.writeV2(`secret/${name}`, data);
+  }
+
+  async #putIntoCubbyhole(name: string, data: Data): Promise<void> {
+    this.#cubbyhole.set(name, data);
+    await this.ask('POST', `cubbyhole/${name}`, { token: this.#handedIn, body: data });
   }
 
   async putEnding(name: string, data: Data, lifeMs: number): Promise<void> {
@@ -67,7 +93,8 @@ export class DevStage implements VaultStage {
   }
 
   async remove(engine: Engine, name: string): Promise<void> {
-    if (engine === 'kv-v1') this.vault.kv.deleteV1(`kv/${name}`);
+    if (engine === 'cubbyhole') await this.ask('DELETE', `cubbyhole/${name}`, { token: this.#handedIn });
+    else if (engine === 'kv-v1') this.vault.kv.deleteV1(`kv/${name}`);
     else this.vault.kv.deleteV2(`secret/${name}`);
   }
 
@@ -99,23 +126,45 @@ export class DevStage implements VaultStage {
     return this.vault.wrapSecretId('broker');
   }
 
-  async user(name: string, password: string) {
-    this.vault.logins.user('userpass', name, password, GRANT);
-    return { mount: 'userpass' };
+  async user(method: 'userpass' | 'ldap', name: string, password: string) {
+    this.vault.logins.user(method, name, password, GRANT);
+    return { mount: method };
   }
 
-  async jwt() {
+  async oidc(mode: CallbackMode, port: number) {
+    const here = `http://localhost:${port}/oidc/callback`;
+    const own = `${this.vault.address}/v1/auth/oidc/oidc/callback`;
+    this.vault.oidc.role(mode, { grant: GRANT, mode, allowedRedirectUris: [mode === 'client' ? here : own] });
+    return { mount: 'oidc', role: mode };
+  }
+
+  async secondFactor() {
+    const { mount } = await this.user('ldap', 'grace', 'right');
+    const { id: method, key } = this.vault.mfa.totp('phone');
+    this.vault.mfa.enforce('people', [mount], [{ id: method, type: 'totp', name: 'phone', key, approves: true }]);
+    return { login: `auth/${mount}/login/grace`, body: { password: 'right' }, method, key };
+  }
+
+  /** Kubernetes grants tokens that cannot be renewed here, so that both kinds are tried. */
+  async jwt(method: 'jwt' | 'kubernetes') {
     const jwt = `eyJ.${randomBytes(12).toString('hex')}.x`;
-    this.vault.logins.jwtRole('kubernetes', 'pod', jwt, { ...GRANT, type: 'batch' });
-    return { method: 'kubernetes', mount: 'kubernetes', role: 'pod', jwt } as const;
+    const grant = method === 'jwt' ? GRANT : ({ ...GRANT, type: 'batch' } as const);
+    this.vault.logins.jwtRole(method, 'pod', jwt, grant);
+    return { mount: method, role: 'pod', jwt };
   }
 
   async token(): Promise<string> {
-    return this.vault.createToken(GRANT).id;
+    this.#handedIn = this.vault.createToken(GRANT).id;
+    for (const [name, data] of this.#cubbyhole) await this.#putIntoCubbyhole(name, data);
+    return this.#handedIn;
   }
 
   async dropLogins(): Promise<void> {
     const { tokens, rootToken } = this.vault;
     for (const { id } of tokens.live()) if (id !== rootToken) tokens.revoke(id);
   }
+}
+
+function listenerOf({ server, authority }: { server: Certificate; authority: Certificate }): ServerOptions {
+  return { cert: server.cert, key: server.key, ca: authority.cert, requestCert: true, rejectUnauthorized: false };
 }

@@ -1,8 +1,29 @@
-import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { FailingProxy } from '../../fakes/failing-proxy.ts';
+import { LdapDirectory } from '../../fakes/ldap-directory.ts';
+import { OidcProvider } from '../../fakes/oidc-provider.ts';
 import { RabbitManagement } from '../../fakes/rabbit-management.ts';
+import { TokenReviews } from '../../fakes/token-reviews.ts';
 import { ask } from './ask.ts';
-import { type Ask, type Data, type Engine, HOUR_MS, type Told, type VaultStage } from './vault-stage.ts';
+import {
+  type Hands,
+  setUpJwt,
+  setUpKubernetes,
+  setUpLdap,
+  setUpOidc,
+  setUpSecondFactor,
+  setUpUser,
+  TOKENS,
+} from './real-logins.ts';
+import {
+  type Ask,
+  type CallbackMode,
+  type Data,
+  type Engine,
+  HOUR_MS,
+  type Told,
+  type VaultStage,
+} from './vault-stage.ts';
 
 export interface RealVault {
   readonly address: string;
@@ -21,7 +42,14 @@ export function reachesUs({ address }: RealVault): boolean {
   return /^(127\.|localhost$|\[::1\]$)/.test(new URL(address).hostname);
 }
 
-const TOKENS = { token_ttl: '1h', token_max_ttl: '24h' };
+/** Auth methods that are built in or installed, and whose server it is. */
+export async function whatItOffers({ address, token }: RealVault) {
+  const { json: catalog } = await ask(address, 'LIST', 'sys/plugins/catalog/auth', { token });
+  const { json: status } = await ask(address, 'GET', 'sys/seal-status', {});
+  const methods = new Set<string>(catalog?.data?.keys ?? []);
+  // Vault never had a version 2 before it had that method; OpenBao counts from 2 and has none of it.
+  return { methods, isOpenBao: /^[2-9]/.test(String(status?.version)) && !methods.has('okta') };
+}
 
 /** A real Vault or OpenBao. Everything is mounted and named under a prefix of its own, and taken away again. */
 export class RealStage implements VaultStage {
@@ -32,15 +60,28 @@ export class RealStage implements VaultStage {
   readonly #prefix = `broker-test-${randomBytes(5).toString('hex')}`;
   readonly #proxy: FailingProxy;
   #rabbit: RabbitManagement | undefined;
+  #oidc: OidcProvider | undefined;
+  #directory: LdapDirectory | undefined;
+  #cluster: TokenReviews | undefined;
   readonly #undo: (() => Promise<unknown>)[] = [];
   readonly #handedIn: string[] = [];
+  #ofCubbyhole = '';
+  readonly #cubbyhole = new Map<string, Data>();
   readonly #enabled = new Set<string>();
+  readonly #hands: Hands;
 
   private constructor(vault: RealVault, rootToken: string, proxy: FailingProxy) {
     this.#vault = vault;
     this.rootToken = rootToken;
     this.#proxy = proxy;
     this.policy = `${this.#prefix}-reader`;
+    this.#hands = {
+      prefix: this.#prefix,
+      policy: this.policy,
+      must: (...request) => this.#must(...request),
+      enable: (...what) => this.#enable(...what),
+      undo: (work) => this.#undo.push(work),
+    };
   }
 
   static async open(vault: RealVault): Promise<RealStage> {
@@ -86,7 +127,7 @@ export class RealStage implements VaultStage {
     await this.#dropEntities();
     for (const undo of this.#undo.splice(0).reverse()) await undo();
     await this.ask('POST', 'auth/token/revoke-self', { body: {} });
-    await this.#rabbit?.stop();
+    for (const helper of [this.#rabbit, this.#oidc, this.#directory, this.#cluster]) await helper?.stop();
     await this.#proxy.goDown();
   }
 
@@ -95,11 +136,18 @@ export class RealStage implements VaultStage {
   }
 
   pathOf(engine: Engine, name: string): string {
+    if (engine === 'cubbyhole') return `cubbyhole/${name}`;
     return engine === 'kv-v1' ? `${this.#prefix}-kv1/${name}` : `${this.#prefix}-kv2/data/${name}`;
   }
 
   async put(engine: Engine, name: string, data: Data): Promise<void> {
+    if (engine === 'cubbyhole') return await this.#putIntoCubbyhole(name, data);
     await this.#must('POST', this.pathOf(engine, name), engine === 'kv-v1' ? data : { data });
+  }
+
+  async #putIntoCubbyhole(name: string, data: Data): Promise<void> {
+    this.#cubbyhole.set(name, data);
+    await this.ask('POST', `cubbyhole/${name}`, { token: this.#ofCubbyhole, body: data });
   }
 
   async putEnding(name: string, data: Data, lifeMs: number): Promise<void> {
@@ -109,7 +157,8 @@ export class RealStage implements VaultStage {
   }
 
   async remove(engine: Engine, name: string): Promise<void> {
-    await this.#must('DELETE', this.pathOf(engine, name));
+    const token = engine === 'cubbyhole' ? this.#ofCubbyhole : this.rootToken;
+    await this.ask('DELETE', this.pathOf(engine, name), { token });
   }
 
   /** Certificates are issued with leases if a role says so. */
@@ -162,39 +211,34 @@ export class RealStage implements VaultStage {
     return String(told.json.wrap_info.token);
   }
 
-  async user(name: string, password: string) {
-    const mount = await this.#enable('userpass');
-    await this.#must('POST', `auth/${mount}/users/${name}`, { ...TOKENS, password, token_policies: [this.policy] });
-    return { mount };
+  async user(method: 'userpass' | 'ldap', name: string, password: string) {
+    if (method === 'userpass') return await setUpUser(this.#hands, name, password);
+    this.#directory ??= await LdapDirectory.start();
+    return await setUpLdap(this.#hands, this.#directory, name, password);
   }
 
-  async jwt() {
-    const mount = await this.#enable('jwt');
-    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const pem = publicKey.export({ type: 'spki', format: 'pem' });
-    await this.#must('POST', `auth/${mount}/config`, { jwt_validation_pubkeys: [pem] });
-    await this.#must('POST', `auth/${mount}/role/ci`, {
-      ...TOKENS,
-      role_type: 'jwt',
-      user_claim: 'sub',
-      bound_audiences: ['broker'],
-      token_policies: [this.policy],
-    });
-    const now = Math.floor(Date.now() / 1000);
-    const claims = { sub: 'ci', aud: 'broker', iat: now, nbf: now - 60, exp: now + HOUR_MS / 1000 };
-    const parts = [{ alg: 'ES256', typ: 'JWT' }, claims].map((part) =>
-      Buffer.from(JSON.stringify(part)).toString('base64url'),
-    );
-    const signature = sign('sha256', Buffer.from(parts.join('.')), { key: privateKey, dsaEncoding: 'ieee-p1363' });
-    const jwt = [...parts, signature.toString('base64url')].join('.');
-    return { method: 'jwt', mount, role: 'ci', jwt } as const;
+  async oidc(mode: CallbackMode, port: number) {
+    this.#oidc ??= await OidcProvider.start();
+    return await setUpOidc(this.#hands, this.#oidc, { mode, port, address: this.address });
+  }
+
+  secondFactor() {
+    return setUpSecondFactor(this.#hands);
+  }
+
+  async jwt(method: 'jwt' | 'kubernetes') {
+    if (method === 'jwt') return await setUpJwt(this.#hands);
+    this.#cluster ??= await TokenReviews.start();
+    return await setUpKubernetes(this.#hands, this.#cluster);
   }
 
   async token(): Promise<string> {
     const body = { policies: [this.policy], ttl: '1h', explicit_max_ttl: '24h' };
     const { json } = await this.#must('POST', 'auth/token/create', body);
     this.#handedIn.push(String(json.auth.accessor));
-    return String(json.auth.client_token);
+    this.#ofCubbyhole = String(json.auth.client_token);
+    for (const [name, kept] of this.#cubbyhole) await this.#putIntoCubbyhole(name, kept);
+    return this.#ofCubbyhole;
   }
 
   async dropLogins(): Promise<void> {
@@ -205,10 +249,10 @@ export class RealStage implements VaultStage {
   }
 
   /** Enables an auth method under the prefix; answers its mount. */
-  async #enable(type: string): Promise<string> {
-    const mount = `${this.#prefix}-${type}`;
+  async #enable(type: string, name: string = type): Promise<string> {
+    const mount = `${this.#prefix}-${name}`;
     await this.#must('POST', `sys/auth/${mount}`, { type });
-    this.#enabled.add(type);
+    this.#enabled.add(name);
     this.#undo.push(() => this.#must('DELETE', `sys/auth/${mount}`));
     return mount;
   }

@@ -1,7 +1,8 @@
 import { test } from 'vitest';
+import { hasOpenssl } from '../../fakes/certificates.ts';
 import { describeProvider } from '../provider-suite.ts';
-import { approle, token, userpass, workload } from './logins-under-test.ts';
-import { RealStage, reachesUs, realVault } from './real-stage.ts';
+import { approle, jwt, kubernetes, ldap, oidc, token, userpass, wrappedApprole } from './logins-under-test.ts';
+import { RealStage, reachesUs, realVault, whatItOffers } from './real-stage.ts';
 import { describeAnswers } from './vault-answers.ts';
 import { VaultHarness } from './vault-harness.ts';
 
@@ -15,15 +16,29 @@ if (real === undefined) {
   test.skip('no real Vault: set BROKER_TEST_VAULT_ADDR and BROKER_TEST_VAULT_TOKEN', () => {});
   console.info('skipped: no real Vault (BROKER_TEST_VAULT_ADDR, BROKER_TEST_VAULT_TOKEN)');
 } else {
+  const offered = await whatItOffers(real);
+  const isNear = reachesUs(real);
   const combinations = [
-    ['kv-v2', approle()],
-    ['kv-v1', token()],
-    ['kv-v2', userpass()],
-    ['kv-v1', workload()],
+    ['kv-v2', approle(), true],
+    ['kv-v1', wrappedApprole(), true],
+    ['cubbyhole', token(), true],
+    ['kv-v2', userpass(), true],
+    ['identity-token', jwt(), true],
+    // The other side of these is played here.
+    ['kv-v1', oidc(), isNear],
+    ['kv-v2', oidc('direct'), isNear && offered.isOpenBao],
+    ['kv-v2', oidc('device'), isNear && offered.isOpenBao],
+    ['dynamic', ldap(), isNear && offered.methods.has('ldap')],
+    ['posted', kubernetes(), isNear && hasOpenssl && offered.methods.has('kubernetes')],
   ] as const;
-  for (const [engine, login] of combinations) {
-    const parts = { engine, login, leases: reachesUs(real), open: () => RealStage.open(real) };
-    describeProvider(`real Vault, ${engine}, login ${login.name}`, new VaultHarness(parts));
+  for (const [engine, login, isPossible] of combinations) {
+    const name = `real Vault, ${engine}, login ${login.name}`;
+    const parts = { engine, login, leases: isNear, open: () => RealStage.open(real) };
+    if (isPossible) describeProvider(name, new VaultHarness(parts));
+    else {
+      test.skip(`${name}: this server cannot do it`, () => {});
+      console.info(`skipped: ${name}: this server cannot do it`);
+    }
   }
   describeAnswers('a real Vault', () => RealStage.open(real));
 }

@@ -15,10 +15,10 @@ import type {
   StoredContent,
 } from '../provider-harness.ts';
 import type { LoginUnderTest } from './logins-under-test.ts';
-import type { Data, Engine, VaultStage } from './vault-stage.ts';
+import type { Data, Engine, IssuingEngine, VaultStage } from './vault-stage.ts';
 
 export interface HarnessParts {
-  readonly engine: Engine;
+  readonly engine: Engine | IssuingEngine;
   readonly login: LoginUnderTest;
   /** Whether the stage has a `leasePath`. */
   readonly leases: boolean;
@@ -34,17 +34,20 @@ export class VaultHarness implements ProviderHarness {
   readonly #parts: HarnessParts;
   #stage: VaultStage | undefined;
   #folder = '';
+  #issuing: Promise<Data> | undefined;
   #auth: Data = {};
   #canary = '';
   #logIn: () => Promise<void> = async () => {};
 
   constructor(parts: HarnessParts) {
     this.#parts = parts;
-    const { login } = parts;
+    const { login, engine } = parts;
+    const issues = isIssuing(engine);
     const leases = parts.leases && login.ours;
     this.capabilities = {
-      contents: ['json'] as const,
-      versions: parts.engine === 'kv-v2',
+      contents: issues ? [] : (['json'] as const),
+      issues,
+      versions: engine === 'kv-v2',
       serverTime: true,
       missing: 'gone' as FailureKind,
       leases,
@@ -86,11 +89,14 @@ export class VaultHarness implements ProviderHarness {
 
   async connect(parts: ConnectParts): Promise<Provider> {
     const create = await vaultDefinition.load();
-    const options = vaultDefinition.providerSchema.parse({ address: this.stage.address, auth: this.#auth });
+    const { login } = this.#parts;
+    await login.beforeConnecting?.(this.stage, this.#folder);
+    const own = { address: this.stage.address, auth: this.#auth, ...login.options?.() };
+    const options = vaultDefinition.providerSchema.parse(own);
     const host = { ...parts, name: 'under-test', clock: realClock, homeDir: this.#folder, env: {} };
     const provider = create(options, host);
     this.#logIn = async () => {
-      using token = await this.#parts.login.logIn?.(options, host);
+      using token = await login.logIn?.(options, host);
       if (token !== undefined) await provider.takeLogin?.(token, { signal: new AbortController().signal });
     };
     if (parts.logins.load().length === 0) await this.#logIn();
@@ -103,17 +109,39 @@ export class VaultHarness implements ProviderHarness {
   }
 
   async store(name: string, content: StoredContent): Promise<unknown> {
+    const { engine } = this.#parts;
+    if (isIssuing(engine)) {
+      this.#issuing ??= this.#issuingSource(engine);
+      return vaultDefinition.credentialSchema.parse(await this.#issuing);
+    }
     await this.rotate(name, content);
-    return vaultDefinition.credentialSchema.parse({ path: this.stage.pathOf(this.#parts.engine, name) });
+    return vaultDefinition.credentialSchema.parse({ path: this.stage.pathOf(engine, name) });
+  }
+
+  async #issuingSource(engine: IssuingEngine): Promise<Data> {
+    switch (engine) {
+      case 'dynamic':
+        return { path: this.stage.leasePath };
+      case 'identity-token':
+        return { path: await this.stage.oidcRole() };
+      case 'posted':
+        return { method: 'POST', ...(await this.stage.postEngine()) };
+    }
   }
 
   async rotate(name: string, content: StoredContent): Promise<void> {
     const data = typeof content === 'string' ? { key: content } : content;
-    await this.stage.put(this.#parts.engine, name, data);
+    await this.stage.put(this.#stored, name, data);
   }
 
   async remove(name: string): Promise<void> {
-    await this.stage.remove(this.#parts.engine, name);
+    await this.stage.remove(this.#stored, name);
+  }
+
+  get #stored(): Engine {
+    const { engine } = this.#parts;
+    if (isIssuing(engine)) throw new TypeError(`nothing is stored in ${engine}`);
+    return engine;
   }
 
   #everyFault(): Partial<Record<Fault, () => Promise<InjectedFault>>> {
@@ -144,7 +172,8 @@ export class VaultHarness implements ProviderHarness {
       hang: plan(() => ({ kind: 'hang' })),
       'slow-drip': plan(() => ({ kind: 'drip', everyMs: 20 })),
       refused: () => this.#goDown(),
-      denied: () => this.#deny(),
+      // A cubbyhole is its token's own: no policy is asked.
+      ...(this.#parts.engine === 'cubbyhole' ? {} : { denied: () => this.#deny() }),
       'login-expired': () => this.#endLogins(),
     };
   }
@@ -165,4 +194,8 @@ export class VaultHarness implements ProviderHarness {
     await this.stage.dropLogins();
     return { reached: Promise.resolve(), clear: () => this.#mend() };
   }
+}
+
+function isIssuing(engine: Engine | IssuingEngine): engine is IssuingEngine {
+  return ['dynamic', 'identity-token', 'posted'].includes(engine);
 }

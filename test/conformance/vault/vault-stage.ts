@@ -1,6 +1,9 @@
 import type { Faults } from '../../../src/demo/dev-vault/faults.ts';
 
-export type Engine = 'kv-v1' | 'kv-v2';
+/** Where secrets are stored, and read from. */
+export type Engine = 'kv-v1' | 'kv-v2' | 'cubbyhole';
+/** What makes its secrets itself: with leases, as identity tokens, on a POST with a body. */
+export type IssuingEngine = 'dynamic' | 'identity-token' | 'posted';
 export type Data = Readonly<Record<string, unknown>>;
 
 export const HOUR_MS = 3_600_000;
@@ -17,6 +20,15 @@ export interface Told {
   readonly status: number;
   /** A test picks from it what it expects to be there. */
   readonly json: ReturnType<typeof JSON.parse>;
+}
+
+/** `callback_mode` of a role; Vault knows the first only. */
+export type CallbackMode = 'client' | 'direct' | 'device';
+
+export interface WorkloadRole {
+  readonly mount: string;
+  readonly role: string;
+  readonly jwt: string;
 }
 
 /** A Vault as the conformance suite plays with it: the development one, or a real one behind a proxy that can fail. */
@@ -60,15 +72,20 @@ export interface VaultStage {
   appRole(secretId: string): Promise<{ readonly mount: string; readonly roleId: string }>;
   /** Of that role, behind a token that unwraps it once. */
   wrappedSecretId(): Promise<string>;
-  user(name: string, password: string): Promise<{ readonly mount: string }>;
-  /** A role and a JWT that it accepts. */
-  jwt(): Promise<{
-    readonly method: 'jwt' | 'kubernetes';
-    readonly mount: string;
-    readonly role: string;
-    readonly jwt: string;
+  user(method: 'userpass' | 'ldap', name: string, password: string): Promise<{ readonly mount: string }>;
+  /** A role of an OpenID provider that lets in whoever opens its page; `port`: where client logins come back to. */
+  oidc(mode: CallbackMode, port: number): Promise<{ readonly mount: string; readonly role: string }>;
+  /** A login with a password that needs a code besides, of an app with this key: six digits, every half minute. */
+  secondFactor(): Promise<{
+    readonly login: string;
+    readonly body: Data;
+    /** The id of the method of login MFA, whose name ends with `phone`. */
+    readonly method: string;
+    readonly key: Buffer;
   }>;
-  /** A token that somebody hands in. */
+  /** A role and a JWT that it accepts. */
+  jwt(method: 'jwt' | 'kubernetes'): Promise<WorkloadRole>;
+  /** A token that somebody hands in; what is in the cubbyhole of the former one comes into its own. */
   token(): Promise<string>;
   /** The server forgets every login and token granted by the above. */
   dropLogins(): Promise<void>;

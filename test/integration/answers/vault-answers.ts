@@ -168,6 +168,11 @@ export const vaultAnswers: readonly Answer[] = [
     'transient',
     says(429, ['request path "x": rate limit quota exceeded'], { 'retry-after': '7' }),
   ),
+  read(
+    'too many requests, for a day (an hour is believed)',
+    'transient',
+    says(429, ['request path "x": rate limit quota exceeded'], { 'retry-after': '86400' }),
+  ),
   read('a state that the standby lacks', 'transient', says(412, ['required index state not present'])),
   read('a disaster-recovery secondary', 'transient', says(472, ['path disabled in replication DR secondary mode'])),
   read('a performance standby', 'transient', says(473, [])),
@@ -253,9 +258,26 @@ export const vaultAnswers: readonly Answer[] = [
     },
   },
   login(
-    'login: a second factor is wanted',
+    'login: a second factor is wanted of a machine',
     'misconfigured',
     json({ request_id: '1', auth: { client_token: '', mfa_requirement: { mfa_request_id: '1' } } }),
+  ),
+  {
+    name: 'login: a second factor is wanted of a password',
+    verdict: 'login-expired',
+    arrange({ vault }, id) {
+      vault.faults.plan(
+        json({ request_id: '1', auth: { client_token: '', mfa_requirement: { mfa_request_id: '1' } } }),
+        { ...FOR_EVER, path: new RegExp(`^auth/userpass/login/${id}$`) },
+      );
+      const auth = `[providers.${id}.auth]\nmethod = "userpass"\nusername = "${id}"\npassword = "canary"`;
+      return configured(vault, id, { provider: auth });
+    },
+  },
+  login(
+    'login: a name that nobody can have',
+    'misconfigured',
+    says(500, ['failed to determine alias name from login request']),
   ),
   login('login: sealed', 'transient', says(503, ['Vault is sealed'])),
   login('login: an expired wrapping token', 'login-expired', undefined, 'secret_id_wrapped = true'),

@@ -166,12 +166,12 @@ const ROWS: readonly Row[] = [
     retryAfterMs: 7_000,
   },
   {
-    name: 'a Retry-After beyond reason',
-    fault: { kind: 'answer', status: 503, headers: { 'retry-after': '999999' } },
+    name: 'a Retry-After beyond reason, which the back-off does not believe',
+    fault: { kind: 'answer', status: 503, headers: { 'retry-after': '86400' } },
     ...transient,
     message: /503/,
     remedy: /operators/,
-    retryAfterMs: 3_600_000,
+    retryAfterMs: 86_400_000,
   },
   {
     name: 'a nonsensical Retry-After',

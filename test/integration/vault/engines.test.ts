@@ -24,6 +24,22 @@ describe('KV v2', () => {
     expect(await failure(read(await bench.provider(), 'secret/data/claude'))).toMatchObject({ kind: 'gone' });
   });
 
+  test('custom metadata may tell when the key dies, never later than its deletion', async () => {
+    const bench = await VaultBench.start();
+    const end = Math.floor(bench.clock.now() / 1000) + 7_200;
+    const custom = { until: new Date(end * 1000).toISOString(), epoch: String(end), words: 'next year', life: '7200' };
+    bench.vault.kv.writeV2('secret/claude', { key: 'sk' }, { custom });
+    const provider = await bench.provider();
+    const endBy = async (expires_metadata: string) =>
+      (await read(provider, { path: 'secret/data/claude', expires_metadata })).expiresAtServerMs;
+    expect(await endBy('until')).toBe(end * 1000);
+    expect(await endBy('epoch')).toBe(end * 1000);
+    for (const name of ['words', 'life', 'absent']) expect(await endBy(name)).toBeUndefined();
+    const deletedAtMs = bench.clock.now() + HOUR_MS;
+    bench.vault.kv.writeV2('secret/claude', { key: 'sk' }, { deletedAtMs });
+    expect(await endBy('until')).toBe(deletedAtMs);
+  });
+
   test('a pinned version is a parameter', async () => {
     const bench = await VaultBench.start();
     bench.vault.kv.writeV2('secret/claude', { key: 'sk-1' });

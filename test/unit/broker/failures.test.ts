@@ -58,6 +58,17 @@ describe('the circuit', () => {
     expect(world.provider().arrivals.length - before).toBeLessThan(100);
   });
 
+  it('asks again after an hour, and a bit, whatever Retry-After says', async () => {
+    const world = benchOf(2);
+    world.provider().trouble = () => ({ error: failure.transient(24 * 60 * MINUTE) });
+    expect((await world.get('c0')).code).toBe('ERR_PROVIDER_UNAVAILABLE');
+    world.provider().trouble = () => ({});
+    await world.clock.advance(59 * MINUTE);
+    expect((await world.get('c0')).code).toBe('ERR_PROVIDER_UNAVAILABLE');
+    await world.clock.advance(14 * MINUTE);
+    expect((await world.get('c0')).code).toBeUndefined();
+  });
+
   it('honours Retry-After for everybody but a person', async () => {
     const world = benchOf(2);
     world.provider().trouble = () => ({ error: failure.transient(10 * MINUTE) });

@@ -50,6 +50,15 @@ describe('back-off', () => {
     expect(recordFailure(undefined, short, START, 0.5).nextAttemptAtMs).toBe(START + 1.5 * SECOND);
   });
 
+  it.each([
+    ['a day', 24 * 60 * MINUTE],
+    ['for ever', Number.POSITIVE_INFINITY],
+  ])('believes a Retry-After of %s for one hour', (_, retryAfterMs) => {
+    const asked = { kind: 'transient', retryAfterMs } as const;
+    expect(recordFailure(undefined, asked, START, 0).nextAttemptAtMs).toBe(START + 60 * MINUTE);
+    expect(recordFailure(undefined, asked, START, 0.5).nextAttemptAtMs).toBe(START + 66 * MINUTE);
+  });
+
   it('holds off until the moment it names', () => {
     const record = recordFailure(undefined, transient, START, 0);
     expect(isHeldOff(record, START + SECOND - 1)).toBe(true);

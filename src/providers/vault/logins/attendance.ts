@@ -9,8 +9,8 @@ export interface Attendance {
   readonly host: ProviderHost;
   readonly dialogue: LoginDialogue;
   readonly signal: AbortSignal;
-  /** Each request has the provider's own time limit. */
-  ask(request: VaultRequest): Promise<VaultReply>;
+  /** Each request has the provider's own time limit, unless it waits for a person. */
+  ask(request: VaultRequest, limitMs?: number): Promise<VaultReply>;
 }
 
 /** How long a person has. Vault itself forgets a login that was begun after five to ten minutes. */

@@ -2,8 +2,8 @@ import { ProviderError } from '../../../errors.ts';
 import type { ProviderHost } from '../../definition.ts';
 import type { InteractiveLogin } from '../../interactive-login.ts';
 import type { Call } from '../../provider.ts';
-import { type Bounds, Underway } from '../../underway.ts';
-import { type AuthOf, interactiveAuth } from '../auth-schema.ts';
+import { Underway } from '../../underway.ts';
+import { hasPassword, mayBeMadeByAPerson, type PasswordAuth } from '../auth-schema.ts';
 import { VaultClient, type VaultReply, type VaultRequest } from '../client.ts';
 import { openConnection } from '../connection.ts';
 import { failureOf } from '../failures.ts';
@@ -12,31 +12,33 @@ import type { VaultOptions } from '../options.ts';
 import { type Attendance, grantIn } from './attendance.ts';
 import { logsInByItself } from './methods.ts';
 import { oidcLogin } from './oidc.ts';
+import { loginWith, passwordIn } from './password.ts';
+import { withSecondFactor } from './second-factor-dialogue.ts';
 
-/** `broker login`: oidc, and userpass and ldap where the configuration has no password. */
+/** `broker login`: oidc, userpass and ldap, and the second factor that Vault may want after any of them. */
 export const logInInteractively: InteractiveLogin<VaultOptions> = async (options, host, dialogue, call) => {
-  const { address, namespace } = options;
-  const auth = interactiveAuth(options.auth);
-  if (auth === undefined) throw logsInByItself(host.name, options.auth);
-  const connection = openConnection(options, host);
-  const client = new VaultClient(connection, { provider: host.name, address }, namespace);
+  const { address, namespace, auth } = options;
+  if (!mayBeMadeByAPerson(auth)) throw logsInByItself(host.name, auth);
+  const client = new VaultClient(() => openConnection(options, host), { provider: host.name, address }, namespace);
   const attendance: Attendance = { host, dialogue, signal: call.signal, ask: asker(client, options, host, call) };
   try {
-    const reply = auth.method === 'oidc' ? await oidcLogin(auth, attendance) : await passwordLogin(auth, attendance);
+    const first = await (auth.method === 'oidc'
+      ? oidcLogin(auth, { address, namespace }, attendance)
+      : passwordLogin(auth, attendance));
+    const reply = await withSecondFactor(first, attendance);
     return grantedByLogin(reply, host.clock.now(), host.name).token;
   } finally {
     client.close();
   }
 };
 
-async function passwordLogin(
-  auth: AuthOf<'userpass'> | AuthOf<'ldap'>,
-  { dialogue, ask }: Attendance,
-): Promise<VaultReply> {
+async function passwordLogin(auth: PasswordAuth, attendance: Attendance): Promise<VaultReply> {
+  const { dialogue, ask, host } = attendance;
+  if (hasPassword(auth)) {
+    return grantIn(await ask({ what: 'login', method: 'POST', ...loginWith(passwordIn(auth, host), auth) }));
+  }
   using password = await dialogue.askPassword(`Password of ${auth.username} (${auth.method})`);
-  const text = password.reveal();
-  const path = `auth/${auth.mount}/login/${encodeURIComponent(auth.username)}`;
-  const reply = await ask({ what: 'login', method: 'POST', path, body: { password: text }, secrets: [text] });
+  const reply = await ask({ what: 'login', method: 'POST', ...loginWith(password.reveal(), auth) });
   if (reply.status !== 400 && reply.status !== 403) return grantIn(reply);
   throw new ProviderError('login-expired', failureOf(reply).message, {
     remedy: `check the password, and username and mount in [providers.${reply.asked.provider}.auth]; then try again`,
@@ -45,13 +47,11 @@ async function passwordLogin(
 
 function asker(client: VaultClient, { address, timeout }: VaultOptions, host: ProviderHost, call: Call) {
   const underway = new Underway(host.name);
-  const bounds: Bounds = {
-    clock: host.clock,
-    limitMs: timeout,
-    late: () =>
-      new ProviderError('transient', `Vault at ${address} did not answer within ${timeout / 1000} s`, {
+  return (request: VaultRequest, limitMs: number = timeout) => {
+    const late = () =>
+      new ProviderError('transient', `Vault at ${address} did not answer within ${limitMs / 1000} s`, {
         remedy: 'see whether it is up and reachable from here',
-      }),
+      });
+    return underway.run(call, { clock: host.clock, limitMs, late }, (signal) => client.send(request, signal));
   };
-  return (request: VaultRequest) => underway.run(call, bounds, (signal) => client.send(request, signal));
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { ProviderError } from '../../../errors.ts';
+import { pause } from '../../pause.ts';
 import { errorsOf, objectAt, textAt } from '../answer.ts';
 import type { AuthOf } from '../auth-schema.ts';
 import type { VaultReply } from '../client.ts';
@@ -10,32 +11,78 @@ import { OidcCallback } from './oidc-callback.ts';
 const SHORTEST_POLL_MS = 1_000;
 const LONGEST_POLL_MS = 60_000;
 
+/** A login that Vault has begun, and how it goes on. */
+interface Begun {
+  /** The login page. */
+  readonly address: string;
+  /** undefined: the browser comes back to this machine. */
+  readonly polled: { readonly state: string; readonly intervalMs: number } | undefined;
+  /** What the page asks for, if it does. */
+  readonly userCode: string;
+}
+
+/** Where Vault itself is, for roles that let the browser come back to it. */
+export interface Whereabouts {
+  readonly address: string;
+  readonly namespace: string | undefined;
+}
+
 /**
  * A login at an OIDC provider (https://developer.hashicorp.com/vault/api-docs/auth/jwt#oidc-authorization-url-request).
- * Whether the browser comes back to this machine or Vault is to be asked again and again (the device flow of OpenBao,
- * which needs no browser here) is a matter of the role: the latter answers with a `poll_interval`.
+ * How the browser's visit becomes a token is a matter of the role, `callback_mode` in OpenBao: the browser comes back to
+ * this machine (client, the only one that Vault knows) or to OpenBao (direct), or nowhere (device). In the latter two
+ * OpenBao is asked again and again, as its `poll_interval` says.
  */
-export async function oidcLogin(auth: AuthOf<'oidc'>, attendance: Attendance): Promise<VaultReply> {
-  const redirectUri = `http://localhost:${auth.callback_port}/oidc/callback`;
+export async function oidcLogin(auth: AuthOf<'oidc'>, vault: Whereabouts, attendance: Attendance): Promise<VaultReply> {
   const clientNonce = randomBytes(20).toString('hex');
-  const reply = await attendance.ask({
-    what: 'login',
-    method: 'POST',
-    path: `auth/${auth.mount}/oidc/auth_url`,
-    body: { role: auth.role ?? '', redirect_uri: redirectUri, client_nonce: clientNonce },
-    secrets: [clientNonce],
-  });
-  const data = objectAt(grantIn(reply).json, 'data');
+  const { address, polled, userCode } = await begin(auth, vault, clientNonce, attendance);
+  if (polled === undefined) return await comeBack(auth, address, clientNonce, attendance);
+  await attendance.dialogue.showPage(address);
+  if (userCode !== '') attendance.dialogue.say(`Enter this code there: ${userCode}`);
+  return await poll(auth, { state: polled.state, client_nonce: clientNonce }, polled.intervalMs, attendance);
+}
+
+/** Vault says nothing of a role's mode to whoever has not named a redirect URI that suits it, so both are tried. */
+async function begin(
+  auth: AuthOf<'oidc'>,
+  vault: Whereabouts,
+  clientNonce: string,
+  { ask }: Attendance,
+): Promise<Begun> {
+  const request = async (redirectUri: string) => {
+    const body = { role: auth.role ?? '', redirect_uri: redirectUri, client_nonce: clientNonce };
+    const path = `auth/${auth.mount}/oidc/auth_url`;
+    return grantIn(await ask({ what: 'login', method: 'POST', path, body, secrets: [clientNonce] }));
+  };
+  const here = `http://localhost:${auth.callback_port}/oidc/callback`;
+  const reply = await request(here);
+  const begun = begunIn(reply);
+  const comesHere = begun !== undefined && comesBackTo(here, begun.address);
+  if (begun !== undefined && comesHere === (begun.polled === undefined)) return begun;
+  const there = auth.redirect_uri ?? callbackOf(auth, vault);
+  const direct = there === undefined ? undefined : begunIn(await request(there));
+  if (direct?.polled !== undefined) return direct;
+  if (begun !== undefined && begun.polled === undefined) return begun;
+  throw noAddress(auth, begun === undefined ? here : (there ?? here), reply);
+}
+
+function begunIn({ json }: VaultReply): Begun | undefined {
+  const data = objectAt(json, 'data');
   const address = textAt(data, 'auth_url');
-  if (!/^https?:\/\//.test(address)) throw noAddress(auth, redirectUri, reply);
+  if (!/^https?:\/\//.test(address)) return undefined;
   const seconds = Number(data?.['poll_interval'] ?? 0);
-  if (seconds > 0) {
-    const code = textAt(data, 'user_code');
-    await attendance.dialogue.showPage(address);
-    if (code !== '') attendance.dialogue.say(`Enter this code there: ${code}`);
-    return await poll(auth, { state: textAt(data, 'state'), client_nonce: clientNonce }, seconds * 1000, attendance);
-  }
-  return await comeBack(auth, address, clientNonce, attendance);
+  const polled = seconds > 0 ? { state: textAt(data, 'state'), intervalMs: seconds * 1000 } : undefined;
+  return { address, polled, userCode: textAt(data, 'user_code') };
+}
+
+function comesBackTo(redirectUri: string, address: string): boolean {
+  return URL.parse(address)?.searchParams.get('redirect_uri') === redirectUri;
+}
+
+/** Vault's own callback, which identity providers know as the browser reaches it. */
+function callbackOf({ mount }: AuthOf<'oidc'>, { address, namespace }: Whereabouts): string | undefined {
+  if (!/^https?:/.test(address)) return undefined;
+  return `${address}/v1/${namespace === undefined ? '' : `${namespace}/`}auth/${mount}/oidc/callback`;
 }
 
 async function comeBack(
@@ -76,15 +123,7 @@ async function poll(
   const giveUpAtMs = clock.now() + LOGIN_LIMIT_MS;
   let pauseMs = Math.min(Math.max(intervalMs, SHORTEST_POLL_MS), LONGEST_POLL_MS);
   while (clock.now() + pauseMs < giveUpAtMs) {
-    await new Promise<void>((resolve) => {
-      const timer = clock.after(pauseMs, resolve);
-      const stop = () => {
-        timer.cancel();
-        resolve();
-      };
-      signal.addEventListener('abort', stop, { once: true });
-    });
-    signal.throwIfAborted();
+    await pause(pauseMs, clock, signal);
     const path = `auth/${auth.mount}/oidc/poll`;
     const reply = await ask({ what: 'login', method: 'POST', path, body, secrets: Object.values(body) });
     if (reply.status === 200) return grantIn(reply);

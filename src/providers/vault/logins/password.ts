@@ -1,15 +1,18 @@
-import type { AuthOf } from '../auth-schema.ts';
+import type { ProviderHost } from '../../definition.ts';
+import type { PasswordAuth } from '../auth-schema.ts';
 import { readSecretFile } from '../secret-file.ts';
-import type { PrepareLogin } from './login-method.ts';
+import type { LoginRequest, PrepareLogin } from './login-method.ts';
 
-/** userpass and ldap, which differ in nothing but their mount. */
-export function password(auth: AuthOf<'userpass'> | AuthOf<'ldap'>): PrepareLogin {
-  return async ({ host }) => {
-    const secret = auth.password ?? readSecretFile(auth.password_file ?? '', 'password', host);
-    return {
-      path: `auth/${auth.mount}/login/${encodeURIComponent(auth.username)}`,
-      body: { password: secret },
-      secrets: [secret],
-    };
-  };
+/** userpass and ldap, which differ in nothing but their mount, with the password of the configuration. */
+export function password(auth: PasswordAuth): PrepareLogin {
+  return async ({ host }) => loginWith(passwordIn(auth, host), auth);
+}
+
+export function passwordIn(auth: PasswordAuth, host: ProviderHost): string {
+  return auth.password ?? readSecretFile(auth.password_file ?? '', 'password', host);
+}
+
+export function loginWith(secret: string, { mount, username }: PasswordAuth): LoginRequest {
+  const path = `auth/${mount}/login/${encodeURIComponent(username)}`;
+  return { path, body: { password: secret }, secrets: [secret] };
 }
