@@ -1,0 +1,114 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { RotationReport } from '../../src/protocol/administration.ts';
+import { BrokerHome } from '../fakes/daemon-process.ts';
+import { Desk, missingPrograms } from './desk.ts';
+
+const skipped = missingPrograms();
+
+const CONFIG = `default = "key"
+[providers.command]
+type = "exec"
+[credentials.key]
+provider = "command"
+command = ["echo", "sk-test"]
+`;
+
+let desk: Desk;
+let home: BrokerHome;
+
+beforeEach(async () => {
+  desk = new Desk();
+  home = new BrokerHome(CONFIG);
+  if (skipped !== undefined) return;
+  await desk.startBus();
+  await desk.startKeyring('unlocked');
+});
+
+afterEach(async () => {
+  await home.close();
+  await desk[Symbol.asyncDispose]();
+});
+
+const session = () => {
+  const { DBUS_SESSION_BUS_ADDRESS = '' } = desk.env;
+  return { DBUS_SESSION_BUS_ADDRESS };
+};
+const cacheState = async () => JSON.parse((await home.get('/v1/status')).body).daemon.cache;
+const kekFiles = () => readdirSync(home.stateDir).filter((name) => name.startsWith('kek'));
+
+describe.skipIf(skipped)('a daemon at a desk with a keyring', () => {
+  it('keeps its key there, over restarts; rotate-key moves it with and without the daemon', async () => {
+    const daemon = await home.start(session());
+    expect((await home.key()).stdout).toBe('sk-test\n');
+    expect(await cacheState()).toMatchObject({
+      persistent: true,
+      keyHome: 'keyring',
+      keyEncryptionKey: 'keyring (Secret Service)',
+    });
+    expect(kekFiles()).toEqual([]);
+    const first = await home.broker('rotate-key', '--json');
+    const report: RotationReport = JSON.parse(first.stdout);
+    expect(report).toMatchObject({ home: 'keyring (Secret Service)', rewrapped: 1, left: null, setAside: null });
+    expect(await desk.accounts()).toEqual([report.keyId]);
+    await daemon.end('SIGTERM');
+
+    const toFile = await home.brokerWith({ env: session() }, 'rotate-key', '--to', 'file');
+    expect(toFile).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringMatching(/ in file .*\/kek; 1 record wrapped/),
+    });
+    expect([kekFiles(), await desk.accounts()]).toEqual([['kek'], []]);
+
+    const again = await home.start(session());
+    expect(again.log).not.toMatch(/warn|error/);
+    expect(await home.broker('rotate-key', '--to', 'keyring')).toMatchObject({ code: 0, stderr: '' });
+    expect([kekFiles(), await desk.accounts()]).toMatchObject([[], [expect.any(String)]]);
+    const wrong = await home.broker('rotate-key', '--to', 'sock-drawer');
+    expect(wrong).toMatchObject({ code: 64, stdout: '' });
+    expect(await home.post('/v1/rotate-key?to=sock-drawer')).toMatchObject({ status: 400 });
+  });
+
+  it('serves from memory while the keyring is locked, and says what to do', async () => {
+    await (await startedOnce()).end('SIGTERM');
+    const before = readFileSync(`${home.stateDir}/cache.db`);
+    await desk.restartKeyring('locked');
+    const daemon = await home.start(session());
+    expect(daemon.log).toContain('the cache works from memory only: the Secret Service is locked');
+    expect((await home.key()).stdout).toBe('sk-test\n');
+    expect(await cacheState()).toMatchObject({
+      persistent: false,
+      keyHome: null,
+      problem: 'the Secret Service is locked',
+    });
+    expect(readFileSync(`${home.stateDir}/cache.db`)).toEqual(before);
+    expect((await home.broker('status')).stdout).toMatch(/the Secret Service is locked\n +hint: Unlock it/);
+    const refused = await home.broker('rotate-key');
+    expect(refused).toMatchObject({ code: 74, stdout: '' });
+    expect(refused.stderr).toContain('broker rotate-key --discard --to file');
+    expect(desk.prompts).toBe(0);
+
+    await desk.restartKeyring('unlocked');
+    // A person who asks need not wait for the next look.
+    expect(await home.broker('rotate-key', '--discard')).toMatchObject({ code: 0, stderr: '' });
+    expect(await cacheState()).toMatchObject({ persistent: true, keyHome: 'keyring', problem: null });
+  });
+
+  it('starts in time although the keyring hangs', async () => {
+    await (await startedOnce()).end('SIGTERM');
+    desk.freezeKeyring();
+    const started = performance.now();
+    await home.start(session());
+    expect(performance.now() - started).toBeLessThan(10_000);
+    expect((await home.key()).stdout).toBe('sk-test\n');
+    expect((await cacheState()).problem).toContain('did not answer in time');
+  });
+});
+
+async function startedOnce() {
+  const daemon = await home.start(session());
+  await home.key();
+  expect(await cacheState()).toMatchObject({ keyHome: 'keyring' });
+  return daemon;
+}
