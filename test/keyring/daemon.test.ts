@@ -1,7 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { DevVault } from '../../src/demo/dev-vault.ts';
 import type { RotationReport } from '../../src/protocol/administration.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
+import { SetupHome } from '../fakes/setup-home.ts';
 import { Desk, missingPrograms } from './desk.ts';
 
 const skipped = missingPrograms();
@@ -105,6 +108,51 @@ describe.skipIf(skipped)('a daemon at a desk with a keyring', () => {
     expect((await cacheState()).problem).toContain('did not answer in time');
   });
 });
+
+describe.skipIf(skipped)('at a desk with a keyring', () => {
+  it('doctor hints at it where the key is in a file, and the remedy is one', async () => {
+    home.configure(`${CONFIG}[daemon]\nkey_home = "file"\n`);
+    const daemon = await home.start(session());
+    expect(await hints()).toEqual([]);
+    home.configure(CONFIG);
+    daemon.kill('SIGHUP');
+    await daemon.whenLogged('took over the changed configuration');
+    expect(await hints()).toEqual([['key-in-file', expect.stringMatching(/^move it: broker rotate-key --to keyring/)]]);
+    expect((await home.broker('rotate-key', '--to', 'keyring')).code).toBe(0);
+    expect(await hints()).toEqual([]);
+    expect((await home.broker('status')).stdout).toContain('\ncache encrypted, its key in keyring (Secret Service)\n');
+    expect((await home.broker('config', 'show')).stdout).toMatch(/^daemon\.key_home = "auto" +# default$/m);
+  });
+
+  it('a setup that is taken back leaves no key in it', async () => {
+    const vault = await DevVault.start({ nowMs: () => Date.now() });
+    const setup = new SetupHome();
+    onTestFinished(async () => {
+      await setup.close();
+      await vault.stop();
+    });
+    vault.policies.write('claude', ['secret/data/claude']);
+    vault.kv.writeV2('secret/claude', { api_key: 'sk-ant-api03-0123456789' });
+    writeFileSync(join(setup.folder, 'token'), vault.tokens.create({ policies: ['claude'] }).id, { mode: 0o600 });
+    let held: Promise<string[]> | undefined;
+    const onStderr = (text: string) => {
+      if (text.includes('configuration: wrote')) vault.policies.write('claude', []);
+      if (text.includes('the key is in keyring')) held ??= desk.accounts();
+    };
+    const flags = ['--provider', 'vault', '--address', vault.address, '--auth', 'token', '--no-service', '--yes'];
+    const where = ['--token-file', join(setup.folder, 'token'), '--path', 'secret/data/claude'];
+    const run = await setup.brokerWith({ env: session(), onStderr }, 'setup', ...flags, ...where);
+    expect(run.stderr).toMatch(/daemon: taken back/);
+    expect(await held).toHaveLength(1);
+    expect(await desk.accounts()).toEqual([]);
+  });
+});
+
+async function hints() {
+  const { stdout } = await home.brokerWith({ env: session() }, 'doctor', '--json');
+  const findings: { id: string; remedy: string }[] = JSON.parse(stdout).findings;
+  return findings.filter(({ id }) => id.startsWith('key-')).map(({ id, remedy }) => [id, remedy]);
+}
 
 async function startedOnce() {
   const daemon = await home.start(session());

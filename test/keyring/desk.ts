@@ -23,15 +23,19 @@ export function missingPrograms(): string | undefined {
  * been asked to unlock something is counted, and never answers.
  */
 export class Desk implements AsyncDisposable {
-  readonly folder = mkdtempSync(path.join(tmpdir(), 'broker-desk-'));
-  readonly #prompts = path.join(this.folder, 'prompts');
+  readonly folder: string;
+  readonly #prompts: string;
   readonly #env: Record<string, string>;
   #bus: ChildProcess | undefined;
   #keyring: ChildProcess | undefined;
 
-  constructor() {
-    const [data, runtime] = [path.join(this.folder, 'data'), path.join(this.folder, 'run')];
-    for (const folder of [data, runtime]) mkdirSync(folder, { mode: 0o700 });
+  /** `session`: of somebody who is logged in, with the bus where systemd puts it; default: folders of its own. */
+  constructor(session?: { readonly home: string; readonly runtime: string }) {
+    this.folder = mkdtempSync(path.join(session?.home ?? tmpdir(), 'broker-desk-'));
+    this.#prompts = path.join(this.folder, 'prompts');
+    const data = path.join(this.folder, 'data');
+    const runtime = session?.runtime ?? path.join(this.folder, 'run');
+    for (const folder of [data, runtime]) mkdirSync(folder, { mode: 0o700, recursive: true });
     this.#env = {
       HOME: this.folder,
       XDG_DATA_HOME: data,
@@ -80,7 +84,7 @@ export class Desk implements AsyncDisposable {
   async stopBus(): Promise<void> {
     await end(this.#bus);
     this.#bus = undefined;
-    rmSync(path.join(this.folder, 'run', 'bus'), { force: true });
+    rmSync(path.join(this.#env['XDG_RUNTIME_DIR'] ?? '', 'bus'), { force: true });
   }
 
   /** unlocked: as after a login with a password, which makes the default collection · locked: as after one without. */
@@ -143,7 +147,7 @@ export class Desk implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.thawKeyring();
     await end(this.#keyring);
-    await end(this.#bus);
+    await this.stopBus();
     rmSync(this.folder, { recursive: true, force: true });
   }
 

@@ -14,6 +14,7 @@ import { foreignHelper } from './foreign-helper.ts';
 import { helperBehaviour } from './helper-behaviour.ts';
 import { helperProgram } from './helper-program.ts';
 import { helperStdin } from './helper-stdin.ts';
+import { keyHome } from './key-home.ts';
 import { keyShape } from './key-shape.ts';
 import { looseModes } from './loose-modes.ts';
 import { noMethod } from './no-method.ts';
@@ -51,6 +52,7 @@ const CHECKS: readonly Check[] = [
   untrustedProject,
   refreshInterval,
   brokerState,
+  keyHome,
   configDifferences,
   secondBroker,
   clockSkew,
