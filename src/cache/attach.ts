@@ -45,16 +45,18 @@ export interface Detached extends Problem {
   readonly lastEventId: number;
   /** The keeper of a home has to look first. */
   readonly notYet: boolean;
+  /** What became of a database that could not be used, to be told when another is in its place. */
+  readonly notice: Problem | undefined;
 }
 
 export const databasePath = (stateDir: string): string => join(stateDir, 'cache.db');
 
 /** Opens database and key together. Never throws for anything that a disk or a key home can do. */
-export function attach(options: CacheOptions): Attached | Detached {
+export function attach(options: CacheOptions, notice?: Problem): Attached | Detached {
   try {
-    return attachSomehow(options, undefined);
+    return attachSomehow(options, notice);
   } catch (error) {
-    return cannotOpen(options, error);
+    return { ...cannotOpen(options, error), notice };
   }
 }
 
@@ -92,7 +94,7 @@ function attachOnce(options: CacheOptions, notice: Problem | undefined): Attache
       store.close();
       const { reason: problem, remedy } = finding;
       const notYet = finding.state === 'unreachable' && finding.notYet === true;
-      return { state: 'detached', cause: 'key', problem, remedy, timeline, lastEventId, notYet };
+      return { state: 'detached', cause: 'key', problem, remedy, timeline, lastEventId, notYet, notice };
     }
     const { kek, home } = finding;
     const loaded = loadRecords(store, kek, options.log);
@@ -151,7 +153,7 @@ function findOpeningKek(store: SqliteStore, homes: readonly KekHome[], named?: s
   return notYet;
 }
 
-function cannotOpen({ stateDir }: CacheOptions, error: unknown): Detached {
+function cannotOpen({ stateDir }: CacheOptions, error: unknown): Omit<Detached, 'notice'> {
   const problem =
     error instanceof BrokerError
       ? { problem: error.message, remedy: error.remedy ?? '' }

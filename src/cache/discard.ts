@@ -11,7 +11,7 @@ import { setAside, timestamp } from './set-aside.ts';
  */
 export async function discard({ to }: RotateOptions, options: CacheOptions, host: RotationHost): Promise<Rotation> {
   const kekHomes = to === undefined ? options.kekHomes : options.kekHomes.filter(({ kind }) => kind === to).map(chosen);
-  await requireOpenKeepers(kekHomes);
+  await requireHome(kekHomes);
   const stamp = timestamp(options.wallMs());
   let target: string;
   try {
@@ -41,14 +41,21 @@ function chosen(home: KekHome): KekHome {
   return { kind, description, configured: true, read, ...(writer && { writer }), ...(keeper && { keeper }) };
 }
 
-/** Has new keys made where a keeper has to, before anything is set aside: one that cannot must not cost the old rows. */
-async function requireOpenKeepers(homes: readonly KekHome[]): Promise<void> {
-  for (const home of homes) {
-    if (home.keeper === undefined || !home.configured) continue;
-    home.keeper.forget();
-    home.read('current');
-    await home.keeper.look(true);
-    const reading = home.read('current');
-    if (reading.state !== 'reachable' && home.configured) throw refused(reading.reason, reading.remedy);
+/**
+ * Makes sure that there will be a key, in the order of findOrCreateKek, before anything is set aside: a home that
+ * cannot give one must not cost the old rows. @throws BrokerError
+ */
+async function requireHome(homes: readonly KekHome[]): Promise<void> {
+  let lacking: { reason: string; remedy: string } = { reason: 'there is no place to keep a key in', remedy: '' };
+  for (const home of homes.filter(({ configured }) => configured)) {
+    // A file that holds the wrong key is moved out of the way.
+    if (home.writer !== undefined) return;
+    home.keeper?.forget();
+    let reading = home.read('current');
+    if (await home.keeper?.look(true)) reading = home.read('current');
+    if (reading.state === 'reachable') return;
+    if (reading.state === 'unreachable' && home.configured) throw refused(reading.reason, reading.remedy);
+    lacking = reading;
   }
+  throw refused(lacking.reason, lacking.remedy);
 }

@@ -32,7 +32,7 @@ export interface RotationHost {
   persistence(): Persistence | undefined;
   attach(found: Attached, options: CacheOptions): void;
   replace(contents: { records: Records; sealer: Sealer; home: KekHome }): void;
-  /** Notes a key that seals nothing and has yet to be removed, and the database with it; undefined: there is none any more. */
+  /** A key that seals nothing and has yet to be removed, as the database has it on record; undefined: it was removed. */
   unused(kek: RecordedKek | undefined): void;
 }
 

@@ -67,7 +67,7 @@ async function rewrapAll(
     log.warn({ reason: error instanceof Error ? error.message : 'unknown' }, 'the new key is in use but not in place');
   }
   const left = unused && (await removeUnusedKek(unused, kek.id, options));
-  if (left === undefined) host.unused(undefined);
+  if (unused !== undefined && left === undefined) host.unused(undefined);
   const rewrapped = records.keys.size + records.logins.size;
   log.info({ home: home.description, rewrapped }, 'the key-encryption key was rotated');
   return { kekId: kek.id, home: home.description, rewrapped, setAside: undefined, left };

@@ -224,7 +224,7 @@ export class SqliteCache implements CredentialCache {
       return false;
     }
     if (this.#options === undefined || this.#isClosed) return false;
-    const found = attach(this.#options);
+    const found = attach(this.#options, this.#detached?.notice);
     if (found.state === 'detached') {
       if (found.problem !== this.#detached?.problem) tellDetached(found, this.#options);
       this.#detached = found;
@@ -293,8 +293,8 @@ export class SqliteCache implements CredentialCache {
   }
 
   async #look(now = false): Promise<boolean> {
-    await Promise.all((this.#options?.kekHomes ?? []).map((home) => home.keeper?.look(now)));
-    return this.retry();
+    const looks = (this.#options?.kekHomes ?? []).map((home) => home.keeper?.look(now));
+    return (await Promise.all(looks)).some((looked) => looked) && this.retry();
   }
 
   async #removeUnused(): Promise<void> {
@@ -307,7 +307,7 @@ export class SqliteCache implements CredentialCache {
 
   #noteUnused(unused: RecordedKek | undefined): void {
     this.#unused = unused;
-    this.#write((store) => store.meta.recordUnusedKek(unused));
+    if (unused === undefined) this.#write((store) => store.meta.recordUnusedKek(undefined));
   }
 
   #take(found: Attached, options: CacheOptions): void {

@@ -50,10 +50,11 @@ export interface KekHome {
 /** A home behind another process, the keyring of the operating system: it keeps any number of keys by their ids. */
 export interface KekKeeper {
   /**
-   * Looks for what `read` was asked for in vain. Never rejects, and never takes longer than a few seconds.
-   * @param now although the last attempts were in vain and it is too early for the next: a person asked for it.
+   * Looks for what `read` was asked for in vain; false if there was nothing to look for, or it is too early to try
+   * again. Never rejects, and never takes longer than a few seconds.
+   * @param now although it is too early: a person asked for it.
    */
-  look(now?: boolean): Promise<void>;
+  look(now?: boolean): Promise<boolean>;
   /** What was seen may be out of date: `read` tells of nothing until the next look. */
   forget(): void;
   /** Keeps a key, durably: it was read back. Rejects with a BrokerError. */

@@ -59,15 +59,16 @@ export class KekKeyring implements KekHome, KekKeeper {
     return seen ?? NOT_YET;
   }
 
-  async look(now = false): Promise<void> {
+  async look(now = false): Promise<boolean> {
     const { newKeys, wallMs } = this.#options;
-    if (!now && wallMs() < this.#pause.untilMs) return;
+    if (this.#wanted.size === 0 || (!now && wallMs() < this.#pause.untilMs)) return false;
     for (const id of [...this.#wanted]) {
-      const reading = id === NEW ? await this.#make() : await this.#find(id);
+      const reading = id === NEW ? await this.#make(now || newKeys === 'required') : await this.#find(id);
       // Where another home takes over for a new key, this one must not make keys that nobody wants any more.
       if (reading.state === 'reachable' || (id === NEW && newKeys !== 'required')) this.#wanted.delete(id);
       this.#seen.set(id, reading);
     }
+    return true;
   }
 
   forget(): void {
@@ -105,9 +106,9 @@ export class KekKeyring implements KekHome, KekKeeper {
   }
 
   /** The key of a database that has sealed nothing: nobody knows of one, so it is a new one. */
-  async #make(): Promise<KekReading> {
+  async #make(mayStart: boolean): Promise<KekReading> {
     const kek = KeyEncryptionKey.ephemeral();
-    const obstacle = await this.#store(kek, this.#options.newKeys === 'required');
+    const obstacle = await this.#store(kek, mayStart);
     if (obstacle !== undefined) return this.#unreachable(obstacle, 'choose another home: [daemon] key_home = "file"');
     const reading: KekReading = { state: 'reachable', kek };
     this.#seen.set(kek.id, reading);

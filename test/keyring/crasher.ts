@@ -21,9 +21,11 @@ function dying<T extends object>(target: T): T {
         const what = args[0] === 'current' || args[0] === 'next' ? `${String(name)} ${args[0]}` : String(name);
         die(`before ${what}`);
         const result = member.apply(target, args);
-        if (result instanceof Promise) return result.then(() => die(`after ${what}`));
-        die(`after ${what}`);
-        return result;
+        const done = (value: unknown) => {
+          die(`after ${what}`);
+          return value;
+        };
+        return result instanceof Promise ? result.then(done) : done(result);
       };
     },
   });

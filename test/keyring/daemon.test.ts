@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { DevVault } from '../../src/demo/dev-vault.ts';
+import { readLockHolder } from '../../src/platform/state-lock.ts';
 import type { RotationReport } from '../../src/protocol/administration.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
 import { SetupHome } from '../fakes/setup-home.ts';
@@ -98,13 +99,17 @@ describe.skipIf(skipped)('a daemon at a desk with a keyring', () => {
     expect(await cacheState()).toMatchObject({ persistent: true, keyHome: 'keyring', problem: null });
   });
 
-  it('starts in time although the keyring hangs', async () => {
+  it('starts in time although the keyring hangs, with the configuration as it is by then', async () => {
     await (await startedOnce()).end('SIGTERM');
     desk.freezeKeyring();
     const started = performance.now();
-    await home.start(session());
+    const starting = home.start(session());
+    // Its only child by then is what asks the keyring.
+    await expect.poll(() => childrenOf(lockHolder()), { interval: 5, timeout: 10_000 }).not.toBe('');
+    home.configure(CONFIG.replace('sk-test', 'sk-changed'));
+    await starting;
     expect(performance.now() - started).toBeLessThan(10_000);
-    expect((await home.key()).stdout).toBe('sk-test\n');
+    expect((await home.key()).stdout).toBe('sk-changed\n');
     expect((await cacheState()).problem).toContain('did not answer in time');
   });
 });
@@ -152,6 +157,16 @@ async function hints() {
   const { stdout } = await home.brokerWith({ env: session() }, 'doctor', '--json');
   const findings: { id: string; remedy: string }[] = JSON.parse(stdout).findings;
   return findings.filter(({ id }) => id.startsWith('key-')).map(({ id, remedy }) => [id, remedy]);
+}
+
+const lockHolder = () => readLockHolder(join(home.stateDir, 'lock'))?.pid ?? 0;
+
+function childrenOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 async function startedOnce() {

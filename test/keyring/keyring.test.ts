@@ -1,5 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { OpenCacheOptions } from '../../src/cache/open-cache.ts';
 import { served, store, temporaryFolder } from '../fakes/cache.ts';
@@ -129,11 +131,23 @@ describe.skipIf(skipped)('a key in the Secret Service', () => {
 
   it('is found by what it seals, whatever a damaged note in the database says', async () => {
     const folder = await filled();
-    const { default: SqliteDatabase } = await import('better-sqlite3');
     const database = new SqliteDatabase(join(folder, 'cache.db'));
     database.exec("DELETE FROM meta WHERE name LIKE 'kek%'");
     database.close();
     expect(served(await open(folder), 'a')).toBe('sk-a');
+  });
+
+  it('that seals everything is not removed, whatever a damaged note in the database says', async () => {
+    const folder = await filled();
+    const [account = ''] = await desk.accounts();
+    const database = new SqliteDatabase(join(folder, 'cache.db'));
+    const note = database.prepare('INSERT INTO meta (name, value) VALUES (?, ?)');
+    for (const [name, value] of Object.entries({ unused_kek_home: 'keyring', unused_kek_id: account }))
+      note.run(name, value);
+    database.close();
+    const cache = await open(folder);
+    expect([cache.awaitsKeeper, await desk.accounts()]).toEqual([false, [account]]);
+    expect(served(cache, 'a')).toBe('sk-a');
   });
 
   it('of a keyring that hangs costs three seconds and not the daemon, and then it is left in peace for a while', async () => {
@@ -152,6 +166,17 @@ describe.skipIf(skipped)('a key in the Secret Service', () => {
     now += 60_000;
     expect(await cache.reach()).toBe(true);
     expect(served(cache, 'a')).toBe('sk-a');
+  });
+
+  it('is made anew for a database that takes the place of a damaged one, which is told', async () => {
+    const folder = await filled();
+    writeFileSync(join(folder, 'cache.db'), 'no database', { mode: 0o600 });
+    const cache = await open(folder);
+    expect(cache.health()).toMatchObject({
+      persistent: true,
+      keyHome: 'keyring',
+      problem: expect.stringContaining('was set aside as'),
+    });
   });
 
   it('is not asked for where the key is in a file', async () => {
@@ -199,7 +224,6 @@ describe.skipIf(skipped)('where a new key goes', () => {
   it('stays the file that is there, if only the database was lost', async () => {
     const folder = temporaryFolder();
     (await openAt(desk, folder, { keyHome: 'file' })).close();
-    const { rmSync } = await import('node:fs');
     rmSync(join(folder, 'cache.db'));
     expect((await open(folder)).health().keyHome).toBe('file');
     expect(existsSync(join(folder, 'kek'))).toBe(true);
@@ -210,7 +234,6 @@ describe.skipIf(skipped)('where a new key goes', () => {
 it.skipIf(skipped)('the bench itself notices who unlocks: the library alone would have asked somebody', async () => {
   await filled();
   await desk.restartKeyring('locked');
-  const { spawnSync } = await import('node:child_process');
   const read = `new (require('@napi-rs/keyring').Entry)('apikey-broker', '${'0'.repeat(16)}').setPassword('x')`;
   spawnSync(process.execPath, ['-e', read], { env: desk.env, timeout: 1_500 });
   expect(desk.prompts).toBeGreaterThan(0);

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import SqliteDatabase from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { SecretBytes } from '../../src/credential/secret-bytes.ts';
@@ -74,6 +75,7 @@ describe.skipIf(skipped)('moving the key', () => {
     expect(await desk.accounts()).not.toEqual(before.length > 0 ? before : undefined);
     if (to === 'keyring') expect(await desk.accounts()).toEqual([rotation.kekId]);
     cache.close();
+    expect(notesOfUnusedKeys(folder)).toBe(0);
     const log = new CollectingLog();
     expectEverything(await open(folder, { log }));
     expect(log.lines).toEqual([]);
@@ -183,6 +185,26 @@ describe.skipIf(skipped)('giving up a key in the keyring', () => {
     expect(existsSync(join(folder, 'cache.db'))).toBe(true);
   });
 
+  it('makes no item where the service has a credential for the new one', async () => {
+    const folder = await filled('keyring');
+    await desk.restartKeyring('locked');
+    const credentialsDir = temporaryFolder();
+    writeFileSync(join(credentialsDir, 'broker-kek'), Buffer.alloc(32, 5), { mode: 0o400 });
+    const cache = await open(folder, { credentialsDir });
+    expect((await cache.rotateKey({ discard: true })).home).toBe('systemd credential broker-kek');
+    await desk.restartKeyring('unlocked');
+    expect(await desk.accounts()).toHaveLength(1);
+  });
+
+  it('is refused, with nothing set aside, if the credential that is to be the new one is not there', async () => {
+    const folder = await filled('keyring');
+    await desk.restartKeyring('locked');
+    const cache = await open(folder, { credentialsDir: temporaryFolder() });
+    const files = readdirSync(folder).sort();
+    await expect(cache.rotateKey({ discard: true, to: 'systemd-credential' })).rejects.toThrow(/was not handed/);
+    expect(readdirSync(folder).sort()).toEqual(files);
+  });
+
   it('does not happen if the keyring has been unlocked since anybody looked', async () => {
     const folder = await filled('keyring');
     await desk.restartKeyring('locked');
@@ -207,6 +229,15 @@ describe.skipIf(skipped)('giving up a key in the keyring', () => {
     expect(served(await open(folder), 'a')).toBe('sk-a2');
   });
 });
+
+function notesOfUnusedKeys(folder: string): unknown {
+  const database = new SqliteDatabase(join(folder, 'cache.db'), { readonly: true });
+  try {
+    return database.prepare("SELECT count(*) FROM meta WHERE name LIKE 'unused%'").pluck().get();
+  } finally {
+    database.close();
+  }
+}
 
 async function crash(folder: string, to: string, moment: string): Promise<void> {
   const child = spawn(process.execPath, [CRASHER, folder, to, moment], {
