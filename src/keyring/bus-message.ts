@@ -196,7 +196,11 @@ class Reader {
     this.align(/^[({]/.test(element) ? 8 : /^[ygv]/.test(element) ? 1 : 4);
     const end = this.#at + length;
     const values: unknown[] = [];
-    while (this.#at < end) values.push(this.value(element));
+    while (this.#at < end) {
+      const before = this.#at;
+      values.push(this.value(element));
+      if (this.#at === before) throw new RangeError('an array on the bus has elements of no length');
+    }
     return values;
   }
 }

@@ -55,6 +55,7 @@ describe.skipIf(skipped)('a daemon at a desk with a keyring', () => {
     const report: RotationReport = JSON.parse(first.stdout);
     expect(report).toMatchObject({ home: 'keyring (Secret Service)', rewrapped: 1, left: null, setAside: null });
     expect(await desk.accounts()).toEqual([report.keyId]);
+    expect(daemon.log).not.toMatch(/broker-kek-1/);
     await daemon.end('SIGTERM');
 
     const toFile = await home.brokerWith({ env: session() }, 'rotate-key', '--to', 'file');
