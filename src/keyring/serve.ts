@@ -3,7 +3,7 @@ import { type KeyringReply, type KeyringRequest, trouble } from '../crypto/keyri
 import { findTrouble } from './secret-service.ts';
 
 /** Under which items are found in Seahorse, KWalletManager or Keychain Access, or with `secret-tool search service apikey-broker`. */
-export const KEYRING_SERVICE = 'apikey-broker';
+const KEYRING_SERVICE = 'apikey-broker';
 
 /** What the process is handed: the question, and where to ask it. */
 export interface PostedRequest extends KeyringRequest {
