@@ -69,6 +69,7 @@ test('the tarball has what runs and what is read, and no install script', () => 
     'bin/broker.mjs',
     'bin/broker-key',
     'dist/cli/main.js',
+    'dist/keyring/main.js',
     'systemd/broker.service',
     'docs/service.md',
   ]) {
