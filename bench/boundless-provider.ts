@@ -63,6 +63,13 @@ export function configWith(count: number): Config {
     defaultCredential: nameOf(0),
     providers: new Map([['all', { name: 'all', type: 'boundless', options: {} }]]),
     credentials: new Map(credentials.map((credential) => [credential.name, credential])),
-    daemon: { turnMarginMs: 120_000, idleAfterMs: 3_600_000, idleExitMs: 0, revokeOnExit: false, logLevel: 'error' },
+    daemon: {
+      turnMarginMs: 120_000,
+      idleAfterMs: 3_600_000,
+      idleExitMs: 0,
+      revokeOnExit: false,
+      logLevel: 'error',
+      keyHome: 'file',
+    },
   };
 }

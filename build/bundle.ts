@@ -12,10 +12,11 @@ import { licenceTexts } from './licences.ts';
 const ROOT = path.dirname(import.meta.dirname);
 const DIST = path.join(ROOT, 'dist');
 
-/** What bin/broker.mjs imports, and what the demo runs. */
+/** What bin/broker.mjs imports, what asks the keyring for the daemon, and what the demo runs. */
 const ENTRIES = {
   'cli/main': 'src/cli/main.ts',
   'platform/process-io': 'src/platform/process-io.ts',
+  'keyring/main': 'src/keyring/main.ts',
   'demo/client-double': 'src/demo/client-double.ts',
 };
 

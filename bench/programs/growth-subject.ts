@@ -37,7 +37,7 @@ const count = Number(credentialCount);
 async function main(): Promise<GrowthFigures> {
   const log = await createPinoLog({ format: 'json', level: 'error' });
   const started = performance.now();
-  const daemon = composeDaemon({
+  const daemon = await composeDaemon({
     installation: new Installation(),
     config: { config: configWith(count), effective: [], warnings: [] },
     places: { configFile: '/nowhere/config.toml', stateDir, isNetworkFileSystem: false },

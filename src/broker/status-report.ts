@@ -48,6 +48,7 @@ export function describeDaemon(facts: DaemonFacts, { clock }: BrokerPorts): Daem
     cache: {
       persistent: cache.persistent,
       keyEncryptionKey: cache.keyEncryptionKeyHome,
+      keyHome: cache.keyHome ?? null,
       problem: cache.problem ?? null,
       remedy: cache.remedy ?? null,
     },

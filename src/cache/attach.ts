@@ -1,6 +1,7 @@
 import { join } from 'node:path';
+import { kekIdOf } from '../crypto/envelope.ts';
 import type { KekHome } from '../crypto/kek-home.ts';
-import { findOrCreateKek, findRecordedKek, type KekFinding } from '../crypto/kek-locator.ts';
+import { findOrCreateKek, findRecordedKek, type KekFinding, type RecordedKek } from '../crypto/kek-locator.ts';
 import { BrokerError } from '../errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { Timeline } from './credential-cache.ts';
@@ -26,6 +27,8 @@ export interface Attached extends Loaded {
   readonly state: 'attached';
   readonly store: SqliteStore;
   readonly home: KekHome;
+  /** A key that seals nothing (any more), and that its home may still hold: a crash kept it from being removed. */
+  readonly unused: RecordedKek | undefined;
   /** What became of a database that could not be used. */
   readonly notice: Problem | undefined;
   /** The database could be read but not written: it is behind from the start. */
@@ -40,16 +43,20 @@ export interface Detached extends Problem {
   /** As the database has it, not authenticated: good enough to start a clock, not to judge a stored key by. */
   readonly timeline: Timeline | undefined;
   readonly lastEventId: number;
+  /** The keeper of a home has to look first. */
+  readonly notYet: boolean;
+  /** What became of a database that could not be used, to be told when another is in its place. */
+  readonly notice: Problem | undefined;
 }
 
 export const databasePath = (stateDir: string): string => join(stateDir, 'cache.db');
 
 /** Opens database and key together. Never throws for anything that a disk or a key home can do. */
-export function attach(options: CacheOptions): Attached | Detached {
+export function attach(options: CacheOptions, notice?: Problem): Attached | Detached {
   try {
-    return attachSomehow(options, undefined);
+    return attachSomehow(options, notice);
   } catch (error) {
-    return cannotOpen(options, error);
+    return { ...cannotOpen(options, error), notice };
   }
 }
 
@@ -86,15 +93,17 @@ function attachOnce(options: CacheOptions, notice: Problem | undefined): Attache
       const lastEventId = store.events.lastId();
       store.close();
       const { reason: problem, remedy } = finding;
-      return { state: 'detached', cause: 'key', problem, remedy, timeline, lastEventId };
+      const notYet = finding.state === 'unreachable' && finding.notYet === true;
+      return { state: 'detached', cause: 'key', problem, remedy, timeline, lastEventId, notYet, notice };
     }
     const { kek, home } = finding;
     const loaded = loadRecords(store, kek, options.log);
     const recorded = store.meta.recordedKek();
+    const unused = store.meta.unusedKek();
     const isRecorded = recorded?.home === home.kind && recorded.id === kek.id;
     const writeFailure = loaded.changed || !isRecorded ? writeBack(store, loaded, home) : undefined;
     const lastEventId = store.events.lastId();
-    return { state: 'attached', store, home, notice, writeFailure, lastEventId, ...loaded };
+    return { state: 'attached', store, home, notice, writeFailure, lastEventId, unused, ...loaded };
   } catch (error) {
     store.close();
     throw error;
@@ -120,7 +129,7 @@ function findKek(store: SqliteStore, homes: readonly KekHome[]): KekFinding {
   const recorded = store.meta.recordedKek();
   if (recorded === undefined && !store.holdsSealed()) return findOrCreateKek(homes);
   const named: KekFinding = recorded === undefined ? NAMELESS : findRecordedKek(homes, recorded);
-  return named.state === 'reachable' ? named : (findOpeningKek(store, homes) ?? named);
+  return named.state === 'reachable' ? named : (findOpeningKek(store, homes, recorded?.home) ?? named);
 }
 
 const NAMELESS: KekFinding = {
@@ -129,20 +138,25 @@ const NAMELESS: KekFinding = {
   remedy: 'Put it back from a backup, or give up what it sealed: broker rotate-key --discard',
 };
 
-function findOpeningKek(store: SqliteStore, homes: readonly KekHome[]): KekFinding | undefined {
+function findOpeningKek(store: SqliteStore, homes: readonly KekHome[], named?: string): KekFinding | undefined {
   const sealed = store.meta.digestKey();
-  if (sealed === undefined) return undefined;
+  const id = sealed && kekIdOf(sealed);
+  if (sealed === undefined || id === undefined) return undefined;
+  let notYet: KekFinding | undefined;
   for (const home of homes) {
-    const reading = home.read('current');
+    // Where the note says another home, a keyring is not searched for a key that was never in it.
+    if (home.keeper !== undefined && named !== undefined && named !== home.kind) continue;
+    const reading = home.read('current', id);
     if (reading.state === 'reachable' && Sealer.restore(reading.kek, sealed) !== undefined) return { ...reading, home };
+    if (reading.state === 'unreachable' && reading.notYet) notYet = reading;
   }
-  return undefined;
+  return notYet;
 }
 
-function cannotOpen({ stateDir }: CacheOptions, error: unknown): Detached {
+function cannotOpen({ stateDir }: CacheOptions, error: unknown): Omit<Detached, 'notice'> {
   const problem =
     error instanceof BrokerError
       ? { problem: error.message, remedy: error.remedy ?? '' }
       : describeEnvironment(databasePath(stateDir), error);
-  return { state: 'detached', cause: 'database', ...problem, timeline: undefined, lastEventId: 0 };
+  return { state: 'detached', cause: 'database', ...problem, timeline: undefined, lastEventId: 0, notYet: false };
 }

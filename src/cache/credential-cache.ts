@@ -1,6 +1,7 @@
 import type { KeyVersion } from '../credential/key-version.ts';
 import type { Lease, Login } from '../credential/lease.ts';
 import type { SecretBytes } from '../credential/secret-bytes.ts';
+import type { KekHomeKind } from '../crypto/kek-home.ts';
 
 /** A key's values by field name; the single value of a plain credential is under `VALUE`. */
 export type SecretFields = ReadonlyMap<string, SecretBytes>;
@@ -92,5 +93,8 @@ export interface CacheHealth {
   /** Why nothing is stored, or (while persistent) that a damaged database was set aside; undefined when all is well. */
   readonly problem: string | undefined;
   readonly remedy: string | undefined;
+  /** For people. */
   readonly keyEncryptionKeyHome: string;
+  /** Undefined while the key cannot be reached. */
+  readonly keyHome: KekHomeKind | undefined;
 }

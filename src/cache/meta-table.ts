@@ -2,7 +2,7 @@ import type { Database } from 'better-sqlite3';
 import type { RecordedKek } from '../crypto/kek-locator.ts';
 import type { Timeline } from './credential-cache.ts';
 
-type Name = 'kek_home' | 'kek_id' | 'digest_key';
+type Name = 'kek_home' | 'kek_id' | 'unused_kek_home' | 'unused_kek_id' | 'digest_key';
 
 export interface AuthenticatedTimeline {
   readonly timeline: Timeline;
@@ -19,16 +19,29 @@ export function metaTable(database: Database) {
   const replaceTimeline = database.prepare<[string, number, number, Buffer]>(
     'INSERT OR REPLACE INTO timeline (id, boot_id, offset_ms, last_seen_ms, mac) VALUES (1, ?, ?, ?, ?)',
   );
+  const remove = database.prepare<[Name]>('DELETE FROM meta WHERE name = ?');
   const clearTimeline = database.prepare('DELETE FROM timeline');
   const get = (name: Name): unknown => select.get(name)?.value;
+  const kekAt = (homeName: Name, idName: Name): RecordedKek | undefined => {
+    const [home, id] = [get(homeName), get(idName)];
+    return typeof home === 'string' && typeof id === 'string' ? { home, id } : undefined;
+  };
   return {
-    recordedKek: (): RecordedKek | undefined => {
-      const [home, id] = [get('kek_home'), get('kek_id')];
-      return typeof home === 'string' && typeof id === 'string' ? { home, id } : undefined;
-    },
+    recordedKek: (): RecordedKek | undefined => kekAt('kek_home', 'kek_id'),
     recordKek: ({ home, id }: RecordedKek): void => {
       replace.run('kek_home', home);
       replace.run('kek_id', id);
+    },
+    /** A key that seals nothing yet or nothing any more, to be removed from its home. */
+    unusedKek: (): RecordedKek | undefined => kekAt('unused_kek_home', 'unused_kek_id'),
+    recordUnusedKek: (unused: RecordedKek | undefined): void => {
+      for (const [name, value] of [
+        ['unused_kek_home', unused?.home],
+        ['unused_kek_id', unused?.id],
+      ] as const) {
+        if (value === undefined) remove.run(name);
+        else replace.run(name, value);
+      }
     },
     digestKey: (): Buffer | undefined => {
       const value = get('digest_key');

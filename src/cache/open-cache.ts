@@ -1,6 +1,8 @@
 import { KekFile } from '../crypto/kek-file.ts';
-import type { KekHome } from '../crypto/kek-home.ts';
+import type { KekHome, KekHomeKind } from '../crypto/kek-home.ts';
+import { KekKeyring } from '../crypto/kek-keyring.ts';
 import { KekSystemdCredential } from '../crypto/kek-systemd-credential.ts';
+import type { AskKeyring } from '../crypto/keyring-port.ts';
 import type { Log } from '../platform/log.ts';
 import { ensurePrivateFolder } from '../platform/private-folder.ts';
 import { SqliteCache } from './sqlite-cache.ts';
@@ -15,21 +17,43 @@ export interface OpenCacheOptions {
   readonly credentialsDir?: string | undefined;
   /** Default: false. */
   readonly networkFileSystem?: boolean;
-  /** Default: the systemd credential, then a file in the state folder. */
+  /**
+   * Where a key for a new database lives. Default, auto: the systemd credential, if there is one; a keyring that is open
+   * and can keep it; else a file in the state folder. Where the key of an existing database lives, the database says.
+   */
+  readonly keyHome?: KekHomeKind | 'auto';
+  /** The keyring of this session; undefined: there is none. */
+  readonly askKeyring?: AskKeyring | undefined;
+  /** Default: that of this process. */
+  readonly platform?: NodeJS.Platform;
+  /** Only for tests: instead of all of that. */
   readonly kekHomes?: readonly KekHome[];
 }
 
 /**
  * Opens the cache of a state folder. Throws ERR_UNSAFE_FILE or ERR_IO for the folder itself; whatever is wrong with
- * database or key-encryption key is told in `health()`, and the cache works from memory until `retry()` succeeds.
+ * database or key-encryption key is told in `health()`, and the cache works from memory until `retry()` or `reach()`
+ * succeeds. While `awaitsKeeper`, `reach()` comes first.
  */
 export function openCache(options: OpenCacheOptions): SqliteCache {
   ensurePrivateFolder(options.stateDir, process.getuid?.() ?? 0);
-  const kekHomes = options.kekHomes ?? [
-    new KekSystemdCredential(options.credentialsDir),
-    new KekFile(options.stateDir),
-  ];
+  const kekHomes = options.kekHomes ?? homesOf(options);
   return new SqliteCache({ ...options, networkFileSystem: options.networkFileSystem ?? false, kekHomes });
+}
+
+/** Best first. Every home is there, since the database may name it; `keyHome` says which are for new keys. */
+function homesOf(options: OpenCacheOptions): readonly KekHome[] {
+  const { keyHome = 'auto', askKeyring, credentialsDir, stateDir, wallMs, platform = process.platform } = options;
+  const isFor = (kind: KekHomeKind) => keyHome === 'auto' || keyHome === kind;
+  const newKeys = keyHome === 'keyring' ? 'required' : keyHome === 'auto' ? 'preferred' : 'never';
+  return [
+    new KekSystemdCredential(
+      credentialsDir,
+      keyHome === 'auto' ? credentialsDir !== undefined : isFor('systemd-credential'),
+    ),
+    new KekKeyring({ ask: askKeyring, platform, newKeys, wallMs }),
+    new KekFile(stateDir, isFor('file')),
+  ];
 }
 
 /** A cache that ends with the process: the same sealing, no database. */

@@ -31,6 +31,11 @@ export class Records {
   readonly rejected = new Map<string, Map<string, number>>();
   timeline: Timeline | undefined;
 
+  get isEmpty(): boolean {
+    const tables = [this.keys, this.logins, this.leases, this.rejected];
+    return this.timeline === undefined && tables.every((table) => table.size === 0);
+  }
+
   addKey(record: SealedKey): void {
     this.keys.set(record.key.credential, record);
   }

@@ -1,6 +1,7 @@
 import type { KeyVersion } from '../credential/key-version.ts';
 import type { Login } from '../credential/lease.ts';
 import type { SecretBytes } from '../credential/secret-bytes.ts';
+import type { RecordedKek } from '../crypto/kek-locator.ts';
 import { type Attached, attach, type CacheOptions, type Detached } from './attach.ts';
 import type {
   CacheHealth,
@@ -15,16 +16,21 @@ import type { NumberedEvent } from './events-table.ts';
 import { ForgottenRecords, FormerMarks, mergeInto, runsOn } from './merge.ts';
 import { type Contents, Persistence } from './persistence.ts';
 import { idWithin, Records } from './records.ts';
-import { type RotateOptions, type Rotation, rotate } from './rotation.ts';
+import { rotate } from './rotation.ts';
+import type { RotateOptions, Rotation, RotationHost } from './rotation-host.ts';
 import { Sealer } from './sealer.ts';
 import { wipeSecrets } from './secret-fields.ts';
 import type { SqliteStore } from './sqlite-store.ts';
+import { removeUnusedKek } from './unused-kek.ts';
 
 /** The database that memory is written through to, and the home of the key that seals it. */
 interface Backing {
   readonly persistence: Persistence;
   readonly home: Attached['home'];
 }
+
+/** A keyring that refuses to remove a key is left in peace for a while. */
+const REMOVE_AGAIN_MS = 600_000;
 
 /**
  * The cache: everything sealed in memory, written through to SQLite. Answers are given from memory, so neither a disk
@@ -41,6 +47,11 @@ export class SqliteCache implements CredentialCache {
   #forgotten = new ForgottenRecords();
   #former: FormerMarks | undefined;
   #timelineHint: Timeline | undefined;
+  /** What is done one after the other: it waits for keepers and changes which key seals. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #unused: RecordedKek | undefined;
+  #removeAgainMs = Number.NEGATIVE_INFINITY;
+  #isClosed = false;
 
   /** Without options: memory only, for good. */
   constructor(options?: CacheOptions) {
@@ -187,11 +198,18 @@ export class SqliteCache implements CredentialCache {
     if (this.#backing === undefined) {
       const home = 'none: an ephemeral key in memory';
       const { problem, remedy } = this.#detached ?? { problem: undefined, remedy: undefined };
-      return { persistent: false, problem, remedy, keyEncryptionKeyHome: home };
+      return { persistent: false, problem, remedy, keyEncryptionKeyHome: home, keyHome: undefined };
     }
     const { persistence, home } = this.#backing;
     const { problem, remedy } = persistence.behind ?? persistence.notice ?? { problem: undefined, remedy: undefined };
-    return { persistent: persistence.behind === undefined, problem, remedy, keyEncryptionKeyHome: home.description };
+    const { description, kind: keyHome } = home;
+    return {
+      persistent: persistence.behind === undefined,
+      problem,
+      remedy,
+      keyEncryptionKeyHome: description,
+      keyHome,
+    };
   }
 
   /**
@@ -205,9 +223,10 @@ export class SqliteCache implements CredentialCache {
         this.#backing.persistence.catchUp(this.#contents(this.#backing));
       return false;
     }
-    if (this.#options === undefined) return false;
-    const found = attach(this.#options);
+    if (this.#options === undefined || this.#isClosed) return false;
+    const found = attach(this.#options, this.#detached?.notice);
     if (found.state === 'detached') {
+      if (found.problem !== this.#detached?.problem) tellDetached(found, this.#options);
       this.#detached = found;
       return false;
     }
@@ -215,22 +234,46 @@ export class SqliteCache implements CredentialCache {
     return true;
   }
 
+  /** Whether only `reach` can go on from here: a keeper has to be asked. */
+  get awaitsKeeper(): boolean {
+    return this.#detached?.notYet === true || this.#unused !== undefined;
+  }
+
+  /**
+   * What `retry` does, and what it cannot do: asks the keepers of keys for the one that is missing, and has one removed
+   * that seals nothing any more. True as `retry()` is; takes a few seconds at most, and never rejects.
+   */
+  reach(): Promise<boolean> {
+    return this.#inTurn(async () => {
+      if (this.retry()) return true;
+      const joined = this.#detached?.cause === 'key' && (await this.#look());
+      await this.#removeUnused();
+      return joined;
+    });
+  }
+
   /**
    * A new key-encryption key, everything wrapped anew in one transaction. With `discard` a database whose key is lost
-   * is set aside first, and what is in memory goes into a new one. Throws a BrokerError if it cannot be done; whatever
-   * happens, the database stays readable with the key that it names.
+   * is set aside first, and what is in memory goes into a new one. Rejects with a BrokerError if it cannot be done;
+   * whatever happens, the database stays readable with the key that it names.
    */
-  rotateKey(options: RotateOptions = {}): Rotation {
-    return rotate(options, this.#options, {
-      detached: this.#detached,
-      contents: this.#backing && this.#contents(this.#backing),
-      persistence: this.#backing?.persistence,
+  rotateKey(options: RotateOptions = {}): Promise<Rotation> {
+    const host: RotationHost = {
+      detached: () => this.#detached,
+      contents: () => this.#backing && this.#contents(this.#backing),
+      persistence: () => this.#backing?.persistence,
       attach: (found, cacheOptions) => this.#take(found, cacheOptions),
       replace: ({ records, sealer, home }) => {
         this.#records = records;
         this.#sealer = sealer;
         if (this.#backing !== undefined) this.#backing = { ...this.#backing, home };
       },
+      unused: (kek) => this.#noteUnused(kek),
+    };
+    return this.#inTurn(async () => {
+      // Whoever gives up what a key sealed shall not do so because nobody has looked lately.
+      if (this.#detached?.cause === 'key') await this.#look(true);
+      return await rotate(options, this.#options, host);
     });
   }
 
@@ -240,11 +283,36 @@ export class SqliteCache implements CredentialCache {
   }
 
   close(): void {
+    this.#isClosed = true;
     if (this.#backing === undefined) return;
     if (this.#backing.persistence.behind !== undefined)
       this.#backing.persistence.catchUp(this.#contents(this.#backing));
     this.#backing.persistence.close();
     this.#backing = undefined;
+  }
+
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(action);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #look(now = false): Promise<boolean> {
+    const looks = (this.#options?.kekHomes ?? []).map((home) => home.keeper?.look(now));
+    return (await Promise.all(looks)).some((looked) => looked) && this.retry();
+  }
+
+  async #removeUnused(): Promise<void> {
+    const options = this.#options;
+    if (this.#unused === undefined || options === undefined || options.wallMs() < this.#removeAgainMs) return;
+    this.#removeAgainMs = options.wallMs() + REMOVE_AGAIN_MS;
+    const left = await removeUnusedKek(this.#unused, this.#sealer.kek.id, options);
+    if (left === undefined) this.#noteUnused(undefined);
+  }
+
+  #noteUnused(unused: RecordedKek | undefined): void {
+    this.#unused = unused;
+    if (unused === undefined) this.#write((store) => store.meta.recordUnusedKek(undefined));
   }
 
   #take(found: Attached, options: CacheOptions): void {
@@ -256,11 +324,13 @@ export class SqliteCache implements CredentialCache {
     }
     const untranslated = mergeInto(records, sealer, this.#records, this.#sealer, this.#forgotten);
     if (untranslated.length > 0) this.#former = new FormerMarks(this.#sealer, untranslated);
-    const isMerge = this.#detached !== undefined;
+    // A key that a keeper had to fetch first is no outage: nothing was kept in memory meanwhile.
+    const isMerge = this.#detached !== undefined && !(this.#detached.notYet && this.#records.isEmpty);
     this.#events.startAfter(found.lastEventId);
     this.#records = records;
     this.#sealer = sealer;
     this.#backing = { persistence: new Persistence(found, options), home: found.home };
+    this.#unused = found.unused;
     this.#detached = undefined;
     this.#forgotten = new ForgottenRecords();
     this.#timelineHint = undefined;
@@ -269,11 +339,11 @@ export class SqliteCache implements CredentialCache {
     }
   }
 
-  #stayDetached(found: Detached, { log }: CacheOptions): void {
+  #stayDetached(found: Detached, options: CacheOptions): void {
     this.#detached = found;
     this.#timelineHint = found.timeline;
     this.#events.startAfter(found.lastEventId);
-    log.error({ remedy: found.remedy }, `the cache works from memory only: ${found.problem}`);
+    tellDetached(found, options);
   }
 
   #contents({ home }: Backing): Contents {
@@ -284,6 +354,10 @@ export class SqliteCache implements CredentialCache {
     const backing = this.#backing;
     backing?.persistence.write(this.#contents(backing), action, committed);
   }
+}
+
+function tellDetached({ problem, remedy, notYet }: Detached, { log }: CacheOptions): void {
+  if (!notYet) log.error({ remedy }, `the cache works from memory only: ${problem}`);
 }
 
 /** SQLite has no NaN: it would become NULL and look like damage. */

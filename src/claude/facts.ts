@@ -90,4 +90,8 @@ export interface BrokerFacts {
   readonly providerSkewMs: number | undefined;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: readonly string[];
+  /** `[daemon] key_home` as the daemon has it; undefined: no daemon said so. */
+  readonly configuredKeyHome?: string | undefined;
+  /** Whether this session's keyring could keep a key without asking anybody; undefined: nobody looked. */
+  readonly keyring?: 'usable' | 'none' | undefined;
 }

@@ -40,7 +40,12 @@ export interface GatherOptions {
   readonly fetchStatus: (() => Promise<StatusReport | undefined>) | undefined;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: (() => Promise<readonly string[]>) | undefined;
+  /** What the configuration and the session's keyring say about the key of the cache, given where it lives. */
+  readonly keyHome?: ((home: KeyHome) => Promise<KeyHomeFacts>) | undefined;
 }
+
+export type KeyHome = NonNullable<StatusReport['daemon']['cache']['keyHome']>;
+export type KeyHomeFacts = Required<Pick<BrokerFacts, 'configuredKeyHome' | 'keyring'>>;
 
 /** Looks at everything once. Files that cannot be read are facts, not failures. */
 export async function gatherFacts(options: GatherOptions): Promise<Facts> {
@@ -93,9 +98,14 @@ function runOptions(helper: HelperFacts, input: ChainInput, options: GatherOptio
 }
 
 async function askBroker(options: GatherOptions): Promise<BrokerFacts> {
-  const [status, differing, answered] = await Promise.all([
-    options.fetchStatus?.().catch(() => undefined),
+  const asked = options.fetchStatus?.().catch(() => undefined);
+  const [status, differing, keyHome, answered] = await Promise.all([
+    asked,
     options.differing?.().catch(() => undefined),
+    asked?.then(async (report) => {
+      const home = report?.daemon.cache.keyHome ?? undefined;
+      return home && (await options.keyHome?.(home).catch(() => undefined));
+    }),
     Promise.all(options.sockets.map((socket) => answers(socket, options.clock))),
   ]);
   const sockets = options.sockets.filter((_, index) => answered[index]);
@@ -105,6 +115,7 @@ async function askBroker(options: GatherOptions): Promise<BrokerFacts> {
     sockets,
     providerSkewMs: status && largestSkew(status),
     differing: differing ?? [],
+    ...keyHome,
   };
 }
 

@@ -1,7 +1,9 @@
+import type { KeyHome, KeyHomeFacts } from '../claude/gather.ts';
 import { type Difference, differences } from '../config/effective.ts';
 import { loadConfig } from '../config/load.ts';
 import { configFile } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
+import { keyringOf } from '../keyring/keyring-process.ts';
 import type { ConfigReport } from '../protocol/administration.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import type { CliIo } from './cli-io.ts';
@@ -41,6 +43,18 @@ export async function configDifferences(io: CliIo): Promise<readonly Difference[
   );
 }
 
+async function keyHomeFacts(io: CliIo, home: KeyHome): Promise<KeyHomeFacts> {
+  const daemon = await daemonConfig(io);
+  const configured = daemon?.values.find(({ key }) => key === 'daemon.key_home')?.value;
+  // Never starts a keyring program, and never has anybody asked for a password.
+  const look = home === 'file' ? keyringOf(io) : undefined;
+  const reply = await look?.({ action: 'look', account: 'look', mayStart: false });
+  return {
+    configuredKeyHome: typeof configured === 'string' ? configured : undefined,
+    keyring: reply?.outcome === 'usable' ? 'usable' : 'none',
+  };
+}
+
 /** What the doctor asks the daemon. */
 export function doctorParts(io: CliIo): DoctorParts {
   return {
@@ -49,5 +63,6 @@ export function doctorParts(io: CliIo): DoctorParts {
         .status()
         .catch(() => undefined),
     differing: async () => (await configDifferences(io)).map(({ key }) => key),
+    keyHome: (home) => keyHomeFacts(io, home),
   };
 }

@@ -18,6 +18,8 @@ const NOTHING = '-';
 /** `broker status` for people: one line that says how things stand, the table, and what to do about the rest. */
 export function renderStatus({ daemon, credentials }: StatusReport, nowMs: number, paint: Paint): string {
   const parts = [headline(credentials, paint), daemonLine(daemon, paint)];
+  if (daemon.cache.persistent)
+    parts.push(paint('dim', `cache encrypted, its key in ${plain(daemon.cache.keyEncryptionKey)}`));
   if (credentials.length > 0) {
     const headings = HEADINGS.map((heading) => paint('dim', heading));
     parts.push('', table([headings, ...credentials.map((credential) => row(credential, nowMs, paint))]).trimEnd());

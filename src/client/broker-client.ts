@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { SecretBytes } from '../credential/secret-bytes.ts';
 import { BrokerError } from '../errors.ts';
-import type { ConfigReport, LoginReport, RotationReport } from '../protocol/administration.ts';
+import type { ConfigReport, LoginReport, RotationReport, RotationRequest } from '../protocol/administration.ts';
 import type { BrokerEvent } from '../protocol/event.ts';
 import {
   CLIENT_HINTS,
@@ -99,9 +99,10 @@ export class BrokerClient {
     return parse(await this.#ask({ method: 'GET', path: '/v1/config', timeoutMs: LOOK_LIMIT_MS }));
   }
 
-  /** A new key-encryption key; `discard`: what a lost one sealed is set aside. */
-  rotateKey({ discard }: { readonly discard: boolean }): Promise<RotationReport> {
-    return this.#post(`/v1/rotate-key${discard ? '?discard=1' : ''}`);
+  /** A new key-encryption key, in another home if `to` says so; `discard`: what a lost one sealed is set aside. */
+  rotateKey({ discard, to }: RotationRequest): Promise<RotationReport> {
+    const query = new URLSearchParams({ ...(discard && { discard: '1' }), ...(to !== undefined && { to }) }).toString();
+    return this.#post(`/v1/rotate-key${query === '' ? '' : `?${query}`}`);
   }
 
   /** Hands over the token of a login that a person has made. The caller wipes it. */

@@ -98,6 +98,7 @@ function daemonConfig(options: typeof DAEMON_DEFAULTS): DaemonConfig {
     idleExitMs: options.idle_exit,
     revokeOnExit: options.revoke_on_exit,
     logLevel: options.log_level,
+    keyHome: options.key_home,
   };
 }
 

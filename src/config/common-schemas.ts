@@ -1,9 +1,10 @@
 import { z } from 'zod';
-import type { LogLevel } from './config.ts';
+import type { KeyHome, LogLevel } from './config.ts';
 import { duration, fieldPath, NAME, text } from './value-types.ts';
 
 const DAY_MS = 86_400_000;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const satisfies LogLevel[];
+const KEY_HOMES = ['auto', 'keyring', 'file', 'systemd-credential'] as const satisfies KeyHome[];
 
 export const nameSchema = z
   .string()
@@ -102,6 +103,13 @@ export const daemonSchema = z.strictObject({
     .prefault('info')
     .describe('One of trace, debug, info, warn, error, fatal, silent. What is logged to stderr. Default info.')
     .meta({ examples: ['debug'] }),
+  key_home: z
+    .enum(KEY_HOMES)
+    .prefault('auto')
+    .describe(
+      'One of auto, keyring, file, systemd-credential. Where the key that encrypts a new cache is kept; `broker rotate-key --to` moves that of an existing one. Default auto: the systemd credential of the service, else an OS keyring that is open, else a 0600 file.',
+    )
+    .meta({ examples: ['keyring', 'file'], secret: false }),
 });
 
 /** The outermost table; the tables in `providers` and `credentials` are checked one by one, by their type. */

@@ -46,6 +46,10 @@ export interface DaemonConfig {
   readonly idleExitMs: number;
   readonly revokeOnExit: boolean;
   readonly logLevel: LogLevel;
+  /** Where a key-encryption key for a new database lives. */
+  readonly keyHome: KeyHome;
 }
+
+export type KeyHome = 'auto' | 'keyring' | 'file' | 'systemd-credential';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';

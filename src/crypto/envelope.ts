@@ -83,6 +83,12 @@ export class UnwrappedEnvelope {
   }
 }
 
+/** The id of the KEK that wrapped it, as far as an envelope can be told from other bytes. */
+export function kekIdOf(envelope: Uint8Array): string | undefined {
+  if (envelope.length < ENVELOPE_OVERHEAD || envelope[0] !== FORMAT_VERSION) return undefined;
+  return Buffer.from(envelope.subarray(1, HEADER)).toString('hex');
+}
+
 /** The same record under another KEK, without decrypting it. Undefined if `from` does not unwrap it. */
 export function rewrapEnvelope(from: KeyEncryptionKey, to: KeyEncryptionKey, envelope: Uint8Array): Buffer | undefined {
   const dek = unwrapDek(from, envelope);

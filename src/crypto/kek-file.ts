@@ -11,12 +11,13 @@ import { createPrivateFile, isErrno, readPrivateFile, removePrivateFile, syncFol
  */
 export class KekFile implements KekHome {
   readonly kind = 'file';
-  readonly configured = true;
+  readonly configured: boolean;
   readonly description: string;
   readonly writer: KekWriter;
   readonly #paths: Readonly<Record<KekSlot, string>>;
 
-  constructor(stateDir: string) {
+  constructor(stateDir: string, configured = true) {
+    this.configured = configured;
     this.#paths = { current: join(stateDir, 'kek'), next: join(stateDir, 'kek.next') };
     this.description = `file ${this.#paths.current}`;
     this.writer = {
@@ -46,14 +47,13 @@ export class KekFile implements KekHome {
 
   #create(slot: KekSlot): KeyEncryptionKey {
     const path = this.#paths[slot];
-    const bytes = KeyEncryptionKey.randomBytes();
+    const kek = KeyEncryptionKey.ephemeral();
     try {
-      createPrivateFile(path, bytes);
+      kek.lend((bytes) => createPrivateFile(path, bytes));
     } catch (error) {
-      bytes.fill(0);
       throw failed('create', path, error);
     }
-    return KeyEncryptionKey.fromBytes(bytes);
+    return kek;
   }
 
   #setAside(stamp: string): void {

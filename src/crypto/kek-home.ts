@@ -1,7 +1,8 @@
 import type { KeyEncryptionKey } from './key-encryption-key.ts';
 
 /** Recorded in the database: renaming one breaks what exists. */
-export type KekHomeKind = 'file' | 'systemd-credential';
+export const KEK_HOME_KINDS = ['keyring', 'file', 'systemd-credential'] as const;
+export type KekHomeKind = (typeof KEK_HOME_KINDS)[number];
 
 /**
  * `next` holds a new key while a rotation goes on; it becomes `current` when the database has been committed under
@@ -21,11 +22,14 @@ export interface KekUnreachable {
   readonly state: 'unreachable';
   readonly reason: string;
   readonly remedy: string;
+  /** Nobody has looked yet: `look` of the home's keeper does. */
+  readonly notYet?: boolean;
 }
 
 /**
- * A place that keeps a key-encryption key outside the database. One file in crypto/ each. Everything is synchronous:
- * a home is read once at start, and again only while it cannot be reached.
+ * A place that keeps a key-encryption key outside the database. One file in crypto/ each. It is read once at start, and
+ * again only while it cannot be reached. Reading is synchronous; a home that other processes keep has a keeper, which
+ * looks asynchronously, and tells of what that saw.
  */
 export interface KekHome {
   readonly kind: KekHomeKind;
@@ -33,9 +37,30 @@ export interface KekHome {
   readonly description: string;
   /** Whether this run was given the place at all. An unconfigured home is looked at only if the database names it. */
   readonly configured: boolean;
-  /** Absent where only an administrator can put a key: such a home is read, never written. */
+  /** Absent where only an administrator can put a key, and where a keeper does. */
   readonly writer?: KekWriter;
-  read(slot: KekSlot): KekReading;
+  readonly keeper?: KekKeeper;
+  /**
+   * `id` is that of the key that is wanted; undefined: a key for a database that has sealed nothing. Only a home that
+   * keeps its keys by their ids needs it.
+   */
+  read(slot: KekSlot, id?: string): KekReading;
+}
+
+/** A home behind another process, the keyring of the operating system: it keeps any number of keys by their ids. */
+export interface KekKeeper {
+  /**
+   * Looks for what `read` was asked for in vain; false if there was nothing to look for, or it is too early to try
+   * again. Never rejects, and never takes longer than a few seconds.
+   * @param now although it is too early: a person asked for it.
+   */
+  look(now?: boolean): Promise<boolean>;
+  /** What was seen may be out of date: `read` tells of nothing until the next look. */
+  forget(): void;
+  /** Keeps a key, durably: it was read back. Rejects with a BrokerError. */
+  add(kek: KeyEncryptionKey): Promise<void>;
+  /** Destroys a key that seals nothing any more; none there: nothing done. Rejects with a BrokerError. */
+  remove(id: string): Promise<void>;
 }
 
 export interface KekWriter {

@@ -21,13 +21,13 @@ export function findRecordedKek(homes: readonly KekHome[], recorded: RecordedKek
       remedy: 'Run the version that sealed it, or give up what it sealed: broker rotate-key --discard',
     };
   }
-  const current = home.read('current');
+  const current = home.read('current', recorded.id);
   if (current.state === 'reachable' && current.kek.id === recorded.id) {
-    // Left over from a rotation that never committed: no row was ever sealed with it.
-    attempt(() => home.writer?.clear('next'));
+    // Left over from a rotation that never committed, into this home or another: no row was ever sealed with it.
+    for (const { writer } of homes) attempt(() => writer?.clear('next'));
     return { ...current, home };
   }
-  const next = home.read('next');
+  const next = home.read('next', recorded.id);
   if (next.state === 'reachable' && next.kek.id === recorded.id) {
     attempt(() => home.writer?.promote());
     return { ...next, home };
@@ -37,17 +37,21 @@ export function findRecordedKek(homes: readonly KekHome[], recorded: RecordedKek
 
 /**
  * The key for a database that has sealed nothing yet: the first home that holds one, else a new one in the first home
- * that can be written to. A key that is there but cannot be reached is never bypassed.
+ * that can keep it. A key that is there but cannot be reached is never bypassed.
  */
 export function findOrCreateKek(homes: readonly KekHome[]): KekFinding {
   const configured = homes.filter((home) => home.configured);
   for (const home of configured) {
+    if (home.keeper !== undefined) continue;
     const reading = home.read('current');
     if (reading.state === 'reachable') return { ...reading, home };
     if (reading.state === 'unreachable') return reading;
   }
   for (const home of configured) {
     if (home.writer !== undefined) return { state: 'reachable', kek: home.writer.create('current'), home };
+    if (home.keeper === undefined) continue;
+    const reading = home.read('current');
+    return reading.state === 'reachable' ? { ...reading, home } : reading;
   }
   return { state: 'missing', reason: 'there is no place to keep a key in', remedy: 'Give the daemon a state folder.' };
 }

@@ -19,9 +19,9 @@ export class KekSystemdCredential implements KekHome {
   readonly #folder: string | undefined;
 
   /** `folder` is $CREDENTIALS_DIRECTORY; undefined where systemd did not start the daemon or gave it no credential. */
-  constructor(folder: string | undefined) {
+  constructor(folder: string | undefined, configured = folder !== undefined) {
     this.#folder = folder;
-    this.configured = folder !== undefined;
+    this.configured = configured;
     this.description = `systemd credential ${CREDENTIAL}`;
   }
 

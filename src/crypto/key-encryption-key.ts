@@ -35,13 +35,18 @@ export class KeyEncryptionKey {
     }
   }
 
-  /** Bytes for a new key: the caller stores them and then hands them to `fromBytes`. */
-  static randomBytes(): Buffer {
-    return randomFillSync(Buffer.alloc(KEY_BYTES));
+  /** Hands the bytes to whoever has to store them, and wipes them. */
+  lend<T>(use: (bytes: Buffer) => T): T {
+    const bytes = this.key.export();
+    try {
+      return use(bytes);
+    } finally {
+      bytes.fill(0);
+    }
   }
 
-  /** A new random key that exists in memory only: for caches that do not outlive the process. */
+  /** A new random key that exists in memory only: for caches that do not outlive the process, or to be stored. */
   static ephemeral(): KeyEncryptionKey {
-    return KeyEncryptionKey.fromBytes(KeyEncryptionKey.randomBytes());
+    return KeyEncryptionKey.fromBytes(randomFillSync(Buffer.alloc(KEY_BYTES)));
   }
 }

@@ -4,6 +4,7 @@ import { openCache } from '../cache/open-cache.ts';
 import type { SqliteCache } from '../cache/sqlite-cache.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import { keyringOf } from '../keyring/keyring-process.ts';
 import { ClientIdentity } from '../platform/client-identity.ts';
 import { fingerprintFiles } from '../platform/file-fingerprint.ts';
 import type { Installation } from '../platform/installation.ts';
@@ -51,16 +52,20 @@ export interface ComposedDaemon {
 }
 
 /** The one place where the parts of the daemon meet. */
-export function composeDaemon(parts: DaemonParts): ComposedDaemon {
+export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon> {
   const { places, log, native, env, homeDir } = parts;
   const { config } = parts.config;
   const cache = openCache({
     stateDir: places.stateDir,
     networkFileSystem: places.isNetworkFileSystem,
     credentialsDir: env['CREDENTIALS_DIRECTORY'],
+    keyHome: config.daemon.keyHome,
+    askKeyring: keyringOf({ env, uid: parts.uid, platform: process.platform }),
     log,
     wallMs: () => Date.now(),
   });
+  // A key in a keyring takes another process to fetch: its time limit is that of the start, too.
+  if (cache.awaitsKeeper) await cache.reach();
   // Told while some other code reads the clock, so what follows from it happens a turn later.
   const clock: SystemClock = new SystemClock({
     timeline: cache.timeline(),
@@ -77,7 +82,8 @@ export function composeDaemon(parts: DaemonParts): ComposedDaemon {
     isAlive: (client) => identity.isAlive(client),
     onTick: () => {
       cache.saveTimeline(clock.timeline());
-      if (!cache.health().persistent && cache.retry()) broker.reloadCache();
+      if (cache.health().persistent && !cache.awaitsKeeper) return;
+      void cache.reach().then((joined) => joined && broker.reloadCache());
     },
   };
   const facts: ComposedDaemon['facts'] = { socket: '', configProblem: undefined };

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import type { Config } from '../config/config.ts';
 import { configError } from '../config/faults.ts';
 import { type LoadedConfig, type LoadResult, loadConfig } from '../config/load.ts';
 import { stateDir as baseStateDir, firstUsable, type PathInputs, socketCandidates } from '../config/paths.ts';
@@ -90,20 +91,21 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   });
   const idle = new IdleExit(clock);
   let daemon: ComposedDaemon | undefined;
-  const obey = ({ daemon: { idleExitMs } }: LoadedConfig['config']) => byHelper && idle.setLimit(idleExitMs);
+  // While a keyring is asked for the key there is no daemon yet that could take over anything.
+  let early: LoadResult | undefined;
+  const obey = ({ daemon: { idleExitMs } }: Config) => byHelper && idle.setLimit(idleExitMs);
   const watcher = new ConfigWatcher({
     file: places.configFile,
     load: () => loadConfig({ file: places.configFile, types: providerDefinitions, env, homeDir, uid }),
     after: (delayMs, callback) => clock.after(delayMs, callback),
     onChange: (result) => {
-      if (daemon === undefined) return;
-      takeOver(daemon, result, log);
-      obey(daemon.config());
+      if (daemon === undefined) early = result;
+      else obey(takeOver(daemon, result, log));
     },
     onTrouble: ({ message }) => log.warn({ reason: message }, 'the configuration is not watched: SIGHUP reloads it'),
   });
   const config = accepted(await watcher.start(), log);
-  daemon = composeDaemon({
+  daemon = await composeDaemon({
     config,
     places,
     definitions: providerDefinitions,
@@ -124,7 +126,7 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
     idle.noteAsk();
     quiet.noteAsk();
   });
-  obey(config.config);
+  obey(early === undefined ? config.config : takeOver(daemon, early, log));
   daemon.facts.socket = listener.path;
   lock.record(listener.path);
   const { configFile, stateDir } = places;
@@ -185,16 +187,17 @@ function accepted(result: LoadResult, log: AdjustableLog): LoadedConfig {
   return result;
 }
 
-/** A daemon that runs keeps its last good configuration. */
-function takeOver(daemon: ComposedDaemon, result: LoadResult, log: AdjustableLog): void {
+/** A daemon that runs keeps its last good configuration. Returns the one in force. */
+function takeOver(daemon: ComposedDaemon, result: LoadResult, log: AdjustableLog): Config {
   if (result.faults === undefined) {
     daemon.reconfigure(accepted(result, log));
     log.info({}, 'took over the changed configuration');
-    return;
+    return daemon.config();
   }
   const { message, remedy } = configError(result.faults);
   daemon.facts.configProblem = message;
   log.error({ remedy }, `the changed configuration is not taken over: ${message}`);
+  return daemon.config();
 }
 
 /** An inherited socket is answered on wherever it lies; else the first place that applies is bound. */

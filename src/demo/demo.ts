@@ -85,6 +85,9 @@ secret_id_file = "${secretFile}"
 provider = "vault"
 path = "secret/data/claude"
 field = "api_key"
+
+[daemon]
+key_home = "file"
 `,
     );
     this.#title('A development Vault holds the key; the broker logs in with AppRole.');

@@ -16,7 +16,13 @@ export interface ConfigValue {
     | { readonly kind: 'default' };
 }
 
-/** `POST /v1/rotate-key`. */
+/** `POST /v1/rotate-key?discard=1&to=HOME`. */
+export interface RotationRequest {
+  readonly discard: boolean;
+  /** keyring, file or systemd-credential; undefined: where the present key lives. */
+  readonly to: string | undefined;
+}
+
 export interface RotationReport {
   /** Names the new key; no part of it. */
   readonly keyId: string;
@@ -26,6 +32,8 @@ export interface RotationReport {
   readonly rewrapped: number;
   /** Where a database that a lost key had sealed lies now; null: nothing was given up. */
   readonly setAside: string | null;
+  /** Why the old key, which seals nothing any more, is still where it was; null: it is gone. */
+  readonly left: string | null;
 }
 
 /** `POST /v1/providers/{name}/login`. */

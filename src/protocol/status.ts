@@ -17,7 +17,10 @@ export interface DaemonStatus {
   readonly peerCredentials: 'kernel' | 'hints';
   readonly cache: {
     readonly persistent: boolean;
+    /** Where the key-encryption key lives, for people. */
     readonly keyEncryptionKey: string;
+    /** The same for programs; null while it cannot be reached. */
+    readonly keyHome: 'keyring' | 'file' | 'systemd-credential' | null;
     readonly problem: string | null;
     readonly remedy: string | null;
   };

@@ -1,7 +1,7 @@
 import type { Login } from '../credential/lease.ts';
 import { SecretBytes } from '../credential/secret-bytes.ts';
 import type { Clock } from '../platform/clock.ts';
-import type { ConfigReport, LoginReport, RotationReport } from '../protocol/administration.ts';
+import type { ConfigReport, LoginReport, RotationReport, RotationRequest } from '../protocol/administration.ts';
 import type { Exchange } from './connection.ts';
 import type { ServerLimits } from './limits.ts';
 import { sendJson } from './reply.ts';
@@ -10,7 +10,7 @@ import { RouteError } from './routes.ts';
 /** What a person may do to the daemon itself. Rejects and throws BrokerErrors only. */
 export interface Administration {
   config(): ConfigReport;
-  rotateKey(options: { readonly discard: boolean }): Promise<RotationReport>;
+  rotateKey(request: RotationRequest): Promise<RotationReport>;
   /** Takes over a login to this provider. Copies the token; the caller wipes it. */
   takeLogin(provider: string, token: SecretBytes): Promise<Login>;
 }

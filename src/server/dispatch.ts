@@ -41,7 +41,11 @@ export class Dispatcher {
       case 'refresh-all':
         return sendJson(response, 200, { credentials: await service.refreshAll() });
       case 'rotate-key':
-        return sendJson(response, 200, await this.#administration.rotateKey({ discard: route.discard }));
+        return sendJson(
+          response,
+          200,
+          await this.#administration.rotateKey({ discard: route.discard, to: route.home }),
+        );
       case 'config':
         return sendJson(response, 200, this.#administration.config());
       case 'status':

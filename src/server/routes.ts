@@ -7,7 +7,7 @@ export type Route =
   | { readonly to: 'refresh' | 'invalidate'; readonly credential: string | undefined }
   | { readonly to: 'events'; readonly query: URLSearchParams }
   | { readonly to: 'login'; readonly provider: string }
-  | { readonly to: 'rotate-key'; readonly discard: boolean }
+  | { readonly to: 'rotate-key'; readonly discard: boolean; readonly home: string | undefined }
   | { readonly to: 'refresh-all' | 'config' | 'status' | 'health' | 'metrics' };
 
 /** The request was understood but cannot be followed; the status is HTTP's own word for it. */
@@ -48,7 +48,7 @@ export function matchRoute(method: string, target: string): Route {
   }
   if (path === '/v1/rotate-key') {
     requireMethod(method, 'POST', path);
-    return { to: 'rotate-key', discard: query?.get('discard') === '1' };
+    return { to: 'rotate-key', discard: query?.get('discard') === '1', home: query?.get('to') ?? undefined };
   }
   if (path.startsWith(PROVIDERS)) return providerRoute(method, path);
   const to = Object.hasOwn(PLAIN, path) ? PLAIN[path] : undefined;

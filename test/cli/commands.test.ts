@@ -91,6 +91,7 @@ describe('status', () => {
     expect(code).toBe(0);
     expect(out).toBe(`1 of 2 credentials cannot be served.
 broker 0.1.0, pid 4711, up 2 h, listening on /run/user/1000/broker/broker.sock
+cache encrypted, its key in file
 
    CREDENTIAL           STATE    EXPIRES  NEXT REFRESH  SERVED  LAST ASKED  PROVIDER                       VERSION
 ●  anthropic (default)  fresh    in 1 h   in 40 min     1,234   5 s ago     vault-prod (vault)             7

@@ -121,7 +121,8 @@ it('show prints every effective value with where it comes from, secrets masked',
       'daemon.idle_after = "1h"  # default',
       'daemon.idle_exit = "0s"  # default',
       'daemon.revoke_on_exit = false  # default',
-      'daemon.log_level = "info"  # default\n',
+      'daemon.log_level = "info"  # default',
+      'daemon.key_home = "auto"  # default\n',
     ].join('\n'),
   );
   expect([stderr.includes('hunter2'), code]).toEqual([false, 0]);

@@ -96,6 +96,7 @@ export class Bench {
       idleExitMs: 0,
       revokeOnExit: false,
       logLevel: 'info',
+      keyHome: 'auto',
       ...daemon,
     };
     for (const { name, path = name, engine } of credentials) {

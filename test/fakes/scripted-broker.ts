@@ -57,7 +57,7 @@ export const STATUS: StatusReport = {
     stateDir: '/home/u/.local/state/broker',
     node: '24.0.0',
     peerCredentials: 'kernel',
-    cache: { persistent: true, keyEncryptionKey: 'file', problem: null, remedy: null },
+    cache: { persistent: true, keyEncryptionKey: 'file', keyHome: 'file', problem: null, remedy: null },
     configProblem: null,
   },
   credentials: [CREDENTIAL],

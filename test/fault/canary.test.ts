@@ -40,7 +40,7 @@ function findLeaks(folder: string): string[] {
   });
 }
 
-function useHard(cache: SqliteCache, rounds = 60): void {
+async function useHard(cache: SqliteCache, rounds = 60): Promise<void> {
   for (let n = 0; n < rounds; n += 1) {
     store(cache, `c${n % 9}`, `${CANARY}${n}`, { version: String(n) });
     const opened = cache.open(`c${n % 9}`);
@@ -54,19 +54,19 @@ function useHard(cache: SqliteCache, rounds = 60): void {
     if (n % 5 === 0) cache.removeLogin('p', String(n % 3));
     cache.markRejected(`c${n}`, cache.digest(opened ?? new Map()), NOW);
     cache.appendEvents([{ atMs: NOW, kind: 'served', credential: 'c1', detail: { n } }]);
-    if (n % 20 === 19) cache.rotateKey();
+    if (n % 20 === 19) await cache.rotateKey();
   }
 }
 
 describe.each([false, true])('with networkFileSystem: %s', (networkFileSystem) => {
-  it('no file in the state folder ever holds a byte sequence of a key or a token, whatever was done', () => {
+  it('no file in the state folder ever holds a byte sequence of a key or a token, whatever was done', async () => {
     const folder = temporaryFolder();
     const log = new CollectingLog();
     const before = process.umask(0);
     try {
       const cache = openTestCache(folder, { networkFileSystem, log });
       // With a rollback journal every commit waits for the disk.
-      useHard(cache, networkFileSystem ? 21 : 60);
+      await useHard(cache, networkFileSystem ? 21 : 60);
       expect(findLeaks(folder)).toEqual([]);
       const names = readdirSync(folder).toSorted();
       if (!networkFileSystem) expect(names).toEqual(['cache.db', 'cache.db-shm', 'cache.db-wal', 'kek']);
@@ -108,10 +108,10 @@ const hasShell = (() => {
   }
 })();
 
-it.skipIf(!hasShell)('a dump by the sqlite3 shell, while the cache is open, shows no key', () => {
+it.skipIf(!hasShell)('a dump by the sqlite3 shell, while the cache is open, shows no key', async () => {
   const folder = temporaryFolder();
   const cache = openTestCache(folder);
-  useHard(cache);
+  await useHard(cache);
   const dump = execFileSync('sqlite3', [join(folder, 'cache.db'), '.dump'], { encoding: 'latin1' });
   expect(dump).toContain('INSERT INTO keys');
   const bytes = Buffer.from(dump, 'latin1');

@@ -57,7 +57,7 @@ it.skipIf(!canMount)('a key stored before is served by a daemon that starts on a
   expect(report).toEqual({ before: 'sk-before' });
 });
 
-it('a database that somebody else has locked is written as soon as it is free', () => {
+it('a database that somebody else has locked is written as soon as it is free', async () => {
   const folder = temporaryFolder();
   let now = NOW;
   const log = new CollectingLog();
@@ -75,7 +75,7 @@ it('a database that somebody else has locked is written as soon as it is free', 
   // One attempt, one line: while it is known to be locked, no answer waits for it.
   expect(log.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
   expect(cache.retry()).toBe(false);
-  expect(() => cache.rotateKey()).toThrow(/locked/);
+  await expect(cache.rotateKey()).rejects.toThrow(/locked/);
 
   other.exec('COMMIT');
   other.close();

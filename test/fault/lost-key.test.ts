@@ -40,7 +40,7 @@ const UNREACHABLE: [string, (kek: string) => void, (kek: string) => void][] = [
 ];
 
 describe.each(UNREACHABLE)('a key file that %s', (_, lose, mend) => {
-  it('means memory only, the database untouched and no new key; then everything comes together again', () => {
+  it('means memory only, the database untouched and no new key; then everything comes together again', async () => {
     const { folder, database, kek, before } = filled();
     lose(kek);
     const filesBefore = readdirSync(folder).toSorted();
@@ -61,7 +61,7 @@ describe.each(UNREACHABLE)('a key file that %s', (_, lose, mend) => {
     cache.appendEvents([{ atMs: NOW, kind: 'in memory', credential: undefined, detail: {} }]);
     expect(served(cache, 'old')).toBe('sk-fetched-again');
     expect(cache.retry()).toBe(false);
-    expect(() => cache.rotateKey()).toThrow();
+    await expect(cache.rotateKey()).rejects.toThrow();
     expect(readFileSync(database)).toEqual(before);
     expect(readdirSync(folder).toSorted()).toEqual(filesBefore);
 
@@ -99,12 +99,12 @@ describe.each(UNREACHABLE)('a key file that %s', (_, lose, mend) => {
     expect(next.events({ limit: 9 }).map(({ kind }) => kind)).toEqual(['stored', 'in memory']);
   });
 
-  it('can be given up by a person: the database is set aside, what is in memory goes into a new one', () => {
+  it('can be given up by a person: the database is set aside, what is in memory goes into a new one', async () => {
     const { folder, kek, before } = filled();
     lose(kek);
     const cache = openTestCache(folder);
     store(cache, 'a', 'sk-a');
-    const rotation = cache.rotateKey({ discard: true });
+    const rotation = await cache.rotateKey({ discard: true });
     expect(readFileSync(rotation.setAside ?? '')).toEqual(before);
     if (existsSync(`${kek}.away`)) rmSync(`${kek}.away`);
     expect(cache.health()).toMatchObject({ persistent: true, problem: undefined });

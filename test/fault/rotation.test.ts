@@ -26,7 +26,7 @@ const expectEverything = (cache: ReturnType<typeof openTestCache>) => {
 };
 
 describe('rotating the key', () => {
-  it('wraps everything anew: the old key opens nothing, no wrapped key of old is left in any file', () => {
+  it('wraps everything anew: the old key opens nothing, no wrapped key of old is left in any file', async () => {
     const folder = temporaryFolder();
     const cache = filled(folder);
     const oldKek = readFileSync(join(folder, 'kek'));
@@ -34,7 +34,7 @@ describe('rotating the key', () => {
     const oldWraps = database.prepare<[], { sealed: Buffer }>('SELECT sealed FROM keys').all();
     database.close();
 
-    const rotation = cache.rotateKey();
+    const rotation = await cache.rotateKey();
     expect(rotation).toMatchObject({ rewrapped: 3, setAside: undefined });
     expect(readFileSync(join(folder, 'kek'))).not.toEqual(oldKek);
     expectEverything(cache);
@@ -47,21 +47,24 @@ describe('rotating the key', () => {
     expect(existsSync(join(folder, 'kek.next'))).toBe(false);
   });
 
-  it.each(['before-create', 'after-create', 'before-promote', 'after-promote'])('survives kill -9 %s', (moment) => {
-    const folder = temporaryFolder();
-    filled(folder).close();
-    const child = spawnSync(process.execPath, [CRASHER, folder, moment], { encoding: 'utf8' });
-    expect([child.signal, child.stderr]).toEqual(['SIGKILL', '']);
-    const log = new CollectingLog();
-    const cache = openTestCache(folder, { log });
-    expect(log.lines).toEqual([]);
-    expectEverything(cache);
-    expect(existsSync(join(folder, 'kek.next'))).toBe(false);
-    expect(cache.rotateKey().rewrapped).toBe(3);
-    expectEverything(cache);
-  });
+  it.each(['before-create', 'after-create', 'before-promote', 'after-promote'])(
+    'survives kill -9 %s',
+    async (moment) => {
+      const folder = temporaryFolder();
+      filled(folder).close();
+      const child = spawnSync(process.execPath, [CRASHER, folder, moment], { encoding: 'utf8' });
+      expect([child.signal, child.stderr]).toEqual(['SIGKILL', '']);
+      const log = new CollectingLog();
+      const cache = openTestCache(folder, { log });
+      expect(log.lines).toEqual([]);
+      expectEverything(cache);
+      expect(existsSync(join(folder, 'kek.next'))).toBe(false);
+      expect((await cache.rotateKey()).rewrapped).toBe(3);
+      expectEverything(cache);
+    },
+  );
 
-  it('moves the key from the file to a systemd credential', () => {
+  it('moves the key from the file to a systemd credential', async () => {
     const folder = temporaryFolder();
     filled(folder).close();
     const credentialsDir = join(temporaryFolder(), 'credentials');
@@ -70,7 +73,7 @@ describe('rotating the key', () => {
 
     const cache = openTestCache(folder, { credentialsDir });
     expect(cache.health().keyEncryptionKeyHome).toContain('file');
-    expect(cache.rotateKey({ to: 'systemd-credential' }).home).toBe('systemd credential broker-kek');
+    expect((await cache.rotateKey({ to: 'systemd-credential' })).home).toBe('systemd credential broker-kek');
     cache.close();
     expect(readdirSync(folder).filter((name) => name.startsWith('kek'))).toEqual([]);
     expectEverything(openTestCache(folder, { credentialsDir }));
@@ -83,16 +86,16 @@ describe('rotating the key', () => {
     expect(readdirSync(folder).filter((name) => name.startsWith('kek'))).toEqual([]);
   });
 
-  it('says what is missing when the home cannot hold a new key by itself', () => {
+  it('says what is missing when the home cannot hold a new key by itself', async () => {
     const folder = temporaryFolder();
     const cache = filled(folder);
-    expect(() => cache.rotateKey({ to: 'systemd-credential' })).toThrow(/no new key in systemd credential/);
+    await expect(cache.rotateKey({ to: 'systemd-credential' })).rejects.toThrow(/no new key in systemd credential/);
     expectEverything(cache);
   });
 
-  it('with --discard and a key that is not lost is a plain rotation', () => {
+  it('with --discard and a key that is not lost is a plain rotation', async () => {
     const cache = filled(temporaryFolder());
-    expect(cache.rotateKey({ discard: true }).setAside).toBeUndefined();
+    expect((await cache.rotateKey({ discard: true })).setAside).toBeUndefined();
     expectEverything(cache);
   });
 });

@@ -14,7 +14,7 @@ for (let round = Number(start); ; round += 1) {
   if (round >= 7) cache.forgetLease('p', `lease-${round - 7}`);
   cache.saveLogin('p', 'f', login('1', { issuedAtMs: round }), value.get('value') ?? fail());
   cache.appendEvents([{ atMs: NOW + round, kind: 'refreshed', credential, detail: { round } }]);
-  if (round % 50 === 49) cache.rotateKey();
+  if (round % 50 === 49) await cache.rotateKey();
   if (round === Number(start) + 3) process.stdout.write('begun\n');
 }
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DevVault } from '../../src/demo/dev-vault.ts';
 import { helperPath } from '../../src/platform/native.ts';
+import { Desk, missingPrograms } from '../keyring/desk.ts';
 import { expectFailure, expectKey, type Outcome, run } from '../native/run-helper.ts';
 import {
   broker,
@@ -309,6 +310,27 @@ test('the key-encryption key as a credential of the unit', async () => {
   const { cache } = JSON.parse((await broker('status', '--json')).stdout).daemon;
   expect(cache).toMatchObject({ persistent: true, keyEncryptionKey: 'systemd credential broker-kek' });
 });
+
+test.skipIf(missingPrograms())(
+  'the key-encryption key in the keyring of the session, through the sandbox',
+  async () => {
+    await using desk = new Desk({ home: HOME, runtime: env.XDG_RUNTIME_DIR });
+    await desk.startBus();
+    await desk.startKeyring('unlocked');
+    expect(await broker('service', 'stop')).toMatchObject({ code: 0 });
+    for (const file of readdirSync(STATE)) if (/^(?:cache|kek)/.test(file)) rmSync(path.join(STATE, file));
+    dropIn('');
+    expect(await broker('service', 'start')).toMatchObject({ code: 0 });
+    expectKey(await ask(), KEY);
+    const cacheState = async () => JSON.parse((await broker('status', '--json')).stdout).daemon.cache;
+    expect(await cacheState()).toMatchObject({ persistent: true, keyHome: 'keyring' });
+    expect(await desk.accounts()).toHaveLength(1);
+    expect(await broker('service', 'restart')).toMatchObject({ code: 0 });
+    expect(await cacheState()).toMatchObject({ persistent: true, keyHome: 'keyring' });
+    expect(await broker('rotate-key', '--to', 'file')).toMatchObject({ code: 0 });
+    expect(await desk.accounts()).toEqual([]);
+  },
+);
 
 test('uninstalled, nothing but the state is left', async () => {
   const outcome = await broker('service', 'uninstall');

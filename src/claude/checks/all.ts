@@ -16,6 +16,7 @@ import { helperOutput } from './helper-output.ts';
 import { helperProgram } from './helper-program.ts';
 import { helperPrompts } from './helper-prompts.ts';
 import { helperStdin } from './helper-stdin.ts';
+import { keyHome } from './key-home.ts';
 import { keyShape } from './key-shape.ts';
 import { keychain } from './keychain.ts';
 import { looseModes } from './loose-modes.ts';
@@ -61,6 +62,7 @@ const CHECKS: readonly Check[] = [
   untrustedProject,
   refreshInterval,
   brokerState,
+  keyHome,
   configDifferences,
   secondBroker,
   clockSkew,

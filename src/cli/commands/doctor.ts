@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { exitCodeOf, runChecks } from '../../claude/checks/all.ts';
 import { planRepairs, type Repair, repair } from '../../claude/doctor-fix.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor-report.ts';
-import { gatherFacts } from '../../claude/gather.ts';
+import { gatherFacts, type KeyHome, type KeyHomeFacts } from '../../claude/gather.ts';
 import { locateHelper } from '../../claude/locate-helper.ts';
 import { scrub } from '../../claude/masking.ts';
 import { socketCandidates, stateDir } from '../../config/paths.ts';
@@ -17,6 +17,8 @@ export interface DoctorParts {
   readonly fetchStatus: () => Promise<StatusReport | undefined>;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: () => Promise<readonly string[]>;
+  /** Where the key of the cache is to live, and whether a keyring could keep it. */
+  readonly keyHome?: (home: KeyHome) => Promise<KeyHomeFacts>;
   /** `/` outside tests: where /etc is looked for. */
   readonly systemRoot?: string;
 }
@@ -70,6 +72,7 @@ export async function examine(io: CliIo, parts: DoctorParts, options: DoctorOpti
     sockets: socketCandidates(io).map((candidate) => candidate.path),
     fetchStatus: parts.fetchStatus,
     differing: parts.differing,
+    keyHome: parts.keyHome,
   });
   return { facts, findings: runChecks(facts) };
 }

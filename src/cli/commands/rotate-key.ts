@@ -1,11 +1,15 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { BrokerError } from '../../errors.ts';
-import type { RotationReport } from '../../protocol/administration.ts';
+import type { RotationReport, RotationRequest } from '../../protocol/administration.ts';
 import type { CliIo } from '../cli-io.ts';
 import { connect } from '../connect.ts';
 import { plain } from '../output.ts';
 
+/** As docs/security-model.md names them; the daemon has the last word. */
+const HOMES = ['keyring', 'file', 'systemd-credential'];
+
 interface Options {
+  readonly to?: string;
   readonly discard?: true;
   readonly json?: true;
 }
@@ -14,37 +18,43 @@ interface Options {
 export function rotateKeyCommand(io: CliIo): Command {
   return new Command('rotate-key')
     .description('make a new key-encryption key and wrap everything that is stored anew')
+    .addOption(
+      new Option('--to <home>', 'where the new key is to live; default: where the old one does').choices(HOMES),
+    )
     .option('--discard', 'if the old key is lost: set aside what it sealed, and begin anew')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       '\nNothing is destroyed: what a lost key sealed is renamed, and everything in it can be fetched again.\n' +
-        'A key that can be reached is never given up, with or without --discard.',
+        'A key that can be reached is never given up, with or without --discard.\n' +
+        'The old key is removed from its home when the new one has been read back and everything is wrapped with it.',
     )
     .action((options: Options) => rotateKey(io, options));
 }
 
 async function rotateKey(io: CliIo, options: Options): Promise<void> {
-  const discard = options.discard === true;
-  const report = await rotate(io, discard);
-  io.stdout(options.json ? `${JSON.stringify(report, null, 2)}\n` : sentences(report, discard));
+  const request = { discard: options.discard === true, to: options.to };
+  const report = await rotate(io, request);
+  io.stdout(options.json ? `${JSON.stringify(report, null, 2)}\n` : sentences(report, request.discard));
 }
 
-async function rotate(io: CliIo, discard: boolean): Promise<RotationReport> {
+async function rotate(io: CliIo, request: RotationRequest): Promise<RotationReport> {
   try {
-    return await connect(io).rotateKey({ discard });
+    return await connect(io).rotateKey(request);
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'ERR_DAEMON_UNREACHABLE') throw error;
     const { rotateOffline } = await import('../../daemon/offline-rotation.ts');
-    return await rotateOffline(io, discard);
+    return await rotateOffline(io, request);
   }
 }
 
-function sentences({ keyId, home, rewrapped, setAside }: RotationReport, discard: boolean): string {
+function sentences({ keyId, home, rewrapped, setAside, left }: RotationReport, discard: boolean): string {
   const what = rewrapped === 1 ? '1 record' : `${rewrapped} records`;
   const lines = [`new key-encryption key ${keyId} in ${plain(home)}; ${what} wrapped with it`];
   if (setAside !== null)
     lines.push(`what the lost key sealed was set aside as ${plain(setAside)}; delete it when you like`);
   else if (discard) lines.push('nothing had to be given up: the old key could be reached');
+  if (left !== null)
+    lines.push(`the old key seals nothing any more; it is removed as soon as it can be: ${plain(left)}`);
   return lines.map((line) => `${line}\n`).join('');
 }

@@ -1,6 +1,9 @@
 import { lstatSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { stateDir } from '../../config/paths.ts';
+import { ownStateDir } from '../../daemon/places.ts';
 import { BrokerError } from '../../errors.ts';
+import type { DaemonStatus } from '../../protocol/status.ts';
 import { askStatus, bringUp } from '../../service/health.ts';
 import { launchFile } from '../../service/launch-file.ts';
 import { recordLaunch, Service } from '../../service/service.ts';
@@ -22,7 +25,7 @@ export async function installService(io: CliIo, installed: Installed): Promise<S
   const options = { execPath: process.execPath, copyRuntime: false, autostart: true, sandbox: undefined };
   const undo = async () => {
     if (!before.installed) await service.uninstall();
-    removeNewState();
+    await removeNewState();
   };
   try {
     const { done, daemon } = await bringUp(io, service.manager, () => service.install(options));
@@ -30,7 +33,7 @@ export async function installService(io: CliIo, installed: Installed): Promise<S
     installed.helper = helper;
     installed.service = manager;
     const what = manager === 'none' ? 'the helper starts it when it needs it' : `installed as a ${manager} service`;
-    return { done: `${what}; running, pid ${daemon.pid}`, undo };
+    return { done: `${what}; running, pid ${daemon.pid}${keyWords(daemon.cache)}`, undo };
   } catch (error) {
     await undo();
     throw error;
@@ -47,14 +50,17 @@ export async function startUnmanaged(io: CliIo, installed: Installed): Promise<S
   const undo = async () => {
     if (running === undefined) await manager.stop();
     for (const file of made) rmSync(file, { force: true });
-    removeNewState();
+    await removeNewState();
   };
   try {
     installed.helper = recordLaunch(io, process.execPath);
     installed.service = 'none';
     if (running !== undefined) return { done: `running already, pid ${running.pid}`, undo };
     const { daemon } = await bringUp(io, manager, () => new Service(io, manager).start());
-    return { done: `started, pid ${daemon.pid}; the helper starts it again when it needs it`, undo };
+    return {
+      done: `started, pid ${daemon.pid}; the helper starts it again when it needs it${keyWords(daemon.cache)}`,
+      undo,
+    };
   } catch (error) {
     await undo();
     throw error;
@@ -84,11 +90,24 @@ function quoted(name: string): string {
   return /^[\w-]+$/.test(name) ? name : JSON.stringify(name);
 }
 
-/** Removes the state folder if it was not there before: what is in it then is this setup's. */
-function stateKeeper(io: CliIo): () => void {
+function keyWords({ persistent, keyEncryptionKey }: DaemonStatus['cache']): string {
+  return persistent ? `; what it keeps is encrypted, the key is in ${keyEncryptionKey}` : '';
+}
+
+/** Removes the state folder if it was not there before: what is in it then is this setup's, and no daemon runs. */
+function stateKeeper(io: CliIo): () => Promise<void> {
   const folder = stateDir(io);
   const isNew = !lstatSync(folder, { throwIfNoEntry: false });
-  return () => {
-    if (isNew) rmSync(folder, { recursive: true, force: true });
+  return async () => {
+    if (!isNew) return;
+    await emptyKeyring(io, folder);
+    rmSync(folder, { recursive: true, force: true });
   };
+}
+
+/** A key in the keyring would outlive the folder. That it cannot be removed is no reason to keep the rest. */
+async function emptyKeyring(io: CliIo, folder: string): Promise<void> {
+  if (!lstatSync(join(ownStateDir(folder), 'cache.db'), { throwIfNoEntry: false })) return;
+  const { rotateOffline } = await import('../../daemon/offline-rotation.ts');
+  await rotateOffline(io, { discard: false, to: 'file' }).catch(() => undefined);
 }

@@ -53,6 +53,18 @@ test('tells a clock that is off, either way, and lets half a minute pass', async
   expect(idsOf(await skewed(29))).not.toContain('clock-skew');
 });
 
+test('hints at a keyring that could keep the key of the cache, unless a file was chosen', async () => {
+  using home = homeWithHelper();
+  const found = async (configuredKeyHome: string | undefined, keyring: 'usable' | 'none') =>
+    idsOf((await doctor(home, ['--json'], {}, { keyHome: async () => ({ configuredKeyHome, keyring }) })).out).filter(
+      (id) => id.startsWith('key-'),
+    );
+  expect(await found('auto', 'usable')).toEqual(['key-in-file']);
+  expect(await found('file', 'usable')).toEqual([]);
+  expect(await found('auto', 'none')).toEqual([]);
+  expect(await found('keyring', 'usable')).toEqual(['key-home-differs']);
+});
+
 test('tells of a second broker', async () => {
   using home = homeWithHelper();
   const socketOf = (folder: string) => {

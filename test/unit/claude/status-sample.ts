@@ -30,7 +30,7 @@ export function statusOf(sample: StatusSample = {}): StatusReport {
       stateDir: '/s',
       node: 'v24',
       peerCredentials: 'kernel',
-      cache: { persistent: true, keyEncryptionKey: 'file', problem: null, remedy: null },
+      cache: { persistent: true, keyEncryptionKey: 'file', keyHome: 'file', problem: null, remedy: null },
       configProblem: null,
     },
     credentials: [

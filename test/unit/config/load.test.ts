@@ -121,7 +121,14 @@ it('becomes what the rest of the program reads', () => {
         },
       ],
     ]),
-    daemon: { turnMarginMs: 120_000, idleAfterMs: 90_000, idleExitMs: 0, revokeOnExit: false, logLevel: 'warn' },
+    daemon: {
+      turnMarginMs: 120_000,
+      idleAfterMs: 90_000,
+      idleExitMs: 0,
+      revokeOnExit: false,
+      logLevel: 'warn',
+      keyHome: 'auto',
+    },
   });
 });
 

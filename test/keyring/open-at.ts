@@ -1,0 +1,20 @@
+import { type OpenCacheOptions, openCache } from '../../src/cache/open-cache.ts';
+import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
+import { keyringOf } from '../../src/keyring/keyring-process.ts';
+import { silentLog } from '../../src/platform/log.ts';
+import { NOW } from '../fakes/material.ts';
+import type { Desk } from './desk.ts';
+
+export const askAt = ({ env }: Pick<Desk, 'env'>) =>
+  keyringOf({ env, uid: process.getuid?.() ?? 0, platform: 'linux' });
+
+/** The cache as a daemon at this desk opens it: the keyring is asked if it has to be. */
+export async function openAt(
+  desk: Pick<Desk, 'env'>,
+  stateDir: string,
+  options: Partial<OpenCacheOptions> = {},
+): Promise<SqliteCache> {
+  const cache = openCache({ stateDir, log: silentLog, wallMs: () => NOW, askKeyring: askAt(desk), ...options });
+  if (cache.awaitsKeeper) await cache.reach();
+  return cache;
+}
