@@ -47,7 +47,7 @@ function json({ key, secrets, state }: Answer, { expiresAt }: FormatContext): Fo
     });
     parts.push(Buffer.from('}'));
   }
-  parts.push(Buffer.from('}\n'));
+  parts.push(Buffer.from('}'));
   const body = Buffer.concat(parts);
   for (const part of parts) part.fill(0);
   return { contentType: 'application/json', body };

@@ -55,6 +55,17 @@ async function printed(args: string): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
+it.each([
+  ['plain', { key: 'sk-"quoted"\\key', credential: 'plain', state: 'fresh' }],
+  ['several', { fields: { 'x-api-key': 'sk-"quoted"\\key', 'x-tenant': 'acme' } }],
+])('json was refused by the helper for its line end: %s', async (name, expected) => {
+  const fromHelper = await home.key(`--format json ${name}`);
+  expect(fromHelper).toMatchObject({ code: 0, stderr: '' });
+  expect(fromHelper.stdout.match(/\n/g)).toEqual(['\n']);
+  expect(JSON.parse(fromHelper.stdout)).toMatchObject(expected);
+  expect(JSON.parse((await home.broker('get', '--format', 'json', name)).stdout)).toMatchObject(expected);
+});
+
 it('headers: x-api-key unless the credential names another, with its prefix', async () => {
   const key = 'sk-"quoted"\\key';
   expect(await printed('--format headers plain')).toEqual({ 'x-api-key': key });
