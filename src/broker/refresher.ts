@@ -2,18 +2,19 @@ import type { CredentialCache } from '../cache/credential-cache.ts';
 import type { DaemonConfig } from '../config/config.ts';
 import { dropsKey, recordFailure } from '../credential/back-off.ts';
 import type { KeyVersion } from '../credential/key-version.ts';
-import type { Lease } from '../credential/lease.ts';
 import { certainEnd } from '../credential/life.ts';
 import { nextRefreshAt, type RenewalNeeds, refreshAction, wantedLife } from '../credential/renewal.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
-import type { IssuedSecret, RenewedLease } from '../providers/provider.ts';
+import type { IssuedSecret } from '../providers/provider.ts';
 import type { EventLog } from './event-log.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
 import type { ManagedCredential } from './managed-credential.ts';
 import type { BrokerPorts } from './ports.ts';
 import { CircuitOpen } from './provider-gate.ts';
 import { type RequestTime, readKey, startLease, wipe } from './reading.ts';
+import { Renewals } from './renewals.ts';
 import type { Scheduler } from './scheduler.ts';
+import { SharedReads } from './shared-reads.ts';
 
 /**
  * ahead: the scheduler, before anybody needs it · behind: after a key past its ttl was served · ask: somebody waits ·
@@ -23,15 +24,6 @@ export type RefreshReason = 'ahead' | 'behind' | 'ask' | 'rejection' | 'person';
 
 /** What an outage held up is not all tried at the same moment. */
 export const SPREAD_MS = 5_000;
-/** A renewal that adds less than this part of what was granted before has met the lease's max TTL. */
-const CAPPED = 0.95;
-
-interface GroupRead {
-  readonly members: Set<ManagedCredential>;
-  /** What became of each member; `leased`: the answer belongs to the first one alone. */
-  readonly done: Promise<Map<ManagedCredential, BrokerError | undefined> | 'leased'>;
-}
-
 export interface RefresherDeps {
   readonly events: EventLog;
   readonly leases: LeaseKeeper;
@@ -48,12 +40,20 @@ export interface RefresherDeps {
 export class Refresher {
   readonly #ports: BrokerPorts;
   readonly #deps: RefresherDeps;
-  readonly #reads = new Map<string, GroupRead>();
-  readonly #loginRenewals = new Map<string, Promise<unknown>>();
+  readonly #reads: SharedReads;
+  readonly #renewals: Renewals;
 
   constructor(ports: BrokerPorts, deps: RefresherDeps) {
+    const { clock } = ports;
     this.#ports = ports;
     this.#deps = deps;
+    this.#renewals = new Renewals(clock);
+    this.#reads = new SharedReads({
+      clock,
+      readersOf: deps.readersOf,
+      wantedLifeMs: (credential) => this.#wantedLife(credential),
+      take: (credential, secret, time, reason) => this.#take(credential, secret, time, reason),
+    });
   }
 
   /** Joins a refresh under way. Rejects with a BrokerError; the failure is remembered in the credential. */
@@ -129,7 +129,7 @@ export class Refresher {
       if (mayRenew && refreshAction(living, this.#needs(credential), startedAtMs, reason !== 'ahead') === 'renew') {
         if (await this.#renew(credential, living.key, startedAtMs)) return;
       }
-      await this.#issue(credential, reason);
+      await this.#reads.issue(credential, reason);
     } catch (fault) {
       throw this.#fail(credential, fault, reason);
     }
@@ -140,9 +140,14 @@ export class Refresher {
     const { lease } = key;
     if (lease === undefined) return false;
     try {
-      const hasRenewedLogin = await this.#renewLogin(credential, lease);
-      if (!lease.renewable && !hasRenewedLogin) return false;
-      const extended = lease.renewable ? await this.#extend(credential, lease, key.confirmedAtMs, startedAtMs) : lease;
+      const extended = await this.#renewals.extend({
+        gate: credential.gate,
+        lease,
+        confirmedAtMs: key.confirmedAtMs,
+        startedAtMs,
+        wantedLifeMs: this.#wantedLife(credential),
+      });
+      if (extended === undefined) return false;
       const next: KeyVersion = { ...key, confirmedAtMs: startedAtMs, lease: extended };
       this.#ports.cache.touch(next);
       this.#deps.leases.renewed(extended);
@@ -155,102 +160,6 @@ export class Refresher {
       this.#deps.events.add('lease-lost', credential.name, { lease: lease.id });
       this.#deps.leases.lost(lease);
       return false;
-    }
-  }
-
-  async #extend({ gate }: ManagedCredential, lease: Lease, confirmedAtMs: number, startedAtMs: number): Promise<Lease> {
-    const renewed = await gate.call((provider, call) => {
-      if (provider.renew === undefined) throw new ProviderError('gone', 'this provider renews nothing');
-      return provider.renew(lease, call);
-    });
-    return extend(lease, renewed, confirmedAtMs, startedAtMs);
-  }
-
-  /**
-   * A lease dies with its login: the login is extended first, if it would not outlive the renewed lease.
-   * @returns whether it was extended.
-   */
-  async #renewLogin(credential: ManagedCredential, lease: Lease): Promise<boolean> {
-    const { gate } = credential;
-    const login = gate.login(lease.loginId);
-    if (login === undefined || !login.renewable || login.expiresAtMs === undefined) return false;
-    const enough = lease.expiresAtMs - lease.issuedAtMs + wantedLife(this.#needs(credential));
-    if (login.expiresAtMs - this.#ports.clock.now() >= enough) return false;
-    const renewalId = `${gate.name} ${login.id}`;
-    // Many leases may hang on one login, and be renewed at the same moment.
-    const renewal = this.#loginRenewals.get(renewalId) ?? gate.call(async (p, call) => p.renewLogin?.(login.id, call));
-    this.#loginRenewals.set(renewalId, renewal);
-    try {
-      await renewal;
-    } finally {
-      if (this.#loginRenewals.get(renewalId) === renewal) this.#loginRenewals.delete(renewalId);
-    }
-    return true;
-  }
-
-  async #issue(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
-    const { readId } = credential.spec;
-    for (;;) {
-      const shared = this.#reads.get(readId);
-      if (shared === undefined) break;
-      shared.members.add(credential);
-      const outcome = await shared.done;
-      // Leased, or joined after it was dealt out: nothing was read for this one.
-      if (outcome === 'leased' || !outcome.has(credential)) continue;
-      const fault = outcome.get(credential);
-      if (fault !== undefined) throw fault;
-      return;
-    }
-    const members = new Set([credential]);
-    const done = this.#readFor(credential, members, reason).finally(() => this.#reads.delete(readId));
-    this.#reads.set(readId, { members, done });
-    const outcome = await done;
-    if (outcome === 'leased') return;
-    const fault = outcome.get(credential);
-    if (fault !== undefined) throw fault;
-  }
-
-  async #readFor(
-    first: ManagedCredential,
-    members: ReadonlySet<ManagedCredential>,
-    reason: RefreshReason,
-  ): Promise<Map<ManagedCredential, BrokerError | undefined> | 'leased'> {
-    const { clock } = this.#ports;
-    let time: RequestTime = { startedAtMs: clock.now(), wallMs: clock.wall() };
-    const request = { source: first.spec.config.source, wantedLifeMs: wantedLife(this.#needs(first)) };
-    const secret = await first.gate.call((provider, call) => {
-      // Only now: it may have waited for a probe to come back.
-      time = { startedAtMs: clock.now(), wallMs: clock.wall() };
-      return provider.issue(request, call);
-    }, reason === 'person');
-    try {
-      if (secret.lease !== undefined) {
-        this.#take(first, secret, time, reason);
-        return 'leased';
-      }
-      const outcome = new Map<ManagedCredential, BrokerError | undefined>();
-      for (const member of members) outcome.set(member, this.#tryTake(member, secret, time, reason));
-      for (const reader of this.#deps.readersOf(first.spec.readId)) {
-        if (!outcome.has(reader) && reader.key !== undefined) this.#tryTake(reader, secret, time, 'ahead');
-      }
-      return outcome;
-    } finally {
-      if (secret.content.kind === 'text') secret.content.text.wipe();
-    }
-  }
-
-  #tryTake(
-    credential: ManagedCredential,
-    secret: IssuedSecret,
-    time: RequestTime,
-    reason: RefreshReason,
-  ): BrokerError | undefined {
-    try {
-      this.#take(credential, secret, time, reason);
-      return undefined;
-    } catch (fault) {
-      if (fault instanceof BrokerError) return fault;
-      throw fault;
     }
   }
 
@@ -328,21 +237,13 @@ export class Refresher {
     return error;
   }
 
+  #wantedLife(credential: ManagedCredential): number {
+    return wantedLife(this.#needs(credential));
+  }
+
   #needs(credential: ManagedCredential): RenewalNeeds {
     return { longestIntervalMs: credential.longestIntervalMs, turnMarginMs: this.#deps.policy().turnMarginMs };
   }
-}
-
-function extend(lease: Lease, renewed: RenewedLease, confirmedAtMs: number, startedAtMs: number): Lease {
-  const expiresAtMs = startedAtMs + renewed.durationMs;
-  const grantedBefore = lease.expiresAtMs - confirmedAtMs;
-  const capped = !renewed.renewable || renewed.durationMs < grantedBefore * CAPPED;
-  return {
-    ...lease,
-    expiresAtMs,
-    renewable: renewed.renewable,
-    maxExpiresAtMs: capped ? expiresAtMs : lease.maxExpiresAtMs,
-  };
 }
 
 function isOver(key: KeyVersion, nowMs: number): boolean {

@@ -1,0 +1,72 @@
+import type { Lease } from '../credential/lease.ts';
+import { ProviderError } from '../errors.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { RenewedLease } from '../providers/provider.ts';
+import type { ProviderGate } from './provider-gate.ts';
+
+/** A renewal that adds less than this part of what was granted before has met the lease's max TTL. */
+const CAPPED = 0.95;
+
+/** What is to be renewed, and how long the key on it is wanted to live from now on. */
+export interface Renewal {
+  readonly gate: ProviderGate;
+  readonly lease: Lease;
+  readonly confirmedAtMs: number;
+  readonly startedAtMs: number;
+  readonly wantedLifeMs: number;
+}
+
+/** Leases, and the logins that they hang on, extended at their provider. */
+export class Renewals {
+  readonly #clock: Clock;
+  readonly #logins = new Map<string, Promise<unknown>>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** undefined: there is nothing to extend, so that a new lease has to be issued. @throws ProviderError gone if it has ended. */
+  async extend(renewal: Renewal): Promise<Lease | undefined> {
+    const { gate, lease, confirmedAtMs, startedAtMs } = renewal;
+    const hasRenewedLogin = await this.#renewLogin(renewal);
+    if (!lease.renewable) return hasRenewedLogin ? lease : undefined;
+    const renewed = await gate.call((provider, call) => {
+      if (provider.renew === undefined) throw new ProviderError('gone', 'this provider renews nothing');
+      return provider.renew(lease, call);
+    });
+    return extended(lease, renewed, confirmedAtMs, startedAtMs);
+  }
+
+  /**
+   * A lease dies with its login: the login is extended first, if it would not outlive the renewed lease.
+   * @returns whether it was extended.
+   */
+  async #renewLogin({ gate, lease, wantedLifeMs }: Renewal): Promise<boolean> {
+    const login = gate.login(lease.loginId);
+    if (login === undefined || !login.renewable || login.expiresAtMs === undefined) return false;
+    const enoughMs = lease.expiresAtMs - lease.issuedAtMs + wantedLifeMs;
+    if (login.expiresAtMs - this.#clock.now() >= enoughMs) return false;
+    const renewalId = `${gate.name} ${login.id}`;
+    // Many leases may hang on one login, and be renewed at the same moment.
+    const renewal = this.#logins.get(renewalId) ?? gate.call(async (p, call) => p.renewLogin?.(login.id, call));
+    this.#logins.set(renewalId, renewal);
+    try {
+      await renewal;
+    } finally {
+      if (this.#logins.get(renewalId) === renewal) this.#logins.delete(renewalId);
+    }
+    return true;
+  }
+}
+
+function extended(lease: Lease, renewed: RenewedLease, confirmedAtMs: number, startedAtMs: number): Lease {
+  const expiresAtMs = startedAtMs + renewed.durationMs;
+  const grantedBefore = lease.expiresAtMs - confirmedAtMs;
+  const capped = !renewed.renewable || renewed.durationMs < grantedBefore * CAPPED;
+  return {
+    ...lease,
+    expiresAtMs,
+    renewable: renewed.renewable,
+    maxExpiresAtMs: capped ? expiresAtMs : lease.maxExpiresAtMs,
+  };
+}
