@@ -117,6 +117,23 @@ describe.skipIf(skipped)('moving the key', () => {
     expect(desk.prompts).toBe(0);
   });
 
+  it('to a keyring that dies in the midst of it changes nothing either', async () => {
+    const folder = await filled('file');
+    const cache = await open(folder);
+    desk.freezeKeyring();
+    // When it dies decides whether it failed, did not answer or was not there any more.
+    const moved = expect(cache.rotateKey({ to: 'keyring' })).rejects.toThrow(/^cannot keep a key in the keyring: /);
+    await desk.stopKeyring();
+    await moved;
+    expectEverything(cache);
+    await desk.startKeyring('unlocked');
+    await cache.reach();
+    await expectOneKey(cache, folder, 'file');
+    expect(cache.awaitsKeeper).toBe(false);
+    expect((await cache.rotateKey({ to: 'keyring' })).left).toBeUndefined();
+    expectEverything(cache);
+  });
+
   it('out of a keyring that has been locked meanwhile leaves the old item until it can be removed', async () => {
     const folder = await filled('keyring');
     let now = NOW;
