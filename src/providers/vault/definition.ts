@@ -21,7 +21,9 @@ export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
   },
   identify: ({ path, method, params, namespace, wrap_ttl, expires_metadata }) => {
     const sorted = Object.entries(params).sort(([a], [b]) => (a < b ? -1 : 1));
-    return JSON.stringify([namespace ?? null, method, path, sorted, wrap_ttl ?? null, expires_metadata ?? null]);
+    // What came later is there only where it is used: else an upgrade would lose every key to a new identity.
+    const later = expires_metadata === undefined ? [] : [expires_metadata];
+    return JSON.stringify([namespace ?? null, method, path, sorted, wrap_ttl ?? null, ...later]);
   },
   describe: ({ path }) => path,
   interactive: {
