@@ -130,7 +130,8 @@ export class Systemd implements ServiceManager {
 
   /** Some distributions and many containers forbid them; then a unit that asks for them does not start at all. */
   async #allowsNamespaces(): Promise<boolean> {
-    const options = ['--user', '--quiet', '--wait', '--collect', '--property=PrivateUsers=yes'];
+    // Not --wait, which needs a session bus: a server often has none, and the start of a oneshot is over when it has ended.
+    const options = ['--user', '--quiet', '--collect', '--service-type=oneshot', '--property=PrivateUsers=yes'];
     const more = ['--property=ProtectSystem=strict', '--property=CapabilityBoundingSet='];
     return (await run(['systemd-run', ...options, ...more, '/bin/true'], this.#env)).code === 0;
   }
