@@ -35,7 +35,11 @@ export class HelperLane {
       answer = await findKey(this.#options, connection.peer, request, hangUp);
       if (answer === undefined) return;
       reply = rawReply(200, 'OK', answer.headers, answer.body);
+      answer.wipe();
     } catch (error) {
+      // What is not handed out is not served.
+      answer?.wipe();
+      answer = undefined;
       // This daemon is as good as gone: without an answer the helper asks again, and the next one gives it.
       if (error instanceof BrokerError && error.code === 'ERR_DAEMON_UNREACHABLE') {
         connection.socket.destroy();
@@ -43,7 +47,6 @@ export class HelperLane {
       }
       reply = rawLine(presentable(error, this.#options.log), error instanceof RouteError ? error.status : undefined);
     }
-    answer?.wipe();
     this.#write(connection, reply, answer);
   }
 
