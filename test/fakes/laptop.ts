@@ -19,6 +19,21 @@ field = "api_key"
 ${extra}`;
 }
 
+/** The same for a person who logs in: the provider is `corp`, `auth` the lines of its login. */
+export function personConfig(vaultAddress: string, auth: string): string {
+  return `default = "anthropic"
+[providers.corp]
+type = "vault"
+address = "${vaultAddress}"
+[providers.corp.auth]
+${auth}
+[credentials.anthropic]
+provider = "corp"
+path = "secret/data/claude"
+field = "api_key"
+`;
+}
+
 /** Lets it log in with the policy `claude`: the two files that the configuration names. */
 export function enrolLaptop(vault: DevVault, home: string): void {
   const roleId = vault.logins.appRole('laptop', { policies: ['claude'], ttlMs: 3_600_000 });

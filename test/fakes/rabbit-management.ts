@@ -1,6 +1,5 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { closeAtOnce, listenOnLoopback, loopbackAddress } from './loopback.ts';
 
 /**
  * The little of RabbitMQ's management API that Vault's rabbitmq engine calls: users and their permissions are put and
@@ -17,18 +16,15 @@ export class RabbitManagement {
 
   static async start(): Promise<RabbitManagement> {
     const rabbit = new RabbitManagement();
-    rabbit.#server.listen(0, '127.0.0.1');
-    await once(rabbit.#server, 'listening');
+    await listenOnLoopback(rabbit.#server);
     return rabbit;
   }
 
   get address(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return loopbackAddress(this.#server);
   }
 
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await once(this.#server, 'close');
+  stop(): Promise<void> {
+    return closeAtOnce(this.#server);
   }
 }

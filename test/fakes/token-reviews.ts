@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { makeCertificate } from './certificates.ts';
+import { closeAtOnce, listenOnLoopback, loopbackAddress } from './loopback.ts';
 
 /** The one call of a Kubernetes cluster that Vault's kubernetes method makes: whose token is this? */
 export class TokenReviews {
@@ -36,19 +35,16 @@ export class TokenReviews {
 
   static async start(): Promise<TokenReviews> {
     const cluster = new TokenReviews();
-    cluster.#server.listen(0, '127.0.0.1');
-    await once(cluster.#server, 'listening');
+    await listenOnLoopback(cluster.#server);
     return cluster;
   }
 
   get address(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return loopbackAddress(this.#server);
   }
 
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await once(this.#server, 'close');
+  stop(): Promise<void> {
+    return closeAtOnce(this.#server);
   }
 }
 

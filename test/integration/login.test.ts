@@ -5,6 +5,7 @@ import { DevVault } from '../../src/demo/dev-vault.ts';
 import { freePort, pageReader } from '../fakes/automatic-person.ts';
 import { cacheDump } from '../fakes/cache-dump.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
+import { personConfig } from '../fakes/laptop.ts';
 
 const KEY = 'sk-ant-0123456789';
 const GRANT = { policies: ['claude'], ttlMs: 3_600_000, maxTtlMs: 36_000_000 };
@@ -35,17 +36,7 @@ afterEach(async () => {
   await vault.stop();
 });
 
-const config = (auth: string) => `default = "anthropic"
-[providers.corp]
-type = "vault"
-address = "${vault.address}"
-[providers.corp.auth]
-${auth}
-[credentials.anthropic]
-provider = "corp"
-path = "secret/data/claude"
-field = "api_key"
-`;
+const config = (auth: string) => personConfig(vault.address, auth);
 
 describe('oidc', () => {
   it('the helper says who has to log in; one login later it prints the key, also after a restart', async () => {

@@ -5,6 +5,7 @@ import { totpAt } from '../../src/demo/dev-vault/totp.ts';
 import { DevVault } from '../../src/demo/dev-vault.ts';
 import { freePort, pageReader } from '../fakes/automatic-person.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
+import { personConfig } from '../fakes/laptop.ts';
 import { BrokerTerminal, hasTmux } from '../fakes/tmux.ts';
 
 const KEY = 'sk-ant-0123456789';
@@ -27,17 +28,7 @@ afterEach(async () => {
   await vault.stop();
 });
 
-const config = (auth: string) => `default = "anthropic"
-[providers.corp]
-type = "vault"
-address = "${vault.address}"
-[providers.corp.auth]
-${auth}
-[credentials.anthropic]
-provider = "corp"
-path = "secret/data/claude"
-field = "api_key"
-`;
+const config = (auth: string) => personConfig(vault.address, auth);
 
 function enforceTotp(mounts = ['userpass']) {
   const method = vault.mfa.totp('phone');
