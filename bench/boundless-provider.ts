@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import type { Config } from '../src/config/config.ts';
-import { SecretBytes } from '../src/credential/secret-bytes.ts';
-import type { ProviderDefinition } from '../src/providers/definition.ts';
-import type { Provider } from '../src/providers/provider.ts';
+import { SecretBytes } from '../src/credential/secret.ts';
+import type { Provider, ProviderDefinition } from '../src/providers/provider.ts';
 
 const DAY_MS = 24 * 3_600_000;
 

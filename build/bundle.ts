@@ -16,7 +16,7 @@ const DIST = path.join(ROOT, 'dist');
 const ENTRIES = {
   'cli/main': 'src/cli/main.ts',
   'platform/process-io': 'src/platform/process-io.ts',
-  'keyring/main': 'src/keyring/main.ts',
+  'crypto/keyring-main': 'src/crypto/keyring-main.ts',
   'demo/client-double': 'src/demo/client-double.ts',
 };
 

@@ -1,7 +1,7 @@
 /*
  * The daemon, started by the first helper that finds none, as users of ssh-agent and gpg-agent expect.
  *
- * `broker service install`, `broker setup` and the like have left STATE/launch, which says how: see src/service/launch-file.ts.
+ * `broker service install`, `broker setup` and the like have left STATE/launch, which says how: see src/service/unmanaged.ts.
  * Whoever holds the lock of the state folder starts the daemon and hands the lock down to it, so that there is one
  * daemon however many helpers there are; the kernel frees the lock on any death. Where a service is installed, the
  * service manager is asked instead.
@@ -78,7 +78,7 @@ static int open_private(const char *path, int flags, mode_t type, char why[LINE_
     return UNKNOWN;
 }
 
-/* In a home that machines share over the network each has a folder of its own: see src/daemon/places.ts. */
+/* In a home that machines share over the network each has a folder of its own: see src/config/paths.ts. */
 static void find_lock(const char *state, char lock[PATH_ROOM])
 {
     char hosts[PATH_ROOM], machine[128] = "";

@@ -29,7 +29,7 @@ const CODES = {
 
 export type ErrorCode = keyof typeof CODES;
 
-export interface BrokerErrorOptions {
+interface BrokerErrorOptions {
   /** What to do about it: one sentence in the imperative, with the command to type where there is one. */
   readonly remedy?: string;
   readonly cause?: unknown;

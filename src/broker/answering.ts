@@ -1,13 +1,13 @@
+import type { SecretFields } from '../cache/cache.ts';
 import type { DaemonConfig } from '../config/config.ts';
 import { allowsStale } from '../credential/back-off.ts';
 import { type Freshness, judgeFreshness } from '../credential/freshness.ts';
-import type { KeyVersion } from '../credential/key-version.ts';
+import type { KeyVersion } from '../credential/key.ts';
 import { BrokerError } from '../errors.ts';
-import type { Answer, Ask } from './ask.ts';
-import { sleepUntil, waitUntil } from './deadline.ts';
-import type { ManagedCredential } from './managed-credential.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { ManagedCredential } from './credentials.ts';
+import type { ProviderGate } from './gate.ts';
 import type { BrokerPorts } from './ports.ts';
-import type { ProviderGate } from './provider-gate.ts';
 import type { Refresher } from './refresher.ts';
 
 /** With a stale key in hand an ask waits this long for a better one, counted from the start of the refresh. */
@@ -19,7 +19,7 @@ const STALE_WAIT_MS = 2_000;
  */
 const KNOWN_MS = 60_000;
 
-export interface AnsweringDeps {
+interface AnsweringDeps {
   readonly refresher: Refresher;
   readonly policy: () => DaemonConfig;
   /** What a login is made from has changed: its failures are forgiven. */
@@ -27,7 +27,7 @@ export interface AnsweringDeps {
 }
 
 /** A key that may be served to this ask. */
-export interface Servable {
+interface Servable {
   readonly key: KeyVersion;
   readonly state: Answer['state'];
 }
@@ -157,5 +157,71 @@ function nothingFit(credential: ManagedCredential, freshness: Freshness | undefi
       : `there is no key fit to serve for "${credential.name}"`;
   return new BrokerError('ERR_NO_FIT_KEY', why, {
     remedy: 'store a key there that is valid; `broker status` shows what was read and when it expires',
+  });
+}
+
+/** One question to the broker, as the server understood it. */
+export interface Ask {
+  /** undefined: the configured default. */
+  readonly credential: string | undefined;
+  /** How long the client will keep the answer. */
+  readonly intervalMs: number;
+  readonly client: Client | undefined;
+  /** Whether this is the client's own call for its own key, and so may be judged an early repeat. */
+  readonly judged: boolean;
+  /** Aborted when the asker hangs up. */
+  readonly signal: AbortSignal;
+}
+
+/** The process that wanted the key. Pid and start time together are never reused. */
+export interface Client {
+  /** Of both, made once: a client is looked up several times for every answer. */
+  readonly id: string;
+  readonly pid: number;
+  readonly startTime: string;
+  /** For events and status: the executable's base name. */
+  readonly name: string;
+  readonly isClaudeCode: boolean;
+}
+
+/** The receiver wipes `secrets` when the last byte is written, and then says so with `delivered()`. */
+export interface Answer {
+  readonly key: KeyVersion;
+  readonly state: 'fresh' | 'stale';
+  readonly secrets: SecretFields;
+  /** The answer was written completely: only now does it count as served. */
+  delivered(): void;
+}
+
+type Outcome<T> = { readonly done: true; readonly value: T } | { readonly done: false };
+
+/**
+ * Waits for `work`, but no longer than until `atMs` on the steady clock and no longer than the asker does. The work
+ * itself goes on; its failure is the caller's only if it came in time.
+ */
+export async function waitUntil<T>(
+  clock: Clock,
+  work: Promise<T>,
+  atMs: number,
+  signal?: AbortSignal,
+): Promise<Outcome<T>> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<Outcome<T>>();
+  const hungUp = () => reject(signal?.reason);
+  signal?.addEventListener('abort', hungUp, { once: true });
+  const timer = clock.after(Math.max(0, atMs - clock.now()), () => resolve({ done: false }));
+  work.then((value) => resolve({ done: true, value }), reject);
+  try {
+    return await promise;
+  } finally {
+    timer.cancel();
+    signal?.removeEventListener('abort', hungUp);
+  }
+}
+
+/** A promise that resolves when the steady clock shows `atMs`. */
+function sleepUntil(clock: Clock, atMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(Math.max(0, atMs - clock.now()), resolve);
   });
 }

@@ -1,25 +1,27 @@
 import type { Config, DaemonConfig } from '../config/config.ts';
 import type { FailureRecord } from '../credential/back-off.ts';
-import type { KeyVersion } from '../credential/key-version.ts';
-import type { Login } from '../credential/lease.ts';
-import type { SecretBytes } from '../credential/secret-bytes.ts';
+import type { KeyVersion } from '../credential/key.ts';
+import type { Login } from '../credential/life.ts';
+import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
-import type { BrokerEvent } from '../protocol/event.ts';
-import type { HealthReport } from '../protocol/health.ts';
-import type { CredentialStatus, StatusReport } from '../protocol/status.ts';
-import { Answering } from './answering.ts';
-import type { Answer, Ask } from './ask.ts';
+import type { BrokerEvent, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
+import { type Answer, Answering, type Ask } from './answering.ts';
+import {
+  type BrokerService,
+  type DaemonFacts,
+  describeCredential,
+  describeDaemon,
+  describeHealth,
+  type EventQuery,
+} from './api.ts';
+import { type CredentialSpec, type ManagedCredential, type ProviderSpec, Roster } from './credentials.ts';
 import { EventLog } from './event-log.ts';
-import { LeaseKeeper } from './lease-keeper.ts';
-import type { CredentialSpec, ManagedCredential } from './managed-credential.ts';
+import type { ProviderGate } from './gate.ts';
+import { LeaseKeeper } from './leases.ts';
 import type { BrokerPorts } from './ports.ts';
-import type { ProviderGate } from './provider-gate.ts';
 import { Refresher, SPREAD_MS } from './refresher.ts';
-import { type ProviderSpec, Roster } from './roster.ts';
+import { SuspicionDesk } from './rejection-detector.ts';
 import { Scheduler } from './scheduler.ts';
-import type { BrokerService, EventQuery } from './service.ts';
-import { type DaemonFacts, describeCredential, describeDaemon, describeHealth } from './status-report.ts';
-import { SuspicionDesk } from './suspicion.ts';
 
 /** No credential has a name like this, so it can share the scheduler with them. */
 const LEASE_SWEEP = '#leases';

@@ -1,8 +1,8 @@
-import type { StoredEvent } from '../cache/credential-cache.ts';
+import type { StoredEvent } from '../cache/cache.ts';
 import type { Timer } from '../platform/clock.ts';
-import type { BrokerEvent } from '../protocol/event.ts';
+import type { BrokerEvent } from '../protocol/reports.ts';
+import type { EventQuery } from './api.ts';
 import type { BrokerPorts } from './ports.ts';
-import type { EventQuery } from './service.ts';
 
 /** Events wait this long to be written with others: off the answer's path, and one wake-up for many. */
 const BATCH_MS = 1_000;

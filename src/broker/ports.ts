@@ -1,8 +1,7 @@
-import type { CredentialCache } from '../cache/credential-cache.ts';
-import type { Clock } from '../platform/clock.ts';
+import type { CredentialCache } from '../cache/cache.ts';
+import type { Clock, Random } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
-import type { Random } from '../platform/random.ts';
-import type { Client } from './ask.ts';
+import type { Client } from './answering.ts';
 
 /** What the broker is built from besides its configuration; daemon/compose.ts hands in the real ones. */
 export interface BrokerPorts {

@@ -1,20 +1,21 @@
-import type { CredentialCache } from '../cache/credential-cache.ts';
-import type { DaemonConfig } from '../config/config.ts';
+import { type CredentialCache, type SecretFields, VALUE } from '../cache/cache.ts';
+import type { CredentialConfig, DaemonConfig } from '../config/config.ts';
 import { dropsKey, recordFailure } from '../credential/back-off.ts';
-import type { KeyVersion } from '../credential/key-version.ts';
-import { certainEnd } from '../credential/life.ts';
+import { decodeJwt, findExpiry } from '../credential/expiry.ts';
+import { type KeyVersion, toKey } from '../credential/key.ts';
+import { certainEnd, type Lease } from '../credential/life.ts';
 import { nextRefreshAt, type RenewalNeeds, refreshAction, wantedLife } from '../credential/renewal.ts';
+import { type SecretBytes, selectField, walk } from '../credential/secret.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
-import type { IssuedSecret } from '../providers/provider.ts';
+import type { IssuedLease, IssuedSecret } from '../providers/provider.ts';
+import type { ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
-import type { LeaseKeeper } from './lease-keeper.ts';
-import type { ManagedCredential } from './managed-credential.ts';
+import { CircuitOpen } from './gate.ts';
+import type { LeaseKeeper } from './leases.ts';
 import type { BrokerPorts } from './ports.ts';
-import { CircuitOpen } from './provider-gate.ts';
-import { type RequestTime, readKey, startLease, wipe } from './reading.ts';
+import { SharedReads } from './reads.ts';
 import { Renewals } from './renewals.ts';
 import type { Scheduler } from './scheduler.ts';
-import { SharedReads } from './shared-reads.ts';
 
 /**
  * ahead: the scheduler, before anybody needs it · behind: after a key past its ttl was served · ask: somebody waits ·
@@ -24,7 +25,7 @@ export type RefreshReason = 'ahead' | 'behind' | 'ask' | 'rejection' | 'person';
 
 /** What an outage held up is not all tried at the same moment. */
 export const SPREAD_MS = 5_000;
-export interface RefresherDeps {
+interface RefresherDeps {
   readonly events: EventLog;
   readonly leases: LeaseKeeper;
   readonly scheduler: Scheduler;
@@ -275,4 +276,108 @@ function internalError(credential: string, fault: unknown): BrokerError {
     remedy: 'this is a bug in broker: please report it with the output of `broker events`',
     cause: fault,
   });
+}
+
+/** When the request was made that a secret came from. */
+export interface RequestTime {
+  /** Start, on the steady clock. */
+  readonly startedAtMs: number;
+  /** The wall clock at the start: used where the provider does not tell its own time. */
+  readonly wallMs: number;
+}
+
+/** A key ready to be sealed; the receiver wipes `secrets`. */
+interface Reading {
+  readonly key: KeyVersion;
+  readonly secrets: SecretFields;
+}
+
+/**
+ * Turns what a provider answered into the key that a credential wants from it.
+ * @throws ProviderError `misconfigured` if there is no such field or its value is no key.
+ */
+function readKey(
+  credential: CredentialConfig,
+  sourceFingerprint: string,
+  secret: IssuedSecret,
+  time: RequestTime,
+  digestOf: CredentialCache['digest'],
+): Reading {
+  const secrets = selectSecrets(credential, secret);
+  const value = secrets.get(VALUE);
+  const jwt = value === undefined ? undefined : decodeJwt(value.bytes);
+  const { content } = secret;
+  const field =
+    credential.expiresField !== undefined && content.kind === 'json'
+      ? walk(content.json, credential.expiresField)
+      : undefined;
+  const ttlMs = secret.ttlHintMs === undefined ? credential.ttlMs : Math.min(credential.ttlMs, secret.ttlHintMs);
+  const key: KeyVersion = {
+    credential: credential.name,
+    sourceFingerprint,
+    version: secret.version,
+    digest: digestOf(secrets),
+    issuedAtMs: time.startedAtMs,
+    confirmedAtMs: time.startedAtMs,
+    ...findExpiry({
+      requestedAtMs: time.startedAtMs,
+      serverNowMs: secret.serverTimeMs ?? time.wallMs,
+      jwtExpiresAtMs: jwt?.expiresAtMs,
+      providerExpiresAtMs: secret.expiresAtServerMs,
+      field,
+    }),
+    ttlMs,
+    lease: secret.lease && startLease(secret.lease, time.startedAtMs),
+    isJwt: jwt !== undefined,
+  };
+  return { key, secrets };
+}
+
+/** A lease runs from the start of the request: the broker's view of it ends before the provider's does. */
+function startLease(lease: IssuedLease, startedAtMs: number): Lease {
+  return {
+    id: lease.id,
+    issuedAtMs: startedAtMs,
+    expiresAtMs: startedAtMs + lease.durationMs,
+    renewable: lease.renewable,
+    maxExpiresAtMs: lease.maxDurationMs === undefined ? undefined : startedAtMs + lease.maxDurationMs,
+    loginId: lease.loginId,
+  };
+}
+
+function selectSecrets(credential: CredentialConfig, { content }: IssuedSecret): SecretFields {
+  if (content.kind === 'text') {
+    const wanted = credential.field ?? (credential.fields && Object.values(credential.fields)[0]);
+    if (wanted !== undefined) {
+      throw new ProviderError('misconfigured', `the secret is plain text, so it has no field "${wanted}"`, {
+        remedy: 'remove `field` from the credential, or store the secret as a JSON object',
+      });
+    }
+    return new Map([[VALUE, toKey(content.text.bytes, 'the secret')]]);
+  }
+  const wanted = Object.entries(credential.fields ?? { [VALUE]: credential.field });
+  const secrets = new Map<string, SecretBytes>();
+  try {
+    for (const [name, path] of wanted) {
+      const { value, origin } = selectField(content.json, path);
+      secrets.set(name, toKeyFromText(value, origin));
+    }
+  } catch (fault) {
+    wipe(secrets);
+    throw fault;
+  }
+  return secrets;
+}
+
+function toKeyFromText(text: string, origin: string): SecretBytes {
+  const raw = Buffer.from(text, 'utf8');
+  try {
+    return toKey(raw, origin);
+  } finally {
+    raw.fill(0);
+  }
+}
+
+function wipe(secrets: SecretFields): void {
+  for (const secret of secrets.values()) secret.wipe();
 }

@@ -1,14 +1,14 @@
-import type { Lease } from '../credential/lease.ts';
+import type { Lease } from '../credential/life.ts';
 import { ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { RenewedLease } from '../providers/provider.ts';
-import type { ProviderGate } from './provider-gate.ts';
+import type { ProviderGate } from './gate.ts';
 
 /** A renewal that adds less than this part of what was granted before has met the lease's max TTL. */
 const CAPPED = 0.95;
 
 /** What is to be renewed, and how long the key on it is wanted to live from now on. */
-export interface Renewal {
+interface Renewal {
   readonly gate: ProviderGate;
   readonly lease: Lease;
   readonly confirmedAtMs: number;

@@ -1,7 +1,7 @@
-import type { KeyVersion } from '../credential/key-version.ts';
-import type { Lease, Login } from '../credential/lease.ts';
-import { encodeFields, type Field } from '../crypto/canonical.ts';
-import type { LeaseEntry, Timeline } from './credential-cache.ts';
+import type { KeyVersion } from '../credential/key.ts';
+import type { Lease, Login } from '../credential/life.ts';
+import { encodeFields, type Field } from '../crypto/digest.ts';
+import type { LeaseEntry, Timeline } from './cache.ts';
 
 /**
  * What each row's seal or MAC is bound to: everything that says whose it is and everything that gives it life. Change

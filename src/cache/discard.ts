@@ -1,9 +1,8 @@
-import type { KekHome } from '../crypto/kek-home.ts';
+import type { KekHome } from '../crypto/kek-store.ts';
+import { type RotateOptions, type Rotation, type RotationHost, refused } from '../crypto/rotation.ts';
 import { BrokerError } from '../errors.ts';
-import { attach, type CacheOptions, databasePath } from './attach.ts';
-import { describeEnvironment } from './database-failure.ts';
-import { type RotateOptions, type Rotation, type RotationHost, refused } from './rotation-host.ts';
-import { setAside, timestamp } from './set-aside.ts';
+import { attach, type CacheOptions, databasePath } from './open.ts';
+import { describeEnvironment, setAside, timestamp } from './recovery.ts';
 
 /**
  * Sets aside what a lost key sealed and begins anew, with what is in memory. Nothing is destroyed: the database, and a key file that is not the right one, are

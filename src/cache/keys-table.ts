@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
-import type { KeyVersion } from '../credential/key-version.ts';
-import type { Lease } from '../credential/lease.ts';
+import type { KeyVersion } from '../credential/key.ts';
+import type { Lease } from '../credential/life.ts';
 import { statementsFor } from './columns.ts';
 import type { SealedKey } from './records.ts';
 

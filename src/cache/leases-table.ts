@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
+import type { LeaseEntry } from './cache.ts';
 import { statementsFor } from './columns.ts';
-import type { LeaseEntry } from './credential-cache.ts';
 
 interface Row {
   provider: string;
@@ -16,7 +16,7 @@ interface Row {
   mac: Buffer;
 }
 
-export interface AuthenticatedLease {
+interface AuthenticatedLease {
   readonly entry: LeaseEntry;
   readonly mac: Buffer;
 }

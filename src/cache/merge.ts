@@ -1,4 +1,4 @@
-import type { SecretFields, Timeline } from './credential-cache.ts';
+import type { SecretFields, Timeline } from './cache.ts';
 import type { Records, RejectedMark } from './records.ts';
 import type { Sealer } from './sealer.ts';
 import { wipeSecrets } from './secret-fields.ts';

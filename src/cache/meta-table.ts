@@ -1,10 +1,10 @@
 import type { Database } from 'better-sqlite3';
 import type { RecordedKek } from '../crypto/kek-locator.ts';
-import type { Timeline } from './credential-cache.ts';
+import type { Timeline } from './cache.ts';
 
 type Name = 'kek_home' | 'kek_id' | 'unused_kek_home' | 'unused_kek_id' | 'digest_key';
 
-export interface AuthenticatedTimeline {
+interface AuthenticatedTimeline {
   readonly timeline: Timeline;
   readonly mac: Buffer;
 }

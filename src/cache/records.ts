@@ -1,6 +1,6 @@
-import type { KeyVersion } from '../credential/key-version.ts';
-import type { Login } from '../credential/lease.ts';
-import type { LeaseEntry, Timeline } from './credential-cache.ts';
+import type { KeyVersion } from '../credential/key.ts';
+import type { Login } from '../credential/life.ts';
+import type { LeaseEntry, Timeline } from './cache.ts';
 
 export interface SealedKey {
   readonly key: KeyVersion;

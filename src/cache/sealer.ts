@@ -1,11 +1,10 @@
-import type { KeyVersion } from '../credential/key-version.ts';
-import type { Login } from '../credential/lease.ts';
-import type { SecretBytes } from '../credential/secret-bytes.ts';
-import { openEnvelope, rewrapEnvelope, sealEnvelope, UnwrappedEnvelope } from '../crypto/envelope.ts';
-import { KeyEncryptionKey } from '../crypto/key-encryption-key.ts';
-import { DigestKey } from '../crypto/keyed-digest.ts';
+import type { KeyVersion } from '../credential/key.ts';
+import type { Login } from '../credential/life.ts';
+import type { SecretBytes } from '../credential/secret.ts';
+import { DigestKey } from '../crypto/digest.ts';
+import { KeyEncryptionKey, openEnvelope, rewrapEnvelope, sealEnvelope, UnwrappedEnvelope } from '../crypto/envelope.ts';
 import { digestKeyBinding, keyBinding, leaseEntryFields, loginBinding, timelineFields } from './bindings.ts';
-import type { LeaseEntry, SecretFields, Timeline } from './credential-cache.ts';
+import type { LeaseEntry, SecretFields, Timeline } from './cache.ts';
 import { packSecrets, unpackSecrets } from './secret-fields.ts';
 
 /** One key-encryption key and the digest key under it: seals, opens and authenticates what the cache keeps. */

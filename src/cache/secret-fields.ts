@@ -1,5 +1,5 @@
-import { SecretBytes } from '../credential/secret-bytes.ts';
-import type { SecretFields } from './credential-cache.ts';
+import { SecretBytes } from '../credential/secret.ts';
+import type { SecretFields } from './cache.ts';
 
 /**
  * The plaintext of a sealed key: per field the length of its name (4 bytes, big endian), the name, the length of its

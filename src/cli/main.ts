@@ -1,8 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { BrokerError, describeError } from '../errors.ts';
 import { problemLine } from '../protocol/problem.ts';
-import type { CliIo } from './cli-io.ts';
-import { COMMANDS, type CommandEntry } from './commands.ts';
+import type { CliIo } from './io.ts';
+import { COMMANDS, type CommandEntry } from './program.ts';
 
 const EX_USAGE = 64;
 const EX_SOFTWARE = 70;
@@ -32,7 +32,7 @@ export async function buildProgram(
   entries: readonly CommandEntry[],
   isWanted: (name: string) => boolean,
 ): Promise<Command> {
-  const { VERSION } = await import('../platform/version.ts');
+  const { VERSION } = await import('../platform/installation.ts');
   const program = new Command('broker')
     .description("Short-lived API keys from Vault or AWS for Claude Code's apiKeyHelper.")
     .version(VERSION, '--version', 'print the version')

@@ -1,8 +1,18 @@
+import { fstatSync, readlinkSync, type Stats } from 'node:fs';
 import type { Readable } from 'node:stream';
-import type { SecretBytes } from '../credential/secret-bytes.ts';
+import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
-import type { ConfigReport, LoginReport, RotationReport, RotationRequest } from '../protocol/administration.ts';
-import type { BrokerEvent } from '../protocol/event.ts';
+import { errorOfProblem } from '../protocol/problem.ts';
+import type {
+  BrokerEvent,
+  ConfigReport,
+  CredentialStatus,
+  HealthReport,
+  LoginReport,
+  RotationReport,
+  RotationRequest,
+  StatusReport,
+} from '../protocol/reports.ts';
 import {
   CLIENT_HINTS,
   CLIENT_INTERVAL,
@@ -10,14 +20,11 @@ import {
   KEY_EXPIRES,
   KEY_STATE,
   KEY_VERSION,
-} from '../protocol/headers.ts';
-import type { HealthReport } from '../protocol/health.ts';
-import { errorOfProblem } from '../protocol/problem.ts';
-import type { CredentialStatus, StatusReport } from '../protocol/status.ts';
-import { readLines } from './read-lines.ts';
-import { Transport, type TransportOptions, type WireAnswer, type WireRequest } from './transport.ts';
+  SESSION_START,
+} from '../protocol/request.ts';
+import { readLines, Transport, type TransportOptions, type WireAnswer, type WireRequest } from './transport.ts';
 
-export interface KeyQuestion {
+interface KeyQuestion {
   /** Undefined: the configured default. */
   readonly credential: string | undefined;
   /** Default raw. */
@@ -39,7 +46,7 @@ export interface KeyAnswer {
   readonly ageSeconds: number | undefined;
 }
 
-export interface EventsQuestion {
+interface EventsQuestion {
   readonly afterId?: number | undefined;
   readonly limit?: number | undefined;
   readonly credential?: string | undefined;
@@ -197,4 +204,44 @@ async function contentOf(stream: Readable): Promise<string> {
   let content = '';
   for await (const chunk of stream as AsyncIterable<Buffer>) content += chunk.toString();
   return content;
+}
+
+interface SelfFacts {
+  readonly pid: number;
+  readonly ppid: number;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** The CLIENT_HINTS that the native helper would send in our place; see protocol/headers.ts. */
+export function describeSelf({ pid, ppid, env }: SelfFacts): string {
+  const hints = [`pid=${pid}`, `ppid=${ppid}`, `stdin=${kindOf(0)}`, `stdout=${kindOf(1)}`];
+  const entrypoint = env['CLAUDE_CODE_ENTRYPOINT'];
+  if (entrypoint !== undefined && /^[a-z0-9-]{1,32}$/.test(entrypoint)) hints.push(`entrypoint=${entrypoint}`);
+  const session = env['CLAUDE_CODE_SESSION_ID']?.slice(0, SESSION_START);
+  if (session !== undefined && /^[a-z0-9-]{8}$/.test(session)) hints.push(`session=${session}`);
+  if (env['CLAUDE_CODE_MCP_SERVER_NAME'] !== undefined) hints.push('purpose=mcp');
+  if (env['CLAUDECODE'] !== undefined) hints.push('agent=1');
+  return hints.join(', ');
+}
+
+function kindOf(fd: number): string {
+  let stats: Stats;
+  try {
+    stats = fstatSync(fd);
+  } catch {
+    return 'closed';
+  }
+  if (stats.isSocket()) return 'socket';
+  if (stats.isFIFO()) return 'pipe';
+  if (stats.isFile()) return 'file';
+  if (!stats.isCharacterDevice()) return 'other';
+  return deviceName(fd) === '/dev/null' ? 'null' : 'tty';
+}
+
+function deviceName(fd: number): string | undefined {
+  try {
+    return readlinkSync(`/dev/fd/${fd}`);
+  } catch {
+    return undefined;
+  }
 }

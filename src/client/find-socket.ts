@@ -1,6 +1,6 @@
 import { lstatSync } from 'node:fs';
 import { BrokerError } from '../errors.ts';
-import { checkPrivateFolder } from '../platform/private-folder.ts';
+import { checkPrivateFolder } from '../platform/files.ts';
 
 /** A place where the daemon may listen; config/paths.ts knows them, best first. */
 export interface SocketPlace {
@@ -8,7 +8,7 @@ export interface SocketPlace {
   readonly folder: string;
 }
 
-export interface FoundSockets {
+interface FoundSockets {
   /** Sockets that may be talked to, best first; whether anybody answers is another matter. */
   readonly usable: readonly string[];
   /** Why the first of those that are there was not used. */

@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
 import { BrokerError } from '../errors.ts';
-import { loadHttp } from '../platform/builtins.ts';
 import type { Clock } from '../platform/clock.ts';
+import { loadHttp } from '../platform/native.ts';
 import { findSockets, type SocketPlace } from './find-socket.ts';
 
 export interface TransportOptions {
@@ -144,4 +145,15 @@ function cannotTalk(error: unknown): BrokerError {
     remedy: 'try again; if it happens again, look at: broker service logs',
     cause: error,
   });
+}
+
+/** The lines of a stream as they come in, without their ends; what follows the last line end is no line. */
+export async function* readLines(stream: Readable): AsyncGenerator<string> {
+  let rest = '';
+  stream.setEncoding('utf8');
+  for await (const chunk of stream as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
 }

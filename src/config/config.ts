@@ -33,7 +33,7 @@ export interface CredentialConfig {
 }
 
 /** How a key is put into an HTTP header. */
-export interface HeaderForm {
+interface HeaderForm {
   readonly name: string;
   /** Stands before the key, its space included: `Bearer `. */
   readonly prefix: string;

@@ -1,8 +1,6 @@
 import type { z } from 'zod';
-import type { KeyPath } from './key-path.ts';
-import type { Origins } from './origins.ts';
-import type { ProviderSchemas } from './provider-schemas.ts';
-import { childSchema, isTable, type Table, unwrap } from './schema-walk.ts';
+import type { ProviderSchemas } from './schema.ts';
+import { childSchema, isTable, type KeyPath, type Origins, type Table, unwrap } from './walk.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

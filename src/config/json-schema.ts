@@ -1,7 +1,5 @@
 import { z } from 'zod';
-import { commonCredentialSchema, daemonSchema, fileSchema } from './common-schemas.ts';
-import type { ProviderSchemas } from './provider-schemas.ts';
-import { NAME } from './value-types.ts';
+import { commonCredentialSchema, daemonSchema, fileSchema, NAME, type ProviderSchemas } from './schema.ts';
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 

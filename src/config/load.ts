@@ -1,16 +1,15 @@
 import { BrokerError } from '../errors.ts';
-import { checkFile, placeOfCommonKey } from './check-file.ts';
+import { checkFile, placeOfCommonKey } from './check.ts';
 import type { Config } from './config.ts';
 import { type EffectiveValue, EffectiveValues } from './effective.ts';
 import type { Environment } from './environment.ts';
-import { type ConfigFault, inFileOrder } from './faults.ts';
-import { Findings } from './findings.ts';
-import { Origins } from './origins.ts';
-import type { ProviderSchemas } from './provider-schemas.ts';
+import { type ConfigFault, Findings, inFileOrder } from './explain.ts';
 import { readSafeFile } from './safe-file.ts';
-import { parseToml } from './toml-document.ts';
+import type { ProviderSchemas } from './schema.ts';
+import { parseToml } from './toml.ts';
+import { Origins } from './walk.ts';
 
-export interface LoadOptions {
+interface LoadOptions {
   /** Absolute path. */
   readonly file: string;
   /** Every provider type that there is. */
@@ -33,7 +32,7 @@ export interface LoadedConfig {
   readonly faults?: undefined;
 }
 
-export interface RefusedConfig {
+interface RefusedConfig {
   readonly config?: undefined;
   /** All of them, in the order of the file; never empty. */
   readonly faults: readonly ConfigFault[];

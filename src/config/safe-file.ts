@@ -1,13 +1,12 @@
-import { constants } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
 import { lstat, open, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { BrokerError, shellWord } from '../errors.ts';
-import { hiddenOwners, isPlaceOfRoot } from './hidden-owner.ts';
 
 /** A configuration is a few kilobytes; more is the wrong file. */
 export const LARGEST_CONFIG_BYTES = 1024 * 1024;
 
-export interface SafeFile {
+interface SafeFile {
   readonly bytes: Buffer;
   /** Group or others may read it: harmless unless a secret stands in it. */
   readonly readableByOthers: boolean;
@@ -135,4 +134,39 @@ function tooLarge(file: string): BrokerError {
 
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+}
+
+/**
+ * In a user namespace that has no root (a service with PrivateUsers=, some containers) the kernel shows the files of
+ * root, as of everybody else outside, as nobody's. Whose they are cannot be told then; only that in some folders nobody
+ * but root puts anything on any system.
+ */
+interface HiddenOwners {
+  /** The uid that stands for everybody who has none in this namespace. */
+  readonly nobody: number;
+}
+
+/** Folders that only root fills: hier(7), and the stores of Nix and Guix, whose files are made root's and read-only. */
+const OF_ROOT = ['/etc/', '/usr/', '/nix/store/', '/gnu/store/'];
+
+/** Undefined where root can be told from others. */
+export function hiddenOwners(read: (file: string) => string = readText): HiddenOwners | undefined {
+  try {
+    const mapped = read('/proc/self/uid_map').trim().split('\n');
+    if (mapped.some((line) => line.trim().startsWith('0 '))) return undefined;
+    const nobody = Number(read('/proc/sys/kernel/overflowuid').trim());
+    return Number.isSafeInteger(nobody) ? { nobody } : undefined;
+  } catch {
+    // No /proc, no such namespaces.
+    return undefined;
+  }
+}
+
+/** Whether what lies at this path, which is free of links, can be nobody's but root's. */
+export function isPlaceOfRoot(realPath: string): boolean {
+  return OF_ROOT.some((folder) => realPath.startsWith(folder) || `${realPath}/` === folder);
+}
+
+function readText(file: string): string {
+  return readFileSync(file, 'utf8');
 }

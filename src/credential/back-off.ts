@@ -20,7 +20,7 @@ const NEEDS_A_PERSON = { fromMs: 30 * SECOND_MS, toMs: 15 * 60 * SECOND_MS };
  * No longer than this is a Retry-After believed: whoever answers in a provider's place (a proxy, a maintenance page), or
  * errs by a factor, must not silence the broker for a day. It is what a person would wait before looking again.
  */
-export const LONGEST_RETRY_AFTER_MS = 60 * 60 * SECOND_MS;
+const LONGEST_RETRY_AFTER_MS = 60 * 60 * SECOND_MS;
 
 /**
  * Full jitter over a doubling ceiling. A Retry-After is a floor, up to its own ceiling and with up to a fifth on top, so

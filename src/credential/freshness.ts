@@ -1,7 +1,7 @@
 import { canBeRenewed, certainEnd, hasUnknownLife, type LivingKey, lifeStart, possibleEnd } from './life.ts';
 
 /** How far a key may be trusted; durations in milliseconds. */
-export interface FreshnessPolicy {
+interface FreshnessPolicy {
   /** A key must outlive the client's own cache by this much, so that a turn begun with it can end with it. */
   readonly turnMarginMs: number;
   /** Since the provider last confirmed it: how long a key may be served while the provider cannot be asked. */

@@ -11,7 +11,7 @@ const MIN_JUDGED_INTERVAL_MS = 5_000;
 /** The client renews a JWT by itself when under 30 s are left of it; twice that, so that clocks may differ. */
 const JWT_LAST_MS = 60_000;
 /** The provider is asked because of a suspicion at most this often per credential. */
-export const REVALIDATION_GAP_MS = 10_000;
+const REVALIDATION_GAP_MS = 10_000;
 /** How long an early ask waits for the provider's verdict. */
 export const VERDICT_WAIT_MS = 2_000;
 /** After a different value was served, requests that were under way with the old one still fail and ask. */
@@ -37,7 +37,7 @@ export interface Ledger {
   readonly issuedAtMs: readonly number[];
 }
 
-export interface Served {
+interface Served {
   readonly digest: string;
   /** Of a JWT, until when it is valid; undefined for anything else. */
   readonly jwtExpiresAtMs?: number | undefined;
@@ -60,7 +60,7 @@ export const EMPTY_LEDGER: Ledger = {
 };
 
 /** The key that would be served to this ask. */
-export interface CandidateKey {
+interface CandidateKey {
   readonly digest: string;
   readonly leased: boolean;
   /** Of a JWT, until when it is valid; undefined for anything else. */

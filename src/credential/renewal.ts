@@ -14,7 +14,7 @@ export interface RenewalNeeds {
 }
 
 /** renew: extend the lease (and the login it hangs on) · issue: read the secret again or take a new lease. */
-export type RefreshAction = 'renew' | 'issue';
+type RefreshAction = 'renew' | 'issue';
 
 /**
  * When to ask the provider ahead of need: the earlier of two thirds of life and expiry − longest interval − turn

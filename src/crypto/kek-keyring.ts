@@ -1,10 +1,8 @@
 import { BrokerError } from '../errors.ts';
-import type { KekHome, KekKeeper, KekReading, KekSlot, KekUnreachable } from './kek-home.ts';
-import { KEY_BYTES, KeyEncryptionKey } from './key-encryption-key.ts';
-import { type AskKeyring, type KeyringTrouble, trouble } from './keyring-port.ts';
-import { describeTrouble, type Keyring } from './keyring-trouble.ts';
+import { KEY_BYTES, KeyEncryptionKey } from './envelope.ts';
+import type { KekHome, KekKeeper, KekReading, KekSlot, KekUnreachable } from './kek-store.ts';
 
-export interface KekKeyringOptions {
+interface KekKeyringOptions {
   /** undefined: this session certainly has none. */
   readonly ask: AskKeyring | undefined;
   readonly platform: NodeJS.Platform;
@@ -169,4 +167,87 @@ const NOT_YET: KekUnreachable = {
  */
 function mayHavePrompted({ why }: KeyringTrouble, platform: NodeJS.Platform): boolean {
   return why === 'silent' || why === 'failed' || (why === 'locked' && platform === 'darwin');
+}
+
+/** Asks the keyring of the operating system. Never rejects, and ends by itself however long the keyring takes. */
+export type AskKeyring = (request: KeyringRequest) => Promise<KeyringReply>;
+
+export interface KeyringRequest {
+  /**
+   * look: could a key be kept here? · read: what is kept under `account` · store: keep `secret` under `account` and
+   * read it back · remove: forget `account`, and it is no fault if nothing is kept there.
+   */
+  readonly action: 'look' | 'read' | 'store' | 'remove';
+  readonly account: string;
+  readonly secret?: string;
+  /** A service that does not run may be started by the bus: only for a key that is known to be there or wanted there. */
+  readonly mayStart: boolean;
+}
+
+export type KeyringReply =
+  | { readonly outcome: 'found'; readonly secret: string }
+  /** read: the keyring is open, and nothing is kept under this account. */
+  | { readonly outcome: 'absent' }
+  /** look: a key could be kept here · store, remove: done. */
+  | { readonly outcome: 'usable' | 'done' }
+  | KeyringTrouble;
+
+export interface KeyringTrouble {
+  readonly outcome: 'trouble';
+  readonly why: TroubleKind;
+  /** In the words of whoever refused; never a secret. Empty where `why` says it all. */
+  readonly detail: string;
+}
+
+/**
+ * no-bus, no-service, no-collection: this machine or session has no keyring that could keep a key · locked: it has one,
+ * and a person has to open it · silent: no answer in time · failed: anything else.
+ */
+export type TroubleKind = 'no-bus' | 'no-service' | 'no-collection' | 'locked' | 'silent' | 'failed';
+
+export function trouble(why: TroubleKind, detail = ''): KeyringTrouble {
+  return { outcome: 'trouble', why, detail };
+}
+
+type Keyring = 'Secret Service' | 'macOS Keychain';
+
+interface Trouble {
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+/** What stands between the daemon and the keyring, and what a person does about it. */
+function describeTrouble(keyring: Keyring, { why, detail }: KeyringTrouble): Trouble {
+  const because = detail === '' ? '' : ` (${detail})`;
+  switch (why) {
+    case 'no-bus':
+      return {
+        reason: `the ${keyring} cannot be reached: there is no session bus${because}`,
+        remedy: 'Start the daemon in the session that has the keyring',
+      };
+    case 'no-service':
+      return {
+        reason: `no ${keyring} answers on the session bus${because}`,
+        remedy: 'Start the keyring of this session (gnome-keyring-daemon, ksecretd, KeePassXC)',
+      };
+    case 'no-collection':
+      return {
+        reason: `the ${keyring} has no default collection that lasts${because}`,
+        remedy: 'Log in on the desktop, or create a default keyring in Passwords and Keys (seahorse)',
+      };
+    case 'locked':
+      return keyring === 'macOS Keychain'
+        ? { reason: 'the macOS Keychain is locked or refuses the daemon', remedy: 'Run: security unlock-keychain' }
+        : {
+            reason: `the ${keyring} is locked`,
+            remedy: 'Unlock it, on the desktop or in Passwords and Keys (seahorse), and the daemon goes on by itself',
+          };
+    case 'silent':
+      return {
+        reason: `the ${keyring} did not answer in time${because}`,
+        remedy: 'Answer its dialogue if there is one, or start the keyring program anew',
+      };
+    case 'failed':
+      return { reason: `the ${keyring} failed${because}`, remedy: 'Look into its log: journalctl --user' };
+  }
 }

@@ -1,5 +1,5 @@
-import type { KekHome, KekReading } from './kek-home.ts';
-import type { KeyEncryptionKey } from './key-encryption-key.ts';
+import type { KeyEncryptionKey } from './envelope.ts';
+import type { KekHome, KekReading } from './kek-store.ts';
 
 export interface RecordedKek {
   /** A string and not a KekHomeKind: a later version may have written one that this version does not know. */

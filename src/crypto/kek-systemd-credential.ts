@@ -1,9 +1,8 @@
 import type { Stats } from 'node:fs';
 import { join } from 'node:path';
-import { fromFileBytes } from './kek-file.ts';
-import type { KekHome, KekReading, KekSlot } from './kek-home.ts';
-import { KEY_BYTES } from './key-encryption-key.ts';
-import { type Flaw, readPrivateFile } from './private-file.ts';
+import { KEY_BYTES } from './envelope.ts';
+import { type Flaw, fromFileBytes, readPrivateFile } from './kek-file.ts';
+import type { KekHome, KekReading, KekSlot } from './kek-store.ts';
 
 const CREDENTIAL = 'broker-kek';
 

@@ -1,29 +1,30 @@
 import { Broker } from '../broker/broker.ts';
 import type { BrokerPorts } from '../broker/ports.ts';
-import { openCache } from '../cache/open-cache.ts';
-import type { SqliteCache } from '../cache/sqlite-cache.ts';
+import type { SqliteCache } from '../cache/cache.ts';
+import { openCache } from '../cache/open.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import { keyringOf } from '../keyring/keyring-process.ts';
+import type { Places } from '../config/paths.ts';
+import { KEK_HOME_KINDS, type KekHomeKind } from '../crypto/kek-store.ts';
+import { keyringOf } from '../crypto/keyring-child.ts';
+import type { Rotation } from '../crypto/rotation.ts';
+import { BrokerError } from '../errors.ts';
 import { ClientIdentity } from '../platform/client-identity.ts';
-import { fingerprintFiles } from '../platform/file-fingerprint.ts';
-import type { Installation } from '../platform/installation.ts';
+import { SystemClock, systemRandom } from '../platform/clock.ts';
+import { fingerprintFiles } from '../platform/files.ts';
+import { type Installation, VERSION } from '../platform/installation.ts';
 import type { NativeBindings } from '../platform/native.ts';
-import { nativeProcessReader } from '../platform/native-process-reader.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
-import { procReader } from '../platform/proc-reader.ts';
-import { systemRandom } from '../platform/random.ts';
-import { SystemClock } from '../platform/system-clock.ts';
-import { VERSION } from '../platform/version.ts';
-import type { ProviderDefinition } from '../providers/definition.ts';
-import { clientFormats } from '../server/client-formats.ts';
+import { nativeProcessReader, procReader } from '../platform/process-tree.ts';
+import type { RotationReport } from '../protocol/reports.ts';
+import type { ProviderDefinition } from '../providers/provider.ts';
+import { clientFormats } from '../server/formats.ts';
+import type { Administration } from '../server/routes.ts';
 import { BrokerServer } from '../server/server.ts';
-import { administrationOf } from './administration.ts';
-import { LostCode } from './lost-code.ts';
-import type { Places } from './places.ts';
-import { prepareSetup } from './setup.ts';
+import { LostCode } from './lifecycle.ts';
+import { prepareSetup } from './provider-sources.ts';
 
-export interface DaemonParts {
+interface DaemonParts {
   readonly config: LoadedConfig;
   readonly places: Places;
   readonly definitions: readonly ProviderDefinition[];
@@ -147,4 +148,31 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
       broker.reconfigure(setup(next));
     },
   };
+}
+
+/** What a person may do to a daemon that runs. */
+function administrationOf(broker: Broker, cache: SqliteCache, loaded: () => LoadedConfig): Administration {
+  return {
+    config: () => ({ file: loaded().config.file, values: loaded().effective }),
+    rotateKey: async ({ discard, to }) => {
+      const rotation = await cache.rotateKey({ discard, to: keyHomeNamed(to) });
+      // Joined with what was in memory under another key, keys and marks have other digests.
+      if (rotation.setAside !== undefined) broker.reloadCache();
+      return rotationReport(rotation);
+    },
+    takeLogin: (provider, token) => broker.takeLogin(provider, token),
+  };
+}
+
+export function rotationReport({ kekId, home, rewrapped, setAside, left }: Rotation): RotationReport {
+  return { keyId: kekId, home, rewrapped, setAside: setAside ?? null, left: left ?? null };
+}
+
+/** @throws BrokerError ERR_USAGE for a word that is no home. */
+export function keyHomeNamed(word: string | undefined): KekHomeKind | undefined {
+  const kind = KEK_HOME_KINDS.find((candidate) => candidate === word);
+  if (kind !== undefined || word === undefined) return kind;
+  throw new BrokerError('ERR_USAGE', `"${word.slice(0, 40)}" is no home of a key`, {
+    remedy: `choose one of: ${KEK_HOME_KINDS.join(', ')}`,
+  });
 }

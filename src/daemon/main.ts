@@ -1,32 +1,30 @@
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
-import { configError } from '../config/faults.ts';
+import { configError } from '../config/explain.ts';
 import { type LoadedConfig, type LoadResult, loadConfig } from '../config/load.ts';
-import { stateDir as baseStateDir, firstUsable, type PathInputs, socketCandidates } from '../config/paths.ts';
+import {
+  stateDir as baseStateDir,
+  firstUsable,
+  type PathInputs,
+  preparePlaces,
+  socketCandidates,
+} from '../config/paths.ts';
 import { ConfigWatcher } from '../config/watch.ts';
 import { BrokerError } from '../errors.ts';
-import type { Clock } from '../platform/clock.ts';
-import { Installation } from '../platform/installation.ts';
-import { releaseMemory } from '../platform/memory.ts';
-import { loadNative, type NativeBindings } from '../platform/native.ts';
+import { type Clock, SystemClock } from '../platform/clock.ts';
+import { isOwnFolder } from '../platform/files.ts';
+import { Installation, VERSION } from '../platform/installation.ts';
+import { loadNative, type NativeBindings, releaseMemory } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
-import { isOwnFolder } from '../platform/private-folder.ts';
 import { StateLock, type StateLockOptions } from '../platform/state-lock.ts';
-import { SystemClock } from '../platform/system-clock.ts';
-import { VERSION } from '../platform/version.ts';
 import { providerDefinitions } from '../providers/registry.ts';
-import { declineWaiting } from '../server/decline.ts';
-import { adoptSocket, bindSocket, type Listener } from '../server/listener.ts';
-import { takeInheritedSocket } from '../server/socket-activation.ts';
+import { adoptSocket, bindSocket, declineWaiting, type Listener, takeInheritedSocket } from '../server/listener.ts';
 import { refreshStableHelper } from '../service/stable-helper.ts';
 import { type ComposedDaemon, composeDaemon } from './compose.ts';
-import { IdleExit } from './idle-exit.ts';
+import { IdleExit, Quiet } from './idle.ts';
 import { harden, stopDaemon, untilStopped } from './lifecycle.ts';
-import { preparePlaces } from './places.ts';
-import { Quiet } from './quiet.ts';
-import { ServiceManager } from './service-manager.ts';
-import { type StartContext, takeStartContext } from './start-context.ts';
-import { acquireForService } from './take-over.ts';
+import { ServiceManager } from './sd-notify.ts';
+import { acquireForService, type StartContext, takeStartContext } from './start-lock.ts';
 
 const EX_TEMPFAIL = 75;
 

@@ -4,7 +4,7 @@
  * Node's IPC channel: a TurnRequest in, a TurnReport out. Without such a channel it takes one turn, prints the report
  * as JSON and ends, with 1 if the turn failed.
  */
-import { SystemClock } from '../platform/system-clock.ts';
+import { SystemClock } from '../platform/clock.ts';
 import { messageTo, takeTurn } from './client-turn.ts';
 import { DEFAULT_INTERVAL_MS, HeldKey } from './held-key.ts';
 

@@ -22,7 +22,7 @@ const HELPER_FAILURES = 3;
 const COLD_PAUSE_MS = 1_000;
 
 /** A turn as Claude Code takes it; `send` resolves with the status that the API answered a key with. */
-export interface TurnParts {
+interface TurnParts {
   readonly clock: Clock;
   readonly key: HeldKey;
   /** One for each request that is under way at the same time: the turn of an agent with several subagents. */

@@ -42,7 +42,7 @@ export interface DevVaultOptions {
   readonly sendsIndex?: boolean;
 }
 
-export interface SeenRequest {
+interface SeenRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingMessage['headers'];

@@ -1,4 +1,4 @@
-import { decodeJwt } from '../credential/jwt.ts';
+import { decodeJwt } from '../credential/expiry.ts';
 import type { Clock } from '../platform/clock.ts';
 import { runAsClient } from './measure.ts';
 

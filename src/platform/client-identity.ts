@@ -1,16 +1,15 @@
 import { readFileSync } from 'node:fs';
-import { type ClientHints, parseHints, SESSION_START } from '../protocol/hints.ts';
-import { ProcessSnapshot } from './process-snapshot.ts';
-import { type ClientProcess, type ProcessReader, ProcessTree } from './process-tree.ts';
+import { type ClientHints, parseHints, SESSION_START } from '../protocol/request.ts';
+import { type ClientProcess, type ProcessReader, ProcessSnapshot, ProcessTree } from './process-tree.ts';
 
-export interface IdentifiedClient {
+interface IdentifiedClient {
   readonly client: ClientProcess | undefined;
   /** The client itself called its helper for its own key, as far as can be told. */
   readonly judged: boolean;
 }
 
 /** Who connected. */
-export interface Peer {
+interface Peer {
   readonly pid: number;
   readonly ppid?: number | undefined;
 }

@@ -1,3 +1,8 @@
+import { randomUUID } from 'node:crypto';
+import { uptime } from 'node:os';
+import { BootTime, type ClockJump, currentBootId, type TimeSources } from './boot.ts';
+import { type Anchor, anchorOffset } from './timeline.ts';
+
 /**
  * Time as the broker knows it. Nothing else in the project reads a clock or arms a timer.
  *
@@ -15,4 +20,116 @@ export interface Clock {
 
 export interface Timer {
   cancel(): void;
+}
+
+/** A source of numbers in [0, 1) for jitter; never for secrets. Tests and simulations hand in a seeded one. */
+export type Random = () => number;
+
+export const systemRandom: Random = () => Math.random();
+
+interface SystemClockOptions {
+  /** What the last run stored; see `timeline()`. */
+  readonly timeline?: Anchor | undefined;
+  /** CLOCK_BOOTTIME (or the like) in milliseconds, from the native addon; else suspends are noticed by other means. */
+  readonly bootTimeMs?: (() => number) | undefined;
+  /** The machine slept, or somebody set the wall clock. Called while some other call reads the clock: do not read it in there. */
+  readonly onJump?: ((jump: ClockJump) => void) | undefined;
+  /** For tests. */
+  readonly sources?: TimeSources;
+  /** Undefined where the system has none; for tests. */
+  readonly bootId?: string | undefined;
+}
+
+/** The machine's own clocks behind the Clock port. */
+export class SystemClock implements Clock {
+  readonly #sources: TimeSources;
+  readonly #bootTime: BootTime;
+  readonly #bootId: string;
+  readonly #offsetMs: number;
+
+  constructor(options: SystemClockOptions = {}) {
+    this.#sources = options.sources ?? systemSources(options.bootTimeMs);
+    this.#bootTime = new BootTime(this.#sources, options.onJump ?? (() => {}));
+    this.#bootId = options.bootId ?? currentBootId() ?? randomUUID();
+    this.#offsetMs = anchorOffset({
+      previous: options.timeline,
+      bootId: this.#bootId,
+      bootMs: this.#bootTime.read(),
+      wallMs: this.#sources.wallMs(),
+    });
+  }
+
+  now(): number {
+    return this.#offsetMs + this.#bootTime.read();
+  }
+
+  wall(): number {
+    return this.#sources.wallMs();
+  }
+
+  after(delayMs: number, callback: () => void): Timer {
+    return new LongTimer(delayMs, this.#sources.monotonicMs, () => {
+      this.#bootTime.look();
+      callback();
+    });
+  }
+
+  /** To be stored for the next run: at every write of the cache is often enough. */
+  timeline(): Anchor {
+    return { bootId: this.#bootId, offsetMs: this.#offsetMs, lastSeenMs: this.now() };
+  }
+}
+
+function systemSources(bootTimeMs: (() => number) | undefined): TimeSources {
+  return {
+    wallMs: () => Date.now(),
+    monotonicMs: () => performance.now(),
+    uptimeMs: () => uptime() * 1000,
+    bootTimeMs,
+  };
+}
+
+/** CLOCK_MONOTONIC in microseconds, as sd_notify(3) wants it. */
+export function monotonicMicros(): bigint {
+  return process.hrtime.bigint() / 1000n;
+}
+
+/** Node turns longer delays into 1 ms. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/**
+ * A timer of any length, measured on the monotonic clock: never early, neither by Node's limit nor by its rounding.
+ */
+export class LongTimer implements Timer {
+  readonly #dueMs: number;
+  readonly #monotonicMs: () => number;
+  readonly #callback: () => void;
+  #timeout: NodeJS.Timeout | undefined;
+
+  constructor(delayMs: number, monotonicMs: () => number, callback: () => void) {
+    if (!Number.isFinite(delayMs)) throw new RangeError(`a timer needs a finite delay, not ${delayMs}`);
+    this.#monotonicMs = monotonicMs;
+    this.#callback = callback;
+    this.#dueMs = monotonicMs() + delayMs;
+    this.#arm(delayMs);
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timeout);
+    this.#timeout = undefined;
+  }
+
+  #arm(remainingMs: number): void {
+    this.#timeout = setTimeout(() => this.#fire(), Math.min(Math.max(Math.ceil(remainingMs), 0), LONGEST_MS));
+  }
+
+  #fire(): void {
+    const remainingMs = this.#dueMs - this.#monotonicMs();
+    if (remainingMs > 0) {
+      this.#arm(remainingMs);
+      return;
+    }
+    this.#timeout = undefined;
+    this.#callback();
+  }
 }

@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs';
-import path from 'node:path';
+import { readFileSync, statSync } from 'node:fs';
+import path, { join } from 'node:path';
 import { PACKAGE_ROOT } from './native.ts';
 
 /** The package as it lay on the disk when this process was started. */
@@ -21,4 +21,13 @@ export class Installation {
     const stats = statSync(this.#manifest, { throwIfNoEntry: false, bigint: true });
     return stats === undefined ? 'gone' : `${stats.dev}:${stats.ino}:${stats.mtimeNs}:${stats.size}`;
   }
+}
+
+/** As package.json says; from src/platform and dist/platform alike. */
+export const VERSION: string = readVersion();
+
+function readVersion(): string {
+  const text = readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8');
+  const { version } = JSON.parse(text) as { version: string };
+  return version;
 }

@@ -1,11 +1,10 @@
 import { fstatSync, writeSync } from 'node:fs';
 import { type DestinationStream, type Logger, pino } from 'pino';
-import type { Log } from './log.ts';
-import { describeForLog } from './log-errors.ts';
+import { describeForLog, type Log } from './log.ts';
 
 export type LogFormat = 'json' | 'journal' | 'pretty';
 
-export interface PinoLogOptions {
+interface PinoLogOptions {
   /** As in the configuration. Default info. */
   readonly level?: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   readonly format: LogFormat;

@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isatty } from 'node:tty';
 import { BrokerError } from '../errors.ts';
-import { SystemClock } from './system-clock.ts';
+import { SystemClock } from './clock.ts';
 
 /** sysexits(3): what could not be said was not done. */
 const EX_IOERR = 74;

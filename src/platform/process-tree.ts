@@ -1,3 +1,6 @@
+import { closeSync, readFileSync, readlinkSync } from 'node:fs';
+import type { NativeBindings } from './native.ts';
+
 /**
  * Who wanted a key: not the helper, which lives for a millisecond, but the program that ran it. That is the first
  * ancestor that is Claude Code, else the nearest one that is more than a wrapper, so that a user's own script around
@@ -33,7 +36,7 @@ export interface ProcessReader {
 }
 
 /** As long as it has not exited its pid means nobody else. */
-export interface HeldProcess {
+interface HeldProcess {
   hasExited(): boolean;
   release(): void;
 }
@@ -154,7 +157,7 @@ function processId(pid: number, startTime: string): string {
 }
 
 /** The executable's base name; the kernel marks one that an update has replaced while it runs. */
-export function programName({ executable, name }: ProcessFacts): string {
+function programName({ executable, name }: ProcessFacts): string {
   return baseName(executable?.replace(/ \(deleted\)$/, '') ?? name);
 }
 
@@ -162,7 +165,7 @@ export function programName({ executable, name }: ProcessFacts): string {
  * The native binary is called `claude` or lies under `claude/versions/`; the older package is node running
  * `…/claude-code/cli.js` or a link named `claude` to it.
  */
-export function isClaudeCode(info: ProcessFacts): boolean {
+function isClaudeCode(info: ProcessFacts): boolean {
   const [program = '', script = ''] = info.argv;
   if (isClaudeName(programName(info)) || isClaudeName(baseName(program))) return true;
   if (CLAUDE_EXECUTABLE.test(info.executable ?? '')) return true;
@@ -193,4 +196,98 @@ function isClaudeName(name: string): boolean {
 
 function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
+}
+
+/** Looks at each process once per question: reading /proc is the dearest part of telling who asks. */
+export class ProcessSnapshot implements ProcessReader {
+  readonly #reader: ProcessReader;
+  /** Two or three: the helper, whoever ran it, and perhaps a shell in between. */
+  readonly #seen: { readonly pid: number; readonly facts: ParentFacts | undefined }[] = [];
+
+  constructor(reader: ProcessReader) {
+    this.#reader = reader;
+  }
+
+  /** To be called before the next question: by then everything may have changed. */
+  discard(): void {
+    this.#seen.length = 0;
+  }
+
+  processParent(pid: number): ParentFacts | undefined {
+    const known = this.#seen.find((each) => each.pid === pid);
+    if (known !== undefined) return known.facts;
+    const facts = this.#reader.processParent(pid);
+    this.#seen.push({ pid, facts });
+    return facts;
+  }
+
+  processInfo(pid: number): ProcessFacts | undefined {
+    return this.#reader.processInfo(pid);
+  }
+
+  parentPid(pid: number): number {
+    return this.#reader.parentPid?.(pid) ?? this.processParent(pid)?.ppid ?? 0;
+  }
+
+  processGroup(pid: number): number {
+    return this.#reader.processGroup?.(pid) ?? this.processParent(pid)?.processGroup ?? 0;
+  }
+
+  hold(process: { readonly pid: number; readonly startTime: string }): HeldProcess | undefined {
+    return this.#reader.hold?.(process);
+  }
+}
+
+/** Looks at processes through Linux's /proc without the addon: slower, and the same facts. proc(5). */
+export const procReader: ProcessReader = { processParent, processInfo };
+
+function processParent(pid: number): ParentFacts | undefined {
+  return readStat(pid);
+}
+
+function processInfo(pid: number): ProcessFacts | undefined {
+  const stat = readStat(pid);
+  if (stat === undefined) return undefined;
+  const executable = attempt(() => readlinkSync(`/proc/${pid}/exe`));
+  const argv = attempt(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, 3)) ?? [];
+  return { ...stat, ...(executable === undefined ? {} : { executable }), argv: argv.filter((word) => word !== '') };
+}
+
+function readStat(pid: number): (ParentFacts & { readonly name: string }) | undefined {
+  const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  // The name is in parentheses and may hold any character, parentheses included.
+  const end = stat?.lastIndexOf(')') ?? -1;
+  if (stat === undefined || end < 0) return undefined;
+  const name = stat.slice(stat.indexOf('(') + 1, end);
+  const fields = stat.slice(end + 2).split(' ');
+  const [ppid, processGroup, startTime] = [Number(fields[1]), Number(fields[2]), fields[19]];
+  return Number.isInteger(ppid) && startTime !== undefined ? { ppid, processGroup, startTime, name } : undefined;
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Looks at processes through the addon. */
+export function nativeProcessReader(native: NativeBindings): ProcessReader {
+  return {
+    processParent: (pid) => native.processParent(pid),
+    processInfo: (pid) => native.processInfo(pid),
+    parentPid: (pid) => native.parentPid(pid),
+    processGroup: (pid) => native.processGroup(pid),
+    hold: ({ pid, startTime }) => {
+      const fd = native.openProcess(pid);
+      if (fd < 0) return undefined;
+      // Only from now on does the pid mean nobody else: before, it may have changed hands.
+      if (native.processParent(pid)?.startTime !== startTime) {
+        closeSync(fd);
+        return undefined;
+      }
+      return { hasExited: () => native.hasExited(fd), release: () => closeSync(fd) };
+    },
+  };
 }

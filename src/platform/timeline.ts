@@ -6,7 +6,7 @@ export interface Anchor {
   readonly lastSeenMs: number;
 }
 
-export interface AnchorInput {
+interface AnchorInput {
   /** Undefined for the very first run. */
   readonly previous: Anchor | undefined;
   readonly bootId: string;

@@ -1,5 +1,5 @@
 import { BrokerError, type ErrorCode } from '../errors.ts';
-import type { Problem } from './status.ts';
+import type { Problem } from './reports.ts';
 
 /** RFC 9457 `title`: the same for every occurrence of a code. Also the list of all codes there are. */
 export const PROBLEM_TITLES: Readonly<Record<ErrorCode, string>> = {

@@ -1,5 +1,8 @@
-import type { Lease, Login } from '../credential/lease.ts';
-import type { SecretBytes } from '../credential/secret-bytes.ts';
+import type { ProviderSchemas } from '../config/schema.ts';
+import type { Lease, Login } from '../credential/life.ts';
+import type { SecretBytes } from '../credential/secret.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Log } from '../platform/log.ts';
 
 /**
  * The port that every secret system is plugged in through. An implementation is one folder; it does no retries, no
@@ -91,4 +94,91 @@ export interface RenewedLease {
   readonly durationMs: number;
   readonly renewable: boolean;
   readonly serverTimeMs: number | undefined;
+}
+
+/**
+ * What a provider registers: its name, its schemas, and how to load it. Importing a definition must stay cheap (zod
+ * and nothing else), because every start imports all of them; the SDK behind it is imported by `load`, on first use.
+ */
+export interface ProviderDefinition<Options = unknown, Source = unknown> extends ProviderSchemas<Options, Source> {
+  /** One line for `--help` and docs. */
+  readonly summary: string;
+  /**
+   * Identifies the secret that a source names, within one provider: credentials with the same identity share one read.
+   * Only what changes the answer belongs in it.
+   */
+  identify(source: Source): string;
+  /** Where the secret lies, for messages to people: a path, a name. */
+  describe(source: Source): string;
+  /** Logins that only a person can make, for `broker login`; absent where there are none. */
+  readonly interactive?: {
+    /** Whether this configuration needs one. */
+    isNeeded(options: Options): boolean;
+    load(): Promise<InteractiveLogin<Options>>;
+  };
+  load(): Promise<(options: Options, host: ProviderHost) => Provider>;
+}
+
+/** What the daemon hands to a provider. */
+export interface ProviderHost {
+  /** The configured name, for messages. */
+  readonly name: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly logins: LoginStore;
+  /** The daemon's environment; providers never read process.env themselves. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly homeDir: string;
+}
+
+/** What a login asks of the person who makes it. The terminal behind it is the CLI's. */
+export interface LoginDialogue {
+  say(text: string): void;
+  /** Nothing is echoed; the caller wipes the answer. @throws BrokerError ERR_USAGE where there is nobody to ask. */
+  askPassword(question: string): Promise<SecretBytes>;
+  /** A code of a second factor, which the caller wipes. @throws BrokerError ERR_USAGE where there is nobody to ask. */
+  askPasscode(question: string): Promise<SecretBytes>;
+  /** Whether a passcode that was not accepted may be asked for again: false where it was handed in. */
+  readonly canAskAgain: boolean;
+  /** One of several second factors. @throws BrokerError ERR_USAGE where nobody says which. */
+  chooseFactor(question: string, choices: readonly FactorChoice[]): Promise<FactorChoice>;
+  /** Opens the address in a browser, or shows it where that cannot be or is not wanted. */
+  showPage(address: string): Promise<void>;
+}
+
+export interface FactorChoice {
+  readonly id: string;
+  readonly name: string;
+  /** Like totp or duo. */
+  readonly type: string;
+}
+
+/**
+ * One login by a person; the token, which the caller wipes, is then handed to the daemon. Waits for the person as long
+ * as a login page lives, at most some minutes.
+ *
+ * @throws BrokerError ERR_USAGE if the provider logs in by itself; ProviderError if the login fails.
+ */
+export type InteractiveLogin<Options = unknown> = (
+  options: Options,
+  host: ProviderHost,
+  dialogue: LoginDialogue,
+  call: Call,
+) => Promise<SecretBytes>;
+
+/**
+ * Where a provider keeps login tokens over a restart, sealed like keys. One store belongs to one configured provider
+ * with one configuration: tokens of a changed configuration are not handed out.
+ */
+export interface LoginStore {
+  /** Every stored login with its token; the caller owns and wipes the tokens. Empty if they cannot be opened now. */
+  load(): readonly StoredLogin[];
+  /** Adds or replaces by `login.id`. Copies the token. */
+  save(login: Login, token: SecretBytes): void;
+  remove(loginId: string): void;
+}
+
+export interface StoredLogin {
+  readonly login: Login;
+  readonly token: SecretBytes;
 }

@@ -1,8 +1,7 @@
-import { awsSecretsManagerDefinition } from './aws-secrets-manager/definition.ts';
-import { awsSsmDefinition } from './aws-ssm/definition.ts';
-import type { ProviderDefinition } from './definition.ts';
-import { execDefinition } from './exec/definition.ts';
-import { vaultDefinition } from './vault/definition.ts';
+import { awsSecretsManagerDefinition, awsSsmDefinition } from './aws/options.ts';
+import { execDefinition } from './exec/options.ts';
+import type { ProviderDefinition } from './provider.ts';
+import { vaultDefinition } from './vault/options.ts';
 
 /** A definition whose own types nobody outside its folder has to know: its schemas parse what its functions take. */
 export type AnyProviderDefinition = ProviderDefinition<unknown, unknown>;

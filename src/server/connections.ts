@@ -1,13 +1,12 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Clock } from '../platform/clock.ts';
+import type { Clock, Timer } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
-import { Connection, type ConnectionHooks, type Exchange } from './connection.ts';
-import { DeadlineQueue } from './deadline-queue.ts';
 import type { ServerLimits } from './limits.ts';
-import { LinkedList } from './linked-list.ts';
-import type { PeerCredentials } from './peer-identity.ts';
+import type { PeerCredentials } from './peer.ts';
+import type { HangUp } from './server.ts';
 
-export interface ConnectionsOptions {
+interface ConnectionsOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: ServerLimits;
@@ -145,5 +144,213 @@ export class Connections {
       { dropped: dropped.length, connections },
       'too many connections: closed the longest silent ones',
     );
+  }
+}
+
+/** One request and its answer. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+interface ConnectionHooks {
+  /** An exchange begins: nothing else of this connection does until its answer is written or given up. */
+  begin(exchange: Exchange, connection: Connection): void;
+  /** Between two exchanges. */
+  idle(connection: Connection): void;
+}
+
+/**
+ * One connection, one exchange at a time: requests that were pipelined wait for their turn and nothing more is read
+ * meanwhile, so that ten thousand requests in one packet are not ten thousand asks at once.
+ */
+export class Connection {
+  readonly socket: Socket;
+  readonly peer: PeerCredentials | undefined;
+  /** Among all that are open; where it waits for a request, and for its reader. */
+  readonly open = new Place<Connection>(this);
+  readonly silent = new Place<Connection>(this);
+  readonly draining = new Place<Connection>(this);
+  readonly #hooks: ConnectionHooks;
+  /** Who waits for an answer in the helper's lane. */
+  asker: HangUp | undefined;
+  #current: Exchange | undefined;
+  #waiting: Exchange[] = [];
+  #lastWord: Buffer | undefined;
+  #paused = false;
+
+  constructor(socket: Socket, peer: PeerCredentials | undefined, hooks: ConnectionHooks) {
+    this.socket = socket;
+    this.peer = peer;
+    this.#hooks = hooks;
+  }
+
+  get busy(): boolean {
+    return this.#current !== undefined;
+  }
+
+  take(exchange: Exchange): void {
+    if (this.#current !== undefined) {
+      this.#waiting.push(exchange);
+      this.#paused = true;
+      this.socket.pause();
+      return;
+    }
+    this.#begin(exchange);
+  }
+
+  /** Says `rawAnswer` and closes, but not before an answer under way is finished. */
+  refuse(rawAnswer: Buffer): void {
+    this.#waiting = [];
+    if (this.#current !== undefined) {
+      this.#lastWord = rawAnswer;
+      return;
+    }
+    if (this.socket.writable) this.socket.end(rawAnswer);
+    this.socket.destroySoon();
+  }
+
+  closed(): void {
+    this.#waiting = [];
+    this.asker?.noteGone();
+  }
+
+  #begin(exchange: Exchange): void {
+    this.#current = exchange;
+    exchange.response.on('close', () => this.#ended());
+    this.#hooks.begin(exchange, this);
+  }
+
+  #ended(): void {
+    this.#current = undefined;
+    if (this.socket.destroyed) return;
+    if (this.#lastWord !== undefined) {
+      this.refuse(this.#lastWord);
+      return;
+    }
+    const next = this.#waiting.shift();
+    if (next !== undefined) {
+      this.#begin(next);
+      return;
+    }
+    if (this.#paused) this.socket.resume();
+    this.#paused = false;
+    this.#hooks.idle(this);
+  }
+}
+
+/** An item's place in a list, kept by the item itself, so that it is found and left without a search. */
+class Place<T> {
+  readonly item: T;
+  before: Place<T> | undefined;
+  after: Place<T> | undefined;
+  isTaken = false;
+  /** For the list's owner. */
+  deadlineMs = 0;
+
+  constructor(item: T) {
+    this.item = item;
+  }
+}
+
+/**
+ * A doubly linked list. Not a Set or a Map: with a connection per request, interleaved on one machine, collecting
+ * garbage took a third less time and an answer 2 to 7 % less. Why a Map costs that was not found.
+ */
+class LinkedList<T> {
+  #first: Place<T> | undefined;
+  #last: Place<T> | undefined;
+
+  get first(): Place<T> | undefined {
+    return this.#first;
+  }
+
+  push(place: Place<T>): void {
+    this.delete(place);
+    place.isTaken = true;
+    place.before = this.#last;
+    if (this.#last === undefined) this.#first = place;
+    else this.#last.after = place;
+    this.#last = place;
+  }
+
+  delete(place: Place<T>): void {
+    if (!place.isTaken) return;
+    const { before, after } = place;
+    if (before === undefined) this.#first = after;
+    else before.after = after;
+    if (after === undefined) this.#last = before;
+    else after.before = before;
+    place.before = undefined;
+    place.after = undefined;
+    place.isTaken = false;
+  }
+
+  clear(): void {
+    for (let place = this.#first; place !== undefined; place = this.#first) this.delete(place);
+  }
+
+  /** In order; at most `limit` of them. A copy: what is done with them may change the list. */
+  items(limit = Number.POSITIVE_INFINITY): T[] {
+    const items: T[] = [];
+    for (let place = this.#first; place !== undefined && items.length < limit; place = place.after) {
+      items.push(place.item);
+    }
+    return items;
+  }
+}
+
+/**
+ * Things that may wait for the same time, oldest first, with a single timer for all. Empty, it wakes nobody up: the
+ * timer that is armed runs out once and is not armed again.
+ */
+class DeadlineQueue<T> {
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #onLate: (item: T) => void;
+  readonly #waiting = new LinkedList<T>();
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, timeoutMs: number, onLate: (item: T) => void) {
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
+    this.#onLate = onLate;
+  }
+
+  /** Starts the wait, anew if it was waiting. */
+  add(place: Place<T>): void {
+    // All wait equally long, so the newest is always the last.
+    place.deadlineMs = this.#clock.now() + this.#timeoutMs;
+    this.#waiting.push(place);
+    this.#timer ??= this.#clock.after(this.#timeoutMs, () => this.#tick());
+  }
+
+  delete(place: Place<T>): void {
+    this.#waiting.delete(place);
+  }
+
+  /** Oldest first; at most `limit` of them. */
+  oldest(limit: number): T[] {
+    return this.#waiting.items(limit);
+  }
+
+  /** Everybody is forgotten, and no timer runs. */
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#waiting.clear();
+  }
+
+  #tick(): void {
+    const now = this.#clock.now();
+    this.#timer = undefined;
+    for (let { first } = this.#waiting; first !== undefined; first = this.#waiting.first) {
+      if (first.deadlineMs > now) {
+        this.#timer = this.#clock.after(first.deadlineMs - now, () => this.#tick());
+        return;
+      }
+      this.#waiting.delete(first);
+      this.#onLate(first.item);
+    }
   }
 }

@@ -1,12 +1,21 @@
-import type { Answer, Ask } from '../broker/ask.ts';
-import type { BrokerService } from '../broker/service.ts';
+import type { Answer, Ask } from '../broker/answering.ts';
+import type { BrokerService } from '../broker/api.ts';
 import { certainEnd } from '../credential/life.ts';
 import type { Clock } from '../platform/clock.ts';
-import { DEFAULT_CLIENT_INTERVAL_MS, KEY_EXPIRES, KEY_STATE, KEY_VERSION } from '../protocol/headers.ts';
+import {
+  CLIENT_HINTS,
+  CLIENT_INTERVAL,
+  DEFAULT_CLIENT_INTERVAL_MS,
+  KEY_EXPIRES,
+  KEY_STATE,
+  KEY_VERSION,
+} from '../protocol/request.ts';
+import type { Connection, Exchange } from './connections.ts';
 import type { Formatter } from './formats.ts';
-import type { HangUp } from './hang-up.ts';
-import type { PeerCredentials, PeerIdentity } from './peer-identity.ts';
+import { sendBody } from './limits.ts';
+import type { PeerCredentials, PeerIdentity } from './peer.ts';
 import { RouteError } from './routes.ts';
+import { HangUp } from './server.ts';
 
 export interface KeyAnswering {
   readonly service: BrokerService;
@@ -96,4 +105,43 @@ function wipe(answer: Answer): void {
 /** As the client treats its own variable: nonsense counts as the default. */
 function intervalOf(header: string | undefined): number {
   return header !== undefined && /^\d{1,15}$/.test(header) ? Number(header) : DEFAULT_CLIENT_INTERVAL_MS;
+}
+
+/** What the path of `GET /v1/credentials/{name}/key` says. */
+interface KeyRoute {
+  readonly credential: string | undefined;
+  readonly query: URLSearchParams | undefined;
+}
+
+/** For whoever speaks HTTP; the helper's own requests take helper-lane.ts. */
+export async function answerKey(
+  answering: KeyAnswering,
+  { request, response }: Exchange,
+  { peer }: Connection,
+  { credential, query }: KeyRoute,
+): Promise<void> {
+  const hangUp = new HangUp();
+  let isWritten = false;
+  response.on('finish', () => {
+    isWritten = true;
+  });
+  response.on('close', () => {
+    if (!isWritten) hangUp.noteGone();
+  });
+  const asked = {
+    credential,
+    format: query?.get('format') ?? 'raw',
+    interval: single(request.headers[CLIENT_INTERVAL]),
+    hints: single(request.headers[CLIENT_HINTS]),
+  };
+  const answer = await findKey(answering, peer, asked, hangUp);
+  if (answer === undefined) return;
+  // 'finish' means that the kernel has every byte; a hang-up before that is 'close' without it.
+  response.on('finish', () => answer.delivered());
+  response.on('close', () => answer.wipe());
+  sendBody(response, 200, answer.headers, answer.body);
+}
+
+function single(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' ? header : header?.[0];
 }

@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { lstatSync, renameSync, type Stats, unlinkSync } from 'node:fs';
+import { fstatSync, lstatSync, renameSync, type Stats, unlinkSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { basename, join } from 'node:path';
 import { BrokerError } from '../errors.ts';
-import { net } from '../platform/builtins.ts';
-import { ensurePrivateFolder } from '../platform/private-folder.ts';
+import type { Clock, Timer } from '../platform/clock.ts';
+import { ensurePrivateFolder } from '../platform/files.ts';
+import { loadHttp, net } from '../platform/native.ts';
+import { sendError } from './limits.ts';
 
-export interface SocketPlace {
+interface SocketPlace {
   /** At most 107 bytes long (103 on macOS); config/paths.ts sees to it. */
   readonly path: string;
   /** Where `path` lies; created with mode 0700 if it is missing. */
@@ -110,5 +112,63 @@ function cannotBind(path: string, error: unknown): BrokerError {
   return new BrokerError('ERR_IO', `cannot listen on ${path} (${code})`, {
     remedy: 'set BROKER_SOCKET to a path in a folder of your own that can be written',
     cause: error,
+  });
+}
+
+/** sd_listen_fds(3): the first descriptor handed down. */
+const FIRST_FD = 3;
+
+/**
+ * The listening socket that systemd handed down, if it was meant for this process. The variables are deleted from
+ * `env` in any case, because children would take them for theirs. Further sockets are not used.
+ *
+ * Throws ERR_CONFIG if what was handed down is no socket.
+ */
+export function takeInheritedSocket(env: Record<string, string | undefined>, pid: number): number | undefined {
+  const { LISTEN_PID, LISTEN_FDS } = env;
+  for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'LISTEN_PIDFDID']) delete env[name];
+  if (LISTEN_PID !== String(pid) || !/^[1-9]\d*$/.test(LISTEN_FDS ?? '')) return undefined;
+  if (isSocket(FIRST_FD)) return FIRST_FD;
+  throw new BrokerError('ERR_CONFIG', 'the service manager handed down a descriptor that is no socket', {
+    remedy: 'look at the socket unit: systemctl --user cat broker.socket',
+  });
+}
+
+function isSocket(fd: number): boolean {
+  try {
+    return fstatSync(fd).isSocket();
+  } catch {
+    return false;
+  }
+}
+
+/** So long after the last one, no more of those that were in line are expected. */
+const QUIET_MS = 100;
+const LONGEST_MS = 5_000;
+
+/**
+ * Tells whoever waits on an inherited socket why there will be no daemon. Else the service manager would see them
+ * waiting, start the daemon again at once and so on until it gives the socket up; and they would hear nothing.
+ */
+export async function declineWaiting(fd: number, error: BrokerError, clock: Clock): Promise<void> {
+  const server = loadHttp().createServer((request, response) => {
+    response.shouldKeepAlive = false;
+    sendError(request, response, error);
+  });
+  server.listen({ fd });
+  await once(server, 'listening');
+  await new Promise<void>((resolve) => {
+    const longest = clock.after(LONGEST_MS, end);
+    let quiet: Timer = clock.after(QUIET_MS, end);
+    server.on('connection', () => {
+      quiet.cancel();
+      quiet = clock.after(QUIET_MS, end);
+    });
+    function end() {
+      longest.cancel();
+      quiet.cancel();
+      server.close(() => resolve());
+      server.closeAllConnections();
+    }
   });
 }

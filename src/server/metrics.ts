@@ -1,5 +1,5 @@
-import type { MetricFamily } from '../broker/service.ts';
-import type { CredentialState, CredentialStatus, StatusReport } from '../protocol/status.ts';
+import type { MetricFamily } from '../broker/api.ts';
+import type { CredentialState, CredentialStatus, StatusReport } from '../protocol/reports.ts';
 
 export const METRICS_CONTENT_TYPE = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
 

@@ -1,21 +1,16 @@
 import type { Server, Socket } from 'node:net';
-import type { BrokerService } from '../broker/service.ts';
+import type { BrokerService } from '../broker/api.ts';
 import { BrokerError } from '../errors.ts';
-import { net } from '../platform/builtins.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
-import { socketFd } from '../platform/socket-fd.ts';
-import type { Administration } from './administration.ts';
-import type { Connection } from './connection.ts';
-import { Connections } from './connections.ts';
-import { Dispatcher } from './dispatch.ts';
+import { net, socketFd } from '../platform/native.ts';
+import { type Connection, Connections } from './connections.ts';
+import { HelperLane, readHelperRequest } from './fast-path.ts';
 import { BASIC_FORMATS, type Formatter } from './formats.ts';
-import { HelperLane } from './helper-lane.ts';
-import { readHelperRequest } from './helper-request.ts';
-import { HttpLane } from './http-lane.ts';
-import { DEFAULT_LIMITS, type ServerLimits } from './limits.ts';
-import type { PeerCredentials, PeerIdentity } from './peer-identity.ts';
-import { rawProblem } from './reply.ts';
+import { Dispatcher, HttpLane } from './http.ts';
+import { DEFAULT_LIMITS, rawProblem, type ServerLimits } from './limits.ts';
+import type { PeerCredentials, PeerIdentity } from './peer.ts';
+import type { Administration } from './routes.ts';
 
 export interface BrokerServerOptions {
   readonly service: BrokerService;
@@ -151,3 +146,30 @@ function hangUp(this: Socket): void {
 
 /** A peer that goes away says so in 'close' as well. */
 function ignore(): void {}
+
+/**
+ * Whether the asker is still there. The signal is made only for whoever asks for it: answers that wait for nothing
+ * are most of all answers, and making and aborting a signal costs as much as the rest of them.
+ */
+export class HangUp {
+  #gone = false;
+  #controller: AbortController | undefined;
+
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#gone) this.#controller.abort();
+    }
+    return this.#controller.signal;
+  }
+
+  /** The connection closed before the answer was written. */
+  noteGone(): void {
+    this.#gone = true;
+    this.#controller?.abort();
+  }
+}

@@ -1,14 +1,13 @@
 import { mkdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
+import { writeFileAtomically } from '../platform/files.ts';
 import { loadNative } from '../platform/native.ts';
-import { writeFileAtomically } from '../platform/write-file.ts';
-import type { PlannedFile } from './manager.ts';
+import { type PlannedFile, run, type Surroundings } from './manager.ts';
 import { type DaemonCommand, daemonCommand } from './runtime.ts';
-import { run, type Surroundings } from './surroundings.ts';
-import { renderUnits } from './systemd-units.ts';
+import { renderUnits } from './systemd.ts';
 
-export interface EveryonePlan {
+interface EveryonePlan {
   readonly daemon: DaemonCommand;
   readonly files: readonly PlannedFile[];
 }

@@ -24,7 +24,7 @@ export function explainExit(status: number): ServiceFailure | undefined {
 }
 
 /** `systemctl show`'s properties of a service, as they are written. */
-export interface UnitProperties {
+interface UnitProperties {
   readonly Result?: string | undefined;
   /** 1 exited, 2 killed, 3 dumped: waitid(2)'s si_code. */
   readonly ExecMainCode?: string | undefined;

@@ -1,9 +1,8 @@
 import { BrokerClient } from '../client/broker-client.ts';
 import { socketCandidates } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
-import type { DaemonStatus } from '../protocol/status.ts';
-import type { ServiceManager } from './manager.ts';
-import { run, type Surroundings } from './surroundings.ts';
+import type { DaemonStatus } from '../protocol/reports.ts';
+import { run, type ServiceManager, type Surroundings } from './manager.ts';
 
 /** Starting takes a fraction of a second, on a machine that is busy booting a few. */
 const LIMIT_MS = 15_000;

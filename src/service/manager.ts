@@ -1,3 +1,7 @@
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import type { PathInputs } from '../config/paths.ts';
+import type { Clock } from '../platform/clock.ts';
 import type { ServiceFailure } from './failure.ts';
 import type { DaemonCommand } from './runtime.ts';
 
@@ -64,4 +68,55 @@ export interface LogPart {
   readonly follow?: boolean;
   /** Nothing older than this time of the wall clock, where the log knows times. Default: everything. */
   readonly sinceMs?: number;
+}
+
+/** What installing and steering a service needs to know of the process; the CLI's io is one. */
+export interface Surroundings extends PathInputs {
+  readonly clock: Clock;
+}
+
+export interface Outcome {
+  /** 127 if the program could not be run at all. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A service manager that has not answered by then is not going to. */
+const LIMIT_MS = 60_000;
+
+/** Runs a program to its end, with nothing on stdin. Never rejects. */
+export function run(command: readonly string[], env: Surroundings['env']): Promise<Outcome> {
+  const [program = '', ...args] = command;
+  return new Promise((resolve) => {
+    const options = { env: { ...env }, encoding: 'utf8', timeout: LIMIT_MS, maxBuffer: 1 << 24 } as const;
+    const child = execFile(program, args, options, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 127;
+      resolve({ code, stdout, stderr: stderr || (error !== null && code === 127 ? error.message : '') });
+    });
+    child.stdin?.end();
+  });
+}
+
+/**
+ * What of this shell's environment an installed daemon keeps: where it finds its configuration and the programs that
+ * providers run. Everything else that a provider needs stands in the configuration.
+ */
+export function recordedEnvironment({ env }: Pick<PathInputs, 'env'>): Readonly<Record<string, string>> {
+  const kept: Record<string, string> = { PATH: lastingPath(env['PATH'] ?? '') };
+  for (const name of ['BROKER_CONFIG', 'XDG_CONFIG_HOME']) {
+    const value = env[name];
+    if (value !== undefined && path.isAbsolute(value)) kept[name] = value;
+  }
+  return kept;
+}
+
+const SYSTEM_PATH = ['/usr/local/bin', '/usr/bin', '/bin'];
+/** A project's own programs, and folders that go with a shell. */
+const PASSING = /\/node_modules\/|\/\.venv\/|\/_npx\/|\/fnm_multishells\/|^\/tmp\/|^\/proc\//;
+const MOST_FOLDERS = 64;
+
+function lastingPath(value: string): string {
+  const folders = value.split(':').filter((folder) => path.isAbsolute(folder) && !PASSING.test(`${folder}/`));
+  return [...new Set([...folders.slice(0, MOST_FOLDERS), ...SYSTEM_PATH])].join(':');
 }

@@ -23,7 +23,7 @@ export interface DaemonCommand {
   readonly warnings: readonly string[];
 }
 
-export interface RuntimeOptions {
+interface RuntimeOptions {
   /** `process.execPath`. */
   readonly execPath: string;
   readonly stateDir: string;

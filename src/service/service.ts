@@ -1,21 +1,23 @@
-import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stateDir } from '../config/paths.ts';
-import { BrokerError } from '../errors.ts';
-import { ensurePrivateFolder } from '../platform/private-folder.ts';
-import { VERSION } from '../platform/version.ts';
-import { writeFileAtomically } from '../platform/write-file.ts';
-import { recordedEnvironment } from './daemon-environment.ts';
+import { BrokerError, shellWord } from '../errors.ts';
+import { ensurePrivateFolder, writeFileAtomically } from '../platform/files.ts';
+import { VERSION } from '../platform/installation.ts';
 import { askStatus } from './health.ts';
-import { type LaunchRecord, launchFile, writeLaunchRecord } from './launch-file.ts';
 import { findLaunchd } from './launchd.ts';
-import type { PlannedFile, ServiceManager, ServiceSettings, ServiceState } from './manager.ts';
-import { isLink, refuseForeignLinks } from './planned-links.ts';
+import {
+  type PlannedFile,
+  recordedEnvironment,
+  type ServiceManager,
+  type ServiceSettings,
+  type ServiceState,
+  type Surroundings,
+} from './manager.ts';
 import { daemonCommand, runtimeCopy } from './runtime.ts';
 import { installStableHelper, stableHelper } from './stable-helper.ts';
-import type { Surroundings } from './surroundings.ts';
 import { findSystemd } from './systemd.ts';
-import { Unmanaged } from './unmanaged.ts';
+import { type LaunchRecord, launchFile, Unmanaged, writeLaunchRecord } from './unmanaged.ts';
 
 export interface InstallOptions {
   /** `process.execPath`. */
@@ -192,5 +194,39 @@ function write({ path: file, content, mode }: PlannedFile): boolean {
       remedy: 'check who owns the folder and that the disk is not full',
       cause: error,
     });
+  }
+}
+
+/** A unit that is a link belongs to whoever made the link: Home Manager, stow, `systemctl --user link` or `mask`. */
+export function isLink(file: string): boolean {
+  return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+}
+
+/**
+ * Before anything is written. A link that leads to just what is planned may stay.
+ *
+ * @throws BrokerError ERR_CONFIG for one that leads to something else.
+ */
+function refuseForeignLinks(files: readonly PlannedFile[]): void {
+  for (const { path: file, content } of files) {
+    if (!isLink(file) || leadsTo(file, content)) continue;
+    const target = readlinkSync(file);
+    if (target === '/dev/null') {
+      const unit = file.slice(file.lastIndexOf('/') + 1);
+      throw new BrokerError('ERR_CONFIG', `${unit} is masked: it was meant not to run`, {
+        remedy: `run: systemctl --user unmask ${unit}`,
+      });
+    }
+    throw new BrokerError('ERR_CONFIG', `${file} is a link to ${target}: something else keeps it`, {
+      remedy: `change it where it comes from (broker service install --dry-run shows what it should be), or run: rm ${shellWord(file)}`,
+    });
+  }
+}
+
+function leadsTo(file: string, content: string): boolean {
+  try {
+    return readFileSync(file, 'utf8') === content;
+  } catch {
+    return false;
   }
 }

@@ -1,9 +1,8 @@
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
+import { ensurePrivateFolder, writeFileAtomically } from '../platform/files.ts';
 import { helperPath, PACKAGE_ROOT } from '../platform/native.ts';
-import { ensurePrivateFolder } from '../platform/private-folder.ts';
-import { writeFileAtomically } from '../platform/write-file.ts';
 
 /** STATE/bin/broker-key: where the helper stays when packages, runtimes and their folders come and go. */
 export function stableHelper(stateDir: string): string {

@@ -1,5 +1,4 @@
-import { PROXY } from './proxy-question.ts';
-import type { Question } from './question.ts';
+import { PROXY, type Question } from './interview.ts';
 
 /** How to reach AWS. */
 export const AWS: readonly Question[] = [

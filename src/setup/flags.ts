@@ -1,9 +1,16 @@
+import path from 'node:path';
 import { BrokerError } from '../errors.ts';
-import type { Draft } from './draft.ts';
+import { findDefinition } from '../providers/registry.ts';
+import type { Draft } from './config-change.ts';
+import {
+  connectionQuestions,
+  everyQuestion,
+  PROVIDER_KINDS,
+  type ProviderKind,
+  type Question,
+  sourceQuestions,
+} from './interview.ts';
 import type { Machine } from './machine.ts';
-import { normalise, type Surroundings } from './normalise.ts';
-import type { Question } from './question.ts';
-import { connectionQuestions, everyQuestion, PROVIDER_KINDS, sourceQuestions } from './questions.ts';
 import { VAULT_LOGINS } from './vault-questions.ts';
 
 /** What the command line says, by the names that commander gives to flags. */
@@ -55,7 +62,7 @@ export function completeWithoutAsking(draft: Draft, machine: Machine): void {
   });
 }
 
-export function camelCase(flag: string): string {
+function camelCase(flag: string): string {
   return flag.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
@@ -79,4 +86,55 @@ function unfit({ flag }: Question, { kind, auth }: Draft): BrokerError {
 
 function text(value: string | boolean | undefined): string | undefined {
   return typeof value === 'string' && value.trim() !== '' ? value : undefined;
+}
+
+export interface Surroundings {
+  readonly homeDir: string;
+  readonly cwd: string;
+}
+
+/** An answer as the configuration wants it: a number, an absolute path (below the home folder from `~`), or text. */
+export function normalise(question: Question, answer: string, surroundings: Surroundings): string | number {
+  const value = answer.trim();
+  if (question.isNumber) {
+    if (/^\d{1,9}$/.test(value)) return Number(value);
+    throw new BrokerError('ERR_USAGE', `--${question.flag} takes a number`, {
+      remedy: `write --${question.flag} 8250`,
+    });
+  }
+  return question.isFile ? absolute(value, surroundings) : value;
+}
+
+function absolute(file: string, { homeDir, cwd }: Surroundings): string {
+  if (file.startsWith('~/')) return file;
+  const full = path.resolve(cwd, file);
+  return full.startsWith(`${homeDir}/`) && homeDir !== '/' ? `~${full.slice(homeDir.length)}` : full;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+type Options = Readonly<Record<string, string>>;
+
+/** Trust in whatever certificate is not taken over from a variable that somebody once exported. */
+const NEVER = new Set(['skip_verify']);
+
+/**
+ * What this shell's variables say of keys that nobody is asked for: a namespace, certificates, the proxy on the way. A
+ * daemon does not inherit them, so that they have to stand in the configuration.
+ */
+export function withEnvironment(
+  kind: ProviderKind,
+  options: Options,
+  env: Environment,
+  surroundings: Surroundings,
+): Options {
+  const asked = connectionQuestions(kind, undefined).filter(({ needed, asked }) => needed || asked);
+  const left = new Set([...NEVER, ...asked.map(({ key }) => key)]);
+  const filled: Record<string, string> = { ...options };
+  for (const [key, contributed] of Object.entries(findDefinition(kind)?.environmentDefaults ?? {})) {
+    if (left.has(key) || key.includes('.') || filled[key] !== undefined) continue;
+    const variables = 'variablesFor' in contributed ? contributed.variablesFor(filled, env) : contributed;
+    const value = variables.map((name) => env[name]).find((text) => text !== undefined && text !== '');
+    if (value !== undefined) filled[key] = key.endsWith('_file') ? absolute(value, surroundings) : value;
+  }
+  return filled;
 }

@@ -22,7 +22,7 @@ export interface Machine {
   readonly proxies: readonly string[];
 }
 
-export interface MachineInputs {
+interface MachineInputs {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
 }

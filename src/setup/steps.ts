@@ -1,3 +1,5 @@
+import type { SecretBytes } from '../credential/secret.ts';
+
 /** One thing that setup does; `undo` takes it back. */
 export interface Step {
   /** For the person who watches: `the configuration`. */
@@ -11,7 +13,7 @@ export interface StepOutcome {
   readonly undo?: () => void | Promise<void>;
 }
 
-export interface Watcher {
+interface Watcher {
   done(name: string, what: string): void;
   undone(name: string): void;
   notUndone(name: string, why: string): void;
@@ -41,5 +43,24 @@ export async function carryOut(steps: readonly Step[], signal: AbortSignal, watc
       }
     }
     throw error;
+  }
+}
+
+/** The login that a person makes on the way: once, however often is tried, and then for the daemon. */
+export class Session {
+  #token: SecretBytes | undefined;
+
+  get token(): SecretBytes | undefined {
+    return this.#token;
+  }
+
+  set(token: SecretBytes): void {
+    this.end();
+    this.#token = token;
+  }
+
+  end(): void {
+    this.#token?.wipe();
+    this.#token = undefined;
   }
 }

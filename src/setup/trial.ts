@@ -1,19 +1,23 @@
-import { fingerprint } from '../claude/masking.ts';
+import { fingerprint } from '../claude/settings/masked-diff.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { toKey } from '../credential/key.ts';
-import { selectField } from '../credential/select-fields.ts';
+import { type SecretBytes, selectField } from '../credential/secret.ts';
 import { ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
-import type { ProviderHost } from '../providers/definition.ts';
-import type { LoginDialogue } from '../providers/interactive-login.ts';
-import type { IssuedSecret, Provider } from '../providers/provider.ts';
+import type {
+  IssuedSecret,
+  LoginDialogue,
+  LoginStore,
+  Provider,
+  ProviderHost,
+  StoredLogin,
+} from '../providers/provider.ts';
 import { findDefinition } from '../providers/registry.ts';
-import type { Plan } from './draft.ts';
-import type { Session } from './session.ts';
-import { TrialLogins } from './trial-logins.ts';
+import type { Plan } from './config-change.ts';
+import type { Session } from './steps.ts';
 
-export interface TrialInputs {
+interface TrialInputs {
   readonly clock: Clock;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
@@ -134,4 +138,31 @@ async function giveBack(open: () => Provider, logins: TrialLogins): Promise<void
   }
   provider.close();
   logins.wipe();
+}
+
+/** A store that lives as long as the trial. */
+class TrialLogins implements LoginStore {
+  readonly #stored = new Map<string, StoredLogin>();
+
+  get ids(): readonly string[] {
+    return [...this.#stored.keys()];
+  }
+
+  load(): readonly StoredLogin[] {
+    return [...this.#stored.values()].map(({ login, token }) => ({ login, token: token.copy() }));
+  }
+
+  save(login: StoredLogin['login'], token: SecretBytes): void {
+    this.remove(login.id);
+    this.#stored.set(login.id, { login, token: token.copy() });
+  }
+
+  remove(id: string): void {
+    this.#stored.get(id)?.token.wipe();
+    this.#stored.delete(id);
+  }
+
+  wipe(): void {
+    for (const id of this.ids) this.remove(id);
+  }
 }

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import type { CredentialCache, LeaseEntry } from '../../src/cache/credential-cache.ts';
-import { SecretBytes } from '../../src/credential/secret-bytes.ts';
+import type { CredentialCache, LeaseEntry } from '../../src/cache/cache.ts';
+import { SecretBytes } from '../../src/credential/secret.ts';
 import { keyVersion, lease, login, NOW, secret } from '../fakes/material.ts';
 
 /** What `reopen` gives back is the cache as the next daemon finds it; undefined where nothing outlives the process. */

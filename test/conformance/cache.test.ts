@@ -1,4 +1,4 @@
-import { openMemoryCache } from '../../src/cache/open-cache.ts';
+import { openMemoryCache } from '../../src/cache/open.ts';
 import { openTestCache, temporaryFolder } from '../fakes/cache.ts';
 import { describeCache } from './cache-suite.ts';
 

@@ -1,7 +1,6 @@
 import type { FailureKind } from '../../src/errors.ts';
 import type { Log } from '../../src/platform/log.ts';
-import type { LoginStore } from '../../src/providers/login-store.ts';
-import type { Provider } from '../../src/providers/provider.ts';
+import type { LoginStore, Provider } from '../../src/providers/provider.ts';
 
 /** What may be stored: a text that is the key, or an object to be walked with `field`. */
 export type StoredContent = string | Readonly<Record<string, unknown>>;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Lease } from '../../src/credential/lease.ts';
+import type { Lease } from '../../src/credential/life.ts';
 import type { IssuedLease } from '../../src/providers/provider.ts';
 import { type Bench, expectHelpful, never, promptly } from './bench.ts';
 

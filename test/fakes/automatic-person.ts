@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
-import { SecretBytes } from '../../src/credential/secret-bytes.ts';
-import type { FactorChoice, LoginDialogue } from '../../src/providers/interactive-login.ts';
+import { SecretBytes } from '../../src/credential/secret.ts';
+import type { FactorChoice, LoginDialogue } from '../../src/providers/provider.ts';
 
 /** A person who opens every page at once, follows where it leads, and types what they were given. */
 export class AutomaticPerson implements LoginDialogue {

@@ -1,13 +1,12 @@
-import type { Ask, Client } from '../../src/broker/ask.ts';
+import type { Ask, Client } from '../../src/broker/answering.ts';
+import type { DaemonFacts } from '../../src/broker/api.ts';
 import { Broker, type BrokerSetup } from '../../src/broker/broker.ts';
 import type { BrokerPorts } from '../../src/broker/ports.ts';
-import type { DaemonFacts } from '../../src/broker/status-report.ts';
-import { type CredentialCache, VALUE } from '../../src/cache/credential-cache.ts';
-import { openMemoryCache } from '../../src/cache/open-cache.ts';
+import { type CredentialCache, VALUE } from '../../src/cache/cache.ts';
+import { openMemoryCache } from '../../src/cache/open.ts';
 import type { CredentialConfig, DaemonConfig } from '../../src/config/config.ts';
 import { BrokerError } from '../../src/errors.ts';
-import type { Clock } from '../../src/platform/clock.ts';
-import type { Random } from '../../src/platform/random.ts';
+import type { Clock, Random } from '../../src/platform/clock.ts';
 import { FakeClock } from './fake-clock.ts';
 import { HOUR, MINUTE } from './living.ts';
 import { CollectingLog } from './log.ts';

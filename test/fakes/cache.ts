@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { type OpenCacheOptions, openCache } from '../../src/cache/open-cache.ts';
-import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
-import type { KeyVersion } from '../../src/credential/key-version.ts';
+import type { SqliteCache } from '../../src/cache/cache.ts';
+import { type OpenCacheOptions, openCache } from '../../src/cache/open.ts';
+import type { KeyVersion } from '../../src/credential/key.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { keyVersion, NOW, secret } from './material.ts';
 

@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
-import type { CliIo } from '../../src/cli/cli-io.ts';
+import type { CliIo } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
 import { FakeClock } from './fake-clock.ts';
 import { START_MS } from './scripted-broker.ts';

@@ -1,6 +1,5 @@
-import type { KeyVersion } from '../../src/credential/key-version.ts';
-import type { Lease, Login } from '../../src/credential/lease.ts';
-import type { LivingKey } from '../../src/credential/life.ts';
+import type { KeyVersion } from '../../src/credential/key.ts';
+import type { Lease, LivingKey, Login } from '../../src/credential/life.ts';
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;

@@ -1,7 +1,7 @@
-import type { SecretFields } from '../../src/cache/credential-cache.ts';
-import type { KeyVersion } from '../../src/credential/key-version.ts';
-import type { Lease, Login } from '../../src/credential/lease.ts';
-import { SecretBytes } from '../../src/credential/secret-bytes.ts';
+import type { SecretFields } from '../../src/cache/cache.ts';
+import type { KeyVersion } from '../../src/credential/key.ts';
+import type { Lease, Login } from '../../src/credential/life.ts';
+import { SecretBytes } from '../../src/credential/secret.ts';
 
 export const NOW = 1_750_000_000_000;
 

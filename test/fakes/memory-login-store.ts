@@ -1,6 +1,6 @@
-import type { Login } from '../../src/credential/lease.ts';
-import type { SecretBytes } from '../../src/credential/secret-bytes.ts';
-import type { LoginStore, StoredLogin } from '../../src/providers/login-store.ts';
+import type { Login } from '../../src/credential/life.ts';
+import type { SecretBytes } from '../../src/credential/secret.ts';
+import type { LoginStore, StoredLogin } from '../../src/providers/provider.ts';
 
 /** A login store that forgets everything with the process; keep one over two providers to play a restart. */
 export class MemoryLoginStore implements LoginStore {

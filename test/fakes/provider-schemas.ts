@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import type { ProviderSchemas } from '../../src/config/provider-schemas.ts';
-import { filePath, secretText, text } from '../../src/config/value-types.ts';
+import { filePath, type ProviderSchemas, secretText, text } from '../../src/config/schema.ts';
 
 /** A type with several ways to log in and with secrets, shaped like Vault's. */
 export const vaultLike: ProviderSchemas = {

@@ -1,11 +1,9 @@
-import type { Answer, Ask } from '../../src/broker/ask.ts';
-import type { BrokerService, EventQuery, MetricFamily } from '../../src/broker/service.ts';
-import type { KeyVersion } from '../../src/credential/key-version.ts';
-import { SecretBytes } from '../../src/credential/secret-bytes.ts';
+import type { Answer, Ask } from '../../src/broker/answering.ts';
+import type { BrokerService, EventQuery, MetricFamily } from '../../src/broker/api.ts';
+import type { KeyVersion } from '../../src/credential/key.ts';
+import { SecretBytes } from '../../src/credential/secret.ts';
 import { BrokerError } from '../../src/errors.ts';
-import type { BrokerEvent } from '../../src/protocol/event.ts';
-import type { HealthReport } from '../../src/protocol/health.ts';
-import type { CredentialStatus, StatusReport } from '../../src/protocol/status.ts';
+import type { BrokerEvent, CredentialStatus, HealthReport, StatusReport } from '../../src/protocol/reports.ts';
 
 export const START_MS = Date.UTC(2030, 0, 1);
 export const KEY = 'sk-test-0123456789';

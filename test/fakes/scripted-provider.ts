@@ -1,4 +1,4 @@
-import type { Lease, Login } from '../../src/credential/lease.ts';
+import type { Lease, Login } from '../../src/credential/life.ts';
 import { ProviderError } from '../../src/errors.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, RenewedLease } from '../../src/providers/provider.ts';
 import type { FakeClock } from './fake-clock.ts';

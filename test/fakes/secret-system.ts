@@ -1,4 +1,4 @@
-import type { Login } from '../../src/credential/lease.ts';
+import type { Login } from '../../src/credential/life.ts';
 import { ProviderError } from '../../src/errors.ts';
 import type { FakeClock } from './fake-clock.ts';
 

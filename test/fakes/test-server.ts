@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { bindSocket, type Listener } from '../../src/server/listener.ts';
-import { anonymousPeers } from '../../src/server/peer-identity.ts';
+import { anonymousPeers } from '../../src/server/peer.ts';
 import { BrokerServer, type BrokerServerOptions } from '../../src/server/server.ts';
 import { FakeClock } from './fake-clock.ts';
 import { ScriptedBroker, START_MS } from './scripted-broker.ts';

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { openCache } from '../../src/cache/open-cache.ts';
+import { openCache } from '../../src/cache/open.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { keyVersion, NOW, secret } from '../fakes/material.ts';
 

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
-import { SecretBytes } from '../../src/credential/secret-bytes.ts';
+import { SecretBytes } from '../../src/credential/secret.ts';
 import { openTestCache, served, store, temporaryFolder } from '../fakes/cache.ts';
 import { CollectingLog } from '../fakes/log.ts';
 import { lease, login, NOW, secret } from '../fakes/material.ts';

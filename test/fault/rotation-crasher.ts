@@ -1,6 +1,6 @@
-import { openCache } from '../../src/cache/open-cache.ts';
+import { openCache } from '../../src/cache/open.ts';
 import { KekFile } from '../../src/crypto/kek-file.ts';
-import type { KekHome, KekWriter } from '../../src/crypto/kek-home.ts';
+import type { KekHome, KekWriter } from '../../src/crypto/kek-store.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { NOW } from '../fakes/material.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
-import { SecretBytes } from '../../src/credential/secret-bytes.ts';
+import { SecretBytes } from '../../src/credential/secret.ts';
 import { openTestCache, served, store, temporaryFolder } from '../fakes/cache.ts';
 import { CollectingLog } from '../fakes/log.ts';
 import { login } from '../fakes/material.ts';

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
-import SqliteDatabase, { type Database } from 'better-sqlite3';
+import type { Database } from 'better-sqlite3';
+import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
-import { SecretBytes } from '../../src/credential/secret-bytes.ts';
+import { SecretBytes } from '../../src/credential/secret.ts';
 import { openTestCache, served, store, temporaryFolder } from '../fakes/cache.ts';
 import { CollectingLog } from '../fakes/log.ts';
 import { lease, login, NOW } from '../fakes/material.ts';

@@ -1,4 +1,4 @@
-import { openCache } from '../../src/cache/open-cache.ts';
+import { openCache } from '../../src/cache/open.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { keyVersion, lease, login, NOW, secret } from '../fakes/material.ts';
 

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DevVault } from '../../src/demo/dev-vault.ts';
-import type { StatusReport } from '../../src/protocol/status.ts';
+import type { StatusReport } from '../../src/protocol/reports.ts';
 import { AwsHome } from '../conformance/aws/aws-home.ts';
 import { AwsJsonServer, type Behaviour } from '../fakes/aws-json-server.ts';
 import { hasOpenssl, makeCertificate } from '../fakes/certificates.ts';

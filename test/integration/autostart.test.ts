@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type LaunchRecord, launchFile, writeLaunchRecord } from '../../src/service/launch-file.ts';
+import { type LaunchRecord, launchFile, writeLaunchRecord } from '../../src/service/unmanaged.ts';
 import { BROKER, KEY, TemporaryHome } from '../fakes/temporary-home.ts';
 import { expectFailure, expectKey, helper, runHelper } from '../native/run-helper.ts';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ClientIdentity } from '../../src/platform/client-identity.ts';
 import { loadNative } from '../../src/platform/native.ts';
-import { procReader } from '../../src/platform/proc-reader.ts';
+import { procReader } from '../../src/platform/process-tree.ts';
 
 const HELPER_HINTS = 'pid=0, ppid=0, stdin=socket, stdout=socket, entrypoint=cli';
 

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DevVault } from '../../src/demo/dev-vault.ts';
-import type { StatusReport } from '../../src/protocol/status.ts';
+import type { StatusReport } from '../../src/protocol/reports.ts';
 import { cacheDump } from '../fakes/cache-dump.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
 import { enrolLaptop, laptopConfig } from '../fakes/laptop.ts';

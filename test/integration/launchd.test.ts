@@ -2,13 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { SystemClock } from '../../src/platform/system-clock.ts';
-import { VERSION } from '../../src/platform/version.ts';
+import { SystemClock } from '../../src/platform/clock.ts';
+import { VERSION } from '../../src/platform/installation.ts';
 import { bringUp } from '../../src/service/health.ts';
-import { readLaunchRecord } from '../../src/service/launch-file.ts';
 import { Launchd } from '../../src/service/launchd.ts';
+import type { Surroundings } from '../../src/service/manager.ts';
 import { type InstallOptions, Service } from '../../src/service/service.ts';
-import type { Surroundings } from '../../src/service/surroundings.ts';
+import { readLaunchRecord } from '../../src/service/unmanaged.ts';
 import { expectFailure, expectKey, helper, run, runHelper } from '../native/run-helper.ts';
 
 const FAKE = path.resolve(import.meta.dirname, '..', 'fakes', 'launchctl.py');

@@ -18,8 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { bindSocket } from '../../src/server/listener.ts';
-import { takeInheritedSocket } from '../../src/server/socket-activation.ts';
+import { bindSocket, takeInheritedSocket } from '../../src/server/listener.ts';
 import { KEY } from '../fakes/scripted-broker.ts';
 
 const SERVER = fileURLToPath(new URL('../fixtures/socket-server.ts', import.meta.url));

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { expect, it } from 'vitest';
-import { SystemClock } from '../../src/platform/system-clock.ts';
+import { SystemClock } from '../../src/platform/clock.ts';
 
-const CLOCK = new URL('../../src/platform/system-clock.ts', import.meta.url).href;
+const CLOCK = new URL('../../src/platform/clock.ts', import.meta.url).href;
 const PRINT_BOOT_MS = `
   const { SystemClock } = await import(${JSON.stringify(CLOCK)});
   const clock = new SystemClock();

@@ -1,7 +1,7 @@
-import { openCache } from '../../src/cache/open-cache.ts';
+import { openCache } from '../../src/cache/open.ts';
 import { KekFile } from '../../src/crypto/kek-file.ts';
-import { KEK_HOME_KINDS, type KekHome } from '../../src/crypto/kek-home.ts';
 import { KekKeyring } from '../../src/crypto/kek-keyring.ts';
+import { KEK_HOME_KINDS, type KekHome } from '../../src/crypto/kek-store.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { NOW } from '../fakes/material.ts';
 import { askAt } from './open-at.ts';

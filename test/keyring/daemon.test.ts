@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { DevVault } from '../../src/demo/dev-vault.ts';
 import { readLockHolder } from '../../src/platform/state-lock.ts';
-import type { RotationReport } from '../../src/protocol/administration.ts';
+import type { RotationReport } from '../../src/protocol/reports.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
 import { SetupHome } from '../fakes/setup-home.ts';
 import { Desk, missingPrograms } from './desk.ts';

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { SessionBus } from '../../src/keyring/session-bus.ts';
+import { SessionBus } from '../../src/crypto/secret-service.ts';
 
 const UID = process.getuid?.() ?? 0;
 const PASSWORD = 'correct horse';

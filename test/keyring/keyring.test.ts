@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import type { OpenCacheOptions } from '../../src/cache/open-cache.ts';
+import type { OpenCacheOptions } from '../../src/cache/open.ts';
 import { served, store, temporaryFolder } from '../fakes/cache.ts';
 import { CollectingLog } from '../fakes/log.ts';
 import { NOW } from '../fakes/material.ts';

@@ -1,6 +1,6 @@
-import { type OpenCacheOptions, openCache } from '../../src/cache/open-cache.ts';
-import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
-import { keyringOf } from '../../src/keyring/keyring-process.ts';
+import type { SqliteCache } from '../../src/cache/cache.ts';
+import { type OpenCacheOptions, openCache } from '../../src/cache/open.ts';
+import { keyringOf } from '../../src/crypto/keyring-child.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { NOW } from '../fakes/material.ts';
 import type { Desk } from './desk.ts';

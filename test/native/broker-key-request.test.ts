@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { parseHints } from '../../src/protocol/hints.ts';
-import { readHelperRequest } from '../../src/server/helper-request.ts';
+import { parseHints } from '../../src/protocol/request.ts';
+import { readHelperRequest } from '../../src/server/fast-path.ts';
 import { FakeDaemon, GOOD_REPLY, KEY, sends } from './fake-daemon.ts';
 import { expectFailure, expectKey, helper, runHelper } from './run-helper.ts';
 

@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatDuration, LONGEST_DURATION_MS, parseDuration } from '../../src/config/durations.ts';
-import { describeFault } from '../../src/config/faults.ts';
+import { describeFault, tomlValue } from '../../src/config/explain.ts';
 import { checkConfig, type LoadedConfig } from '../../src/config/load.ts';
-import { tomlValue } from '../../src/config/toml-words.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { providerTypes } from '../fakes/provider-schemas.ts';
 

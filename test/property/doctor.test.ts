@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { findAssignments } from '../../src/claude/profile-assignments.ts';
+import { findAssignments } from '../../src/claude/shell/profiles.ts';
 import { doctorCommand } from '../../src/cli/commands/doctor.ts';
 import { TemporaryHome } from '../unit/claude/home.ts';
 import { statusOf } from '../unit/claude/status-sample.ts';

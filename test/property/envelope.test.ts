@@ -1,8 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodeFields, type Field } from '../../src/crypto/canonical.ts';
-import { ENVELOPE_OVERHEAD, openEnvelope, rewrapEnvelope, sealEnvelope } from '../../src/crypto/envelope.ts';
-import { KeyEncryptionKey } from '../../src/crypto/key-encryption-key.ts';
+import { encodeFields, type Field } from '../../src/crypto/digest.ts';
+import {
+  ENVELOPE_OVERHEAD,
+  KeyEncryptionKey,
+  openEnvelope,
+  rewrapEnvelope,
+  sealEnvelope,
+} from '../../src/crypto/envelope.ts';
 
 const kek = KeyEncryptionKey.ephemeral();
 const bytes = fc.uint8Array({ maxLength: 200 });

@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { findExpiry, parseExpiryField } from '../../src/credential/expiry.ts';
-import { decodeJwt } from '../../src/credential/jwt.ts';
+import { decodeJwt, findExpiry, parseExpiryField } from '../../src/credential/expiry.ts';
 import { keyFault, MAX_KEY_LENGTH, toKey, trimKey } from '../../src/credential/key.ts';
-import { selectField, walk } from '../../src/credential/select-fields.ts';
+import { selectField, walk } from '../../src/credential/secret.ts';
 import { ProviderError } from '../../src/errors.ts';
 
 describe('parsers of foreign values never throw and never invent', () => {

@@ -1,4 +1,4 @@
-import type { Client } from '../../src/broker/ask.ts';
+import type { Client } from '../../src/broker/answering.ts';
 import { Bench, type CredentialSketch, type Told } from '../fakes/bench.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import { HOUR, MINUTE, SECOND } from '../fakes/living.ts';

@@ -1,5 +1,5 @@
-import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
-import { SecretBytes } from '../../src/credential/secret-bytes.ts';
+import type { SqliteCache } from '../../src/cache/cache.ts';
+import { SecretBytes } from '../../src/credential/secret.ts';
 import type { CredentialSketch, Told } from '../fakes/bench.ts';
 import { MINUTE, SECOND } from '../fakes/living.ts';
 import type { ScriptedProvider } from '../fakes/scripted-provider.ts';

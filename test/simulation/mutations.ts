@@ -45,13 +45,13 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     rule: 'absolute times are corrected by the clock of the server',
-    file: 'src/broker/reading.ts',
+    file: 'src/broker/refresher.ts',
     from: 'serverNowMs: secret.serverTimeMs ?? time.wallMs',
     to: 'serverNowMs: time.wallMs',
   },
   {
     rule: 'never a rejected key',
-    file: 'src/broker/managed-credential.ts',
+    file: 'src/broker/credentials.ts',
     from: 'if (this.key === undefined || this.rejected.has(this.key.digest)) return undefined;',
     to: 'if (this.key === undefined) return undefined;',
     and: {
@@ -80,7 +80,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     rule: 'a mended login takes effect at once',
-    file: 'src/broker/provider-gate.ts',
+    file: 'src/broker/gate.ts',
     from: 'if (!changed) return false;',
     to: 'if (changed || !changed) return false;',
   },
@@ -110,7 +110,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     rule: 'no lease is revoked under its holder',
-    file: 'src/broker/lease-keeper.ts',
+    file: 'src/broker/leases.ts',
     from: 'if (!letGo && this.#ports.isAlive(client)) return false;',
     to: 'if (!letGo && this.#ports.isAlive(client)) continue;',
   },

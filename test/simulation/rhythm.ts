@@ -1,4 +1,4 @@
-import type { BrokerEvent } from '../../src/protocol/event.ts';
+import type { BrokerEvent } from '../../src/protocol/reports.ts';
 import type { CredentialSketch } from '../fakes/bench.ts';
 import { MINUTE, SECOND } from '../fakes/living.ts';
 import { BrokenInvariant } from './invariants.ts';

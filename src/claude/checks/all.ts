@@ -1,41 +1,36 @@
-import type { Facts } from '../facts.ts';
-import type { Check, Finding, Severity } from '../finding.ts';
-import { agentAccess } from './agent-access.ts';
-import { bareMode } from './bare-mode.ts';
-import { baseUrl } from './base-url.ts';
-import { brokerState } from './broker-state.ts';
-import { clockSkew } from './clock-skew.ts';
-import { cloudVariable } from './cloud-variable.ts';
-import { configDifferences } from './config-differences.ts';
-import { configFolder } from './config-folder.ts';
-import { customHeadersCheck } from './custom-headers.ts';
-import { declinedKey } from './declined-key.ts';
-import { foreignHelper } from './foreign-helper.ts';
-import { helperBehaviour } from './helper-behaviour.ts';
-import { helperOutput } from './helper-output.ts';
-import { helperProgram } from './helper-program.ts';
-import { helperPrompts } from './helper-prompts.ts';
-import { helperStdin } from './helper-stdin.ts';
-import { keyHome } from './key-home.ts';
-import { keyShape } from './key-shape.ts';
-import { keychain } from './keychain.ts';
-import { looseModes } from './loose-modes.ts';
-import { managedSources } from './managed-sources.ts';
-import { noMethod } from './no-method.ts';
-import { otherApps } from './other-apps.ts';
-import { overridingVariable } from './overriding-variable.ts';
-import { placeholderHelper } from './placeholder-helper.ts';
-import { profileVariable } from './profile-variable.ts';
-import { proxy } from './proxy.ts';
-import { refreshInterval } from './refresh-interval.ts';
-import { remoteControl } from './remote-control.ts';
-import { secondBroker } from './second-broker.ts';
-import { settingsState } from './settings-state.ts';
-import { simpleMode } from './simple-mode.ts';
-import { staticKey } from './static-key.ts';
-import { twoMethods } from './two-methods.ts';
-import { unreadableProfile } from './unreadable-profile.ts';
-import { untrustedProject } from './untrusted-project.ts';
+import type { Facts } from '../doctor/gather.ts';
+import type { Check, Finding, Severity } from '../doctor/report.ts';
+import { otherApps, remoteControl } from './apps.ts';
+import { brokerState, clockSkew, configDifferences, keyHome } from './broker.ts';
+import { declinedKey, keychain, noMethod, staticKey, twoMethods } from './credentials.ts';
+import {
+  bareMode,
+  baseUrl,
+  cloudVariable,
+  customHeadersCheck,
+  overridingVariable,
+  profileVariable,
+  proxy,
+  simpleMode,
+} from './environment.ts';
+import {
+  agentAccess,
+  foreignHelper,
+  helperProgram,
+  helperPrompts,
+  placeholderHelper,
+  secondBroker,
+  untrustedProject,
+} from './helper.ts';
+import { helperBehaviour, helperOutput, helperStdin, keyShape } from './output.ts';
+import {
+  configFolder,
+  looseModes,
+  managedSources,
+  refreshInterval,
+  settingsState,
+  unreadableProfile,
+} from './settings.ts';
 
 const CHECKS: readonly Check[] = [
   settingsState,

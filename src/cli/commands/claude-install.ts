@@ -1,25 +1,22 @@
 import path from 'node:path';
-import { readIfThere } from '../../claude/atomic-file.ts';
-import { type InstallerContext, type InstallOutcome, install, uninstall } from '../../claude/installer.ts';
-import { locateHelper, requireHelper } from '../../claude/locate-helper.ts';
-import { managedSettings, managedText } from '../../claude/managed-snippets.ts';
-import { settingsDiff } from '../../claude/masked-diff.ts';
-import { firstLaxity, parseSettings } from '../../claude/settings.ts';
-import type { Addition } from '../../claude/settings-edit.ts';
-import { nodeAt } from '../../claude/settings-tree.ts';
-import { additionsFor, denyRules, parseTarget, type Target, USUAL_STATE_DIR } from '../../claude/targets.ts';
+import { locateHelper, requireHelper } from '../../claude/doctor/helper.ts';
+import { type InstallerContext, type InstallOutcome, install, uninstall } from '../../claude/install/installer.ts';
+import { additionsFor, denyRules, parseTarget, type Target, USUAL_STATE_DIR } from '../../claude/install/targets.ts';
+import { readIfThere } from '../../claude/settings/backups.ts';
+import { firstLaxity, nodeAt, parseSettings } from '../../claude/settings/document.ts';
+import type { Addition } from '../../claude/settings/edit.ts';
+import { managedSettings, managedText } from '../../claude/settings/managed-snippets.ts';
+import { settingsDiff } from '../../claude/settings/masked-diff.ts';
 import { parseDuration } from '../../config/durations.ts';
 import { stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import { helperPath } from '../../platform/native.ts';
 import { recordLaunch } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
-import type { CliIo } from '../cli-io.ts';
-import type { PlaceOptions } from './claude.ts';
-import { credentialWarning } from './claude-credential.ts';
-import { placeOf } from './claude-place.ts';
+import type { CliIo } from '../io.ts';
+import { credentialWarning, type PlaceOptions, placeOf } from './claude.ts';
 
-export interface InstallOptions extends PlaceOptions {
+interface InstallOptions extends PlaceOptions {
   readonly credential?: string;
   readonly helper?: string;
   readonly ttl?: string;
@@ -30,7 +27,7 @@ export interface InstallOptions extends PlaceOptions {
   readonly dryRun?: true;
 }
 
-export type UninstallOptions = Pick<InstallOptions, 'for' | 'force' | 'dryRun' | keyof PlaceOptions>;
+type UninstallOptions = Pick<InstallOptions, 'for' | 'force' | 'dryRun' | keyof PlaceOptions>;
 
 /** Below it the client would ask on nearly every request and still send the key before the newest. */
 const SHORTEST_TTL_MS = 1000;

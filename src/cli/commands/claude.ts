@@ -1,9 +1,17 @@
+import path from 'node:path';
 import { Command, Option } from 'commander';
-import type { CliIo } from '../cli-io.ts';
-import { backupsAction } from './claude-backups.ts';
+import { describeCommand, fileFor, type Target } from '../../claude/install/targets.ts';
+import { readRecord } from '../../claude/install/undo.ts';
+import { deleteBackups, followLinks, listBackups } from '../../claude/settings/backups.ts';
+import { readAllSettings, type SettingsFile, type SettingsRoots } from '../../claude/settings/files.ts';
+import { runsBrokerHelper } from '../../claude/shell/tokenizer.ts';
+import { TTL_VARIABLE } from '../../claude/shell/variables.ts';
+import { loadConfig } from '../../config/load.ts';
+import { configFile, stateDir } from '../../config/paths.ts';
+import { BrokerError } from '../../errors.ts';
+import { providerDefinitions } from '../../providers/registry.ts';
+import { type CliIo, reporting } from '../io.ts';
 import { installAction, uninstallAction } from './claude-install.ts';
-import { showAction } from './claude-show.ts';
-import { reporting } from './reporting.ts';
 
 /** Options that every command on settings files takes. */
 export interface PlaceOptions {
@@ -61,4 +69,106 @@ function places(command: Command): Command {
     .option('--settings <file>', 'a file of its own, for claude --settings FILE (the only one that --bare reads)')
     .option('--project <folder>', "the project's folder (default: the current one)")
     .option('--json', 'print JSON');
+}
+
+export function rootsOf(io: CliIo, options: PlaceOptions): SettingsRoots {
+  return {
+    homeDir: io.homeDir,
+    projectDir: path.resolve(options.project ?? process.cwd()),
+    env: io.env,
+    platform: io.platform,
+    systemRoot: '/',
+    ...(options.settings === undefined ? {} : { flagFile: path.resolve(options.settings) }),
+  };
+}
+
+/** The file that is meant, and the modes for what has to be made: a project's folder is shared, the rest is private. */
+export function placeOf(io: CliIo, options: PlaceOptions, target: Target) {
+  if (options.settings !== undefined) {
+    return { file: path.resolve(options.settings), folderMode: 0o700, fileMode: 0o600 };
+  }
+  if (options.scope === 'file') {
+    throw new BrokerError('ERR_USAGE', '--scope file needs a file', { remedy: 'add --settings FILE' });
+  }
+  const scope = options.scope ?? 'user';
+  const file = fileFor(target, scope, rootsOf(io, options));
+  return { file, folderMode: scope === 'user' ? 0o700 : 0o755, fileMode: 0o600 };
+}
+
+export function showAction(io: CliIo, options: PlaceOptions): void {
+  const files = readAllSettings(rootsOf(io, options));
+  const counts = files.find(({ state, helper }) => state === 'in-effect' && helper !== undefined);
+  const rows = files.map((settings) => ({ ...describe(io, settings), counts: settings === counts }));
+  if (options.json) {
+    io.stdout(`${JSON.stringify({ files: rows }, null, 2)}\n`);
+    return;
+  }
+  for (const row of rows) {
+    const mark = row.counts ? '*' : ' ';
+    io.stdout(`${mark} ${row.scope.padEnd(8)} ${row.file}: ${row.state.replace('in-effect', 'in effect')}\n`);
+    if (row.helper !== null)
+      io.stdout(`             line ${row.line}: ${row.helper}${row.ours ? '' : ' (not the broker)'}\n`);
+    if (row.ttlMs !== null) io.stdout(`             kept for ${row.ttlMs} ms\n`);
+    if (row.installed.length > 0) io.stdout(`             installed by broker: ${row.installed.join(', ')}\n`);
+  }
+  io.stdout(counts === undefined ? 'no file sets apiKeyHelper\n' : '* this apiKeyHelper counts\n');
+}
+
+function describe(io: CliIo, settings: SettingsFile) {
+  const { scope, file, state, problem, helper, env } = settings;
+  const ours = helper !== undefined && runsBrokerHelper(helper.value);
+  const where = problem === undefined ? '' : ` (${problem.what}, line ${problem.position.line})`;
+  return {
+    scope,
+    file,
+    state: state + where,
+    helper: helper === undefined ? null : describeCommand(helper.value, ours),
+    line: helper?.line ?? null,
+    ours,
+    ttlMs: wholeNumber(env.get(TTL_VARIABLE)?.value),
+    installed: installedIn(io, file),
+  };
+}
+
+/** Nonsense is the doctor's to report, and may be anything. */
+function wholeNumber(text: string | undefined): number | null {
+  return text !== undefined && /^\d{1,15}$/.test(text.trim()) ? Number(text) : null;
+}
+
+function installedIn(io: CliIo, file: string): string[] {
+  try {
+    const record = readRecord(stateDir(io), followLinks(file));
+    return record?.additions.map(({ addition }) => addition.path.join('.')) ?? [];
+  } catch {
+    return [];
+  }
+}
+
+/** What is wrong with asking for this credential; undefined if nothing is, or if there is no configuration to tell. */
+export async function credentialWarning(io: CliIo, credential: string | undefined): Promise<string | undefined> {
+  const { env, homeDir, uid } = io;
+  const file = configFile(io);
+  const { config } = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
+  if (config === undefined) return undefined;
+  const names = [...config.credentials.keys()].join(', ');
+  if (credential === undefined) {
+    const isMissing = config.defaultCredential === undefined;
+    return isMissing ? `${file} has no default: name one with --credential: ${names}` : undefined;
+  }
+  return config.credentials.has(credential)
+    ? undefined
+    : `${file} has no credential "${credential}"; it has: ${names || 'none'}`;
+}
+
+export function backupsAction(io: CliIo, options: { delete?: string; json?: true }): void {
+  const folder = stateDir(io);
+  const backups = options.delete === undefined ? listBackups(folder) : deleteBackups(folder, options.delete);
+  if (options.json) {
+    io.stdout(`${JSON.stringify({ deleted: options.delete !== undefined, backups }, null, 2)}\n`);
+    return;
+  }
+  for (const { id, file, reason, copy } of backups) {
+    io.stdout(options.delete === undefined ? `${id}  ${file}\n  ${reason}\n  ${copy}\n` : `deleted ${id} of ${file}\n`);
+  }
+  if (backups.length === 0) io.stdout('there are no backups\n');
 }

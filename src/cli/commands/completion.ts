@@ -1,9 +1,9 @@
 import { Argument, Command } from 'commander';
-import type { CliIo } from '../cli-io.ts';
 import { bashCompletion } from '../completion/bash.ts';
 import { type CompletionNode, completionTree } from '../completion/completion-tree.ts';
 import { fishCompletion } from '../completion/fish.ts';
 import { zshCompletion } from '../completion/zsh.ts';
+import type { CliIo } from '../io.ts';
 
 const SHELLS: Readonly<Record<string, (nodes: readonly CompletionNode[]) => string>> = {
   bash: bashCompletion,

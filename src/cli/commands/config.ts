@@ -1,15 +1,14 @@
 import path from 'node:path';
 import { Command } from 'commander';
 import { differences, type EffectiveValue } from '../../config/effective.ts';
-import { type ConfigFault, describeFault } from '../../config/faults.ts';
+import { type ConfigFault, describeFault, tomlValue } from '../../config/explain.ts';
 import { configJsonSchema } from '../../config/json-schema.ts';
 import { type LoadedConfig, loadConfig } from '../../config/load.ts';
-import type { Origin } from '../../config/origins.ts';
 import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
-import type { ProviderSchemas } from '../../config/provider-schemas.ts';
-import { tomlValue } from '../../config/toml-words.ts';
+import type { ProviderSchemas } from '../../config/schema.ts';
+import type { Origin } from '../../config/walk.ts';
 import { BrokerError, describeError } from '../../errors.ts';
-import type { CliIo } from '../cli-io.ts';
+import type { CliIo } from '../io.ts';
 
 export interface ConfigCommandParts {
   /** Every provider type that there is. */

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { DaemonOptions } from '../../daemon/main.ts';
-import type { CliIo } from '../cli-io.ts';
+import type { CliIo } from '../io.ts';
 
 interface Options {
   readonly config?: string;

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { CliIo } from '../cli-io.ts';
+import type { CliIo } from '../io.ts';
 
 /** `broker demo`: the whole thing against an embedded development Vault. */
 export function demoCommand(io: CliIo): Command {

@@ -1,8 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
-import type { BrokerEvent } from '../../protocol/event.ts';
-import type { CliIo } from '../cli-io.ts';
+import type { BrokerEvent } from '../../protocol/reports.ts';
 import { connect } from '../connect.ts';
-import { type Paint, painter, plain } from '../output.ts';
+import { type CliIo, type Paint, painter, plain } from '../io.ts';
 
 interface Options {
   readonly follow?: true;

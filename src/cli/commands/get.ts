@@ -1,10 +1,8 @@
 import { Command } from 'commander';
-import type { KeyAnswer } from '../../client/broker-client.ts';
-import { describeSelf } from '../../client/self-description.ts';
+import { describeSelf, type KeyAnswer } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
-import type { CliIo } from '../cli-io.ts';
 import { connect } from '../connect.ts';
-import { duration, relative } from '../output.ts';
+import { type CliIo, duration, relative } from '../io.ts';
 
 interface Options {
   readonly format: string;

@@ -1,9 +1,8 @@
 import { Command } from 'commander';
 import { BrokerError } from '../../errors.ts';
-import type { CredentialStatus } from '../../protocol/status.ts';
-import type { CliIo } from '../cli-io.ts';
+import type { CredentialStatus } from '../../protocol/reports.ts';
 import { connect } from '../connect.ts';
-import { plain, relative } from '../output.ts';
+import { type CliIo, plain, relative } from '../io.ts';
 
 interface Options {
   readonly all?: true;
@@ -39,4 +38,17 @@ function sentence({ name, version, expiresAt, lastError }: CredentialStatus, now
   if (lastError !== null) return `${name}: ${plain(lastError.message)}`;
   const what = version === null ? '' : `, version ${plain(version)}`;
   return `${name}: confirmed by the provider${what}${expiresAt === null ? '' : `, expires ${relative(expiresAt, nowMs)}`}`;
+}
+
+/** `broker invalidate NAME` */
+export function invalidateCommand(io: CliIo): Command {
+  return new Command('invalidate')
+    .description('drop a cached key and revoke its lease')
+    .argument('<name>', 'the credential')
+    .option('--json', 'print the new state as JSON')
+    .action(async (name: string, { json }: { readonly json?: true }) => {
+      const state = await connect(io).invalidate(name);
+      if (json) io.stdout(`${JSON.stringify(state, null, 2)}\n`);
+      else io.stdout(`${state.name}: dropped; the next ask fetches it anew\n`);
+    });
 }

@@ -1,9 +1,8 @@
 import { Command, Option } from 'commander';
 import { BrokerError } from '../../errors.ts';
-import type { RotationReport, RotationRequest } from '../../protocol/administration.ts';
-import type { CliIo } from '../cli-io.ts';
+import type { RotationReport, RotationRequest } from '../../protocol/reports.ts';
 import { connect } from '../connect.ts';
-import { plain } from '../output.ts';
+import { type CliIo, plain } from '../io.ts';
 
 /** As docs/security-model.md names them; the daemon has the last word. */
 const HOMES = ['keyring', 'file', 'systemd-credential'];
@@ -43,7 +42,7 @@ async function rotate(io: CliIo, request: RotationRequest): Promise<RotationRepo
     return await connect(io).rotateKey(request);
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'ERR_DAEMON_UNREACHABLE') throw error;
-    const { rotateOffline } = await import('../../daemon/offline-rotation.ts');
+    const { rotateOffline } = await import('../../daemon/start-lock.ts');
     return await rotateOffline(io, request);
   }
 }

@@ -1,18 +1,14 @@
 import { Command, Option } from 'commander';
 import { runChecks } from '../../claude/checks/all.ts';
-import type { Finding } from '../../claude/finding.ts';
+import type { Finding } from '../../claude/doctor/report.ts';
 import type { Flags } from '../../setup/flags.ts';
-import { everyQuestion, PROVIDER_KINDS } from '../../setup/questions.ts';
-import { Session } from '../../setup/session.ts';
-import { carryOut } from '../../setup/steps.ts';
+import { checkSettings, type Installed, installationSteps } from '../../setup/installation.ts';
+import { Cancelled, everyQuestion, PROVIDER_KINDS } from '../../setup/interview.ts';
+import { carryOut, Session } from '../../setup/steps.ts';
 import { VAULT_LOGINS } from '../../setup/vault-questions.ts';
-import type { CliIo } from '../cli-io.ts';
-import { plain } from '../output.ts';
-import { checkSettings, type Installed, installationSteps } from '../setup/installation.ts';
-import { Cancelled } from '../setup/interview.ts';
-import { type Prepared, prepare } from '../setup/wizard.ts';
+import { type Prepared, prepare } from '../../setup/wizard.ts';
+import { type CliIo, plain, reporting } from '../io.ts';
 import { type DoctorParts, examine } from './doctor.ts';
-import { reporting } from './reporting.ts';
 
 /** As a shell reports a program that Ctrl-C ended. */
 const EXIT_INTERRUPTED = 130;

@@ -1,9 +1,8 @@
 import { Command } from 'commander';
 import type { BrokerClient } from '../../client/broker-client.ts';
-import type { CliIo } from '../cli-io.ts';
-import { connect } from '../connect.ts';
-import { painter } from '../output.ts';
-import { renderStatus } from '../status-view.ts';
+import type { CredentialState, CredentialStatus, DaemonStatus, StatusReport } from '../../protocol/reports.ts';
+import { connect, versionDifference } from '../connect.ts';
+import { type CliIo, duration, type Paint, painter, plain, relative, table, thousands } from '../io.ts';
 
 interface Options {
   readonly json?: true;
@@ -56,4 +55,116 @@ function pause({ clock }: CliIo, ms: number, signal: AbortSignal): Promise<void>
       resolve();
     }
   });
+}
+
+const MARKS: Readonly<
+  Record<CredentialState, readonly [mark: string, colour: 'green' | 'yellow' | 'cyan' | 'red' | 'dim']>
+> = {
+  fresh: ['●', 'green'],
+  stale: ['◐', 'yellow'],
+  waiting: ['○', 'cyan'],
+  failing: ['✗', 'red'],
+  idle: ['·', 'dim'],
+};
+
+const HEADINGS = ['', 'CREDENTIAL', 'STATE', 'EXPIRES', 'NEXT REFRESH', 'SERVED', 'LAST ASKED', 'PROVIDER', 'VERSION'];
+const NOTHING = '-';
+
+/** `broker status` for people: one line that says how things stand, the table, and what to do about the rest. */
+export function renderStatus({ daemon, credentials }: StatusReport, nowMs: number, paint: Paint): string {
+  const parts = [headline(credentials, paint), daemonLine(daemon, paint)];
+  if (daemon.cache.persistent)
+    parts.push(paint('dim', `cache encrypted, its key in ${plain(daemon.cache.keyEncryptionKey)}`));
+  if (credentials.length > 0) {
+    const headings = HEADINGS.map((heading) => paint('dim', heading));
+    parts.push('', table([headings, ...credentials.map((credential) => row(credential, nowMs, paint))]).trimEnd());
+  }
+  for (const note of [...daemonNotes(daemon), ...credentials.flatMap((credential) => notesOf(credential, nowMs))]) {
+    parts.push('', `${paint(note.colour, note.mark)} ${note.text}`);
+    if (note.remedy !== null) parts.push(`  ${paint('bold', 'hint:')} ${note.remedy}`);
+  }
+  return `${parts.join('\n')}\n`;
+}
+
+function headline(credentials: readonly CredentialStatus[], paint: Paint): string {
+  if (credentials.length === 0) return paint('yellow', 'No credentials are configured.');
+  const count = (state: CredentialState) => credentials.filter((credential) => credential.state === state).length;
+  const failing = count('failing');
+  if (failing > 0) return paint('red', `${failing} of ${credentials.length} credentials cannot be served.`);
+  const stale = count('stale');
+  if (stale > 0)
+    return paint('yellow', `All can be served, ${stale} of ${credentials.length} from before the provider failed.`);
+  const waiting = count('waiting');
+  if (waiting > 0) return paint('cyan', `${waiting} of ${credentials.length} credentials are being fetched.`);
+  const idle = count('idle');
+  const unused = idle === 0 ? '' : ` ${idle} never asked for.`;
+  return paint('green', credentials.length === idle ? 'Ready; nothing asked for yet.' : `All is well.${unused}`);
+}
+
+function daemonLine(daemon: DaemonStatus, paint: Paint): string {
+  const up = duration(daemon.uptimeSeconds * 1000);
+  return paint('dim', `broker ${daemon.version}, pid ${daemon.pid}, up ${up}, listening on ${plain(daemon.socket)}`);
+}
+
+function row(credential: CredentialStatus, nowMs: number, paint: Paint): string[] {
+  const [mark, colour] = MARKS[credential.state];
+  const when = (at: string | null) => (at === null ? NOTHING : relative(at, nowMs));
+  return [
+    paint(colour, mark),
+    credential.isDefault ? `${paint('bold', credential.name)} (default)` : credential.name,
+    paint(colour, credential.state),
+    expiry(credential, nowMs),
+    credential.refreshing ? 'under way' : when(credential.nextRefreshAt),
+    thousands(credential.timesServed),
+    when(credential.lastAskedAt),
+    `${credential.provider} (${credential.providerType})`,
+    credential.version === null ? NOTHING : plain(credential.version).slice(0, 20),
+  ];
+}
+
+function expiry({ expiresAt, expirySource, issuedAt }: CredentialStatus, nowMs: number): string {
+  if (expiresAt !== null) return relative(expiresAt, nowMs);
+  return issuedAt !== null && expirySource === 'unknown' ? 'unknown' : NOTHING;
+}
+
+interface Note {
+  readonly mark: string;
+  readonly colour: 'red' | 'yellow' | 'cyan';
+  readonly text: string;
+  readonly remedy: string | null;
+}
+
+function notesOf({ name, state, lastError, advice }: CredentialStatus, nowMs: number): Note[] {
+  const notes: Note[] = advice.map((text) => ({
+    mark: 'i',
+    colour: 'cyan',
+    text: `${name}: ${plain(text)}`,
+    remedy: null,
+  }));
+  if (lastError === null) return notes;
+  const again = lastError.nextAttemptAt === null ? '' : `, next attempt ${relative(lastError.nextAttemptAt, nowMs)}`;
+  const times = lastError.failures === 1 ? 'once' : `${lastError.failures} times`;
+  const text = `${name}: ${plain(lastError.message)} (${lastError.code}, ${times}, last ${relative(lastError.at, nowMs)}${again})`;
+  const remedy = lastError.remedy === null ? null : plain(lastError.remedy);
+  return [{ mark: '!', colour: state === 'failing' ? 'red' : 'yellow', text, remedy }, ...notes];
+}
+
+function daemonNotes({ cache, configProblem, version }: DaemonStatus): Note[] {
+  const notes: Note[] = [];
+  const difference = versionDifference(version);
+  if (difference !== undefined) notes.push({ mark: '!', colour: 'yellow', ...difference });
+  if (cache.problem !== null || !cache.persistent) {
+    const text = `cache: ${plain(cache.problem ?? 'keys do not survive a restart')}`;
+    notes.push({ mark: '!', colour: 'yellow', text, remedy: cache.remedy === null ? null : plain(cache.remedy) });
+  }
+  if (configProblem !== null) {
+    const text = `configuration: ${plain(configProblem)}`;
+    notes.push({
+      mark: '!',
+      colour: 'yellow',
+      text,
+      remedy: 'the last good one is in force; list the faults: broker config validate',
+    });
+  }
+  return notes;
 }

@@ -30,7 +30,7 @@ interface Planned {
   readonly reach: () => void;
 }
 
-export interface PlannedFault {
+interface PlannedFault {
   /** Resolves when a request has run into it. */
   readonly reached: Promise<void>;
   clear(): void;

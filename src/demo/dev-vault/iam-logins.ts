@@ -2,7 +2,7 @@ import { createHash, createHmac } from 'node:crypto';
 import type { TokenGrant, Tokens } from './tokens.ts';
 import { envelope, type Handler, refusal, text, type VaultAnswer, type VaultRequest } from './wire.ts';
 
-export interface IamRole {
+interface IamRole {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   /** What X-Vault-AWS-IAM-Server-ID has to be, if the mount asks for it. */

@@ -20,7 +20,7 @@ export interface LeaseGrant {
   readonly renewable?: boolean;
 }
 
-export interface LeaseRecord {
+interface LeaseRecord {
   readonly id: string;
   readonly tokenId: string;
   readonly grant: LeaseGrant;

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { TokenGrant, Tokens } from './tokens.ts';
 import { envelope, type Handler, refusal, text, type VaultAnswer, type VaultRequest } from './wire.ts';
 
-export interface OidcRole {
+interface OidcRole {
   readonly grant: TokenGrant;
   /**
    * client: the browser comes back to the machine that logs in · direct: to Vault, which is polled · device: nowhere,

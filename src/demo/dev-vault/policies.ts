@@ -1,5 +1,5 @@
 /** What a policy allows: paths as Vault's policies spell them, a trailing `*` matching any rest. */
-export type PolicyRules = readonly string[];
+type PolicyRules = readonly string[];
 
 /** What Vault's own `default` policy grants, as far as a client of the broker needs it. Revoking a lease is not in it. */
 const DEFAULT_RULES: PolicyRules = [

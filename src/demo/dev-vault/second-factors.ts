@@ -3,7 +3,7 @@ import { TOTP_PERIOD_MS, totpAt } from './totp.ts';
 import { envelope, type Handler, refusal, text, type VaultAnswer, type VaultRequest } from './wire.ts';
 
 /** One method of login MFA; with `key` it takes the codes that go with it, without one it asks a device. */
-export interface MfaMethod {
+interface MfaMethod {
   readonly id: string;
   readonly type: 'totp' | 'okta' | 'duo' | 'pingid';
   readonly name: string;

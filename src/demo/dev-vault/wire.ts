@@ -25,7 +25,7 @@ export interface VaultAnswer {
 export type Handler = (request: VaultRequest) => VaultAnswer | undefined;
 
 /** The envelope of every answer (API docs, "Secret" type); durations in whole seconds. */
-export interface Envelope {
+interface Envelope {
   readonly data?: unknown;
   readonly auth?: unknown;
   readonly leaseId?: string;

@@ -1,8 +1,10 @@
 import type { DeserializeHandler, MiddlewareStack } from '@smithy/types';
-import { parseRetryAfter } from '../retry-after.ts';
+import { SecretBytes } from '../../credential/secret.ts';
+import { parseRetryAfter } from '../network.ts';
+import type { SecretContent } from '../provider.ts';
 
 /** Secrets Manager allows 64 KiB, SSM 8 KiB; whatever is longer is no answer of theirs. */
-export const MAX_ANSWER_BYTES = 1024 * 1024;
+const MAX_ANSWER_BYTES = 1024 * 1024;
 
 /** What the HTTP answer itself said, before the SDK made a result or an error of it. */
 export interface Answer {
@@ -72,4 +74,27 @@ async function readBounded(body: AsyncIterable<Buffer>, answer: Answer): Promise
 
 function parsed(value: number): number | undefined {
   return Number.isFinite(value) && value >= 0 ? value : undefined;
+}
+
+/** A text that is a JSON object is walked with `field`; every other text is the key itself. */
+export function contentOfText(text: string): SecretContent {
+  return objectIn(text) ?? { kind: 'text', text: SecretBytes.fromString(text) };
+}
+
+/** Takes over the bytes of a binary secret; wiped here if they turn out to be a JSON object. */
+export function contentOfBytes(bytes: Uint8Array): SecretContent {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const content = objectIn(buffer.toString('utf8'));
+  if (content === undefined) return { kind: 'text', text: SecretBytes.from(buffer) };
+  buffer.fill(0);
+  return content;
+}
+
+function objectIn(text: string): SecretContent | undefined {
+  if (!/^\s*\{/.test(text)) return undefined;
+  try {
+    return { kind: 'json', json: JSON.parse(text) as Record<string, unknown> };
+  } catch {
+    return undefined;
+  }
 }

@@ -1,10 +1,10 @@
 import { fromIni, fromNodeProviderChain, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
 import { loadSharedConfigFiles } from '@smithy/core/config';
 import { ProviderError } from '../../errors.ts';
-import type { ProviderHost } from '../definition.ts';
-import type { AwsAgents } from './agents.ts';
+import type { ProviderHost } from '../provider.ts';
 import { configFile, credentialsFile } from './login-inputs.ts';
 import type { AwsOptions } from './options.ts';
+import type { AwsAgents } from './provider.ts';
 
 const CONNECTION_LIMIT_MS = 5_000;
 const REQUEST_LIMIT_MS = 10_000;

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ProviderHost } from '../definition.ts';
+import type { ProviderHost } from '../provider.ts';
 import type { AwsOptions } from './options.ts';
 
 type Surroundings = Pick<ProviderHost, 'env' | 'homeDir'>;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { EnvironmentRule } from '../../config/provider-schemas.ts';
-import { filePath, text } from '../../config/value-types.ts';
-import { proxyOption, proxyRule } from '../proxies.ts';
+import { type EnvironmentRule, filePath, text } from '../../config/schema.ts';
+import { proxyOption, proxyRule } from '../network.ts';
+import type { ProviderDefinition } from '../provider.ts';
 
 /** The name of a region. */
 export const awsRegion = () => text().regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'not the name of a region, like eu-west-1');
@@ -9,7 +9,7 @@ export const awsRegion = () => text().regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'not the
 const url = () => z.url({ protocol: /^https?$/ });
 
 /** The keys of `[providers.NAME]` that all AWS services share. */
-export const awsProviderSchema = z
+const awsProviderSchema = z
   .strictObject({
     region: awsRegion().optional().describe("AWS region. Default: AWS_REGION, AWS_DEFAULT_REGION, else the profile's."),
     profile: text()
@@ -45,7 +45,7 @@ export const awsProviderSchema = z
 export type AwsOptions = z.output<typeof awsProviderSchema>;
 
 /** What environment variables contribute; `service` as in AWS_ENDPOINT_URL_SERVICE. */
-export function awsEnvironmentDefaults(service: string): Readonly<Record<string, readonly string[] | EnvironmentRule>> {
+function awsEnvironmentDefaults(service: string): Readonly<Record<string, readonly string[] | EnvironmentRule>> {
   return {
     region: ['AWS_REGION', 'AWS_DEFAULT_REGION'],
     profile: ['AWS_PROFILE'],
@@ -58,3 +58,52 @@ export function awsEnvironmentDefaults(service: string): Readonly<Record<string,
     }),
   };
 }
+
+const secretsManagerCredentialSchema = z.strictObject({
+  secret_id: text().describe('Name or ARN of the secret; across accounts the ARN.'),
+  version_stage: text().optional().describe('Staging label. Default: AWSCURRENT.'),
+  version_id: text().optional().describe('One version for ever: no rotation will ever show.'),
+  watch_rotation: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Ask for the date of the next rotation too (secretsmanager:DescribeSecret), and read again by then. Default: false.',
+    ),
+});
+
+export type SecretsManagerSource = z.output<typeof secretsManagerCredentialSchema>;
+
+const ssmCredentialSchema = z.strictObject({
+  parameter: text().describe('Name or ARN of the parameter; with :VERSION or :LABEL after it, that one for ever.'),
+});
+
+export type SsmSource = z.output<typeof ssmCredentialSchema>;
+
+export const awsSecretsManagerDefinition: ProviderDefinition<AwsOptions, SecretsManagerSource> = {
+  type: 'aws-secrets-manager',
+  summary: 'AWS Secrets Manager, with any login of the AWS SDK',
+  providerSchema: awsProviderSchema,
+  credentialSchema: secretsManagerCredentialSchema,
+  environmentDefaults: awsEnvironmentDefaults('SECRETS_MANAGER'),
+  identify: ({ secret_id, version_stage, version_id, watch_rotation }) =>
+    JSON.stringify([secret_id, version_stage ?? null, version_id ?? null, watch_rotation]),
+  describe: ({ secret_id }) => secret_id,
+  async load() {
+    const { secretsManagerProvider } = await import('./secrets-manager.ts');
+    return secretsManagerProvider;
+  },
+};
+
+export const awsSsmDefinition: ProviderDefinition<AwsOptions, SsmSource> = {
+  type: 'aws-ssm',
+  summary: 'AWS Systems Manager Parameter Store (SecureString), with any login of the AWS SDK',
+  providerSchema: awsProviderSchema,
+  credentialSchema: ssmCredentialSchema,
+  environmentDefaults: awsEnvironmentDefaults('SSM'),
+  identify: ({ parameter }) => parameter,
+  describe: ({ parameter }) => parameter,
+  async load() {
+    const { ssmProvider } = await import('./ssm.ts');
+    return ssmProvider;
+  },
+};

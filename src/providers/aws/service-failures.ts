@@ -1,6 +1,5 @@
 import { type FailureKind, ProviderError } from '../../errors.ts';
-import type { AwsError, Subject } from './aws-error.ts';
-import { loginFailure, safeName } from './login-failures.ts';
+import { type AwsError, loginFailure, type Subject, safeName } from './failures.ts';
 
 interface Row {
   readonly name: RegExp;

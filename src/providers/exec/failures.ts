@@ -1,6 +1,6 @@
 import { ProviderError } from '../../errors.ts';
-import type { Command, Outcome } from './command-run.ts';
-import { firstLine } from './stderr-line.ts';
+import { firstLine } from './output.ts';
+import type { Command, Outcome } from './run.ts';
 
 /** What a failed run was about, for messages. */
 export interface RunSubject {

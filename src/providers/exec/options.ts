@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { duration, filePath, text } from '../../config/value-types.ts';
+import { duration, filePath, text } from '../../config/schema.ts';
+import type { ProviderDefinition } from '../provider.ts';
 
 const argument = () => z.string().regex(/^[^\0]*$/, 'no NUL');
 const command = () =>
@@ -9,7 +10,7 @@ const command = () =>
     .refine(([program]) => program !== '', 'the program is an empty text');
 const variable = () => z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not the name of a variable');
 
-export const execProviderSchema = z.strictObject({
+const execProviderSchema = z.strictObject({
   command: command()
     .optional()
     .describe(
@@ -36,7 +37,7 @@ export const execProviderSchema = z.strictObject({
     .describe("Files that change when the command's own login is renewed; a change clears a hold-off at once."),
 });
 
-export const execCredentialSchema = z.strictObject({
+const execCredentialSchema = z.strictObject({
   command: command().optional().describe("Instead of the provider's command."),
   args: z.array(argument()).default([]).describe('Appended to the command.'),
   output: z
@@ -49,3 +50,17 @@ export const execCredentialSchema = z.strictObject({
 
 export type ExecOptions = z.output<typeof execProviderSchema>;
 export type ExecSource = z.output<typeof execCredentialSchema>;
+
+export const execDefinition: ProviderDefinition<ExecOptions, ExecSource> = {
+  type: 'exec',
+  summary: 'Any command that prints a key, run without a shell',
+  providerSchema: execProviderSchema,
+  credentialSchema: execCredentialSchema,
+  environmentDefaults: {},
+  identify: ({ command, args, output }) => JSON.stringify([command ?? null, args, output]),
+  describe: ({ command }) => (command === undefined ? "the provider's command" : `command ${command[0]}`),
+  async load() {
+    const { ExecProvider } = await import('./provider.ts');
+    return (options, host) => new ExecProvider(options, host);
+  },
+};

@@ -1,5 +1,5 @@
 import type { Clock } from '../../platform/clock.ts';
-import { type Command, CommandRun, type Outcome } from './command-run.ts';
+import { type Command, CommandRun, type Outcome } from './run.ts';
 
 interface Shared {
   readonly run: CommandRun;

@@ -1,4 +1,4 @@
-import { parseRetryAfter } from '../retry-after.ts';
+import { parseRetryAfter } from '../network.ts';
 
 /** What came back over the wire, whatever its status. `json` is undefined if the body is no JSON object. */
 export interface VaultAnswer {

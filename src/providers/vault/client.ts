@@ -1,18 +1,11 @@
 import { isAxiosError } from 'axios';
 import nodeVault from 'node-vault';
-import type { SecretBytes } from '../../credential/secret-bytes.ts';
+import { SecretBytes } from '../../credential/secret.ts';
 import type { ProviderError } from '../../errors.ts';
-import {
-  type Contacted,
-  certificateFailure,
-  isCertificateFailure,
-  presentedCertificate,
-} from '../certificate-failures.ts';
+import { type Contacted, certificateFailure, isCertificateFailure, presentedCertificate } from '../network.ts';
 import type { Json, VaultAnswer } from './answer.ts';
-import type { Connection } from './connection.ts';
 import type { Asked } from './failures.ts';
-import { vaultTransport } from './transport.ts';
-import { codeOf, cutOff, type Place, tooLarge, unreachable } from './unreachable.ts';
+import { type Connection, codeOf, cutOff, type Place, tooLarge, unreachable, vaultTransport } from './transport.ts';
 
 export interface VaultRequest {
   readonly what: Asked['what'];
@@ -132,4 +125,34 @@ function contacted({ address, provider }: Place): Contacted {
     nameRemedy: `write that name in address, or as tls_server_name, in ${table}`,
     owner: "Vault's operators",
   };
+}
+
+/** Redeems a wrapping token, which works once. */
+export async function unwrap(wrappingToken: string, client: VaultClient, signal: AbortSignal): Promise<VaultReply> {
+  using token = SecretBytes.fromString(wrappingToken);
+  return await client.send({ what: 'unwrap', method: 'POST', path: 'sys/wrapping/unwrap', token }, signal);
+}
+
+/** As much of a server's words as a message has room for. */
+const LONGEST = 160;
+
+/** The tokens of Vault (hvs.) and OpenBao (s.; b. in base64url), JWTs, and the UUIDs that secret-ids are. */
+const SECRET_SHAPES =
+  /\b(?:hv[sbr]\.[\w-]{8,}|[sbr]\.[\w-]{20,}|eyJ[\w-]{8,}(?:\.[\w-]*){1,2}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/gi;
+
+/**
+ * Vault's own `errors` (or `warnings`) as one harmless line: printable, bounded, and without anything that the request
+ * held as a secret or that has a secret's shape. Undefined if there is nothing to say.
+ */
+export function serverWords(messages: readonly string[], secrets: readonly string[]): string | undefined {
+  const plain = messages
+    .flatMap((message) => message.replace(/^\d+ errors? occurred:/, '').split(/\n\s*\*\s*/))
+    .map((part) => part.replaceAll(/[^\x20-\x7e]+/g, ' ').trim())
+    .filter((part) => part !== '');
+  let line = [...new Set(plain)].join('; ');
+  for (const secret of secrets) if (secret.length >= 4) line = line.replaceAll(secret, '[redacted]');
+  line = line.replaceAll(SECRET_SHAPES, '[redacted]').replaceAll(/\s+/g, ' ');
+  if (line === '') return undefined;
+  line = line.replace(/\.$/, '');
+  return line.length > LONGEST ? `${line.slice(0, LONGEST - 3)}...` : line;
 }

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { ProviderError } from '../../errors.ts';
-import type { ProviderHost } from '../definition.ts';
+import type { ProviderHost } from '../provider.ts';
 
 /** A token, secret-id, password or JWT is far smaller; anything larger is the wrong file. */
 const LARGEST_BYTES = 65_536;

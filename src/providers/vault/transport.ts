@@ -1,14 +1,22 @@
-import axios, { type AxiosRequestConfig, type AxiosResponse } from 'axios';
+import { readFileSync } from 'node:fs';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import type { AxiosRequestConfig, AxiosResponse } from 'axios';
+import axios from 'axios';
+import { ProviderError } from '../../errors.ts';
+import { networkFailure, proxyEnvironment, trustedCertificates } from '../network.ts';
+import type { ProviderHost } from '../provider.ts';
 import { isObject, type VaultAnswer } from './answer.ts';
-import type { Connection } from './connection.ts';
-import { judgeRedirect } from './redirects.ts';
+import type { VaultOptions } from './options.ts';
+import { expandHome } from './secret-file.ts';
 
 /** Vault's answers are a few kilobytes; a larger one is not from Vault, and is not read to its end. */
 const LARGEST_ANSWER_BYTES = 1_048_576;
 const MOST_REDIRECTS = 3;
 
 /** What node-vault hands to its transport; `signal` and `record` are ours, passed through from the call. */
-export interface TransportRequest {
+interface TransportRequest {
   readonly uri: string;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -90,4 +98,149 @@ function parseObject(body: Buffer): VaultAnswer['json'] {
   } catch {
     return undefined;
   }
+}
+
+/** 307 and 308 keep the method; the older codes let a client turn POST into GET, which a login must never become. */
+const KEEP_METHOD = new Set([307, 308]);
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+
+export function isRedirect(answer: VaultAnswer): boolean {
+  return REDIRECTS.has(answer.status);
+}
+
+/** Undefined without a Location header that could be one. */
+export function redirectTarget(answer: VaultAnswer, from: string): URL | undefined {
+  const location = answer.headers['location'] ?? '';
+  return location === '' ? undefined : (URL.parse(location, from) ?? undefined);
+}
+
+/**
+ * Where to go on with the same token, or undefined if the answer is none that may be followed: a token goes to the
+ * configured host and port and nowhere else, and never from https to http.
+ */
+export function judgeRedirect(
+  answer: VaultAnswer,
+  from: string,
+  method: string,
+): { readonly uri: string; readonly method: string } | undefined {
+  if (!isRedirect(answer)) return undefined;
+  if (method !== 'GET' && !KEEP_METHOD.has(answer.status)) return undefined;
+  const source = new URL(from);
+  const target = redirectTarget(answer, from);
+  if (target === undefined || target.hostname !== source.hostname || target.port !== source.port) return undefined;
+  const keepsSecrecy =
+    target.protocol === source.protocol || (source.protocol === 'http:' && target.protocol === 'https:');
+  if (!keepsSecrecy || target.username !== '' || target.password !== '') return undefined;
+  return { uri: target.href, method };
+}
+
+/** Sockets stay open this long between requests: a burst of reads shares one handshake, an idle daemon holds none. */
+const IDLE_SOCKET_MS = 10_000;
+const MOST_SOCKETS = 16;
+
+/** How Vault is reached: made once per login epoch, so that a changed CA or certificate file is read anew. */
+export interface Connection {
+  /** What node-vault is given: for a Unix socket a host name that is never resolved. */
+  readonly endpoint: string;
+  readonly socketPath: string | undefined;
+  readonly httpAgent: HttpAgent;
+  readonly httpsAgent: HttpsAgent;
+  /** For looking at the certificate of a server that was not trusted. Never carries a token. */
+  readonly inspectionAgent: () => HttpsAgent;
+  close(): void;
+}
+
+/** @throws ProviderError misconfigured if a certificate or key file cannot be read or used. */
+export function openConnection(options: VaultOptions, host: ProviderHost): Connection {
+  const socketPath = options.address.startsWith('unix:') ? decodeURI(new URL(options.address).pathname) : undefined;
+  const proxyEnv = proxyEnvironment(options.proxy, host.env);
+  const pool = { keepAlive: true, timeout: IDLE_SOCKET_MS, maxSockets: MOST_SOCKETS, proxyEnv };
+  const servername = options.tls_server_name === undefined ? {} : { servername: options.tls_server_name };
+  const isHttps = options.address.startsWith('https:');
+  const secureContext = isHttps ? contextOf(options, host) : undefined;
+  const tls = {
+    ...(secureContext === undefined ? {} : { secureContext }),
+    ...servername,
+    rejectUnauthorized: !options.skip_verify,
+  };
+  const httpAgent = new HttpAgent(pool);
+  const httpsAgent = new HttpsAgent({ ...pool, ...tls });
+  return {
+    endpoint: socketPath === undefined ? options.address : 'http://localhost',
+    socketPath,
+    httpAgent,
+    httpsAgent,
+    inspectionAgent: () => new HttpsAgent({ proxyEnv, ...servername, rejectUnauthorized: false }),
+    close() {
+      httpAgent.destroy();
+      httpsAgent.destroy();
+    },
+  };
+}
+
+function contextOf(options: VaultOptions, host: ProviderHost): SecureContext {
+  const expand = (file: string | undefined) => (file === undefined ? undefined : expandHome(file, host));
+  const ca = trustedCertificates(expand(options.ca_file), host.name);
+  const cert = expand(options.client_cert_file);
+  const key = expand(options.client_key_file);
+  try {
+    return createSecureContext({
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert: readFileSync(cert) }),
+      ...(key === undefined ? {} : { key: readFileSync(key) }),
+    });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'not PEM';
+    const files = [options.ca_file, options.client_cert_file, options.client_key_file].filter(
+      (file) => file !== undefined,
+    );
+    throw new ProviderError('misconfigured', `the certificates of provider "${host.name}" cannot be used (${code})`, {
+      remedy: `check that ${files.join(', ')} exist, are PEM and belong together`,
+    });
+  }
+}
+
+/** What a message may say about where and whom: the configured names, never anything from the wire. */
+export interface Place {
+  readonly provider: string;
+  readonly address: string;
+}
+
+/** The failure for a request that got no answer. `error` is only read for its code: it may hold token and body. */
+export function unreachable(error: unknown, place: Place): ProviderError {
+  const who = `Vault at ${place.address}`;
+  const code = codeOf(error);
+  if (code === 'ENOENT' || code === 'EACCES') {
+    const what = code === 'ENOENT' ? 'there is no such socket' : 'the socket is closed to you';
+    return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, {
+      remedy: `see whether Vault Agent or Proxy listens there, or correct address in [providers.${place.provider}]`,
+    });
+  }
+  if (code.startsWith('HPE_')) return networkFailure(withCode('HPE_INVALID_CONSTANT'), who) ?? cutOff(place);
+  return networkFailure(error, who) ?? cutOff(place);
+}
+
+export function cutOff({ address }: Place): ProviderError {
+  return new ProviderError('transient', `the answer of Vault at ${address} was cut off`, {
+    remedy: 'nothing if it passes; else see whether Vault and the network between are up',
+  });
+}
+
+export function tooLarge({ address, provider }: Place): ProviderError {
+  return new ProviderError('transient', `what answers at ${address} sent over 1 MiB, which Vault never does`, {
+    remedy: `check address in [providers.${provider}]; a proxy may be answering in its place`,
+  });
+}
+
+/** Node's code; an error of several addresses (happy eyeballs) carries that of the last one. */
+export function codeOf(error: unknown): string {
+  for (const each of [error, (error as { cause?: unknown } | null | undefined)?.cause]) {
+    const code = (each as { code?: unknown } | null | undefined)?.code;
+    if (typeof code === 'string' && /^\w{1,64}$/.test(code)) return code;
+  }
+  return '';
+}
+
+function withCode(code: string): Error {
+  return Object.assign(new Error(code), { code });
 }

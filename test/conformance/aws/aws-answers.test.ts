@@ -1,8 +1,7 @@
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ProviderError } from '../../../src/errors.ts';
-import { awsSecretsManagerDefinition } from '../../../src/providers/aws-secrets-manager/definition.ts';
-import { awsSsmDefinition } from '../../../src/providers/aws-ssm/definition.ts';
+import { awsSecretsManagerDefinition, awsSsmDefinition } from '../../../src/providers/aws/options.ts';
 import { AwsJsonServer, type Behaviour, page, refuse, reply } from '../../fakes/aws-json-server.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';

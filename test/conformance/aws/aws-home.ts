@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ProviderHost } from '../../../src/providers/definition.ts';
+import type { ProviderHost } from '../../../src/providers/provider.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 import type { ConnectParts } from '../provider-harness.ts';
 

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ProviderError } from '../../../src/errors.ts';
-import { awsSecretsManagerDefinition } from '../../../src/providers/aws-secrets-manager/definition.ts';
+import { awsSecretsManagerDefinition } from '../../../src/providers/aws/options.ts';
 import { AwsJsonServer, type Exchange, refuse, reply } from '../../fakes/aws-json-server.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';

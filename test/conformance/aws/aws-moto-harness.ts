@@ -1,6 +1,5 @@
 import type { FailureKind } from '../../../src/errors.ts';
-import type { ProviderDefinition } from '../../../src/providers/definition.ts';
-import type { Provider } from '../../../src/providers/provider.ts';
+import type { Provider, ProviderDefinition } from '../../../src/providers/provider.ts';
 import type { ConnectParts, ProviderHarness, StoredContent } from '../provider-harness.ts';
 import { AwsHome, PROFILE } from './aws-home.ts';
 

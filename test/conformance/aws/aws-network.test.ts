@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ProviderError } from '../../../src/errors.ts';
-import { awsSecretsManagerDefinition } from '../../../src/providers/aws-secrets-manager/definition.ts';
+import { awsSecretsManagerDefinition } from '../../../src/providers/aws/options.ts';
 import { AwsJsonServer } from '../../fakes/aws-json-server.ts';
 import { type Certificate, hasOpenssl, makeCertificate } from '../../fakes/certificates.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
@@ -103,7 +103,7 @@ describe.runIf(hasOpenssl)('a certificate that is not trusted', () => {
 
 test.runIf(hasOpenssl)('NODE_EXTRA_CA_CERTS and the system store count too', async () => {
   const { certFile } = makeCertificate(folder, 'cert', { commonName: 'corp', isAuthority: true });
-  const module = new URL('../../../src/providers/trusted-certificates.ts', import.meta.url).href;
+  const module = new URL('../../../src/providers/network.ts', import.meta.url).href;
   const script = `
     const { trustedCertificates } = await import(${JSON.stringify(module)});
     const own = (await import('node:fs')).readFileSync(${JSON.stringify(certFile)}, 'utf8').trim();

@@ -6,8 +6,7 @@ import {
 } from '@aws-sdk/client-secrets-manager';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ProviderError } from '../../../src/errors.ts';
-import { awsSecretsManagerDefinition } from '../../../src/providers/aws-secrets-manager/definition.ts';
-import { awsSsmDefinition } from '../../../src/providers/aws-ssm/definition.ts';
+import { awsSecretsManagerDefinition, awsSsmDefinition } from '../../../src/providers/aws/options.ts';
 import type { IssuedSecret, Provider } from '../../../src/providers/provider.ts';
 import { enforcePermissions, iam, MOTO, secretsManager, ssmKeeper } from '../../aws/moto-services.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';

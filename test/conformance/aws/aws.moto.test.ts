@@ -1,5 +1,4 @@
-import { awsSecretsManagerDefinition } from '../../../src/providers/aws-secrets-manager/definition.ts';
-import { awsSsmDefinition } from '../../../src/providers/aws-ssm/definition.ts';
+import { awsSecretsManagerDefinition, awsSsmDefinition } from '../../../src/providers/aws/options.ts';
 import { MOTO, secretsManagerKeeper, ssmKeeper } from '../../aws/moto-services.ts';
 import { describeProvider } from '../provider-suite.ts';
 import { AwsMotoHarness } from './aws-moto-harness.ts';

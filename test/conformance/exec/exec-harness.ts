@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FailureKind } from '../../../src/errors.ts';
-import { execDefinition } from '../../../src/providers/exec/definition.ts';
+import { execDefinition } from '../../../src/providers/exec/options.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 import type { ConnectParts, Fault, InjectedFault, ProviderHarness, StoredContent } from '../provider-harness.ts';

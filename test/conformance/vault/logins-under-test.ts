@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { SecretBytes } from '../../../src/credential/secret-bytes.ts';
-import type { ProviderHost } from '../../../src/providers/definition.ts';
-import { vaultDefinition } from '../../../src/providers/vault/definition.ts';
-import type { VaultOptions } from '../../../src/providers/vault/options.ts';
+import type { SecretBytes } from '../../../src/credential/secret.ts';
+import type { ProviderHost } from '../../../src/providers/provider.ts';
+import { type VaultOptions, vaultDefinition } from '../../../src/providers/vault/options.ts';
 import { AutomaticPerson, freePort } from '../../fakes/automatic-person.ts';
 import { privateFile } from './private-file.ts';
 import type { CallbackMode, Data, VaultStage } from './vault-stage.ts';

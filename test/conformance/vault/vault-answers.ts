@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { totpAt } from '../../../src/demo/dev-vault/totp.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
-import { vaultDefinition } from '../../../src/providers/vault/definition.ts';
+import { vaultDefinition } from '../../../src/providers/vault/options.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
 import { realClock } from '../../fakes/real-clock.ts';

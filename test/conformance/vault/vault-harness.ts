@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Fault as VaultFault } from '../../../src/demo/dev-vault/faults.ts';
 import type { FailureKind } from '../../../src/errors.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
-import { vaultDefinition } from '../../../src/providers/vault/definition.ts';
+import { vaultDefinition } from '../../../src/providers/vault/options.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 import type {
   ConnectParts,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Lease } from '../../../src/credential/lease.ts';
+import type { Lease } from '../../../src/credential/life.ts';
 import type { IssuedSecret } from '../../../src/providers/provider.ts';
 import { failure, fields, HOUR_MS, read, VaultBench } from './vault-bench.ts';
 

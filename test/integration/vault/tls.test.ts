@@ -171,7 +171,7 @@ describe.runIf(hasOpenssl)('TLS', () => {
 
 /** A program of its own, because Node reads these variables once, when it starts. */
 function readsOnce(address: string, token: string): string {
-  const { href } = new URL('../../../src/providers/vault/definition.ts', import.meta.url);
+  const { href } = new URL('../../../src/providers/vault/options.ts', import.meta.url);
   return `
     const { vaultDefinition: { load, providerSchema, credentialSchema } } = await import(${JSON.stringify(href)});
     const options = providerSchema.parse(${JSON.stringify({ address, auth: { method: 'token', token } })});

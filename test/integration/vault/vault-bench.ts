@@ -7,7 +7,7 @@ import { DevVault, type DevVaultOptions } from '../../../src/demo/dev-vault.ts';
 import { ProviderError } from '../../../src/errors.ts';
 import type { Clock } from '../../../src/platform/clock.ts';
 import type { IssuedSecret, Provider } from '../../../src/providers/provider.ts';
-import { vaultDefinition } from '../../../src/providers/vault/definition.ts';
+import { vaultDefinition } from '../../../src/providers/vault/options.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
 import { realClock } from '../../fakes/real-clock.ts';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { EVENTS_KEPT, EVENTS_KEPT_MS } from '../../../src/cache/events-table.ts';
-import { openMemoryCache } from '../../../src/cache/open-cache.ts';
+import { EVENTS_KEPT, EVENTS_KEPT_MS } from '../../../src/cache/events.ts';
+import { openMemoryCache } from '../../../src/cache/open.ts';
 import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
 import { NOW } from '../../fakes/material.ts';
 

@@ -2,8 +2,8 @@ import { chmodSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
-import { openDatabase } from '../../../src/cache/database.ts';
 import { MIGRATIONS } from '../../../src/cache/migrations.ts';
+import { openDatabase } from '../../../src/cache/records-db.ts';
 import { openTestCache, served, store, temporaryFolder } from '../../fakes/cache.ts';
 
 const FIRST = "CREATE TABLE notes (text TEXT) STRICT; INSERT INTO notes VALUES ('kept');";

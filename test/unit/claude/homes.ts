@@ -1,4 +1,4 @@
-import type { StatusReport } from '../../../src/protocol/status.ts';
+import type { StatusReport } from '../../../src/protocol/reports.ts';
 import { statusOf } from './status-sample.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { install } from '../../../src/claude/installer.ts';
+import { install } from '../../../src/claude/install/installer.ts';
 
 /** One installer as a process of its own: STATE FILE NAME. */
 const [stateDir = '', file = '', name = ''] = process.argv.slice(2);

@@ -11,11 +11,10 @@ import {
 } from 'node:fs';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { deleteBackups, listBackups } from '../../../src/claude/backups.ts';
-import { type InstallRequest, install, uninstall } from '../../../src/claude/installer.ts';
-import { parseSettings } from '../../../src/claude/settings.ts';
-import type { Addition } from '../../../src/claude/settings-edit.ts';
-import { valueAt } from '../../../src/claude/settings-tree.ts';
+import { type InstallRequest, install, uninstall } from '../../../src/claude/install/installer.ts';
+import { deleteBackups, listBackups } from '../../../src/claude/settings/backups.ts';
+import { parseSettings, valueAt } from '../../../src/claude/settings/document.ts';
+import type { Addition } from '../../../src/claude/settings/edit.ts';
 import { TemporaryHome } from './home.ts';
 import { settingsSamples } from './settings-samples.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { findAssignments } from '../../../src/claude/profile-assignments.ts';
+import { findAssignments } from '../../../src/claude/shell/profiles.ts';
 
 const KEY = 'ANTHROPIC_API_KEY';
 

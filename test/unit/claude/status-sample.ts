@@ -1,4 +1,4 @@
-import type { CredentialState, StatusReport } from '../../../src/protocol/status.ts';
+import type { CredentialState, StatusReport } from '../../../src/protocol/reports.ts';
 
 export interface StatusSample {
   readonly lifeMs?: number;

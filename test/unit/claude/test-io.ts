@@ -1,4 +1,4 @@
-import type { CliIo } from '../../../src/cli/cli-io.ts';
+import type { CliIo } from '../../../src/cli/io.ts';
 import type { Clock } from '../../../src/platform/clock.ts';
 import type { TemporaryHome } from './home.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { duration, painter, plain, relative, table } from '../../../src/cli/output.ts';
+import { duration, painter, plain, relative, table } from '../../../src/cli/io.ts';
 
 it.each([
   [0, '0 s'],

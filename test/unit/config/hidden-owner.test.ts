@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { hiddenOwners, isPlaceOfRoot } from '../../../src/config/hidden-owner.ts';
+import { hiddenOwners, isPlaceOfRoot } from '../../../src/config/safe-file.ts';
 
 const proc =
   (uidMap: string, overflow = '65534\n') =>

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
-import { commonCredentialSchema, daemonSchema } from '../../../src/config/common-schemas.ts';
 import { configJsonSchema } from '../../../src/config/json-schema.ts';
+import { commonCredentialSchema, daemonSchema } from '../../../src/config/schema.ts';
 import { providerTypes } from '../../fakes/provider-schemas.ts';
 
 const schema = configJsonSchema(providerTypes);

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { z } from 'zod';
-import { isSecret, maskShapes, maskValue } from '../../../src/config/mask.ts';
+import { isSecret, maskShapes, maskValue } from '../../../src/config/effective.ts';
 
 it.each(['token', 'password', 'client_secret', 'secret-id', 'secretId', 'aws_session_token', 'API_KEY', 'jwt'])(
   '%s is the name of a secret',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { configJsonSchema } from '../../../src/config/json-schema.ts';
-import { keysOf, schemaAt, unwrap } from '../../../src/config/schema-walk.ts';
+import { keysOf, schemaAt, unwrap } from '../../../src/config/walk.ts';
 import { providerDefinitions } from '../../../src/providers/registry.ts';
 
 describe.each(providerDefinitions)(

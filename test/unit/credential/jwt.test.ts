@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decodeJwt } from '../../../src/credential/jwt.ts';
+import { decodeJwt } from '../../../src/credential/expiry.ts';
 
 const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 const token = (header: unknown, payload: unknown, signature = 'c2ln') =>

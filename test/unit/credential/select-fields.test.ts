@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { selectField, walk } from '../../../src/credential/select-fields.ts';
+import { selectField, walk } from '../../../src/credential/secret.ts';
 import { ProviderError } from '../../../src/errors.ts';
 
 const faultOf = (action: () => unknown): ProviderError => {

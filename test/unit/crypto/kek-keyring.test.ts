@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest';
-import { KekKeyring } from '../../../src/crypto/kek-keyring.ts';
-import { type KeyringReply, type TroubleKind, trouble } from '../../../src/crypto/keyring-port.ts';
+import { KekKeyring, type KeyringReply, type TroubleKind, trouble } from '../../../src/crypto/kek-keyring.ts';
 
 const MINUTE = 60_000;
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Quiet } from '../../../src/daemon/quiet.ts';
+import { Quiet } from '../../../src/daemon/idle.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 
 it('is noticed once, after twenty seconds without a request, and no timer runs until the next', async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeReply, encodeCall, messageLength } from '../../../src/keyring/bus-message.ts';
+import { decodeReply, encodeCall, messageLength } from '../../../src/crypto/secret-service.ts';
 
 /** As dbus-daemon 1.14 answers Hello, with the signal NameAcquired behind it. */
 const HELLO =

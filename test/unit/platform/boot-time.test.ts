@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { BootTime, type ClockJump } from '../../../src/platform/boot-time.ts';
+import { BootTime, type ClockJump } from '../../../src/platform/boot.ts';
 
 /** A machine whose clocks a test moves; `uptimeReads` shows that the dear one is left alone. */
 function machine() {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { LongTimer } from '../../../src/platform/long-timer.ts';
+import { LongTimer } from '../../../src/platform/clock.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseHints } from '../../../src/protocol/hints.ts';
+import { parseHints } from '../../../src/protocol/request.ts';
 
 test('every word the helper can say', () => {
   const all = 'pid=42, ppid=7, stdin=socket, stdout=pipe, entrypoint=sdk-cli, session=0a1b2c3d, purpose=mcp, agent=1';

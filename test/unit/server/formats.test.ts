@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { Ask } from '../../../src/broker/ask.ts';
-import { clientFormats } from '../../../src/server/client-formats.ts';
-import { BASIC_FORMATS, jsonString } from '../../../src/server/formats.ts';
+import type { Ask } from '../../../src/broker/answering.ts';
+import { BASIC_FORMATS, clientFormats, jsonString } from '../../../src/server/formats.ts';
 import { ScriptedBroker } from '../../fakes/scripted-broker.ts';
 
 const ask: Ask = {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BrokerError } from '../../../src/errors.ts';
-import { readHelperRequest } from '../../../src/server/helper-request.ts';
+import { readHelperRequest } from '../../../src/server/fast-path.ts';
 import type { BrokerServerOptions } from '../../../src/server/server.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { KEY } from '../../fakes/scripted-broker.ts';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { BrokerError } from '../../../src/errors.ts';
-import type { Identity, PeerCredentials } from '../../../src/server/peer-identity.ts';
+import type { Identity, PeerCredentials } from '../../../src/server/peer.ts';
 import type { BrokerServerOptions } from '../../../src/server/server.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { KEY, START_MS } from '../../fakes/scripted-broker.ts';

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { formatPlist, launchAgent } from '../../../src/service/launch-agent.ts';
+import { formatPlist, launchAgent } from '../../../src/service/launchd.ts';
 import { complaints } from './launchd-plist-keys.ts';
 
 const SHOWN = path.resolve(import.meta.dirname, '..', '..', '..', 'launchd', 'dev.apikey-broker.plist');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatLaunchRecord, type LaunchRecord, parseLaunchRecord } from '../../../src/service/launch-file.ts';
+import { formatLaunchRecord, type LaunchRecord, parseLaunchRecord } from '../../../src/service/unmanaged.ts';
 
 const word = fc.string({ minLength: 1, maxLength: 60 }).filter((text) => !/[\n\0]/.test(text));
 

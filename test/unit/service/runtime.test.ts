@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, syml
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { recordedEnvironment } from '../../../src/service/daemon-environment.ts';
+import { recordedEnvironment } from '../../../src/service/manager.ts';
 import { daemonCommand, runtimeCopy, vanishesWith } from '../../../src/service/runtime.ts';
 import { installStableHelper, refreshStableHelper, stableHelper } from '../../../src/service/stable-helper.ts';
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { renderUnits, type Units, type UnitValues } from '../../../src/service/systemd-units.ts';
+import { renderUnits, type Units, type UnitValues } from '../../../src/service/systemd.ts';
 
 const VALUES: UnitValues = {
   command: [process.execPath, '--disable-sigusr1', '/opt/broker/bin/broker.mjs', 'daemon'],

@@ -1,7 +1,7 @@
 import { awsLoginInputs } from '../../aws/login-inputs.ts';
-import type { ProviderHost } from '../../definition.ts';
-import type { AuthOf } from '../auth-schema.ts';
-import type { PrepareLogin } from './login-method.ts';
+import type { ProviderHost } from '../../provider.ts';
+import type { AuthOf } from '../options.ts';
+import type { PrepareLogin } from './method.ts';
 
 const BODY = 'Action=GetCallerIdentity&Version=2011-06-15';
 

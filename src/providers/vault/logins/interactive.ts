@@ -1,19 +1,15 @@
 import { ProviderError } from '../../../errors.ts';
-import type { ProviderHost } from '../../definition.ts';
-import type { InteractiveLogin } from '../../interactive-login.ts';
-import type { Call } from '../../provider.ts';
-import { Underway } from '../../underway.ts';
-import { hasPassword, mayBeMadeByAPerson, type PasswordAuth } from '../auth-schema.ts';
+import { Underway } from '../../call-scope.ts';
+import type { Call, InteractiveLogin, ProviderHost } from '../../provider.ts';
 import { VaultClient, type VaultReply, type VaultRequest } from '../client.ts';
-import { openConnection } from '../connection.ts';
 import { failureOf } from '../failures.ts';
-import { grantedByLogin } from '../granted-login.ts';
-import type { VaultOptions } from '../options.ts';
-import { type Attendance, grantIn } from './attendance.ts';
-import { logsInByItself } from './methods.ts';
+import { hasPassword, mayBeMadeByAPerson, type PasswordAuth, type VaultOptions } from '../options.ts';
+import { withSecondFactor } from '../second-factor.ts';
+import { grantedByLogin } from '../token-api.ts';
+import { openConnection } from '../transport.ts';
+import { type Attendance, grantIn, logsInByItself } from './method.ts';
 import { oidcLogin } from './oidc.ts';
-import { loginWith, passwordIn } from './password.ts';
-import { withSecondFactor } from './second-factor-dialogue.ts';
+import { loginWith, passwordIn } from './simple.ts';
 
 /** `broker login`: oidc, userpass and ldap, and the second factor that Vault may want after any of them. */
 export const logInInteractively: InteractiveLogin<VaultOptions> = async (options, host, dialogue, call) => {

@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { ProviderError } from '../../../errors.ts';
 import type { Clock } from '../../../platform/clock.ts';
-import { tooLate } from './attendance.ts';
+import { tooLate } from './method.ts';
 
 /** What the browser brought back, and the page that it waits for. */
-export interface CallbackVisit {
+interface CallbackVisit {
   /** `state`, `code` and `id_token`, as far as they are there. */
   readonly parameters: Readonly<Record<string, string>>;
   respond(succeeded: boolean): void;

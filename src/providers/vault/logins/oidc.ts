@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { ProviderError } from '../../../errors.ts';
-import { pause } from '../../pause.ts';
+import { pause } from '../../call-scope.ts';
 import { errorsOf, objectAt, textAt } from '../answer.ts';
-import type { AuthOf } from '../auth-schema.ts';
 import type { VaultReply } from '../client.ts';
 import { failureOf } from '../failures.ts';
-import { type Attendance, grantIn, LOGIN_LIMIT_MS, tooLate } from './attendance.ts';
+import type { AuthOf } from '../options.ts';
+import { type Attendance, grantIn, LOGIN_LIMIT_MS, tooLate } from './method.ts';
 import { OidcCallback } from './oidc-callback.ts';
 
 const SHORTEST_POLL_MS = 1_000;
@@ -22,7 +22,7 @@ interface Begun {
 }
 
 /** Where Vault itself is, for roles that let the browser come back to it. */
-export interface Whereabouts {
+interface Whereabouts {
   readonly address: string;
   readonly namespace: string | undefined;
 }

@@ -1,6 +1,6 @@
 import { ProviderError } from '../../../errors.ts';
-import type { ProviderHost } from '../../definition.ts';
-import type { AuthOf } from '../auth-schema.ts';
+import type { ProviderHost } from '../../provider.ts';
+import type { AuthOf } from '../options.ts';
 import { readSecretFile } from '../secret-file.ts';
 
 export interface FoundToken {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ProviderError } from '../../../../src/errors.ts';
-import { execDefinition } from '../../../../src/providers/exec/definition.ts';
+import { execDefinition } from '../../../../src/providers/exec/options.ts';
 import type { Provider } from '../../../../src/providers/provider.ts';
 import { CollectingLog } from '../../../fakes/collecting-log.ts';
 import { MemoryLoginStore } from '../../../fakes/memory-login-store.ts';

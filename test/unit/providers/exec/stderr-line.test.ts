@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { firstLine } from '../../../../src/providers/exec/stderr-line.ts';
+import { firstLine } from '../../../../src/providers/exec/output.ts';
 
 const KEY = 'sk-ant-api03-AbC123xyz789';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { vaultDefinition } from '../../../../src/providers/vault/definition.ts';
+import { vaultDefinition } from '../../../../src/providers/vault/options.ts';
 
 const { providerSchema, credentialSchema, identify } = vaultDefinition;
 const address = 'https://vault.example.com:8200';

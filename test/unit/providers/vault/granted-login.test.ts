@@ -4,7 +4,7 @@ import {
   grantedByLookup,
   grantedByRenewal,
   lastMomentOf,
-} from '../../../../src/providers/vault/granted-login.ts';
+} from '../../../../src/providers/vault/token-api.ts';
 
 const NOW = Date.UTC(2030, 0, 1);
 

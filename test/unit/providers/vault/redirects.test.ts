@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { judgeRedirect } from '../../../../src/providers/vault/redirects.ts';
+import { judgeRedirect } from '../../../../src/providers/vault/transport.ts';
 
 const FROM = 'https://vault.example.com:8200/v1/kv/claude';
 

@@ -1,0 +1,203 @@
+import { type FailureRecord, isHeldOff, recordFailure } from '../credential/back-off.ts';
+import type { Login } from '../credential/life.ts';
+import { BrokerError, ProviderError } from '../errors.ts';
+import type { Call, Provider } from '../providers/provider.ts';
+import type { BrokerPorts } from './ports.ts';
+
+/** Not called, because the circuit is open; `error` is what the provider failed with. */
+export class CircuitOpen extends Error {
+  readonly error: BrokerError;
+
+  constructor(error: BrokerError) {
+    super('circuit open', { cause: error });
+    this.error = error;
+  }
+}
+
+/** No call to a provider takes longer, whatever the library underneath does. */
+const CALL_LIMIT_MS = 30_000;
+
+export interface ProviderSource {
+  readonly name: string;
+  readonly type: string;
+  /** Loads the implementation; called once, on first use. */
+  readonly open: () => Promise<Provider>;
+  /** Logins on record from before the provider was opened. */
+  readonly storedLogin: (loginId: string) => Login | undefined;
+  /** The provider answers again after an outage. */
+  readonly onRecovery: (outage: FailureRecord) => void;
+}
+
+/**
+ * The one way to a provider: opens it on first use, limits every call in time, and remembers failures that concern
+ * all of its credentials. After such a failure the circuit is open; when its time is over one call goes through as a
+ * probe and the others wait for what becomes of it.
+ */
+export class ProviderGate {
+  readonly name: string;
+  readonly type: string;
+  /** No longer in the configuration: open only for the leases that still hang on it. */
+  isAbandoned = false;
+  readonly #source: ProviderSource;
+  readonly #ports: BrokerPorts;
+  readonly #closing = new AbortController();
+  #opening: Promise<Provider> | undefined;
+  #provider: Provider | undefined;
+  #failure: FailureRecord | undefined;
+  #error: BrokerError | undefined;
+  #probe: Promise<void> | undefined;
+  #loginInputs: string | undefined;
+
+  constructor(source: ProviderSource, ports: BrokerPorts) {
+    this.name = source.name;
+    this.type = source.type;
+    this.#source = source;
+    this.#ports = ports;
+  }
+
+  /** Set while the provider as a whole is known to be down or its login to be over. */
+  get failure(): FailureRecord | undefined {
+    return this.#failure;
+  }
+
+  get error(): BrokerError | undefined {
+    return this.#error;
+  }
+
+  /** A call is under way that tells whether the provider is back. */
+  get isProbing(): boolean {
+    return this.#probe !== undefined;
+  }
+
+  login(loginId: string | undefined): Login | undefined {
+    if (loginId === undefined) return undefined;
+    return this.#provider === undefined ? this.#source.storedLogin(loginId) : this.#provider.login?.(loginId);
+  }
+
+  get supportsLeases(): boolean {
+    return this.#provider?.revoke !== undefined;
+  }
+
+  /**
+   * @param forced a person asked: goes through although the circuit is open.
+   * @throws ProviderError what the provider said, or that it was too slow; CircuitOpen if it was not asked.
+   */
+  async call<T>(work: (provider: Provider, call: Call) => Promise<T>, forced = false): Promise<T> {
+    // Nothing is awaited between looking and becoming the probe, so that there is never a second one.
+    while (!forced && this.#failure !== undefined) {
+      if (this.#error && isHeldOff(this.#failure, this.#ports.clock.now())) throw new CircuitOpen(this.#error);
+      if (this.#probe === undefined) break;
+      await this.#probe;
+    }
+    const attempt = this.#attempt(work);
+    if (this.#failure !== undefined && this.#probe === undefined) {
+      this.#probe = attempt.then(
+        () => undefined,
+        () => undefined,
+      );
+      this.#probe.then(() => {
+        this.#probe = undefined;
+      });
+    }
+    return attempt;
+  }
+
+  /**
+   * A change to any input of the login makes a failed one worth trying again at once.
+   * @returns true if the hold-off was cleared.
+   */
+  noticeMendedLogin(): boolean {
+    if (this.#provider === undefined) return false;
+    const inputs = this.#ports.fingerprintFiles(this.#provider.loginInputs());
+    const changed = this.#loginInputs !== undefined && inputs !== this.#loginInputs;
+    this.#loginInputs = inputs;
+    if (!changed) return false;
+    this.#provider.forgetLogin();
+    this.forgiveFailure();
+    return true;
+  }
+
+  /** The reason for the failures is gone (a wake, a mended login): try again without delay. */
+  forgiveFailure(): void {
+    this.#failure = undefined;
+    this.#error = undefined;
+  }
+
+  get isClosed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  close(): void {
+    this.#closing.abort(new BrokerError('ERR_PROVIDER_UNAVAILABLE', 'the broker is stopping'));
+    this.#provider?.close();
+  }
+
+  async #attempt<T>(work: (provider: Provider, call: Call) => Promise<T>): Promise<T> {
+    const limit = new AbortController();
+    const timer = this.#ports.clock.after(CALL_LIMIT_MS, () => {
+      limit.abort(
+        new ProviderError(
+          'transient',
+          `provider "${this.name}" did not answer within ${CALL_LIMIT_MS / 1000} seconds`,
+          {
+            remedy: 'check the network and the provider; broker keeps trying',
+          },
+        ),
+      );
+    });
+    const signal = AbortSignal.any([limit.signal, this.#closing.signal]);
+    let inputs: string | undefined;
+    try {
+      const provider = await this.#open();
+      // What the login is made from, before it is made: a change while the call is under way is a change all the same.
+      inputs = this.#ports.fingerprintFiles(provider.loginInputs());
+      const value = await abortable(() => work(provider, { signal }), signal);
+      this.#recover();
+      return value;
+    } catch (cause) {
+      throw this.#remember(cause, inputs);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** A provider that answers "denied" or "gone" for one secret works: only what concerns all of them opens the circuit. */
+  #remember(cause: unknown, inputs: string | undefined): unknown {
+    if (!(cause instanceof ProviderError)) return cause;
+    if (cause.kind === 'transient' || cause.kind === 'login-expired') {
+      this.#failure = recordFailure(this.#failure, cause, this.#ports.clock.now(), this.#ports.random());
+      this.#error = cause;
+    } else {
+      this.#recover();
+    }
+    this.#loginInputs = inputs;
+    return cause;
+  }
+
+  #recover(): void {
+    const outage = this.#failure;
+    this.forgiveFailure();
+    if (outage !== undefined) this.#source.onRecovery(outage);
+  }
+
+  async #open(): Promise<Provider> {
+    if (this.#provider) return this.#provider;
+    this.#opening ??= this.#source.open().finally(() => {
+      this.#opening = undefined;
+    });
+    this.#provider = await this.#opening;
+    return this.#provider;
+  }
+}
+
+/** Rejects as soon as the signal does, even if the work underneath never notices. */
+function abortable<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    work()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', abort));
+  });
+}

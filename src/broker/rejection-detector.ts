@@ -1,0 +1,209 @@
+import type { KeyVersion } from '../credential/key.ts';
+import { certainEnd } from '../credential/life.ts';
+import {
+  EMPTY_LEDGER,
+  type Judgement,
+  judgeAsk,
+  judgeVerdict,
+  type Ledger,
+  recordIssue,
+  recordServed,
+  type Suspicion,
+  VERDICT_WAIT_MS,
+  type Verdict,
+} from '../credential/rejection.ts';
+import { BrokerError } from '../errors.ts';
+import { type Ask, type Client, waitUntil } from './answering.ts';
+import type { ManagedCredential } from './credentials.ts';
+import type { EventLog } from './event-log.ts';
+import type { BrokerPorts } from './ports.ts';
+import type { Refresher } from './refresher.ts';
+
+/**
+ * Rejection at work: puts the asks of clients before the judge of credential/rejection.ts, asks the provider when it
+ * wants that, and keeps the ledgers.
+ */
+export class SuspicionDesk {
+  readonly #ports: BrokerPorts;
+  readonly #events: EventLog;
+  readonly #refresher: Refresher;
+  readonly #ledgers: Ledgers;
+
+  constructor(ports: BrokerPorts, events: EventLog, refresher: Refresher) {
+    this.#ports = ports;
+    this.#events = events;
+    this.#refresher = refresher;
+    this.#ledgers = new Ledgers(ports.isAlive);
+  }
+
+  /** Returns when the ask may be answered by what freshness says. @throws BrokerError ERR_KEY_REJECTED. */
+  async consider(credential: ManagedCredential, ask: Ask): Promise<void> {
+    const { client, judged } = ask;
+    if (client === undefined || !judged) return;
+    const suspicion = this.#describe(credential, ask);
+    if (suspicion === undefined) return;
+    const judgement = judgeAsk(this.#ledgers.get(client, credential.name), suspicion);
+    this.#enter(credential, client, judgement);
+    if (judgement.action !== 'revalidate') return;
+    const verdict = await this.#revalidate(credential, ask, client);
+    const after = this.#describe(credential, ask);
+    // Dropped by the provider's own answer: what follows is an ask with nothing to serve.
+    if (after === undefined) return;
+    this.#enter(credential, client, judgeVerdict(this.#ledgers.get(client, credential.name), after, verdict));
+  }
+
+  /** An answer was written completely. */
+  served(client: Client, credential: string, key: KeyVersion): void {
+    const { clock } = this.#ports;
+    const jwtExpiresAtMs = key.isJwt ? certainEnd({ key, login: undefined }) : undefined;
+    const served = { digest: key.digest, jwtExpiresAtMs, atMs: clock.now(), atWallMs: clock.wall() };
+    const ledger = recordServed(this.#ledgers.get(client, credential), served);
+    this.#ledgers.set(client, credential, ledger, served.atMs);
+  }
+
+  /** Values have other digests from now on: what clients were served cannot be told from what they are served next. */
+  forgetClients(): void {
+    this.#ledgers.clear();
+  }
+
+  #describe(credential: ManagedCredential, ask: Ask): Suspicion | undefined {
+    const { living } = credential;
+    if (living === undefined) return undefined;
+    const { key } = living;
+    return {
+      nowMs: this.#ports.clock.now(),
+      wallMs: this.#ports.clock.wall(),
+      intervalMs: ask.intervalMs,
+      lastVerdict: credential.lastVerdict,
+      key: {
+        digest: key.digest,
+        leased: key.lease !== undefined,
+        jwtExpiresAtMs: key.isJwt ? certainEnd(living) : undefined,
+      },
+    };
+  }
+
+  #enter(credential: ManagedCredential, client: Client, judgement: Judgement): void {
+    const now = this.#ports.clock.now();
+    const before = this.#ledgers.get(client, credential.name);
+    // Unchanged, it need not be entered: the answer that follows does that.
+    if (judgement.ledger !== before) this.#ledgers.set(client, credential.name, judgement.ledger, now);
+    const { rejected } = judgement;
+    if (rejected !== undefined && !credential.rejected.has(rejected)) {
+      credential.rejected.add(rejected);
+      this.#ports.cache.markRejected(credential.name, rejected, now);
+      this.#events.add('rejected', credential.name, { fingerprint: rejected.slice(0, 8), client: client.pid });
+    }
+    const count = judgement.ledger.strikes?.count ?? 0;
+    if (count > (before.strikes?.count ?? 0)) {
+      this.#events.add('strike', credential.name, { client: client.pid, count });
+    }
+    if (judgement.action !== 'refuse') return;
+    this.#events.add('refused', credential.name, { client: client.pid });
+    throw keyRejected(credential);
+  }
+
+  /** Asks the provider once for everybody; what it says within two seconds is the verdict. */
+  async #revalidate(credential: ManagedCredential, ask: Ask, client: Client): Promise<Verdict> {
+    const { clock } = this.#ports;
+    const pending = credential.lastVerdict?.isPending ? credential.lastVerdict : undefined;
+    const formerLease = credential.key?.lease;
+    // A flight that somebody else's reasons set going answers the question, but this client did not cause it.
+    const isOurs = pending !== undefined || credential.flight === undefined;
+    const flight = this.#refresher.refresh(credential, 'rejection').then(() => {
+      const { key } = credential;
+      if (isOurs && formerLease !== undefined && key?.lease !== undefined && key.lease.id !== formerLease.id) {
+        this.#charge(client, credential.name);
+      }
+    });
+    const atMs = credential.flight?.startedAtMs ?? clock.now();
+    if (pending === undefined || pending.atMs !== atMs) this.#await(credential, flight, atMs);
+    try {
+      await waitUntil(clock, flight, atMs + VERDICT_WAIT_MS, ask.signal);
+    } catch {
+      // No verdict. If the provider's answer dropped the key, the caller sees that there is nothing to serve.
+      ask.signal.throwIfAborted();
+    }
+    return credential.lastVerdict ?? { atMs, digest: undefined, isPending: false };
+  }
+
+  /** What the provider says goes on record, also if it says it late. */
+  #await(credential: ManagedCredential, flight: Promise<void>, atMs: number): void {
+    const conclude = (digest: string | undefined) => {
+      credential.lastVerdict = { atMs, digest, isPending: false };
+    };
+    credential.lastVerdict = { atMs, digest: undefined, isPending: true };
+    flight.then(
+      () => conclude(credential.key?.digest),
+      () => conclude(undefined),
+    );
+  }
+
+  /** Only a lease that was really issued counts, and for every client whose suspicion it answered. */
+  #charge(client: Client, credential: string): void {
+    const now = this.#ports.clock.now();
+    this.#ledgers.set(client, credential, recordIssue(this.#ledgers.get(client, credential), now), now);
+  }
+}
+
+function keyRejected(credential: ManagedCredential): BrokerError {
+  const { key, gate, name } = credential;
+  const which = key?.version === undefined ? `the key of "${name}"` : `version ${key.version} of "${name}"`;
+  return new BrokerError('ERR_KEY_REJECTED', `the API rejects ${which}, and provider "${gate.name}" has no newer one`, {
+    remedy: `ask whoever issues it to store a new key at ${credential.spec.place}, or to allow this key the model you use`,
+  });
+}
+
+/** Far more clients than a person runs; the one that asked longest ago is forgotten first. */
+const MAX_CLIENTS = 1_024;
+/** Clients that have exited are looked for at most this often, and only when somebody asks. */
+const SWEEP_MS = 60_000;
+
+interface ClientBook {
+  readonly client: Client;
+  readonly byCredential: Map<string, Ledger>;
+}
+
+/** What is remembered of each client about each credential: in memory only, bounded, gone when the client exits. */
+class Ledgers {
+  /** In the order of their last ask. */
+  readonly #books = new Map<string, ClientBook>();
+  readonly #isAlive: (client: Client) => boolean;
+  #sweptAtMs = 0;
+
+  constructor(isAlive: (client: Client) => boolean) {
+    this.#isAlive = isAlive;
+  }
+
+  get(client: Client, credential: string): Ledger {
+    return this.#books.get(client.id)?.byCredential.get(credential) ?? EMPTY_LEDGER;
+  }
+
+  set(client: Client, credential: string, ledger: Ledger, nowMs: number): void {
+    const { id } = client;
+    const book = this.#books.get(id) ?? { client, byCredential: new Map<string, Ledger>() };
+    book.byCredential.set(credential, ledger);
+    this.#books.delete(id);
+    this.#books.set(id, book);
+    if (nowMs - this.#sweptAtMs >= SWEEP_MS) this.#sweep(nowMs);
+    if (this.#books.size > MAX_CLIENTS) {
+      const [oldest] = this.#books.keys();
+      if (oldest !== undefined) this.#books.delete(oldest);
+    }
+  }
+
+  clear(): void {
+    this.#books.clear();
+  }
+
+  get size(): number {
+    return this.#books.size;
+  }
+
+  #sweep(nowMs: number): void {
+    this.#sweptAtMs = nowMs;
+    for (const [id, { client }] of this.#books) {
+      if (!this.#isAlive(client)) this.#books.delete(id);
+    }
+  }
+}

@@ -1,0 +1,198 @@
+import { timingSafeEqual } from 'node:crypto';
+import { closeSync, lstatSync, openSync, readSync } from 'node:fs';
+import type { Database } from 'better-sqlite3';
+import SqliteDatabase from 'better-sqlite3';
+import type { KeyEncryptionKey } from '../crypto/envelope.ts';
+import { privacyFlaw } from '../crypto/kek-file.ts';
+import { BrokerError, shellWord } from '../errors.ts';
+import type { Log } from '../platform/log.ts';
+import { MIGRATIONS, migrate } from './migrations.ts';
+import type { SqliteStore } from './persistence.ts';
+import { Records } from './records.ts';
+import { DamagedDatabaseError } from './recovery.ts';
+import { Sealer } from './sealer.ts';
+import { wipeSecrets } from './secret-fields.ts';
+
+export interface DatabaseOptions {
+  /** A rollback journal instead of WAL, whose shared memory does not work across machines. */
+  readonly networkFileSystem: boolean;
+  /** Nobody else may open the database meanwhile, and SQLite needs no shared memory beside it. Default: false. */
+  readonly exclusive?: boolean;
+  /** Only for tests of migrations. */
+  readonly migrations?: readonly string[];
+}
+
+/** How long a write may wait for somebody else's lock (an open `sqlite3` shell, a backup): it blocks every answer. */
+const BUSY_TIMEOUT_MS = 100;
+/** Above this size the check at start leaves out the events: 1.3 ms per 2 MB must not become a slow start. */
+const FULL_CHECK_MAX_PAGES = 4096;
+const TABLES_THAT_MATTER = ['meta', 'timeline', 'keys', 'rejected', 'leases', 'logins'] as const;
+
+/**
+ * Opens, checks and migrates one database file, creating it 0600 if it is absent. Throws what SQLite throws (see
+ * classifyFailure), or ERR_UNSAFE_FILE for a file that must not be used as it lies there.
+ */
+export function openDatabase(path: string, options: DatabaseOptions): Database {
+  ensurePrivateFile(path);
+  checkHeader(path);
+  const database = new SqliteDatabase(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+  try {
+    configure(database, options);
+    check(database);
+    migrate(database, options.migrations ?? MIGRATIONS);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** SQLite gives -wal, -shm and -journal the mode of the database itself, so this one mode settles them all. */
+function ensurePrivateFile(path: string): void {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) {
+    closeSync(openSync(path, 'wx', 0o600));
+    return;
+  }
+  const flaw = privacyFlaw(path, stats);
+  if (flaw !== undefined) throw new BrokerError('ERR_UNSAFE_FILE', flaw.reason, { remedy: flaw.remedy });
+  if (!stats.isFile()) {
+    throw new BrokerError('ERR_UNSAFE_FILE', `${path} is no regular file`, {
+      remedy: `Move it away: mv ${shellWord(path)} ${shellWord(`${path}.moved`)}`,
+    });
+  }
+}
+
+/**
+ * Bytes 18 and 19 are the format's write and read version, 1 or 2 (SQLite file format, 1.3.3). SQLite takes a damaged
+ * write version for one of the future and the database for read-only, which would never heal by trying again.
+ */
+function checkHeader(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    const versions = Buffer.alloc(2);
+    const isWhole = readSync(fd, versions, 0, 2, 18) === 2;
+    if (isWhole && versions.some((version) => version !== 1 && version !== 2)) {
+      throw new DamagedDatabaseError('its header is damaged');
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Durability: in WAL mode with synchronous NORMAL a commit survives the death of the process, kill -9 included, and a
+ * power cut leaves an intact database that may lack the last commits. That is enough, and costs no fsync per answer:
+ * keys can be fetched again, and a lease whose journal entry is lost lapses by itself. With a rollback journal NORMAL
+ * may corrupt after a power cut, hence FULL there. A rotation, which destroys the old key, syncs fully: see `durably`.
+ */
+function configure(database: Database, { networkFileSystem, exclusive }: DatabaseOptions): void {
+  // Exclusive locking keeps SQLite from the shared memory that a network file system cannot give, even while it
+  // converts a database that was in WAL mode before.
+  if (networkFileSystem || exclusive) database.pragma('locking_mode = EXCLUSIVE');
+  database.pragma(`journal_mode = ${networkFileSystem ? 'DELETE' : 'WAL'}`);
+  database.pragma(`synchronous = ${networkFileSystem ? 'FULL' : 'NORMAL'}`);
+  // What is deleted or replaced is overwritten with zeros, not left in free pages.
+  database.pragma('secure_delete = ON');
+  database.pragma('journal_size_limit = 1048576');
+  database.pragma('temp_store = MEMORY');
+  // The file may be damaged or made by somebody else: its schema gets no rights, its cells are checked when read.
+  database.pragma('trusted_schema = OFF');
+  database.pragma('cell_size_check = ON');
+}
+
+function check(database: Database): void {
+  const small = Number(database.pragma('page_count', { simple: true })) <= FULL_CHECK_MAX_PAGES;
+  const scopes = small ? ['1'] : TABLES_THAT_MATTER.map((table) => `'${table}'`);
+  for (const scope of scopes) {
+    const verdict = database.pragma(`quick_check(${scope})`, { simple: true });
+    if (verdict !== 'ok') throw new DamagedDatabaseError('its integrity check failed');
+  }
+}
+
+/** Runs `action` in one transaction that is on the disk, and whose predecessors are out of the log, when it returns. */
+export function durably(database: Database, action: () => void): void {
+  const usual = Number(database.pragma('synchronous', { simple: true }));
+  database.pragma('synchronous = FULL');
+  try {
+    database.transaction(action).immediate();
+  } finally {
+    database.pragma(`synchronous = ${usual}`);
+  }
+  emptyLog(database);
+}
+
+/** Moves the write-ahead log into the database and gives its space back. What is committed stays so if that fails. */
+export function emptyLog(database: Database): void {
+  try {
+    database.pragma('wal_checkpoint(TRUNCATE)');
+  } catch {
+    // A later checkpoint will do it.
+  }
+}
+
+export interface Loaded {
+  readonly records: Records;
+  readonly sealer: Sealer;
+  /** Something in the database did not authenticate or was made anew: it has to be written again. */
+  readonly changed: boolean;
+}
+
+/**
+ * Everything in the database that authenticates. What does not is left out with a line in the log: it was damaged or
+ * tampered with, and can be fetched again; the rest goes on.
+ */
+export function loadRecords(store: SqliteStore, kek: KeyEncryptionKey, log: Log): Loaded {
+  const stored = restoreSealer(store, kek, log);
+  const records = new Records();
+  let changed = stored.isNew;
+  const drop = (fields: object, what: string) => {
+    changed = true;
+    log.warn(fields, `${what} in the cache does not authenticate and was dropped`);
+  };
+  for (const record of store.keys.all()) {
+    const secrets = stored.sealer.openKey(record.key, record.sealed);
+    if (secrets === undefined) {
+      drop({ credential: record.key.credential }, 'a key');
+      continue;
+    }
+    // The digest key was lost: digests have to be made anew, or every value would look like a changed one.
+    const key = stored.isNew ? { ...record.key, digest: stored.sealer.digest(secrets) } : record.key;
+    records.addKey(stored.isNew ? { key, sealed: stored.sealer.sealKey(key, secrets) } : record);
+    wipeSecrets(secrets);
+  }
+  for (const record of store.logins.all()) {
+    const token = stored.sealer.openLogin(record.provider, record.fingerprint, record.login, record.sealed);
+    if (token === undefined) drop({ provider: record.provider }, 'a login');
+    else records.addLogin(record);
+    token?.wipe();
+  }
+  for (const { entry, mac } of store.leases.all()) {
+    if (sameMac(mac, () => stored.sealer.leaseMac(entry))) records.addLease(entry);
+    else drop({ provider: entry.provider, credential: entry.credential }, 'a lease');
+  }
+  for (const mark of store.rejected.all()) records.addRejected(mark);
+  const found = store.meta.timeline();
+  if (found !== undefined) {
+    if (sameMac(found.mac, () => stored.sealer.timelineMac(found.timeline))) records.timeline = found.timeline;
+    else drop({}, 'the timeline');
+  }
+  return { records, sealer: stored.sealer, changed };
+}
+
+function restoreSealer(store: SqliteStore, kek: KeyEncryptionKey, log: Log): { sealer: Sealer; isNew: boolean } {
+  const sealed = store.meta.digestKey();
+  const restored = sealed && Sealer.restore(kek, sealed);
+  if (restored !== undefined) return { sealer: restored, isNew: false };
+  if (sealed !== undefined) log.warn({}, 'the digest key in the cache does not authenticate and was made anew');
+  return { sealer: Sealer.create(kek), isNew: true };
+}
+
+/** What a damaged row holds may have no canonical encoding, or be no bytes at all. */
+function sameMac(stored: unknown, compute: () => Buffer): boolean {
+  try {
+    return Buffer.isBuffer(stored) && timingSafeEqual(stored, compute());
+  } catch {
+    return false;
+  }
+}

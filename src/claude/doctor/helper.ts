@@ -1,0 +1,256 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants, realpathSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { decodeJwt } from '../../credential/expiry.ts';
+import { BrokerError } from '../../errors.ts';
+import type { Clock } from '../../platform/clock.ts';
+import { readQuietly, statQuietly } from '../settings/document.ts';
+import { type ChainInput, effectiveHelper } from '../settings/effective.ts';
+import type { SettingsFile } from '../settings/files.ts';
+import { fingerprint } from '../settings/masked-diff.ts';
+import { credentialOf, parseHelperCommand, runsBrokerHelper } from '../shell/tokenizer.ts';
+import type { HelperFacts, HelperRun, KeyKind } from './gather.ts';
+
+/** The client warns at 10 s; nobody wants to wait longer for a diagnosis. */
+const RUN_LIMIT_MS = 12_000;
+
+/** The client refuses more than 16,384 characters; nothing behind that is of interest. */
+const MAX_OUTPUT_BYTES = 64 * 1024;
+
+interface RunOptions {
+  readonly command: string;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  /** Its stderr holds no secret and may be shown. */
+  readonly ours: boolean;
+  readonly limitMs?: number;
+}
+
+/**
+ * Runs a helper as the client does: `/bin/sh -c`, the whole environment, a standard input that stays open and silent,
+ * done at the end of its output and not of the process. The key is judged and forgotten.
+ */
+export async function runHelper(options: RunOptions): Promise<HelperRun> {
+  const { clock } = options;
+  const started = clock.now();
+  const child = spawn('/bin/sh', ['-c', options.command], {
+    cwd: options.cwd,
+    env: options.env,
+    stdio: ['pipe', 'pipe', 'pipe'],
+    // A group of its own, so that what a hanging helper left behind can be ended with it.
+    detached: true,
+  });
+  child.stdin.on('error', () => {});
+  const out = collect(child.stdout);
+  const err = collect(child.stderr);
+  const outcome = await ending(child, clock, options.limitMs ?? RUN_LIMIT_MS);
+  const ms = Math.round(clock.now() - started);
+  child.stdin.destroy();
+  const output = out().trim();
+  const refusal = refusalOf(output);
+  const expiry = decodeJwt(Buffer.from(output))?.expiresAtMs;
+  const told = err().trim().split('\n')[0] ?? '';
+  return {
+    ms,
+    outcome: outcome.kind,
+    exitCode: outcome.exitCode,
+    refusal,
+    shown: refusal === undefined ? fingerprint(output) : undefined,
+    kind: refusal === undefined ? keyKind(output) : undefined,
+    expiresInMs: expiry === undefined ? undefined : expiry - clock.wall(),
+    message:
+      told === '' ? undefined : options.ours ? told.slice(0, 400) : 'it wrote to stderr; run it yourself to read that',
+  };
+}
+
+type Ending = { readonly kind: HelperRun['outcome']; readonly exitCode: number | undefined };
+
+function ending(child: ChildProcess, clock: Clock, limitMs: number): Promise<Ending> {
+  return new Promise((resolve) => {
+    const timer = clock.after(limitMs, () => {
+      endGroup(child);
+      resolve({ kind: 'hung', exitCode: undefined });
+    });
+    child.once('error', () => {
+      timer.cancel();
+      resolve({ kind: 'not started', exitCode: undefined });
+    });
+    child.once('close', (code, signal) => {
+      timer.cancel();
+      resolve({ kind: 'ended', exitCode: code ?? (signal === null ? 0 : 128) });
+    });
+  });
+}
+
+function endGroup(child: ChildProcess): void {
+  child.stdout?.destroy();
+  child.stderr?.destroy();
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {}
+}
+
+function collect(stream: NodeJS.ReadableStream): () => string {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  stream.on('data', (chunk: Buffer) => {
+    if (size < MAX_OUTPUT_BYTES) chunks.push(chunk);
+    size += chunk.length;
+  });
+  stream.on('error', () => {});
+  return () => Buffer.concat(chunks).subarray(0, MAX_OUTPUT_BYTES).toString('utf8');
+}
+
+/** Scripts are short; a larger file is a program. */
+const MAX_SCRIPT_BYTES = 64 * 1024;
+
+interface HelperSurroundings {
+  readonly homeDir: string;
+  readonly projectDir: string;
+  readonly uid: number;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where this installation's own `broker-key` lies, and the copy that it puts into settings: only these are our own. */
+  readonly ownHelpers: readonly string[];
+}
+
+/** What can be said about the helper without running it. */
+export function inspectHelper(input: ChainInput, around: HelperSurroundings): HelperFacts | undefined {
+  const helper = effectiveHelper(input);
+  if (helper === undefined) return undefined;
+  const { command, settings, line } = helper;
+  const { words } = parseHelperCommand(command);
+  const ours = runsBrokerHelper(command);
+  const program = words[0];
+  const located = locate(program, around);
+  const stat = located.path === undefined ? undefined : statQuietly(located.path);
+  const found = stat?.isFile() ?? (located.path === undefined && isBuiltIn(program));
+  return {
+    command,
+    settings,
+    line,
+    ours,
+    credential: ours ? credentialOf(command) : undefined,
+    program,
+    words,
+    how: located.how,
+    path: located.path,
+    found,
+    executable: located.path === undefined ? found : isExecutable(located.path),
+    script: located.path !== undefined && stat?.isFile() ? scriptText(located.path) : undefined,
+    mayRun: found && (isOwnBinary(ours, located.path, around) || isOwnSettings(settings, around)),
+  };
+}
+
+function locate(program: string | undefined, around: HelperSurroundings): Pick<HelperFacts, 'how' | 'path'> {
+  if (program === undefined || program === '') return { how: 'unknown', path: undefined };
+  const expanded = program.replace(/^(~|\$HOME|\$\{HOME\})(?=\/)/, () => around.homeDir);
+  if (path.isAbsolute(expanded)) return { how: 'absolute', path: path.normalize(expanded) };
+  if (/[$`*?]/.test(expanded)) return { how: 'unknown', path: undefined };
+  if (expanded.includes('/')) return { how: 'relative', path: path.resolve(around.projectDir, expanded) };
+  const folders = (around.env['PATH'] ?? '').split(':').filter((folder) => path.isAbsolute(folder));
+  const candidates = folders.map((folder) => path.join(folder, expanded));
+  return { how: 'by name', path: candidates.find(isExecutable) };
+}
+
+/** Words that /bin/sh knows by itself. */
+function isBuiltIn(program: string | undefined): boolean {
+  return (
+    program !== undefined &&
+    /^(echo|printf|read|test|exec|eval|cd|set|\.|:|true|false|if|for|while|case)$/.test(program)
+  );
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return statQuietly(file)?.isFile() === true;
+  } catch {
+    return false;
+  }
+}
+
+function scriptText(file: string): string | undefined {
+  const { state, bytes } = readQuietly(file, MAX_SCRIPT_BYTES);
+  return state === 'read' && bytes.subarray(0, 2).toString('latin1') === '#!' ? bytes.toString('utf8') : undefined;
+}
+
+/** By the file and not by its name: a repository can bring a `broker-key` of its own. */
+function isOwnBinary(ours: boolean, file: string | undefined, { ownHelpers, uid }: HelperSurroundings): boolean {
+  if (!ours || file === undefined) return false;
+  try {
+    const real = realpathSync(file);
+    const stat = statQuietly(real);
+    if (stat === undefined || (stat.mode & 0o022) !== 0 || (stat.uid !== uid && stat.uid !== 0)) return false;
+    return ownHelpers.some((own) => statQuietly(own) !== undefined && realpathSync(own) === real);
+  } catch {
+    return false;
+  }
+}
+
+/** Settings that only the user or an administrator can have written. */
+function isOwnSettings({ scope, file, mode, uid }: SettingsFile, around: HelperSurroundings): boolean {
+  if (scope !== 'user' && scope !== 'managed') return false;
+  const inProject = around.projectDir !== around.homeDir && `${file}/`.startsWith(`${around.projectDir}/`);
+  return !inProject && (mode & 0o022) === 0 && (uid === around.uid || uid === 0);
+}
+
+/** `bin/broker-key` of this installation, seen from src/claude and from dist/claude alike. */
+const OWN_PLACE = '../../bin/broker-key';
+
+/**
+ * The path of `broker-key` to write into settings: the name on PATH if it leads to this installation's own binary (it
+ * survives an upgrade), else that binary, else whatever PATH has. undefined: nowhere.
+ */
+export function locateHelper(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const beside = fileURLToPath(new URL(OWN_PLACE, import.meta.url));
+  const own = isProgram(beside) ? beside : undefined;
+  const folders = (env['PATH'] ?? '').split(':').filter((folder) => path.isAbsolute(folder));
+  const onPath = folders.map((folder) => path.join(folder, 'broker-key')).filter(isProgram);
+  return onPath.find((file) => own !== undefined && realpathSync(file) === realpathSync(own)) ?? own ?? onPath[0];
+}
+
+/** @throws BrokerError ERR_USAGE if nothing executable is there. */
+export function requireHelper(file: string | undefined): string {
+  if (file === undefined) {
+    throw new BrokerError('ERR_USAGE', 'broker-key was not found beside this program or on PATH', {
+      remedy: 'name it: --helper /absolute/path/to/broker-key',
+    });
+  }
+  if (!isProgram(file)) {
+    throw new BrokerError('ERR_USAGE', `${file} is no executable file`, {
+      remedy: 'name the right path with --helper, or add --force if it is meant for another machine',
+    });
+  }
+  return file;
+}
+
+function isProgram(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return statQuietly(file)?.isFile() === true;
+  } catch {
+    return false;
+  }
+}
+
+export function keyKind(value: string): KeyKind {
+  const key = value.trim();
+  if (key.startsWith('sk-ant-oat')) return 'oauth-token';
+  if (key.startsWith('sk-ant-admin')) return 'admin-key';
+  if (key.startsWith('sk-ant-')) return 'api-key';
+  if (key.startsWith('{') || key.startsWith('[')) return 'json';
+  return /^eyJ[\w-]+\.[\w-]+\.[\w-]*$/.test(key) ? 'jwt' : 'other';
+}
+
+/** Why the client would not take this as a key; undefined if it would. */
+export function refusalOf(output: string): string | undefined {
+  const key = output.trim();
+  if (key === '') return 'it is empty';
+  if (key.length > 16_384) return 'it is longer than 16,384 characters';
+  if (/[\r\n]/.test(key)) return 'it has more than one line';
+  if (/\s/.test(key)) return 'it has white space inside';
+  return /^[\x21-\x7e]+$/.test(key) ? undefined : 'it is not plain ASCII';
+}

@@ -1,0 +1,169 @@
+import { styleText } from 'node:util';
+import { exitCodeOf } from '../checks/all.ts';
+import { placeText } from '../checks/broker.ts';
+import { scrub } from '../settings/masked-diff.ts';
+import type { ProfileSyntax } from '../shell/profiles.ts';
+import { isSecretVariable, SECRET_VARIABLES } from '../shell/variables.ts';
+import type { AuthMethod, HeaderSource, ModeOutcome } from './auth-chain.ts';
+import type { Facts } from './gather.ts';
+
+export interface DoctorReport {
+  readonly facts: Facts;
+  readonly findings: readonly Finding[];
+}
+
+const MODES: Record<ModeOutcome['mode'], string> = { interactive: 'terminal', print: '-p', bare: '--bare' };
+const MARKS: Record<Severity, string> = { error: 'fails', warning: 'warning', info: 'note' };
+const COLOURS = { error: 'red', warning: 'yellow', info: 'cyan' } as const;
+
+/** What `broker doctor` prints: the chain, what each request carries, then the findings. */
+export function reportText({ facts, findings }: DoctorReport, colour: boolean): string {
+  const { methods, outcomes } = facts.chain;
+  const paint = (format: Parameters<typeof styleText>[0], text: string) =>
+    colour ? styleText(format, text, { validateStream: false }) : text;
+  const lines = [paint('bold', 'How Claude Code logs in here, the strongest first')];
+  for (const method of methods) {
+    const wins = outcomes.filter(({ winner }) => winner === method.id).map(({ mode }) => MODES[mode]);
+    const mark = method.present ? (wins.length > 0 ? '*' : '+') : '-';
+    const winning = wins.length === 0 ? '' : paint('green', `  <- wins: ${wins.join(', ')}`);
+    lines.push(`  ${mark} ${method.label.padEnd(25)} ${sourceOf(method)}${winning}`);
+  }
+  lines.push('', paint('bold', 'What a request carries'));
+  for (const outcome of outcomes) {
+    const headers =
+      outcome.winner === undefined && outcome.xApiKey === undefined
+        ? 'nothing: not logged in'
+        : `x-api-key: ${carried(methods, outcome.xApiKey)} · Authorization: ${carried(methods, outcome.authorization)}`;
+    lines.push(
+      `    ${MODES[outcome.mode].padEnd(10)} ${headers}${outcome.note === undefined ? '' : ` (${outcome.note})`}`,
+    );
+  }
+  if (facts.run !== undefined) {
+    lines.push(
+      `    the helper took ${facts.run.ms} ms${facts.run.shown === undefined ? '' : ` and gave ${facts.run.shown}`}`,
+    );
+  }
+  lines.push('');
+  for (const { id, severity, title, cost, remedy } of findings) {
+    lines.push(
+      `${paint(COLOURS[severity], `${MARKS[severity]}: ${title}`)} [${id}]`,
+      `    cost: ${cost}`,
+      `    do:   ${remedy}`,
+    );
+  }
+  const { errors, warnings } = countOf(findings);
+  lines.push(
+    errors + warnings === 0
+      ? 'nothing is wrong'
+      : `${errors} will fail, ${warnings} to look at; each is explained in docs/doctor.md`,
+  );
+  return scrub(`${lines.join('\n')}\n`, secretsIn(facts));
+}
+
+/** The same as data; times and versions of its shape are told by `version`. */
+export function reportJson({ facts, findings }: DoctorReport): string {
+  const report = {
+    version: 1,
+    methods: facts.chain.methods.map(({ id, label, present, place, shown }) => ({
+      id,
+      label,
+      present,
+      source: present ? placeText(place) : null,
+      file: place?.file ?? null,
+      line: place?.line ?? null,
+      shown: shown ?? null,
+    })),
+    modes: facts.chain.outcomes.map(({ mode, winner, xApiKey, authorization, note }) => ({
+      mode,
+      winner: winner ?? null,
+      headers: { 'x-api-key': xApiKey ?? null, authorization: authorization ?? null },
+      note: note ?? null,
+    })),
+    settings: facts.input.settings.map(({ scope, file, state }) => ({ scope, file, state })),
+    helper:
+      facts.run === undefined
+        ? null
+        : {
+            ms: facts.run.ms,
+            outcome: facts.run.outcome,
+            exitCode: facts.run.exitCode ?? null,
+            shown: facts.run.shown ?? null,
+          },
+    broker:
+      facts.broker.status === undefined
+        ? null
+        : { version: facts.broker.status.daemon.version, socket: facts.broker.status.daemon.socket },
+    findings: findings.map(({ fix, ...finding }) => ({
+      ...finding,
+      where: finding.where ?? null,
+      fixable: fix !== undefined,
+    })),
+    exitCode: exitCodeOf(findings),
+  };
+  const secrets = secretsIn(facts);
+  const text = JSON.stringify(report, (_, value) => (typeof value === 'string' ? scrub(value, secrets) : value), 2);
+  return `${text}\n`;
+}
+
+/** Everything that was read and may be a secret, the longest first so that none leaves a part of another. */
+export function secretsIn({ input }: Facts): string[] {
+  const secrets = new Set<string>(SECRET_VARIABLES.map((name) => input.environment[name] ?? ''));
+  for (const { env } of input.settings) {
+    for (const [name, { value }] of env) if (isSecretVariable(name) && !/^\d*$/.test(value)) secrets.add(value);
+  }
+  for (const { assignments } of input.profiles) {
+    for (const { name, value } of assignments) if (isSecretVariable(name) && value !== undefined) secrets.add(value);
+  }
+  return [...secrets].filter((secret) => secret.trim().length >= 8).sort((a, b) => b.length - a.length);
+}
+
+function sourceOf({ present, place, shown, id }: AuthMethod): string {
+  if (!present) return 'not there';
+  const what = shown === undefined || id === 'cloud' ? '' : `, ${shown}`;
+  return `${placeText(place)}${what}`;
+}
+
+function carried(methods: readonly AuthMethod[], source: HeaderSource | undefined): string {
+  if (source === undefined) return 'nothing';
+  if (source === 'custom-headers') return 'ANTHROPIC_CUSTOM_HEADERS';
+  if (source === 'cloud') return "the cloud's own";
+  return methods.find(({ id }) => id === source)?.label ?? source;
+}
+
+function countOf(findings: readonly Finding[]): { errors: number; warnings: number } {
+  const count = (severity: Severity) => findings.filter((finding) => finding.severity === severity).length;
+  return { errors: count('error'), warnings: count('warning') };
+}
+
+/** error: something will fail · warning: it works, at a cost or not for long · info: good to know. */
+export type Severity = 'error' | 'warning' | 'info';
+
+export interface Finding {
+  /** Stable; docs/doctor.md has an entry for each. */
+  readonly id: string;
+  readonly severity: Severity;
+  readonly title: string;
+  readonly cost: string;
+  /** One thing to do. */
+  readonly remedy: string;
+  /** `file` or `file:line`. */
+  readonly where?: string;
+  readonly fix?: Fix;
+}
+
+/** What `--fix` can do; profiles are only touched with `--yes`. */
+export type Fix =
+  | { readonly kind: 'chmod'; readonly file: string; readonly mode: number }
+  | { readonly kind: 'remove-setting'; readonly file: string; readonly path: readonly string[] }
+  | {
+      readonly kind: 'take-line-out';
+      readonly file: string;
+      readonly line: number;
+      readonly lastLine: number;
+      /** The variable that has to stand there, or nothing is touched. */
+      readonly name: string;
+      readonly syntax: ProfileSyntax;
+    };
+
+/** One trap. Never throws, prints nothing, puts no secret into a finding. */
+export type Check = (facts: Facts) => Finding[];

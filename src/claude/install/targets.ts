@@ -1,0 +1,133 @@
+import path from 'node:path';
+import { BrokerError, shellWord } from '../../errors.ts';
+import type { Addition } from '../settings/edit.ts';
+import { clientFolder, clientStateFile, type SettingsRoots } from '../settings/files.ts';
+import { parseHelperCommand } from '../shell/tokenizer.ts';
+import { TTL_VARIABLE } from '../shell/variables.ts';
+
+/** The client's settings that run a helper and that the broker can answer. */
+type TargetKind = 'api-key' | 'otel' | 'mcp' | 'aws' | 'proxy';
+
+export interface Target {
+  readonly kind: TargetKind;
+  /** `api-key`, `otel`, `mcp:NAME`, … */
+  readonly name: string;
+  /** The MCP server's name. */
+  readonly server: string | undefined;
+}
+
+interface TargetOptions {
+  /** Absolute path of `broker-key`. */
+  readonly helper: string;
+  /** undefined: whatever the configuration's default is. */
+  readonly credential: string | undefined;
+  /** How long the client is to keep an answer; undefined: its own default. */
+  readonly ttlMs: number | undefined;
+}
+
+const TTL_OF: Partial<Record<TargetKind, string>> = {
+  'api-key': TTL_VARIABLE,
+  otel: 'CLAUDE_CODE_OTEL_HEADERS_HELPER_DEBOUNCE_MS',
+  proxy: 'CLAUDE_CODE_PROXY_AUTH_HELPER_TTL_MS',
+};
+
+/**
+ * @param text `otel`, `mcp:NAME`, `aws` or `proxy`; undefined is `apiKeyHelper`.
+ * @throws BrokerError ERR_USAGE
+ */
+export function parseTarget(text: string | undefined): Target {
+  if (text === undefined || text === 'api-key') return { kind: 'api-key', name: 'api-key', server: undefined };
+  const server = /^mcp:(.+)$/s.exec(text)?.[1];
+  if (server !== undefined) return { kind: 'mcp', name: text, server };
+  if (text === 'otel' || text === 'aws' || text === 'proxy') return { kind: text, name: text, server: undefined };
+  throw new BrokerError('ERR_USAGE', `there is no target "${text}"`, {
+    remedy: 'name one of: otel, mcp:NAME, aws, proxy',
+  });
+}
+
+/** The lines that make the client ask the broker. @throws BrokerError ERR_USAGE for a ttl that the setting has no room for. */
+export function additionsFor(target: Target, options: TargetOptions): Addition[] {
+  const variable = TTL_OF[target.kind];
+  if (options.ttlMs !== undefined && variable === undefined) {
+    throw new BrokerError('ERR_USAGE', `Claude Code keeps no interval for ${target.name}`, {
+      remedy: 'leave out --ttl',
+    });
+  }
+  const ttl: Addition[] =
+    options.ttlMs === undefined || variable === undefined
+      ? []
+      : [{ path: ['env', variable], value: String(options.ttlMs) }];
+  const command = (format?: string) =>
+    [
+      options.helper,
+      ...(format === undefined ? [] : ['--format', format]),
+      ...(options.credential === undefined ? [] : [options.credential]),
+    ]
+      .map(shellWord)
+      .join(' ');
+  switch (target.kind) {
+    case 'api-key':
+      return [{ path: ['apiKeyHelper'], value: command() }, ...ttl];
+    case 'otel':
+      return [{ path: ['otelHeadersHelper'], value: command('headers') }, ...ttl];
+    case 'mcp':
+      return [{ path: ['mcpServers', target.server ?? '', 'headersHelper'], value: command('headers') }];
+    case 'aws':
+      return [{ path: ['awsCredentialExport'], value: command('aws') }];
+    case 'proxy':
+      return [
+        { path: ['proxyAuthHelper'], value: command('proxy') },
+        { path: ['env', 'CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER'], value: '1' },
+        ...ttl,
+      ];
+  }
+}
+
+/** Where the state folder lies in anybody's home, unless they moved it. */
+export const USUAL_STATE_DIR = '~/.local/state/broker';
+
+/** Rules that keep the agent's own tools from the key; they bind the agent, not a program that it writes. */
+export function denyRules(helper: string, stateDir: string): Addition {
+  const state = stateDir.startsWith('~/') ? stateDir : stateDir.replace(/^\/*/, '//');
+  return {
+    path: ['permissions', 'deny'],
+    items: [
+      'Bash(broker-key:*)',
+      ...(path.basename(helper) === helper ? [] : [`Bash(${helper}:*)`]),
+      'Bash(broker get:*)',
+      `Read(${state}/**)`,
+    ],
+  };
+}
+
+/** Where a target is written in a scope. MCP servers of the user stand in the client's own state file. */
+export function fileFor(target: Target, scope: 'user' | 'project-local', roots: SettingsRoots): string {
+  if (target.kind === 'mcp') {
+    if (scope === 'user') return clientStateFile(roots);
+    throw new BrokerError('ERR_USAGE', 'MCP servers of a project stand in its .mcp.json', {
+      remedy: 'type: broker claude install --for mcp:NAME --settings .mcp.json',
+    });
+  }
+  return scope === 'user'
+    ? path.join(clientFolder(roots), 'settings.json')
+    : path.join(roots.projectDir, '.claude', 'settings.local.json');
+}
+
+/**
+ * What may be shown of somebody's helper command: people write keys into them. Our own is shown as it is, of any other
+ * the program, if it is plainly one, and the number of its arguments.
+ */
+export function describeCommand(command: string, ours: boolean): string {
+  if (ours) return command;
+  const { words, simple } = parseHelperCommand(command);
+  const [program = '', ...rest] = words;
+  const isPath = /^(\/|~\/|\.{1,2}\/|\$HOME\/)[\w./@+ -]*$/.test(program);
+  const isName = /^[a-z][a-z_.-]{0,19}$/.test(program);
+  if (!isPath && !isName) return '(a command)';
+  const more = simple
+    ? rest.length === 0
+      ? ''
+      : ` (and ${rest.length} more word${rest.length === 1 ? '' : 's'})`
+    : ' …';
+  return program + more;
+}

@@ -1,0 +1,198 @@
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+import { getNodeValue, type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser';
+import { BrokerError } from '../../errors.ts';
+
+/** Larger than any settings file that a person wrote: what lies above it is not read. */
+export const MAX_SETTINGS_BYTES = 4 * 1024 * 1024;
+
+/** The text of a settings file with its syntax tree; offsets are into `text`, a byte-order mark included. */
+export interface SettingsDocument {
+  readonly text: string;
+  /** The root object; undefined where the file holds nothing but white space and comments. */
+  readonly root: Node | undefined;
+}
+
+/** A settings file that is no JSON object. The message ends with `file:line:column`. */
+export class SettingsSyntaxError extends BrokerError {
+  readonly file: string;
+  readonly position: Position;
+
+  constructor(file: string, position: Position, what: string) {
+    super('ERR_CONFIG', `${what}: ${file}:${position.line}:${position.column}`, {
+      remedy: `mend line ${position.line} of ${file} by hand; the file was left as it is`,
+    });
+    this.name = 'SettingsSyntaxError';
+    this.file = file;
+    this.position = position;
+  }
+}
+
+/**
+ * Reads more than the client does: comments, trailing commas, a byte-order mark and an empty file are taken as they
+ * are, so that they can be kept byte for byte. `firstLaxity` says where the client would disagree.
+ *
+ * @throws SettingsSyntaxError where there is no JSON object, or the bytes are not UTF-8.
+ */
+export function parseSettings(bytes: Uint8Array, file: string): SettingsDocument {
+  const text = decode(bytes, file);
+  const errors: ParseError[] = [];
+  const root = guardDepth(file, () =>
+    parseTree(withoutBom(text), errors, { allowTrailingComma: true, allowEmptyContent: true }),
+  );
+  const error = errors[0];
+  if (error !== undefined) {
+    throw new SettingsSyntaxError(file, lineAndColumn(text, error.offset), sentence(error));
+  }
+  if (root !== undefined && root.type !== 'object') {
+    throw new SettingsSyntaxError(file, lineAndColumn(text, root.offset), 'the settings are no JSON object');
+  }
+  return { text, root };
+}
+
+/**
+ * Where the text stops being strict JSON. The client (seen with 2.1.330) refuses the whole file for one comment or
+ * one trailing comma, and then nothing in it is in effect; a byte-order mark, duplicate keys and an empty file it takes.
+ */
+export function firstLaxity(document: SettingsDocument): Position | undefined {
+  const errors: ParseError[] = [];
+  parseTree(withoutBom(document.text), errors, { disallowComments: true, allowEmptyContent: true });
+  const first = errors.toSorted((a, b) => a.offset - b.offset)[0];
+  return first === undefined ? undefined : lineAndColumn(document.text, first.offset);
+}
+
+/** Same length, so that every offset still counts from the start of the file. */
+function withoutBom(text: string): string {
+  return text.startsWith('\uFEFF') ? ` ${text.slice(1)}` : text;
+}
+
+function decode(bytes: Uint8Array, file: string): string {
+  if (bytes.byteLength > MAX_SETTINGS_BYTES) {
+    throw new SettingsSyntaxError(file, { line: 1, column: 1 }, `the file is over ${MAX_SETTINGS_BYTES} bytes`);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new SettingsSyntaxError(file, { line: 1, column: 1 }, 'the file is not UTF-8');
+  }
+}
+
+/** The parser recurses, so that a megabyte of `[` ends in a RangeError and not in a parse error. */
+function guardDepth<T>(file: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new SettingsSyntaxError(file, { line: 1, column: 1 }, 'the file is nested too deeply');
+  }
+}
+
+function sentence(error: ParseError): string {
+  const words = printParseErrorCode(error.error).replace(/([a-z])([A-Z])/g, '$1 $2');
+  return `not valid JSON (${words.toLowerCase()})`;
+}
+
+/** A path of property names from the root; the tree is searched as the client reads it: of duplicate keys the last counts. */
+export type SettingsPath = readonly string[];
+
+function propertyOf(object: Node, name: string): Node | undefined {
+  return object.children?.findLast((property) => property.children?.[0]?.value === name && property.children[1]);
+}
+
+export function propertyAt(root: Node | undefined, path: SettingsPath): Node | undefined {
+  let property: Node | undefined;
+  let object = root;
+  for (const name of path) {
+    if (object?.type !== 'object') return undefined;
+    property = propertyOf(object, name);
+    object = property?.children?.[1];
+  }
+  return property;
+}
+
+export function nodeAt(root: Node | undefined, path: SettingsPath): Node | undefined {
+  return path.length === 0 ? root : propertyAt(root, path)?.children?.[1];
+}
+
+export function valueAt(root: Node | undefined, path: SettingsPath): unknown {
+  const node = nodeAt(root, path);
+  return node === undefined ? undefined : getNodeValue(node);
+}
+
+/** How often a name stands in one object; above 1 the earlier ones are dead text. */
+export function countOf(object: Node | undefined, name: string): number {
+  return object?.children?.filter((property) => property.children?.[0]?.value === name).length ?? 0;
+}
+
+/** Counted from 1, as editors do; columns in UTF-16 units. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+export function lineAndColumn(text: string, offset: number): Position {
+  let line = 1;
+  let start = 0;
+  for (let at = text.indexOf('\n'); at !== -1 && at < offset; at = text.indexOf('\n', at + 1)) {
+    line += 1;
+    start = at + 1;
+  }
+  return { line, column: offset - start + 1 };
+}
+
+/** A file as the doctor may find it; nothing about it is an error. */
+export interface QuietFile {
+  readonly file: string;
+  readonly state: 'read' | 'missing' | 'unreadable' | 'no-file' | 'too-large';
+  readonly bytes: Buffer;
+  readonly mode: number;
+  readonly uid: number;
+  /** `ENOENT`, `EACCES`, `ELOOP`, … */
+  readonly code: string | undefined;
+}
+
+const NOTHING = { bytes: Buffer.alloc(0), mode: 0, uid: -1, code: undefined };
+
+/** Reads a regular file of at most `limit` bytes; never waits (a FIFO), never throws. */
+export function readQuietly(file: string, limit: number): QuietFile {
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+    return { ...NOTHING, file, state: code === 'ENOENT' || code === 'ENOTDIR' ? 'missing' : 'unreadable', code };
+  }
+  try {
+    const stat = fstatSync(descriptor);
+    const found = { ...NOTHING, file, mode: stat.mode & 0o7777, uid: stat.uid };
+    if (!stat.isFile()) return { ...found, state: 'no-file' };
+    if (stat.size > limit) return { ...found, state: 'too-large' };
+    // One byte more than allowed: files in /proc and growing ones are larger than they say.
+    const buffer = Buffer.alloc(Math.min(limit, Math.max(stat.size, 4096)) + 1);
+    const length = readFully(descriptor, buffer);
+    if (length > limit || length === buffer.length) return { ...found, state: 'too-large' };
+    return { ...found, state: 'read', bytes: Buffer.from(buffer.subarray(0, length)) };
+  } catch (error) {
+    return { ...NOTHING, file, state: 'unreadable', code: (error as NodeJS.ErrnoException).code };
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function readFully(descriptor: number, buffer: Buffer): number {
+  let length = 0;
+  while (length < buffer.length) {
+    const read = readSync(descriptor, buffer, length, buffer.length - length, null);
+    if (read === 0) break;
+    length += read;
+  }
+  return length;
+}
+
+/** undefined for whatever cannot be looked at: missing, unreachable, links in a circle. */
+export function statQuietly(file: string): Stats | undefined {
+  try {
+    return statSync(file);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,105 @@
+import path from 'node:path';
+import type { KeptLogin, MacTools } from '../doctor/login.ts';
+import type { Profile } from '../shell/profiles.ts';
+import { RELEVANT_VARIABLES } from '../shell/variables.ts';
+import { clientFolder, readSettingsFile, type SettingsFile, type SettingsRoots } from './files.ts';
+
+/** Where something is set: `~/.zshrc:12` is file and line, an environment variable has neither. */
+export interface Place {
+  readonly kind: 'environment' | 'settings' | 'login';
+  readonly file: string | undefined;
+  readonly line: number | undefined;
+}
+
+/** Everything the chain depends on; all of it handed in. */
+export interface ChainInput {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly profiles: readonly Profile[];
+  /** The strongest first. */
+  readonly settings: readonly SettingsFile[];
+  readonly login: KeptLogin;
+  /** The client's memory of keys that were accepted or declined at its prompt: their last 20 characters. */
+  readonly answers: { readonly approved: readonly string[]; readonly rejected: readonly string[] };
+  /** The project's folder was trusted in the terminal UI; undefined if the client has not said. */
+  readonly trusted: boolean | undefined;
+}
+
+interface EffectiveVariable {
+  readonly name: string;
+  /** May be secret. */
+  readonly value: string;
+  readonly place: Place;
+}
+
+/** A variable as the client sees it: the strongest settings file that sets it, else the environment. Empty is unset. */
+export function effectiveVariable(input: ChainInput, name: string): EffectiveVariable | undefined {
+  for (const settings of inEffect(input)) {
+    const set = settings.env.get(name);
+    if (set === undefined) continue;
+    if (set.value === '') return undefined;
+    return { name, value: set.value, place: { kind: 'settings', file: settings.file, line: set.line } };
+  }
+  const value = input.environment[name];
+  if (value === undefined || value === '') return undefined;
+  return { name, value, place: { kind: 'environment', ...originOf(input, name, value) } };
+}
+
+/** The strongest file that sets the helper decides, also if it sets it to nothing. */
+export function effectiveHelper(
+  input: ChainInput,
+): { settings: SettingsFile; command: string; line: number } | undefined {
+  const settings = inEffect(input).find(({ helper }) => helper !== undefined);
+  if (settings?.helper === undefined || settings.helper.value.trim() === '') return undefined;
+  return { settings, command: settings.helper.value, line: settings.helper.line };
+}
+
+/** Whether the client's prompt for this very key was answered before. */
+export function keyAnswer(input: ChainInput, key: string): 'accepted' | 'declined' | 'not asked' {
+  const tail = key.trim().slice(-20);
+  if (input.answers.approved.includes(tail)) return 'accepted';
+  return input.answers.rejected.includes(tail) ? 'declined' : 'not asked';
+}
+
+/** Names of the headers in ANTHROPIC_CUSTOM_HEADERS, `Name: value` lines. */
+export function customHeaders(input: ChainInput): Set<string> {
+  const lines = effectiveVariable(input, 'ANTHROPIC_CUSTOM_HEADERS')?.value.split('\n') ?? [];
+  return new Set(
+    lines.map((line) =>
+      line
+        .slice(0, Math.max(0, line.indexOf(':')))
+        .trim()
+        .toLowerCase(),
+    ),
+  );
+}
+
+function inEffect(input: ChainInput): SettingsFile[] {
+  return input.settings.filter(({ state }) => state === 'in-effect');
+}
+
+/** The profile line that most likely set a variable: the last with this value, else the last whose value is computed. */
+function originOf(input: ChainInput, name: string, value: string) {
+  const all = input.profiles.flatMap(({ file, assignments }) =>
+    assignments.filter((each) => each.name === name && each.effect === 'set').map((each) => ({ ...each, file })),
+  );
+  const origin = all.findLast((each) => each.value === value) ?? all.findLast((each) => each.value === undefined);
+  return { file: origin?.file, line: origin?.line };
+}
+
+/** Settings that an organization serves: the client keeps a signed copy, which only it can judge. */
+export interface ServedSettings {
+  readonly file: string;
+  /** What in it would change who logs in: `apiKeyHelper`, `env.NAME`. */
+  readonly sets: readonly string[];
+}
+
+export function readServedSettings(
+  roots: Pick<SettingsRoots, 'homeDir' | 'env' | 'projectDir'>,
+  tools: MacTools,
+): ServedSettings | undefined {
+  const file = path.join(clientFolder(roots), 'remote-settings.json');
+  const { state, isEmpty, helper, env } = readSettingsFile({ scope: 'managed', file }, tools);
+  if (state !== 'in-effect' || isEmpty) return undefined;
+  const variables = [...env.keys()].filter((name) => RELEVANT_VARIABLES.has(name)).map((name) => `env.${name}`);
+  return { file, sets: [...(helper === undefined ? [] : ['apiKeyHelper']), ...variables] };
+}

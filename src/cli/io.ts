@@ -1,0 +1,114 @@
+import type { Readable, Writable } from 'node:stream';
+import { stripVTControlCharacters, styleText } from 'node:util';
+import { BrokerError, describeError } from '../errors.ts';
+import type { Clock } from '../platform/clock.ts';
+
+/**
+ * Everything a command may touch of the process it runs in, so that commands can be run inside a test exactly as they
+ * run in a terminal. The real one is platform/process-io.ts.
+ */
+export interface CliIo {
+  /** Bytes are for keys: the caller wipes them once this returns. */
+  stdout(text: string | Uint8Array): void;
+  stderr(text: string): void;
+  /** The process's own: the daemon takes out what was meant for it alone. */
+  readonly env: Record<string, string | undefined>;
+  readonly homeDir: string;
+  readonly uid: number;
+  readonly pid: number;
+  readonly ppid: number;
+  readonly platform: NodeJS.Platform;
+  readonly stdoutIsTty: boolean;
+  readonly stderrIsTty: boolean;
+  /** Where a person can be asked; undefined if standard input or standard error is no terminal: then nobody ever is. */
+  readonly terminal?: Terminal | undefined;
+  /** For what is handed in on standard input on request (`--password-stdin`). Looked at only then. */
+  readonly stdin?: Readable;
+  /** Width of the terminal; undefined when stdout is none. */
+  readonly columns: number | undefined;
+  readonly clock: Clock;
+  /** Aborted by the first SIGINT or SIGTERM: commands that follow or watch end then, with exit code 0. */
+  readonly signal: AbortSignal;
+  /** The last call wins; 0 unless called. */
+  setExitCode(code: number): void;
+}
+
+/** Questions go to standard error, so that standard output stays the result. */
+export interface Terminal {
+  readonly input: Readable;
+  readonly output: Writable;
+}
+
+type Format = Parameters<typeof styleText>[0];
+/** Colours a text, or leaves it alone where colour is not wanted. */
+export type Paint = (format: Format, text: string) => string;
+
+/** https://no-color.org: present and not empty means no. */
+export function painter(io: Pick<CliIo, 'env' | 'stdoutIsTty'>): Paint {
+  const wanted = io.stdoutIsTty && !io.env['NO_COLOR'] && io.env['TERM'] !== 'dumb';
+  return wanted ? (format, text) => styleText(format, text, { validateStream: false }) : (_, text) => text;
+}
+
+/** Columns as wide as their widest cell, two spaces between, no trailing spaces. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, width(cell));
+    });
+  }
+  const lines = rows.map((row) => row.map((cell, i) => cell + ' '.repeat((widths[i] ?? 0) - width(cell))).join('  '));
+  return lines.map((line) => `${line.trimEnd()}\n`).join('');
+}
+
+function width(text: string): number {
+  return stripVTControlCharacters(text).length;
+}
+
+const UNITS: readonly (readonly [name: string, seconds: number])[] = [
+  ['d', 86_400],
+  ['h', 3_600],
+  ['min', 60],
+  ['s', 1],
+];
+
+/** The two largest units that say something: `2 h 5 min`, `59 min`, `12 s`. From ten on the smaller one is left out. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  const index = UNITS.findIndex(([, size]) => seconds >= size);
+  const [name, size] = UNITS[index] ?? ['s', 1];
+  const count = Math.floor(seconds / size);
+  const [smallName, smallSize] = UNITS[index + 1] ?? ['', 0];
+  const rest = smallSize === 0 ? 0 : Math.floor((seconds % size) / smallSize);
+  return count < 10 && rest > 0 && name !== 'min' ? `${count} ${name} ${rest} ${smallName}` : `${count} ${name}`;
+}
+
+/** `in 5 min`, `2 h ago`, `now`. `at` is RFC 3339. */
+export function relative(at: string, nowMs: number): string {
+  const ms = Date.parse(at) - nowMs;
+  if (Math.abs(ms) < 1000) return 'now';
+  return ms > 0 ? `in ${duration(ms)}` : `${duration(-ms)} ago`;
+}
+
+export function thousands(count: number): string {
+  return count.toLocaleString('en');
+}
+
+/**
+ * Text from elsewhere (a provider's message, a process's name) made harmless for a terminal: no control characters,
+ * hence no escape sequences.
+ */
+export function plain(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
+}
+
+/** Failures that a person can mend are told as `error:` and `hint:`, with their exit code; others are left to the caller. */
+export async function reporting(io: CliIo, run: () => Promise<void> | void): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error;
+    io.stderr(`${describeError(error)}\n`);
+    io.setExitCode(error.exitCode);
+  }
+}

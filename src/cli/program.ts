@@ -1,0 +1,113 @@
+import type { Command } from 'commander';
+import type { CliIo } from './io.ts';
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: (io: CliIo) => Promise<Command>;
+}
+
+/** In the order in which help lists them. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'get',
+    summary: 'print a key, as broker-key does',
+    load: async (io) => (await import('./commands/get.ts')).getCommand(io),
+  },
+  {
+    name: 'status',
+    summary: 'how every credential stands',
+    load: async (io) => (await import('./commands/status.ts')).statusCommand(io),
+  },
+  {
+    name: 'refresh',
+    summary: 'ask the provider now',
+    load: async (io) => (await import('./commands/refresh.ts')).refreshCommand(io),
+  },
+  {
+    name: 'invalidate',
+    summary: 'drop a cached key and revoke its lease',
+    load: async (io) => (await import('./commands/refresh.ts')).invalidateCommand(io),
+  },
+  {
+    name: 'events',
+    summary: 'who was given what, every refresh and every failure',
+    load: async (io) => (await import('./commands/events.ts')).eventsCommand(io),
+  },
+  {
+    name: 'doctor',
+    summary: 'which authentication wins in Claude Code, every trap, one remedy for each',
+    load: async (io) => {
+      const [{ doctorCommand }, { doctorParts }] = await Promise.all([
+        import('./commands/doctor.ts'),
+        import('./connect.ts'),
+      ]);
+      return doctorCommand(io, doctorParts(io));
+    },
+  },
+  {
+    name: 'setup',
+    summary: 'from nothing to a working helper: provider, credential, daemon, Claude settings',
+    load: async (io) => {
+      const [{ setupCommand }, { doctorParts }] = await Promise.all([
+        import('./commands/setup.ts'),
+        import('./connect.ts'),
+      ]);
+      return setupCommand(io, doctorParts(io));
+    },
+  },
+  {
+    name: 'claude',
+    summary: "write or remove apiKeyHelper in Claude Code's settings",
+    load: async (io) => (await import('./commands/claude.ts')).claudeCommand(io),
+  },
+  {
+    name: 'config',
+    summary: 'check the configuration, print it with secrets masked',
+    load: async (io) => {
+      const [{ configCommand }, { providerDefinitions }, { daemonValuesOf }] = await Promise.all([
+        import('./commands/config.ts'),
+        import('../providers/registry.ts'),
+        import('./connect.ts'),
+      ]);
+      const daemonValues = () => daemonValuesOf(io);
+      return configCommand(io, { types: providerDefinitions, daemonValues });
+    },
+  },
+  {
+    name: 'login',
+    summary: 'log in to a provider, for the daemon to take over',
+    load: async (io) => (await import('./commands/login.ts')).loginCommand(io),
+  },
+  {
+    name: 'rotate-key',
+    summary: 'a new key for what is stored, everything wrapped anew',
+    load: async (io) => (await import('./commands/rotate-key.ts')).rotateKeyCommand(io),
+  },
+  {
+    name: 'daemon',
+    summary: 'run the daemon in the foreground; logs go to standard error',
+    load: async (io) => (await import('./commands/daemon.ts')).daemonCommand(io),
+  },
+  {
+    name: 'demo',
+    summary: 'the whole thing against an embedded development Vault; leaves nothing behind',
+    load: async (io) => (await import('./commands/demo.ts')).demoCommand(io),
+  },
+  {
+    name: 'service',
+    summary: 'run the daemon as a systemd user service or a launchd agent',
+    load: async (io) => (await import('./commands/service.ts')).serviceCommand(io),
+  },
+  {
+    name: 'completion',
+    summary: 'print a script that completes commands and options',
+    load: async (io) => {
+      const [{ completionCommand }, { buildProgram }] = await Promise.all([
+        import('./commands/completion.ts'),
+        import('./main.ts'),
+      ]);
+      return completionCommand(io, () => buildProgram(io, COMMANDS, () => true));
+    },
+  },
+];

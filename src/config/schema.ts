@@ -1,0 +1,227 @@
+import { z } from 'zod';
+import { BrokerError } from '../errors.ts';
+import type { KeyHome, LogLevel } from './config.ts';
+import { formatDuration, LONGEST_DURATION_MS, parseDuration } from './durations.ts';
+
+/**
+ * The kinds of values that the schemas of the configuration are made of, here and in the providers' definitions.
+ * What the configuration code reads from a schema's metadata (`.meta({…})`) beside `description` and `examples`:
+ * `secret`: never printed (true), or printed although its name sounds secret (false) ·
+ * `file`: a path whose `~/` is expanded and that must be absolute then.
+ */
+declare module 'zod' {
+  interface GlobalMeta {
+    secret?: boolean;
+    file?: boolean;
+  }
+}
+
+/** The names of providers and credentials. */
+export const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+interface DurationLimits {
+  readonly minMs?: number;
+  readonly maxMs?: number;
+}
+
+/** `"15m"` → milliseconds. Give defaults with `.prefault('15m')`, so that they are shown as they are written. */
+export function duration({ minMs = 0, maxMs = LONGEST_DURATION_MS }: DurationLimits = {}) {
+  return z
+    .string()
+    .transform((text, context) => {
+      try {
+        const ms = parseDuration(text);
+        if (ms < minMs) refuse(context, 'the duration is too short', `write at least "${formatDuration(minMs)}"`);
+        if (ms > maxMs) refuse(context, 'the duration is too long', `write at most "${formatDuration(maxMs)}"`);
+        return ms;
+      } catch (error) {
+        if (!(error instanceof BrokerError)) throw error;
+        refuse(context, error.message, error.remedy);
+        return z.NEVER;
+      }
+    })
+    .meta({ examples: ['90s', '15m', '1h30m'] });
+}
+
+/** The path of a file: absolute, or from the home folder with `~/`. What the schema gives out is absolute. */
+export function filePath() {
+  return z
+    .string()
+    .superRefine((file, context) => {
+      if (/[\0\n\r]/.test(file)) refuse(context, 'a path holds no line ends and no NUL', 'write the path on one line');
+      else if (!/^(?:\/|~(?:\/|$))/.test(file)) {
+        refuse(context, 'the path is not absolute', 'write it from the root, as /…, or from your home folder, as ~/…');
+      }
+    })
+    .meta({ file: true, examples: ['~/.config/broker/file'] });
+}
+
+/** Text that is a secret itself: masked wherever it would be printed. */
+export function secretText() {
+  return z.string().min(1).meta({ secret: true });
+}
+
+/** Text that is not empty and on one line. */
+export function text() {
+  return z
+    .string()
+    .min(1)
+    .superRefine((value, context) => {
+      if (/[\0\n\r]/.test(value)) refuse(context, 'the text has line ends or NUL in it', 'write it on one line');
+    });
+}
+
+/** A dotted path into a structured secret, like `data.api_key`. */
+function fieldPath() {
+  return text().superRefine((value, context) => {
+    if (value !== '' && value.split('.').includes('')) {
+      refuse(context, 'a part of the dotted path is empty', 'write names with single dots between them, like data.key');
+    }
+  });
+}
+
+/** Reports a value in the two parts that every fault has: what is wrong, and what to write instead. Never with the value. */
+export function refuse(context: z.core.$RefinementCtx, message: string, remedy: string | undefined): void {
+  context.addIssue({ code: 'custom', message, params: { remedy }, input: undefined });
+}
+
+const DAY_MS = 86_400_000;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const satisfies LogLevel[];
+const KEY_HOMES = ['auto', 'keyring', 'file', 'systemd-credential'] as const satisfies KeyHome[];
+
+export const nameSchema = z
+  .string()
+  .regex(NAME, 'a name is 1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or digit');
+
+/** The keys that every credential has; what is left of its table is the provider's. */
+export const commonCredentialSchema = z.strictObject({
+  provider: text()
+    .describe('Name of the `[providers.NAME]` table that the key is read through.')
+    .meta({ examples: ['vault-prod'] }),
+  field: fieldPath()
+    .optional()
+    .describe(
+      "Which value of the secret is the key: a name in the secret's JSON; dots go deeper. Default: the whole text, or the only value there is. Not together with `fields`.",
+    )
+    .meta({ examples: ['api_key', 'data.key'] }),
+  fields: z
+    .record(
+      z
+        .string()
+        .regex(
+          /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/,
+          'a field is named with letters, digits, dots, dashes, underscores',
+        ),
+      fieldPath().meta({ secret: false }),
+    )
+    .refine((fields) => Object.keys(fields).length > 0, 'the table is empty')
+    .optional()
+    .describe(
+      'Several values of one read, by the name they are served under (for `--format aws`). Not together with `field`.',
+    )
+    .meta({ examples: [{ access_key: 'access_key', secret_key: 'secret_key' }] }),
+  expires_field: fieldPath()
+    .optional()
+    .describe(
+      "Which value of the secret says when the key dies: RFC 3339, seconds or milliseconds since the epoch, or seconds from now. Default: the provider's lease, or a JWT's own `exp`.",
+    )
+    .meta({ examples: ['expires_at'] }),
+  header: text()
+    .regex(/^[\w!#$%&'*+.^`|~-]{1,64}$/, 'the name of an HTTP header is one word of letters, digits and dashes')
+    .optional()
+    .describe(
+      'The HTTP header that `--format headers` puts the key in. Default x-api-key. Not together with `fields`, whose names are the headers.',
+    )
+    .meta({ examples: ['Authorization', 'x-api-key'], secret: false }),
+  header_prefix: z
+    .string()
+    .regex(/^[ -~]{0,64}$/, 'the prefix is at most 64 printable ASCII characters')
+    .optional()
+    .describe(
+      'What stands before the key in that header, a space at its end included. Default: nothing; with `--format proxy` `Bearer `.',
+    )
+    .meta({ examples: ['Bearer '], secret: false }),
+  ttl: duration({ minMs: 100, maxMs: 365 * DAY_MS })
+    .prefault('15m')
+    .describe(
+      'Duration. How long a key of unknown expiry is trusted before the provider is asked again. Default 15m, from 100ms to 365d.',
+    )
+    .meta({ examples: ['15m', '1h'] }),
+  max_stale: duration({ maxMs: 365 * DAY_MS })
+    .prefault('24h')
+    .describe(
+      'Duration. How long after the provider last confirmed it a key is still served while the provider fails. Default 24h, from 0s (never) to 365d.',
+    )
+    .meta({ examples: ['24h', '7d'] }),
+});
+
+export const daemonSchema = z.strictObject({
+  turn_margin: duration({ maxMs: 3_600_000 })
+    .prefault('2m')
+    .describe(
+      "Duration. How much longer than the client's refresh interval a served key lives, so that it outlasts a turn. Default 2m, from 0s to 1h.",
+    )
+    .meta({ examples: ['2m', '5m'] }),
+  idle_after: duration({ maxMs: 365 * DAY_MS })
+    .prefault('1h')
+    .describe(
+      'Duration. A credential that was not asked for this long is no longer refreshed ahead of need. Default 1h, from 0s (never ahead) to 365d.',
+    )
+    .meta({ examples: ['1h', '8h'] }),
+  idle_exit: duration({ maxMs: 365 * DAY_MS })
+    .prefault('0s')
+    .describe(
+      'Duration. How long without a request before a daemon that a helper started ends itself; the next helper starts another. Default 0s (never), to 365d.',
+    )
+    .meta({ examples: ['8h', '1d'] }),
+  revoke_on_exit: z
+    .boolean()
+    .prefault(false)
+    .describe(
+      'Boolean. Whether leases and logins of the broker are revoked on a real stop; never on restart, reload or upgrade. Default false.',
+    )
+    .meta({ examples: [true] }),
+  log_level: z
+    .enum(LOG_LEVELS)
+    .prefault('info')
+    .describe('One of trace, debug, info, warn, error, fatal, silent. What is logged to stderr. Default info.')
+    .meta({ examples: ['debug'] }),
+  key_home: z
+    .enum(KEY_HOMES)
+    .prefault('auto')
+    .describe(
+      'One of auto, keyring, file, systemd-credential. Where the key that encrypts a new cache is kept; `broker rotate-key --to` moves that of an existing one. Default auto: the systemd credential of the service, else an OS keyring that is open, else a 0600 file.',
+    )
+    .meta({ examples: ['keyring', 'file'], secret: false }),
+});
+
+/** The outermost table; the tables in `providers` and `credentials` are checked one by one, by their type. */
+export const fileSchema = z.strictObject({
+  default: text()
+    .optional()
+    .describe('Name of the credential that is served when no name is given. Default: none.')
+    .meta({ examples: ['anthropic'] }),
+  providers: z.unknown().optional().describe('Connections to secret systems with their logins, by name.'),
+  credentials: z.unknown().optional().describe('What clients may ask for, by name.'),
+  daemon: z.unknown().optional().describe('How the daemon behaves; every key is optional.'),
+});
+
+/** What the configuration has to know about a provider type to check its tables; providers/definition.ts extends it. */
+export interface ProviderSchemas<Options = unknown, Source = unknown> {
+  /** The value of `type` in `[providers.NAME]`. */
+  readonly type: string;
+  /** The keys of `[providers.NAME]` but `type`. Strict. */
+  readonly providerSchema: z.ZodType<Options>;
+  /** The keys of `[credentials.NAME]` that are this provider's own. Strict; the common ones are taken out before. */
+  readonly credentialSchema: z.ZodType<Source>;
+  /** What environment variables contribute where the configuration is silent: dotted key → variables, first that is set. */
+  readonly environmentDefaults: Readonly<Record<string, readonly string[] | EnvironmentRule>>;
+}
+
+/** For a key whose variable depends on the rest of the table, which has what the keys before it contributed. */
+export interface EnvironmentRule {
+  variablesFor(
+    table: Readonly<Record<string, unknown>>,
+    env: Readonly<Record<string, string | undefined>>,
+  ): readonly string[];
+}

@@ -1,0 +1,104 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type AskKeyring, type KeyringReply, trouble } from './kek-keyring.ts';
+import type { PostedRequest } from './keyring-main.ts';
+
+interface KeyringSurroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly uid: number;
+  readonly platform: NodeJS.Platform;
+}
+
+/** An answer takes a tenth of a second, most of it the start of a Node; a busy machine may need more. */
+const LIMIT_MS = 3_000;
+const MAX_REPLY = 16_384;
+/** Seen from src/crypto and from dist/chunks alike. */
+const PROGRAM = join(
+  import.meta.dirname,
+  '..',
+  'crypto',
+  import.meta.filename.endsWith('.ts') ? 'keyring-main.ts' : 'keyring-main.js',
+);
+/** What a Node and the keychain need to find the user; NODE_OPTIONS and the like must not steer what holds the key. */
+const PASSED_ON = ['HOME', 'USER', 'LOGNAME', 'PATH', 'TMPDIR', 'XDG_RUNTIME_DIR'];
+
+/** The way to this session's keyring; undefined where there is certainly none: no macOS, and no session bus. */
+export function keyringOf(surroundings: KeyringSurroundings): AskKeyring | undefined {
+  const { env, uid, platform } = surroundings;
+  const bus = platform === 'darwin' ? undefined : sessionBusAddress(env);
+  if (platform !== 'darwin' && bus === undefined) return undefined;
+  const childEnv = Object.fromEntries(PASSED_ON.map((name) => [name, env[name]]));
+  return (request) =>
+    exchange(
+      { ...childEnv, ...(bus === undefined ? {} : { DBUS_SESSION_BUS_ADDRESS: bus }) },
+      { ...request, bus, uid },
+    );
+}
+
+/** Without the variable, where systemd and everybody after it puts the bus of a user. */
+function sessionBusAddress({
+  DBUS_SESSION_BUS_ADDRESS,
+  XDG_RUNTIME_DIR,
+}: KeyringSurroundings['env']): string | undefined {
+  if (DBUS_SESSION_BUS_ADDRESS) return DBUS_SESSION_BUS_ADDRESS;
+  const path = XDG_RUNTIME_DIR && join(XDG_RUNTIME_DIR, 'bus');
+  return path && isSocket(path) ? `unix:path=${path}` : undefined;
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return statSync(path).isSocket();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A process for every question: the library keeps waiting threads that nothing can end, and what is not loaded here
+ * costs a daemon with another home nothing. The standard input stays open until the answer is there, because its end
+ * tells the process that nobody waits any more.
+ */
+function exchange(env: Readonly<Record<string, string | undefined>>, request: PostedRequest): Promise<KeyringReply> {
+  return new Promise((resolve) => {
+    let child: ChildProcess;
+    try {
+      child = spawn(process.execPath, [PROGRAM], { env, timeout: LIMIT_MS, killSignal: 'SIGKILL', stdio: 'pipe' });
+    } catch (error) {
+      resolve(trouble('failed', reasonOf(error)));
+      return;
+    }
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const settle = (reply: KeyringReply) => {
+      for (const chunk of chunks) chunk.fill(0);
+      resolve(reply);
+      child.stdin?.destroy();
+    };
+    child.once('error', (error) => settle(trouble('failed', reasonOf(error))));
+    child.stdin?.on('error', () => undefined).write(`${JSON.stringify(request)}\n`);
+    child.stdout?.on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (chunk.at(-1) === 0x0a || length > MAX_REPLY) settle(parse(Buffer.concat(chunks)));
+    });
+    child.once('close', (code, signal) =>
+      settle(signal === 'SIGKILL' ? trouble('silent') : trouble('failed', `it ended with ${signal ?? code}`)),
+    );
+    child.stderr?.resume();
+  });
+}
+
+function parse(line: Buffer): KeyringReply {
+  try {
+    return JSON.parse(line.toString('utf8')) as KeyringReply;
+  } catch {
+    return trouble('failed', 'its answer cannot be read');
+  } finally {
+    line.fill(0);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown error';
+}

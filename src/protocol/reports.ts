@@ -1,0 +1,150 @@
+/** `GET /v1/status`: what `broker status --json` prints. Times are RFC 3339; absent facts are null, never left out. */
+export interface StatusReport {
+  readonly daemon: DaemonStatus;
+  readonly credentials: readonly CredentialStatus[];
+}
+
+export interface DaemonStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAt: string;
+  readonly uptimeSeconds: number;
+  readonly socket: string;
+  readonly configFile: string;
+  readonly stateDir: string;
+  readonly node: string;
+  /** Whether client identity comes from the kernel (addon) or from the helper's own word. */
+  readonly peerCredentials: 'kernel' | 'hints';
+  readonly cache: {
+    readonly persistent: boolean;
+    /** Where the key-encryption key lives, for people. */
+    readonly keyEncryptionKey: string;
+    /** The same for programs; null while it cannot be reached. */
+    readonly keyHome: 'keyring' | 'file' | 'systemd-credential' | null;
+    readonly problem: string | null;
+    readonly remedy: string | null;
+  };
+  /** Set while a changed configuration file could not be taken over. */
+  readonly configProblem: string | null;
+}
+
+/**
+ * fresh: servable now · stale: servable only because the provider cannot be asked · waiting: a refresh is under way
+ * and nothing can be served · failing: nothing can be served, see lastError · idle: never asked for, never fetched.
+ */
+export type CredentialState = 'fresh' | 'stale' | 'waiting' | 'failing' | 'idle';
+
+export interface CredentialStatus {
+  readonly name: string;
+  readonly isDefault: boolean;
+  readonly provider: string;
+  readonly providerType: string;
+  readonly state: CredentialState;
+  readonly version: string | null;
+  /** First eight hex digits of the keyed digest: tells two keys apart, gives nothing away. */
+  readonly fingerprint: string | null;
+  readonly issuedAt: string | null;
+  readonly confirmedAt: string | null;
+  readonly expiresAt: string | null;
+  readonly expirySource: 'lease' | 'jwt' | 'field' | 'provider' | 'unknown' | null;
+  readonly lease: { readonly id: string; readonly renewable: boolean; readonly maxExpiresAt: string | null } | null;
+  /** When the broker will ask the provider next; null if it has no reason to. */
+  readonly nextRefreshAt: string | null;
+  readonly refreshing: boolean;
+  readonly lastAskedAt: string | null;
+  readonly timesServed: number;
+  /** This machine's clock less the provider's; null where the provider does not tell its time. */
+  readonly clockSkewSeconds: number | null;
+  /** What to know about this credential although it works; e.g. which refresh interval to set. */
+  readonly advice: readonly string[];
+  readonly lastError: {
+    readonly at: string;
+    readonly code: string;
+    readonly kind: string | null;
+    readonly message: string;
+    readonly remedy: string | null;
+    readonly failures: number;
+    readonly nextAttemptAt: string | null;
+  } | null;
+}
+
+/** RFC 9457; `code`, `remedy` and `exitCode` are extensions. `code` is stable. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: string;
+  readonly remedy: string | null;
+  readonly exitCode: number;
+}
+
+/**
+ * One line of `GET /v1/events` and of `broker events --json`: who was given what, every refresh and every failure.
+ * Never a key, a token or a password.
+ */
+export interface BrokerEvent {
+  /** Grows with every event and survives restarts: `?after=ID` goes on from there. */
+  readonly id: number;
+  /** RFC 3339. */
+  readonly at: string;
+  /** A stable word: served, refreshed, refresh-failed, rejected, … */
+  readonly kind: string;
+  readonly credential: string | null;
+  readonly detail: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** `GET /v1/health`: status 200 if `ok`, else 503. */
+export interface HealthReport {
+  /** The daemon can serve at least what it has been asked for, or has nothing to serve yet. */
+  readonly ok: boolean;
+  /** What is wrong, in one sentence; null when all is well. */
+  readonly problem: string | null;
+  readonly remedy: string | null;
+}
+
+/** What people do to the daemon itself, as it goes over the wire. */
+
+/** `GET /v1/config`: the configuration in force, with the daemon's environment and secrets masked. */
+export interface ConfigReport {
+  readonly file: string;
+  readonly values: readonly ConfigValue[];
+}
+
+interface ConfigValue {
+  /** Dotted, as in the file. */
+  readonly key: string;
+  readonly value: unknown;
+  readonly origin:
+    | { readonly kind: 'file'; readonly line: number }
+    | { readonly kind: 'env'; readonly variable: string }
+    | { readonly kind: 'default' };
+}
+
+/** `POST /v1/rotate-key?discard=1&to=HOME`. */
+export interface RotationRequest {
+  readonly discard: boolean;
+  /** keyring, file or systemd-credential; undefined: where the present key lives. */
+  readonly to: string | undefined;
+}
+
+export interface RotationReport {
+  /** Names the new key; no part of it. */
+  readonly keyId: string;
+  /** Where it lives, for people. */
+  readonly home: string;
+  /** How many keys and logins were wrapped anew. */
+  readonly rewrapped: number;
+  /** Where a database that a lost key had sealed lies now; null: nothing was given up. */
+  readonly setAside: string | null;
+  /** Why the old key, which seals nothing any more, is still where it was; null: it is gone. */
+  readonly left: string | null;
+}
+
+/** `POST /v1/providers/{name}/login`. */
+export interface LoginReport {
+  readonly provider: string;
+  /** RFC 3339; null if the login does not expire or does not say when. */
+  readonly expiresAt: string | null;
+  readonly renewable: boolean;
+}

@@ -1,0 +1,102 @@
+/** The words that helper, CLI and daemon exchange over the socket besides plain HTTP; docs/protocol.md describes them. */
+
+/** Request: how long the client keeps a key, in milliseconds. */
+export const CLIENT_INTERVAL = 'broker-client-interval-ms';
+
+/**
+ * Request: what the helper saw of its own surroundings, `name=token` pairs joined by `, `; for judging only, never for
+ * permission. pid, ppid: numbers · stdin, stdout: socket | pipe | tty | file | null | closed | other ·
+ * entrypoint: CLAUDE_CODE_ENTRYPOINT if it is [a-z0-9-]{1,32} · agent: 1 if CLAUDECODE is set.
+ */
+export const CLIENT_HINTS = 'broker-client-hints';
+
+/** Answer: the sysexits code that the helper is to exit with; present on every error. */
+export const EXIT_CODE = 'broker-exit-code';
+
+/** Answer: the provider's word for the version served, percent-encoded. */
+export const KEY_VERSION = 'broker-key-version';
+
+/** Answer: RFC 3339 time at which the key dies; absent where that is unknown. */
+export const KEY_EXPIRES = 'broker-key-expires';
+
+/** Answer: fresh | stale. */
+export const KEY_STATE = 'broker-key-state';
+
+/** The client's own default where it says nothing or nonsense (docs: CLAUDE_CODE_API_KEY_HELPER_TTL_MS). */
+export const DEFAULT_CLIENT_INTERVAL_MS = 300_000;
+
+/** In a path, the credential that the configuration names as `default`. */
+export const DEFAULT_CREDENTIAL = '_default';
+
+/** What the helper says of its own surroundings, for judging only: anybody can write these words. */
+export interface ClientHints {
+  readonly pid: number | undefined;
+  readonly ppid: number | undefined;
+  readonly stdin: StreamKind | undefined;
+  readonly stdout: StreamKind | undefined;
+  /** CLAUDE_CODE_ENTRYPOINT, if it is a plain word. */
+  readonly entrypoint: string | undefined;
+  /** The first SESSION_START characters of CLAUDE_CODE_SESSION_ID. */
+  readonly session: string | undefined;
+  /** `mcp`: the client wants headers for an MCP server, and a script makes them of our raw answer. */
+  readonly purpose: string | undefined;
+  /** The agent's own shell, not the client, ran the helper (CLAUDECODE is set). */
+  readonly agent: boolean;
+}
+
+/** So much of a session's UUID tells it from another. */
+export const SESSION_START = 8;
+
+type StreamKind = (typeof STREAM_KINDS)[number];
+
+const STREAM_KINDS = ['socket', 'pipe', 'tty', 'file', 'null', 'closed', 'other'] as const;
+
+/** A header longer than this says nothing. */
+const LONGEST_HEADER = 512;
+
+const PAIR = /([a-z]{1,16})=([a-z0-9-]{1,32})(, |$)/y;
+const PROCESS_ID = /^(?:0|[1-9]\d{0,9})$/;
+
+type Word = 'pid' | 'ppid' | 'stdin' | 'stdout' | 'entrypoint' | 'session' | 'purpose' | 'agent';
+
+/**
+ * Reads the CLIENT_HINTS header: `name=token` pairs joined by `, `. undefined if it is missing or any part of it is
+ * malformed, twice there or out of range, because half a hint misleads; well-formed pairs with names not known here
+ * (a newer helper's) are passed over. Never throws.
+ */
+export function parseHints(header: string | undefined): ClientHints | undefined {
+  if (header === undefined || header.length > LONGEST_HEADER) return undefined;
+  const words: Partial<Record<string, string>> = Object.create(null);
+  let [at, end] = [0, ''];
+  do {
+    PAIR.lastIndex = at;
+    const [whole = '', name = '', token = '', separator = ''] = PAIR.exec(header) ?? [];
+    if (whole === '' || words[name] !== undefined) return undefined;
+    words[name] = token;
+    at += whole.length;
+    end = separator;
+  } while (end !== '');
+  return read(words);
+}
+
+function read(words: Readonly<Partial<Record<Word, string>>>): ClientHints | undefined {
+  const pid = processId(words.pid);
+  const ppid = processId(words.ppid);
+  const stdin = streamKind(words.stdin);
+  const stdout = streamKind(words.stdout);
+  const { entrypoint, session, purpose, agent } = words;
+  if (pid === null || ppid === null || stdin === null || stdout === null) return undefined;
+  if (agent !== undefined && agent !== '1') return undefined;
+  return { pid, ppid, stdin, stdout, entrypoint, session, purpose, agent: agent === '1' };
+}
+
+/** null: there, but wrong. A helper in another pid name space has parent 0. */
+function processId(token: string | undefined): number | null | undefined {
+  if (token === undefined) return undefined;
+  return PROCESS_ID.test(token) && Number(token) <= 0x7fff_ffff ? Number(token) : null;
+}
+
+function streamKind(token: string | undefined): StreamKind | null | undefined {
+  if (token === undefined) return undefined;
+  return STREAM_KINDS.find((kind) => kind === token) ?? null;
+}

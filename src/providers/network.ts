@@ -1,0 +1,284 @@
+import { readFileSync } from 'node:fs';
+import { type Agent, request } from 'node:https';
+import type { PeerCertificate, TLSSocket } from 'node:tls';
+import tls from 'node:tls';
+import { z } from 'zod';
+import type { EnvironmentRule } from '../config/schema.ts';
+import { type FailureKind, ProviderError } from '../errors.ts';
+
+interface Row {
+  readonly what: string;
+  readonly remedy: string;
+  readonly kind?: FailureKind;
+}
+
+const DNS = 'check the address in the configuration and whether this machine needs a VPN or a proxy';
+/** What to do about an address that cannot be reached. */
+export const ROUTE = 'check the network, the VPN, and HTTPS_PROXY and NO_PROXY as the daemon has them';
+const TRUST =
+  'if a proxy of your company signs with its own authority, name its certificate with ca_file in the provider; ' +
+  'if you are in a public network, log in to it first';
+const ADDRESS = 'correct the address in the configuration: scheme (http or https), host and port';
+
+/**
+ * Node's codes for what can go wrong below HTTP. A certificate that is not trusted is transient, not a fault of the
+ * configuration: the usual cause is a network that intercepts (a café, a train), and the key at hand is none the worse.
+ */
+const ROWS: Readonly<Record<string, Row>> = {
+  ENOTFOUND: { what: 'its name does not exist in DNS', remedy: DNS },
+  EAI_AGAIN: { what: 'DNS does not answer', remedy: DNS },
+  ECONNREFUSED: { what: 'the connection was refused', remedy: ROUTE },
+  ECONNRESET: { what: 'the connection was reset', remedy: ROUTE },
+  ECONNABORTED: { what: 'the connection was cut off', remedy: ROUTE },
+  EPIPE: { what: 'the connection was cut off', remedy: ROUTE },
+  ERR_STREAM_PREMATURE_CLOSE: { what: 'the answer was cut off', remedy: ROUTE },
+  HPE_INVALID_CONSTANT: { what: 'the answer was no HTTP', remedy: ADDRESS },
+  ETIMEDOUT: { what: 'the connection timed out', remedy: ROUTE },
+  EHOSTUNREACH: { what: 'there is no route to it', remedy: ROUTE },
+  ENETUNREACH: { what: 'there is no network', remedy: ROUTE },
+  ERR_PROXY_TUNNEL: { what: 'the proxy refused to connect to it', remedy: ROUTE },
+  EPROTO: { what: 'it does not speak TLS as expected', remedy: ADDRESS },
+  ERR_SSL_WRONG_VERSION_NUMBER: { what: 'it does not speak TLS', remedy: ADDRESS },
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: { what: 'it does not speak TLS', remedy: ADDRESS },
+  CERT_HAS_EXPIRED: {
+    what: 'its certificate has expired',
+    remedy: 'check the clock of this machine; else its owner has to renew it',
+  },
+  CERT_NOT_YET_VALID: { what: 'its certificate is not valid yet', remedy: 'check the clock of this machine' },
+  ERR_TLS_CERT_ALTNAME_INVALID: { what: 'its certificate is for another name', remedy: TRUST },
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: { what: 'its certificate is signed by an unknown authority', remedy: TRUST },
+  UNABLE_TO_GET_ISSUER_CERT: { what: 'its certificate is signed by an unknown authority', remedy: TRUST },
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: { what: 'its certificate is signed by an unknown authority', remedy: TRUST },
+  SELF_SIGNED_CERT_IN_CHAIN: { what: 'its certificate is signed by an unknown authority', remedy: TRUST },
+  DEPTH_ZERO_SELF_SIGNED_CERT: { what: 'its certificate is self-signed', remedy: TRUST },
+};
+
+/** The failure for an error below HTTP, or undefined if it is none. `who` is whom nobody could reach. */
+export function networkFailure(error: unknown, who: string): ProviderError | undefined {
+  const code = networkCode(error);
+  if (code === undefined) return undefined;
+  const { what, remedy, kind } = ROWS[code] ?? { what: 'TLS failed', remedy: ADDRESS };
+  return new ProviderError(kind ?? 'transient', `${who} cannot be reached: ${what} (${code})`, { remedy });
+}
+
+/**
+ * A library's error may hide the system's as a cause, or several of them (one per address) in an AggregateError.
+ * Undefined if it is none below HTTP. Which certificate it was, certificate-failures.ts can tell.
+ */
+export function networkCode(error: unknown, depth = 0): string | undefined {
+  if (!(error instanceof Error) || depth > 5) return undefined;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  if (code in ROWS || isCertificateFailure(code) || /^ERR_(SSL|TLS)_[A-Z0-9_]+$/.test(code)) return code;
+  const inner = error instanceof AggregateError ? error.errors[0] : error.cause;
+  return networkCode(inner, depth + 1);
+}
+
+/** Who was spoken to, and who may mend it. */
+export interface Contacted {
+  /** As in `the certificate of Vault at https://vault.example.com`. */
+  readonly who: string;
+  /** What to do about an authority that is not known. */
+  readonly authorityRemedy: string;
+  /** What to do about a certificate for another name. */
+  readonly nameRemedy: string;
+  /** Whoever has to renew the certificate. */
+  readonly owner: string;
+}
+
+const UNKNOWN_ISSUER = new Set([
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'INVALID_CA',
+]);
+const OUT_OF_DATE = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID']);
+
+export function isCertificateFailure(code: string): boolean {
+  return (
+    UNKNOWN_ISSUER.has(code) ||
+    code === 'DEPTH_ZERO_SELF_SIGNED_CERT' ||
+    code === 'ERR_TLS_CERT_ALTNAME_INVALID' ||
+    code.startsWith('CERT_')
+  );
+}
+
+/**
+ * Says which certificate was presented: the quickest way to see that a proxy, or another server, is answering.
+ * Transient, as in network-failures.ts: the usual cause is a network that intercepts, and passes.
+ */
+export function certificateFailure(
+  code: string,
+  contacted: Contacted,
+  presented: PeerCertificate | undefined,
+): ProviderError {
+  const { what, remedy } = explain(code, contacted, presented);
+  const shown = presented === undefined ? '' : `; presented: ${describe(presented)}`;
+  return new ProviderError('transient', `the certificate of ${contacted.who} ${what} (${code})${shown}`, { remedy });
+}
+
+/**
+ * Asks the server once more for its certificate only, trusting it for nothing: no token is sent, and an answer is not
+ * waited for. Undefined if it cannot be had within the signal's time.
+ *
+ * @param agent One that accepts any certificate; destroyed afterwards.
+ */
+export function presentedCertificate(
+  url: string,
+  agent: Agent,
+  signal: AbortSignal,
+): Promise<PeerCertificate | undefined> {
+  return new Promise((resolve) => {
+    const probe = request(url, { method: 'HEAD', agent, signal });
+    const finish = (certificate: PeerCertificate | undefined) => {
+      probe.destroy();
+      agent.destroy();
+      resolve(certificate);
+    };
+    probe.on('socket', (socket) => {
+      const secure = socket as TLSSocket;
+      const read = () => {
+        const certificate = secure.getPeerCertificate();
+        finish(Object.keys(certificate).length === 0 ? undefined : certificate);
+      };
+      // A tunnel through a proxy arrives with its handshake done.
+      if (secure.getPeerCertificate?.()?.raw !== undefined) read();
+      else secure.once('secureConnect', read);
+    });
+    probe.on('error', () => finish(undefined));
+    probe.on('close', () => resolve(undefined));
+    probe.end();
+  });
+}
+
+function explain(
+  code: string,
+  { authorityRemedy, nameRemedy, owner }: Contacted,
+  presented: PeerCertificate | undefined,
+): { what: string; remedy: string } {
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    const names = presented?.subjectaltname?.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 80) ?? 'other names';
+    return { what: `is for ${names}`, remedy: nameRemedy };
+  }
+  if (code === 'DEPTH_ZERO_SELF_SIGNED_CERT') {
+    return { what: 'is self-signed and not trusted', remedy: authorityRemedy };
+  }
+  if (!OUT_OF_DATE.has(code)) return { what: 'comes from an unknown authority', remedy: authorityRemedy };
+  const what = code === 'CERT_HAS_EXPIRED' ? 'has expired' : 'is not valid yet';
+  return { what, remedy: `check this machine's date; else have the certificate renewed by ${owner}` };
+}
+
+function describe(certificate: PeerCertificate): string {
+  const name = (part: PeerCertificate['subject'] | undefined) => {
+    const value = part?.CN ?? part?.O ?? 'unnamed';
+    return String(Array.isArray(value) ? value[0] : value)
+      .replaceAll(/[^\x20-\x7e]/g, '?')
+      .slice(0, 48);
+  };
+  return `"${name(certificate.subject)}" from "${name(certificate.issuer)}", until ${certificate.valid_to}`;
+}
+
+/**
+ * The certificate authorities to trust: Node's own, NODE_EXTRA_CA_CERTS, those of the system (where companies put the
+ * authority that their proxies sign with), and `caFile`. Node before 22.15 cannot list the first three: there
+ * undefined stands for its default, and `caFile` alone for itself.
+ *
+ * @throws ProviderError misconfigured if `caFile` cannot be read or holds no PEM certificate.
+ */
+export function trustedCertificates(caFile: string | undefined, provider: string): string[] | undefined {
+  const own = caFile === undefined ? [] : [readCertificates(caFile, provider)];
+  machineCertificates ??= listMachineCertificates();
+  if (machineCertificates === undefined) return caFile === undefined ? undefined : own;
+  return [...machineCertificates, ...own];
+}
+
+/** Listed once: it takes some 50 ms, and Node itself does not read the stores again. */
+let machineCertificates: readonly string[] | undefined;
+
+function listMachineCertificates(): readonly string[] | undefined {
+  // Typed as always there, but not in every Node that the package runs on.
+  const list = tls.getCACertificates as typeof tls.getCACertificates | undefined;
+  return list === undefined ? undefined : [...new Set([...list('default'), ...list('system')])];
+}
+
+function readCertificates(file: string, provider: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    throw new ProviderError('misconfigured', `the ca_file ${file} of provider "${provider}" cannot be read (${code})`, {
+      remedy: `correct ca_file in [providers.${provider}], or make the file readable for you`,
+    });
+  }
+  if (!text.includes('-----BEGIN CERTIFICATE-----')) {
+    throw new ProviderError('misconfigured', `the ca_file ${file} of provider "${provider}" holds no PEM certificate`, {
+      remedy: `convert it with: openssl x509 -inform der -in ${file} -out ${file}.pem`,
+    });
+  }
+  return text;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** No proxy, whatever the environment says. */
+const DIRECT = 'direct';
+
+const VARIABLES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'NO_PROXY', 'no_proxy'] as const;
+
+/** The key `proxy` of a provider that is reached over the network. */
+export const proxyOption = () =>
+  z
+    .union([z.literal(DIRECT), z.url({ protocol: /^https?$/, error: 'write it like http://proxy.example.com:3128' })])
+    .optional()
+    .describe(
+      'Proxy that the provider is reached through: http://host:port, or "direct". Default: HTTPS_PROXY or HTTP_PROXY of the daemon; NO_PROXY is honoured.',
+    )
+    .meta({ examples: ['http://proxy.example.com:3128', DIRECT], secret: false });
+
+/** What Node's agents take as `proxyEnv`: they read a proxy from variables only. */
+export function proxyEnvironment(proxy: string | undefined, env: Environment): Record<string, string | undefined> {
+  if (proxy === DIRECT) return { NO_PROXY: '*' };
+  const own = Object.fromEntries(VARIABLES.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
+  if (proxy === undefined) return own;
+  const { NO_PROXY = env['no_proxy'] } = own;
+  return { HTTPS_PROXY: proxy, HTTP_PROXY: proxy, NO_PROXY };
+}
+
+/** The variable that has the proxy for a URL, as long as NO_PROXY does not exempt it. */
+export function proxyRule(urlOf: (table: Readonly<Record<string, unknown>>) => string | undefined): EnvironmentRule {
+  return {
+    variablesFor(table, env) {
+      const url = URL.parse(urlOf(table) ?? '');
+      if (url === null || !/^https?:$/.test(url.protocol) || isExempt(url, env)) return [];
+      return url.protocol === 'https:' ? ['https_proxy', 'HTTPS_PROXY'] : ['http_proxy', 'HTTP_PROXY'];
+    },
+  };
+}
+
+/** `*`, `host`, `.domain`, `*.domain`, each with `:port` if that matters: as Node's agents read NO_PROXY, but for ranges of addresses. */
+function isExempt(url: URL, env: Environment): boolean {
+  const port = url.port || (url.protocol === 'https:' ? '443' : '80');
+  const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase();
+  const entries = (env['no_proxy'] || env['NO_PROXY'] || '').toLowerCase().split(/[\s,]+/);
+  return entries.filter(Boolean).some((entry) => {
+    if (entry === '*') return true;
+    const [, name = entry, only] = /^(.*?)(?::(\d+))?$/.exec(entry) ?? [];
+    if (only !== undefined && only !== port) return false;
+    return name.startsWith('.') || name.startsWith('*.') ? host.endsWith(name.replace(/^\*/, '')) : host === name;
+  });
+}
+
+/**
+ * Retry-After in milliseconds, given as seconds or as a date (RFC 9110 section 10.2.3); undefined if it is neither. How
+ * long anybody may silence the broker is back-off.ts's to say.
+ *
+ * @param serverTimeMs The server's own clock. Without it a date says nothing: ours may be off.
+ */
+export function parseRetryAfter(header: string | undefined, serverTimeMs: number | undefined): number | undefined {
+  if (header === undefined) return undefined;
+  if (/^\d+(?:\.\d+)?$/.test(header)) return Number(header) * 1000;
+  // An HTTP-date starts with the day of the week; Date.parse makes a date of much else.
+  const then = /^[A-Z][a-z]/.test(header) ? Date.parse(header) : Number.NaN;
+  return serverTimeMs === undefined || Number.isNaN(then) ? undefined : Math.max(0, then - serverTimeMs);
+}

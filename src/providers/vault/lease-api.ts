@@ -1,0 +1,150 @@
+import { parseExpiryField } from '../../credential/expiry.ts';
+import type { Lease } from '../../credential/life.ts';
+import { ProviderError } from '../../errors.ts';
+import type { IssuedSecret, ProviderHost, RenewedLease } from '../provider.ts';
+import { isObject, type Json, millisecondsAt, objectAt, serverTimeOf, textAt } from './answer.ts';
+import type { VaultClient, VaultReply } from './client.ts';
+import type { LoginSession } from './current-login.ts';
+import { failureOf, notVault, withoutSecret } from './failures.ts';
+import type { LoginDesk } from './token-api.ts';
+import type { HeldLogin, LoginBook } from './token-store.ts';
+
+const RENEW = { what: 'lease', method: 'PUT', path: 'sys/leases/renew' } as const;
+const REVOKE = { what: 'lease', method: 'PUT', path: 'sys/leases/revoke' } as const;
+
+/** Renews and revokes leases, with the login that each hangs on, or the present one if that is not known any more. */
+export class LeaseDesk {
+  readonly #host: ProviderHost;
+  readonly #book: LoginBook;
+  readonly #session: LoginSession;
+  readonly #desk: LoginDesk;
+  #deniedBefore = false;
+
+  constructor(host: ProviderHost, book: LoginBook, session: LoginSession, desk: LoginDesk) {
+    this.#host = host;
+    this.#book = book;
+    this.#session = session;
+    this.#desk = desk;
+  }
+
+  /** @throws ProviderError gone if the lease no longer exists or cannot be renewed. */
+  async renew(lease: Lease, client: VaultClient, signal: AbortSignal): Promise<RenewedLease> {
+    const held = await this.#loginOf(lease, client, signal);
+    using token = held.token.copy();
+    const reply = await client.send({ ...RENEW, body: { lease_id: lease.id }, token }, signal);
+    if (reply.status !== 200) throw await this.#failure(reply, held, client, signal);
+    const durationMs = millisecondsAt(reply.json, 'lease_duration');
+    if (durationMs === 0) throw notVault(reply);
+    return { durationMs, renewable: reply.json?.['renewable'] === true, serverTimeMs: serverTimeOf(reply) };
+  }
+
+  /**
+   * Resolves if the lease is gone already. Vault's default policy does not allow this: the lease then lapses by itself, which is said once.
+   *
+   * @throws ProviderError denied where the policy does not allow it.
+   */
+  async revoke(lease: Lease, client: VaultClient, signal: AbortSignal): Promise<void> {
+    const held = await this.#loginOf(lease, client, signal);
+    using token = held.token.copy();
+    const reply = await client.send({ ...REVOKE, body: { lease_id: lease.id, sync: true }, token }, signal);
+    if (reply.status >= 200 && reply.status < 300) return;
+    const failure = await this.#failure(reply, held, client, signal);
+    if (failure.kind === 'gone') return;
+    if (failure.kind === 'denied' && !this.#deniedBefore) {
+      this.#deniedBefore = true;
+      this.#host.log.warn({ remedy: failure.remedy }, 'leases cannot be revoked and lapse by themselves');
+    }
+    throw failure;
+  }
+
+  /** A 403 may mean that the token is over, and then the leases that hung on it are, too. */
+  async #failure(reply: VaultReply, held: HeldLogin, client: VaultClient, signal: AbortSignal): Promise<ProviderError> {
+    const failure = failureOf(reply);
+    if (failure.kind !== 'denied') return failure;
+    using token = held.token.copy();
+    if (await this.#desk.isAlive(token, client, signal)) return failure;
+    this.#session.lost(held.login.id);
+    return new ProviderError('gone', 'the login that the lease hung on is over, and the lease with it', {
+      remedy: 'nothing: a new one is issued when it is needed',
+    });
+  }
+
+  async #loginOf(lease: Lease, client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+    this.#book.load(this.#host.clock.now());
+    const own = lease.loginId === undefined ? undefined : this.#book.get(lease.loginId);
+    if (own !== undefined) return own;
+    return await this.#session.forRead(0, client, signal);
+  }
+}
+
+/**
+ * Sorts a good answer by its shape, as nothing else tells the engines apart:
+ * data.data with data.metadata.version: KV v2 · a lease_id: a dynamic engine · an auth block: a token · else plain data
+ * (KV v1, cubbyhole, OIDC tokens).
+ *
+ * @param expiresMetadata Which custom_metadata of KV v2 says when the secret ends.
+ * @throws ProviderError gone for a deleted KV v2 version, misconfigured for an answer without data.
+ */
+export function issuedSecret(reply: VaultReply, loginId: string, expiresMetadata?: string): IssuedSecret {
+  const { json } = reply;
+  const serverTimeMs = serverTimeOf(reply);
+  const data = objectAt(json, 'data');
+  const metadata = versionedMetadata(data);
+  if (data !== undefined && metadata !== undefined) return keyValue2(reply, data, metadata, expiresMetadata);
+  const auth = objectAt(json, 'auth');
+  if (auth !== undefined) return issuedToken(auth, serverTimeMs);
+  if (data === undefined) throw withoutSecret(reply);
+  const leaseId = textAt(json, 'lease_id');
+  const durationMs = millisecondsAt(json, 'lease_duration');
+  const renewable = json?.['renewable'] === true;
+  const lease = leaseId === '' ? undefined : { id: leaseId, durationMs, renewable, maxDurationMs: undefined, loginId };
+  return {
+    content: { kind: 'json', json: data },
+    version: undefined,
+    lease,
+    ttlHintMs: lease === undefined && durationMs > 0 ? durationMs : undefined,
+    expiresAtServerMs: undefined,
+    serverTimeMs,
+  };
+}
+
+function versionedMetadata(data: Json | undefined): Json | undefined {
+  const metadata = objectAt(data, 'metadata');
+  const isVersioned = data !== undefined && 'data' in data && typeof metadata?.['version'] === 'number';
+  return isVersioned ? metadata : undefined;
+}
+
+function keyValue2(reply: VaultReply, data: Json, metadata: Json, expiresMetadata: string | undefined): IssuedSecret {
+  const content = data['data'];
+  if (!isObject(content)) {
+    const version = String(metadata['version']);
+    throw new ProviderError('gone', `version ${version} of ${reply.asked.path} was deleted`, {
+      remedy: 'have it restored (vault kv undelete) or a new one written',
+    });
+  }
+  const serverTimeMs = serverTimeOf(reply);
+  const custom = expiresMetadata === undefined ? undefined : objectAt(metadata, 'custom_metadata')?.[expiresMetadata];
+  const ends = [Date.parse(textAt(metadata, 'deletion_time')), parseExpiryField(custom, Number.NaN)];
+  const known = ends.filter((end) => end !== undefined && !Number.isNaN(end)) as readonly number[];
+  return {
+    content: { kind: 'json', json: content },
+    version: String(metadata['version']),
+    lease: undefined,
+    ttlHintMs: undefined,
+    expiresAtServerMs: known.length === 0 ? undefined : Math.min(...known),
+    serverTimeMs,
+  };
+}
+
+/** Engines that answer with a token (auth/token/create): it dies on its own, and with the login that made it. */
+function issuedToken(auth: Json, serverTimeMs: number | undefined): IssuedSecret {
+  const lifeMs = millisecondsAt(auth, 'lease_duration');
+  return {
+    content: { kind: 'json', json: auth },
+    version: undefined,
+    lease: undefined,
+    ttlHintMs: undefined,
+    expiresAtServerMs: lifeMs > 0 && serverTimeMs !== undefined ? serverTimeMs + lifeMs : undefined,
+    serverTimeMs,
+  };
+}

@@ -1,0 +1,96 @@
+import { rmSync } from 'node:fs';
+import { ProviderError } from '../../../errors.ts';
+import type { ProviderHost } from '../../provider.ts';
+import { objectAt, textAt } from '../answer.ts';
+import { unwrap } from '../client.ts';
+import { failureOf } from '../failures.ts';
+import type { AuthOf, PasswordAuth } from '../options.ts';
+import { expandHome, readSecretFile } from '../secret-file.ts';
+import type { LoginContext, LoginRequest, PrepareLogin } from './method.ts';
+
+/** userpass and ldap, which differ in nothing but their mount, with the password of the configuration. */
+export function password(auth: PasswordAuth): PrepareLogin {
+  return async ({ host }) => loginWith(passwordIn(auth, host), auth);
+}
+
+export function passwordIn(auth: PasswordAuth, host: ProviderHost): string {
+  return auth.password ?? readSecretFile(auth.password_file ?? '', 'password', host);
+}
+
+export function loginWith(secret: string, { mount, username }: PasswordAuth): LoginRequest {
+  const path = `auth/${mount}/login/${encodeURIComponent(username)}`;
+  return { path, body: { password: secret }, secrets: [secret] };
+}
+
+/** jwt and kubernetes: a token that somebody else signed and renews, read from its file at every login. */
+export function jwt(auth: AuthOf<'jwt'> | AuthOf<'kubernetes'>): PrepareLogin {
+  return async ({ host }) => {
+    const token = readSecretFile(auth.jwt_file, 'JWT', host);
+    const body = auth.role === undefined ? { jwt: token } : { role: auth.role, jwt: token };
+    return { path: `auth/${auth.mount}/login`, body, secrets: [token] };
+  };
+}
+
+/**
+ * The client certificate is the connection's, which is made anew for the login, so that one that was rotated is taken
+ * up; here is only said which role it is meant for.
+ */
+export function cert(auth: AuthOf<'cert'>): PrepareLogin {
+  const body = auth.name === undefined ? {} : { name: auth.name };
+  return async ({ client }) => {
+    client.reconnect();
+    return { path: `auth/${auth.mount}/login`, body, secrets: [] };
+  };
+}
+
+/**
+ * AppRole. A secret-id that was unwrapped, or whose file was removed after reading, is remembered for as long as the
+ * provider lives: it cannot be read a second time.
+ */
+export function appRole(auth: AuthOf<'approle'>): PrepareLogin {
+  let remembered: { readonly from: string | undefined; readonly secretId: string } | undefined;
+
+  const secretId = async (file: string, context: LoginContext): Promise<string> => {
+    const keeps = auth.secret_id_wrapped || auth.remove_secret_id_file;
+    const content = readOrRemembered(file, context, keeps && remembered !== undefined);
+    if (remembered !== undefined && (content === undefined || content === remembered.from)) return remembered.secretId;
+    if (content === undefined) throw nothingToRead(file);
+    const plain = auth.secret_id_wrapped ? await unwrapSecretId(content, context) : content;
+    if (keeps) remembered = { from: content, secretId: plain };
+    if (auth.remove_secret_id_file) rmSync(expandHome(file, context.host), { force: true });
+    return plain;
+  };
+
+  return async (context) => {
+    const roleId = auth.role_id ?? readSecretFile(auth.role_id_file ?? '', 'role-id', context.host);
+    const path = `auth/${auth.mount}/login`;
+    if (auth.secret_id_file === undefined) return { path, body: { role_id: roleId }, secrets: [roleId] };
+    const secret = await secretId(auth.secret_id_file, context);
+    return { path, body: { role_id: roleId, secret_id: secret }, secrets: [roleId, secret] };
+  };
+}
+
+function readOrRemembered(file: string, { host }: LoginContext, mayBeGone: boolean): string | undefined {
+  try {
+    return readSecretFile(file, 'secret-id', host);
+  } catch (error) {
+    if (mayBeGone && error instanceof ProviderError && error.kind === 'login-expired') return undefined;
+    throw error;
+  }
+}
+
+async function unwrapSecretId(wrappingToken: string, context: LoginContext): Promise<string> {
+  const reply = await unwrap(wrappingToken, context.client, context.signal);
+  if (reply.status !== 200) throw failureOf(reply);
+  const secretId = textAt(objectAt(reply.json, 'data'), 'secret_id');
+  if (secretId !== '') return secretId;
+  throw new ProviderError('misconfigured', 'the wrapping token in secret_id_file does not hold a secret-id', {
+    remedy: 'wrap the answer of auth/approle/role/ROLE/secret-id, not another one',
+  });
+}
+
+function nothingToRead(file: string): ProviderError {
+  return new ProviderError('login-expired', `the file with the secret-id, ${file}, does not exist`, {
+    remedy: `write a valid secret-id to ${file}`,
+  });
+}

@@ -1,0 +1,122 @@
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import type { BrokerService, EventQuery } from '../broker/api.ts';
+import type { BrokerEvent } from '../protocol/reports.ts';
+import { RouteError } from './routes.ts';
+
+export const EVENTS_CONTENT_TYPE = 'application/x-ndjson';
+
+const DEFAULT_LIMIT = 100;
+const LARGEST_LIMIT = 10_000;
+/** Read and written at a time, so that a follower who catches up does not hold everybody up. */
+const BATCH = 500;
+
+interface EventsRequest {
+  readonly afterId: number | undefined;
+  readonly limit: number;
+  readonly credential: string | undefined;
+  readonly follow: boolean;
+}
+
+export function parseEventsQuery(query: URLSearchParams): EventsRequest {
+  return {
+    afterId: wholeNumber(query, 'after', Number.MAX_SAFE_INTEGER),
+    limit: wholeNumber(query, 'limit', LARGEST_LIMIT) ?? DEFAULT_LIMIT,
+    credential: query.get('credential') ?? undefined,
+    follow: query.get('follow') === '1',
+  };
+}
+
+function wholeNumber(query: URLSearchParams, name: string, most: number): number | undefined {
+  const text = query.get(name);
+  if (text === null) return undefined;
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value <= most) return value;
+  throw new RouteError(400, `${name} is not a whole number between 0 and ${most}`, `leave ${name} out, or mend it`);
+}
+
+export function eventLines(events: readonly BrokerEvent[]): string {
+  return events.map((event) => `${JSON.stringify(event)}\n`).join('');
+}
+
+/** The events asked for, oldest first. */
+export function readEvents(
+  service: BrokerService,
+  { afterId, limit, credential }: EventsRequest,
+): readonly BrokerEvent[] {
+  return limit === 0 ? [] : service.events(eventQuery(limit, afterId, credential));
+}
+
+interface Reader {
+  /** The reader has stopped taking what it is sent, and takes it again. */
+  readonly late: () => void;
+  readonly inTime: () => void;
+}
+
+/**
+ * Writes the events asked for and then every new one until the reader goes. What a slow reader has not taken yet stays
+ * in the store: nothing piles up here, and nothing is left out.
+ */
+export async function followEvents(
+  service: BrokerService,
+  asked: EventsRequest,
+  response: ServerResponse,
+  reader: Reader,
+): Promise<void> {
+  let lastId = asked.afterId ?? newestId(service);
+  const first = readEvents(service, asked);
+  response.writeHead(200, { 'content-type': EVENTS_CONTENT_TYPE, 'cache-control': 'no-store' });
+  response.flushHeaders();
+  let news = wakeUp();
+  const unsubscribe = service.onEvents(() => news.resolve());
+  const hungUp = new AbortController();
+  response.once('close', () => {
+    hungUp.abort();
+    news.resolve();
+  });
+  try {
+    for (let batch = first; ; batch = service.events(eventQuery(BATCH, lastId, asked.credential))) {
+      lastId = batch.at(-1)?.id ?? lastId;
+      if (batch.length > 0) await write(response, batch, reader, hungUp.signal);
+      else await news.promise;
+      if (hungUp.signal.aborted) return;
+      if (batch.length === 0) news = wakeUp();
+    }
+  } finally {
+    unsubscribe();
+  }
+}
+
+async function write(
+  response: ServerResponse,
+  batch: readonly BrokerEvent[],
+  reader: Reader,
+  signal: AbortSignal,
+): Promise<void> {
+  if (response.write(eventLines(batch))) return;
+  reader.late();
+  // Rejects only because the reader went, which the caller sees by the signal.
+  await once(response, 'drain', { signal }).catch(() => undefined);
+  reader.inTime();
+}
+
+function newestId(service: BrokerService): number {
+  return service.events({ limit: 1 }).at(-1)?.id ?? 0;
+}
+
+function eventQuery(limit: number, afterId: number | undefined, credential: string | undefined): EventQuery {
+  return { limit, ...(afterId === undefined ? {} : { afterId }), ...(credential === undefined ? {} : { credential }) };
+}
+
+interface WakeUp {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+}
+
+function wakeUp(): WakeUp {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}

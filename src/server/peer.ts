@@ -1,0 +1,27 @@
+import type { Client } from '../broker/answering.ts';
+
+/** Who is at the other end of a connection, as the kernel says. */
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  /** Its parent, where the kernel says that at once. */
+  readonly ppid?: number | undefined;
+}
+
+/** Who asks, and whether it is the client's own call for its own key. */
+export interface Identity {
+  readonly client: Client | undefined;
+  /** As far as the process and its hints tell; the format asked for is judged by the server. */
+  readonly judged: boolean;
+}
+
+/** What the server has to find out about its peers but cannot by itself. */
+export interface PeerIdentity {
+  /** SO_PEERCRED or the like, from the native addon; absent without it. Undefined means that the kernel would not say: the peer is refused. */
+  readonly peerCredentials?: ((fd: number) => PeerCredentials | undefined) | undefined;
+  /** `peer` as the kernel says, undefined without the addon; `hints` is the raw request header. Never throws. */
+  identify(peer: PeerCredentials | undefined, hints: string | undefined): Identity;
+}
+
+/** Knows nobody, judges nobody. */
+export const anonymousPeers: PeerIdentity = { identify: () => ({ client: undefined, judged: false }) };

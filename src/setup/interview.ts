@@ -1,0 +1,232 @@
+import { confirm, isCancel, log, note, select, text } from '@clack/prompts';
+import type { Terminal } from '../cli/io.ts';
+import { AWS, AWS_SOURCE } from './aws-questions.ts';
+import type { Draft, SettingsScope } from './config-change.ts';
+import { normalise, type Surroundings } from './flags.ts';
+import type { Machine } from './machine.ts';
+import { VAULT, VAULT_LOGINS, VAULT_SOURCE } from './vault-questions.ts';
+
+/** The person said stop (Ctrl-C, Escape). */
+export class Cancelled extends Error {
+  constructor() {
+    super('cancelled');
+    this.name = 'Cancelled';
+  }
+}
+
+/** Asks for what the draft leaves open. Every method throws Cancelled when the person stops. */
+export class Interview {
+  readonly #io: Terminal & { readonly signal: AbortSignal };
+  readonly #machine: Machine;
+  readonly #surroundings: Surroundings;
+
+  constructor(terminal: Terminal, machine: Machine, surroundings: Surroundings, signal: AbortSignal) {
+    this.#io = { ...terminal, signal };
+    this.#machine = machine;
+    this.#surroundings = surroundings;
+  }
+
+  tell(title: string, lines: readonly string[]): void {
+    if (lines.length > 0) note(lines.join('\n'), title, { output: this.#io.output });
+  }
+
+  step(words: string): void {
+    log.step(words, { output: this.#io.output });
+  }
+
+  fault(words: string): void {
+    log.error(words, { output: this.#io.output });
+  }
+
+  async kind(draft: Draft): Promise<ProviderKind> {
+    const { vault, aws } = this.#machine;
+    const seemsAws = vault.address === undefined && !vault.hasTokenFile && aws.profiles.length > 0;
+    draft.kind ??= await this.#answer<ProviderKind>(
+      select({
+        message: 'Where does the key live?',
+        options: PROVIDER_KINDS.map(({ kind, label }) => ({ value: kind, label })),
+        initialValue: seemsAws ? 'aws-secrets-manager' : 'vault',
+        ...this.#io,
+      }),
+    );
+    return draft.kind;
+  }
+
+  /** How to reach it and how to log in. */
+  async connection(draft: Draft, kind: ProviderKind): Promise<void> {
+    await this.#ask(connectionQuestions(kind, undefined), draft);
+    if (kind !== 'vault') return;
+    if (draft.auth['method'] === undefined) {
+      draft.auth['method'] = await this.#answer<string>(
+        select({
+          message: 'How do you log in to it?',
+          options: Object.entries(VAULT_LOGINS).map(([value, { label }]) => ({ value, label })),
+          initialValue: this.#machine.vault.hasTokenFile ? 'token' : 'oidc',
+          ...this.#io,
+        }),
+      );
+    }
+    await this.#ask(connectionQuestions(kind, String(draft.auth['method'])), draft);
+    if (
+      draft.auth['method'] === 'token' &&
+      draft.auth['token_file'] === undefined &&
+      !this.#machine.vault.hasTokenFile
+    ) {
+      const tokenFile = connectionQuestions(kind, 'token').find(({ key }) => key === 'token_file');
+      if (tokenFile !== undefined) await this.#put({ ...tokenFile, example: '~/.vault-token' }, draft);
+    }
+  }
+
+  source(draft: Draft, kind: ProviderKind): Promise<void> {
+    return this.#ask(sourceQuestions(kind), draft);
+  }
+
+  field(names: readonly string[]): Promise<string> {
+    return this.#answer<string>(
+      select({
+        message: 'Which value of the secret is the key?',
+        options: names.map((value) => ({ value })),
+        ...this.#io,
+      }),
+    );
+  }
+
+  async credential(taken: ReadonlySet<string>): Promise<string> {
+    const initialValue = taken.has('anthropic') ? undefined : 'anthropic';
+    const check = (value = '') => {
+      if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(value))
+        return 'letters, digits, dots, dashes and underscores, please';
+      return taken.has(value) ? 'there is one of this name already' : undefined;
+    };
+    return this.#answer<string>(
+      text({
+        message: 'What shall the key be called?',
+        ...(initialValue === undefined ? {} : { initialValue }),
+        validate: check,
+        ...this.#io,
+      }),
+    );
+  }
+
+  scope(): Promise<SettingsScope> {
+    return this.#answer<SettingsScope>(
+      select<SettingsScope>({
+        message: 'In whose settings shall Claude Code find it (apiKeyHelper)?',
+        options: [
+          { value: 'user', label: 'mine, for every project (~/.claude/settings.json)' },
+          { value: 'project-local', label: 'this project only, and only here (.claude/settings.local.json)' },
+          { value: 'none', label: "nobody's: I do that myself" },
+        ],
+        ...this.#io,
+      }),
+    );
+  }
+
+  service(): Promise<boolean> {
+    return this.yes('Install the daemon as a service, so that it runs from login on?');
+  }
+
+  yes(message: string): Promise<boolean> {
+    return this.#answer<boolean>(confirm({ message, ...this.#io }));
+  }
+
+  /** After a test that failed. */
+  async what(next: readonly { readonly value: 'login' | 'secret' | 'again' | 'stop'; readonly label: string }[]) {
+    return this.#answer<'login' | 'secret' | 'again' | 'stop'>(
+      select({ message: 'What now?', options: [...next], ...this.#io }),
+    );
+  }
+
+  async #ask(questions: readonly Question[], draft: Draft): Promise<void> {
+    for (const question of questions) {
+      const table = draft[question.into];
+      const has = table[question.key] !== undefined || isAnswered(question.instead, questions, draft);
+      if (!has && (question.needed || question.asked)) await this.#put(question, draft);
+    }
+  }
+
+  async #put(question: Question, draft: Draft): Promise<void> {
+    const initialValue = question.found?.(this.#machine) ?? question.guess?.(this.#machine);
+    const answer = await this.#answer<string | undefined>(
+      text({
+        message: question.ask,
+        ...(question.example === undefined ? {} : { placeholder: question.example }),
+        ...(initialValue === undefined ? {} : { initialValue }),
+        validate: (value) => (question.needed && !value?.trim() ? 'this is needed' : undefined),
+        ...this.#io,
+      }),
+    );
+    if (!answer?.trim()) return;
+    draft[question.into][question.key] = normalise(question, answer, this.#surroundings) as string;
+  }
+
+  async #answer<T>(asked: Promise<T | symbol>): Promise<T> {
+    const answer = await asked;
+    if (isCancel(answer) || this.#io.signal.aborted) throw new Cancelled();
+    return answer as T;
+  }
+}
+
+function isAnswered(flag: string | undefined, questions: readonly Question[], draft: Draft): boolean {
+  const other = questions.find((question) => question.flag === flag);
+  return other !== undefined && draft[other.into][other.key] !== undefined;
+}
+
+/** One value of the configuration: a flag for scripts, a question for people. */
+export interface Question {
+  /** As commander calls it: `role-id-file`. */
+  readonly flag: string;
+  /** The table and key that the answer goes to. */
+  readonly into: 'options' | 'auth' | 'source';
+  readonly key: string;
+  readonly ask: string;
+  /** Without it nothing works; else it is asked for only if `asked`. */
+  readonly needed?: true;
+  readonly asked?: true;
+  readonly example?: string;
+  /** A path: made absolute. */
+  readonly isFile?: true;
+  readonly isNumber?: true;
+  /** Another question of which one answer is enough. */
+  readonly instead?: string;
+  /** What a variable of this shell says. Also taken where nobody can be asked. */
+  readonly found?: (machine: Machine) => string | undefined;
+  /** What would be likely: only ever suggested. */
+  readonly guess?: (machine: Machine) => string | undefined;
+}
+
+/** The provider types that setup knows to ask for; the others are written by hand. */
+export type ProviderKind = 'vault' | 'aws-secrets-manager' | 'aws-ssm';
+
+export const PROVIDER_KINDS: readonly { readonly kind: ProviderKind; readonly label: string; readonly name: string }[] =
+  [
+    { kind: 'vault', label: 'HashiCorp Vault or OpenBao', name: 'vault' },
+    { kind: 'aws-secrets-manager', label: 'AWS Secrets Manager', name: 'aws' },
+    { kind: 'aws-ssm', label: 'AWS Systems Manager Parameter Store', name: 'aws-ssm' },
+  ];
+
+/** How to reach it and log in; for Vault the questions of the login that was chosen are among them. */
+export function connectionQuestions(kind: ProviderKind, method: string | undefined): readonly Question[] {
+  if (kind !== 'vault') return AWS;
+  return [...VAULT, ...(method === undefined ? [] : (VAULT_LOGINS[method]?.questions ?? []))];
+}
+
+export function sourceQuestions(kind: ProviderKind): readonly Question[] {
+  return kind === 'vault' ? VAULT_SOURCE : [AWS_SOURCE[kind]];
+}
+
+/** Every flag there is, each once. */
+export function everyQuestion(): readonly Question[] {
+  const logins = Object.values(VAULT_LOGINS).flatMap(({ questions }) => questions);
+  const all = [...VAULT, ...logins, ...AWS, ...VAULT_SOURCE, ...Object.values(AWS_SOURCE)];
+  return [...new Map(all.map((question) => [question.flag, question])).values()];
+}
+
+/** Not asked: what HTTPS_PROXY and its like say of the address is taken (from-environment.ts). */
+export const PROXY: Question = {
+  flag: 'proxy',
+  into: 'options',
+  key: 'proxy',
+  ask: 'Proxy to reach it through, or "direct"',
+  example: 'http://proxy.example.com:3128',
+};
