@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isatty } from 'node:tty';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import { SystemClock } from './clock.ts';
 
 /** sysexits(3): what could not be said was not done. */
@@ -46,7 +46,7 @@ export function processIo() {
       clock ??= new SystemClock();
       return clock;
     },
-    /** Whoever asks for it wants to end in order; everybody else dies of the signal as usual. */
+    /** A command that asks for it ends in order; every other dies of the signal as usual. */
     get signal() {
       if (!listening) process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
       listening = true;
@@ -64,7 +64,7 @@ function writeNow(bytes: Uint8Array): void {
     try {
       written += writeSync(1, bytes, written);
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
+      const code = codeOf(error);
       if (code !== 'EAGAIN') {
         throw new BrokerError('ERR_IO', `cannot write to standard output (${code})`, {
           remedy: 'check that whoever reads it is still there and that the disk is not full',
