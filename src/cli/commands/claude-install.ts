@@ -11,6 +11,7 @@ import { parseDuration } from '../../config/durations.ts';
 import { stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import { helperPath } from '../../platform/native.ts';
+import { NAME, NAME_RULE } from '../../protocol/request.ts';
 import { recordLaunch } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
 import type { CliIo } from '../io.ts';
@@ -31,8 +32,6 @@ type UninstallOptions = Pick<InstallOptions, 'for' | 'force' | 'dryRun' | keyof 
 
 /** Below it the client would ask on nearly every request and still send the key before the newest. */
 const SHORTEST_TTL_MS = 1000;
-
-const CREDENTIAL = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 export async function installAction(io: CliIo, options: InstallOptions): Promise<void> {
   const target = parseTarget(options.for);
@@ -66,9 +65,9 @@ export function uninstallAction(io: CliIo, options: UninstallOptions): void {
 
 function wantedAdditions(io: CliIo, options: InstallOptions, target: Target): Addition[] {
   const { credential } = options;
-  if (credential !== undefined && !CREDENTIAL.test(credential)) {
+  if (credential !== undefined && !NAME.test(credential)) {
     throw new BrokerError('ERR_USAGE', 'that is no name of a credential', {
-      remedy: 'a name has letters, digits, dots, dashes and underscores, at most 64, and starts with a letter or digit',
+      remedy: `a name is ${NAME_RULE}`,
     });
   }
   const helper = wantedHelper(io, options);
