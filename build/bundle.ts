@@ -43,7 +43,9 @@ async function main(): Promise<void> {
     dir: DIST,
     format: 'esm',
     entryFileNames: '[name].js',
-    chunkFileNames: 'chunks/[name]-[hash].js',
+    // A name that says where it is from: there is a provider.ts in several folders.
+    chunkFileNames: ({ name, facadeModuleId }) =>
+      `chunks/${facadeModuleId ? `${path.basename(path.dirname(facadeModuleId))}-${name}` : name}-[hash].js`,
   });
   await bundle.close();
   const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk');

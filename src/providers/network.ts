@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Agent, request } from 'node:https';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
-import tls from 'node:tls';
 import { z } from 'zod';
 import type { EnvironmentRule } from '../config/schema.ts';
 import { type FailureKind, ProviderError } from '../errors.ts';
@@ -196,8 +195,10 @@ export function trustedCertificates(caFile: string | undefined, provider: string
 let machineCertificates: readonly string[] | undefined;
 
 function listMachineCertificates(): readonly string[] | undefined {
-  // Typed as always there, but not in every Node that the package runs on.
-  const list = tls.getCACertificates as typeof tls.getCACertificates | undefined;
+  // Fetched here and not imported: the registry of all providers loads this file. Typed as always there, but Node 22.14 has
+  // no such function.
+  const list: typeof import('node:tls').getCACertificates | undefined =
+    process.getBuiltinModule('node:tls').getCACertificates;
   return list === undefined ? undefined : [...new Set([...list('default'), ...list('system')])];
 }
 
