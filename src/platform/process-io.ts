@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 import { homedir } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { isatty } from 'node:tty';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import { type Clock, SystemClock } from './clock.ts';
 
 /**
@@ -83,7 +83,7 @@ export function processIo(): ProcessIo {
       clock ??= new SystemClock();
       return clock;
     },
-    /** Whoever asks for it wants to end in order; everybody else dies of the signal as usual. */
+    /** A command that asks for it ends in order; every other dies of the signal as usual. */
     get signal() {
       if (!listening) process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
       listening = true;
@@ -101,7 +101,7 @@ function writeNow(bytes: Uint8Array): void {
     try {
       written += writeSync(1, bytes, written);
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
+      const code = codeOf(error);
       if (code !== 'EAGAIN') {
         throw new BrokerError('ERR_IO', `cannot write to standard output (${code})`, {
           remedy: 'check that whoever reads it is still there and that the disk is not full',
