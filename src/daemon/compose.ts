@@ -61,7 +61,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     networkFileSystem: places.isNetworkFileSystem,
     credentialsDir: env['CREDENTIALS_DIRECTORY'],
     keyHome: config.daemon.keyHome,
-    askKeyring: keyringOf({ env, uid: parts.uid, platform: process.platform }),
+    askKeyring: keyringOf({ env, platform: process.platform, clock: new SystemClock() }),
     log,
     wallMs: () => Date.now(),
   });
