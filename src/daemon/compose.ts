@@ -153,7 +153,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
 /** What a person may do to a daemon that runs. */
 function administrationOf(broker: Broker, cache: SqliteCache, loaded: () => LoadedConfig): Administration {
   return {
-    config: () => ({ file: loaded().config.file, values: loaded().effective }),
+    config: async () => ({ file: loaded().config.file, values: await loaded().effective() }),
     rotateKey: async ({ discard, to }) => {
       const rotation = await cache.rotateKey({ discard, to: keyHomeNamed(to) });
       // Joined with what was in memory under another key, keys and marks have other digests.
