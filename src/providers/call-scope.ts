@@ -14,7 +14,7 @@ export interface Bounds {
  * The calls that a provider has under way. Libraries honour a signal in most states but not in all (the AWS SDK does
  * not while a credential provider hangs), so every call is raced against its own signal, a time limit and `close()`.
  */
-export class Underway {
+export class CallScope {
   readonly #closing = new AbortController();
   readonly #provider: string;
 

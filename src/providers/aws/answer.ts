@@ -7,7 +7,7 @@ import type { SecretContent } from '../provider.ts';
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
 /** What the HTTP answer itself said, before the SDK made a result or an error of it. */
-export interface Answer {
+export interface AwsAnswer {
   /** False while the SDK is still busy with the login. */
   asked: boolean;
   status: number | undefined;
@@ -19,7 +19,7 @@ export interface Answer {
 }
 
 /** Before the service was asked anything. */
-export const NOTHING_ASKED: Readonly<Answer> = {
+export const NOTHING_ASKED: Readonly<AwsAnswer> = {
   asked: false,
   status: undefined,
   isJson: true,
@@ -37,8 +37,8 @@ interface HttpAnswer {
 /** Notes the HTTP answer of one command and bounds its length; the SDK does neither. */
 export function watchAnswer<Input extends object, Output extends object>(
   stack: MiddlewareStack<Input, Output>,
-): Answer {
-  const answer: Answer = { ...NOTHING_ASKED };
+): AwsAnswer {
+  const answer: AwsAnswer = { ...NOTHING_ASKED };
   const middleware =
     (next: DeserializeHandler<Input, Output>): DeserializeHandler<Input, Output> =>
     async (args) => {
@@ -58,7 +58,7 @@ export function watchAnswer<Input extends object, Output extends object>(
   return answer;
 }
 
-async function readBounded(body: AsyncIterable<Buffer>, answer: Answer): Promise<Buffer> {
+async function readBounded(body: AsyncIterable<Buffer>, answer: AwsAnswer): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of body) {

@@ -1,7 +1,7 @@
 import { isThrottlingError } from '@smithy/core/retry';
 import { type FailureKind, ProviderError } from '../../errors.ts';
 import { certificateFailure, isCertificateFailure, networkCode, networkFailure, ROUTE } from '../network.ts';
-import type { Answer } from './answer.ts';
+import type { AwsAnswer } from './answer.ts';
 import type { AwsOptions } from './options.ts';
 import type { AwsAgents } from './provider.ts';
 import { serviceFailure } from './service-failures.ts';
@@ -10,7 +10,7 @@ import { serviceFailure } from './service-failures.ts';
  * Sorts what the SDK threw: by what HTTP said, then by the system's code, then by the error's name. Nothing of the
  * SDK's error is kept but names and ARNs that were recognised as such.
  */
-export function awsFailure(thrown: unknown, subject: Subject, answer: Answer): ProviderError {
+export function awsFailure(thrown: unknown, subject: Subject, answer: AwsAnswer): ProviderError {
   if (thrown instanceof ProviderError) return thrown;
   const error = asAwsError(thrown);
   if (answer.tooLong) return tooLong(subject);
@@ -46,7 +46,7 @@ function tooLong({ secret, provider }: Subject): ProviderError {
 }
 
 /** Pages never judge a key, whatever their status: a proxy's 403 says nothing about the permission at AWS. */
-function notAws({ secret, options }: Subject, { status, retryAfterMs }: Answer): ProviderError {
+function notAws({ secret, options }: Subject, { status, retryAfterMs }: AwsAnswer): ProviderError {
   const at = options.endpoint === undefined ? 'the proxy or the network' : 'the proxy, the network or endpoint';
   return new ProviderError('transient', `something that is not AWS answered about ${secret} (status ${status})`, {
     remedy: `check ${at}: it sent a page of its own`,
@@ -54,14 +54,14 @@ function notAws({ secret, options }: Subject, { status, retryAfterMs }: Answer):
   });
 }
 
-function throttled({ secret }: Subject, { retryAfterMs }: Answer): ProviderError {
+function throttled({ secret }: Subject, { retryAfterMs }: AwsAnswer): ProviderError {
   return new ProviderError('transient', `AWS was asked too often and did not answer about ${secret}`, {
     remedy: 'wait; if this stays, raise ttl, or ask for a higher quota of the account',
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
 }
 
-function broken(service: string, status: number, { retryAfterMs }: Answer): ProviderError {
+function broken(service: string, status: number, { retryAfterMs }: AwsAnswer): ProviderError {
   return new ProviderError('transient', `${service} is out of order (status ${status})`, {
     remedy: 'wait, and see https://health.aws.amazon.com if this stays',
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
@@ -198,7 +198,7 @@ export interface AwsError {
 export async function untrusted(
   thrown: unknown,
   { provider }: Subject,
-  { asked }: Answer,
+  { asked }: AwsAnswer,
   agents: AwsAgents | undefined,
   signal: AbortSignal,
 ): Promise<ProviderError | undefined> {

@@ -2,10 +2,10 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent, type RequestOptions } from 'node:https';
 import { createSecureContext, type PeerCertificate } from 'node:tls';
 import { ProviderError } from '../../errors.ts';
-import { Underway } from '../call-scope.ts';
+import { CallScope } from '../call-scope.ts';
 import { presentedCertificate, proxyEnvironment, trustedCertificates } from '../network.ts';
 import type { Call, IssuedSecret, Provider, ProviderHost, SecretContent } from '../provider.ts';
-import type { Answer } from './answer.ts';
+import type { AwsAnswer } from './answer.ts';
 import { type AwsClientConfig, awsClientConfig } from './connection.ts';
 import { awsFailure, type Subject, untrusted } from './failures.ts';
 import { awsLoginInputs } from './login-inputs.ts';
@@ -31,7 +31,7 @@ export function awsProvider<Client extends { destroy(): void }>(
 export function storedSecret(
   content: SecretContent,
   version: string | undefined,
-  { serverTimeMs }: Answer,
+  { serverTimeMs }: AwsAnswer,
   ttlHintMs?: number,
 ): IssuedSecret {
   return { content, version, lease: undefined, ttlHintMs, expiresAtServerMs: undefined, serverTimeMs };
@@ -49,14 +49,14 @@ export class AwsCaller<Client extends { destroy(): void }> {
   readonly #options: AwsOptions;
   readonly #host: ProviderHost;
   readonly #build: (config: AwsClientConfig) => Client;
-  readonly #underway: Underway;
+  readonly #underway: CallScope;
   #connected: Connected<Client> | undefined;
 
   constructor(options: AwsOptions, host: ProviderHost, build: (config: AwsClientConfig) => Client) {
     this.#options = options;
     this.#host = host;
     this.#build = build;
-    this.#underway = new Underway(host.name);
+    this.#underway = new CallScope(host.name);
   }
 
   /**
@@ -68,7 +68,7 @@ export class AwsCaller<Client extends { destroy(): void }> {
   async send<Result>(
     call: Call,
     about: Pick<Subject, 'secret'>,
-    answer: Answer,
+    answer: AwsAnswer,
     send: (client: Client, options: { abortSignal: AbortSignal }) => Promise<Result>,
     limitMs = CALL_LIMIT_MS,
   ): Promise<Result> {

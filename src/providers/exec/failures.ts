@@ -1,6 +1,6 @@
 import { ProviderError } from '../../errors.ts';
 import { firstLine } from './output.ts';
-import type { Command, Outcome } from './run.ts';
+import type { Command, RunOutcome } from './run.ts';
 
 /** What a failed run was about, for messages. */
 export interface RunSubject {
@@ -17,7 +17,7 @@ const LOGIN_COMMANDS =
 const SIGNED_OUT = /not (?:currently )?(?:signed|logged) ?in|session (?:has )?expired|re-?authenticat/i;
 
 /** The failure that an outcome stands for, or undefined if the command succeeded. */
-export function runFailure(outcome: Outcome, subject: RunSubject): ProviderError | undefined {
+export function runFailure(outcome: RunOutcome, subject: RunSubject): ProviderError | undefined {
   switch (outcome.end) {
     case 'exited':
       return outcome.status === 0 ? undefined : exitFailure(outcome, subject);
@@ -59,7 +59,7 @@ export function startFailure(code: string, { provider, command }: RunSubject): P
   });
 }
 
-function exitFailure(outcome: Outcome, subject: RunSubject): ProviderError {
+function exitFailure(outcome: RunOutcome, subject: RunSubject): ProviderError {
   const said = firstLine(outcome.stderr, [...subject.secrets, ...wordsOf(outcome.stdout)]);
   const how = outcome.status === null ? `was killed by ${outcome.signal}` : `exited with status ${outcome.status}`;
   const message = `${name(subject)} ${how}${said === '' ? ' and said nothing' : `: ${said}`}`;

@@ -1,24 +1,24 @@
 import { join } from 'node:path';
 import { ProviderError } from '../../errors.ts';
-import { Underway } from '../call-scope.ts';
+import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost } from '../provider.ts';
 import { type RunSubject, runFailure, startFailure } from './failures.ts';
 import type { ExecOptions, ExecSource } from './options.ts';
 import { contentOf } from './output.ts';
-import { type Command, commandEnvironment, type Outcome } from './run.ts';
+import { type Command, commandEnvironment, type RunOutcome } from './run.ts';
 import { SingleRun } from './single-run.ts';
 
 export class ExecProvider implements Provider {
   readonly #options: ExecOptions;
   readonly #host: ProviderHost;
   readonly #single: SingleRun;
-  readonly #underway: Underway;
+  readonly #underway: CallScope;
 
   constructor(options: ExecOptions, host: ProviderHost) {
     this.#options = options;
     this.#host = host;
     this.#single = new SingleRun(host.clock);
-    this.#underway = new Underway(host.name);
+    this.#underway = new CallScope(host.name);
   }
 
   async issue(request: IssueRequest, call: Call): Promise<IssuedSecret> {
@@ -54,7 +54,7 @@ export class ExecProvider implements Provider {
     this.#single.close();
   }
 
-  async #run(command: Command, subject: RunSubject, signal: AbortSignal): Promise<Outcome> {
+  async #run(command: Command, subject: RunSubject, signal: AbortSignal): Promise<RunOutcome> {
     try {
       return await this.#single.run(command, signal);
     } catch (error) {

@@ -17,7 +17,7 @@ export interface Command {
 }
 
 /** How a run ended. The receiver wipes `stdout`. */
-export interface Outcome {
+export interface RunOutcome {
   readonly end: 'exited' | 'late' | 'too-long' | 'not-started' | 'stopped';
   /** For `exited`: the status, or null if a signal ended it. */
   readonly status: number | null;
@@ -31,13 +31,13 @@ export interface Outcome {
 /** One process in a group of its own, with stdin on /dev/null, a time limit and an output limit. */
 export class CommandRun {
   /** Settles when the process is gone; never rejects. */
-  readonly outcome: Promise<Outcome>;
+  readonly outcome: Promise<RunOutcome>;
   readonly #clock: Clock;
   readonly #child: ChildProcess;
   readonly #stdout: Buffer[] = [];
   readonly #stderr: Buffer[] = [];
   readonly #timers: Timer[] = [];
-  #end: Outcome['end'] = 'exited';
+  #end: RunOutcome['end'] = 'exited';
   #code = '';
   #exited = false;
 
@@ -61,7 +61,7 @@ export class CommandRun {
     this.#stop('stopped', signal);
   }
 
-  #settle(): Promise<Outcome> {
+  #settle(): Promise<RunOutcome> {
     return new Promise((resolve) => {
       const settle = (status: number | null, signal: string | null) => {
         for (const timer of this.#timers) timer.cancel();
@@ -97,7 +97,7 @@ export class CommandRun {
     });
   }
 
-  #stop(end: Outcome['end'], signal: 'SIGTERM' | 'SIGKILL'): void {
+  #stop(end: RunOutcome['end'], signal: 'SIGTERM' | 'SIGKILL'): void {
     if (this.#exited || (this.#end !== 'exited' && signal === 'SIGTERM')) return;
     if (this.#end === 'exited') this.#end = end;
     this.#signalGroup(signal);

@@ -1,9 +1,9 @@
 import type { Clock } from '../../platform/clock.ts';
-import { type Command, CommandRun, type Outcome } from './run.ts';
+import { type Command, CommandRun, type RunOutcome } from './run.ts';
 
 interface Shared {
   readonly run: CommandRun;
-  readonly waiting: Set<(outcome: Outcome) => void>;
+  readonly waiting: Set<(outcome: RunOutcome) => void>;
   abandoned: boolean;
 }
 
@@ -20,7 +20,7 @@ export class SingleRun {
   }
 
   /** The outcome of a run that was under way or is started now, with a `stdout` of its own; never settles once aborted. */
-  async run(command: Command, signal: AbortSignal): Promise<Outcome> {
+  async run(command: Command, signal: AbortSignal): Promise<RunOutcome> {
     const key = JSON.stringify([command.program, command.args]);
     for (let dying = this.#running.get(key); dying?.abandoned; dying = this.#running.get(key)) {
       await dying.run.outcome;
@@ -50,7 +50,7 @@ export class SingleRun {
     return shared;
   }
 
-  #leave(shared: Shared, waiter: (outcome: Outcome) => void): void {
+  #leave(shared: Shared, waiter: (outcome: RunOutcome) => void): void {
     if (!shared.waiting.delete(waiter) || shared.waiting.size > 0) return;
     shared.abandoned = true;
     shared.run.stop();

@@ -1,7 +1,7 @@
 import { parseRetryAfter } from '../network.ts';
 
 /** What came back over the wire, whatever its status. `json` is undefined if the body is no JSON object. */
-export interface VaultAnswer {
+export interface HttpReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly json: Readonly<Record<string, unknown>> | undefined;
@@ -31,7 +31,7 @@ export function millisecondsAt(json: Json | undefined, key: string): number {
 }
 
 /** Vault's `errors`; undefined if the answer is not one of Vault's error answers. */
-export function errorsOf(answer: VaultAnswer): readonly string[] | undefined {
+export function errorsOf(answer: HttpReply): readonly string[] | undefined {
   const errors = answer.json?.['errors'];
   return Array.isArray(errors) ? errors.filter((each) => typeof each === 'string') : undefined;
 }
@@ -42,16 +42,16 @@ export function warningsOf(json: Json | undefined): readonly string[] {
 }
 
 /** Whether a 4xx comes from Vault itself: its error list, or its ordinary envelope (a deleted KV v2 version, say). */
-export function speaksVault(answer: VaultAnswer): boolean {
+export function speaksVault(answer: HttpReply): boolean {
   return errorsOf(answer) !== undefined || typeof answer.json?.['request_id'] === 'string';
 }
 
 /** The server's clock at the answer, to the second; undefined without a usable Date header. */
-export function serverTimeOf(answer: VaultAnswer): number | undefined {
+export function serverTimeOf(answer: HttpReply): number | undefined {
   const time = Date.parse(answer.headers['date'] ?? '');
   return Number.isNaN(time) ? undefined : time;
 }
 
-export function retryAfterOf(answer: VaultAnswer): number | undefined {
+export function retryAfterOf(answer: HttpReply): number | undefined {
   return parseRetryAfter(answer.headers['retry-after'], serverTimeOf(answer));
 }

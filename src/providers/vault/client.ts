@@ -3,11 +3,19 @@ import nodeVault from 'node-vault';
 import { SecretBytes } from '../../credential/secret.ts';
 import type { ProviderError } from '../../errors.ts';
 import { type Contacted, certificateFailure, isCertificateFailure, presentedCertificate } from '../network.ts';
-import type { Json, VaultAnswer } from './answer.ts';
+import type { HttpReply, Json } from './answer.ts';
 import type { Asked } from './failures.ts';
-import { type Connection, codeOf, cutOff, type Place, tooLarge, unreachable, vaultTransport } from './transport.ts';
+import {
+  codeOf,
+  cutOff,
+  tooLarge,
+  unreachable,
+  type VaultConnection,
+  type VaultPlace,
+  vaultTransport,
+} from './transport.ts';
 
-export interface VaultRequest {
+export interface ApiRequest {
   readonly what: Asked['what'];
   readonly method: 'GET' | 'POST' | 'PUT';
   /** Without `/v1/`; each part already percent-encoded where that matters. */
@@ -23,21 +31,21 @@ export interface VaultRequest {
 }
 
 /** An answer, together with what `failures.ts` needs to know about the request. */
-export interface VaultReply extends VaultAnswer {
+export interface VaultReply extends HttpReply {
   readonly asked: Asked;
 }
 
 /** One configured Vault, spoken to through node-vault over the transport of transport.ts. */
 export class VaultClient {
-  readonly #open: () => Connection;
-  #connection: Connection;
-  readonly place: Place;
+  readonly #open: () => VaultConnection;
+  #connection: VaultConnection;
+  readonly place: VaultPlace;
   readonly #namespace: string | undefined;
   /** Enterprise clusters: the state we have seen, so that a standby that lags behind it says 412 instead of 404. */
   #index: string | undefined;
 
   /** @throws ProviderError misconfigured if `open` does. */
-  constructor(open: () => Connection, place: Place, namespace: string | undefined) {
+  constructor(open: () => VaultConnection, place: VaultPlace, namespace: string | undefined) {
     this.#open = open;
     this.#connection = open();
     this.place = place;
@@ -49,9 +57,9 @@ export class VaultClient {
    *
    * @throws ProviderError if there was none. The reason of the signal if that was aborted.
    */
-  async send(request: VaultRequest, signal: AbortSignal): Promise<VaultReply> {
+  async send(request: ApiRequest, signal: AbortSignal): Promise<VaultReply> {
     const asked = this.#asked(request);
-    const recorded: { answer?: VaultAnswer } = {};
+    const recorded: { answer?: HttpReply } = {};
     const query = request.query === undefined || request.query === '' ? '' : `?${request.query}`;
     try {
       await this.#vaultFor(request).request({
@@ -60,7 +68,7 @@ export class VaultClient {
         headers: this.#headersOf(request),
         ...(request.body === undefined ? {} : { json: request.body }),
         signal,
-        record: (answer: VaultAnswer) => {
+        record: (answer: HttpReply) => {
           recorded.answer = answer;
         },
       });
@@ -83,13 +91,13 @@ export class VaultClient {
     this.#connection.close();
   }
 
-  #asked({ what, path, namespace = this.#namespace, token, secrets = [] }: VaultRequest): Asked {
+  #asked({ what, path, namespace = this.#namespace, token, secrets = [] }: ApiRequest): Asked {
     const unspeakable = token === undefined ? secrets : [...secrets, token.reveal()];
     return { ...this.place, what, path, namespace, secrets: unspeakable };
   }
 
   /** A client per request: node-vault keeps the token in itself. Everything it would else read from process.env is given. */
-  #vaultFor(request: VaultRequest) {
+  #vaultFor(request: ApiRequest) {
     const vault = nodeVault({
       endpoint: this.#connection.endpoint,
       debug: () => {},
@@ -99,7 +107,7 @@ export class VaultClient {
     return Object.assign(vault, { token: request.token?.reveal() ?? '', namespace, pathPrefix: '' });
   }
 
-  #headersOf(request: VaultRequest): Record<string, string> {
+  #headersOf(request: ApiRequest): Record<string, string> {
     return {
       ...(this.#index === undefined ? {} : { 'X-Vault-Index': this.#index }),
       ...(request.wrapTtlMs === undefined ? {} : { 'X-Vault-Wrap-TTL': `${Math.ceil(request.wrapTtlMs / 1000)}s` }),
@@ -117,7 +125,7 @@ export class VaultClient {
   }
 }
 
-function contacted({ address, provider }: Place): Contacted {
+function contacted({ address, provider }: VaultPlace): Contacted {
   const table = `[providers.${provider}]`;
   return {
     who: `Vault at ${address}`,

@@ -3,8 +3,8 @@ import { ProviderError } from '../../errors.ts';
 import type { ProviderHost } from '../provider.ts';
 import type { VaultClient } from './client.ts';
 import { SharedWork } from './shared-work.ts';
-import { type LoginDesk, lastMomentOf } from './token-api.ts';
-import type { HeldLogin, LoginBook } from './token-store.ts';
+import { lastMomentOf, type TokenApi } from './token-api.ts';
+import type { HeldLogin, TokenStore } from './token-store.ts';
 
 /** A token that ends within this is not worth starting a request with. */
 const LAST_MOMENTS_MS = 2_000;
@@ -13,17 +13,17 @@ const LAST_MOMENTS_MS = 2_000;
  * Which login is used for new reads. One login at a time is taken, whoever needs it: callers that find none share the
  * one under way, and only the last to leave aborts it.
  */
-export class LoginSession {
+export class CurrentLogin {
   readonly #host: ProviderHost;
-  readonly #book: LoginBook;
-  readonly #desk: LoginDesk;
+  readonly #book: TokenStore;
+  readonly #desk: TokenApi;
   #current: string | undefined;
   #acquiring: SharedWork<HeldLogin> | undefined;
   readonly #renewing = new Map<string, SharedWork<HeldLogin>>();
   /** Grows whenever logins are forgotten: what was begun before does not become current after. */
   #epoch = 0;
 
-  constructor(host: ProviderHost, book: LoginBook, desk: LoginDesk) {
+  constructor(host: ProviderHost, book: TokenStore, desk: TokenApi) {
     this.#host = host;
     this.#book = book;
     this.#desk = desk;

@@ -1,10 +1,10 @@
 import { type FailureKind, ProviderError, type ProviderErrorOptions } from '../../errors.ts';
-import { errorsOf, isObject, objectAt, retryAfterOf, speaksVault, type VaultAnswer, warningsOf } from './answer.ts';
+import { errorsOf, type HttpReply, isObject, objectAt, retryAfterOf, speaksVault, warningsOf } from './answer.ts';
 import { serverWords, type VaultReply } from './client.ts';
-import { isRedirect, type Place, redirectTarget } from './transport.ts';
+import { isRedirect, redirectTarget, type VaultPlace } from './transport.ts';
 
 /** What was asked of Vault, for the message; `secrets` must not be repeated even if the server does. */
-export interface Asked extends Place {
+export interface Asked extends VaultPlace {
   readonly what: 'login' | 'second-factor' | 'read' | 'lease' | 'token' | 'unwrap';
   readonly path: string;
   readonly namespace: string | undefined;
@@ -48,14 +48,14 @@ export function withoutSecret({ asked, status }: VaultReply): ProviderError {
 }
 
 /** A token that was handed in, and that Vault does not know (any more): whoever handed it in has to hand in another. */
-export function tokenOver(source: string, { address }: Place): ProviderError {
+export function tokenOver(source: string, { address }: VaultPlace): ProviderError {
   const message = `Vault at ${address} does not accept the token from ${source}: expired, revoked, or of another namespace`;
   return new ProviderError('login-expired', message, {
     remedy: `run: vault login, or hand in a valid token (${source})`,
   });
 }
 
-function sort(answer: VaultAnswer, asked: Asked, words: string | undefined): Parts {
+function sort(answer: HttpReply, asked: Asked, words: string | undefined): Parts {
   const { status } = answer;
   const table = `[providers.${asked.provider}]`;
   if (isRedirect(answer)) return redirected(answer, asked);
@@ -96,7 +96,7 @@ const UNAVAILABLE: Readonly<Record<number, readonly [what: string, remedy: strin
   530: ['was removed from its cluster', 'correct address to a live node'],
 };
 
-function redirected(answer: VaultAnswer, asked: Asked): Parts {
+function redirected(answer: HttpReply, asked: Asked): Parts {
   const target = redirectTarget(answer, asked.address);
   const where = target === undefined ? 'nowhere' : `${target.protocol}//${target.host}`.slice(0, 100);
   const message = `${asked.address} redirects to ${where} (${answer.status}), where the token is not sent`;
@@ -126,7 +126,7 @@ function withoutNamespace({ provider, path, namespace = 'asked for' }: Asked): P
   return ['misconfigured', `the namespace ${namespace} does not exist (404 to ${path})`, remedy];
 }
 
-const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: VaultAnswer, asked: Asked, words: string) => Parts>> = {
+const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: HttpReply, asked: Asked, words: string) => Parts>> = {
   read: readFailure,
   login: loginFailure,
   'second-factor': ({ status }, { provider }, words) => refusedFactor(status, provider, words),
@@ -150,7 +150,7 @@ const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: VaultAnswer, asked: As
   ],
 };
 
-function readFailure(answer: VaultAnswer, asked: Asked, words: string): Parts {
+function readFailure(answer: HttpReply, asked: Asked, words: string): Parts {
   const { status } = answer;
   const { path } = asked;
   if (status === 403) {
@@ -179,7 +179,7 @@ function readFailure(answer: VaultAnswer, asked: Asked, words: string): Parts {
   ];
 }
 
-function missing(answer: VaultAnswer, path: string, words: string): Parts {
+function missing(answer: HttpReply, path: string, words: string): Parts {
   if (words.includes(VERSIONED)) {
     const [mount, ...rest] = path.split('/');
     const right = `${mount}/data/${rest.join('/')}`;
@@ -205,7 +205,7 @@ function missing(answer: VaultAnswer, path: string, words: string): Parts {
 }
 
 /** A login that Vault refuses is mended by whoever holds its inputs, and until then a stale key may be served. */
-function loginFailure(answer: VaultAnswer, asked: Asked, words: string): Parts {
+function loginFailure(answer: HttpReply, asked: Asked, words: string): Parts {
   const table = `[providers.${asked.provider}.auth]`;
   if (answer.status === 404 || answer.status === 405) {
     return [

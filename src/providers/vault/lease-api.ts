@@ -4,23 +4,23 @@ import { ProviderError } from '../../errors.ts';
 import type { IssuedSecret, ProviderHost, RenewedLease } from '../provider.ts';
 import { isObject, type Json, millisecondsAt, objectAt, serverTimeOf, textAt } from './answer.ts';
 import type { VaultClient, VaultReply } from './client.ts';
-import type { LoginSession } from './current-login.ts';
+import type { CurrentLogin } from './current-login.ts';
 import { failureOf, notVault, withoutSecret } from './failures.ts';
-import type { LoginDesk } from './token-api.ts';
-import type { HeldLogin, LoginBook } from './token-store.ts';
+import type { TokenApi } from './token-api.ts';
+import type { HeldLogin, TokenStore } from './token-store.ts';
 
 const RENEW = { what: 'lease', method: 'PUT', path: 'sys/leases/renew' } as const;
 const REVOKE = { what: 'lease', method: 'PUT', path: 'sys/leases/revoke' } as const;
 
 /** Renews and revokes leases, with the login that each hangs on, or the present one if that is not known any more. */
-export class LeaseDesk {
+export class LeaseApi {
   readonly #host: ProviderHost;
-  readonly #book: LoginBook;
-  readonly #session: LoginSession;
-  readonly #desk: LoginDesk;
+  readonly #book: TokenStore;
+  readonly #session: CurrentLogin;
+  readonly #desk: TokenApi;
   #deniedBefore = false;
 
-  constructor(host: ProviderHost, book: LoginBook, session: LoginSession, desk: LoginDesk) {
+  constructor(host: ProviderHost, book: TokenStore, session: CurrentLogin, desk: TokenApi) {
     this.#host = host;
     this.#book = book;
     this.#session = session;

@@ -2,18 +2,18 @@ import type { Lease, Login } from '../../credential/life.ts';
 import type { SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
 import type { Clock } from '../../platform/clock.ts';
-import { type Bounds, pause, Underway } from '../call-scope.ts';
+import { type Bounds, CallScope, pause } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, RenewedLease } from '../provider.ts';
 import { errorsOf, objectAt, textAt } from './answer.ts';
 import { unwrap, VaultClient, type VaultReply } from './client.ts';
-import { LoginSession } from './current-login.ts';
+import { CurrentLogin } from './current-login.ts';
 import { failureOf, notVault, tokenOver, withoutSecret } from './failures.ts';
-import { issuedSecret, LeaseDesk } from './lease-api.ts';
+import { issuedSecret, LeaseApi } from './lease-api.ts';
 import { authInputs, logsInByItself } from './logins/method.ts';
 import { mayBeMadeByAPerson, type VaultOptions, type VaultSource } from './options.ts';
 import { expandHome } from './secret-file.ts';
-import { LoginDesk } from './token-api.ts';
-import { type HeldLogin, LoginBook } from './token-store.ts';
+import { TokenApi } from './token-api.ts';
+import { type HeldLogin, TokenStore } from './token-store.ts';
 import { openConnection } from './transport.ts';
 
 /** Vault and OpenBao. Opens no connection and reads no file before it is asked for something. */
@@ -21,24 +21,24 @@ export class VaultProvider implements Provider {
   readonly #options: VaultOptions;
   readonly #host: ProviderHost;
   readonly #bounds: Bounds;
-  readonly #underway: Underway;
-  readonly #book: LoginBook;
-  readonly #desk: LoginDesk;
-  readonly #session: LoginSession;
+  readonly #underway: CallScope;
+  readonly #book: TokenStore;
+  readonly #desk: TokenApi;
+  readonly #session: CurrentLogin;
   readonly #reader: Reader;
-  readonly #leases: LeaseDesk;
+  readonly #leases: LeaseApi;
   #client: VaultClient | undefined;
 
   constructor(options: VaultOptions, host: ProviderHost) {
     this.#options = options;
     this.#host = host;
     this.#bounds = { clock: host.clock, limitMs: options.timeout, late: () => this.#late() };
-    this.#underway = new Underway(host.name);
-    this.#book = new LoginBook(host.logins);
-    this.#desk = new LoginDesk(host, options.auth, this.#book, this.#underway, this.#bounds);
-    this.#session = new LoginSession(host, this.#book, this.#desk);
+    this.#underway = new CallScope(host.name);
+    this.#book = new TokenStore(host.logins);
+    this.#desk = new TokenApi(host, options.auth, this.#book, this.#underway, this.#bounds);
+    this.#session = new CurrentLogin(host, this.#book, this.#desk);
     this.#reader = new Reader(host.clock, this.#session, this.#desk);
-    this.#leases = new LeaseDesk(host, this.#book, this.#session, this.#desk);
+    this.#leases = new LeaseApi(host, this.#book, this.#session, this.#desk);
   }
 
   issue({ source, wantedLifeMs }: IssueRequest, call: Call): Promise<IssuedSecret> {
@@ -158,10 +158,10 @@ export interface Reading {
 /** Reads one path with the session's login; a login that Vault has lost is replaced once. */
 export class Reader {
   readonly #clock: Clock;
-  readonly #session: LoginSession;
-  readonly #desk: LoginDesk;
+  readonly #session: CurrentLogin;
+  readonly #desk: TokenApi;
 
-  constructor(clock: Clock, session: LoginSession, desk: LoginDesk) {
+  constructor(clock: Clock, session: CurrentLogin, desk: TokenApi) {
     this.#clock = clock;
     this.#session = session;
     this.#desk = desk;

@@ -2,7 +2,7 @@ import { ProviderError } from '../../errors.ts';
 import { isObject, type Json, objectAt, textAt } from './answer.ts';
 import type { VaultReply } from './client.ts';
 import { failureOf } from './failures.ts';
-import { type Attendance, grantIn, LOGIN_LIMIT_MS } from './logins/method.ts';
+import { grantIn, type InteractiveContext, LOGIN_LIMIT_MS } from './logins/method.ts';
 import { mayBeMadeByAPerson, type VaultAuth } from './options.ts';
 
 /** One way to give a second factor: a code, or an approval on a device where `usesPasscode` is false. */
@@ -74,7 +74,7 @@ const MOST_ATTEMPTS = 3;
  *
  * @throws ProviderError login-expired if it is not accepted.
  */
-export async function withSecondFactor(reply: VaultReply, attendance: Attendance): Promise<VaultReply> {
+export async function withSecondFactor(reply: VaultReply, attendance: InteractiveContext): Promise<VaultReply> {
   const held = heldBackIn(reply.json);
   if (held === undefined) return reply;
   const factors: Factor[] = [];
@@ -93,7 +93,7 @@ export async function withSecondFactor(reply: VaultReply, attendance: Attendance
 async function factorFor(
   { name, factors }: Enforcement,
   chosen: readonly Factor[],
-  { dialogue, host }: Attendance,
+  { dialogue, host }: InteractiveContext,
 ): Promise<Factor> {
   const [first] = factors;
   if (first === undefined) {
@@ -111,7 +111,7 @@ async function factorFor(
 async function validate(
   { requestId }: HeldBack,
   chosen: readonly Factor[],
-  { dialogue, ask }: Attendance,
+  { dialogue, ask }: InteractiveContext,
 ): Promise<VaultReply> {
   const factors = [...new Map(chosen.map((factor) => [factor.id, factor])).values()];
   const payload: Record<string, readonly string[]> = {};

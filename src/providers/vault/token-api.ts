@@ -2,16 +2,16 @@ import { createHash } from 'node:crypto';
 import type { Login } from '../../credential/life.ts';
 import { SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
-import type { Bounds, Underway } from '../call-scope.ts';
+import type { Bounds, CallScope } from '../call-scope.ts';
 import type { ProviderHost } from '../provider.ts';
 import {
   errorsOf,
+  type HttpReply,
   type Json,
   millisecondsAt,
   objectAt,
   serverTimeOf,
   textAt,
-  type VaultAnswer,
   warningsOf,
 } from './answer.ts';
 import type { VaultClient } from './client.ts';
@@ -20,24 +20,24 @@ import { loginMethod, type PrepareLogin } from './logins/method.ts';
 import { type FoundToken, findToken } from './logins/token.ts';
 import { isInteractive, mayBeMadeByAPerson, type VaultAuth } from './options.ts';
 import { heldBackIn, secondFactorWanted } from './second-factor.ts';
-import type { HeldLogin, LoginBook } from './token-store.ts';
+import type { HeldLogin, TokenStore } from './token-store.ts';
 
 const LOOKUP = { what: 'token', method: 'GET', path: 'auth/token/lookup-self' } as const;
 const RENEW = { what: 'token', method: 'POST', path: 'auth/token/renew-self', body: {} } as const;
 const REVOKE = { what: 'token', method: 'POST', path: 'auth/token/revoke-self', body: {} } as const;
 
 /** Where logins are had, renewed, looked up and given back. Each errand has the time limit of a call of its own. */
-export class LoginDesk {
+export class TokenApi {
   readonly #host: ProviderHost;
   readonly #auth: VaultAuth;
-  readonly #book: LoginBook;
-  readonly #underway: Underway;
+  readonly #book: TokenStore;
+  readonly #underway: CallScope;
   readonly #bounds: Bounds;
   readonly #prepare: PrepareLogin | undefined;
   /** Only a person can give what Vault asks for: known from the configuration, or from what Vault said. */
   #needsAPerson: boolean;
 
-  constructor(host: ProviderHost, auth: VaultAuth, book: LoginBook, underway: Underway, bounds: Bounds) {
+  constructor(host: ProviderHost, auth: VaultAuth, book: TokenStore, underway: CallScope, bounds: Bounds) {
     this.#host = host;
     this.#auth = auth;
     this.#book = book;
@@ -167,7 +167,7 @@ export interface Granted {
  * @throws ProviderError misconfigured if there is no token in it.
  */
 export function grantedByLogin(
-  answer: VaultAnswer,
+  answer: HttpReply,
   startedAtMs: number,
   provider: string,
 ): Granted & { token: SecretBytes } {
@@ -193,7 +193,7 @@ export function grantedByLogin(
 }
 
 /** The login behind a token that was handed in, as lookup-self tells it; without an answer nothing is known of its life. */
-export function grantedByLookup(token: string, answer: VaultAnswer | undefined, startedAtMs: number): Granted {
+export function grantedByLookup(token: string, answer: HttpReply | undefined, startedAtMs: number): Granted {
   const data = answer === undefined ? undefined : objectAt(answer.json, 'data');
   const ttlMs = millisecondsAt(data, 'ttl') || undefined;
   const renewable = data?.['renewable'] === true;
@@ -211,7 +211,7 @@ export function grantedByLookup(token: string, answer: VaultAnswer | undefined, 
 }
 
 /** The login after renew-self. A grant that falls short of the former one shows where the max TTL lies. */
-export function grantedByRenewal(answer: VaultAnswer, startedAtMs: number, former: Granted): Granted {
+export function grantedByRenewal(answer: HttpReply, startedAtMs: number, former: Granted): Granted {
   const auth = objectAt(answer.json, 'auth');
   const grantedMs = millisecondsAt(auth, 'lease_duration') || undefined;
   if (grantedMs === undefined) return former;
@@ -238,7 +238,7 @@ function loginIdOf(token: string, accessor: string): string {
     : accessor;
 }
 
-function explicitEnd(data: Json | undefined, answer: VaultAnswer | undefined, startedAtMs: number): number | undefined {
+function explicitEnd(data: Json | undefined, answer: HttpReply | undefined, startedAtMs: number): number | undefined {
   const explicitMaxMs = millisecondsAt(data, 'explicit_max_ttl');
   const createdMs = millisecondsAt(data, 'creation_time');
   if (explicitMaxMs === 0 || createdMs === 0 || answer === undefined) return undefined;

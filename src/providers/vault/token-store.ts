@@ -13,7 +13,7 @@ export interface HeldLogin extends Granted {
 }
 
 /** Every login that is known, in memory and, as far as it has to outlive a restart, in the store. */
-export class LoginBook {
+export class TokenStore {
   readonly #store: LoginStore;
   readonly #held = new Map<string, HeldLogin>();
   readonly #bearing = new Set<string>();

@@ -1,13 +1,13 @@
 import { ProviderError } from '../../../errors.ts';
-import { Underway } from '../../call-scope.ts';
+import { CallScope } from '../../call-scope.ts';
 import type { Call, InteractiveLogin, ProviderHost } from '../../provider.ts';
-import { VaultClient, type VaultReply, type VaultRequest } from '../client.ts';
+import { type ApiRequest, VaultClient, type VaultReply } from '../client.ts';
 import { failureOf } from '../failures.ts';
 import { hasPassword, mayBeMadeByAPerson, type PasswordAuth, type VaultOptions } from '../options.ts';
 import { withSecondFactor } from '../second-factor.ts';
 import { grantedByLogin } from '../token-api.ts';
 import { openConnection } from '../transport.ts';
-import { type Attendance, grantIn, logsInByItself } from './method.ts';
+import { grantIn, type InteractiveContext, logsInByItself } from './method.ts';
 import { oidcLogin } from './oidc.ts';
 import { loginWith, passwordIn } from './simple.ts';
 
@@ -16,7 +16,12 @@ export const logInInteractively: InteractiveLogin<VaultOptions> = async (options
   const { address, namespace, auth } = options;
   if (!mayBeMadeByAPerson(auth)) throw logsInByItself(host.name, auth);
   const client = new VaultClient(() => openConnection(options, host), { provider: host.name, address }, namespace);
-  const attendance: Attendance = { host, dialogue, signal: call.signal, ask: asker(client, options, host, call) };
+  const attendance: InteractiveContext = {
+    host,
+    dialogue,
+    signal: call.signal,
+    ask: asker(client, options, host, call),
+  };
   try {
     const first = await (auth.method === 'oidc'
       ? oidcLogin(auth, { address, namespace }, attendance)
@@ -28,7 +33,7 @@ export const logInInteractively: InteractiveLogin<VaultOptions> = async (options
   }
 };
 
-async function passwordLogin(auth: PasswordAuth, attendance: Attendance): Promise<VaultReply> {
+async function passwordLogin(auth: PasswordAuth, attendance: InteractiveContext): Promise<VaultReply> {
   const { dialogue, ask, host } = attendance;
   if (hasPassword(auth)) {
     return grantIn(await ask({ what: 'login', method: 'POST', ...loginWith(passwordIn(auth, host), auth) }));
@@ -42,8 +47,8 @@ async function passwordLogin(auth: PasswordAuth, attendance: Attendance): Promis
 }
 
 function asker(client: VaultClient, { address, timeout }: VaultOptions, host: ProviderHost, call: Call) {
-  const underway = new Underway(host.name);
-  return (request: VaultRequest, limitMs: number = timeout) => {
+  const underway = new CallScope(host.name);
+  return (request: ApiRequest, limitMs: number = timeout) => {
     const late = () =>
       new ProviderError('transient', `Vault at ${address} did not answer within ${limitMs / 1000} s`, {
         remedy: 'see whether it is up and reachable from here',

@@ -1,7 +1,7 @@
 import { BrokerError, ProviderError } from '../../../errors.ts';
 import type { LoginDialogue, ProviderHost } from '../../provider.ts';
 import type { Json } from '../answer.ts';
-import type { VaultClient, VaultReply, VaultRequest } from '../client.ts';
+import type { ApiRequest, VaultClient, VaultReply } from '../client.ts';
 import { failureOf, notVault } from '../failures.ts';
 import { isInteractive, type VaultAuth } from '../options.ts';
 import { aws, awsInputs } from './aws.ts';
@@ -84,12 +84,12 @@ export function authInputs(auth: VaultAuth, host: ProviderHost): readonly string
 }
 
 /** What the steps of an interactive login share. */
-export interface Attendance {
+export interface InteractiveContext {
   readonly host: ProviderHost;
   readonly dialogue: LoginDialogue;
   readonly signal: AbortSignal;
   /** Each request has the provider's own time limit, unless it waits for a person. */
-  ask(request: VaultRequest, limitMs?: number): Promise<VaultReply>;
+  ask(request: ApiRequest, limitMs?: number): Promise<VaultReply>;
 }
 
 /** How long a person has. Vault itself forgets a login that was begun after five to ten minutes. */

@@ -5,7 +5,7 @@ import { errorsOf, objectAt, textAt } from '../answer.ts';
 import type { VaultReply } from '../client.ts';
 import { failureOf } from '../failures.ts';
 import type { AuthOf } from '../options.ts';
-import { type Attendance, grantIn, LOGIN_LIMIT_MS, tooLate } from './method.ts';
+import { grantIn, type InteractiveContext, LOGIN_LIMIT_MS, tooLate } from './method.ts';
 import { OidcCallback } from './oidc-callback.ts';
 
 const SHORTEST_POLL_MS = 1_000;
@@ -33,7 +33,11 @@ interface Whereabouts {
  * this machine (client, the only one that Vault knows) or to OpenBao (direct), or nowhere (device). In the latter two
  * OpenBao is asked again and again, as its `poll_interval` says.
  */
-export async function oidcLogin(auth: AuthOf<'oidc'>, vault: Whereabouts, attendance: Attendance): Promise<VaultReply> {
+export async function oidcLogin(
+  auth: AuthOf<'oidc'>,
+  vault: Whereabouts,
+  attendance: InteractiveContext,
+): Promise<VaultReply> {
   const clientNonce = randomBytes(20).toString('hex');
   const { address, polled, userCode } = await begin(auth, vault, clientNonce, attendance);
   if (polled === undefined) return await comeBack(auth, address, clientNonce, attendance);
@@ -47,7 +51,7 @@ async function begin(
   auth: AuthOf<'oidc'>,
   vault: Whereabouts,
   clientNonce: string,
-  { ask }: Attendance,
+  { ask }: InteractiveContext,
 ): Promise<Begun> {
   const request = async (redirectUri: string) => {
     const body = { role: auth.role ?? '', redirect_uri: redirectUri, client_nonce: clientNonce };
@@ -89,7 +93,7 @@ async function comeBack(
   auth: AuthOf<'oidc'>,
   address: string,
   clientNonce: string,
-  attendance: Attendance,
+  attendance: InteractiveContext,
 ): Promise<VaultReply> {
   const { host, dialogue, signal } = attendance;
   const state = new URL(address).searchParams.get('state') ?? '';
@@ -117,7 +121,7 @@ async function poll(
   auth: AuthOf<'oidc'>,
   body: Readonly<Record<string, string>>,
   intervalMs: number,
-  { ask, host, signal }: Attendance,
+  { ask, host, signal }: InteractiveContext,
 ): Promise<VaultReply> {
   const { clock } = host;
   const giveUpAtMs = clock.now() + LOGIN_LIMIT_MS;
