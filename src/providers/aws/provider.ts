@@ -49,14 +49,14 @@ export class AwsCaller<Client extends { destroy(): void }> {
   readonly #options: AwsOptions;
   readonly #host: ProviderHost;
   readonly #build: (config: AwsClientConfig) => Client;
-  readonly #underway: CallScope;
+  readonly #calls: CallScope;
   #connected: Connected<Client> | undefined;
 
   constructor(options: AwsOptions, host: ProviderHost, build: (config: AwsClientConfig) => Client) {
     this.#options = options;
     this.#host = host;
     this.#build = build;
-    this.#underway = new CallScope(host.name);
+    this.#calls = new CallScope(host.name);
   }
 
   /**
@@ -73,7 +73,7 @@ export class AwsCaller<Client extends { destroy(): void }> {
     limitMs = CALL_LIMIT_MS,
   ): Promise<Result> {
     const subject = { ...about, provider: this.#host.name, options: this.#options };
-    return await this.#underway.run(call, this.#bounds(subject, limitMs), async (abortSignal) => {
+    return await this.#calls.run(call, this.#bounds(subject, limitMs), async (abortSignal) => {
       let connected: Connected<Client> | undefined;
       try {
         connected = this.#connect();
@@ -95,7 +95,7 @@ export class AwsCaller<Client extends { destroy(): void }> {
   }
 
   close(): void {
-    this.#underway.close();
+    this.#calls.close();
     this.#connected?.client.destroy();
     this.#connected = undefined;
   }

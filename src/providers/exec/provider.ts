@@ -12,20 +12,20 @@ export class ExecProvider implements Provider {
   readonly #options: ExecOptions;
   readonly #host: ProviderHost;
   readonly #single: SingleRun;
-  readonly #underway: CallScope;
+  readonly #calls: CallScope;
 
   constructor(options: ExecOptions, host: ProviderHost) {
     this.#options = options;
     this.#host = host;
     this.#single = new SingleRun(host.clock);
-    this.#underway = new CallScope(host.name);
+    this.#calls = new CallScope(host.name);
   }
 
   async issue(request: IssueRequest, call: Call): Promise<IssuedSecret> {
     const source = request.source as ExecSource;
     const command = this.#commandOf(source);
     const subject = this.#subjectOf(command);
-    const outcome = await this.#underway.run(call, undefined, (signal) => this.#run(command, subject, signal));
+    const outcome = await this.#calls.run(call, undefined, (signal) => this.#run(command, subject, signal));
     const failure = runFailure(outcome, subject);
     if (failure !== undefined) {
       outcome.stdout.fill(0);
@@ -50,7 +50,7 @@ export class ExecProvider implements Provider {
   }
 
   close(): void {
-    this.#underway.close();
+    this.#calls.close();
     this.#single.close();
   }
 

@@ -1,11 +1,30 @@
 import { parseRetryAfter } from '../network.ts';
 
-/** What came back over the wire, whatever its status. `json` is undefined if the body is no JSON object. */
+/** What came back over the wire, whatever its status. `json` is undefined if the body is not a JSON object. */
 export interface HttpReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly json: Readonly<Record<string, unknown>> | undefined;
   readonly isEmpty: boolean;
+}
+
+/** What a message may say about where and whom: the configured names, never anything from the wire. */
+export interface VaultPlace {
+  readonly provider: string;
+  readonly address: string;
+}
+
+/** What was asked of Vault, for the message; `secrets` must not be repeated even if the server does. */
+export interface Asked extends VaultPlace {
+  readonly what: 'login' | 'second-factor' | 'read' | 'lease' | 'token' | 'unwrap';
+  readonly path: string;
+  readonly namespace: string | undefined;
+  readonly secrets: readonly string[];
+}
+
+/** An answer, together with what failures.ts needs to know about the request. */
+export interface VaultReply extends HttpReply {
+  readonly asked: Asked;
 }
 
 export type Json = Readonly<Record<string, unknown>>;

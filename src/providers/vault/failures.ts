@@ -1,15 +1,17 @@
 import { type FailureKind, ProviderError, type ProviderErrorOptions } from '../../errors.ts';
-import { errorsOf, type HttpReply, isObject, objectAt, retryAfterOf, speaksVault, warningsOf } from './answer.ts';
-import { serverWords, type VaultReply } from './client.ts';
-import { isRedirect, redirectTarget, type VaultPlace } from './transport.ts';
-
-/** What was asked of Vault, for the message; `secrets` must not be repeated even if the server does. */
-export interface Asked extends VaultPlace {
-  readonly what: 'login' | 'second-factor' | 'read' | 'lease' | 'token' | 'unwrap';
-  readonly path: string;
-  readonly namespace: string | undefined;
-  readonly secrets: readonly string[];
-}
+import {
+  type Asked,
+  errorsOf,
+  type HttpReply,
+  isObject,
+  objectAt,
+  retryAfterOf,
+  speaksVault,
+  type VaultPlace,
+  type VaultReply,
+  warningsOf,
+} from './answer.ts';
+import { isRedirect, redirectTarget } from './transport.ts';
 
 /** In a warning of three lines that says nothing more than our own remedy. */
 const VERSIONED = 'versioned K/V';
@@ -32,12 +34,24 @@ export function failureOf({ asked, ...answer }: VaultReply): ProviderError {
   return new ProviderError(kind, `${message}${repeated}`, options);
 }
 
+/** The reply itself if it is a success. @throws ProviderError if it is none, or not Vault's. */
+export function grantIn(reply: VaultReply): VaultReply {
+  if (reply.status !== 200) throw failureOf(reply);
+  if (reply.json === undefined) throw notVault(reply);
+  return reply;
+}
+
 /** A success that holds nothing that could be it. */
 export function notVault({ asked, ...answer }: VaultReply): ProviderError {
   const message = `what answers at ${asked.address} is not Vault (${answer.status} without Vault's JSON to ${asked.path})`;
   return new ProviderError('transient', message, {
     remedy: `check address in [providers.${asked.provider}]; a proxy or a sign-in page may be answering`,
   });
+}
+
+/** Nothing came within the time limit. */
+export function tooSlow({ address }: VaultPlace, limitMs: number, remedy: string): ProviderError {
+  return new ProviderError('transient', `Vault at ${address} did not answer within ${limitMs / 1000} s`, { remedy });
 }
 
 /** Vault's own success, with nothing in it. */
@@ -261,4 +275,28 @@ function remedyFor(status: number, command: string, words: string): string {
   if (/maximum TOTP validation attempts/.test(words)) return `wait a minute, then try again: ${command}`;
   const isCode = /passcode|credentials/.test(words);
   return `try again${isCode ? ', with a code that was not used yet' : ''}: ${command}`;
+}
+
+/** As much of a server's words as a message has room for. */
+const LONGEST = 160;
+
+/** The tokens of Vault (hvs.) and OpenBao (s.; b. in base64url), JWTs, and the UUIDs that secret-ids are. */
+const SECRET_SHAPES =
+  /\b(?:hv[sbr]\.[\w-]{8,}|[sbr]\.[\w-]{20,}|eyJ[\w-]{8,}(?:\.[\w-]*){1,2}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/gi;
+
+/**
+ * Vault's own `errors` (or `warnings`) as one harmless line: printable, bounded, and without anything that the request
+ * held as a secret or that has a secret's shape. Undefined if there is nothing to say.
+ */
+export function serverWords(messages: readonly string[], secrets: readonly string[]): string | undefined {
+  const plain = messages
+    .flatMap((message) => message.replace(/^\d+ errors? occurred:/, '').split(/\n\s*\*\s*/))
+    .map((part) => part.replaceAll(/[^\x20-\x7e]+/g, ' ').trim())
+    .filter((part) => part !== '');
+  let line = [...new Set(plain)].join('; ');
+  for (const secret of secrets) if (secret.length >= 4) line = line.replaceAll(secret, '[redacted]');
+  line = line.replaceAll(SECRET_SHAPES, '[redacted]').replaceAll(/\s+/g, ' ');
+  if (line === '') return undefined;
+  line = line.replace(/\.$/, '');
+  return line.length > LONGEST ? `${line.slice(0, LONGEST - 3)}...` : line;
 }

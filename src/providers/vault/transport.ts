@@ -7,7 +7,7 @@ import axios from 'axios';
 import { ProviderError } from '../../errors.ts';
 import { networkFailure, proxyEnvironment, trustedCertificates } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
-import { type HttpReply, isObject } from './answer.ts';
+import { type HttpReply, isObject, type VaultPlace } from './answer.ts';
 import type { VaultOptions } from './options.ts';
 import { expandHome } from './secret-file.ts';
 
@@ -198,12 +198,6 @@ function contextOf(options: VaultOptions, host: ProviderHost): SecureContext {
       remedy: `check that ${files.join(', ')} exist, are PEM and belong together`,
     });
   }
-}
-
-/** What a message may say about where and whom: the configured names, never anything from the wire. */
-export interface VaultPlace {
-  readonly provider: string;
-  readonly address: string;
 }
 
 /** The failure for a request that got no answer. `error` is only read for its code: it may hold token and body. */
