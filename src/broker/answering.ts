@@ -29,7 +29,7 @@ interface AnsweringDeps {
 /** A key that may be served to this ask. */
 interface Servable {
   readonly key: KeyVersion;
-  readonly state: Answer['state'];
+  readonly state: OpenedKey['state'];
 }
 
 /** Points 4 to 6 of what makes a key fit to serve: at once, refreshed behind, after a short wait, after a long one, or not. */
@@ -69,7 +69,7 @@ export class Answering {
     });
   }
 
-  #servable(credential: ManagedCredential, state: Answer['state']): Servable {
+  #servable(credential: ManagedCredential, state: OpenedKey['state']): Servable {
     const { key } = credential;
     if (key === undefined) throw new TypeError('judged servable without a key');
     return { key, state };
@@ -185,7 +185,7 @@ export interface Client {
 }
 
 /** The receiver wipes `secrets` when the last byte is written, and then says so with `delivered()`. */
-export interface Answer {
+export interface OpenedKey {
   readonly key: KeyVersion;
   readonly state: 'fresh' | 'stale';
   readonly secrets: SecretFields;

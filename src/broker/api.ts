@@ -12,7 +12,7 @@ import type {
   HealthReport,
   StatusReport,
 } from '../protocol/reports.ts';
-import type { Answer, Ask } from './answering.ts';
+import type { Ask, OpenedKey } from './answering.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { BrokerPorts } from './ports.ts';
 
@@ -21,9 +21,9 @@ import type { BrokerPorts } from './ports.ts';
  * undefined means the configured default. Every promise rejects with a BrokerError only; ERR_UNKNOWN_CREDENTIAL if
  * there is no such credential.
  */
-export interface BrokerService {
+export interface BrokerApi {
   /** Waits as the policy says; rejects at once with the signal's reason when `ask.signal` aborts. */
-  answer(ask: Ask): Promise<Answer>;
+  answer(ask: Ask): Promise<OpenedKey>;
   /** Asks the provider now, whatever is cached; resolves with the new state once it answered, rejects if it failed. */
   refresh(credential: string | undefined): Promise<CredentialStatus>;
   /** As `refresh` for every credential; failures are in the states returned, it does not reject for them. */

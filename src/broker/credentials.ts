@@ -129,7 +129,7 @@ interface RosterDeps {
 }
 
 /** Which providers and credentials there are. Over a change of configuration, what did not change keeps everything. */
-export class Roster {
+export class CredentialSet {
   readonly #ports: BrokerPorts;
   readonly #gates = new Map<string, { readonly gate: ProviderGate; readonly fingerprint: string }>();
   readonly #credentials = new Map<string, ManagedCredential>();

@@ -23,17 +23,17 @@ import type { Refresher } from './refresher.ts';
  * Rejection at work: puts the asks of clients before the judge of credential/rejection.ts, asks the provider when it
  * wants that, and keeps the ledgers.
  */
-export class SuspicionDesk {
+export class RejectionDetector {
   readonly #ports: BrokerPorts;
   readonly #events: EventLog;
   readonly #refresher: Refresher;
-  readonly #ledgers: Ledgers;
+  readonly #ledgers: ClientHistory;
 
   constructor(ports: BrokerPorts, events: EventLog, refresher: Refresher) {
     this.#ports = ports;
     this.#events = events;
     this.#refresher = refresher;
-    this.#ledgers = new Ledgers(ports.isAlive);
+    this.#ledgers = new ClientHistory(ports.isAlive);
   }
 
   /** Returns when the ask may be answered by what freshness says. @throws BrokerError ERR_KEY_REJECTED. */
@@ -165,7 +165,7 @@ interface ClientBook {
 }
 
 /** What is remembered of each client about each credential: in memory only, bounded, gone when the client exits. */
-class Ledgers {
+class ClientHistory {
   /** In the order of their last ask. */
   readonly #books = new Map<string, ClientBook>();
   readonly #isAlive: (client: Client) => boolean;

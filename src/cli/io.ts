@@ -1,50 +1,12 @@
-import type { Readable, Writable } from 'node:stream';
 import { stripVTControlCharacters, styleText } from 'node:util';
-import { BrokerError, describeError } from '../errors.ts';
-import type { Clock } from '../platform/clock.ts';
-
-/**
- * Everything a command may touch of the process it runs in, so that commands can be run inside a test exactly as they
- * run in a terminal. The real one is platform/process-io.ts.
- */
-export interface CliIo {
-  /** Bytes are for keys: the caller wipes them once this returns. */
-  stdout(text: string | Uint8Array): void;
-  stderr(text: string): void;
-  /** The process's own: the daemon takes out what was meant for it alone. */
-  readonly env: Record<string, string | undefined>;
-  readonly homeDir: string;
-  readonly uid: number;
-  readonly pid: number;
-  readonly ppid: number;
-  readonly platform: NodeJS.Platform;
-  readonly stdoutIsTty: boolean;
-  readonly stderrIsTty: boolean;
-  /** Where a person can be asked; undefined if standard input or standard error is no terminal: then nobody ever is. */
-  readonly terminal?: Terminal | undefined;
-  /** For what is handed in on standard input on request (`--password-stdin`). Looked at only then. */
-  readonly stdin?: Readable;
-  /** Width of the terminal; undefined when stdout is none. */
-  readonly columns: number | undefined;
-  readonly clock: Clock;
-  /** Aborted by the first SIGINT or SIGTERM: commands that follow or watch end then, with exit code 0. */
-  readonly signal: AbortSignal;
-  /** The last call wins; 0 unless called. */
-  setExitCode(code: number): void;
-}
-
-/** Questions go to standard error, so that standard output stays the result. */
-export interface Terminal {
-  readonly input: Readable;
-  readonly output: Writable;
-}
+import type { ProcessIo } from '../platform/process-io.ts';
 
 type Format = Parameters<typeof styleText>[0];
 /** Colours a text, or leaves it alone where colour is not wanted. */
 export type Paint = (format: Format, text: string) => string;
 
 /** https://no-color.org: present and not empty means no. */
-export function painter(io: Pick<CliIo, 'env' | 'stdoutIsTty'>): Paint {
+export function painter(io: Pick<ProcessIo, 'env' | 'stdoutIsTty'>): Paint {
   const wanted = io.stdoutIsTty && !io.env['NO_COLOR'] && io.env['TERM'] !== 'dumb';
   return wanted ? (format, text) => styleText(format, text, { validateStream: false }) : (_, text) => text;
 }
@@ -100,15 +62,4 @@ export function thousands(count: number): string {
  */
 export function plain(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
-}
-
-/** Failures that a person can mend are told as `error:` and `hint:`, with their exit code; others are left to the caller. */
-export async function reporting(io: CliIo, run: () => Promise<void> | void): Promise<void> {
-  try {
-    await run();
-  } catch (error) {
-    if (!(error instanceof BrokerError)) throw error;
-    io.stderr(`${describeError(error)}\n`);
-    io.setExitCode(error.exitCode);
-  }
 }

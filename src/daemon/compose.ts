@@ -21,7 +21,7 @@ import type { ProviderDefinition } from '../providers/provider.ts';
 import { clientFormats } from '../server/formats.ts';
 import type { Administration } from '../server/routes.ts';
 import { BrokerServer } from '../server/server.ts';
-import { LostCode } from './lifecycle.ts';
+import { UpgradeWatch } from './lifecycle.ts';
 import { prepareSetup } from './provider-sources.ts';
 
 interface DaemonParts {
@@ -89,7 +89,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
   };
   const facts: ComposedDaemon['facts'] = { socket: '', configProblem: undefined };
   const startedAtMs = clock.now();
-  const lostCode = new LostCode(parts.installation, log);
+  const lostCode = new UpgradeWatch(parts.installation, log);
   let current = config;
   let loaded = parts.config;
   const setup = (next: Config) =>

@@ -1,27 +1,11 @@
 import { closeSync, readFileSync, readlinkSync } from 'node:fs';
-import type { NativeBindings } from './native.ts';
+import type { NativeBindings, ParentFacts, ProcessFacts } from './native.ts';
 
 /**
  * Who wanted a key: not the helper, which lives for a millisecond, but the program that ran it. That is the first
  * ancestor that is Claude Code, else the nearest one that is more than a wrapper, so that a user's own script around
  * the helper changes nothing (docs/protocol.md, "Who is the client").
  */
-
-/** Pid and start time together are never reused. The start time is opaque: clock ticks on Linux, seconds on macOS. */
-export interface ParentFacts {
-  readonly ppid: number;
-  readonly processGroup: number;
-  readonly startTime: string;
-}
-
-export interface ProcessFacts extends ParentFacts {
-  /** As the kernel shortens it. */
-  readonly name: string;
-  /** Absent where it may not be read: processes of others, processes that are not dumpable. */
-  readonly executable?: string;
-  /** The first three words of the command line; empty for kernel threads and zombies. */
-  readonly argv: readonly string[];
-}
 
 /** How processes are looked at. */
 export interface ProcessReader {
@@ -35,7 +19,7 @@ export interface ProcessReader {
   hold?(process: Pick<ClientProcess, 'pid' | 'startTime'>): HeldProcess | undefined;
 }
 
-/** As long as it has not exited its pid means nobody else. */
+/** As long as it has not exited its pid cannot be another's. */
 interface HeldProcess {
   hasExited(): boolean;
   release(): void;
@@ -77,7 +61,7 @@ export class ProcessTree {
 
   /**
    * The client behind a helper. `parentHint` is the helper's own word for its parent, used only if the kernel shows
-   * us nothing of the helper (it has exited, or /proc hides it). undefined: nobody who could be recognised again.
+   * us nothing of the helper (it has exited, or /proc hides it). undefined: there is no process that could be recognised again.
    *
    * @param knownParent as the kernel has said already.
    */
@@ -178,7 +162,7 @@ const CLAUDE_SCRIPT = /\/claude-code\/(?:.*\/)?cli\.[cm]?js$/;
 
 const JAVASCRIPT: ReadonlySet<string> = new Set(['node', 'nodejs', 'bun', 'deno', 'MainThread']);
 
-/** Programs that run another program and are not, by themselves, who wanted it. */
+/** Programs that run another program and are not themselves the client. */
 const WRAPPERS: ReadonlySet<string> = new Set([
   ...['sh', 'bash', 'dash', 'ash', 'zsh', 'ksh', 'ksh93', 'mksh', 'fish', 'tcsh', 'csh', 'busybox', 'nu', 'pwsh'],
   ...['perl', 'ruby', ...JAVASCRIPT],
@@ -201,7 +185,7 @@ function baseName(path: string): string {
 /** Looks at each process once per question: reading /proc is the dearest part of telling who asks. */
 export class ProcessSnapshot implements ProcessReader {
   readonly #reader: ProcessReader;
-  /** Two or three: the helper, whoever ran it, and perhaps a shell in between. */
+  /** Two or three: the helper, the process that ran it, and perhaps a shell in between. */
   readonly #seen: { readonly pid: number; readonly facts: ParentFacts | undefined }[] = [];
 
   constructor(reader: ProcessReader) {
@@ -282,7 +266,7 @@ export function nativeProcessReader(native: NativeBindings): ProcessReader {
     hold: ({ pid, startTime }) => {
       const fd = native.openProcess(pid);
       if (fd < 0) return undefined;
-      // Only from now on does the pid mean nobody else: before, it may have changed hands.
+      // The pid cannot become another's from now on; before, it may have.
       if (native.processParent(pid)?.startTime !== startTime) {
         closeSync(fd);
         return undefined;

@@ -1,11 +1,11 @@
 import { BrokerError } from '../errors.ts';
 import type { Log } from '../platform/log.ts';
 import { DEFAULT_CREDENTIAL } from '../protocol/request.ts';
-import type { Connection, Connections } from './connections.ts';
-import { findKey, type KeyAnswer, type KeyAnswering, type KeyRequest } from './key-answer.ts';
+import type { ClientConnection, Connections } from './connections.ts';
+import { findKey, type KeyAnswering, type KeyReply, type KeyRequest } from './key-answer.ts';
 import { presentable, rawLine, rawReply } from './limits.ts';
 import { RouteError } from './routes.ts';
-import { HangUp } from './server.ts';
+import { LazyAbort } from './server.ts';
 
 interface HelperLaneOptions extends KeyAnswering {
   readonly log: Log;
@@ -24,12 +24,12 @@ export class HelperLane {
   }
 
   /** Never rejects. */
-  async answer(connection: Connection, request: KeyRequest): Promise<void> {
+  async answer(connection: ClientConnection, request: KeyRequest): Promise<void> {
     const { connections } = this.#options;
-    const hangUp = new HangUp();
+    const hangUp = new LazyAbort();
     connection.asker = hangUp;
     connections.asks(connection);
-    let answer: KeyAnswer | undefined;
+    let answer: KeyReply | undefined;
     let reply: Buffer;
     try {
       answer = await findKey(this.#options, connection.peer, request, hangUp);
@@ -50,7 +50,7 @@ export class HelperLane {
     this.#write(connection, reply, answer);
   }
 
-  #write(connection: Connection, reply: Buffer, answer: KeyAnswer | undefined): void {
+  #write(connection: ClientConnection, reply: Buffer, answer: KeyReply | undefined): void {
     const { socket } = connection;
     // Called without an error when the kernel has every byte.
     socket.write(reply, (error) => {

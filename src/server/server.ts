@@ -1,10 +1,10 @@
 import type { Server, Socket } from 'node:net';
-import type { BrokerService } from '../broker/api.ts';
+import type { BrokerApi } from '../broker/api.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import { net, socketFd } from '../platform/native.ts';
-import { type Connection, Connections } from './connections.ts';
+import { type ClientConnection, Connections } from './connections.ts';
 import { HelperLane, readHelperRequest } from './fast-path.ts';
 import { BASIC_FORMATS, type Formatter } from './formats.ts';
 import { Dispatcher, HttpLane } from './http.ts';
@@ -13,7 +13,7 @@ import type { PeerCredentials, PeerIdentity } from './peer.ts';
 import type { Administration } from './routes.ts';
 
 export interface BrokerServerOptions {
-  readonly service: BrokerService;
+  readonly service: BrokerApi;
   readonly clock: Clock;
   readonly log: Log;
   /** The only uid that is served. */
@@ -99,7 +99,7 @@ export class BrokerServer {
     socket.once('data', (packet) => this.#begin(connection, packet));
   }
 
-  #begin(connection: Connection, packet: Buffer): void {
+  #begin(connection: ClientConnection, packet: Buffer): void {
     const request = readHelperRequest(packet);
     if (request !== undefined) {
       this.#onRequest();
@@ -151,7 +151,7 @@ function ignore(): void {}
  * Whether the asker is still there. The signal is made only for whoever asks for it: answers that wait for nothing
  * are most of all answers, and making and aborting a signal costs as much as the rest of them.
  */
-export class HangUp {
+export class LazyAbort {
   #gone = false;
   #controller: AbortController | undefined;
 

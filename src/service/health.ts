@@ -1,5 +1,4 @@
-import { BrokerClient } from '../client/broker-client.ts';
-import { socketCandidates } from '../config/paths.ts';
+import { connect } from '../client/broker-client.ts';
 import { BrokerError } from '../errors.ts';
 import type { DaemonStatus } from '../protocol/reports.ts';
 import { run, type ServiceManager, type Surroundings } from './manager.ts';
@@ -14,7 +13,7 @@ const MOST_LOOKS = 5;
 /** Who answers now; undefined if nobody does. */
 export async function askStatus(surroundings: Surroundings): Promise<DaemonStatus | undefined> {
   try {
-    return (await clientOf(surroundings).status()).daemon;
+    return (await connect(surroundings).status()).daemon;
   } catch {
     return undefined;
   }
@@ -46,7 +45,7 @@ async function untilHealthy(surroundings: Surroundings, manager: ServiceManager)
   const giveUpAt = clock.now() + LIMIT_MS;
   for (;;) {
     try {
-      return (await clientOf(surroundings).status()).daemon;
+      return (await connect(surroundings).status()).daemon;
     } catch (error) {
       // Nobody starts one again that has no manager.
       const ended = manager.kind === 'none' && (await manager.failure()) !== undefined;
@@ -54,10 +53,6 @@ async function untilHealthy(surroundings: Surroundings, manager: ServiceManager)
     }
     await new Promise<void>((resolve) => clock.after(LOOK_EVERY_MS, resolve));
   }
-}
-
-function clientOf(surroundings: Surroundings): BrokerClient {
-  return new BrokerClient({ places: socketCandidates(surroundings), uid: surroundings.uid, clock: surroundings.clock });
 }
 
 function isPassing({ code }: BrokerError): boolean {

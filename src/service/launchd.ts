@@ -4,8 +4,8 @@ import { BrokerError } from '../errors.ts';
 import { explainExit, type ServiceFailure } from './failure.ts';
 import {
   type LogPart,
-  type Outcome,
   type PlannedFile,
+  type ProgramOutcome,
   run,
   type ServiceManager,
   type ServiceSettings,
@@ -159,7 +159,7 @@ export class Launchd implements ServiceManager {
     }
   }
 
-  #try(...args: string[]): Promise<Outcome> {
+  #try(...args: string[]): Promise<ProgramOutcome> {
     return run([this.#launchctl, ...args], this.#env);
   }
 

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { lstatSync } from 'node:fs';
 import path from 'node:path';
 import type { PathInputs } from '../config/paths.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -75,18 +76,23 @@ export interface Surroundings extends PathInputs {
   readonly clock: Clock;
 }
 
-export interface Outcome {
+export interface ProgramOutcome {
   /** 127 if the program could not be run at all. */
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
+/** A unit that is a link belongs to whoever made the link: Home Manager, stow, `systemctl --user link` or `mask`. */
+export function isLink(file: string): boolean {
+  return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+}
+
 /** A service manager that has not answered by then is not going to. */
 const LIMIT_MS = 60_000;
 
 /** Runs a program to its end, with nothing on stdin. Never rejects. */
-export function run(command: readonly string[], env: Surroundings['env']): Promise<Outcome> {
+export function run(command: readonly string[], env: Surroundings['env']): Promise<ProgramOutcome> {
   const [program = '', ...args] = command;
   return new Promise((resolve) => {
     const options = { env: { ...env }, encoding: 'utf8', timeout: LIMIT_MS, maxBuffer: 1 << 24 } as const;

@@ -7,6 +7,7 @@ import { VERSION } from '../platform/installation.ts';
 import { askStatus } from './health.ts';
 import { findLaunchd } from './launchd.ts';
 import {
+  isLink,
   type PlannedFile,
   recordedEnvironment,
   type ServiceManager,
@@ -160,7 +161,7 @@ export class Service {
 
   async #requireInstalled(): Promise<void> {
     if ((await this.manager.state()).installed) return;
-    throw new BrokerError('ERR_CONFIG', 'there is no service of broker here', {
+    throw new BrokerError('ERR_CONFIG', 'the broker service is not installed', {
       remedy: 'run: broker service install',
     });
   }
@@ -195,11 +196,6 @@ function write({ path: file, content, mode }: PlannedFile): boolean {
       cause: error,
     });
   }
-}
-
-/** A unit that is a link belongs to whoever made the link: Home Manager, stow, `systemctl --user link` or `mask`. */
-export function isLink(file: string): boolean {
-  return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 }
 
 /**

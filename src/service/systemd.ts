@@ -5,16 +5,16 @@ import { BrokerError } from '../errors.ts';
 import { loadNative, PACKAGE_ROOT } from '../platform/native.ts';
 import { explainUnit, type ServiceFailure } from './failure.ts';
 import {
+  isLink,
   type LogPart,
-  type Outcome,
   type PlannedFile,
+  type ProgramOutcome,
   run,
   type ServiceManager,
   type ServiceSettings,
   type ServiceState,
   type Surroundings,
 } from './manager.ts';
-import { isLink } from './service.ts';
 
 const SERVICE = 'broker.service';
 const SOCKET = 'broker.socket';
@@ -144,7 +144,7 @@ class Systemd implements ServiceManager {
     return (await run(['systemd-run', ...options, ...more, '/bin/true'], this.#env)).code === 0;
   }
 
-  #try(...args: string[]): Promise<Outcome> {
+  #try(...args: string[]): Promise<ProgramOutcome> {
     return run([...this.#systemctl, ...args], this.#env);
   }
 
@@ -162,7 +162,7 @@ class Systemd implements ServiceManager {
   }
 }
 
-function parse({ stdout }: Outcome): Record<string, string> {
+function parse({ stdout }: ProgramOutcome): Record<string, string> {
   const lines = stdout.split('\n').filter((line) => line.includes('='));
   return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
 }

@@ -14,7 +14,7 @@ import type {
   StoredLogin,
 } from '../providers/provider.ts';
 import { findDefinition } from '../providers/registry.ts';
-import type { Plan } from './config-change.ts';
+import type { Plan } from './draft.ts';
 import type { Session } from './steps.ts';
 
 interface TrialInputs {

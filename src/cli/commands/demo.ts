@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import type { CliIo } from '../io.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
 
 /** `broker demo`: the whole thing against an embedded development Vault. */
-export function demoCommand(io: CliIo): Command {
+export function demoCommand(io: ProcessIo): Command {
   return new Command('demo')
     .description('show the whole thing against an embedded development Vault; nothing needed, nothing left behind')
     .action(async () => {

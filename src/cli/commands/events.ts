@@ -1,7 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { connect } from '../../client/broker-client.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
 import type { BrokerEvent } from '../../protocol/reports.ts';
-import { connect } from '../connect.ts';
-import { type CliIo, type Paint, painter, plain } from '../io.ts';
+import { type Paint, painter, plain } from '../io.ts';
 
 interface Options {
   readonly follow?: true;
@@ -11,7 +12,7 @@ interface Options {
 }
 
 /** `broker events [--follow] [--json]` */
-export function eventsCommand(io: CliIo): Command {
+export function eventsCommand(io: ProcessIo): Command {
   return new Command('events')
     .description('who was given what, every refresh and every failure')
     .option('-f, --follow', 'go on with what happens, until interrupted')
@@ -21,7 +22,7 @@ export function eventsCommand(io: CliIo): Command {
     .action((options: Options) => events(io, options));
 }
 
-async function events(io: CliIo, { follow, json, limit, credential }: Options): Promise<void> {
+async function events(io: ProcessIo, { follow, json, limit, credential }: Options): Promise<void> {
   const client = connect(io);
   const paint = painter(io);
   const print = (event: BrokerEvent) => io.stdout(json ? `${JSON.stringify(event)}\n` : line(event, paint));

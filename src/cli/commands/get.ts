@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import { describeSelf, type KeyAnswer } from '../../client/broker-client.ts';
+import { connect, describeSelf, type ServedKey } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
-import { connect } from '../connect.ts';
-import { type CliIo, duration, relative } from '../io.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
+import { duration, relative } from '../io.ts';
 
 interface Options {
   readonly format: string;
@@ -14,7 +14,7 @@ const LONGEST_KEY = 16_384;
 const NEWLINE = 0x0a;
 
 /** `broker get [NAME]`: the same answer as broker-key, more slowly. */
-export function getCommand(io: CliIo): Command {
+export function getCommand(io: ProcessIo): Command {
   return (
     new Command('get')
       .description('print a key, as broker-key does')
@@ -26,7 +26,7 @@ export function getCommand(io: CliIo): Command {
   );
 }
 
-async function get(io: CliIo, credential: string | undefined, { format, verbose }: Options): Promise<void> {
+async function get(io: ProcessIo, credential: string | undefined, { format, verbose }: Options): Promise<void> {
   const answer = await connect(io).key({
     credential,
     format: format === 'raw' ? undefined : format,
@@ -51,7 +51,7 @@ function requireKey(body: Buffer): void {
   });
 }
 
-function describe({ version, state, expiresAt, ageSeconds }: KeyAnswer, nowMs: number): string {
+function describe({ version, state, expiresAt, ageSeconds }: ServedKey, nowMs: number): string {
   const facts = [
     state,
     version === undefined ? undefined : `version ${version}`,

@@ -1,8 +1,9 @@
 import { Command, Option } from 'commander';
+import { connect } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
 import type { RotationReport, RotationRequest } from '../../protocol/reports.ts';
-import { connect } from '../connect.ts';
-import { type CliIo, plain } from '../io.ts';
+import { plain } from '../io.ts';
 
 /** As docs/security-model.md names them; the daemon has the last word. */
 const HOMES = ['keyring', 'file', 'systemd-credential'];
@@ -14,7 +15,7 @@ interface Options {
 }
 
 /** `broker rotate-key`: asks the daemon, or does it itself where none runs. */
-export function rotateKeyCommand(io: CliIo): Command {
+export function rotateKeyCommand(io: ProcessIo): Command {
   return new Command('rotate-key')
     .description('make a new key-encryption key and wrap everything that is stored anew')
     .addOption(
@@ -31,13 +32,13 @@ export function rotateKeyCommand(io: CliIo): Command {
     .action((options: Options) => rotateKey(io, options));
 }
 
-async function rotateKey(io: CliIo, options: Options): Promise<void> {
+async function rotateKey(io: ProcessIo, options: Options): Promise<void> {
   const request = { discard: options.discard === true, to: options.to };
   const report = await rotate(io, request);
   io.stdout(options.json ? `${JSON.stringify(report, null, 2)}\n` : sentences(report, request.discard));
 }
 
-async function rotate(io: CliIo, request: RotationRequest): Promise<RotationReport> {
+async function rotate(io: ProcessIo, request: RotationRequest): Promise<RotationReport> {
   try {
     return await connect(io).rotateKey(request);
   } catch (error) {

@@ -1,8 +1,10 @@
 import { Command } from 'commander';
 import type { BrokerClient } from '../../client/broker-client.ts';
+import { connect } from '../../client/broker-client.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
 import type { CredentialState, CredentialStatus, DaemonStatus, StatusReport } from '../../protocol/reports.ts';
-import { connect, versionDifference } from '../connect.ts';
-import { type CliIo, duration, type Paint, painter, plain, relative, table, thousands } from '../io.ts';
+import { duration, type Paint, painter, plain, relative, table, thousands } from '../io.ts';
+import { versionDifference } from '../running-daemon.ts';
 
 interface Options {
   readonly json?: true;
@@ -15,7 +17,7 @@ const REDRAW = '\x1b[H\x1b[J';
 const CLEAR = '\x1b[2J';
 
 /** `broker status [--json] [--watch]` */
-export function statusCommand(io: CliIo): Command {
+export function statusCommand(io: ProcessIo): Command {
   return new Command('status')
     .description('how every credential stands')
     .option('--json', 'print JSON; with --watch one document a line')
@@ -23,7 +25,7 @@ export function statusCommand(io: CliIo): Command {
     .action((options: Options) => status(io, options));
 }
 
-async function status(io: CliIo, options: Options): Promise<void> {
+async function status(io: ProcessIo, options: Options): Promise<void> {
   const client = connect(io);
   if (!options.watch) {
     io.stdout(await show(io, client, options));
@@ -38,13 +40,13 @@ async function status(io: CliIo, options: Options): Promise<void> {
   }
 }
 
-async function show(io: CliIo, client: BrokerClient, { json, watch }: Options): Promise<string> {
+async function show(io: ProcessIo, client: BrokerClient, { json, watch }: Options): Promise<string> {
   const report = await client.status();
   if (json) return `${JSON.stringify(report, null, watch ? 0 : 2)}\n`;
   return renderStatus(report, io.clock.wall(), painter(io));
 }
 
-function pause({ clock }: CliIo, ms: number, signal: AbortSignal): Promise<void> {
+function pause({ clock }: ProcessIo, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const timer = clock.after(ms, done);

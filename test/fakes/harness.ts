@@ -24,7 +24,7 @@ export interface CredentialSketch {
   readonly maxStaleMs?: number;
 }
 
-export interface BenchOptions {
+export interface HarnessOptions {
   readonly credentials: readonly CredentialSketch[];
   readonly cache?: CredentialCache;
   readonly random?: Random;
@@ -65,7 +65,7 @@ export const client = (pid: number): Client => ({
 });
 
 /** The real broker on a fake clock, between clients and providers that a test plays. */
-export class Bench {
+export class BrokerHarness {
   readonly clock: FakeClock;
   readonly system: SecretSystem;
   readonly log = new CollectingLog();
@@ -81,7 +81,7 @@ export class Bench {
   readonly #daemon: DaemonConfig;
   readonly #random: Random;
 
-  constructor(options: BenchOptions) {
+  constructor(options: HarnessOptions) {
     const { credentials, cache = openMemoryCache(), random = () => 0.5, daemon } = options;
     this.clock = options.clock ?? new FakeClock();
     this.#machine = options.machine ?? this.clock;
