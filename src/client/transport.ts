@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import type { Readable } from 'node:stream';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { loadHttp } from '../platform/native.ts';
+import { sleep, within } from '../platform/waiting.ts';
 import { findSockets, type SocketPlace } from './find-socket.ts';
 
 export interface TransportOptions {
@@ -64,25 +65,24 @@ export class Transport {
 
   /** The answer as it comes in; the time limit holds until it begins. */
   async stream(request: WireRequest): Promise<IncomingMessage> {
-    return this.#withLimit(request, (signal) => this.#open(request, signal));
+    const response = await this.#withLimit(request, (signal) => this.#open(request, signal));
+    return request.signal === undefined ? response : addAbortSignal(request.signal, response);
   }
 
   async #withLimit<T>({ signal, timeoutMs }: WireRequest, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const limit = new AbortController();
-    const timer = this.#options.clock.after(timeoutMs, () => limit.abort());
-    const signals = signal === undefined ? [limit.signal] : [limit.signal, signal];
+    const late = () =>
+      new BrokerError('ERR_REFRESH_PENDING', `the daemon did not answer within ${timeoutMs / 1000} seconds`, {
+        remedy: 'look at: broker status',
+      });
     try {
-      return await work(AbortSignal.any(signals));
+      return await within(
+        signal === undefined ? [] : [signal],
+        { clock: this.#options.clock, limitMs: timeoutMs, late },
+        work,
+      );
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
-      if (limit.signal.aborted) {
-        throw new BrokerError('ERR_REFRESH_PENDING', `the daemon did not answer within ${timeoutMs / 1000} seconds`, {
-          remedy: 'look at: broker status',
-        });
-      }
       throw error instanceof BrokerError ? error : cannotTalk(error);
-    } finally {
-      timer.cancel();
     }
   }
 
@@ -93,7 +93,7 @@ export class Transport {
       } catch (error) {
         // Nothing was answered, so asking again changes nothing, except for what changes something by being asked.
         if (request.method !== 'GET' || signal.aborted || !CUT_OFF_CODES.has(codeOf(error))) throw error;
-        await new Promise<void>((resolve) => this.#options.clock.after(PAUSE_MS, resolve));
+        await sleep(PAUSE_MS, this.#options.clock, signal);
       }
     }
   }

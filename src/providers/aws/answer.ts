@@ -16,6 +16,8 @@ export interface AwsAnswer {
   tooLong: boolean;
   serverTimeMs: number | undefined;
   retryAfterMs: number | undefined;
+  /** Holds the secret; wiped as soon as the SDK has read it. */
+  body: Buffer | undefined;
 }
 
 /** Before the service was asked anything. */
@@ -26,6 +28,7 @@ export const NOTHING_ASKED: Readonly<AwsAnswer> = {
   tooLong: false,
   serverTimeMs: undefined,
   retryAfterMs: undefined,
+  body: undefined,
 };
 
 interface HttpAnswer {
@@ -52,6 +55,7 @@ export function watchAnswer<Input extends object, Output extends object>(
       // Judged by the body: emulators answer with JSON under any Content-Type.
       answer.isJson = /^\s*\{/.test(body.subarray(0, 100).toString('latin1'));
       response.body = body;
+      answer.body = body;
       return result;
     };
   stack.addRelativeTo(middleware, { name: 'watchAnswer', relation: 'after', toMiddleware: 'deserializerMiddleware' });
@@ -69,7 +73,9 @@ async function readBounded(body: AsyncIterable<Buffer>, answer: AwsAnswer): Prom
     }
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks);
+  const whole = Buffer.concat(chunks);
+  for (const chunk of chunks) chunk.fill(0);
+  return whole;
 }
 
 function parsed(value: number): number | undefined {

@@ -21,6 +21,7 @@ const PAUSES_MS = [300, 900];
 
 /** Vault and OpenBao. Opens no connection and reads no file before it is asked for something. */
 export class VaultProvider implements Provider {
+  readonly callLimitMs: number;
   readonly #options: VaultOptions;
   readonly #host: ProviderHost;
   readonly #limit: TimeLimit;
@@ -32,6 +33,7 @@ export class VaultProvider implements Provider {
   readonly #leases: LeaseApi;
 
   constructor(options: VaultOptions, host: ProviderHost) {
+    this.callLimitMs = options.timeout;
     this.#options = options;
     this.#host = host;
     this.#calls = new CallScope(host.name);
