@@ -10,6 +10,7 @@ import type { Clock } from '../platform/clock.ts';
 import { loadNative } from '../platform/native.ts';
 import { createPinoLog } from '../platform/pino-log.ts';
 import { readLockHolder, StateLock, type StateLockOptions } from '../platform/state-lock.ts';
+import { sleep } from '../platform/waiting.ts';
 import type { RotationReport, RotationRequest } from '../protocol/reports.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { keyHomeNamed, rotationReport } from './compose.ts';
@@ -39,7 +40,7 @@ export async function acquireForService(options: StateLockOptions, clock: Clock)
       if (holder !== undefined && !givesWay) throw error;
       if (holder !== undefined && told !== holder.pid) told = tell(holder.pid);
     }
-    await new Promise<void>((resolve) => clock.after(LOOK_EVERY_MS, resolve));
+    await sleep(LOOK_EVERY_MS, clock);
   }
 }
 

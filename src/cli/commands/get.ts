@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { connect, describeSelf, type ServedKey } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
-import { duration, relative } from '../io.ts';
+import { duration, relative } from '../output.ts';
 
 interface Options {
   readonly format: string;
