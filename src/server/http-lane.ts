@@ -5,6 +5,7 @@ import { loadHttp } from '../platform/builtins.ts';
 import type { Log } from '../platform/log.ts';
 import type { Connection, Exchange } from './connection.ts';
 import type { Connections } from './connections.ts';
+import { contain } from './contain.ts';
 import type { Dispatcher } from './dispatch.ts';
 import { presentable, rawProblem, sendError } from './reply.ts';
 import { RouteError } from './routes.ts';
@@ -32,12 +33,16 @@ export class HttpLane {
       keepAliveTimeout: 0,
     });
     server.on('request', (request, response) => {
-      options.onRequest();
-      const connection = options.connections.of(request.socket);
-      if (connection === undefined) request.socket.destroy();
-      else connection.take({ request, response });
+      contain(request.socket, options.log, () => {
+        options.onRequest();
+        const connection = options.connections.of(request.socket);
+        if (connection === undefined) request.socket.destroy();
+        else connection.take({ request, response });
+      });
     });
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#misunderstood(error, socket as Socket));
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
+      contain(socket as Socket, options.log, () => this.#misunderstood(error, socket as Socket)),
+    );
     this.#http = server;
   }
 

@@ -2,6 +2,7 @@ import type { Answer, Ask } from '../broker/ask.ts';
 import type { BrokerService } from '../broker/service.ts';
 import { certainEnd } from '../credential/life.ts';
 import type { Clock } from '../platform/clock.ts';
+import type { Log } from '../platform/log.ts';
 import { DEFAULT_CLIENT_INTERVAL_MS, KEY_EXPIRES, KEY_STATE, KEY_VERSION } from '../protocol/headers.ts';
 import type { Formatter } from './formats.ts';
 import type { HangUp } from './hang-up.ts';
@@ -11,6 +12,7 @@ import { RouteError } from './routes.ts';
 export interface KeyAnswering {
   readonly service: BrokerService;
   readonly clock: Clock;
+  readonly log: Log;
   readonly peers: PeerIdentity;
   readonly formats: ReadonlyMap<string, Formatter>;
 }

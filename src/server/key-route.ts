@@ -1,5 +1,6 @@
 import { CLIENT_HINTS, CLIENT_INTERVAL } from '../protocol/headers.ts';
 import type { Connection, Exchange } from './connection.ts';
+import { contain } from './contain.ts';
 import { HangUp } from './hang-up.ts';
 import { findKey, type KeyAnswering } from './key-answer.ts';
 import { sendBody } from './reply.ts';
@@ -34,7 +35,7 @@ export async function answerKey(
   const answer = await findKey(answering, peer, asked, hangUp);
   if (answer === undefined) return;
   // 'finish' means that the kernel has every byte; a hang-up before that is 'close' without it.
-  response.on('finish', () => answer.delivered());
+  response.on('finish', () => contain(request.socket, answering.log, () => answer.delivered()));
   response.on('close', () => answer.wipe());
   sendBody(response, 200, answer.headers, answer.body);
 }
