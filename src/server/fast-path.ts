@@ -1,5 +1,5 @@
 import { BrokerError } from '../errors.ts';
-import { DEFAULT_CREDENTIAL } from '../protocol/request.ts';
+import { DEFAULT_CREDENTIAL, NAME } from '../protocol/request.ts';
 import type { ClientConnection, Connections } from './connections.ts';
 import { contain } from './contain.ts';
 import { findKey, type KeyAnswering, type KeyReply, type KeyRequest } from './key-answer.ts';
@@ -69,7 +69,7 @@ const LONGEST = 1_024;
 /** native/broker-key.c, `write_request`, byte for byte. */
 const REQUEST = new RegExp(
   [
-    '^GET /v1/credentials/(_default|[A-Za-z0-9][A-Za-z0-9._-]{0,63})/key(?:\\?format=([a-z]{1,16}))? HTTP/1\\.1',
+    `^GET /v1/credentials/(${DEFAULT_CREDENTIAL}|${NAME.source.slice(1, -1)})/key(?:\\?format=([a-z]{1,16}))? HTTP/1\\.1`,
     'Host: broker',
     'Accept: text/plain',
     'Connection: close',
