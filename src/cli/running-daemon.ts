@@ -1,4 +1,4 @@
-import type { KeyHome, KeyHomeFacts } from '../claude/doctor/gather.ts';
+import type { KeyHomeFacts } from '../claude/doctor/gather.ts';
 import { connect } from '../client/broker-client.ts';
 import { type Difference, differences } from '../config/effective.ts';
 import { loadConfig } from '../config/load.ts';
@@ -8,7 +8,7 @@ import { BrokerError } from '../errors.ts';
 import { VERSION } from '../platform/installation.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { printable } from '../platform/text.ts';
-import type { ConfigReport } from '../protocol/reports.ts';
+import type { ConfigReport, KeyHome } from '../protocol/reports.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import type { DoctorParts } from './commands/doctor.ts';
 

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { openCache } from '../cache/open.ts';
-import type { KeyHome } from '../config/config.ts';
+import type { DaemonConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { type PathInputs, preparePlaces } from '../config/paths.ts';
 import { keyringOf } from '../crypto/keyring-child.ts';
@@ -111,7 +111,7 @@ export async function rotateOffline(
 }
 
 /** A configuration with faults is no reason to keep an old key. */
-async function configuredKeyHome(file: string, { env, homeDir, uid }: PathInputs): Promise<KeyHome> {
+async function configuredKeyHome(file: string, { env, homeDir, uid }: PathInputs): Promise<DaemonConfig['keyHome']> {
   const result = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
   return result.faults === undefined ? result.config.daemon.keyHome : 'auto';
 }

@@ -3,10 +3,7 @@ import { connect } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { printable } from '../../platform/text.ts';
-import type { RotationReport, RotationRequest } from '../../protocol/reports.ts';
-
-/** As docs/security-model.md names them; the daemon has the last word. */
-const HOMES = ['keyring', 'file', 'systemd-credential'];
+import { KEY_HOMES, type RotationReport, type RotationRequest } from '../../protocol/reports.ts';
 
 interface Options {
   readonly to?: string;
@@ -19,7 +16,7 @@ export function rotateKeyCommand(io: ProcessIo): Command {
   return new Command('rotate-key')
     .description('make a new key-encryption key and wrap everything that is stored anew')
     .addOption(
-      new Option('--to <home>', 'where the new key is to live; default: where the old one does').choices(HOMES),
+      new Option('--to <home>', 'where the new key is to live; default: where the old one does').choices(KEY_HOMES),
     )
     .option('--discard', 'if the old key is lost: set aside what it sealed, and begin anew')
     .option('--json', 'print JSON')
