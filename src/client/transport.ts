@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { addAbortSignal, type Readable } from 'node:stream';
-import { BrokerError } from '../errors.ts';
+import type { Readable } from 'node:stream';
+import { BrokerError, codeOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { loadHttp } from '../platform/native.ts';
 import { sleep, within } from '../platform/waiting.ts';
@@ -53,7 +53,7 @@ export class Transport {
       let bytes = 0;
       for await (const chunk of response as AsyncIterable<Buffer>) {
         bytes += chunk.length;
-        if (bytes > LARGEST_BODY_BYTES) throw new BrokerError('ERR_IO', 'the daemon’s answer is too long');
+        if (bytes > LARGEST_BODY_BYTES) throw new BrokerError('ERR_IO', "the daemon's answer is too long");
         chunks.push(chunk);
       }
       const body = Buffer.concat(chunks);
@@ -63,10 +63,9 @@ export class Transport {
     });
   }
 
-  /** The answer as it comes in; the time limit holds until it begins. */
+  /** The answer as it comes in; time limit and signal hold until it begins. */
   async stream(request: WireRequest): Promise<IncomingMessage> {
-    const response = await this.#withLimit(request, (signal) => this.#open(request, signal));
-    return request.signal === undefined ? response : addAbortSignal(request.signal, response);
+    return this.#withLimit(request, (signal) => this.#open(request, signal));
   }
 
   async #withLimit<T>({ signal, timeoutMs }: WireRequest, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -75,14 +74,10 @@ export class Transport {
         remedy: 'look at: broker status',
       });
     try {
-      return await within(
-        signal === undefined ? [] : [signal],
-        { clock: this.#options.clock, limitMs: timeoutMs, late },
-        work,
-      );
+      const signals = signal === undefined ? [] : [signal];
+      return await within(signals, { clock: this.#options.clock, limitMs: timeoutMs, late }, work);
     } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      throw error instanceof BrokerError ? error : cannotTalk(error);
+      throw error instanceof BrokerError || signal?.aborted ? error : cannotTalk(error);
     }
   }
 
@@ -136,12 +131,8 @@ function send(socketPath: string, request: WireRequest, signal: AbortSignal): Pr
   });
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
-}
-
 function cannotTalk(error: unknown): BrokerError {
-  return new BrokerError('ERR_IO', `the connection to the daemon broke (${codeOf(error) || 'unknown error'})`, {
+  return new BrokerError('ERR_IO', `the connection to the daemon broke (${codeOf(error)})`, {
     remedy: 'try again; if it happens again, look at: broker service logs',
     cause: error,
   });

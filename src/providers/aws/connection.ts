@@ -6,7 +6,7 @@ import { loadSharedConfigFiles } from '@smithy/core/config';
 import { ProviderError } from '../../errors.ts';
 import { presentedCertificate, trustedCertificates } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
-import { proxyEnvironment } from '../proxy.ts';
+import { proxyEnvironment } from '../proxies.ts';
 import { configFile, credentialsFile } from './login-inputs.ts';
 import type { AwsOptions } from './options.ts';
 

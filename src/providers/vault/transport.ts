@@ -7,7 +7,7 @@ import axios from 'axios';
 import { ProviderError } from '../../errors.ts';
 import { networkFailure, trustedCertificates } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
-import { proxyEnvironment } from '../proxy.ts';
+import { proxyEnvironment } from '../proxies.ts';
 import { type HttpReply, isObject, type VaultPlace } from './answer.ts';
 import type { VaultOptions } from './options.ts';
 import { expandHome } from './secret-file.ts';
