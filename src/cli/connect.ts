@@ -1,4 +1,4 @@
-import type { KeyHome, KeyHomeFacts } from '../claude/doctor/gather.ts';
+import type { KeyHomeFacts } from '../claude/doctor/gather.ts';
 import { BrokerClient } from '../client/broker-client.ts';
 import { type Difference, differences } from '../config/effective.ts';
 import { loadConfig } from '../config/load.ts';
@@ -6,7 +6,7 @@ import { configFile, socketCandidates } from '../config/paths.ts';
 import { keyringOf } from '../crypto/keyring-child.ts';
 import { BrokerError } from '../errors.ts';
 import { VERSION } from '../platform/installation.ts';
-import type { ConfigReport } from '../protocol/reports.ts';
+import type { CacheKeyHome, ConfigReport } from '../protocol/reports.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import type { DoctorParts } from './commands/doctor.ts';
 import { type CliIo, plain } from './io.ts';
@@ -59,7 +59,7 @@ export async function configDifferences(io: CliIo): Promise<readonly Difference[
   );
 }
 
-async function keyHomeFacts(io: CliIo, home: KeyHome): Promise<KeyHomeFacts> {
+async function keyHomeFacts(io: CliIo, home: CacheKeyHome): Promise<KeyHomeFacts> {
   const daemon = await daemonConfig(io);
   const configured = daemon?.values.find(({ key }) => key === 'daemon.key_home')?.value;
   // Never starts a keyring program, and never has anybody asked for a password.

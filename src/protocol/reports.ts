@@ -20,13 +20,16 @@ export interface DaemonStatus {
     /** Where the key-encryption key lives, for people. */
     readonly keyEncryptionKey: string;
     /** The same for programs; null while it cannot be reached. */
-    readonly keyHome: 'keyring' | 'file' | 'systemd-credential' | null;
+    readonly keyHome: CacheKeyHome | null;
     readonly problem: string | null;
     readonly remedy: string | null;
   };
   /** Set while a changed configuration file could not be taken over. */
   readonly configProblem: string | null;
 }
+
+/** Where the key that encrypts the cache is. */
+export type CacheKeyHome = 'keyring' | 'file' | 'systemd-credential';
 
 /**
  * fresh: servable now · stale: servable only because the provider cannot be asked · waiting: a refresh is under way
@@ -55,8 +58,8 @@ export interface CredentialStatus {
   readonly timesServed: number;
   /** This machine's clock less the provider's; null where the provider does not tell its time. */
   readonly clockSkewSeconds: number | null;
-  /** What to know about this credential although it works; e.g. which refresh interval to set. */
-  readonly advice: readonly string[];
+  /** What to know about this credential although it works. */
+  readonly advice: readonly Advice[];
   readonly lastError: {
     readonly at: string;
     readonly code: string;
@@ -66,6 +69,13 @@ export interface CredentialStatus {
     readonly failures: number;
     readonly nextAttemptAt: string | null;
   } | null;
+}
+
+export interface Advice {
+  /** interval: the client keeps keys too long · clock: this machine's is off. */
+  readonly about: 'interval' | 'clock';
+  readonly message: string;
+  readonly remedy: string;
 }
 
 /** RFC 9457; `code`, `remedy` and `exitCode` are extensions. `code` is stable. */

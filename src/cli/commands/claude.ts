@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import { describeCommand, fileFor, type Target } from '../../claude/install/targets.ts';
+import { fileFor, type Target } from '../../claude/install/targets.ts';
 import { readRecord } from '../../claude/install/undo.ts';
 import { deleteBackups, followLinks, listBackups } from '../../claude/settings/backups.ts';
 import { readAllSettings, type SettingsFile, type SettingsRoots } from '../../claude/settings/files.ts';
-import { runsBrokerHelper } from '../../claude/shell/tokenizer.ts';
+import { describeCommand, runsBrokerHelper } from '../../claude/shell/helper-command.ts';
 import { TTL_VARIABLE } from '../../claude/shell/variables.ts';
 import { loadConfig } from '../../config/load.ts';
 import { configFile, stateDir } from '../../config/paths.ts';
@@ -122,7 +122,7 @@ function describe(io: CliIo, settings: SettingsFile) {
     scope,
     file,
     state: state + where,
-    helper: helper === undefined ? null : describeCommand(helper.value, ours),
+    helper: helper === undefined ? null : describeCommand(helper.value),
     line: helper?.line ?? null,
     ours,
     ttlMs: wholeNumber(env.get(TTL_VARIABLE)?.value),

@@ -1,13 +1,14 @@
 import path from 'node:path';
 import { Command } from 'commander';
-import { exitCodeOf, runChecks } from '../../claude/checks/all.ts';
+import { runChecks } from '../../claude/checks/all.ts';
+import { exitCodeOf } from '../../claude/checks/check.ts';
 import { planRepairs, type Repair, repair } from '../../claude/doctor/fix.ts';
-import { gatherFacts, type KeyHome, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
-import { locateHelper } from '../../claude/doctor/helper.ts';
+import { gatherFacts, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor/report.ts';
+import { locateHelper } from '../../claude/install/targets.ts';
 import { scrub } from '../../claude/settings/masked-diff.ts';
 import { socketCandidates, stateDir } from '../../config/paths.ts';
-import type { StatusReport } from '../../protocol/reports.ts';
+import type { CacheKeyHome, StatusReport } from '../../protocol/reports.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
 import { type CliIo, reporting } from '../io.ts';
 
@@ -17,7 +18,7 @@ export interface DoctorParts {
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: () => Promise<readonly string[]>;
   /** Where the key of the cache is to live, and whether a keyring could keep it. */
-  readonly keyHome?: (home: KeyHome) => Promise<KeyHomeFacts>;
+  readonly keyHome?: (home: CacheKeyHome) => Promise<KeyHomeFacts>;
   /** `/` outside tests: where /etc is looked for. */
   readonly systemRoot?: string;
 }

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { runChecks } from '../../claude/checks/all.ts';
-import type { Finding } from '../../claude/doctor/report.ts';
+import type { Finding } from '../../claude/checks/check.ts';
 import type { Flags } from '../../setup/flags.ts';
 import { checkSettings, type Installed, installationSteps } from '../../setup/installation.ts';
 import { Cancelled, everyQuestion, PROVIDER_KINDS } from '../../setup/interview.ts';
