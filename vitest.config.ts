@@ -1,15 +1,47 @@
-import { defineConfig } from 'vitest/config';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
+type ProjectOptions = NonNullable<TestProjectInlineConfiguration['test']>;
+
+/** What has one server, one system or one registry for all its files. */
+const ONE_AFTER_ANOTHER = { fileParallelism: false, sequence: { shuffle: false } };
+
+/** `npm test` runs the first three projects; the others need what the scripts named here set up. */
 export default defineConfig({
+  // Not in this folder, where the user of the project `systemd` may not write.
+  cacheDir: join(tmpdir(), `broker-vitest-${process.getuid?.()}`),
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/**/*.moto.test.ts', 'test/**/*.claude.test.ts', 'test/systemd/**', 'test/package/**'],
     globalSetup: ['test/global-setup.ts'],
     sequence: { shuffle: true },
-    // By default one processor is left idle, which of two is half.
-    maxWorkers: '100%',
+    // Most of the time tests wait for processes.
+    maxWorkers: 2 * availableParallelism(),
     // Real daemons, helpers and databases on shared two-core machines: a limit for hangs, not for speed.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    projects: [
+      project('unit', 'test/{unit,property}/**/*.test.ts'),
+      project('process', 'test/{cli,fleet,integration,keyring,native,upgrade}/**/*.test.ts', {
+        exclude: ['**/*.moto.test.ts'],
+      }),
+      project('slow', 'test/{conformance,fault,simulation}/**/*.test.ts', { exclude: ['**/*.moto.test.ts'] }),
+      // npm run test:aws. The server keeps one set of secrets and one switch for permissions.
+      project('moto', 'test/**/*.moto.test.ts', { fileParallelism: false }),
+      // npm run test:claude. Every scenario is a daemon and a client, which mostly wait for each other.
+      project('claude', 'test/claude/*.claude.test.ts', { maxConcurrency: 4 }),
+      // npm run test:systemd: as a user, then for every user as root of a machine.
+      project('systemd', 'test/systemd/*.systemd.test.ts', ONE_AFTER_ANOTHER),
+      project('machine', 'test/systemd/*.machine.test.ts', ONE_AFTER_ANOTHER),
+      // npm run test:package. It needs the registry for the dependencies.
+      project('package', 'test/package/*.test.ts', {
+        testTimeout: 120_000,
+        hookTimeout: 300_000,
+        ...ONE_AFTER_ANOTHER,
+      }),
+    ],
   },
 });
+
+function project(name: string, files: string, options: ProjectOptions = {}): TestProjectInlineConfiguration {
+  return { extends: true, test: { name, include: [files], ...options } };
+}

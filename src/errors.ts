@@ -97,6 +97,11 @@ export function describeError(error: unknown): string {
   return remedy === undefined ? `error: ${error.message}` : `error: ${error.message}\nhint: ${remedy}`;
 }
 
+/** The system's or Node's code of an error (`ENOENT`, `ERR_…`); `unknown` where it has none. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
+}
+
 const PLAIN_WORD = /^[\w./:@%+=,-]+$/;
 
 /** One word of a command that a remedy tells people to type: as it is where that is safe, else in single quotes. */

@@ -1,12 +1,15 @@
 import {
   closeSync,
+  constants,
   fchmodSync,
+  fstatSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   type Stats,
@@ -14,34 +17,52 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import path, { dirname, join } from 'node:path';
-import { BrokerError, shellWord } from '../errors.ts';
+import { basename, dirname, join } from 'node:path';
+import { BrokerError, codeOf, shellWord } from '../errors.ts';
+
+export interface ReplaceOptions {
+  /** Of a file that is new; where `prepare` is given it may set another. */
+  readonly mode: number;
+  /** Before the bytes are synced: owner and mode of the file that is replaced, for one. */
+  readonly prepare?: (descriptor: number) => void;
+  /** Asked when all is on the disk and only the name is missing; false: nothing is changed. */
+  readonly stillWanted?: () => boolean;
+}
 
 /**
- * Puts `content` in the place of a file, whole or not at all; readers never see a part. A symbolic link at its place
- * is replaced, not followed. Throws the system's error.
+ * Puts `content` in the place of a file, whole or not at all, and on the disk before it is seen: readers, and whoever reads
+ * after a crash, find the old bytes or the new ones. A symbolic link at its place is replaced, not followed. Two processes
+ * that replace one file at once need a lock of their own. Throws the system's error.
  *
- * @returns false if the file was just so already and nothing had to be done.
+ * @returns false if `stillWanted` said so.
  */
-export function writeFileAtomically(file: string, content: string | Uint8Array, mode: number): boolean {
+export function replaceFile(file: string, content: string | Uint8Array, options: ReplaceOptions): boolean {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
-  if (isJustSo(file, bytes, mode)) return false;
-  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}.tmp`);
+  const temporary = join(dirname(file), `.${basename(file)}.${process.pid}.broker-tmp`);
   try {
     rmSync(temporary, { force: true });
     const fd = openSync(temporary, 'wx', 0o600);
     try {
       for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
-      fchmodSync(fd, mode);
+      fchmodSync(fd, options.mode);
+      options.prepare?.(fd);
       fsyncSync(fd);
     } finally {
       closeSync(fd);
     }
+    if (options.stillWanted?.() === false) return false;
     renameSync(temporary, file);
+    syncFolder(dirname(file));
     return true;
   } finally {
     rmSync(temporary, { force: true });
   }
+}
+
+/** As replaceFile. @returns false if the file was just so already and nothing had to be done. */
+export function writeFileAtomically(file: string, content: string | Uint8Array, mode: number): boolean {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  return !isJustSo(file, bytes, mode) && replaceFile(file, bytes, { mode });
 }
 
 function isJustSo(file: string, bytes: Uint8Array, mode: number): boolean {
@@ -52,6 +73,148 @@ function isJustSo(file: string, bytes: Uint8Array, mode: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** A new name survives a power failure only once its folder is on the disk (fsync(2)); not every file system can do that. */
+export function syncFolder(folder: string): void {
+  const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(fd);
+  } catch {
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** What was wrong with a file, in words that follow its name: "is not a regular file", "cannot be read (EACCES)". */
+export interface FileFault {
+  readonly state: 'refused';
+  readonly why: 'kind' | 'size' | 'link' | 'system';
+  readonly fault: string;
+  /** The system's code where it was the system that refused, else ''. */
+  readonly code: string;
+}
+
+export type FileReading =
+  | { readonly state: 'read'; readonly bytes: Buffer; readonly stats: Stats }
+  | { readonly state: 'absent' }
+  | FileFault;
+
+export interface ReadOptions {
+  /** A file with more bytes is refused. */
+  readonly maxBytes: number;
+  /** Default true; false: a symbolic link is refused. */
+  readonly followLinks?: boolean;
+}
+
+/**
+ * Reads a regular file of bounded size, in a time that no file can stretch: a named pipe, a device or a folder is refused
+ * without being waited for (open(2): O_NONBLOCK). What is judged is the opened file, so that nothing can be exchanged in
+ * between: judge `stats`. Never throws.
+ */
+export function readRegularFile(file: string, { maxBytes, followLinks = true }: ReadOptions): FileReading {
+  let fd: number;
+  try {
+    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | (followLinks ? 0 : constants.O_NOFOLLOW));
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'ENOENT') return { state: 'absent' };
+    // open(2): O_NOFOLLOW on a link; a socket or a device without a driver.
+    if (code === 'ELOOP' && !followLinks) return { state: 'refused', why: 'link', fault: 'is a symbolic link', code };
+    if (code === 'ENXIO') return { state: 'refused', why: 'kind', fault: 'is not a regular file', code };
+    return unreadable(code);
+  }
+  try {
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) {
+      const fault = stats.isDirectory() ? 'is a folder' : 'is not a regular file';
+      return { state: 'refused', why: 'kind', fault, code: '' };
+    }
+    if (stats.size > maxBytes) return tooLarge(maxBytes);
+    const bytes = readUpTo(fd, maxBytes + 1);
+    // It may have grown since.
+    return bytes.length > maxBytes ? tooLarge(maxBytes) : { state: 'read', bytes, stats };
+  } catch (error) {
+    return unreadable(codeOf(error));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function unreadable(code: string): FileFault {
+  return { state: 'refused', why: 'system', fault: `cannot be read (${code})`, code };
+}
+
+function tooLarge(maxBytes: number): FileFault {
+  const limit =
+    maxBytes >= 1024 * 1024
+      ? `${Math.floor(maxBytes / 1024 / 1024)} MiB`
+      : maxBytes >= 1024
+        ? `${Math.floor(maxBytes / 1024)} KiB`
+        : `${maxBytes} bytes`;
+  return { state: 'refused', why: 'size', fault: `is over ${limit}`, code: '' };
+}
+
+/** Files in /proc say that they are empty: what counts is what can be read. */
+function readUpTo(fd: number, limit: number): Buffer {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  while (length < limit) {
+    const chunk = Buffer.alloc(Math.min(limit - length, 65_536));
+    const read = readSync(fd, chunk, 0, chunk.length, null);
+    if (read === 0) break;
+    chunks.push(chunk.subarray(0, read));
+    length += read;
+  }
+  const only = chunks.length === 1 ? chunks[0] : undefined;
+  if (only !== undefined) return only;
+  const bytes = Buffer.concat(chunks);
+  for (const chunk of chunks) chunk.fill(0);
+  return bytes;
+}
+
+/**
+ * What a place is for decides who may reach it. `private`: what is in it is the user's secret, so it is theirs and closed to
+ * everybody else. `trusted`: what is in it decides what the daemon does, so it is theirs or root's, and nobody else can
+ * write it.
+ */
+export type PlaceRule = 'private' | 'trusted';
+
+/** Why a file or folder must not be used as it is, and the command that fixes it. */
+export interface Flaw {
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+/** Judges what lstat(2), or fstat(2) of the opened file, said of `file`. */
+export function flawOf(file: string, stats: Stats, rule: PlaceRule, uid: number): Flaw | undefined {
+  const quoted = shellWord(file);
+  if (stats.isSymbolicLink()) {
+    return {
+      reason: `${file} is a symbolic link`,
+      remedy: `put the real thing in its place: target=$(readlink -f ${quoted}) && rm ${quoted} && mv "$target" ${quoted}`,
+    };
+  }
+  if (stats.uid !== uid && !(rule === 'trusted' && stats.uid === 0)) {
+    return {
+      reason: `${file} belongs to uid ${stats.uid}, not to you (uid ${uid})`,
+      remedy: `look at who made it so, then run: sudo chown ${uid} ${quoted}`,
+    };
+  }
+  const mode = stats.mode & 0o7777;
+  const written = mode.toString(8).padStart(4, '0');
+  if (rule === 'private' && (mode & 0o077) !== 0) {
+    return {
+      reason: `${file} has mode ${written}: others can reach it`,
+      remedy: `look at who made it so, then run: chmod ${stats.isDirectory() ? '700' : '600'} ${quoted}`,
+    };
+  }
+  // In a sticky folder (/tmp) only the owner of a file can replace it.
+  const isSticky = stats.isDirectory() && (mode & 0o1000) !== 0;
+  if (rule === 'trusted' && (mode & 0o022) !== 0 && !isSticky) {
+    return { reason: `others can write ${file} (mode ${written})`, remedy: `run: chmod go-w ${quoted}` };
+  }
+  return undefined;
 }
 
 /**
@@ -69,7 +232,7 @@ function make(path: string, parentToo = true): void {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = codeOf(error);
     if (code === 'EEXIST') return;
     const parent = dirname(path);
     if (code !== 'ENOENT' || !parentToo || parent === path) throw error;
@@ -78,36 +241,29 @@ function make(path: string, parentToo = true): void {
   }
 }
 
-/** Judges a folder that must be there. Throws ERR_UNSAFE_FILE with the command that mends it. */
+/** Judges a folder that must be there. Throws ERR_UNSAFE_FILE with the command that fixes it. */
 export function checkPrivateFolder(path: string, stats: Stats, uid: number): void {
+  const flaw = folderFlaw(path, stats) ?? flawOf(path, stats, 'private', uid);
+  if (flaw !== undefined) throw new BrokerError('ERR_UNSAFE_FILE', flaw.reason, { remedy: flaw.remedy });
+}
+
+/** A link to a folder is as much in the way as a file: nothing of ours was ever in it. */
+function folderFlaw(path: string, stats: Stats): Flaw | undefined {
+  const quoted = shellWord(path);
   if (stats.isSymbolicLink()) {
-    throw unsafe(`${path} is a symbolic link`, `rm ${shellWord(path)}`);
+    return { reason: `${path} is a symbolic link`, remedy: `look at who made it so, then run: rm ${quoted}` };
   }
-  if (!stats.isDirectory())
-    throw unsafe(`${path} is not a folder`, `mv ${shellWord(path)} ${shellWord(`${path}.old`)}`);
-  if (stats.uid !== uid) {
-    throw unsafe(
-      `${path} belongs to uid ${stats.uid}, not to you (uid ${uid})`,
-      `sudo chown ${uid} ${shellWord(path)}`,
-    );
-  }
-  const mode = stats.mode & 0o777;
-  if ((mode & 0o077) !== 0) {
-    throw unsafe(
-      `${path} has mode ${mode.toString(8).padStart(4, '0')}: others can reach it`,
-      `chmod 700 ${shellWord(path)}`,
-    );
-  }
+  if (stats.isDirectory()) return undefined;
+  return {
+    reason: `${path} is not a folder`,
+    remedy: `look at who made it so, then run: mv ${quoted} ${shellWord(`${path}.old`)}`,
+  };
 }
 
 /** Whether `path` is a folder, no link to one, and belongs to `uid`; others may look into it. */
 export function isOwnFolder(path: string, uid: number): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   return stats?.isDirectory() === true && stats.uid === uid;
-}
-
-function unsafe(message: string, command: string): BrokerError {
-  return new BrokerError('ERR_UNSAFE_FILE', message, { remedy: `look at who made it so, then run: ${command}` });
 }
 
 /** So many files of a folder are looked at; the caches of command-line logins hold a handful. */
@@ -126,7 +282,7 @@ function fingerprint(path: string): string {
     const entries = readdirSync(path).sort().slice(0, MAX_ENTRIES);
     return [self, ...entries.map((entry) => fingerprintFile(join(path, entry)))].join('\n');
   } catch (error) {
-    return `${path} ${(error as NodeJS.ErrnoException).code ?? 'unreadable'}`;
+    return `${path} ${codeOf(error)}`;
   }
 }
 

@@ -1,3 +1,10 @@
+/**
+ * Where the key that encrypts the cache can be kept. Recorded in the database and written in configurations: renaming one
+ * breaks what exists.
+ */
+export const KEY_HOMES = ['keyring', 'file', 'systemd-credential'] as const;
+export type KeyHome = (typeof KEY_HOMES)[number];
+
 /** `GET /v1/status`: what `broker status --json` prints. Times are RFC 3339; absent facts are null, never left out. */
 export interface StatusReport {
   readonly daemon: DaemonStatus;
@@ -20,16 +27,13 @@ export interface DaemonStatus {
     /** Where the key-encryption key lives, for people. */
     readonly keyEncryptionKey: string;
     /** The same for programs; null while it cannot be reached. */
-    readonly keyHome: CacheKeyHome | null;
+    readonly keyHome: KeyHome | null;
     readonly problem: string | null;
     readonly remedy: string | null;
   };
   /** Set while a changed configuration file could not be taken over. */
   readonly configProblem: string | null;
 }
-
-/** Where the key that encrypts the cache is. */
-export type CacheKeyHome = 'keyring' | 'file' | 'systemd-credential';
 
 /**
  * fresh: servable now · stale: servable only because the provider cannot be asked · waiting: a refresh is under way

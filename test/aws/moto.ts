@@ -26,13 +26,9 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => moto.kill());
   try {
     const url = await address(moto);
-    process.exitCode = await run(
-      'npx',
-      ['vitest', 'run', '--config', 'vitest.moto.config.ts', ...process.argv.slice(2)],
-      {
-        BROKER_TEST_MOTO: url,
-      },
-    );
+    process.exitCode = await run('npx', ['vitest', 'run', '--project', 'moto', ...process.argv.slice(2)], {
+      BROKER_TEST_MOTO: url,
+    });
   } finally {
     if (moto.exitCode === null && moto.signalCode === null) {
       moto.kill();

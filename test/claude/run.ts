@@ -18,7 +18,14 @@ async function main(words: readonly string[]): Promise<void> {
     const { program, version } = installClient();
     const env = { BROKER_TEST_CLAUDE: program, BROKER_TEST_CLAUDE_VERSION: version };
     console.log(`Claude Code ${version}, on loopback only`);
-    const tests = [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', '--config', 'vitest.claude.config.ts'];
+    const tests = [
+      join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'),
+      'run',
+      '--project',
+      'claude',
+      '--reporter',
+      'verbose',
+    ];
     const [first, ...rest] = words;
     const command = first === '--bench' ? [join(import.meta.dirname, 'bench.ts'), ...rest] : [...tests, ...words];
     process.exitCode = await loopback.run([process.execPath, ...command], env);

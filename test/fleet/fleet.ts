@@ -1,5 +1,5 @@
-import { Bench, type CredentialSketch } from '../fakes/bench.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
+import { BrokerHarness, type CredentialSketch } from '../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../fakes/living.ts';
 import { failure, ScriptedProvider } from '../fakes/scripted-provider.ts';
 import { SecretSystem } from '../fakes/secret-system.ts';
@@ -60,7 +60,7 @@ class Vault {
 function brokerHost(vault: Vault, dice: Dice): Host {
   const machine = new HostClock(vault.clock);
   const { clock, system } = vault;
-  const bench = new Bench({ credentials: CREDENTIALS, random: dice.next, clock, system, machine });
+  const bench = new BrokerHarness({ credentials: CREDENTIALS, random: dice.next, clock, system, machine });
   vault.attach(bench.provider());
   return {
     ask: async (name) => (await bench.ask(name, { client: clientOf(1), judged: false })).value !== undefined,

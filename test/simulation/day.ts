@@ -1,6 +1,6 @@
-import type { Client } from '../../src/broker/answering.ts';
-import { Bench, type CredentialSketch, type Told } from '../fakes/bench.ts';
+import type { Client } from '../../src/platform/process-tree.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
+import { BrokerHarness, type CredentialSketch, type Told } from '../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../fakes/living.ts';
 import { ClientDouble, type HelperResult } from './client-double.ts';
 import { Dice } from './dice.ts';
@@ -46,7 +46,7 @@ export class Day {
   readonly #dice: Dice;
   readonly #clock = new FakeClock();
   readonly #store: Store;
-  readonly #bench: Bench;
+  readonly #bench: BrokerHarness;
   readonly #invariants: Invariants;
   readonly #rhythm: Rhythm;
   readonly #weather = new Map<string, Weather>();
@@ -64,7 +64,7 @@ export class Day {
     this.#dice = new Dice(options.seed);
     const clock = this.#clock;
     this.#store = new Store(() => clock.wall());
-    this.#bench = new Bench({
+    this.#bench = new BrokerHarness({
       credentials: credentialsOf(options.credentials ?? 50),
       cache: this.#store.cache,
       random: this.#dice.fork().next,

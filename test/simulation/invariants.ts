@@ -1,6 +1,6 @@
 import type { SqliteCache } from '../../src/cache/cache.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
-import type { CredentialSketch, Told } from '../fakes/bench.ts';
+import type { CredentialSketch, Told } from '../fakes/harness.ts';
 import { MINUTE, SECOND } from '../fakes/living.ts';
 import type { ScriptedProvider } from '../fakes/scripted-provider.ts';
 import type { SecretSystem } from '../fakes/secret-system.ts';

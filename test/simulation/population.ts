@@ -1,5 +1,5 @@
-import type { Client } from '../../src/broker/answering.ts';
-import type { CredentialSketch } from '../fakes/bench.ts';
+import type { Client } from '../../src/platform/process-tree.ts';
+import type { CredentialSketch } from '../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../fakes/living.ts';
 import type { EngineSketch } from '../fakes/secret-system.ts';
 

@@ -1,5 +1,5 @@
 import type { BrokerEvent } from '../../src/protocol/reports.ts';
-import type { CredentialSketch } from '../fakes/bench.ts';
+import type { CredentialSketch } from '../fakes/harness.ts';
 import { MINUTE, SECOND } from '../fakes/living.ts';
 import { BrokenInvariant } from './invariants.ts';
 

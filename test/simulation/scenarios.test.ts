@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Bench, type CredentialSketch } from '../fakes/bench.ts';
 import { openTestCache, temporaryFolder } from '../fakes/cache.ts';
+import { BrokerHarness, type CredentialSketch } from '../fakes/harness.ts';
 import { MINUTE, SECOND } from '../fakes/living.ts';
 import type { SecretSystem } from '../fakes/secret-system.ts';
 import { ClientDouble, type HelperResult, type Turn } from './client-double.ts';
@@ -14,12 +14,12 @@ const LEASED: CredentialSketch = { name: 'db', engine: { kind: 'leased', lastsMs
 const WORKING_MS = 2 * MINUTE;
 
 interface World {
-  readonly bench: Bench;
+  readonly bench: BrokerHarness;
   join(pid: number, options?: { intervalMs?: number; api?: (key: string) => 200 | 401 | 403 }): Promise<ClientDouble>;
 }
 
 function worldOf(credential: CredentialSketch): World {
-  const bench = new Bench({ credentials: [credential], cache: openTestCache(temporaryFolder()) });
+  const bench = new BrokerHarness({ credentials: [credential], cache: openTestCache(temporaryFolder()) });
   for (const provider of bench.providers.values()) provider.trouble = () => ({ delayMs: 30 });
   return {
     bench,

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
-import type { CacheKeyHome, CredentialStatus, StatusReport } from '../../protocol/reports.ts';
+import type { CredentialStatus, KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { credentialsFile, findLogin, readClientState } from '../settings/client-state.ts';
 import { statQuietly } from '../settings/document.ts';
 import { type ChainInput, readServedSettings, type ServedSettings } from '../settings/effective.ts';
@@ -64,7 +64,7 @@ interface BrokerFacts {
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing: readonly string[];
   /** Where the key that encrypts the cache is; undefined: nobody said, or it cannot be reached. */
-  readonly keyHome: CacheKeyHome | undefined;
+  readonly keyHome: KeyHome | undefined;
   /** `[daemon] key_home` as the daemon has it; undefined: no daemon said so. */
   readonly configuredKeyHome?: string | undefined;
   /** Whether this session's keyring could keep a key without asking anybody; undefined: nobody looked. */
@@ -88,7 +88,7 @@ interface GatherOptions extends SettingsRoots {
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: (() => Promise<readonly string[]>) | undefined;
   /** What the configuration and the session's keyring say about the key of the cache, given where it is. */
-  readonly keyHome?: ((home: CacheKeyHome) => Promise<KeyHomeFacts>) | undefined;
+  readonly keyHome?: ((home: KeyHome) => Promise<KeyHomeFacts>) | undefined;
 }
 
 /** Looks at everything once. Files that cannot be read are facts, not failures. */

@@ -8,9 +8,9 @@ import { type DoctorReport, reportJson, reportText, secretsIn } from '../../clau
 import { locateHelper } from '../../claude/install/targets.ts';
 import { scrub } from '../../claude/settings/masked-diff.ts';
 import { socketCandidates, stateDir } from '../../config/paths.ts';
-import type { CacheKeyHome, StatusReport } from '../../protocol/reports.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
+import type { KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
-import { type CliIo, reporting } from '../io.ts';
 
 export interface DoctorParts {
   /** The running daemon's report; undefined if none answers. */
@@ -18,7 +18,7 @@ export interface DoctorParts {
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: () => Promise<readonly string[]>;
   /** Where the key of the cache is to live, and whether a keyring could keep it. */
-  readonly keyHome?: (home: CacheKeyHome) => Promise<KeyHomeFacts>;
+  readonly keyHome?: (home: KeyHome) => Promise<KeyHomeFacts>;
   /** `/` outside tests: where /etc is looked for. */
   readonly systemRoot?: string;
 }
@@ -33,7 +33,7 @@ export interface DoctorOptions {
 }
 
 /** `broker doctor`: which method wins in Claude Code and why. Exit codes: 0 nothing, 1 warnings, 2 something will fail. */
-export function doctorCommand(io: CliIo, parts: DoctorParts): Command {
+export function doctorCommand(io: ProcessIo, parts: DoctorParts): Command {
   return new Command('doctor')
     .description('which authentication method wins in Claude Code and why, every trap, and one remedy for each')
     .option('--json', 'print JSON')
@@ -43,10 +43,10 @@ export function doctorCommand(io: CliIo, parts: DoctorParts): Command {
     .option('--no-run-helper', 'do not try the helper')
     .option('--settings <file>', 'judge as if claude was started with --settings FILE')
     .option('--project <folder>', "the project's folder (default: the current one)")
-    .action((options: DoctorOptions) => reporting(io, () => doctor(io, parts, options)));
+    .action((options: DoctorOptions) => doctor(io, parts, options));
 }
 
-async function doctor(io: CliIo, parts: DoctorParts, options: DoctorOptions): Promise<void> {
+async function doctor(io: ProcessIo, parts: DoctorParts, options: DoctorOptions): Promise<void> {
   let report = await examine(io, parts, options);
   if (options.fix) {
     const changed = mend(io, report, options.yes === true);
@@ -56,7 +56,7 @@ async function doctor(io: CliIo, parts: DoctorParts, options: DoctorOptions): Pr
   io.setExitCode(exitCodeOf(report.findings));
 }
 
-export async function examine(io: CliIo, parts: DoctorParts, options: DoctorOptions): Promise<DoctorReport> {
+export async function examine(io: ProcessIo, parts: DoctorParts, options: DoctorOptions): Promise<DoctorReport> {
   const facts = await gatherFacts({
     env: io.env,
     homeDir: io.homeDir,
@@ -78,7 +78,7 @@ export async function examine(io: CliIo, parts: DoctorParts, options: DoctorOpti
 }
 
 /** Everything about repairs goes to stderr, so that stdout stays the report. */
-function mend(io: CliIo, { facts, findings }: DoctorReport, yes: boolean): boolean {
+function mend(io: ProcessIo, { facts, findings }: DoctorReport, yes: boolean): boolean {
   const foreign = new Set(
     facts.input.settings
       .filter(({ scope, uid }) => scope === 'managed' || scope === 'project' || uid !== io.uid)
@@ -97,7 +97,7 @@ function mend(io: CliIo, { facts, findings }: DoctorReport, yes: boolean): boole
   return changed;
 }
 
-function carryOut(io: CliIo, each: Repair, say: (text: string) => void): boolean {
+function carryOut(io: ProcessIo, each: Repair, say: (text: string) => void): boolean {
   try {
     const copy = repair({ stateDir: stateDir(io), uid: io.uid, now: io.clock.wall() }, each);
     say(copy === undefined ? 'done' : `done; as it was: ${copy} (broker claude backups lists and deletes copies)`);

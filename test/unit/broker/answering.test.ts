@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { Bench, type BenchOptions, client } from '../../fakes/bench.ts';
 import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
+import { BrokerHarness, client, type HarnessOptions } from '../../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
 import { failure } from '../../fakes/scripted-provider.ts';
 
 const STATIC = { name: 'anthropic', engine: { kind: 'static' } } as const;
-const bench = (options: Partial<BenchOptions> = {}) =>
-  new Bench({ credentials: [STATIC], cache: openTestCache(temporaryFolder()), ...options });
+const bench = (options: Partial<HarnessOptions> = {}) =>
+  new BrokerHarness({ credentials: [STATIC], cache: openTestCache(temporaryFolder()), ...options });
 
 /** Not judged: what these tests ask has nothing to do with rejection. */
 const PLAIN = { judged: false };

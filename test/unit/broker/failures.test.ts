@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { Bench } from '../../fakes/bench.ts';
 import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
+import { BrokerHarness } from '../../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
 import { failure } from '../../fakes/scripted-provider.ts';
 
 const PLAIN = { judged: false };
 const names = (count: number) => Array.from({ length: count }, (_, index) => `c${index}`);
 const benchOf = (count: number, random = () => 0.5) =>
-  new Bench({
+  new BrokerHarness({
     credentials: names(count).map((name) => ({ name, engine: { kind: 'static' } })),
     cache: openTestCache(temporaryFolder()),
     random,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Bench, type BenchOptions, client } from '../../fakes/bench.ts';
 import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
+import { BrokerHarness, client, type HarnessOptions } from '../../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
 import { failure } from '../../fakes/scripted-provider.ts';
 
@@ -9,12 +9,12 @@ const FIXED = { kind: 'leased', lastsMs: HOUR } as const;
 const LEASED = { name: 'db', engine: RENEWABLE };
 const PLAIN = { judged: false };
 
-function bench(options: Partial<BenchOptions> = {}) {
-  return new Bench({ credentials: [LEASED], cache: openTestCache(temporaryFolder()), ...options });
+function bench(options: Partial<HarnessOptions> = {}) {
+  return new BrokerHarness({ credentials: [LEASED], cache: openTestCache(temporaryFolder()), ...options });
 }
 
 /** Asks every minute, as a busy client would. */
-async function use(world: Bench, name: string, forMs: number, everyMs = MINUTE): Promise<string[]> {
+async function use(world: BrokerHarness, name: string, forMs: number, everyMs = MINUTE): Promise<string[]> {
   const values: string[] = [];
   for (let passed = 0; passed < forMs; passed += everyMs) {
     const { value, tookMs } = await world.get(name, PLAIN);

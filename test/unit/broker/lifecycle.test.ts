@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { Bench, type BenchOptions } from '../../fakes/bench.ts';
 import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
+import { BrokerHarness, type HarnessOptions } from '../../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
 import { failure } from '../../fakes/scripted-provider.ts';
 
 const STATIC = { name: 'anthropic', engine: { kind: 'static' } } as const;
 const PLAIN = { judged: false };
-const bench = (options: Partial<BenchOptions> = {}) =>
-  new Bench({ credentials: [STATIC], cache: openTestCache(temporaryFolder()), ...options });
+const bench = (options: Partial<HarnessOptions> = {}) =>
+  new BrokerHarness({ credentials: [STATIC], cache: openTestCache(temporaryFolder()), ...options });
 
 describe('a restart', () => {
   it('serves from the database without the provider', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Bench, type BenchOptions, client } from '../../fakes/bench.ts';
 import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
+import { BrokerHarness, client, type HarnessOptions } from '../../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
 import { failure } from '../../fakes/scripted-provider.ts';
 
@@ -8,8 +8,8 @@ const STATIC = { name: 'anthropic', engine: { kind: 'static' } } as const;
 const LEASED = { name: 'db', engine: { kind: 'leased', lastsMs: 15 * MINUTE } } as const;
 const [A, B] = [{ client: client(1) }, { client: client(2) }];
 
-const bench = (options: Partial<BenchOptions> = {}) =>
-  new Bench({ credentials: [STATIC], cache: openTestCache(temporaryFolder()), ...options });
+const bench = (options: Partial<HarnessOptions> = {}) =>
+  new BrokerHarness({ credentials: [STATIC], cache: openTestCache(temporaryFolder()), ...options });
 
 describe('an early ask', () => {
   it('gets the successor that the provider has, and the old value is never served again, nor after a restart', async () => {

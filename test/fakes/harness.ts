@@ -1,4 +1,4 @@
-import type { Ask, Client } from '../../src/broker/answering.ts';
+import type { Ask } from '../../src/broker/answering.ts';
 import type { DaemonFacts } from '../../src/broker/api.ts';
 import { Broker, type BrokerSetup } from '../../src/broker/broker.ts';
 import type { BrokerPorts } from '../../src/broker/ports.ts';
@@ -7,6 +7,7 @@ import { openMemoryCache } from '../../src/cache/open.ts';
 import type { CredentialConfig, DaemonConfig } from '../../src/config/config.ts';
 import { BrokerError } from '../../src/errors.ts';
 import type { Clock, Random } from '../../src/platform/clock.ts';
+import type { Client } from '../../src/platform/process-tree.ts';
 import { FakeClock } from './fake-clock.ts';
 import { HOUR, MINUTE } from './living.ts';
 import { CollectingLog } from './log.ts';
@@ -24,7 +25,7 @@ export interface CredentialSketch {
   readonly maxStaleMs?: number;
 }
 
-export interface BenchOptions {
+export interface HarnessOptions {
   readonly credentials: readonly CredentialSketch[];
   readonly cache?: CredentialCache;
   readonly random?: Random;
@@ -65,7 +66,7 @@ export const client = (pid: number): Client => ({
 });
 
 /** The real broker on a fake clock, between clients and providers that a test plays. */
-export class Bench {
+export class BrokerHarness {
   readonly clock: FakeClock;
   readonly system: SecretSystem;
   readonly log = new CollectingLog();
@@ -81,7 +82,7 @@ export class Bench {
   readonly #daemon: DaemonConfig;
   readonly #random: Random;
 
-  constructor(options: BenchOptions) {
+  constructor(options: HarnessOptions) {
     const { credentials, cache = openMemoryCache(), random = () => 0.5, daemon } = options;
     this.clock = options.clock ?? new FakeClock();
     this.#machine = options.machine ?? this.clock;

@@ -1,0 +1,131 @@
+import { createHmac } from 'node:crypto';
+import { stripVTControlCharacters } from 'node:util';
+
+/**
+ * Text of others (a server, a command, a file, a person's settings) made fit to be shown, logged or stored: one list of
+ * what looks like a secret, and one way to take it out.
+ */
+export const REDACTED = '[redacted]';
+
+/** Prefixes that say what kind of secret a value is, and nothing about the value. The longest that fits comes first. */
+const KINDS = [
+  'sk-ant-api03-',
+  'sk-ant-oat01-',
+  'sk-ant-ort01-',
+  'sk-ant-admin01-',
+  'sk-ant-',
+  'sk-proj-',
+  'sk-',
+  'hvs.',
+  'hvb.',
+  'hvr.',
+  'github_pat_',
+  'ghp_',
+  'xoxb-',
+  'AKIA',
+  'ASIA',
+  'eyJ',
+] as const;
+
+/**
+ * What is a secret by its shape, wherever it is found: tokens of Vault (hvs.) and OpenBao (s., b. and r.), API keys, GitHub's
+ * and Slack's tokens, AWS access key ids, JWTs, PEM blocks.
+ */
+const SHAPES =
+  /\b(?:hv[sbr]\.[\w-]{8,}|[sbr]\.(?=[\w-]*\d)[\w-]{20,}|sk-(?:ant|proj)-[\w-]*|sk-[A-Za-z0-9]{20,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abpr]-[\w-]{10,}|A[KS]IA[A-Z0-9]{16}\b|eyJ[\w-]{8,}(?:\.[\w.+/=-]*)?)|-----BEGIN [\s\S]*?(?:-----END [A-Z ]*-----|$)/g;
+const USER_IN_URL = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/?#@]+@/gi;
+const PASSWORD_IN_URL = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s/?#@:]*:)[^\s/?#]*(@)/gi;
+/** Vault's secret-ids and accessors are UUIDs. */
+const UUID = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/gi;
+/** Letters and digits mixed, without a break: keys, digests, encoded blobs. */
+const LONG_WORD = /[A-Za-z0-9+/=_.~-]{16,}/g;
+/** What follows such a word is taken for its value, however short it is. */
+const NAMED =
+  /\b((?:[\w-]*[_-])?(?:password|passwd|passphrase|pgpassword|pwd|secret|token|bearer|basic|api[-_ ]?key|apikey|credential|pin|otp|passcode)s?)(["']?\s*[:=]\s*|\s+is\s+|\s+)(["']?)([^\s"',;]+)/gi;
+/** Words that follow a prompt or a label and are not its value. */
+const PLAIN_WORD =
+  /^(?:[a-z]+:|EOF|error|errors|invalid|incorrect|wrong|missing|required|expired|denied|failed|not|is|was|has|no|none|for|from|must|cannot|file|id|hash|auth|authentication|prompt|required\.|expired\.)$/i;
+
+/** The value of a key of this name is a secret: `token`, `client_secret`, `PGPASSWORD`, `X-Api-Key`. */
+const SECRET_NAME =
+  /(?:^|[_-]|pg)(?:token|password|passwd|passphrase|pass|pwd|pin|otp|secret|secret[_-]?id|jwt|private[_-]?key|client[_-]?secret|secret[_-]?access[_-]?key|session[_-]?token|secret[_-]?key|api[_-]?key|apikey|bearer|authorization|cookie|credential)s?$/i;
+
+export function isSecretName(name: string): boolean {
+  return SECRET_NAME.test(name);
+}
+
+/** Hides what is a secret by its shape, and passwords in URLs, and nothing else: for text that people wrote to be read. */
+export function hideShapes(text: string, mask: string = REDACTED): string {
+  return text.replaceAll(SHAPES, mask).replaceAll(PASSWORD_IN_URL, `$1${mask}$2`);
+}
+
+/**
+ * Takes out of foreign words whatever is or may be a secret: the `known` ones, shapes, what stands in a URL before the
+ * `@`, UUIDs, long mixed words, and what follows `password=` and the like. Ordinary words stay.
+ */
+export function redact(text: string, known: Iterable<string> = []): string {
+  return scrub(text, known, REDACTED)
+    .replaceAll(SHAPES, REDACTED)
+    .replaceAll(USER_IN_URL, `$1${REDACTED}@`)
+    .replaceAll(UUID, REDACTED)
+    .replaceAll(LONG_WORD, (word) => (isMixed(word) ? REDACTED : word))
+    .replaceAll(NAMED, (all, name: string, link: string, quote: string, value: string) =>
+      isValue(link, value) ? `${name}${link}${quote}${REDACTED}` : all,
+    );
+}
+
+/** Paths are judged part by part, so that a long one stays readable. */
+function isMixed(word: string): boolean {
+  const parts = /^[~./]/.test(word) ? word.split('/') : [word];
+  return parts.some((part) => part.length >= 16 && /\d/.test(part) && /[A-Za-z]/.test(part));
+}
+
+/** Of `password=x` always, of `Password: x` unless it is a word that programs print there, of `pin 4711` by its digits. */
+function isValue(link: string, value: string): boolean {
+  if (value.startsWith(REDACTED)) return false;
+  if (/[:=]\S*$/.test(link) && !/\s$/.test(link)) return true;
+  if (/[:=]|\bis\b/.test(link)) return !PLAIN_WORD.test(value);
+  return /\d/.test(value);
+}
+
+/** Replaces each of `secrets`, the longest first; those under four characters would take ordinary text apart. */
+export function scrub(text: string, secrets: Iterable<string>, mask: string = '…'): string {
+  const longestFirst = [...secrets].filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length);
+  return longestFirst.reduce((clean, secret) => clean.replaceAll(secret, mask), text);
+}
+
+/** One line without control characters, terminal sequences and invisible ones; at most `longest` characters. */
+export function printable(text: string, longest: number = Number.POSITIVE_INFINITY): string {
+  const line = stripVTControlCharacters(text)
+    .replaceAll(/[\p{C}\p{Zl}\p{Zp}\s]+/gu, ' ')
+    .trim();
+  return line.length > longest ? `${line.slice(0, longest - 3)}...` : line;
+}
+
+/** The first line of a program's output that says something, printable and redacted. */
+export function firstLine(output: string, known: Iterable<string> = [], longest: number = 160): string {
+  const lines = stripVTControlCharacters(output).split(/[\r\n]+/);
+  const line = lines.map((each) => printable(each)).find((each) => each !== '') ?? '';
+  return printable(redact(line, known), longest);
+}
+
+/** Under this length a digest would let somebody guess the value. */
+const SHORTEST_FINGERPRINTED = 20;
+
+/** What may be shown of a secret: its kind, its length and a digest that tells two of them apart. */
+export function fingerprint(secret: string): string {
+  const value = secret.trim();
+  const length = `${value.length} characters`;
+  if (value.length < SHORTEST_FINGERPRINTED) return `(${length})`;
+  const kind = KINDS.find((prefix) => value.startsWith(prefix)) ?? '';
+  // The key is no secret: it keeps these digests from being looked up in tables of plain SHA-256.
+  const digest = createHmac('sha256', 'broker doctor fingerprint').update(value).digest('hex').slice(0, 8);
+  return `${kind}… (${length}, #${digest})`;
+}
+
+/** A URL without what may precede the `@` or follow the `?`. */
+export function maskUrl(url: string): string {
+  if (!URL.canParse(url)) return '(not a URL)';
+  const { protocol, host, pathname } = new URL(url);
+  return `${protocol}//${host}${pathname === '/' ? '' : pathname}`;
+}

@@ -1,0 +1,91 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { fingerprint, firstLine, hideShapes, isSecretName, printable, redact } from '../../../src/platform/text.ts';
+
+describe('redact', () => {
+  it.each([
+    ['hvs.CAESIJlWh0mbl2qQ is bad', 'hvs.'],
+    ['token s.1b2c3d4e5f6g7h8i9j0k1l2m', 's.1b2c'],
+    ['bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.abc', 'eyJ'],
+    ['sk-ant-api03-short', 'sk-ant'],
+    ['the id 6c1d2b3a-0f9e-4d8c-b7a6-5e4d3c2b1a09 is not known', '6c1d'],
+    ['postgres://u:pw@h failed', 'pw@'],
+    ['postgres://u:pw@h failed', '//u'],
+    ['password=hunter', 'hunter'],
+    ['Password: hunter', 'hunter'],
+    ['pin 4711', '4711'],
+    ['PGPASSWORD=abc', 'abc'],
+    ['api_key: "x y"', '"x'],
+    ['-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----', 'MIIE'],
+    ['AKIAIOSFODNN7EXAMPLE', 'AKIA'],
+  ])('takes the secret out of %j', (text, secret) => {
+    expect(redact(text)).not.toContain(secret);
+    expect(redact(text)).toContain('[redacted]');
+  });
+
+  it.each([
+    'Password: Error: EOF reading password',
+    'Error: EOF',
+    'permission denied',
+    'the token is expired',
+    'secret/data/claude does not exist',
+    '/usr/lib/libfoo.so.6: version not found',
+    'no such file: /home/u/.config/broker/role-id',
+  ])('leaves ordinary words alone: %j', (text) => {
+    expect(redact(text)).toBe(text);
+  });
+
+  it('takes out what is known to be secret, whatever it looks like', () => {
+    expect(redact('you said open sesame', ['open sesame'])).toBe('you said [redacted]');
+  });
+
+  it('never lets a known secret through, whatever surrounds it', () => {
+    const secret = fc.string({ minLength: 4, maxLength: 40 });
+    fc.assert(
+      fc.property(fc.string(), secret, fc.string(), (before, known, after) => {
+        fc.pre(!'[redacted]'.includes(known));
+        expect(redact(`${before}${known}${after}`, [known])).not.toContain(known);
+      }),
+    );
+  });
+
+  it('takes time that grows with the text', () => {
+    const long = `${'password '.repeat(20_000)}${'a1'.repeat(50_000)}${'://'.repeat(20_000)}`;
+    expect(redact(long).length).toBeGreaterThan(0);
+  });
+});
+
+it('shapes alone are hidden where people wrote the text', () => {
+  expect(hideShapes('https://u:pw@h/ sk-ant-abc 6c1d2b3a-0f9e-4d8c-b7a6-5e4d3c2b1a09', '***')).toBe(
+    'https://u:***@h/ *** 6c1d2b3a-0f9e-4d8c-b7a6-5e4d3c2b1a09',
+  );
+});
+
+it.each([
+  ['token', true],
+  ['PGPASSWORD', true],
+  ['client_secret', true],
+  ['X-Api-Key', true],
+  ['token_file', false],
+  ['MAX_THINKING_TOKENS_BUDGET', false],
+  ['GIT_AUTHOR_NAME', false],
+  ['SSH_AUTH_SOCK', false],
+])('the name %s is that of a secret: %s', (name, secret) => {
+  expect(isSecretName(name)).toBe(secret);
+});
+
+it('one line, without terminal sequences, control and invisible characters', () => {
+  expect(printable('a\u001b[31mred\u001b[0m\n\u200bb\u202e\tc')).toBe('ared b c');
+  expect(printable('x'.repeat(20), 10)).toBe('xxxxxxx...');
+});
+
+it('the first line that says something', () => {
+  expect(firstLine('\n  \u001b[1m\n error: token=abc was refused\nmore')).toBe('error: token=[redacted] was refused');
+});
+
+it('a fingerprint tells two keys apart and not what they are', () => {
+  const [one, two] = ['sk-ant-api03-aaaaaaaaaaaaaaaa', 'sk-ant-api03-bbbbbbbbbbbbbbbb'].map(fingerprint);
+  expect(one).not.toBe(two);
+  expect(one).toMatch(/^sk-ant-api03-… \(29 characters, #[0-9a-f]{8}\)$/);
+  expect(fingerprint('short')).toBe('(5 characters)');
+});
