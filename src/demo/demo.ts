@@ -6,9 +6,9 @@ import { styleText } from 'node:util';
 import type { Clock } from '../platform/clock.ts';
 import type { TurnRequest } from './client-double.ts';
 import type { TurnReport } from './client-turn.ts';
-import { DevVault } from './dev-vault.ts';
 import { type CommandRun, runAsClient, type Timings, timeRuns } from './measure.ts';
 import { MockApi } from './mock-api.ts';
+import { SmallVault } from './vault.ts';
 import { Workshop } from './workshop.ts';
 
 export interface DemoOptions {
@@ -26,7 +26,7 @@ const KEYS = ['sk-demo-first-5f2c', 'sk-demo-second-91ab'] as const;
 /** The whole product against an embedded development Vault: nothing needed, nothing left behind. */
 export async function runDemo(options: DemoOptions): Promise<void> {
   const api = new MockApi();
-  const vault = await DevVault.start({ nowMs: () => options.clock.wall() });
+  const vault = await SmallVault.start({ nowMs: () => options.clock.wall() });
   const workshop = new Workshop(options.clock, options.env);
   try {
     await new Story(options, vault, api, workshop).tell();
@@ -39,11 +39,11 @@ export async function runDemo(options: DemoOptions): Promise<void> {
 
 class Story {
   readonly #options: DemoOptions;
-  readonly #vault: DevVault;
+  readonly #vault: SmallVault;
   readonly #api: MockApi;
   readonly #workshop: Workshop;
 
-  constructor(options: DemoOptions, vault: DevVault, api: MockApi, workshop: Workshop) {
+  constructor(options: DemoOptions, vault: SmallVault, api: MockApi, workshop: Workshop) {
     this.#options = options;
     this.#vault = vault;
     this.#api = api;
