@@ -5,6 +5,7 @@ import { type Freshness, judgeFreshness } from '../credential/freshness.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
+import type { Client } from '../platform/process-tree.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { ProviderGate } from './gate.ts';
 import type { BrokerPorts } from './ports.ts';
@@ -29,7 +30,7 @@ interface AnsweringDeps {
 /** A key that may be served to this ask. */
 interface Servable {
   readonly key: KeyVersion;
-  readonly state: Answer['state'];
+  readonly state: OpenedKey['state'];
 }
 
 /** Points 4 to 6 of what makes a key fit to serve: at once, refreshed behind, after a short wait, after a long one, or not. */
@@ -69,7 +70,7 @@ export class Answering {
     });
   }
 
-  #servable(credential: ManagedCredential, state: Answer['state']): Servable {
+  #servable(credential: ManagedCredential, state: OpenedKey['state']): Servable {
     const { key } = credential;
     if (key === undefined) throw new TypeError('judged servable without a key');
     return { key, state };
@@ -174,18 +175,8 @@ export interface Ask {
 }
 
 /** The process that wanted the key. Pid and start time together are never reused. */
-export interface Client {
-  /** Of both, made once: a client is looked up several times for every answer. */
-  readonly id: string;
-  readonly pid: number;
-  readonly startTime: string;
-  /** For events and status: the executable's base name. */
-  readonly name: string;
-  readonly isClaudeCode: boolean;
-}
-
 /** The receiver wipes `secrets` when the last byte is written, and then says so with `delivered()`. */
-export interface Answer {
+export interface OpenedKey {
   readonly key: KeyVersion;
   readonly state: 'fresh' | 'stale';
   readonly secrets: SecretFields;

@@ -2,7 +2,8 @@ import type { CacheHealth } from '../cache/cache.ts';
 import type { Config } from '../config/config.ts';
 import { allowsStale } from '../credential/back-off.ts';
 import { judgeFreshness, longestUsefulInterval } from '../credential/freshness.ts';
-import { certainEnd, type LivingKey } from '../credential/life.ts';
+import type { KeyVersion } from '../credential/key.ts';
+import { certainEnd, type KeyAndLogin } from '../credential/life.ts';
 import type { Clock } from '../platform/clock.ts';
 import type {
   BrokerEvent,
@@ -12,7 +13,7 @@ import type {
   HealthReport,
   StatusReport,
 } from '../protocol/reports.ts';
-import type { Answer, Ask } from './answering.ts';
+import type { Ask, OpenedKey } from './answering.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { BrokerPorts } from './ports.ts';
 
@@ -21,9 +22,9 @@ import type { BrokerPorts } from './ports.ts';
  * undefined means the configured default. Every promise rejects with a BrokerError only; ERR_UNKNOWN_CREDENTIAL if
  * there is no such credential.
  */
-export interface BrokerService {
+export interface BrokerApi {
   /** Waits as the policy says; rejects at once with the signal's reason when `ask.signal` aborts. */
-  answer(ask: Ask): Promise<Answer>;
+  answer(ask: Ask): Promise<OpenedKey>;
   /** Asks the provider now, whatever is cached; resolves with the new state once it answered, rejects if it failed. */
   refresh(credential: string | undefined): Promise<CredentialStatus>;
   /** As `refresh` for every credential; failures are in the states returned, it does not reject for them. */
@@ -156,12 +157,12 @@ function stateOf(credential: ManagedCredential, view: CredentialView): Credentia
   return credential.failure === undefined ? 'idle' : 'failing';
 }
 
-function judge(living: LivingKey, credential: ManagedCredential, { ports, config }: CredentialView) {
+function judge(living: KeyAndLogin<KeyVersion>, credential: ManagedCredential, { ports, config }: CredentialView) {
   const policy = { turnMarginMs: config.daemon.turnMarginMs, maxStaleMs: credential.spec.config.maxStaleMs };
   return judgeFreshness(living, ports.clock.now(), credential.longestIntervalMs, policy).state;
 }
 
-function expirySource(living: LivingKey): CredentialStatus['expirySource'] {
+function expirySource(living: KeyAndLogin<KeyVersion>): CredentialStatus['expirySource'] {
   const { key } = living;
   return key.expiresAtMs !== undefined && certainEnd(living) === key.expiresAtMs
     ? key.expirySource

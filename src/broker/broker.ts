@@ -5,22 +5,22 @@ import type { Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
 import type { BrokerEvent, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
-import { type Answer, Answering, type Ask } from './answering.ts';
+import { Answering, type Ask, type OpenedKey } from './answering.ts';
 import {
-  type BrokerService,
+  type BrokerApi,
   type DaemonFacts,
   describeCredential,
   describeDaemon,
   describeHealth,
   type EventQuery,
 } from './api.ts';
-import { type CredentialSpec, type ManagedCredential, type ProviderSpec, Roster } from './credentials.ts';
+import { CredentialSet, type CredentialSpec, type ManagedCredential, type ProviderSpec } from './credentials.ts';
 import { EventLog } from './event-log.ts';
 import type { ProviderGate } from './gate.ts';
 import { LeaseKeeper } from './leases.ts';
 import type { BrokerPorts } from './ports.ts';
 import { Refresher, SPREAD_MS } from './refresher.ts';
-import { SuspicionDesk } from './rejection-detector.ts';
+import { RejectionDetector } from './rejection-detector.ts';
 import { Scheduler } from './scheduler.ts';
 
 /** No credential has a name like this, so it can share the scheduler with them. */
@@ -43,7 +43,7 @@ export interface BrokerSetup {
 }
 
 /** One request after another, judged by policy and answered; see docs/architecture.md for the two journeys. */
-export class Broker implements BrokerService {
+export class Broker implements BrokerApi {
   readonly #ports: BrokerPorts;
   readonly #facts: () => DaemonFacts;
   readonly #events: EventLog;
@@ -51,8 +51,8 @@ export class Broker implements BrokerService {
   readonly #leases: LeaseKeeper;
   readonly #refresher: Refresher;
   readonly #answering: Answering;
-  readonly #suspicion: SuspicionDesk;
-  readonly #roster: Roster;
+  readonly #suspicion: RejectionDetector;
+  readonly #roster: CredentialSet;
   #config: Config;
   #prunedAtMs = 0;
 
@@ -62,7 +62,7 @@ export class Broker implements BrokerService {
     this.#config = setup.config;
     const policy = (): DaemonConfig => this.#config.daemon;
     this.#events = new EventLog(ports);
-    this.#roster = new Roster(ports);
+    this.#roster = new CredentialSet(ports);
     this.#scheduler = new Scheduler(
       ports.clock,
       (id) => this.#runDue(id),
@@ -90,7 +90,7 @@ export class Broker implements BrokerService {
       policy,
       onMendedLogin: (gate) => this.#forgive(gate, () => true),
     });
-    this.#suspicion = new SuspicionDesk(ports, this.#events, this.#refresher);
+    this.#suspicion = new RejectionDetector(ports, this.#events, this.#refresher);
     this.#adopt(setup);
     this.#leases.resume(ports.cache.leases(), (name) => this.#roster.gate(name));
     this.#leases.releaseOrphans(this.#currentLeases());
@@ -98,7 +98,7 @@ export class Broker implements BrokerService {
     this.#planSweep();
   }
 
-  async answer(ask: Ask): Promise<Answer> {
+  async answer(ask: Ask): Promise<OpenedKey> {
     const credential = this.#find(ask.credential);
     const now = this.#ports.clock.now();
     const deadlineMs = now + MAX_WAIT_MS;
@@ -117,7 +117,7 @@ export class Broker implements BrokerService {
     ask: Ask,
     deadlineMs: number,
     isNewInterval: boolean,
-  ): Promise<Answer> {
+  ): Promise<OpenedKey> {
     await this.#suspicion.consider(credential, ask);
     for (let isRepeat = false; ; isRepeat = true) {
       const { key, state } = await this.#answering.find(credential, ask, deadlineMs);
@@ -289,7 +289,7 @@ export class Broker implements BrokerService {
     });
   }
 
-  #delivered(credential: ManagedCredential, key: KeyVersion, ask: Ask, state: Answer['state']): void {
+  #delivered(credential: ManagedCredential, key: KeyVersion, ask: Ask, state: OpenedKey['state']): void {
     const { client } = ask;
     const { digest } = key;
     credential.timesServed += 1;

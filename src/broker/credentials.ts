@@ -1,7 +1,7 @@
 import type { CredentialConfig } from '../config/config.ts';
 import { type FailureRecord, isHeldOff } from '../credential/back-off.ts';
 import type { KeyVersion } from '../credential/key.ts';
-import type { LivingKey } from '../credential/life.ts';
+import type { KeyAndLogin } from '../credential/life.ts';
 import type { Verdict } from '../credential/rejection.ts';
 import type { BrokerError } from '../errors.ts';
 import { DEFAULT_CLIENT_INTERVAL_MS } from '../protocol/request.ts';
@@ -62,7 +62,7 @@ export class ManagedCredential {
   }
 
   /** undefined: nothing that could be served. */
-  get living(): LivingKey | undefined {
+  get living(): KeyAndLogin<KeyVersion> | undefined {
     if (this.key === undefined || this.rejected.has(this.key.digest)) return undefined;
     return { key: this.key, login: this.gate.login(this.key.lease?.loginId) };
   }
@@ -129,7 +129,7 @@ interface RosterDeps {
 }
 
 /** Which providers and credentials there are. Over a change of configuration, what did not change keeps everything. */
-export class Roster {
+export class CredentialSet {
   readonly #ports: BrokerPorts;
   readonly #gates = new Map<string, { readonly gate: ProviderGate; readonly fingerprint: string }>();
   readonly #credentials = new Map<string, ManagedCredential>();

@@ -13,7 +13,8 @@ import {
   type Verdict,
 } from '../credential/rejection.ts';
 import { BrokerError } from '../errors.ts';
-import { type Ask, type Client, waitUntil } from './answering.ts';
+import type { Client } from '../platform/process-tree.ts';
+import { type Ask, waitUntil } from './answering.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
 import type { BrokerPorts } from './ports.ts';
@@ -23,17 +24,17 @@ import type { Refresher } from './refresher.ts';
  * Rejection at work: puts the asks of clients before the judge of credential/rejection.ts, asks the provider when it
  * wants that, and keeps the ledgers.
  */
-export class SuspicionDesk {
+export class RejectionDetector {
   readonly #ports: BrokerPorts;
   readonly #events: EventLog;
   readonly #refresher: Refresher;
-  readonly #ledgers: Ledgers;
+  readonly #ledgers: ClientHistory;
 
   constructor(ports: BrokerPorts, events: EventLog, refresher: Refresher) {
     this.#ports = ports;
     this.#events = events;
     this.#refresher = refresher;
-    this.#ledgers = new Ledgers(ports.isAlive);
+    this.#ledgers = new ClientHistory(ports.isAlive);
   }
 
   /** Returns when the ask may be answered by what freshness says. @throws BrokerError ERR_KEY_REJECTED. */
@@ -165,7 +166,7 @@ interface ClientBook {
 }
 
 /** What is remembered of each client about each credential: in memory only, bounded, gone when the client exits. */
-class Ledgers {
+class ClientHistory {
   /** In the order of their last ask. */
   readonly #books = new Map<string, ClientBook>();
   readonly #isAlive: (client: Client) => boolean;

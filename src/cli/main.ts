@@ -1,8 +1,8 @@
-import { Command, CommanderError } from 'commander';
+import { CommanderError } from 'commander';
 import { BrokerError, describeError } from '../errors.ts';
+import type { ProcessIo } from '../platform/process-io.ts';
 import { problemLine } from '../protocol/problem.ts';
-import type { CliIo } from './io.ts';
-import { COMMANDS, type CommandEntry } from './program.ts';
+import { buildProgram, COMMANDS, type CommandEntry } from './program.ts';
 
 const EX_USAGE = 64;
 const EX_SOFTWARE = 70;
@@ -13,7 +13,7 @@ const EX_SOFTWARE = 70;
  */
 export async function main(
   argv: readonly string[],
-  io: CliIo,
+  io: ProcessIo,
   entries: readonly CommandEntry[] = COMMANDS,
 ): Promise<void> {
   try {
@@ -26,36 +26,7 @@ export async function main(
   }
 }
 
-/** Only commands that are wanted are loaded; of the others help shows name and summary. */
-export async function buildProgram(
-  io: CliIo,
-  entries: readonly CommandEntry[],
-  isWanted: (name: string) => boolean,
-): Promise<Command> {
-  const { VERSION } = await import('../platform/installation.ts');
-  const program = new Command('broker')
-    .description("Short-lived API keys from Vault or AWS for Claude Code's apiKeyHelper.")
-    .version(VERSION, '--version', 'print the version')
-    .helpOption('-h, --help', 'show help')
-    .option('--verbose', 'show more: where errors come from, what get served')
-    .configureOutput({ writeOut: (text) => io.stdout(text), writeErr: (text) => io.stderr(text) })
-    .showHelpAfterError('hint: see broker --help')
-    .exitOverride();
-  for (const { name, summary, load } of entries) {
-    const command = isWanted(name) ? await load(io) : new Command(name).description(summary);
-    program.addCommand(inherit(command, program));
-  }
-  return program;
-}
-
-/** Commands that were built on their own know nothing of the program's output and exit settings. */
-function inherit(command: Command, parent: Command): Command {
-  command.copyInheritedSettings(parent);
-  for (const child of command.commands) inherit(child, command);
-  return command;
-}
-
-function report(error: unknown, argv: readonly string[], io: CliIo): number {
+function report(error: unknown, argv: readonly string[], io: ProcessIo): number {
   // Commander has said it already.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EX_USAGE;
   if (argv.includes('--verbose') && error instanceof Error) io.stderr(`${traceOf(error)}\n`);

@@ -1,10 +1,43 @@
-import type { Command } from 'commander';
-import type { CliIo } from './io.ts';
+import { Command } from 'commander';
+import type { ProcessIo } from '../platform/process-io.ts';
 
 export interface CommandEntry {
   readonly name: string;
   readonly summary: string;
-  readonly load: (io: CliIo) => Promise<Command>;
+  readonly load: (io: ProcessIo) => Promise<Command>;
+}
+
+/** Only commands that are wanted are loaded; of the others help shows name and summary. */
+export async function buildProgram(
+  io: ProcessIo,
+  entries: readonly CommandEntry[],
+  isWanted: (name: string) => boolean,
+): Promise<Command> {
+  const { VERSION } = await import('../platform/installation.ts');
+  const program = new Command('broker')
+    .description("Short-lived API keys from Vault or AWS for Claude Code's apiKeyHelper.")
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .option('--verbose', 'show more: where errors come from, what get served')
+    .configureOutput({ writeOut: (text) => io.stdout(text), writeErr: (text) => io.stderr(text) })
+    .showHelpAfterError('hint: see broker --help')
+    .exitOverride();
+  for (const { name, summary, load } of entries) {
+    const command = isWanted(name) ? await load(io) : new Command(name).description(summary);
+    program.addCommand(inherit(command, program, 'broker'));
+  }
+  return program;
+}
+
+/**
+ * Commands that were built on their own know nothing of the program's output and exit settings; which help an error
+ * points to is their own.
+ */
+function inherit(command: Command, parent: Command, path: string): Command {
+  const ownPath = `${path} ${command.name()}`;
+  command.copyInheritedSettings(parent).showHelpAfterError(`hint: see ${ownPath} --help`);
+  for (const child of command.commands) inherit(child, command, ownPath);
+  return command;
 }
 
 /** In the order in which help lists them. */
@@ -40,7 +73,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => {
       const [{ doctorCommand }, { doctorParts }] = await Promise.all([
         import('./commands/doctor.ts'),
-        import('./connect.ts'),
+        import('./running-daemon.ts'),
       ]);
       return doctorCommand(io, doctorParts(io));
     },
@@ -51,7 +84,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => {
       const [{ setupCommand }, { doctorParts }] = await Promise.all([
         import('./commands/setup.ts'),
-        import('./connect.ts'),
+        import('./running-daemon.ts'),
       ]);
       return setupCommand(io, doctorParts(io));
     },
@@ -68,7 +101,7 @@ export const COMMANDS: readonly CommandEntry[] = [
       const [{ configCommand }, { providerDefinitions }, { daemonValuesOf }] = await Promise.all([
         import('./commands/config.ts'),
         import('../providers/registry.ts'),
-        import('./connect.ts'),
+        import('./running-daemon.ts'),
       ]);
       const daemonValues = () => daemonValuesOf(io);
       return configCommand(io, { types: providerDefinitions, daemonValues });
@@ -103,10 +136,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'completion',
     summary: 'print a script that completes commands and options',
     load: async (io) => {
-      const [{ completionCommand }, { buildProgram }] = await Promise.all([
-        import('./commands/completion.ts'),
-        import('./main.ts'),
-      ]);
+      const { completionCommand } = await import('./commands/completion.ts');
       return completionCommand(io, () => buildProgram(io, COMMANDS, () => true));
     },
   },

@@ -1,7 +1,9 @@
 import { fstatSync, readlinkSync, type Stats } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { type PathInputs, socketCandidates } from '../config/paths.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
+import type { Clock } from '../platform/clock.ts';
 import { errorOfProblem } from '../protocol/problem.ts';
 import type {
   BrokerEvent,
@@ -35,7 +37,7 @@ interface KeyQuestion {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface KeyAnswer {
+export interface ServedKey {
   /** The caller wipes it. */
   readonly body: Buffer;
   readonly version: string | undefined;
@@ -59,6 +61,26 @@ const LOOK_LIMIT_MS = 10_000;
 /** Providers are slow when they are ill, and somebody is watching. */
 const REFRESH_LIMIT_MS = 60_000;
 
+/**
+ * A client of the daemon that this environment points to.
+ *
+ * @throws BrokerError ERR_CONFIG for variables that make no sense.
+ */
+export function connect(surroundings: PathInputs & { readonly clock: Clock }): BrokerClient {
+  const { clock } = surroundings;
+  return new BrokerClient({ places: socketCandidates(surroundings), uid: acceptedUid(surroundings), clock });
+}
+
+/** In a container the daemon's socket may seem to belong to somebody else; only an explicit socket may, though. */
+function acceptedUid({ env, uid }: PathInputs): number {
+  const named = env['BROKER_SERVER_UID'];
+  if (named === undefined || named === '' || !env['BROKER_SOCKET']) return uid;
+  if (/^\d{1,10}$/.test(named)) return Number(named);
+  throw new BrokerError('ERR_CONFIG', `BROKER_SERVER_UID must be a number, not ${named.slice(0, 40)}`, {
+    remedy: 'set it to the uid that the daemon runs as, or unset it',
+  });
+}
+
 /** What the CLI asks the daemon. Every method rejects with a BrokerError, the daemon's own where it answered with one. */
 export class BrokerClient {
   readonly #transport: Transport;
@@ -67,7 +89,7 @@ export class BrokerClient {
     this.#transport = new Transport(options);
   }
 
-  async key({ credential, format, interval, hints, signal }: KeyQuestion): Promise<KeyAnswer> {
+  async key({ credential, format, interval, hints, signal }: KeyQuestion): Promise<ServedKey> {
     const path = `${credentialPath(credential)}/key${format === undefined ? '' : `?format=${encodeURIComponent(format)}`}`;
     const headers: Record<string, string> = {};
     if (interval !== undefined) headers[CLIENT_INTERVAL] = interval;
@@ -137,7 +159,10 @@ export class BrokerClient {
     const { signal } = question;
     const path = `${eventsPath(question)}&follow=1`;
     const response = await this.#transport.stream({ method: 'GET', path, signal, timeoutMs: LOOK_LIMIT_MS });
+    const end = () => response.destroy();
+    signal?.addEventListener('abort', end, { once: true });
     try {
+      signal?.throwIfAborted();
       if (response.statusCode !== 200) throw failure(response.statusCode ?? 0, await contentOf(response));
       for await (const line of readLines(response)) yield JSON.parse(line) as BrokerEvent;
     } catch (error) {
@@ -145,6 +170,7 @@ export class BrokerClient {
       // Broken off: by us, or by a daemon that stops.
       if (!signal?.aborted && !response.readableAborted && !response.destroyed) throw error;
     } finally {
+      signal?.removeEventListener('abort', end);
       response.destroy();
     }
   }

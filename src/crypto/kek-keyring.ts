@@ -169,6 +169,9 @@ function mayHavePrompted({ why }: KeyringTrouble, platform: NodeJS.Platform): bo
   return why === 'silent' || why === 'failed' || (why === 'locked' && platform === 'darwin');
 }
 
+/** Under which items are found in Seahorse, KWalletManager or Keychain Access, or with `secret-tool search service apikey-broker`. */
+export const KEYRING_SERVICE = 'apikey-broker';
+
 /** Asks the keyring of the operating system. Never rejects, and ends by itself however long the keyring takes. */
 export type AskKeyring = (request: KeyringRequest) => Promise<KeyringReply>;
 
@@ -200,10 +203,11 @@ export interface KeyringTrouble {
 }
 
 /**
- * no-bus, no-service, no-collection: this machine or session has no keyring that could keep a key · locked: it has one,
- * and a person has to open it · silent: no answer in time · failed: anything else.
+ * no-bus, no-service, no-collection: this machine or session has no keyring that could keep a key · no-busctl: there is
+ * nothing to look with, and a keyring is never asked blind · locked: it has one, and a person has to open it · silent: no
+ * answer in time · failed: anything else.
  */
-export type TroubleKind = 'no-bus' | 'no-service' | 'no-collection' | 'locked' | 'silent' | 'failed';
+export type TroubleKind = 'no-bus' | 'no-busctl' | 'no-service' | 'no-collection' | 'locked' | 'silent' | 'failed';
 
 export function trouble(why: TroubleKind, detail = ''): KeyringTrouble {
   return { outcome: 'trouble', why, detail };
@@ -224,6 +228,11 @@ function describeTrouble(keyring: Keyring, { why, detail }: KeyringTrouble): Tro
       return {
         reason: `the ${keyring} cannot be reached: there is no session bus${because}`,
         remedy: 'Start the daemon in the session that has the keyring',
+      };
+    case 'no-busctl':
+      return {
+        reason: `whether the ${keyring} is open cannot be told: there is no busctl`,
+        remedy: "Install systemd's busctl where the daemon finds it",
       };
     case 'no-service':
       return {

@@ -1,16 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type AskKeyring, type KeyringReply, trouble } from './kek-keyring.ts';
-import type { PostedRequest } from './keyring-main.ts';
+import type { Clock } from '../platform/clock.ts';
+import { type AskKeyring, KEYRING_SERVICE, type KeyringReply, type KeyringRequest, trouble } from './kek-keyring.ts';
+import { findTrouble } from './secret-service.ts';
 
 interface KeyringSurroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly uid: number;
   readonly platform: NodeJS.Platform;
+  readonly clock: Clock;
 }
 
-/** An answer takes a tenth of a second, most of it the start of a Node; a busy machine may need more. */
+/** An answer takes a fifth of a second, most of it the start of a Node; a busy machine may need more. */
 const LIMIT_MS = 3_000;
 const MAX_REPLY = 16_384;
 /** Seen from src/crypto and from dist/chunks alike. */
@@ -24,16 +25,22 @@ const PROGRAM = join(
 const PASSED_ON = ['HOME', 'USER', 'LOGNAME', 'PATH', 'TMPDIR', 'XDG_RUNTIME_DIR'];
 
 /** The way to this session's keyring; undefined where there is certainly none: no macOS, and no session bus. */
-export function keyringOf(surroundings: KeyringSurroundings): AskKeyring | undefined {
-  const { env, uid, platform } = surroundings;
-  const bus = platform === 'darwin' ? undefined : sessionBusAddress(env);
-  if (platform !== 'darwin' && bus === undefined) return undefined;
-  const childEnv = Object.fromEntries(PASSED_ON.map((name) => [name, env[name]]));
-  return (request) =>
-    exchange(
-      { ...childEnv, ...(bus === undefined ? {} : { DBUS_SESSION_BUS_ADDRESS: bus }) },
-      { ...request, bus, uid },
-    );
+export function keyringOf({ env, platform, clock }: KeyringSurroundings): AskKeyring | undefined {
+  const own = Object.fromEntries(PASSED_ON.map((name) => [name, env[name]]));
+  if (platform === 'darwin') return (request) => exchange(own, request, LIMIT_MS);
+  const bus = sessionBusAddress(env);
+  if (bus === undefined) return undefined;
+  const childEnv = { ...own, DBUS_SESSION_BUS_ADDRESS: bus };
+  return async (request) => {
+    const untilMs = clock.now() + LIMIT_MS;
+    const { action, account, mayStart } = request;
+    // As the library names them on an item: SearchItems compares them all.
+    const attributes = { service: KEYRING_SERVICE, username: account };
+    const obstacle = await findTrouble({ env: childEnv, mayStart, attributes, clock, untilMs });
+    if (obstacle !== undefined) return obstacle;
+    if (action === 'look') return { outcome: 'usable' };
+    return await exchange(childEnv, request, Math.ceil(Math.max(1, untilMs - clock.now())));
+  };
 }
 
 /** Without the variable, where systemd and everybody after it puts the bus of a user. */
@@ -59,11 +66,15 @@ function isSocket(path: string): boolean {
  * costs a daemon with another home nothing. The standard input stays open until the answer is there, because its end
  * tells the process that nobody waits any more.
  */
-function exchange(env: Readonly<Record<string, string | undefined>>, request: PostedRequest): Promise<KeyringReply> {
+function exchange(
+  env: Readonly<Record<string, string | undefined>>,
+  request: KeyringRequest,
+  limitMs: number,
+): Promise<KeyringReply> {
   return new Promise((resolve) => {
     let child: ChildProcess;
     try {
-      child = spawn(process.execPath, [PROGRAM], { env, timeout: LIMIT_MS, killSignal: 'SIGKILL', stdio: 'pipe' });
+      child = spawn(process.execPath, [PROGRAM], { env, timeout: limitMs, killSignal: 'SIGKILL', stdio: 'pipe' });
     } catch (error) {
       resolve(trouble('failed', reasonOf(error)));
       return;

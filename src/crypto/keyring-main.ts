@@ -1,8 +1,7 @@
 import { createInterface } from 'node:readline';
 import type { AsyncEntry } from '@napi-rs/keyring';
 import { loadNative } from '../platform/native.ts';
-import { type KeyringReply, type KeyringRequest, trouble } from './kek-keyring.ts';
-import { findTrouble } from './secret-service.ts';
+import { KEYRING_SERVICE, type KeyringReply, type KeyringRequest, trouble } from './kek-keyring.ts';
 
 // A process of its own, because the library connects on the thread that calls it and waits for whoever does not
 // answer: whoever asked ends this process when it takes too long. The key passes through its memory.
@@ -14,33 +13,14 @@ const lines = createInterface({ input: process.stdin });
 // The daemon is gone, and with it whoever could end this process while the keyring holds it up.
 process.stdin.on('end', () => process.kill(process.pid, 'SIGKILL'));
 lines.once('line', async (line) => {
-  const reply = await serve(JSON.parse(line) as PostedRequest, process.platform);
+  const reply = await serve(JSON.parse(line) as KeyringRequest);
   process.stdout.write(`${JSON.stringify(reply)}\n`);
 });
 
-/** Under which items are found in Seahorse, KWalletManager or Keychain Access, or with `secret-tool search service apikey-broker`. */
-const KEYRING_SERVICE = 'apikey-broker';
-
-/** What the process is handed: the question, and where to ask it. */
-export interface PostedRequest extends KeyringRequest {
-  /** Linux: where the session bus listens. */
-  readonly bus: string | undefined;
-  readonly uid: number;
-}
-
-/** Never rejects. */
-async function serve(request: PostedRequest, platform: NodeJS.Platform): Promise<KeyringReply> {
-  const { action, account, bus, uid, mayStart } = request;
-  if (platform !== 'darwin') {
-    if (bus === undefined) return trouble('no-bus');
-    // As the library names them on an item: SearchItems compares them all.
-    const attributes = { service: KEYRING_SERVICE, username: account };
-    const obstacle = await findTrouble({ bus, uid, mayStart, attributes });
-    if (obstacle !== undefined) return obstacle;
-    if (action === 'look') return { outcome: 'usable' };
-  }
+/** Never rejects. On Linux the keyring was found open just before. */
+async function serve(request: KeyringRequest): Promise<KeyringReply> {
   try {
-    return await act(request, await openEntry(account));
+    return await act(request, await openEntry(request.account));
   } catch (error) {
     return describe(error);
   }

@@ -66,7 +66,7 @@ function within(limitMs: number, work: Promise<void>, clock: ComposedDaemon['clo
  * Providers are loaded when they are first needed, which may be after an upgrade has put other files in the place of
  * those that this process was started from. Then only a new process is of any use.
  */
-export class LostCode {
+export class UpgradeWatch {
   /** Resolves when this process should make room for another. */
   readonly needsRestart: Promise<void>;
   readonly #installation: Installation;

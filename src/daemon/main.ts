@@ -18,12 +18,12 @@ import { loadNative, type NativeBindings, releaseMemory } from '../platform/nati
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
 import { StateLock, type StateLockOptions } from '../platform/state-lock.ts';
 import { providerDefinitions } from '../providers/registry.ts';
-import { adoptSocket, bindSocket, declineWaiting, type Listener, takeInheritedSocket } from '../server/listener.ts';
+import { adoptSocket, bindSocket, type Listener, refuseConnections, takeInheritedSocket } from '../server/listener.ts';
 import { refreshStableHelper } from '../service/stable-helper.ts';
 import { type ComposedDaemon, composeDaemon } from './compose.ts';
 import { IdleExit, Quiet } from './idle.ts';
 import { harden, stopDaemon, untilStopped } from './lifecycle.ts';
-import { ServiceManager } from './sd-notify.ts';
+import { SystemdNotifier } from './sd-notify.ts';
 import { acquireForService, type StartContext, takeStartContext } from './start-lock.ts';
 
 const EX_TEMPFAIL = 75;
@@ -49,14 +49,14 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   harden(native);
   const { env } = options;
   const inheritedSocket = takeInheritedSocket(env, process.pid);
-  const context = { ...takeStartContext(env), native, inheritedSocket, manager: new ServiceManager(env, native) };
+  const context = { ...takeStartContext(env), native, inheritedSocket, manager: new SystemdNotifier(env, native) };
   const clock = new SystemClock();
   try {
     const running = await startDaemon(options, context, clock);
     await runUntilStopped(running, context);
   } catch (error) {
     if (error instanceof BrokerError && inheritedSocket !== undefined)
-      await declineWaiting(inheritedSocket, error, clock);
+      await refuseConnections(inheritedSocket, error, clock);
     throw error;
   }
 }
@@ -64,7 +64,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 interface Context extends StartContext {
   readonly native: NativeBindings | undefined;
   readonly inheritedSocket: number | undefined;
-  readonly manager: ServiceManager;
+  readonly manager: SystemdNotifier;
 }
 
 interface RunningDaemon {
@@ -157,7 +157,7 @@ async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
   await stopDaemon(daemon, listener, isRealStop, log);
 }
 
-async function isForGood(manager: ServiceManager, log: AdjustableLog): Promise<boolean> {
+async function isForGood(manager: SystemdNotifier, log: AdjustableLog): Promise<boolean> {
   const next = await manager.whatFollows();
   if (next === 'unknown') {
     const remedy = 'to revoke them, before stopping the service: broker invalidate NAME';

@@ -14,7 +14,7 @@ const LAUNCH_AGENT = 'dev.apikey-broker';
  * What systemd is told and asked: readiness, reload, stop and signs of life by sd_notify(3). Does nothing where there
  * is no systemd or no addon. The variables are taken out of `env`, because children would take them for theirs.
  */
-export class ServiceManager {
+export class SystemdNotifier {
   readonly #notifyAddress: string | undefined;
   readonly #watchdogMs: number;
   readonly #isSystemd: boolean;

@@ -3,7 +3,6 @@ import type { Socket } from 'node:net';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type { ParentFacts, ProcessFacts } from './process-tree.ts';
 
 /**
  * What `native/addon.c` offers. Every function checks its arguments and throws an Error whose `code` is the errno's
@@ -36,6 +35,22 @@ export interface NativeBindings {
   trimHeap(): boolean;
   /** One sd_notify(3) message to `address`, the value of NOTIFY_SOCKET: an absolute path, or `@name` in the abstract space. */
   sdNotify(address: string, message: string): void;
+}
+
+/** Pid and start time together are never reused. The start time is opaque: clock ticks on Linux, seconds on macOS. */
+export interface ParentFacts {
+  readonly ppid: number;
+  readonly processGroup: number;
+  readonly startTime: string;
+}
+
+export interface ProcessFacts extends ParentFacts {
+  /** As the kernel shortens it. */
+  readonly name: string;
+  /** Absent where it may not be read: processes of others, processes that are not dumpable. */
+  readonly executable?: string;
+  /** The first three words of the command line; empty for kernel threads and zombies. */
+  readonly argv: readonly string[];
 }
 
 interface PeerCredentials {

@@ -1,14 +1,51 @@
 import { writeSync } from 'node:fs';
 import { homedir } from 'node:os';
+import type { Readable, Writable } from 'node:stream';
 import { isatty } from 'node:tty';
-import { BrokerError } from '../errors.ts';
-import { SystemClock } from './clock.ts';
+import { BrokerError, codeOf } from '../errors.ts';
+import { type Clock, SystemClock } from './clock.ts';
+
+/**
+ * Everything a command may touch of the process it runs in, so that commands can be run inside a test exactly as they
+ * run in a terminal.
+ */
+export interface ProcessIo {
+  /** Bytes are for keys: the caller wipes them once this returns. */
+  stdout(text: string | Uint8Array): void;
+  stderr(text: string): void;
+  /** The process's own: the daemon takes out what was meant for it alone. */
+  readonly env: Record<string, string | undefined>;
+  readonly homeDir: string;
+  readonly uid: number;
+  readonly pid: number;
+  readonly ppid: number;
+  readonly platform: NodeJS.Platform;
+  readonly stdoutIsTty: boolean;
+  readonly stderrIsTty: boolean;
+  /** Where a person can be asked; undefined if standard input or standard error is not a terminal: then nobody is ever asked. */
+  readonly terminal?: Terminal | undefined;
+  /** For what is handed in on standard input on request (`--password-stdin`). Looked at only then. */
+  readonly stdin?: Readable;
+  /** Width of the terminal; undefined when standard output is not a terminal. */
+  readonly columns: number | undefined;
+  readonly clock: Clock;
+  /** Aborted by the first SIGINT or SIGTERM: commands that follow or watch end then, with exit code 0. */
+  readonly signal: AbortSignal;
+  /** The last call wins; 0 unless called. */
+  setExitCode(code: number): void;
+}
+
+/** Questions go to standard error, so that standard output stays the result. */
+export interface Terminal {
+  readonly input: Readable;
+  readonly output: Writable;
+}
 
 /** sysexits(3): what could not be said was not done. */
 const EX_IOERR = 74;
 
-/** This process as the CLI's CliIo. Call it once: it takes over SIGINT and SIGTERM until the first of them came. */
-export function processIo() {
+/** This process. Call it once: it takes over SIGINT and SIGTERM until the first of them came. */
+export function processIo(): ProcessIo {
   const stop = new AbortController();
   const { stdout, stderr } = process;
   let clock: SystemClock | undefined;
@@ -46,7 +83,7 @@ export function processIo() {
       clock ??= new SystemClock();
       return clock;
     },
-    /** Whoever asks for it wants to end in order; everybody else dies of the signal as usual. */
+    /** A command that asks for it ends in order; every other dies of the signal as usual. */
     get signal() {
       if (!listening) process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
       listening = true;
@@ -64,7 +101,7 @@ function writeNow(bytes: Uint8Array): void {
     try {
       written += writeSync(1, bytes, written);
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
+      const code = codeOf(error);
       if (code !== 'EAGAIN') {
         throw new BrokerError('ERR_IO', `cannot write to standard output (${code})`, {
           remedy: 'check that whoever reads it is still there and that the disk is not full',

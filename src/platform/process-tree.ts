@@ -1,27 +1,11 @@
 import { closeSync, readFileSync, readlinkSync } from 'node:fs';
-import type { NativeBindings } from './native.ts';
+import type { NativeBindings, ParentFacts, ProcessFacts } from './native.ts';
 
 /**
  * Who wanted a key: not the helper, which lives for a millisecond, but the program that ran it. That is the first
  * ancestor that is Claude Code, else the nearest one that is more than a wrapper, so that a user's own script around
  * the helper changes nothing (docs/protocol.md, "Who is the client").
  */
-
-/** Pid and start time together are never reused. The start time is opaque: clock ticks on Linux, seconds on macOS. */
-export interface ParentFacts {
-  readonly ppid: number;
-  readonly processGroup: number;
-  readonly startTime: string;
-}
-
-export interface ProcessFacts extends ParentFacts {
-  /** As the kernel shortens it. */
-  readonly name: string;
-  /** Absent where it may not be read: processes of others, processes that are not dumpable. */
-  readonly executable?: string;
-  /** The first three words of the command line; empty for kernel threads and zombies. */
-  readonly argv: readonly string[];
-}
 
 /** How processes are looked at. */
 export interface ProcessReader {
@@ -32,21 +16,22 @@ export interface ProcessReader {
   /** Likewise. */
   processGroup?(pid: number): number;
   /** Holds on to that very process; undefined where the system cannot, or where it is gone. */
-  hold?(process: Pick<ClientProcess, 'pid' | 'startTime'>): HeldProcess | undefined;
+  hold?(process: Pick<Client, 'pid' | 'startTime'>): HeldProcess | undefined;
 }
 
-/** As long as it has not exited its pid means nobody else. */
+/** As long as it has not exited its pid cannot be another's. */
 interface HeldProcess {
   hasExited(): boolean;
   release(): void;
 }
 
-/** Structurally the broker's `Client`. */
-export interface ClientProcess {
-  /** Pid and start time as one word. */
+/** The process for which a helper asks, told from every other that has or had its pid. */
+export interface Client {
+  /** Pid and start time as one word, made once: a client is looked up several times for every answer. */
   readonly id: string;
   readonly pid: number;
   readonly startTime: string;
+  /** For events and status: the executable's base name. */
   readonly name: string;
   readonly isClaudeCode: boolean;
 }
@@ -60,14 +45,14 @@ const CACHE_LIMIT = 256;
 const HELD_LIMIT = 64;
 
 interface HeldClient {
-  readonly client: ClientProcess;
+  readonly client: Client;
   readonly process: HeldProcess;
 }
 
 export class ProcessTree {
   readonly #reader: ProcessReader;
   /** By pid and start time of an ancestor: the client as seen from there; null where there is none. */
-  readonly #clients = new Map<string, ClientProcess | null>();
+  readonly #clients = new Map<string, Client | null>();
   /** Clients by pid: as long as one lives, nothing about it has to be looked up again. */
   readonly #held = new Map<number, HeldClient>();
 
@@ -77,11 +62,11 @@ export class ProcessTree {
 
   /**
    * The client behind a helper. `parentHint` is the helper's own word for its parent, used only if the kernel shows
-   * us nothing of the helper (it has exited, or /proc hides it). undefined: nobody who could be recognised again.
+   * us nothing of the helper (it has exited, or /proc hides it). undefined: there is no process that could be recognised again.
    *
    * @param knownParent as the kernel has said already.
    */
-  clientOf(helperPid: number, parentHint?: number, knownParent?: number): ClientProcess | undefined {
+  clientOf(helperPid: number, parentHint?: number, knownParent?: number): Client | undefined {
     const parent = knownParent ?? this.#parentOf(helperPid) ?? parentHint;
     if (parent === undefined || parent === helperPid) return undefined;
     return this.#clientFrom(parent, MAX_DEPTH) ?? undefined;
@@ -93,7 +78,7 @@ export class ProcessTree {
     return parent === 0 ? undefined : parent;
   }
 
-  #clientFrom(pid: number, depth: number): ClientProcess | null {
+  #clientFrom(pid: number, depth: number): Client | null {
     if (pid < 1 || depth === 0) return null;
     const held = this.#held.get(pid);
     if (held !== undefined) {
@@ -117,7 +102,7 @@ export class ProcessTree {
   }
 
   /** Wrappers are not held: a shell around the helper lives as long as the helper. */
-  #hold(client: ClientProcess): void {
+  #hold(client: Client): void {
     const process = this.#reader.hold?.(client);
     if (process === undefined) return;
     this.#held.set(client.pid, { client, process });
@@ -132,7 +117,7 @@ export class ProcessTree {
     this.#held.delete(pid);
   }
 
-  #judge(pid: number, info: ProcessFacts, depth: number): ClientProcess | null {
+  #judge(pid: number, info: ProcessFacts, depth: number): Client | null {
     const { startTime } = info;
     const self = { id: processId(pid, startTime), pid, startTime, name: programName(info) };
     if (isClaudeCode(info)) return { ...self, name: 'claude', isClaudeCode: true };
@@ -144,7 +129,7 @@ export class ProcessTree {
   }
 
   /** The map keeps insertion order: what was used last goes to the end, what was used longest ago is dropped. */
-  #remember(key: string, client: ClientProcess | null): void {
+  #remember(key: string, client: Client | null): void {
     this.#clients.delete(key);
     this.#clients.set(key, client);
     const oldest = this.#clients.keys().next();
@@ -178,7 +163,7 @@ const CLAUDE_SCRIPT = /\/claude-code\/(?:.*\/)?cli\.[cm]?js$/;
 
 const JAVASCRIPT: ReadonlySet<string> = new Set(['node', 'nodejs', 'bun', 'deno', 'MainThread']);
 
-/** Programs that run another program and are not, by themselves, who wanted it. */
+/** Programs that run another program and are not themselves the client. */
 const WRAPPERS: ReadonlySet<string> = new Set([
   ...['sh', 'bash', 'dash', 'ash', 'zsh', 'ksh', 'ksh93', 'mksh', 'fish', 'tcsh', 'csh', 'busybox', 'nu', 'pwsh'],
   ...['perl', 'ruby', ...JAVASCRIPT],
@@ -201,7 +186,7 @@ function baseName(path: string): string {
 /** Looks at each process once per question: reading /proc is the dearest part of telling who asks. */
 export class ProcessSnapshot implements ProcessReader {
   readonly #reader: ProcessReader;
-  /** Two or three: the helper, whoever ran it, and perhaps a shell in between. */
+  /** Two or three: the helper, the process that ran it, and perhaps a shell in between. */
   readonly #seen: { readonly pid: number; readonly facts: ParentFacts | undefined }[] = [];
 
   constructor(reader: ProcessReader) {
@@ -272,22 +257,22 @@ function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-/** Looks at processes through the addon. */
+/** Looks at processes through the addon. What the kernel refuses to tell counts as hidden. */
 export function nativeProcessReader(native: NativeBindings): ProcessReader {
   return {
-    processParent: (pid) => native.processParent(pid),
-    processInfo: (pid) => native.processInfo(pid),
-    parentPid: (pid) => native.parentPid(pid),
-    processGroup: (pid) => native.processGroup(pid),
+    processParent: (pid) => attempt(() => native.processParent(pid)),
+    processInfo: (pid) => attempt(() => native.processInfo(pid)),
+    parentPid: (pid) => attempt(() => native.parentPid(pid)) ?? 0,
+    processGroup: (pid) => attempt(() => native.processGroup(pid)) ?? 0,
     hold: ({ pid, startTime }) => {
-      const fd = native.openProcess(pid);
+      const fd = attempt(() => native.openProcess(pid)) ?? -1;
       if (fd < 0) return undefined;
-      // Only from now on does the pid mean nobody else: before, it may have changed hands.
-      if (native.processParent(pid)?.startTime !== startTime) {
+      // The pid cannot become another's from now on; before, it may have.
+      if (attempt(() => native.processParent(pid))?.startTime !== startTime) {
         closeSync(fd);
         return undefined;
       }
-      return { hasExited: () => native.hasExited(fd), release: () => closeSync(fd) };
+      return { hasExited: () => attempt(() => native.hasExited(fd)) ?? true, release: () => closeSync(fd) };
     },
   };
 }

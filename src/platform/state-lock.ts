@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 
 /** Who holds the state folder, as written in STATE/lock for the next one to read. */
 export interface LockHolder {
@@ -15,7 +15,7 @@ export interface LockHolder {
 }
 
 export interface StateLockOptions {
-  /** Must be private already; see private-folder.ts. */
+  /** Must be private already; see files.ts. */
   readonly folder: string;
   readonly pid: number;
   readonly host: string;
@@ -74,7 +74,7 @@ export class StateLock {
   }
 }
 
-/** What the lock file says; undefined if nobody ever held it or it cannot be read. Says nothing about whether it is held now. */
+/** What the lock file says; undefined if it was never held or cannot be read. Says nothing about whether it is held now. */
 export function readLockHolder(path: string): LockHolder | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
@@ -112,7 +112,7 @@ function isInUse(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return codeOf(error) === 'EPERM';
   }
 }
 
@@ -122,14 +122,14 @@ function openLockFile(path: string, platform: NodeJS.Platform): number {
   try {
     return openSync(path, flags, 0o600);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
+    const code = codeOf(error);
     if (code === 'EAGAIN' || code === 'EWOULDBLOCK') throw alreadyRunning(path);
     if (code === 'ELOOP') {
       throw new BrokerError('ERR_UNSAFE_FILE', `${path} is a symbolic link`, {
         remedy: `look at who made it, then remove it`,
       });
     }
-    throw new BrokerError('ERR_IO', `cannot open the lock file ${path} (${code ?? 'unknown error'})`, {
+    throw new BrokerError('ERR_IO', `cannot open the lock file ${path} (${code})`, {
       remedy: 'check that the state folder is writable and the disk is not full',
     });
   }

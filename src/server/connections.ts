@@ -4,28 +4,28 @@ import type { Clock, Timer } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { ServerLimits } from './limits.ts';
 import type { PeerCredentials } from './peer.ts';
-import type { HangUp } from './server.ts';
+import type { LazyAbort } from './server.ts';
 
 interface ConnectionsOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: ServerLimits;
-  readonly begin: (exchange: Exchange, connection: Connection) => void;
+  readonly begin: (exchange: Exchange, connection: ClientConnection) => void;
 }
 
 const CONNECTION = Symbol('connection');
 
 interface AdmittedSocket extends Socket {
-  [CONNECTION]?: Connection;
+  [CONNECTION]?: ClientConnection;
 }
 
 /** Every open connection, and who has to go when there are too many or one takes too long. */
 export class Connections {
-  readonly #silent: DeadlineQueue<Connection>;
-  readonly #draining: DeadlineQueue<Connection>;
+  readonly #silent: DeadlineQueue<ClientConnection>;
+  readonly #draining: DeadlineQueue<ClientConnection>;
   readonly #options: ConnectionsOptions;
   readonly #hooks: ConnectionHooks;
-  readonly #all = new LinkedList<Connection>();
+  readonly #all = new LinkedList<ClientConnection>();
   #open = 0;
   #shedding = false;
   #stopping = false;
@@ -46,37 +46,37 @@ export class Connections {
   }
 
   /** undefined: there are too many, and it was closed. */
-  admit(socket: Socket, peer: PeerCredentials | undefined): Connection | undefined {
+  admit(socket: Socket, peer: PeerCredentials | undefined): ClientConnection | undefined {
     if (this.#open >= this.#options.limits.connectionsAtMost) {
       socket.destroy();
       this.#shedSoon();
       return undefined;
     }
-    const connection = new Connection(socket, peer, this.#hooks);
+    const connection = new ClientConnection(socket, peer, this.#hooks);
     (socket as AdmittedSocket)[CONNECTION] = connection;
     this.#open += 1;
+    socket.on('close', () => this.#remove(connection));
     this.#all.push(connection.open);
     this.#silent.add(connection.silent);
-    socket.on('close', () => this.#remove(connection));
     if (this.#open > this.#options.limits.connections) this.#shedSoon();
     return connection;
   }
 
-  of(socket: Socket): Connection | undefined {
+  of(socket: Socket): ClientConnection | undefined {
     return (socket as AdmittedSocket)[CONNECTION];
   }
 
   /** Its request is there: it is silent no more. */
-  asks(connection: Connection): void {
+  asks(connection: ClientConnection): void {
     this.#silent.delete(connection.silent);
   }
 
   /** Everything is written as far as we are concerned; from now on only the reader can be late. */
-  draining(connection: Connection): void {
+  draining(connection: ClientConnection): void {
     this.#draining.add(connection.draining);
   }
 
-  drained(connection: Connection): void {
+  drained(connection: ClientConnection): void {
     this.#draining.delete(connection.draining);
   }
 
@@ -97,19 +97,19 @@ export class Connections {
     this.#draining.stop();
   }
 
-  #begin(exchange: Exchange, connection: Connection): void {
+  #begin(exchange: Exchange, connection: ClientConnection): void {
     this.#silent.delete(connection.silent);
     this.#draining.delete(connection.draining);
     this.#options.begin(exchange, connection);
   }
 
-  #idle(connection: Connection): void {
+  #idle(connection: ClientConnection): void {
     this.#draining.delete(connection.draining);
     if (this.#stopping) connection.socket.destroySoon();
     else this.#silent.add(connection.silent);
   }
 
-  #remove(connection: Connection): void {
+  #remove(connection: ClientConnection): void {
     connection.closed();
     this.#open -= 1;
     this.#all.delete(connection.open);
@@ -155,25 +155,25 @@ export interface Exchange {
 
 interface ConnectionHooks {
   /** An exchange begins: nothing else of this connection does until its answer is written or given up. */
-  begin(exchange: Exchange, connection: Connection): void;
+  begin(exchange: Exchange, connection: ClientConnection): void;
   /** Between two exchanges. */
-  idle(connection: Connection): void;
+  idle(connection: ClientConnection): void;
 }
 
 /**
  * One connection, one exchange at a time: requests that were pipelined wait for their turn and nothing more is read
  * meanwhile, so that ten thousand requests in one packet are not ten thousand asks at once.
  */
-export class Connection {
+export class ClientConnection {
   readonly socket: Socket;
   readonly peer: PeerCredentials | undefined;
   /** Among all that are open; where it waits for a request, and for its reader. */
-  readonly open = new Place<Connection>(this);
-  readonly silent = new Place<Connection>(this);
-  readonly draining = new Place<Connection>(this);
+  readonly open = new Place<ClientConnection>(this);
+  readonly silent = new Place<ClientConnection>(this);
+  readonly draining = new Place<ClientConnection>(this);
   readonly #hooks: ConnectionHooks;
   /** Who waits for an answer in the helper's lane. */
-  asker: HangUp | undefined;
+  asker: LazyAbort | undefined;
   #current: Exchange | undefined;
   #waiting: Exchange[] = [];
   #lastWord: Buffer | undefined;

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import type { BrokerService, EventQuery } from '../broker/api.ts';
+import type { BrokerApi, EventQuery } from '../broker/api.ts';
 import type { BrokerEvent } from '../protocol/reports.ts';
 import { RouteError } from './routes.ts';
 
@@ -40,10 +40,7 @@ export function eventLines(events: readonly BrokerEvent[]): string {
 }
 
 /** The events asked for, oldest first. */
-export function readEvents(
-  service: BrokerService,
-  { afterId, limit, credential }: EventsRequest,
-): readonly BrokerEvent[] {
+export function readEvents(service: BrokerApi, { afterId, limit, credential }: EventsRequest): readonly BrokerEvent[] {
   return limit === 0 ? [] : service.events(eventQuery(limit, afterId, credential));
 }
 
@@ -58,7 +55,7 @@ interface Reader {
  * in the store: nothing piles up here, and nothing is left out.
  */
 export async function followEvents(
-  service: BrokerService,
+  service: BrokerApi,
   asked: EventsRequest,
   response: ServerResponse,
   reader: Reader,
@@ -100,7 +97,7 @@ async function write(
   reader.inTime();
 }
 
-function newestId(service: BrokerService): number {
+function newestId(service: BrokerApi): number {
   return service.events({ limit: 1 }).at(-1)?.id ?? 0;
 }
 

@@ -1,6 +1,7 @@
-import type { Answer } from '../broker/answering.ts';
+import type { OpenedKey } from '../broker/answering.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
+import { DEFAULT_HEADER, type HeaderForm } from '../protocol/request.ts';
 
 /** A key as it goes over the wire. The server wipes `body` when it is written; it may be the secret's own buffer. */
 interface FormattedKey {
@@ -14,7 +15,7 @@ interface FormatContext {
 }
 
 /** Throws a BrokerError if this key cannot be put in this format. Leaves no copy of a secret behind but `body`. */
-export type Formatter = (answer: Answer, context: FormatContext) => FormattedKey;
+export type Formatter = (answer: OpenedKey, context: FormatContext) => FormattedKey;
 
 /** The formats that every server has; `headers`, `aws` and `proxy` are handed in. */
 export const BASIC_FORMATS: ReadonlyMap<string, Formatter> = new Map([
@@ -25,7 +26,7 @@ export const BASIC_FORMATS: ReadonlyMap<string, Formatter> = new Map([
 /** As the cache names the value of a credential that has only one. */
 const VALUE = 'value';
 
-function raw({ key, secrets }: Answer): FormattedKey {
+function raw({ key, secrets }: OpenedKey): FormattedKey {
   const value = secrets.get(VALUE);
   if (value === undefined || secrets.size !== 1) {
     throw new BrokerError('ERR_USAGE', `${key.credential} has several fields (${[...secrets.keys()].join(', ')})`, {
@@ -36,7 +37,7 @@ function raw({ key, secrets }: Answer): FormattedKey {
 }
 
 /** `key` for a single value, else `fields`; then what the headers say of it. */
-function json({ key, secrets, state }: Answer, { expiresAt }: FormatContext): FormattedKey {
+function json({ key, secrets, state }: OpenedKey, { expiresAt }: FormatContext): FormattedKey {
   const facts = { credential: key.credential, version: key.version ?? null, expiresAt: expiresAt ?? null, state };
   const value = secrets.size === 1 ? secrets.get(VALUE) : undefined;
   const parts: Buffer[] = [Buffer.from(`${JSON.stringify(facts).slice(0, -1)},`)];
@@ -72,14 +73,6 @@ export function jsonString(text: Uint8Array): Buffer {
   return out.subarray(0, length);
 }
 
-/** How a key is put into an HTTP header: `config.ts` has the same, and the server knows nothing of files. */
-interface HeaderForm {
-  readonly name: string;
-  readonly prefix: string;
-}
-
-const DEFAULT_HEADER: HeaderForm = { name: 'x-api-key', prefix: '' };
-
 /** What the helper takes of a format with several values. */
 const LONGEST_BODY = 65_535;
 
@@ -95,7 +88,7 @@ export function clientFormats(
 }
 
 /** `otelHeadersHelper` and `headersHelper`: an object of strings. Several values are as many headers, by their names. */
-function headers({ key, secrets }: Answer, form: HeaderForm): FormattedKey {
+function headers({ key, secrets }: OpenedKey, form: HeaderForm): FormattedKey {
   const only = secrets.size === 1 ? secrets.get(VALUE) : undefined;
   const pairs =
     only === undefined ? [...secrets].map(([name, value]) => pair(name, value)) : [pair(form.name, only, form.prefix)];
@@ -110,7 +103,7 @@ const AWS_PARTS = [
 ] as const;
 
 /** `awsCredentialExport`: what `aws sts assume-role` prints. The client takes temporary credentials only. */
-function aws({ key, secrets }: Answer, { expiresAt }: FormatContext): FormattedKey {
+function aws({ key, secrets }: OpenedKey, { expiresAt }: FormatContext): FormattedKey {
   const plain = new Map([...secrets].map(([name, value]) => [name.toLowerCase().replaceAll(/[_.-]/g, ''), value]));
   const pairs = AWS_PARTS.map(([name, spellings]) => {
     const found = spellings.flatMap((spelling) => plain.get(spelling) ?? [])[0];
@@ -160,7 +153,7 @@ const COLON = 0x3a;
  * `proxyAuthHelper`: the value of Proxy-Authorization. One value is a token (RFC 6750) unless the credential's
  * header_prefix names another scheme; a user and a password are Basic (RFC 7617).
  */
-function proxy({ key, secrets }: Answer, prefix: string | undefined): FormattedKey {
+function proxy({ key, secrets }: OpenedKey, prefix: string | undefined): FormattedKey {
   const only = secrets.size === 1 ? secrets.get(VALUE) : undefined;
   const body = only === undefined ? basic(key.credential, secrets) : prefixed(prefix || 'Bearer ', only.bytes);
   return { contentType: 'text/plain; charset=us-ascii', body };

@@ -3,7 +3,8 @@ import type { Socket } from 'node:net';
 import { BrokerError } from '../errors.ts';
 import type { Log } from '../platform/log.ts';
 import { loadHttp } from '../platform/native.ts';
-import type { Connection, Connections, Exchange } from './connections.ts';
+import type { ClientConnection, Connections, Exchange } from './connections.ts';
+import { contain } from './contain.ts';
 import { EVENTS_CONTENT_TYPE, eventLines, followEvents, parseEventsQuery, readEvents } from './events.ts';
 import { answerKey, type KeyAnswering } from './key-answer.ts';
 import { presentable, rawProblem, type ServerLimits, sendBody, sendError, sendJson } from './limits.ts';
@@ -33,12 +34,16 @@ export class HttpLane {
       keepAliveTimeout: 0,
     });
     server.on('request', (request, response) => {
-      options.onRequest();
-      const connection = options.connections.of(request.socket);
-      if (connection === undefined) request.socket.destroy();
-      else connection.take({ request, response });
+      contain(request.socket, options.log, () => {
+        options.onRequest();
+        const connection = options.connections.of(request.socket);
+        if (connection === undefined) request.socket.destroy();
+        else connection.take({ request, response });
+      });
     });
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#misunderstood(error, socket as Socket));
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
+      contain(socket as Socket, options.log, () => this.#misunderstood(error, socket as Socket)),
+    );
     this.#http = server;
   }
 
@@ -55,7 +60,7 @@ export class HttpLane {
     this.#stopping = true;
   }
 
-  async answer(exchange: Exchange, connection: Connection): Promise<void> {
+  async answer(exchange: Exchange, connection: ClientConnection): Promise<void> {
     const { request, response } = exchange;
     if (this.#stopping) response.shouldKeepAlive = false;
     try {
@@ -105,7 +110,7 @@ export class Dispatcher {
     this.#options = options;
   }
 
-  async dispatch(exchange: Exchange, connection: Connection): Promise<void> {
+  async dispatch(exchange: Exchange, connection: ClientConnection): Promise<void> {
     const { request, response } = exchange;
     const { service } = this.#options;
     const route = matchRoute(request.method ?? '', request.url ?? '');
@@ -172,7 +177,7 @@ export class Dispatcher {
     sendBody(response, 200, { 'content-type': METRICS_CONTENT_TYPE }, Buffer.from(renderMetrics(families)));
   }
 
-  async #sendEvents({ response }: Exchange, connection: Connection, query: URLSearchParams): Promise<void> {
+  async #sendEvents({ response }: Exchange, connection: ClientConnection, query: URLSearchParams): Promise<void> {
     const { service, limits, connections } = this.#options;
     const asked = parseEventsQuery(query);
     if (!asked.follow) {

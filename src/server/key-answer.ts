@@ -1,7 +1,8 @@
-import type { Answer, Ask } from '../broker/answering.ts';
-import type { BrokerService } from '../broker/api.ts';
+import type { Ask, OpenedKey } from '../broker/answering.ts';
+import type { BrokerApi } from '../broker/api.ts';
 import { certainEnd } from '../credential/life.ts';
 import type { Clock } from '../platform/clock.ts';
+import type { Log } from '../platform/log.ts';
 import {
   CLIENT_HINTS,
   CLIENT_INTERVAL,
@@ -10,16 +11,18 @@ import {
   KEY_STATE,
   KEY_VERSION,
 } from '../protocol/request.ts';
-import type { Connection, Exchange } from './connections.ts';
+import type { ClientConnection, Exchange } from './connections.ts';
+import { contain } from './contain.ts';
 import type { Formatter } from './formats.ts';
 import { sendBody } from './limits.ts';
 import type { PeerCredentials, PeerIdentity } from './peer.ts';
 import { RouteError } from './routes.ts';
-import { HangUp } from './server.ts';
+import { LazyAbort } from './server.ts';
 
 export interface KeyAnswering {
-  readonly service: BrokerService;
+  readonly service: BrokerApi;
   readonly clock: Clock;
+  readonly log: Log;
   readonly peers: PeerIdentity;
   readonly formats: ReadonlyMap<string, Formatter>;
 }
@@ -34,7 +37,7 @@ export interface KeyRequest {
 }
 
 /** The one answer with a secret in it. Whoever writes it wipes it, and says `delivered()` if the kernel has every byte. */
-export interface KeyAnswer {
+export interface KeyReply {
   readonly headers: Record<string, string>;
   readonly body: Buffer;
   delivered(): void;
@@ -46,8 +49,8 @@ export async function findKey(
   { service, clock, peers, formats }: KeyAnswering,
   peer: PeerCredentials | undefined,
   { credential, format, interval, hints }: KeyRequest,
-  hangUp: HangUp,
-): Promise<KeyAnswer | undefined> {
+  hangUp: LazyAbort,
+): Promise<KeyReply | undefined> {
   const formatter = formats.get(format);
   if (formatter === undefined) {
     const known = [...formats.keys()].join(', ');
@@ -74,7 +77,7 @@ export async function findKey(
   return undefined;
 }
 
-function written(answer: Answer, formatter: Formatter, clock: Clock): KeyAnswer {
+function written(answer: OpenedKey, formatter: Formatter, clock: Clock): KeyReply {
   const now = clock.now();
   const { confirmedAtMs, version } = answer.key;
   const expiresAtMs = certainEnd({ key: answer.key, login: undefined });
@@ -98,7 +101,7 @@ function written(answer: Answer, formatter: Formatter, clock: Clock): KeyAnswer 
   };
 }
 
-function wipe(answer: Answer): void {
+function wipe(answer: OpenedKey): void {
   for (const secret of answer.secrets.values()) secret.wipe();
 }
 
@@ -117,10 +120,10 @@ interface KeyRoute {
 export async function answerKey(
   answering: KeyAnswering,
   { request, response }: Exchange,
-  { peer }: Connection,
+  { peer }: ClientConnection,
   { credential, query }: KeyRoute,
 ): Promise<void> {
-  const hangUp = new HangUp();
+  const hangUp = new LazyAbort();
   let isWritten = false;
   response.on('finish', () => {
     isWritten = true;
@@ -137,7 +140,7 @@ export async function answerKey(
   const answer = await findKey(answering, peer, asked, hangUp);
   if (answer === undefined) return;
   // 'finish' means that the kernel has every byte; a hang-up before that is 'close' without it.
-  response.on('finish', () => answer.delivered());
+  response.on('finish', () => contain(request.socket, answering.log, () => answer.delivered()));
   response.on('close', () => answer.wipe());
   sendBody(response, 200, answer.headers, answer.body);
 }

@@ -150,7 +150,7 @@ const LONGEST_MS = 5_000;
  * Tells whoever waits on an inherited socket why there will be no daemon. Else the service manager would see them
  * waiting, start the daemon again at once and so on until it gives the socket up; and they would hear nothing.
  */
-export async function declineWaiting(fd: number, error: BrokerError, clock: Clock): Promise<void> {
+export async function refuseConnections(fd: number, error: BrokerError, clock: Clock): Promise<void> {
   const server = loadHttp().createServer((request, response) => {
     response.shouldKeepAlive = false;
     sendError(request, response, error);

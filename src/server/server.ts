@@ -1,10 +1,11 @@
 import type { Server, Socket } from 'node:net';
-import type { BrokerService } from '../broker/api.ts';
+import type { BrokerApi } from '../broker/api.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import { net, socketFd } from '../platform/native.ts';
-import { type Connection, Connections } from './connections.ts';
+import { type ClientConnection, Connections } from './connections.ts';
+import { contain } from './contain.ts';
 import { HelperLane, readHelperRequest } from './fast-path.ts';
 import { BASIC_FORMATS, type Formatter } from './formats.ts';
 import { Dispatcher, HttpLane } from './http.ts';
@@ -13,7 +14,7 @@ import type { PeerCredentials, PeerIdentity } from './peer.ts';
 import type { Administration } from './routes.ts';
 
 export interface BrokerServerOptions {
-  readonly service: BrokerService;
+  readonly service: BrokerApi;
   readonly clock: Clock;
   readonly log: Log;
   /** The only uid that is served. */
@@ -49,10 +50,12 @@ export class BrokerServer {
       clock,
       log,
       limits: this.#limits,
-      begin: (exchange, connection) => void this.#http.answer(exchange, connection),
+      begin: (exchange, connection) => contain(connection.socket, log, () => this.#http.answer(exchange, connection)),
     });
     this.#helperLane = new HelperLane({ ...options, formats: this.#formats, connections: this.#connections });
-    this.socket = net.createServer({ allowHalfOpen: true }, (socket) => this.#connected(socket));
+    this.socket = net.createServer({ allowHalfOpen: true }, (socket) =>
+      contain(socket, log, () => this.#connected(socket)),
+    );
   }
 
   get connections(): number {
@@ -82,6 +85,7 @@ export class BrokerServer {
   }
 
   #connected(socket: Socket): void {
+    socket.on('error', ignore);
     let peer: PeerCredentials | undefined;
     if (this.#options.peers.peerCredentials !== undefined) {
       // The descriptor is only sure to be there at this moment.
@@ -94,17 +98,15 @@ export class BrokerServer {
     }
     const connection = this.#connections.admit(socket, peer);
     if (connection === undefined) return;
-    socket.on('error', ignore);
     socket.on('end', hangUp);
-    socket.once('data', (packet) => this.#begin(connection, packet));
+    socket.once('data', (packet) => contain(socket, this.#options.log, () => this.#begin(connection, packet)));
   }
 
-  #begin(connection: Connection, packet: Buffer): void {
+  #begin(connection: ClientConnection, packet: Buffer): void | Promise<void> {
     const request = readHelperRequest(packet);
     if (request !== undefined) {
       this.#onRequest();
-      void this.#helperLane.answer(connection, request);
-      return;
+      return this.#helperLane.answer(connection, request);
     }
     const { socket } = connection;
     socket.off('end', hangUp);
@@ -134,7 +136,6 @@ export class BrokerServer {
     const error = new BrokerError('ERR_PEER_REFUSED', 'this daemon serves another user', {
       remedy: 'start a daemon of your own: broker daemon',
     });
-    socket.on('error', ignore);
     socket.end(rawProblem(error, 403, 'Forbidden'));
     socket.destroySoon();
   }
@@ -151,7 +152,7 @@ function ignore(): void {}
  * Whether the asker is still there. The signal is made only for whoever asks for it: answers that wait for nothing
  * are most of all answers, and making and aborting a signal costs as much as the rest of them.
  */
-export class HangUp {
+export class LazyAbort {
   #gone = false;
   #controller: AbortController | undefined;
 

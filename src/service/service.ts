@@ -1,12 +1,13 @@
 import { lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stateDir } from '../config/paths.ts';
-import { BrokerError, shellWord } from '../errors.ts';
+import { BrokerError, codeOf, shellWord } from '../errors.ts';
 import { ensurePrivateFolder, writeFileAtomically } from '../platform/files.ts';
 import { VERSION } from '../platform/installation.ts';
 import { askStatus } from './health.ts';
 import { findLaunchd } from './launchd.ts';
 import {
+  isLink,
   type PlannedFile,
   recordedEnvironment,
   type ServiceManager,
@@ -160,7 +161,7 @@ export class Service {
 
   async #requireInstalled(): Promise<void> {
     if ((await this.manager.state()).installed) return;
-    throw new BrokerError('ERR_CONFIG', 'there is no service of broker here', {
+    throw new BrokerError('ERR_CONFIG', 'the broker service is not installed', {
       remedy: 'run: broker service install',
     });
   }
@@ -190,16 +191,11 @@ function write({ path: file, content, mode }: PlannedFile): boolean {
     mkdirSync(path.dirname(file), { recursive: true });
     return writeFileAtomically(file, content, mode);
   } catch (error) {
-    throw new BrokerError('ERR_IO', `cannot write ${file} (${(error as NodeJS.ErrnoException).code})`, {
+    throw new BrokerError('ERR_IO', `cannot write ${file} (${codeOf(error)})`, {
       remedy: 'check who owns the folder and that the disk is not full',
       cause: error,
     });
   }
-}
-
-/** A unit that is a link belongs to whoever made the link: Home Manager, stow, `systemctl --user link` or `mask`. */
-export function isLink(file: string): boolean {
-  return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 }
 
 /**

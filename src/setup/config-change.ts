@@ -4,10 +4,11 @@ import type { Config } from '../config/config.ts';
 import { configError, tomlValue } from '../config/explain.ts';
 import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { type KeyPath, writtenKey } from '../config/walk.ts';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import { writeFileAtomically } from '../platform/files.ts';
 import { providerDefinitions } from '../providers/registry.ts';
-import type { ProviderKind } from './interview.ts';
+import type { Plan } from './draft.ts';
+import type { ProviderKind } from './questions.ts';
 
 export interface ConfigPlace {
   readonly file: string;
@@ -98,7 +99,7 @@ function write(file: string, text: string, mode: number): void {
   try {
     writeFileAtomically(file, text, mode);
   } catch (error) {
-    throw new BrokerError('ERR_IO', `cannot write ${file} (${(error as NodeJS.ErrnoException).code})`, {
+    throw new BrokerError('ERR_IO', `cannot write ${file} (${codeOf(error)})`, {
       remedy: 'check who owns the folder and that the disk is not full',
       cause: error,
     });
@@ -204,35 +205,4 @@ function pairs(table: Readonly<Record<string, string | number>>): string[] {
 
 function pair(key: string, value: string | number): string {
   return `${writtenKey(key)} = ${tomlValue(value)}`;
-}
-
-/** What a person wants set up, as far as it is known. Keys are those of the configuration file. */
-export interface Draft {
-  kind: ProviderKind | undefined;
-  /** Of `[providers.NAME]`; undefined: a free one is chosen. */
-  providerName: string | undefined;
-  /** The provider's own keys but `auth`. */
-  readonly options: Record<string, string>;
-  /** `[providers.NAME.auth]`; without a method there is no such table. */
-  readonly auth: Record<string, string | number>;
-  /** Where the secret lies. */
-  readonly source: Record<string, string>;
-  field: string | undefined;
-  credential: string | undefined;
-  scope: SettingsScope | undefined;
-  service: boolean | undefined;
-}
-
-/** Whose settings get the `apiKeyHelper` line; none: nobody's. */
-export type SettingsScope = 'user' | 'project-local' | 'none';
-
-/** A draft in which nothing is missing. */
-export interface Plan {
-  readonly kind: ProviderKind;
-  readonly providerName: string;
-  readonly options: Readonly<Record<string, string>>;
-  readonly auth: Readonly<Record<string, string | number>>;
-  readonly source: Readonly<Record<string, string>>;
-  readonly field: string | undefined;
-  readonly credential: string;
 }

@@ -1,28 +1,22 @@
-import { execFile } from 'node:child_process';
 import { lstatSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type InstallRequest, install, uninstall } from '../claude/install/installer.ts';
-import { additionsFor, parseTarget } from '../claude/install/targets.ts';
-import { fingerprint } from '../claude/settings/masked-diff.ts';
-import { placeOf } from '../cli/commands/claude.ts';
-import { connect } from '../cli/connect.ts';
-import type { CliIo } from '../cli/io.ts';
+import { additionsFor, parseTarget, placeOf } from '../claude/install/targets.ts';
+import { connect } from '../client/broker-client.ts';
 import { ownStateDir, stateDir } from '../config/paths.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
+import type { ProcessIo } from '../platform/process-io.ts';
+import { exitCodeOf, runProgram } from '../platform/run-program.ts';
+import { fingerprint } from '../platform/text.ts';
+import { sleep } from '../platform/waiting.ts';
 import type { DaemonStatus } from '../protocol/reports.ts';
 import { askStatus, bringUp } from '../service/health.ts';
 import { recordLaunch, Service } from '../service/service.ts';
 import { stableHelper } from '../service/stable-helper.ts';
 import { launchFile, Unmanaged } from '../service/unmanaged.ts';
-import {
-  type ConfigChange,
-  type ConfigPlace,
-  type Existing,
-  type Plan,
-  type SettingsScope,
-  writeConfig,
-} from './config-change.ts';
+import { type ConfigChange, type ConfigPlace, type Existing, writeConfig } from './config-change.ts';
+import type { Plan, SettingsScope } from './draft.ts';
 import type { Session, Step, StepOutcome } from './steps.ts';
 import type { Trial } from './trial.ts';
 
@@ -51,7 +45,7 @@ export interface Installed {
 const HELPER_LIMIT_MS = 15_000;
 
 /** What setup does once everything was tried, in order; `installed` is filled on the way. */
-export function installationSteps(io: CliIo, what: Installation, installed: Installed): readonly Step[] {
+export function installationSteps(io: ProcessIo, what: Installation, installed: Installed): readonly Step[] {
   const steps: Step[] = [
     {
       name: 'configuration',
@@ -72,7 +66,7 @@ export function installationSteps(io: CliIo, what: Installation, installed: Inst
 
 /** @throws BrokerError if the settings cannot be written, before anything is. */
 export function checkSettings(
-  io: CliIo,
+  io: ProcessIo,
   what: Omit<Installation, 'change' | 'existing' | 'trial' | 'session'>,
 ): string | undefined {
   if (what.scope === 'none') return undefined;
@@ -80,21 +74,24 @@ export function checkSettings(
   return install(context, { ...request, dryRun: true }).file;
 }
 
-async function handOver(io: CliIo, { providerName }: Plan, token: SecretBytes): Promise<StepOutcome> {
+async function handOver(io: ProcessIo, { providerName }: Plan, token: SecretBytes): Promise<StepOutcome> {
   await connect(io).takeLogin(providerName, token);
   return { done: `the daemon has your login to ${providerName}` };
 }
 
 /** As Claude Code will run it. */
-async function tryHelper(io: CliIo, { plan, trial }: Installation, helper: string): Promise<StepOutcome> {
+async function tryHelper(io: ProcessIo, { plan, trial }: Installation, helper: string): Promise<StepOutcome> {
   const startedMs = io.clock.now();
-  const { code, stdout, stderr } = await run(helper, [plan.credential], io);
-  if (code !== 0) {
-    throw new BrokerError('ERR_NO_FIT_KEY', `the helper prints no key: ${stderr.trim().slice(0, 400)}`, {
+  const options = { env: io.env, input: '', limitMs: HELPER_LIMIT_MS };
+  const ended = await runProgram([helper, plan.credential], options, io.clock, io.signal);
+  const shown = fingerprint(ended.stdout.toString());
+  ended.stdout.fill(0);
+  if (exitCodeOf(ended) !== 0) {
+    const why = ended.stderr.trim().slice(0, 400) || `${ended.end} ${ended.code}`;
+    throw new BrokerError('ERR_NO_FIT_KEY', `the helper prints no key: ${why}`, {
       remedy: 'see: broker status, broker events',
     });
   }
-  const shown = fingerprint(stdout);
   if (!trial.leased && shown !== trial.fingerprint) {
     throw new BrokerError('ERR_NO_FIT_KEY', `the helper prints ${shown}, but ${trial.fingerprint} was read before`, {
       remedy: 'if the key was rotated just now, run broker setup again; else see: broker config show',
@@ -103,18 +100,7 @@ async function tryHelper(io: CliIo, { plan, trial }: Installation, helper: strin
   return { done: `broker-key prints ${shown} after ${Math.round(io.clock.now() - startedMs)} ms` };
 }
 
-function run(program: string, args: readonly string[], { env, signal }: CliIo) {
-  return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
-    const options = { env: { ...env }, encoding: 'utf8', timeout: HELPER_LIMIT_MS, signal } as const;
-    const child = execFile(program, args, options, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 127;
-      resolve({ code, stdout, stderr: stderr || (error?.message ?? '') });
-    });
-    child.stdin?.end();
-  });
-}
-
-function writeSettings(io: CliIo, what: Installation, installed: Installed): StepOutcome {
+function writeSettings(io: ProcessIo, what: Installation, installed: Installed): StepOutcome {
   const { context, request } = settingsRequest(io, what, installed.helper, what.change);
   const { file } = install(context, request);
   installed.settings = file;
@@ -123,7 +109,7 @@ function writeSettings(io: CliIo, what: Installation, installed: Installed): Ste
 }
 
 function settingsRequest(
-  io: CliIo,
+  io: ProcessIo,
   { plan, scope, project, force }: Omit<Installation, 'change' | 'existing' | 'trial' | 'session'>,
   helper: string,
   change?: ConfigChange,
@@ -144,7 +130,7 @@ function settingsRequest(
 const CONFIG_LIMIT_MS = 10_000;
 const LOOK_EVERY_MS = 50;
 
-async function installService(io: CliIo, installed: Installed): Promise<StepOutcome> {
+async function installService(io: ProcessIo, installed: Installed): Promise<StepOutcome> {
   const removeNewState = stateKeeper(io);
   const service = new Service(io);
   const before = await service.state();
@@ -167,7 +153,7 @@ async function installService(io: CliIo, installed: Installed): Promise<StepOutc
 }
 
 /** No service: how the helper starts the daemon is recorded, and it is started now. */
-async function startUnmanaged(io: CliIo, installed: Installed): Promise<StepOutcome> {
+async function startUnmanaged(io: ProcessIo, installed: Installed): Promise<StepOutcome> {
   const removeNewState = stateKeeper(io);
   const folder = stateDir(io);
   const made = [launchFile(folder), stableHelper(folder)].filter((file) => !lstatSync(file, { throwIfNoEntry: false }));
@@ -194,11 +180,10 @@ async function startUnmanaged(io: CliIo, installed: Installed): Promise<StepOutc
 }
 
 /** The daemon reads the file a moment after it was written. */
-async function untilTaken(io: CliIo, { credential }: Plan): Promise<StepOutcome> {
+async function untilTaken(io: ProcessIo, { credential }: Plan): Promise<StepOutcome> {
   const client = connect(io);
   const giveUpAtMs = io.clock.now() + CONFIG_LIMIT_MS;
   for (;;) {
-    io.signal.throwIfAborted();
     const { file, values } = await client.config();
     if (values.some(({ key }) => key === `credentials.${quoted(credential)}.provider`))
       return { done: 'the daemon has taken it up' };
@@ -208,7 +193,7 @@ async function untilTaken(io: CliIo, { credential }: Plan): Promise<StepOutcome>
           'see: broker status; then stop that daemon or set BROKER_CONFIG as it has it, and run broker setup again',
       });
     }
-    await new Promise<void>((resolve) => io.clock.after(LOOK_EVERY_MS, resolve));
+    await sleep(LOOK_EVERY_MS, io.clock, io.signal);
   }
 }
 
@@ -221,7 +206,7 @@ function keyWords({ persistent, keyEncryptionKey }: DaemonStatus['cache']): stri
 }
 
 /** Removes the state folder if it was not there before: what is in it then is this setup's, and no daemon runs. */
-function stateKeeper(io: CliIo): () => Promise<void> {
+function stateKeeper(io: ProcessIo): () => Promise<void> {
   const folder = stateDir(io);
   const isNew = !lstatSync(folder, { throwIfNoEntry: false });
   return async () => {
@@ -232,7 +217,7 @@ function stateKeeper(io: CliIo): () => Promise<void> {
 }
 
 /** A key in the keyring would outlive the folder. That it cannot be removed is no reason to keep the rest. */
-async function emptyKeyring(io: CliIo, folder: string): Promise<void> {
+async function emptyKeyring(io: ProcessIo, folder: string): Promise<void> {
   if (!lstatSync(join(ownStateDir(folder), 'cache.db'), { throwIfNoEntry: false })) return;
   const { rotateOffline } = await import('../daemon/start-lock.ts');
   await rotateOffline(io, { discard: false, to: 'file' }).catch(() => undefined);

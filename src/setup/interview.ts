@@ -1,10 +1,16 @@
 import { confirm, isCancel, log, note, select, text } from '@clack/prompts';
-import type { Terminal } from '../cli/io.ts';
-import { AWS, AWS_SOURCE } from './aws-questions.ts';
-import type { Draft, SettingsScope } from './config-change.ts';
-import { normalise, type Surroundings } from './flags.ts';
+import type { Terminal } from '../platform/process-io.ts';
+import { NAME } from '../protocol/request.ts';
+import { type Draft, type Folders, normalise, type SettingsScope } from './draft.ts';
 import type { Machine } from './machine.ts';
-import { VAULT, VAULT_LOGINS, VAULT_SOURCE } from './vault-questions.ts';
+import {
+  connectionQuestions,
+  PROVIDER_KINDS,
+  type ProviderKind,
+  type Question,
+  sourceQuestions,
+  VAULT_LOGINS,
+} from './questions.ts';
 
 /** The person said stop (Ctrl-C, Escape). */
 export class Cancelled extends Error {
@@ -18,12 +24,12 @@ export class Cancelled extends Error {
 export class Interview {
   readonly #io: Terminal & { readonly signal: AbortSignal };
   readonly #machine: Machine;
-  readonly #surroundings: Surroundings;
+  readonly #folders: Folders;
 
-  constructor(terminal: Terminal, machine: Machine, surroundings: Surroundings, signal: AbortSignal) {
+  constructor(terminal: Terminal, machine: Machine, folders: Folders, signal: AbortSignal) {
     this.#io = { ...terminal, signal };
     this.#machine = machine;
-    this.#surroundings = surroundings;
+    this.#folders = folders;
   }
 
   tell(title: string, lines: readonly string[]): void {
@@ -94,8 +100,7 @@ export class Interview {
   async credential(taken: ReadonlySet<string>): Promise<string> {
     const initialValue = taken.has('anthropic') ? undefined : 'anthropic';
     const check = (value = '') => {
-      if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(value))
-        return 'letters, digits, dots, dashes and underscores, please';
+      if (!NAME.test(value)) return 'letters, digits, dots, dashes and underscores, please';
       return taken.has(value) ? 'there is one of this name already' : undefined;
     };
     return this.#answer<string>(
@@ -157,7 +162,7 @@ export class Interview {
       }),
     );
     if (!answer?.trim()) return;
-    draft[question.into][question.key] = normalise(question, answer, this.#surroundings) as string;
+    draft[question.into][question.key] = normalise(question, answer, this.#folders) as string;
   }
 
   async #answer<T>(asked: Promise<T | symbol>): Promise<T> {
@@ -171,62 +176,3 @@ function isAnswered(flag: string | undefined, questions: readonly Question[], dr
   const other = questions.find((question) => question.flag === flag);
   return other !== undefined && draft[other.into][other.key] !== undefined;
 }
-
-/** One value of the configuration: a flag for scripts, a question for people. */
-export interface Question {
-  /** As commander calls it: `role-id-file`. */
-  readonly flag: string;
-  /** The table and key that the answer goes to. */
-  readonly into: 'options' | 'auth' | 'source';
-  readonly key: string;
-  readonly ask: string;
-  /** Without it nothing works; else it is asked for only if `asked`. */
-  readonly needed?: true;
-  readonly asked?: true;
-  readonly example?: string;
-  /** A path: made absolute. */
-  readonly isFile?: true;
-  readonly isNumber?: true;
-  /** Another question of which one answer is enough. */
-  readonly instead?: string;
-  /** What a variable of this shell says. Also taken where nobody can be asked. */
-  readonly found?: (machine: Machine) => string | undefined;
-  /** What would be likely: only ever suggested. */
-  readonly guess?: (machine: Machine) => string | undefined;
-}
-
-/** The provider types that setup knows to ask for; the others are written by hand. */
-export type ProviderKind = 'vault' | 'aws-secrets-manager' | 'aws-ssm';
-
-export const PROVIDER_KINDS: readonly { readonly kind: ProviderKind; readonly label: string; readonly name: string }[] =
-  [
-    { kind: 'vault', label: 'HashiCorp Vault or OpenBao', name: 'vault' },
-    { kind: 'aws-secrets-manager', label: 'AWS Secrets Manager', name: 'aws' },
-    { kind: 'aws-ssm', label: 'AWS Systems Manager Parameter Store', name: 'aws-ssm' },
-  ];
-
-/** How to reach it and log in; for Vault the questions of the login that was chosen are among them. */
-export function connectionQuestions(kind: ProviderKind, method: string | undefined): readonly Question[] {
-  if (kind !== 'vault') return AWS;
-  return [...VAULT, ...(method === undefined ? [] : (VAULT_LOGINS[method]?.questions ?? []))];
-}
-
-export function sourceQuestions(kind: ProviderKind): readonly Question[] {
-  return kind === 'vault' ? VAULT_SOURCE : [AWS_SOURCE[kind]];
-}
-
-/** Every flag there is, each once. */
-export function everyQuestion(): readonly Question[] {
-  const logins = Object.values(VAULT_LOGINS).flatMap(({ questions }) => questions);
-  const all = [...VAULT, ...logins, ...AWS, ...VAULT_SOURCE, ...Object.values(AWS_SOURCE)];
-  return [...new Map(all.map((question) => [question.flag, question])).values()];
-}
-
-/** Not asked: what HTTPS_PROXY and its like say of the address is taken (from-environment.ts). */
-export const PROXY: Question = {
-  flag: 'proxy',
-  into: 'options',
-  key: 'proxy',
-  ask: 'Proxy to reach it through, or "direct"',
-  example: 'http://proxy.example.com:3128',
-};

@@ -1,10 +1,10 @@
-import { fingerprint } from '../claude/settings/masked-diff.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { toKey } from '../credential/key.ts';
 import { type SecretBytes, selectField } from '../credential/secret.ts';
 import { ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
+import { fingerprint } from '../platform/text.ts';
 import type {
   IssuedSecret,
   LoginDialogue,
@@ -14,7 +14,7 @@ import type {
   StoredLogin,
 } from '../providers/provider.ts';
 import { findDefinition } from '../providers/registry.ts';
-import type { Plan } from './config-change.ts';
+import type { Plan } from './draft.ts';
 import type { Session } from './steps.ts';
 
 interface TrialInputs {

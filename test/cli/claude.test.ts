@@ -1,14 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { claudeCommand } from '../../src/cli/commands/claude.ts';
+import { main } from '../../src/cli/main.ts';
 import { TemporaryHome } from '../unit/claude/home.ts';
 import { captureIo } from '../unit/claude/test-io.ts';
 
 async function claude(home: TemporaryHome, ...words: string[]) {
   mkdirSync(home.path('project'), { recursive: true });
   const io = captureIo(home);
-  await claudeCommand(io).parseAsync(['node', 'claude', ...words, '--project', home.path('project')]);
+  await main(['claude', ...words, '--project', home.path('project')], io);
   return io;
 }
 
@@ -43,7 +43,7 @@ describe('broker claude install', () => {
   test('follows CLAUDE_CONFIG_DIR', async () => {
     using home = homeWithHelper();
     const io = captureIo(home, { CLAUDE_CONFIG_DIR: home.path('moved') });
-    await claudeCommand(io).parseAsync(['node', 'claude', 'install', '--helper', home.helper]);
+    await main(['claude', 'install', '--helper', home.helper], io);
     expect(read(home.path('moved/settings.json')).apiKeyHelper).toBe(home.helper);
   });
 
@@ -73,7 +73,7 @@ describe('broker claude install', () => {
     const config = home.write('config.toml', text);
     const install = async (...flags: string[]) => {
       const io = captureIo(home, { BROKER_CONFIG: config });
-      await claudeCommand(io).parseAsync(['node', 'claude', 'install', '--helper', home.helper, ...flags]);
+      await main(['claude', 'install', '--helper', home.helper, ...flags], io);
       return io.err;
     };
     expect(await install('--credential', 'work')).toBe('');

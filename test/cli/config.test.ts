@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type ConfigCommandParts, configCommand } from '../../src/cli/commands/config.ts';
-import type { CliIo } from '../../src/cli/io.ts';
+import { main } from '../../src/cli/main.ts';
 import type { EffectiveValue } from '../../src/config/effective.ts';
+import type { ProcessIo } from '../../src/platform/process-io.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import { providerTypes } from '../fakes/provider-schemas.ts';
 
@@ -28,7 +29,7 @@ afterEach(() => rm(home, { recursive: true, force: true }));
 
 async function run(words: readonly string[], more: { env?: object; parts?: Partial<ConfigCommandParts> } = {}) {
   const out = { stdout: '', stderr: '', code: 0 };
-  const io: CliIo = {
+  const io: ProcessIo = {
     stdout: (text) => {
       out.stdout += text;
     },
@@ -50,7 +51,8 @@ async function run(words: readonly string[], more: { env?: object; parts?: Parti
       out.code = code;
     },
   };
-  await configCommand(io, { types: providerTypes, ...more.parts }).parseAsync(words, { from: 'user' });
+  const load = async () => configCommand(io, { types: providerTypes, ...more.parts });
+  await main(['config', ...words], io, [{ name: 'config', summary: '', load }]);
   return out;
 }
 

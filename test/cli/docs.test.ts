@@ -3,8 +3,8 @@ import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { parse } from 'jsonc-parser';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { buildProgram } from '../../src/cli/main.ts';
-import { COMMANDS } from '../../src/cli/program.ts';
+
+import { buildProgram, COMMANDS } from '../../src/cli/program.ts';
 import { checkConfig } from '../../src/config/load.ts';
 import { providerDefinitions } from '../../src/providers/registry.ts';
 import { FakeIo } from '../fakes/fake-io.ts';

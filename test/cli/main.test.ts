@@ -50,6 +50,16 @@ it('knows what was meant', async () => {
   expect((await io.run('stats')).err).toContain('Did you mean status?');
 });
 
+it.each([
+  ['broker', ['--jsn']],
+  ['broker', ['stats']],
+  ['broker status', ['status', '--jsn']],
+  ['broker config validate', ['config', 'validate', '--jsn']],
+  ['broker service', ['service', 'instal']],
+])('points to the help of %s for %j', async (command, args) => {
+  expect((await io.run(...args)).err).toMatch(new RegExp(`\\nhint: see ${command} --help\\n$`));
+});
+
 it('says how to start the daemon when none answers', async () => {
   expect(await io.run('status')).toEqual({
     code: 69,
@@ -74,6 +84,15 @@ describe('--verbose', () => {
     expect(io.err).toMatch(/BrokerError: outer\n {4}at [\s\S]*caused by Error: inner\n {4}at /);
     expect(io.code).toBe(74);
   });
+
+  it.each([[['claude', 'install', '--scope', 'file']], [['config', 'path']], [['setup', '--provider', 'vault']]])(
+    'shows it for %j as well',
+    async (args) => {
+      io.env['BROKER_CONFIG'] = 'relative';
+      await io.run(...args, '--verbose');
+      expect(io.err).toMatch(/^BrokerError: .*\n {4}at [\s\S]*\nerror: /);
+    },
+  );
 });
 
 describe('as a process', () => {

@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
-import type { CliIo } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
+import type { ProcessIo } from '../../src/platform/process-io.ts';
 import { FakeClock } from './fake-clock.ts';
 import { START_MS } from './scripted-broker.ts';
 
@@ -10,8 +10,8 @@ export interface Said {
   readonly err: string;
 }
 
-/** A CliIo that remembers what was said. */
-export class FakeIo implements CliIo {
+/** A ProcessIo that remembers what was said. */
+export class FakeIo implements ProcessIo {
   readonly env: Record<string, string | undefined>;
   readonly homeDir = homedir();
   readonly uid = process.getuid?.() ?? 0;

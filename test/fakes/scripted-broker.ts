@@ -1,5 +1,5 @@
-import type { Answer, Ask } from '../../src/broker/answering.ts';
-import type { BrokerService, EventQuery, MetricFamily } from '../../src/broker/api.ts';
+import type { Ask, OpenedKey } from '../../src/broker/answering.ts';
+import type { BrokerApi, EventQuery, MetricFamily } from '../../src/broker/api.ts';
 import type { KeyVersion } from '../../src/credential/key.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import { BrokerError } from '../../src/errors.ts';
@@ -62,9 +62,9 @@ export const STATUS: StatusReport = {
 };
 
 /** A broker that does what the test wrote down, and remembers what it was asked. */
-export class ScriptedBroker implements BrokerService {
+export class ScriptedBroker implements BrokerApi {
   readonly asks: Ask[] = [];
-  readonly answers: Answer[] = [];
+  readonly answers: OpenedKey[] = [];
   delivered = 0;
   report: StatusReport = STATUS;
   healthReport: HealthReport = { ok: true, problem: null, remedy: null };
@@ -72,15 +72,15 @@ export class ScriptedBroker implements BrokerService {
   #listeners = new Set<() => void>();
 
   /** Replace it to fail, to wait, or to answer something else. */
-  script: (ask: Ask) => Promise<Answer> = async (ask) => this.give(ask, { value: KEY });
+  script: (ask: Ask) => Promise<OpenedKey> = async (ask) => this.give(ask, { value: KEY });
 
-  answer(ask: Ask): Promise<Answer> {
+  answer(ask: Ask): Promise<OpenedKey> {
     this.asks.push(ask);
     return this.script(ask);
   }
 
-  give(ask: Ask, fields: Record<string, string>, key: Partial<KeyVersion> = {}): Answer {
-    const answer: Answer = {
+  give(ask: Ask, fields: Record<string, string>, key: Partial<KeyVersion> = {}): OpenedKey {
+    const answer: OpenedKey = {
       key: { ...KEY_VERSION, credential: ask.credential ?? 'anthropic', ...key },
       state: 'fresh',
       secrets: new Map(Object.entries(fields).map(([name, text]) => [name, SecretBytes.fromString(text)])),

@@ -2,17 +2,15 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { SessionBus } from '../../src/crypto/secret-service.ts';
 
-const UID = process.getuid?.() ?? 0;
 const PASSWORD = 'correct horse';
 const SECRETS = 'org.freedesktop.secrets';
-const SERVICE = { destination: SECRETS, path: '/org/freedesktop/secrets', interface: 'org.freedesktop.Secret.Service' };
+const BUS = ['org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus'];
 
 /** Why these tests cannot be run here; undefined: they can. */
 export function missingPrograms(): string | undefined {
   if (process.platform !== 'linux') return 'the Secret Service is for Linux';
-  const missing = ['dbus-daemon', 'gnome-keyring-daemon'].filter(
+  const missing = ['busctl', 'dbus-daemon', 'gnome-keyring-daemon'].filter(
     (program) => spawnSync('/bin/sh', ['-c', `command -v ${program}`]).status !== 0,
   );
   return missing.length === 0 ? undefined : `not installed: ${missing.join(', ')}`;
@@ -123,25 +121,12 @@ export class Desk implements AsyncDisposable {
 
   /** The accounts under which keys of ours are kept: what a person would see in Passwords and Keys. */
   async accounts(): Promise<string[]> {
-    return await this.#ask(async (bus) => {
-      const [unlocked, locked] = await bus.call({
-        ...SERVICE,
-        member: 'SearchItems',
-        body: [{ service: 'apikey-broker' }],
-      });
-      const items = [...(unlocked as string[]), ...(locked as string[])];
-      const accounts = items.map(async (item) => {
-        const [attributes] = await bus.call({
-          destination: SECRETS,
-          path: item,
-          interface: 'org.freedesktop.DBus.Properties',
-          member: 'Get',
-          body: ['org.freedesktop.Secret.Item', 'Attributes'],
-        });
-        return new Map(attributes as [string, string][]).get('username') ?? '';
-      });
-      return (await Promise.all(accounts)).sort();
-    });
+    const service = [SECRETS, '/org/freedesktop/secrets', 'org.freedesktop.Secret.Service'];
+    const found = this.#busctl('call', ...service, 'SearchItems', 'a{ss}', '1', 'service', 'apikey-broker');
+    const items = (found as string[][]).flat();
+    const attributesOf = (item: string) =>
+      this.#busctl('get-property', SECRETS, item, 'org.freedesktop.Secret.Item', 'Attributes');
+    return items.map((item) => (attributesOf(item) as Record<string, string>)['username'] ?? '').sort();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -152,18 +137,13 @@ export class Desk implements AsyncDisposable {
   }
 
   async #untilOwned(owned: boolean): Promise<void> {
-    await this.#ask(async (bus) => {
-      while ((await bus.knows(SECRETS, false)) !== owned) await new Promise((resolve) => setTimeout(resolve, 10));
-    });
+    const hasOwner = () => this.#busctl('call', ...BUS, 'NameHasOwner', 's', SECRETS) as readonly boolean[];
+    while (hasOwner()[0] !== owned) await new Promise((resolve) => setTimeout(resolve, 10));
   }
 
-  async #ask<T>(question: (bus: SessionBus) => Promise<T>): Promise<T> {
-    const bus = await SessionBus.connect(this.#env['DBUS_SESSION_BUS_ADDRESS'] ?? '', UID);
-    try {
-      return await question(bus);
-    } finally {
-      bus.close();
-    }
+  #busctl(...words: string[]): unknown {
+    const { stdout } = spawnSync('busctl', ['--user', '--json=short', ...words], { env: this.#env, encoding: 'utf8' });
+    return JSON.parse(stdout).data;
   }
 }
 

@@ -118,6 +118,20 @@ describe.skipIf(skipped)('a key in the Secret Service', () => {
     cache.close();
   });
 
+  it('is not read blind where there is no busctl to look with', async () => {
+    const folder = await filled();
+    const before = readFileSync(join(folder, 'cache.db'));
+    const cache = await openAt({ env: { ...desk.env, PATH: '/nowhere' } }, folder);
+    expect(cache.health()).toMatchObject({
+      persistent: false,
+      problem: 'whether the Secret Service is open cannot be told: there is no busctl',
+      remedy: expect.stringContaining('busctl'),
+    });
+    cache.close();
+    expect(readFileSync(join(folder, 'cache.db'))).toEqual(before);
+    expect(served(await open(folder), 'a')).toBe('sk-a');
+  });
+
   it('that a person deleted is missing, and one that was exchanged is refused', async () => {
     const folder = await filled();
     const [account = ''] = await desk.accounts();
@@ -212,6 +226,13 @@ describe.skipIf(skipped)('where a new key goes', () => {
     expect(await homeOf()).toBe('file');
     expect(await homeOf({}, { env: {} })).toBe('file');
     expect(desk.prompts).toBe(0);
+  });
+
+  it('is a file where there is no busctl to tell whether the keyring is open', async () => {
+    const without = { env: { ...desk.env, PATH: '/nowhere' } };
+    expect(await homeOf({}, without)).toBe('file');
+    expect(await homeOf({ keyHome: 'keyring' }, without)).toMatch(/there is no busctl/);
+    expect(await desk.accounts()).toEqual([]);
   });
 
   it('is where key_home says', async () => {

@@ -1,12 +1,12 @@
 import type { SqliteCache } from '../../src/cache/cache.ts';
 import { type OpenCacheOptions, openCache } from '../../src/cache/open.ts';
 import { keyringOf } from '../../src/crypto/keyring-child.ts';
+import { SystemClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { NOW } from '../fakes/material.ts';
 import type { Desk } from './desk.ts';
 
-export const askAt = ({ env }: Pick<Desk, 'env'>) =>
-  keyringOf({ env, uid: process.getuid?.() ?? 0, platform: 'linux' });
+export const askAt = ({ env }: Pick<Desk, 'env'>) => keyringOf({ env, platform: 'linux', clock: new SystemClock() });
 
 /** The cache as a daemon at this desk opens it: the keyring is asked if it has to be. */
 export async function openAt(

@@ -100,8 +100,46 @@ export function denyRules(helper: string, stateDir: string): Addition {
   };
 }
 
+/** Which settings file a person names; their own for every project if they name none. */
+export interface SettingsChoice {
+  readonly scope?: 'user' | 'project-local' | 'file';
+  /** For `claude --settings FILE`. */
+  readonly settings?: string;
+  /** Default: the current folder. */
+  readonly project?: string;
+}
+
+export function rootsOf(
+  { homeDir, env, platform }: Pick<SettingsRoots, 'homeDir' | 'env' | 'platform'>,
+  { settings, project }: SettingsChoice,
+): SettingsRoots {
+  return {
+    homeDir,
+    projectDir: path.resolve(project ?? ''),
+    env,
+    platform,
+    systemRoot: '/',
+    ...(settings === undefined ? {} : { flagFile: path.resolve(settings) }),
+  };
+}
+
+/** The file that is meant, and the modes for what has to be made: a project's folder is shared, the rest is private. */
+export function placeOf(
+  host: Pick<SettingsRoots, 'homeDir' | 'env' | 'platform'>,
+  choice: SettingsChoice,
+  target: Target,
+): { readonly file: string; readonly folderMode: number; readonly fileMode: number } {
+  const { scope = 'user', settings } = choice;
+  if (settings !== undefined) return { file: path.resolve(settings), folderMode: 0o700, fileMode: 0o600 };
+  if (scope === 'file') {
+    throw new BrokerError('ERR_USAGE', '--scope file needs a file', { remedy: 'add --settings FILE' });
+  }
+  const file = fileFor(target, scope, rootsOf(host, choice));
+  return { file, folderMode: scope === 'user' ? 0o700 : 0o755, fileMode: 0o600 };
+}
+
 /** Where a target is written in a scope. MCP servers of the user stand in the client's own state file. */
-export function fileFor(target: Target, scope: 'user' | 'project-local', roots: SettingsRoots): string {
+function fileFor(target: Target, scope: 'user' | 'project-local', roots: SettingsRoots): string {
   if (target.kind === 'mcp') {
     if (scope === 'user') return clientStateFile(roots);
     throw new BrokerError('ERR_USAGE', 'MCP servers of a project stand in its .mcp.json', {

@@ -1,22 +1,33 @@
 import path from 'node:path';
 import { locateHelper, requireHelper } from '../../claude/doctor/helper.ts';
 import { type InstallerContext, type InstallOutcome, install, uninstall } from '../../claude/install/installer.ts';
-import { additionsFor, denyRules, parseTarget, type Target, USUAL_STATE_DIR } from '../../claude/install/targets.ts';
+import {
+  additionsFor,
+  denyRules,
+  parseTarget,
+  placeOf,
+  type SettingsChoice,
+  type Target,
+  USUAL_STATE_DIR,
+} from '../../claude/install/targets.ts';
 import { readIfThere } from '../../claude/settings/backups.ts';
 import { firstLaxity, nodeAt, parseSettings } from '../../claude/settings/document.ts';
 import type { Addition } from '../../claude/settings/edit.ts';
 import { managedSettings, managedText } from '../../claude/settings/managed-snippets.ts';
 import { settingsDiff } from '../../claude/settings/masked-diff.ts';
 import { parseDuration } from '../../config/durations.ts';
-import { stateDir } from '../../config/paths.ts';
+import { loadConfig } from '../../config/load.ts';
+import { configFile, stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import { helperPath } from '../../platform/native.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
+import { NAME, NAME_RULE } from '../../protocol/request.ts';
+import { providerDefinitions } from '../../providers/registry.ts';
 import { recordLaunch } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
-import type { CliIo } from '../io.ts';
-import { credentialWarning, type PlaceOptions, placeOf } from './claude.ts';
 
-interface InstallOptions extends PlaceOptions {
+interface InstallOptions extends SettingsChoice {
+  readonly json?: true;
   readonly credential?: string;
   readonly helper?: string;
   readonly ttl?: string;
@@ -27,14 +38,12 @@ interface InstallOptions extends PlaceOptions {
   readonly dryRun?: true;
 }
 
-type UninstallOptions = Pick<InstallOptions, 'for' | 'force' | 'dryRun' | keyof PlaceOptions>;
+type UninstallOptions = Pick<InstallOptions, 'for' | 'force' | 'dryRun' | 'json' | keyof SettingsChoice>;
 
 /** Below it the client would ask on nearly every request and still send the key before the newest. */
 const SHORTEST_TTL_MS = 1000;
 
-const CREDENTIAL = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-
-export async function installAction(io: CliIo, options: InstallOptions): Promise<void> {
+export async function installAction(io: ProcessIo, options: InstallOptions): Promise<void> {
   const target = parseTarget(options.for);
   const additions = wantedAdditions(io, options, target);
   if (options.managed) {
@@ -52,7 +61,7 @@ export async function installAction(io: CliIo, options: InstallOptions): Promise
   report(io, options, outcome, ours, 'installed', warnings);
 }
 
-export function uninstallAction(io: CliIo, options: UninstallOptions): void {
+export function uninstallAction(io: ProcessIo, options: UninstallOptions): void {
   const target = parseTarget(options.for);
   const { file } = placeOf(io, options, target);
   const outcome = uninstall(contextOf(io), {
@@ -64,11 +73,11 @@ export function uninstallAction(io: CliIo, options: UninstallOptions): void {
   report(io, options, outcome, [], 'uninstalled', []);
 }
 
-function wantedAdditions(io: CliIo, options: InstallOptions, target: Target): Addition[] {
+function wantedAdditions(io: ProcessIo, options: InstallOptions, target: Target): Addition[] {
   const { credential } = options;
-  if (credential !== undefined && !CREDENTIAL.test(credential)) {
+  if (credential !== undefined && !NAME.test(credential)) {
     throw new BrokerError('ERR_USAGE', 'that is no name of a credential', {
-      remedy: 'a name has letters, digits, dots, dashes and underscores, at most 64, and starts with a letter or digit',
+      remedy: `a name is ${NAME_RULE}`,
     });
   }
   const helper = wantedHelper(io, options);
@@ -80,7 +89,7 @@ function wantedAdditions(io: CliIo, options: InstallOptions, target: Target): Ad
 }
 
 /** Unless one is named: a copy at a place that survives upgrades, which knows how to start the daemon. */
-function wantedHelper(io: CliIo, options: InstallOptions): string {
+function wantedHelper(io: ProcessIo, options: InstallOptions): string {
   const { force, managed, dryRun } = options;
   if (options.helper === undefined && managed !== true && helperPath() !== undefined) {
     return dryRun ? stableHelper(stateDir(io)) : recordLaunch(io, process.execPath);
@@ -117,6 +126,22 @@ function requireServer(file: string, server: string): void {
   });
 }
 
+/** What is wrong with asking for this credential; undefined if nothing is, or if there is no configuration to tell. */
+async function credentialWarning(io: ProcessIo, credential: string | undefined): Promise<string | undefined> {
+  const { env, homeDir, uid } = io;
+  const file = configFile(io);
+  const { config } = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
+  if (config === undefined) return undefined;
+  const names = [...config.credentials.keys()].join(', ');
+  if (credential === undefined) {
+    const isMissing = config.defaultCredential === undefined;
+    return isMissing ? `${file} has no default: name one with --credential: ${names}` : undefined;
+  }
+  return config.credentials.has(credential)
+    ? undefined
+    : `${file} has no credential "${credential}"; it has: ${names || 'none'}`;
+}
+
 function warningsFor({ file, after }: InstallOutcome): string[] {
   const warnings: string[] = [];
   const lax = after === undefined ? undefined : firstLaxity(parseSettings(Buffer.from(after), file));
@@ -132,7 +157,7 @@ function warningsFor({ file, after }: InstallOutcome): string[] {
 }
 
 function report(
-  io: CliIo,
+  io: ProcessIo,
   options: UninstallOptions,
   outcome: InstallOutcome,
   ours: readonly string[],
@@ -162,10 +187,10 @@ function report(
   for (const warning of warnings) io.stderr(`warning: ${warning}\n`);
 }
 
-function contextOf(io: CliIo): InstallerContext {
+function contextOf(io: ProcessIo): InstallerContext {
   return { stateDir: stateDir(io), uid: io.uid, now: io.clock.wall() };
 }
 
-function print(io: CliIo, value: unknown): void {
+function print(io: ProcessIo, value: unknown): void {
   io.stdout(`${JSON.stringify(value, null, 2)}\n`);
 }

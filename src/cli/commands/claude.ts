@@ -1,31 +1,19 @@
-import path from 'node:path';
 import { Command, Option } from 'commander';
-import { describeCommand, fileFor, type Target } from '../../claude/install/targets.ts';
+import { describeCommand, rootsOf, type SettingsChoice } from '../../claude/install/targets.ts';
 import { readRecord } from '../../claude/install/undo.ts';
 import { deleteBackups, followLinks, listBackups } from '../../claude/settings/backups.ts';
-import { readAllSettings, type SettingsFile, type SettingsRoots } from '../../claude/settings/files.ts';
+import { readAllSettings, type SettingsFile } from '../../claude/settings/files.ts';
 import { runsBrokerHelper } from '../../claude/shell/tokenizer.ts';
 import { TTL_VARIABLE } from '../../claude/shell/variables.ts';
-import { loadConfig } from '../../config/load.ts';
-import { configFile, stateDir } from '../../config/paths.ts';
-import { BrokerError } from '../../errors.ts';
-import { providerDefinitions } from '../../providers/registry.ts';
-import { type CliIo, reporting } from '../io.ts';
+import { stateDir } from '../../config/paths.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
 import { installAction, uninstallAction } from './claude-install.ts';
-
-/** Options that every command on settings files takes. */
-export interface PlaceOptions {
-  readonly scope?: 'user' | 'project-local' | 'file';
-  readonly settings?: string;
-  readonly project?: string;
-  readonly json?: true;
-}
 
 /**
  * `broker claude install|uninstall|show|backups`: the lines in Claude Code's settings that make it ask the broker.
- * Exit codes: 0 · 64 usage · 74 the file cannot be written · 77 somebody else's helper stands there · 78 a broken file.
+ * Exit codes: 0 · 64 usage · 74 the file cannot be written · 77 another program's helper is set · 78 a broken file.
  */
-export function claudeCommand(io: CliIo): Command {
+export function claudeCommand(io: ProcessIo): Command {
   const command = new Command('claude').description("the lines in Claude Code's settings that make it ask the broker");
 
   places(command.command('install'))
@@ -38,25 +26,25 @@ export function claudeCommand(io: CliIo): Command {
     .option('--managed', 'print what an administrator puts into managed settings, and write nothing')
     .option('--force', 'replace a value that this program did not write; a backup is kept')
     .option('--dry-run', 'show what would change and write nothing')
-    .action((options) => reporting(io, () => installAction(io, options)));
+    .action((options) => installAction(io, options));
 
   places(command.command('uninstall'))
     .description('take out what install put in; a file that nobody edited since gets its old bytes back')
     .option('--for <setting>', 'only this: api-key, otel, mcp:NAME, aws or proxy (default: everything)')
     .option('--force', 'also remove an apiKeyHelper that this program did not write; a backup is kept')
     .option('--dry-run', 'show what would change and write nothing')
-    .action((options) => reporting(io, () => uninstallAction(io, options)));
+    .action((options) => uninstallAction(io, options));
 
   places(command.command('show'))
     .description('every settings file in its order, what helper it sets and which one counts')
-    .action((options) => reporting(io, () => showAction(io, options)));
+    .action((options) => showAction(io, options));
 
   command
     .command('backups')
     .description('copies of files that held something of somebody else; they may hold secrets')
     .option('--delete <id>', 'delete one of them, or all')
     .option('--json', 'print JSON')
-    .action((options) => reporting(io, () => backupsAction(io, options)));
+    .action((options) => backupsAction(io, options));
 
   return command;
 }
@@ -71,31 +59,11 @@ function places(command: Command): Command {
     .option('--json', 'print JSON');
 }
 
-export function rootsOf(io: CliIo, options: PlaceOptions): SettingsRoots {
-  return {
-    homeDir: io.homeDir,
-    projectDir: path.resolve(options.project ?? process.cwd()),
-    env: io.env,
-    platform: io.platform,
-    systemRoot: '/',
-    ...(options.settings === undefined ? {} : { flagFile: path.resolve(options.settings) }),
-  };
+interface ShowOptions extends SettingsChoice {
+  readonly json?: true;
 }
 
-/** The file that is meant, and the modes for what has to be made: a project's folder is shared, the rest is private. */
-export function placeOf(io: CliIo, options: PlaceOptions, target: Target) {
-  if (options.settings !== undefined) {
-    return { file: path.resolve(options.settings), folderMode: 0o700, fileMode: 0o600 };
-  }
-  if (options.scope === 'file') {
-    throw new BrokerError('ERR_USAGE', '--scope file needs a file', { remedy: 'add --settings FILE' });
-  }
-  const scope = options.scope ?? 'user';
-  const file = fileFor(target, scope, rootsOf(io, options));
-  return { file, folderMode: scope === 'user' ? 0o700 : 0o755, fileMode: 0o600 };
-}
-
-export function showAction(io: CliIo, options: PlaceOptions): void {
+function showAction(io: ProcessIo, options: ShowOptions): void {
   const files = readAllSettings(rootsOf(io, options));
   const counts = files.find(({ state, helper }) => state === 'in-effect' && helper !== undefined);
   const rows = files.map((settings) => ({ ...describe(io, settings), counts: settings === counts }));
@@ -114,7 +82,7 @@ export function showAction(io: CliIo, options: PlaceOptions): void {
   io.stdout(counts === undefined ? 'no file sets apiKeyHelper\n' : '* this apiKeyHelper counts\n');
 }
 
-function describe(io: CliIo, settings: SettingsFile) {
+function describe(io: ProcessIo, settings: SettingsFile) {
   const { scope, file, state, problem, helper, env } = settings;
   const ours = helper !== undefined && runsBrokerHelper(helper.value);
   const where = problem === undefined ? '' : ` (${problem.what}, line ${problem.position.line})`;
@@ -135,7 +103,7 @@ function wholeNumber(text: string | undefined): number | null {
   return text !== undefined && /^\d{1,15}$/.test(text.trim()) ? Number(text) : null;
 }
 
-function installedIn(io: CliIo, file: string): string[] {
+function installedIn(io: ProcessIo, file: string): string[] {
   try {
     const record = readRecord(stateDir(io), followLinks(file));
     return record?.additions.map(({ addition }) => addition.path.join('.')) ?? [];
@@ -144,23 +112,7 @@ function installedIn(io: CliIo, file: string): string[] {
   }
 }
 
-/** What is wrong with asking for this credential; undefined if nothing is, or if there is no configuration to tell. */
-export async function credentialWarning(io: CliIo, credential: string | undefined): Promise<string | undefined> {
-  const { env, homeDir, uid } = io;
-  const file = configFile(io);
-  const { config } = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
-  if (config === undefined) return undefined;
-  const names = [...config.credentials.keys()].join(', ');
-  if (credential === undefined) {
-    const isMissing = config.defaultCredential === undefined;
-    return isMissing ? `${file} has no default: name one with --credential: ${names}` : undefined;
-  }
-  return config.credentials.has(credential)
-    ? undefined
-    : `${file} has no credential "${credential}"; it has: ${names || 'none'}`;
-}
-
-export function backupsAction(io: CliIo, options: { delete?: string; json?: true }): void {
+function backupsAction(io: ProcessIo, options: { delete?: string; json?: true }): void {
   const folder = stateDir(io);
   const backups = options.delete === undefined ? listBackups(folder) : deleteBackups(folder, options.delete);
   if (options.json) {

@@ -7,8 +7,7 @@ import { type LoadedConfig, loadConfig } from '../../config/load.ts';
 import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
 import type { ProviderSchemas } from '../../config/schema.ts';
 import type { Origin } from '../../config/walk.ts';
-import { BrokerError, describeError } from '../../errors.ts';
-import type { CliIo } from '../io.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
 
 export interface ConfigCommandParts {
   /** Every provider type that there is. */
@@ -25,7 +24,7 @@ interface Options {
 const EXIT_CONFIG = 78;
 
 /** `broker config validate|show|path|schema`. Exit codes: 0, or 78 with every fault listed. */
-export function configCommand(io: CliIo, parts: ConfigCommandParts): Command {
+export function configCommand(io: ProcessIo, parts: ConfigCommandParts): Command {
   const command = new Command('config').description('check the configuration, print it with secrets masked');
   const add = (name: string, description: string, run: (options: Options) => Promise<void> | void) => {
     command
@@ -33,7 +32,7 @@ export function configCommand(io: CliIo, parts: ConfigCommandParts): Command {
       .description(description)
       .option('--json', 'print JSON')
       .option('--config <file>', 'this file instead of the configured one')
-      .action((options: Options) => reporting(io, () => run(options)));
+      .action((options: Options) => run(options));
   };
   add('validate', 'list every fault of the configuration file', (options) => validate(io, parts, options));
   add('show', 'print every effective value and where it comes from, secrets masked', (options) =>
@@ -48,7 +47,7 @@ export function configCommand(io: CliIo, parts: ConfigCommandParts): Command {
   return command;
 }
 
-async function validate(io: CliIo, parts: ConfigCommandParts, options: Options): Promise<void> {
+async function validate(io: ProcessIo, parts: ConfigCommandParts, options: Options): Promise<void> {
   const loaded = await loadOrReport(io, parts, options);
   if (loaded === undefined) return;
   const { config, warnings } = loaded;
@@ -58,7 +57,7 @@ async function validate(io: CliIo, parts: ConfigCommandParts, options: Options):
   io.stdout(`${config.file}: no faults; ${counted(providers, 'provider')}, ${counted(credentials, 'credential')}\n`);
 }
 
-async function show(io: CliIo, parts: ConfigCommandParts, options: Options): Promise<void> {
+async function show(io: ProcessIo, parts: ConfigCommandParts, options: Options): Promise<void> {
   const loaded = await loadOrReport(io, parts, options);
   if (loaded === undefined) return;
   const { config, effective, warnings } = loaded;
@@ -87,13 +86,17 @@ async function show(io: CliIo, parts: ConfigCommandParts, options: Options): Pro
   warn(io, warnings);
 }
 
-function showPaths(io: CliIo, options: Options): void {
+function showPaths(io: ProcessIo, options: Options): void {
   const config = chosenFile(io, options);
   if (!options.json) io.stdout(`${config}\n`);
   else print(io, { config, state: stateDir(io), sockets: socketCandidates(io).map((candidate) => candidate.path) });
 }
 
-async function loadOrReport(io: CliIo, parts: ConfigCommandParts, options: Options): Promise<LoadedConfig | undefined> {
+async function loadOrReport(
+  io: ProcessIo,
+  parts: ConfigCommandParts,
+  options: Options,
+): Promise<LoadedConfig | undefined> {
   const file = chosenFile(io, options);
   const result = await loadConfig({ file, types: parts.types, env: io.env, homeDir: io.homeDir, uid: io.uid });
   if (result.faults === undefined) return result;
@@ -106,7 +109,7 @@ async function loadOrReport(io: CliIo, parts: ConfigCommandParts, options: Optio
   return undefined;
 }
 
-function chosenFile(io: CliIo, { config }: Options): string {
+function chosenFile(io: ProcessIo, { config }: Options): string {
   return config === undefined ? configFile(io) : path.resolve(config);
 }
 
@@ -122,7 +125,7 @@ function originWord(origin: Origin): string {
   return origin.kind === 'env' ? `from ${origin.variable}` : 'default';
 }
 
-function warn(io: CliIo, warnings: readonly ConfigFault[]): void {
+function warn(io: ProcessIo, warnings: readonly ConfigFault[]): void {
   for (const warning of warnings) io.stderr(`warning: ${describeFault(warning)}\n`);
 }
 
@@ -130,17 +133,6 @@ function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-function print(io: CliIo, value: unknown): void {
+function print(io: ProcessIo, value: unknown): void {
   io.stdout(`${JSON.stringify(value, null, 2)}\n`);
-}
-
-/** Paths that cannot be worked out are faults of the surroundings, told like those of the file. */
-async function reporting(io: CliIo, run: () => Promise<void> | void): Promise<void> {
-  try {
-    await run();
-  } catch (error) {
-    if (!(error instanceof BrokerError)) throw error;
-    io.stderr(`${describeError(error)}\n`);
-    io.setExitCode(error.exitCode);
-  }
 }

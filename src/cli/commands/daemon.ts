@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { DaemonOptions } from '../../daemon/main.ts';
-import type { CliIo } from '../io.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
 
 interface Options {
   readonly config?: string;
@@ -9,7 +9,7 @@ interface Options {
 }
 
 /** `broker daemon`: loads the daemon only when it is to run. */
-export function daemonCommand(io: CliIo): Command {
+export function daemonCommand(io: ProcessIo): Command {
   return new Command('daemon')
     .description('run the daemon in the foreground; logs go to standard error')
     .option('--config <file>', 'this file instead of the configured one')

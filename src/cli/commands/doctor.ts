@@ -2,14 +2,14 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { exitCodeOf, runChecks } from '../../claude/checks/all.ts';
 import { planRepairs, type Repair, repair } from '../../claude/doctor/fix.ts';
-import { gatherFacts, type KeyHome, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
+import { gatherFacts, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
 import { locateHelper } from '../../claude/doctor/helper.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor/report.ts';
 import { scrub } from '../../claude/settings/masked-diff.ts';
 import { socketCandidates, stateDir } from '../../config/paths.ts';
-import type { StatusReport } from '../../protocol/reports.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
+import type { KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
-import { type CliIo, reporting } from '../io.ts';
 
 export interface DoctorParts {
   /** The running daemon's report; undefined if none answers. */
@@ -32,7 +32,7 @@ export interface DoctorOptions {
 }
 
 /** `broker doctor`: which method wins in Claude Code and why. Exit codes: 0 nothing, 1 warnings, 2 something will fail. */
-export function doctorCommand(io: CliIo, parts: DoctorParts): Command {
+export function doctorCommand(io: ProcessIo, parts: DoctorParts): Command {
   return new Command('doctor')
     .description('which authentication method wins in Claude Code and why, every trap, and one remedy for each')
     .option('--json', 'print JSON')
@@ -42,10 +42,10 @@ export function doctorCommand(io: CliIo, parts: DoctorParts): Command {
     .option('--no-run-helper', 'do not try the helper')
     .option('--settings <file>', 'judge as if claude was started with --settings FILE')
     .option('--project <folder>', "the project's folder (default: the current one)")
-    .action((options: DoctorOptions) => reporting(io, () => doctor(io, parts, options)));
+    .action((options: DoctorOptions) => doctor(io, parts, options));
 }
 
-async function doctor(io: CliIo, parts: DoctorParts, options: DoctorOptions): Promise<void> {
+async function doctor(io: ProcessIo, parts: DoctorParts, options: DoctorOptions): Promise<void> {
   let report = await examine(io, parts, options);
   if (options.fix) {
     const changed = mend(io, report, options.yes === true);
@@ -55,7 +55,7 @@ async function doctor(io: CliIo, parts: DoctorParts, options: DoctorOptions): Pr
   io.setExitCode(exitCodeOf(report.findings));
 }
 
-export async function examine(io: CliIo, parts: DoctorParts, options: DoctorOptions): Promise<DoctorReport> {
+export async function examine(io: ProcessIo, parts: DoctorParts, options: DoctorOptions): Promise<DoctorReport> {
   const facts = await gatherFacts({
     env: io.env,
     homeDir: io.homeDir,
@@ -77,7 +77,7 @@ export async function examine(io: CliIo, parts: DoctorParts, options: DoctorOpti
 }
 
 /** Everything about repairs goes to stderr, so that stdout stays the report. */
-function mend(io: CliIo, { facts, findings }: DoctorReport, yes: boolean): boolean {
+function mend(io: ProcessIo, { facts, findings }: DoctorReport, yes: boolean): boolean {
   const foreign = new Set(
     facts.input.settings
       .filter(({ scope, uid }) => scope === 'managed' || scope === 'project' || uid !== io.uid)
@@ -96,7 +96,7 @@ function mend(io: CliIo, { facts, findings }: DoctorReport, yes: boolean): boole
   return changed;
 }
 
-function carryOut(io: CliIo, each: Repair, say: (text: string) => void): boolean {
+function carryOut(io: ProcessIo, each: Repair, say: (text: string) => void): boolean {
   try {
     const copy = repair({ stateDir: stateDir(io), uid: io.uid, now: io.clock.wall() }, each);
     say(copy === undefined ? 'done' : `done; as it was: ${copy} (broker claude backups lists and deletes copies)`);

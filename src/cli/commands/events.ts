@@ -1,7 +1,9 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { connect } from '../../client/broker-client.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
+import { printable } from '../../platform/text.ts';
 import type { BrokerEvent } from '../../protocol/reports.ts';
-import { connect } from '../connect.ts';
-import { type CliIo, type Paint, painter, plain } from '../io.ts';
+import { type Paint, painter } from '../output.ts';
 
 interface Options {
   readonly follow?: true;
@@ -11,7 +13,7 @@ interface Options {
 }
 
 /** `broker events [--follow] [--json]` */
-export function eventsCommand(io: CliIo): Command {
+export function eventsCommand(io: ProcessIo): Command {
   return new Command('events')
     .description('who was given what, every refresh and every failure')
     .option('-f, --follow', 'go on with what happens, until interrupted')
@@ -21,7 +23,7 @@ export function eventsCommand(io: CliIo): Command {
     .action((options: Options) => events(io, options));
 }
 
-async function events(io: CliIo, { follow, json, limit, credential }: Options): Promise<void> {
+async function events(io: ProcessIo, { follow, json, limit, credential }: Options): Promise<void> {
   const client = connect(io);
   const paint = painter(io);
   const print = (event: BrokerEvent) => io.stdout(json ? `${JSON.stringify(event)}\n` : line(event, paint));
@@ -33,7 +35,7 @@ async function events(io: CliIo, { follow, json, limit, credential }: Options): 
 }
 
 function line({ at, kind, credential, detail }: BrokerEvent, paint: Paint): string {
-  const facts = Object.entries(detail).map(([name, value]) => `${paint('dim', `${name}=`)}${plain(String(value))}`);
+  const facts = Object.entries(detail).map(([name, value]) => `${paint('dim', `${name}=`)}${printable(String(value))}`);
   const time = paint('dim', at.replace('T', ' ').replace(/\.\d+Z$/, 'Z'));
   const words = [time, paint(colourOf(kind), kind.padEnd(16)), credential ?? '-', ...facts];
   return `${words.join('  ')}\n`;

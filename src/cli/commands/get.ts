@@ -1,20 +1,19 @@
 import { Command } from 'commander';
-import { describeSelf, type KeyAnswer } from '../../client/broker-client.ts';
+import { connect, describeSelf, type ServedKey } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
-import { connect } from '../connect.ts';
-import { type CliIo, duration, relative } from '../io.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
+import { LONGEST_KEY } from '../../protocol/request.ts';
+import { duration, relative } from '../output.ts';
 
 interface Options {
   readonly format: string;
   readonly verbose?: true;
 }
 
-/** What the client takes for a key. */
-const LONGEST_KEY = 16_384;
 const NEWLINE = 0x0a;
 
 /** `broker get [NAME]`: the same answer as broker-key, more slowly. */
-export function getCommand(io: CliIo): Command {
+export function getCommand(io: ProcessIo): Command {
   return (
     new Command('get')
       .description('print a key, as broker-key does')
@@ -26,7 +25,7 @@ export function getCommand(io: CliIo): Command {
   );
 }
 
-async function get(io: CliIo, credential: string | undefined, { format, verbose }: Options): Promise<void> {
+async function get(io: ProcessIo, credential: string | undefined, { format, verbose }: Options): Promise<void> {
   const answer = await connect(io).key({
     credential,
     format: format === 'raw' ? undefined : format,
@@ -47,11 +46,11 @@ function requireKey(body: Buffer): void {
   const printable = body.every((byte) => byte > 0x20 && byte < 0x7f);
   if (printable && body.length > 0 && body.length <= LONGEST_KEY) return;
   throw new BrokerError('ERR_KEY_UNUSABLE', 'what was served is no key that Claude Code accepts', {
-    remedy: 'a key is 1 to 16384 printable ASCII characters without spaces: check path and field of the credential',
+    remedy: `a key is 1 to ${LONGEST_KEY} printable ASCII characters without spaces: check path and field of the credential`,
   });
 }
 
-function describe({ version, state, expiresAt, ageSeconds }: KeyAnswer, nowMs: number): string {
+function describe({ version, state, expiresAt, ageSeconds }: ServedKey, nowMs: number): string {
   const facts = [
     state,
     version === undefined ? undefined : `version ${version}`,

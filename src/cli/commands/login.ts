@@ -1,17 +1,18 @@
 import { spawn } from 'node:child_process';
 import { isCancel, password, select } from '@clack/prompts';
 import { Command } from 'commander';
+import { connect } from '../../client/broker-client.ts';
 import type { ProviderConfig } from '../../config/config.ts';
 import { configError } from '../../config/explain.ts';
 import { type LoadedConfig, loadConfig } from '../../config/load.ts';
 import { SecretBytes } from '../../credential/secret.ts';
 import { BrokerError } from '../../errors.ts';
 import { silentLog } from '../../platform/log.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
 import type { ConfigReport } from '../../protocol/reports.ts';
 import type { FactorChoice, LoginDialogue, ProviderHost } from '../../providers/provider.ts';
 import { findDefinition, providerDefinitions } from '../../providers/registry.ts';
-import { connect } from '../connect.ts';
-import { type CliIo, relative } from '../io.ts';
+import { relative } from '../output.ts';
 
 interface Options {
   readonly browser: boolean;
@@ -22,7 +23,7 @@ interface Options {
 }
 
 /** `broker login PROVIDER`: the person logs in here, the daemon takes the login over through its socket. */
-export function loginCommand(io: CliIo): Command {
+export function loginCommand(io: ProcessIo): Command {
   return new Command('login')
     .description('log in to a provider; the daemon takes the login over and keeps it, sealed')
     .argument('<provider>', 'its name in the configuration')
@@ -44,7 +45,7 @@ export function loginCommand(io: CliIo): Command {
     .action((provider: string, options: Options) => login(io, provider, options));
 }
 
-async function login(io: CliIo, name: string, options: Options): Promise<void> {
+async function login(io: ProcessIo, name: string, options: Options): Promise<void> {
   const client = connect(io);
   // Asked first: nobody is to log in for a daemon that is not there. It also knows what its own environment adds.
   const daemon = await client.config();
@@ -67,7 +68,7 @@ async function login(io: CliIo, name: string, options: Options): Promise<void> {
 }
 
 /** What the daemon's environment contributes counts here as well, not this shell's; but how this shell gets out does. */
-function environmentOf({ env }: CliIo, { values }: ConfigReport): Record<string, string | undefined> {
+function environmentOf({ env }: ProcessIo, { values }: ConfigReport): Record<string, string | undefined> {
   const own = { ...env };
   const theirs = providerDefinitions.flatMap(({ environmentDefaults }) =>
     Object.values(environmentDefaults).flatMap((variables) => ('variablesFor' in variables ? [] : variables)),
@@ -80,7 +81,7 @@ function environmentOf({ env }: CliIo, { values }: ConfigReport): Record<string,
   return own;
 }
 
-async function loadAsDaemon(io: CliIo, daemon: ConfigReport): Promise<LoadedConfig> {
+async function loadAsDaemon(io: ProcessIo, daemon: ConfigReport): Promise<LoadedConfig> {
   const { homeDir, uid } = io;
   const env = environmentOf(io, daemon);
   const loaded = await loadConfig({ file: daemon.file, types: providerDefinitions, env, homeDir, uid });
@@ -104,7 +105,7 @@ function noLogin({ name, type, options }: ProviderConfig): BrokerError {
   return new BrokerError('ERR_USAGE', `nobody logs in to provider "${name}" (${type}) through the broker`, { remedy });
 }
 
-function hostFor(io: CliIo, daemon: ConfigReport, name: string): ProviderHost {
+function hostFor(io: ProcessIo, daemon: ConfigReport, name: string): ProviderHost {
   return {
     name,
     clock: io.clock,
@@ -131,7 +132,7 @@ export interface DialogueOptions {
 const PASSCODE_VARIABLE = 'BROKER_PASSCODE';
 
 /** A person at this terminal, or what a script hands in for them. */
-export function terminalDialogue(io: CliIo, options: DialogueOptions): LoginDialogue {
+export function terminalDialogue(io: ProcessIo, options: DialogueOptions): LoginDialogue {
   const lines = new HandedInLines(io);
   const passcode = io.env[PASSCODE_VARIABLE] || undefined;
   const isHandedIn = options.passcodeFromStdin === true || passcode !== undefined;
@@ -168,7 +169,7 @@ const NO_PASSCODE = {
 };
 
 async function fromTerminal(
-  { terminal, signal }: CliIo,
+  { terminal, signal }: ProcessIo,
   message: string,
   { what, remedy }: { readonly what: string; readonly remedy: string },
 ): Promise<SecretBytes> {
@@ -179,7 +180,7 @@ async function fromTerminal(
 }
 
 async function chooseFactor(
-  { terminal, signal }: CliIo,
+  { terminal, signal }: ProcessIo,
   wanted: string | undefined,
   message: string,
   choices: readonly FactorChoice[],
@@ -208,7 +209,7 @@ export function cancelled(): BrokerError {
 }
 
 /** What opens an address as a click on it would. $BROWSER is a convention of many Unix programs (xdg-open honours it too). */
-function openBrowser({ env, platform }: CliIo, address: string): Promise<boolean> {
+function openBrowser({ env, platform }: ProcessIo, address: string): Promise<boolean> {
   const wanted = env['BROWSER']?.split(':')[0];
   const command = wanted || (platform === 'darwin' ? 'open' : 'xdg-open');
   const hasDisplay = platform === 'darwin' || Boolean(wanted || env['DISPLAY'] || env['WAYLAND_DISPLAY']);
@@ -228,12 +229,12 @@ const LONGEST_LINE = 4_096;
 
 /** What a script hands in on standard input, one line after the other. */
 export class HandedInLines {
-  readonly #io: CliIo;
+  readonly #io: ProcessIo;
   #chunks: AsyncIterator<Buffer> | undefined;
   #rest = '';
   #isOver = false;
 
-  constructor(io: CliIo) {
+  constructor(io: ProcessIo) {
     this.#io = io;
   }
 

@@ -1,8 +1,10 @@
 import { Command } from 'commander';
+import { connect } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
+import { printable } from '../../platform/text.ts';
 import type { CredentialStatus } from '../../protocol/reports.ts';
-import { connect } from '../connect.ts';
-import { type CliIo, plain, relative } from '../io.ts';
+import { relative } from '../output.ts';
 
 interface Options {
   readonly all?: true;
@@ -10,7 +12,7 @@ interface Options {
 }
 
 /** `broker refresh [NAME|--all]`: exit code 69 if `--all` left one without a key. */
-export function refreshCommand(io: CliIo): Command {
+export function refreshCommand(io: ProcessIo): Command {
   return new Command('refresh')
     .description('ask the provider now')
     .argument('[name]', 'the credential; the default one if left out')
@@ -19,7 +21,7 @@ export function refreshCommand(io: CliIo): Command {
     .action((name: string | undefined, options: Options) => refresh(io, name, options));
 }
 
-async function refresh(io: CliIo, name: string | undefined, { all, json }: Options): Promise<void> {
+async function refresh(io: ProcessIo, name: string | undefined, { all, json }: Options): Promise<void> {
   if (all && name !== undefined) {
     throw new BrokerError('ERR_USAGE', 'a name and --all do not go together', { remedy: 'leave one of them out' });
   }
@@ -35,13 +37,13 @@ async function refresh(io: CliIo, name: string | undefined, { all, json }: Optio
 }
 
 function sentence({ name, version, expiresAt, lastError }: CredentialStatus, nowMs: number): string {
-  if (lastError !== null) return `${name}: ${plain(lastError.message)}`;
-  const what = version === null ? '' : `, version ${plain(version)}`;
+  if (lastError !== null) return `${name}: ${printable(lastError.message)}`;
+  const what = version === null ? '' : `, version ${printable(version)}`;
   return `${name}: confirmed by the provider${what}${expiresAt === null ? '' : `, expires ${relative(expiresAt, nowMs)}`}`;
 }
 
 /** `broker invalidate NAME` */
-export function invalidateCommand(io: CliIo): Command {
+export function invalidateCommand(io: ProcessIo): Command {
   return new Command('invalidate')
     .description('drop a cached key and revoke its lease')
     .argument('<name>', 'the credential')

@@ -1,11 +1,9 @@
 import { Command, Option } from 'commander';
+import { connect } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
-import type { RotationReport, RotationRequest } from '../../protocol/reports.ts';
-import { connect } from '../connect.ts';
-import { type CliIo, plain } from '../io.ts';
-
-/** As docs/security-model.md names them; the daemon has the last word. */
-const HOMES = ['keyring', 'file', 'systemd-credential'];
+import type { ProcessIo } from '../../platform/process-io.ts';
+import { printable } from '../../platform/text.ts';
+import { KEY_HOMES, type RotationReport, type RotationRequest } from '../../protocol/reports.ts';
 
 interface Options {
   readonly to?: string;
@@ -14,11 +12,11 @@ interface Options {
 }
 
 /** `broker rotate-key`: asks the daemon, or does it itself where none runs. */
-export function rotateKeyCommand(io: CliIo): Command {
+export function rotateKeyCommand(io: ProcessIo): Command {
   return new Command('rotate-key')
     .description('make a new key-encryption key and wrap everything that is stored anew')
     .addOption(
-      new Option('--to <home>', 'where the new key is to live; default: where the old one does').choices(HOMES),
+      new Option('--to <home>', 'where the new key is to live; default: where the old one does').choices(KEY_HOMES),
     )
     .option('--discard', 'if the old key is lost: set aside what it sealed, and begin anew')
     .option('--json', 'print JSON')
@@ -31,13 +29,13 @@ export function rotateKeyCommand(io: CliIo): Command {
     .action((options: Options) => rotateKey(io, options));
 }
 
-async function rotateKey(io: CliIo, options: Options): Promise<void> {
+async function rotateKey(io: ProcessIo, options: Options): Promise<void> {
   const request = { discard: options.discard === true, to: options.to };
   const report = await rotate(io, request);
   io.stdout(options.json ? `${JSON.stringify(report, null, 2)}\n` : sentences(report, request.discard));
 }
 
-async function rotate(io: CliIo, request: RotationRequest): Promise<RotationReport> {
+async function rotate(io: ProcessIo, request: RotationRequest): Promise<RotationReport> {
   try {
     return await connect(io).rotateKey(request);
   } catch (error) {
@@ -49,11 +47,11 @@ async function rotate(io: CliIo, request: RotationRequest): Promise<RotationRepo
 
 function sentences({ keyId, home, rewrapped, setAside, left }: RotationReport, discard: boolean): string {
   const what = rewrapped === 1 ? '1 record' : `${rewrapped} records`;
-  const lines = [`new key-encryption key ${keyId} in ${plain(home)}; ${what} wrapped with it`];
+  const lines = [`new key-encryption key ${keyId} in ${printable(home)}; ${what} wrapped with it`];
   if (setAside !== null)
-    lines.push(`what the lost key sealed was set aside as ${plain(setAside)}; delete it when you like`);
+    lines.push(`what the lost key sealed was set aside as ${printable(setAside)}; delete it when you like`);
   else if (discard) lines.push('nothing had to be given up: the old key could be reached');
   if (left !== null)
-    lines.push(`the old key seals nothing any more; it is removed as soon as it can be: ${plain(left)}`);
+    lines.push(`the old key seals nothing any more; it is removed as soon as it can be: ${printable(left)}`);
   return lines.map((line) => `${line}\n`).join('');
 }

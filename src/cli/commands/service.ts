@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { Command, Option } from 'commander';
 import { BrokerError } from '../../errors.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
 import { installForEveryone, planForEveryone, uninstallForEveryone } from '../../service/everyone.ts';
 import { askStatus, bringUp } from '../../service/health.ts';
 import { type InstallOptions, type InstallPlan, Service } from '../../service/service.ts';
-import { versionDifference } from '../connect.ts';
-import type { CliIo } from '../io.ts';
+import { versionDifference } from '../running-daemon.ts';
 
 interface InstallWords {
   readonly dryRun?: true;
@@ -20,7 +20,7 @@ const EX_UNAVAILABLE = 69;
 const MASK = 'systemctl --user mask --now broker.socket broker.service';
 
 /** `broker service install|uninstall|start|stop|restart|status|logs`. */
-export function serviceCommand(io: CliIo): Command {
+export function serviceCommand(io: ProcessIo): Command {
   const command = new Command('service').description('run the daemon as a systemd user service or a launchd agent');
   command
     .command('install')
@@ -75,7 +75,7 @@ export function serviceCommand(io: CliIo): Command {
   return command;
 }
 
-async function install(io: CliIo, words: InstallWords): Promise<void> {
+async function install(io: ProcessIo, words: InstallWords): Promise<void> {
   const service = new Service(io);
   const options: InstallOptions = {
     execPath: process.execPath,
@@ -100,7 +100,7 @@ async function install(io: CliIo, words: InstallWords): Promise<void> {
   warn(io, plan);
 }
 
-async function installEveryone(io: CliIo, { dryRun, json: asJson, sandbox }: InstallWords): Promise<void> {
+async function installEveryone(io: ProcessIo, { dryRun, json: asJson, sandbox }: InstallWords): Promise<void> {
   const plan = planForEveryone(process.execPath, sandbox, io.env['PATH']);
   if (!dryRun) await installForEveryone(io, plan);
   const { command, warnings } = plan.daemon;
@@ -122,11 +122,11 @@ function describePlan({ manager, files, command, launchFile, helper }: InstallPl
   return `${parts.join('')}${words.join('\n')}\n`;
 }
 
-function warn(io: CliIo, { warnings }: InstallPlan): void {
+function warn(io: ProcessIo, { warnings }: InstallPlan): void {
   for (const warning of warnings) io.stderr(`warning: ${warning}\n`);
 }
 
-async function uninstall(io: CliIo, asJson: boolean, everyone: boolean): Promise<void> {
+async function uninstall(io: ProcessIo, asJson: boolean, everyone: boolean): Promise<void> {
   if (everyone) {
     const removed = await uninstallForEveryone(io);
     return io.stdout(asJson ? json({ removed }) : removed.map((file) => `removed ${file}\n`).join(''));
@@ -144,7 +144,7 @@ async function uninstall(io: CliIo, asJson: boolean, everyone: boolean): Promise
   );
 }
 
-async function status(io: CliIo, asJson: boolean): Promise<void> {
+async function status(io: ProcessIo, asJson: boolean): Promise<void> {
   const service = new Service(io);
   const state = await service.state();
   const daemon = await askIfRunning(io, state.running);
@@ -163,7 +163,7 @@ async function status(io: CliIo, asJson: boolean): Promise<void> {
 }
 
 /** Looking must not start it: a connection to the socket of a stopped service would. */
-async function askIfRunning(io: CliIo, running: boolean) {
+async function askIfRunning(io: ProcessIo, running: boolean) {
   const service = new Service(io);
   return running || service.manager.kind === 'none' ? await askStatus(io) : undefined;
 }
@@ -176,7 +176,7 @@ function json(value: object): string {
 const NO_ENTRIES = '-- No entries --';
 
 /** `broker service logs [--follow] [--lines COUNT]`: the service manager's own program, passed through. */
-export async function showLogs(io: CliIo, { follow, lines }: { follow?: true; lines: string }): Promise<void> {
+export async function showLogs(io: ProcessIo, { follow, lines }: { follow?: true; lines: string }): Promise<void> {
   if (!/^[1-9]\d{0,5}$/.test(lines)) {
     throw new BrokerError('ERR_USAGE', `--lines takes a number, not ${lines}`, { remedy: 'try: --lines 100' });
   }

@@ -1,20 +1,23 @@
 import { Command, Option } from 'commander';
 import { runChecks } from '../../claude/checks/all.ts';
 import type { Finding } from '../../claude/doctor/report.ts';
-import type { Flags } from '../../setup/flags.ts';
+import type { ProcessIo } from '../../platform/process-io.ts';
+import { printable } from '../../platform/text.ts';
+import type { LoginDialogue } from '../../providers/provider.ts';
+import type { Flags } from '../../setup/draft.ts';
 import { checkSettings, type Installed, installationSteps } from '../../setup/installation.ts';
-import { Cancelled, everyQuestion, PROVIDER_KINDS } from '../../setup/interview.ts';
+import { Cancelled } from '../../setup/interview.ts';
+import { everyQuestion, PROVIDER_KINDS, VAULT_LOGINS } from '../../setup/questions.ts';
 import { carryOut, Session } from '../../setup/steps.ts';
-import { VAULT_LOGINS } from '../../setup/vault-questions.ts';
 import { type Prepared, prepare } from '../../setup/wizard.ts';
-import { type CliIo, plain, reporting } from '../io.ts';
 import { type DoctorParts, examine } from './doctor.ts';
+import { terminalDialogue } from './login.ts';
 
 /** As a shell reports a program that Ctrl-C ended. */
 const EXIT_INTERRUPTED = 130;
 
 /** `broker setup`: from nothing to a working helper. Every question is also a flag. */
-export function setupCommand(io: CliIo, doctor: DoctorParts): Command {
+export function setupCommand(io: ProcessIo, doctor: DoctorParts): Command {
   const command = new Command('setup')
     .description('from nothing to a working helper: provider, credential, daemon, Claude settings')
     .addOption(new Option('--provider <type>', 'where the key lives').choices(PROVIDER_KINDS.map(({ kind }) => kind)))
@@ -42,7 +45,7 @@ export function setupCommand(io: CliIo, doctor: DoctorParts): Command {
       '\nLogin and read are tried before anything is written, and when a step fails those before it are taken back.\n' +
         'An existing configuration is extended, never changed. Without a terminal nothing is ever asked.',
     )
-    .action((flags: Flags) => reporting(io, () => setup(io, doctor, flags)));
+    .action((flags: Flags) => setup(io, doctor, flags));
 }
 
 interface Progress {
@@ -50,11 +53,11 @@ interface Progress {
   hasBegun: boolean;
 }
 
-async function setup(io: CliIo, doctor: DoctorParts, flags: Flags): Promise<void> {
+async function setup(io: ProcessIo, doctor: DoctorParts, flags: Flags): Promise<void> {
   const session = new Session();
   const progress: Progress = { hasBegun: false };
   try {
-    const prepared = await prepare(io, flags, process.cwd(), session);
+    const prepared = await prepare(io, flags, { session, dialogue: dialogueFor(io, flags) });
     if (flags['dryRun']) dryRun(io, flags, prepared);
     else await goAhead(io, doctor, flags, prepared, progress);
   } catch (error) {
@@ -66,8 +69,18 @@ async function setup(io: CliIo, doctor: DoctorParts, flags: Flags): Promise<void
   }
 }
 
+function dialogueFor(io: ProcessIo, flags: Flags): LoginDialogue {
+  const { mfaMethod } = flags;
+  return terminalDialogue(io, {
+    browser: flags['browser'] !== false,
+    passwordFromStdin: flags['passwordStdin'] === true,
+    passcodeFromStdin: flags['passcodeStdin'] === true,
+    mfaMethod: typeof mfaMethod === 'string' ? mfaMethod : undefined,
+  });
+}
+
 async function goAhead(
-  io: CliIo,
+  io: ProcessIo,
   doctor: DoctorParts,
   flags: Flags,
   prepared: Prepared,
@@ -90,7 +103,7 @@ async function goAhead(
   }
   progress.hasBegun = true;
   const installed: Installed = { helper: '', service: '', settings: undefined };
-  const say = (text: string) => io.stderr(`${plain(text)}\n`);
+  const say = (text: string) => io.stderr(`${printable(text)}\n`);
   await carryOut(installationSteps(io, what, installed), io.signal, {
     done: (name, words) => say(`${name}: ${words}`),
     undone: (name) => say(`${name}: taken back`),
@@ -114,8 +127,8 @@ async function goAhead(
 
 function closingWords(findings: readonly Finding[], { helper, settings }: Installed, scope: Prepared['scope']): string {
   const lines = findings.flatMap(({ severity, title, remedy }) => [
-    `${severity === 'error' ? 'will fail' : 'to look at'}: ${plain(title)}`,
-    `    do: ${plain(remedy)}`,
+    `${severity === 'error' ? 'will fail' : 'to look at'}: ${printable(title)}`,
+    `    do: ${printable(remedy)}`,
   ]);
   if (scope === 'none') lines.push(`Ready. Let Claude Code run it: "apiKeyHelper": "${helper}"`);
   else lines.push(`Ready: ${settings} lets Claude Code ask the broker.`);
@@ -127,7 +140,7 @@ function closingWords(findings: readonly Finding[], { helper, settings }: Instal
   return lines.map((line) => `${line}\n`).join('');
 }
 
-function dryRun(io: CliIo, flags: Flags, { change, plan, trial, place }: Prepared): void {
+function dryRun(io: ProcessIo, flags: Flags, { change, plan, trial, place }: Prepared): void {
   const { fingerprint: key, leased } = trial;
   if (flags['json']) {
     io.stdout(

@@ -1,5 +1,5 @@
-import type { CliIo } from '../../../src/cli/io.ts';
 import type { Clock } from '../../../src/platform/clock.ts';
+import type { ProcessIo } from '../../../src/platform/process-io.ts';
 import type { TemporaryHome } from './home.ts';
 
 /** Real time: what is timed here are real processes. */
@@ -12,7 +12,7 @@ export const realClock: Clock = {
   },
 };
 
-export interface CapturedIo extends CliIo {
+export interface CapturedIo extends ProcessIo {
   out: string;
   err: string;
   exitCode: number;

@@ -1,7 +1,8 @@
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type ProcessFacts, type ProcessReader, ProcessTree } from '../../../src/platform/process-tree.ts';
+import type { ProcessFacts } from '../../../src/platform/native.ts';
+import { type ProcessReader, ProcessTree } from '../../../src/platform/process-tree.ts';
 
 const HELPER = 100;
 

@@ -1,7 +1,66 @@
-import { PROXY, type Question } from './interview.ts';
+import type { Machine } from './machine.ts';
+
+/** One value of the configuration: a flag for scripts, a question for people. */
+export interface Question {
+  /** As commander calls it: `role-id-file`. */
+  readonly flag: string;
+  /** The table and key that the answer goes to. */
+  readonly into: 'options' | 'auth' | 'source';
+  readonly key: string;
+  readonly ask: string;
+  /** Without it nothing works; else it is asked for only if `asked`. */
+  readonly needed?: true;
+  readonly asked?: true;
+  readonly example?: string;
+  /** A path: made absolute. */
+  readonly isFile?: true;
+  readonly isNumber?: true;
+  /** Another question of which one answer is enough. */
+  readonly instead?: string;
+  /** What a variable of this shell says. Also taken where nobody can be asked. */
+  readonly found?: (machine: Machine) => string | undefined;
+  /** What would be likely: only ever suggested. */
+  readonly guess?: (machine: Machine) => string | undefined;
+}
+
+/** The provider types that setup knows to ask for; the others are written by hand. */
+export type ProviderKind = 'vault' | 'aws-secrets-manager' | 'aws-ssm';
+
+export const PROVIDER_KINDS: readonly { readonly kind: ProviderKind; readonly label: string; readonly name: string }[] =
+  [
+    { kind: 'vault', label: 'HashiCorp Vault or OpenBao', name: 'vault' },
+    { kind: 'aws-secrets-manager', label: 'AWS Secrets Manager', name: 'aws' },
+    { kind: 'aws-ssm', label: 'AWS Systems Manager Parameter Store', name: 'aws-ssm' },
+  ];
+
+/** How to reach it and log in; for Vault the questions of the login that was chosen are among them. */
+export function connectionQuestions(kind: ProviderKind, method: string | undefined): readonly Question[] {
+  if (kind !== 'vault') return AWS;
+  return [...VAULT, ...(method === undefined ? [] : (VAULT_LOGINS[method]?.questions ?? []))];
+}
+
+export function sourceQuestions(kind: ProviderKind): readonly Question[] {
+  return kind === 'vault' ? VAULT_SOURCE : [AWS_SOURCE[kind]];
+}
+
+/** Every flag there is, each once. */
+export function everyQuestion(): readonly Question[] {
+  const logins = Object.values(VAULT_LOGINS).flatMap(({ questions }) => questions);
+  const all = [...VAULT, ...logins, ...AWS, ...VAULT_SOURCE, ...Object.values(AWS_SOURCE)];
+  return [...new Map(all.map((question) => [question.flag, question])).values()];
+}
+
+/** Not asked: what HTTPS_PROXY and its like say of the address is taken (withEnvironment). */
+const PROXY: Question = {
+  flag: 'proxy',
+  into: 'options',
+  key: 'proxy',
+  ask: 'Proxy to reach it through, or "direct"',
+  example: 'http://proxy.example.com:3128',
+};
 
 /** How to reach Vault. */
-export const VAULT: readonly Question[] = [
+const VAULT: readonly Question[] = [
   {
     flag: 'address',
     into: 'options',
@@ -22,7 +81,7 @@ export const VAULT: readonly Question[] = [
   PROXY,
 ];
 
-export const VAULT_SOURCE: readonly Question[] = [
+const VAULT_SOURCE: readonly Question[] = [
   {
     flag: 'path',
     into: 'source',
@@ -146,5 +205,50 @@ export const VAULT_LOGINS: Readonly<
       { flag: 'cert-name', into: 'auth', key: 'name', ask: 'Name of the certificate role' },
       MOUNT,
     ],
+  },
+};
+
+/** How to reach AWS. */
+const AWS: readonly Question[] = [
+  {
+    flag: 'profile',
+    into: 'options',
+    key: 'profile',
+    ask: 'AWS profile (empty: whatever the SDK finds on this machine)',
+    asked: true,
+    found: ({ aws }) => aws.profile,
+    guess: ({ aws }) => (aws.sso.length === 1 ? aws.sso[0] : undefined),
+  },
+  {
+    flag: 'region',
+    into: 'options',
+    key: 'region',
+    ask: "Region of the secret (empty: the profile's)",
+    asked: true,
+    example: 'eu-west-1',
+    found: ({ aws }) => aws.region,
+  },
+  { flag: 'role-arn', into: 'options', key: 'role_arn', ask: 'Role to assume' },
+  { flag: 'endpoint', into: 'options', key: 'endpoint', ask: 'Endpoint' },
+  { flag: 'ca-file', into: 'options', key: 'ca_file', ask: 'CA file', isFile: true },
+  PROXY,
+];
+
+const AWS_SOURCE: Readonly<Record<'aws-secrets-manager' | 'aws-ssm', Question>> = {
+  'aws-secrets-manager': {
+    flag: 'secret-id',
+    into: 'source',
+    key: 'secret_id',
+    ask: 'Name or ARN of the secret',
+    needed: true,
+    example: 'prod/claude',
+  },
+  'aws-ssm': {
+    flag: 'parameter',
+    into: 'source',
+    key: 'parameter',
+    ask: 'Name or ARN of the parameter',
+    needed: true,
+    example: '/prod/claude',
   },
 };

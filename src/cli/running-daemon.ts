@@ -1,33 +1,19 @@
-import type { KeyHome, KeyHomeFacts } from '../claude/doctor/gather.ts';
-import { BrokerClient } from '../client/broker-client.ts';
+import type { KeyHomeFacts } from '../claude/doctor/gather.ts';
+import { connect } from '../client/broker-client.ts';
 import { type Difference, differences } from '../config/effective.ts';
 import { loadConfig } from '../config/load.ts';
-import { configFile, socketCandidates } from '../config/paths.ts';
+import { configFile } from '../config/paths.ts';
 import { keyringOf } from '../crypto/keyring-child.ts';
 import { BrokerError } from '../errors.ts';
 import { VERSION } from '../platform/installation.ts';
-import type { ConfigReport } from '../protocol/reports.ts';
+import type { ProcessIo } from '../platform/process-io.ts';
+import { printable } from '../platform/text.ts';
+import type { ConfigReport, KeyHome } from '../protocol/reports.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import type { DoctorParts } from './commands/doctor.ts';
-import { type CliIo, plain } from './io.ts';
-
-/** A client of the daemon that this user's environment points to. */
-export function connect(io: CliIo): BrokerClient {
-  return new BrokerClient({ places: socketCandidates(io), uid: acceptedUid(io), clock: io.clock });
-}
-
-/** In a container the daemon's socket may seem to belong to somebody else; only an explicit socket may, though. */
-function acceptedUid({ env, uid }: CliIo): number {
-  const named = env['BROKER_SERVER_UID'];
-  if (named === undefined || named === '' || !env['BROKER_SOCKET']) return uid;
-  if (/^\d{1,10}$/.test(named)) return Number(named);
-  throw new BrokerError('ERR_CONFIG', `BROKER_SERVER_UID is no number: ${named.slice(0, 40)}`, {
-    remedy: 'set it to the uid that the daemon runs as, or unset it',
-  });
-}
 
 /** The configuration as the daemon has it in force; undefined if none answers. */
-export async function daemonConfig(io: CliIo): Promise<ConfigReport | undefined> {
+export async function daemonConfig(io: ProcessIo): Promise<ConfigReport | undefined> {
   try {
     return await connect(io).config();
   } catch (error) {
@@ -37,7 +23,7 @@ export async function daemonConfig(io: CliIo): Promise<ConfigReport | undefined>
 }
 
 /** For `config show`: nothing where the daemon that runs has another file, which is said. */
-export async function daemonValuesOf(io: CliIo): Promise<ConfigReport['values'] | undefined> {
+export async function daemonValuesOf(io: ProcessIo): Promise<ConfigReport['values'] | undefined> {
   const daemon = await daemonConfig(io);
   if (daemon === undefined || daemon.file === configFile(io)) return daemon?.values;
   io.stderr(`warning: the daemon that runs has another configuration, ${daemon.file}; its values are not shown here\n`);
@@ -48,7 +34,7 @@ export async function daemonValuesOf(io: CliIo): Promise<ConfigReport['values'] 
  * Where this shell's environment would give other values than the daemon's does, for the doctor. Empty where there is
  * nothing to compare: no daemon, a file with faults (which is told elsewhere), or another file.
  */
-export async function configDifferences(io: CliIo): Promise<readonly Difference[]> {
+export async function configDifferences(io: ProcessIo): Promise<readonly Difference[]> {
   const daemon = await daemonConfig(io);
   const file = configFile(io);
   if (daemon === undefined || daemon.file !== file) return [];
@@ -59,7 +45,7 @@ export async function configDifferences(io: CliIo): Promise<readonly Difference[
   );
 }
 
-async function keyHomeFacts(io: CliIo, home: KeyHome): Promise<KeyHomeFacts> {
+async function keyHomeFacts(io: ProcessIo, home: KeyHome): Promise<KeyHomeFacts> {
   const daemon = await daemonConfig(io);
   const configured = daemon?.values.find(({ key }) => key === 'daemon.key_home')?.value;
   // Never starts a keyring program, and never has anybody asked for a password.
@@ -72,7 +58,7 @@ async function keyHomeFacts(io: CliIo, home: KeyHome): Promise<KeyHomeFacts> {
 }
 
 /** What the doctor asks the daemon. */
-export function doctorParts(io: CliIo): DoctorParts {
+export function doctorParts(io: ProcessIo): DoctorParts {
   return {
     fetchStatus: () =>
       connect(io)
@@ -87,7 +73,7 @@ export function doctorParts(io: CliIo): DoctorParts {
 export function versionDifference(ofDaemon: string): { readonly text: string; readonly remedy: string } | undefined {
   if (ofDaemon === VERSION) return undefined;
   return {
-    text: `the daemon that runs is version ${plain(ofDaemon)}, this is ${VERSION}`,
+    text: `the daemon that runs is version ${printable(ofDaemon)}, this is ${VERSION}`,
     remedy: 'let this version take over, without a failed call: broker service install',
   };
 }

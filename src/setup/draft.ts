@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
 import { findDefinition } from '../providers/registry.ts';
-import type { Draft } from './config-change.ts';
+import type { Machine } from './machine.ts';
 import {
   connectionQuestions,
   everyQuestion,
@@ -9,14 +9,44 @@ import {
   type ProviderKind,
   type Question,
   sourceQuestions,
-} from './interview.ts';
-import type { Machine } from './machine.ts';
-import { VAULT_LOGINS } from './vault-questions.ts';
+  VAULT_LOGINS,
+} from './questions.ts';
+
+/** What a person wants set up, as far as it is known. Keys are those of the configuration file. */
+export interface Draft {
+  kind: ProviderKind | undefined;
+  /** Of `[providers.NAME]`; undefined: a free one is chosen. */
+  providerName: string | undefined;
+  /** The provider's own keys but `auth`. */
+  readonly options: Record<string, string>;
+  /** `[providers.NAME.auth]`; without a method there is no such table. */
+  readonly auth: Record<string, string | number>;
+  /** Where the secret lies. */
+  readonly source: Record<string, string>;
+  field: string | undefined;
+  credential: string | undefined;
+  scope: SettingsScope | undefined;
+  service: boolean | undefined;
+}
+
+/** Whose settings get the `apiKeyHelper` line; none: nobody's. */
+export type SettingsScope = 'user' | 'project-local' | 'none';
+
+/** A draft in which nothing is missing. */
+export interface Plan {
+  readonly kind: ProviderKind;
+  readonly providerName: string;
+  readonly options: Readonly<Record<string, string>>;
+  readonly auth: Readonly<Record<string, string | number>>;
+  readonly source: Readonly<Record<string, string>>;
+  readonly field: string | undefined;
+  readonly credential: string;
+}
 
 /** What the command line says, by the names that commander gives to flags. */
 export type Flags = Readonly<Record<string, string | boolean | undefined>>;
 
-export function draftOf(flags: Flags, surroundings: Surroundings): Draft {
+export function draftOf(flags: Flags, folders: Folders): Draft {
   const draft: Draft = {
     kind: PROVIDER_KINDS.find(({ kind }) => kind === flags['provider'])?.kind,
     providerName: text(flags['providerName']),
@@ -38,7 +68,7 @@ export function draftOf(flags: Flags, surroundings: Surroundings): Draft {
     const meant = fitting.find(({ flag }) => flag === question.flag);
     if (meant === undefined && draft.kind !== undefined) throw unfit(question, draft);
     const { into, key } = meant ?? question;
-    draft[into][key] = normalise(meant ?? question, answer, surroundings) as string;
+    draft[into][key] = normalise(meant ?? question, answer, folders) as string;
   }
   return draft;
 }
@@ -88,13 +118,13 @@ function text(value: string | boolean | undefined): string | undefined {
   return typeof value === 'string' && value.trim() !== '' ? value : undefined;
 }
 
-export interface Surroundings {
+export interface Folders {
   readonly homeDir: string;
   readonly cwd: string;
 }
 
 /** An answer as the configuration wants it: a number, an absolute path (below the home folder from `~`), or text. */
-export function normalise(question: Question, answer: string, surroundings: Surroundings): string | number {
+export function normalise(question: Question, answer: string, folders: Folders): string | number {
   const value = answer.trim();
   if (question.isNumber) {
     if (/^\d{1,9}$/.test(value)) return Number(value);
@@ -102,10 +132,10 @@ export function normalise(question: Question, answer: string, surroundings: Surr
       remedy: `write --${question.flag} 8250`,
     });
   }
-  return question.isFile ? absolute(value, surroundings) : value;
+  return question.isFile ? absolute(value, folders) : value;
 }
 
-function absolute(file: string, { homeDir, cwd }: Surroundings): string {
+function absolute(file: string, { homeDir, cwd }: Folders): string {
   if (file.startsWith('~/')) return file;
   const full = path.resolve(cwd, file);
   return full.startsWith(`${homeDir}/`) && homeDir !== '/' ? `~${full.slice(homeDir.length)}` : full;
@@ -121,12 +151,7 @@ const NEVER = new Set(['skip_verify']);
  * What this shell's variables say of keys that nobody is asked for: a namespace, certificates, the proxy on the way. A
  * daemon does not inherit them, so that they have to stand in the configuration.
  */
-export function withEnvironment(
-  kind: ProviderKind,
-  options: Options,
-  env: Environment,
-  surroundings: Surroundings,
-): Options {
+export function withEnvironment(kind: ProviderKind, options: Options, env: Environment, folders: Folders): Options {
   const asked = connectionQuestions(kind, undefined).filter(({ needed, asked }) => needed || asked);
   const left = new Set([...NEVER, ...asked.map(({ key }) => key)]);
   const filled: Record<string, string> = { ...options };
@@ -134,7 +159,7 @@ export function withEnvironment(
     if (left.has(key) || key.includes('.') || filled[key] !== undefined) continue;
     const variables = 'variablesFor' in contributed ? contributed.variablesFor(filled, env) : contributed;
     const value = variables.map((name) => env[name]).find((text) => text !== undefined && text !== '');
-    if (value !== undefined) filled[key] = key.endsWith('_file') ? absolute(value, surroundings) : value;
+    if (value !== undefined) filled[key] = key.endsWith('_file') ? absolute(value, folders) : value;
   }
   return filled;
 }

@@ -1,0 +1,57 @@
+import { stripVTControlCharacters, styleText } from 'node:util';
+import type { ProcessIo } from '../platform/process-io.ts';
+
+type Format = Parameters<typeof styleText>[0];
+/** Colours a text, or leaves it alone where colour is not wanted. */
+export type Paint = (format: Format, text: string) => string;
+
+/** https://no-color.org: present and not empty means no. */
+export function painter(io: Pick<ProcessIo, 'env' | 'stdoutIsTty'>): Paint {
+  const wanted = io.stdoutIsTty && !io.env['NO_COLOR'] && io.env['TERM'] !== 'dumb';
+  return wanted ? (format, text) => styleText(format, text, { validateStream: false }) : (_, text) => text;
+}
+
+/** Columns as wide as their widest cell, two spaces between, no trailing spaces. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, width(cell));
+    });
+  }
+  const lines = rows.map((row) => row.map((cell, i) => cell + ' '.repeat((widths[i] ?? 0) - width(cell))).join('  '));
+  return lines.map((line) => `${line.trimEnd()}\n`).join('');
+}
+
+function width(text: string): number {
+  return stripVTControlCharacters(text).length;
+}
+
+const UNITS: readonly (readonly [name: string, seconds: number])[] = [
+  ['d', 86_400],
+  ['h', 3_600],
+  ['min', 60],
+  ['s', 1],
+];
+
+/** The two largest units that say something: `2 h 5 min`, `59 min`, `12 s`. From ten on the smaller one is left out. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  const index = UNITS.findIndex(([, size]) => seconds >= size);
+  const [name, size] = UNITS[index] ?? ['s', 1];
+  const count = Math.floor(seconds / size);
+  const [smallName, smallSize] = UNITS[index + 1] ?? ['', 0];
+  const rest = smallSize === 0 ? 0 : Math.floor((seconds % size) / smallSize);
+  return count < 10 && rest > 0 && name !== 'min' ? `${count} ${name} ${rest} ${smallName}` : `${count} ${name}`;
+}
+
+/** `in 5 min`, `2 h ago`, `now`. `at` is RFC 3339. */
+export function relative(at: string, nowMs: number): string {
+  const ms = Date.parse(at) - nowMs;
+  if (Math.abs(ms) < 1000) return 'now';
+  return ms > 0 ? `in ${duration(ms)}` : `${duration(-ms)} ago`;
+}
+
+export function thousands(count: number): string {
+  return count.toLocaleString('en');
+}
