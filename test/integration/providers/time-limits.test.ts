@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { ProviderGate } from '../../../src/broker/gate.ts';
-import { DevVault } from '../../../src/demo/dev-vault.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import { findDefinition } from '../../../src/providers/registry.ts';
 import { temporaryFolder } from '../../fakes/cache.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
+import { DevVault } from '../../fakes/dev-vault.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
 
