@@ -7,7 +7,7 @@ import type { Provider } from '../../../src/providers/provider.ts';
 import { findDefinition } from '../../../src/providers/registry.ts';
 import { temporaryFolder } from '../../fakes/cache.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
-import { DevVault } from '../../fakes/dev-vault.ts';
+import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
 
