@@ -1,8 +1,8 @@
 import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import { freePort, pageReader } from '../fakes/automatic-person.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { enrolLaptop } from '../fakes/laptop.ts';
 import { SetupHome } from '../fakes/setup-home.ts';
 

@@ -1,19 +1,20 @@
 import path from 'node:path';
-import { locateHelper, requireHelper } from '../../claude/doctor/helper.ts';
 import { type InstallerContext, type InstallOutcome, install, uninstall } from '../../claude/install/installer.ts';
 import {
   additionsFor,
   denyRules,
+  locateHelper,
+  managedText,
   parseTarget,
   placeOf,
+  requireHelper,
   type SettingsChoice,
   type Target,
   USUAL_STATE_DIR,
 } from '../../claude/install/targets.ts';
 import { readIfThere } from '../../claude/settings/backups.ts';
 import { firstLaxity, nodeAt, parseSettings } from '../../claude/settings/document.ts';
-import type { Addition } from '../../claude/settings/edit.ts';
-import { managedSettings, managedText } from '../../claude/settings/managed-snippets.ts';
+import { type Addition, settingsObject } from '../../claude/settings/edit.ts';
 import { settingsDiff } from '../../claude/settings/masked-diff.ts';
 import { parseDuration } from '../../config/durations.ts';
 import { loadConfig } from '../../config/load.ts';
@@ -47,7 +48,7 @@ export async function installAction(io: ProcessIo, options: InstallOptions): Pro
   const target = parseTarget(options.for);
   const additions = wantedAdditions(io, options, target);
   if (options.managed) {
-    if (options.json) print(io, managedSettings(additions));
+    if (options.json) print(io, settingsObject(additions));
     else io.stdout(managedText(additions));
     return;
   }

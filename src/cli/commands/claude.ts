@@ -1,9 +1,9 @@
 import { Command, Option } from 'commander';
-import { describeCommand, rootsOf, type SettingsChoice } from '../../claude/install/targets.ts';
+import { rootsOf, type SettingsChoice } from '../../claude/install/targets.ts';
 import { readRecord } from '../../claude/install/undo.ts';
 import { deleteBackups, followLinks, listBackups } from '../../claude/settings/backups.ts';
 import { readAllSettings, type SettingsFile } from '../../claude/settings/files.ts';
-import { runsBrokerHelper } from '../../claude/shell/tokenizer.ts';
+import { describeCommand, runsBrokerHelper } from '../../claude/shell/helper-command.ts';
 import { TTL_VARIABLE } from '../../claude/shell/variables.ts';
 import { stateDir } from '../../config/paths.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
@@ -90,7 +90,7 @@ function describe(io: ProcessIo, settings: SettingsFile) {
     scope,
     file,
     state: state + where,
-    helper: helper === undefined ? null : describeCommand(helper.value, ours),
+    helper: helper === undefined ? null : describeCommand(helper.value),
     line: helper?.line ?? null,
     ours,
     ttlMs: wholeNumber(env.get(TTL_VARIABLE)?.value),

@@ -1,10 +1,11 @@
 import path from 'node:path';
 import { Command } from 'commander';
-import { exitCodeOf, runChecks } from '../../claude/checks/all.ts';
+import { runChecks } from '../../claude/checks/all.ts';
+import { exitCodeOf } from '../../claude/checks/check.ts';
 import { planRepairs, type Repair, repair } from '../../claude/doctor/fix.ts';
 import { gatherFacts, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
-import { locateHelper } from '../../claude/doctor/helper.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor/report.ts';
+import { locateHelper } from '../../claude/install/targets.ts';
 import { scrub } from '../../claude/settings/masked-diff.ts';
 import { socketCandidates, stateDir } from '../../config/paths.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { runChecks } from '../../claude/checks/all.ts';
-import type { Finding } from '../../claude/doctor/report.ts';
+import type { Finding } from '../../claude/checks/check.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { printable } from '../../platform/text.ts';
 import type { LoginDialogue } from '../../providers/provider.ts';

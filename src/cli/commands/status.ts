@@ -129,11 +129,11 @@ interface Note {
 }
 
 function notesOf({ name, state, lastError, advice }: CredentialStatus, nowMs: number): Note[] {
-  const notes: Note[] = advice.map((text) => ({
+  const notes: Note[] = advice.map(({ message, remedy }) => ({
     mark: 'i',
     colour: 'cyan',
-    text: `${name}: ${printable(text)}`,
-    remedy: null,
+    text: `${name}: ${printable(message)}`,
+    remedy: printable(remedy),
   }));
   if (lastError === null) return notes;
   const again = lastError.nextAttemptAt === null ? '' : `, next attempt ${relative(lastError.nextAttemptAt, nowMs)}`;
