@@ -77,7 +77,7 @@ export function uninstallAction(io: ProcessIo, options: UninstallOptions): void 
 function wantedAdditions(io: ProcessIo, options: InstallOptions, target: Target): Addition[] {
   const { credential } = options;
   if (credential !== undefined && !NAME.test(credential)) {
-    throw new BrokerError('ERR_USAGE', 'that is no name of a credential', {
+    throw new BrokerError('ERR_USAGE', 'not a valid credential name', {
       remedy: `a name is ${NAME_RULE}`,
     });
   }
@@ -113,7 +113,9 @@ function parseTtl(text: string): number {
   try {
     return parseDuration(text);
   } catch {
-    throw new BrokerError('ERR_USAGE', `--ttl "${text}" is no duration`, { remedy: 'write 5m, 90s or milliseconds' });
+    throw new BrokerError('ERR_USAGE', `--ttl "${text}" is not a duration`, {
+      remedy: 'write 5m, 90s or milliseconds',
+    });
   }
 }
 

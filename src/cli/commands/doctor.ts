@@ -37,7 +37,7 @@ export function doctorCommand(io: ProcessIo, parts: DoctorParts): Command {
   return new Command('doctor')
     .description('which authentication method wins in Claude Code and why, every trap, and one remedy for each')
     .option('--json', 'print JSON')
-    .option('--fix', 'mend what is safe: modes and refresh intervals; shows each change first')
+    .option('--fix', 'fix what is safe: modes and refresh intervals; shows each change first')
     .option('--yes', 'with --fix: also take keys out of settings and shell profiles (with a backup)')
     .option('--run-helper', "try the helper also if it comes from a project's settings")
     .option('--no-run-helper', 'do not try the helper')
@@ -93,7 +93,7 @@ function mend(io: ProcessIo, { facts, findings }: DoctorReport, yes: boolean): b
     if (each.needsYes && !yes) say('left as it is: this takes a key away, so it needs --yes');
     else changed = carryOut(io, each, say) || changed;
   }
-  if (repairs.length === 0) say('there is nothing that --fix can mend');
+  if (repairs.length === 0) say('there is nothing that --fix can fix');
   return changed;
 }
 

@@ -133,9 +133,7 @@ function closingWords(findings: readonly Finding[], { helper, settings }: Instal
   if (scope === 'none') lines.push(`Ready. Let Claude Code run it: "apiKeyHelper": "${helper}"`);
   else lines.push(`Ready: ${settings} lets Claude Code ask the broker.`);
   lines.push(
-    findings.length > 0
-      ? 'See all of it: broker doctor'
-      : 'doctor finds nothing wrong. See how it stands: broker status',
+    findings.length > 0 ? 'See all of it: broker doctor' : 'doctor finds nothing wrong. See the state: broker status',
   );
   return lines.map((line) => `${line}\n`).join('');
 }
