@@ -257,22 +257,22 @@ function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-/** Looks at processes through the addon. */
+/** Looks at processes through the addon. What the kernel refuses to tell counts as hidden. */
 export function nativeProcessReader(native: NativeBindings): ProcessReader {
   return {
-    processParent: (pid) => native.processParent(pid),
-    processInfo: (pid) => native.processInfo(pid),
-    parentPid: (pid) => native.parentPid(pid),
-    processGroup: (pid) => native.processGroup(pid),
+    processParent: (pid) => attempt(() => native.processParent(pid)),
+    processInfo: (pid) => attempt(() => native.processInfo(pid)),
+    parentPid: (pid) => attempt(() => native.parentPid(pid)) ?? 0,
+    processGroup: (pid) => attempt(() => native.processGroup(pid)) ?? 0,
     hold: ({ pid, startTime }) => {
-      const fd = native.openProcess(pid);
+      const fd = attempt(() => native.openProcess(pid)) ?? -1;
       if (fd < 0) return undefined;
       // The pid cannot become another's from now on; before, it may have.
-      if (native.processParent(pid)?.startTime !== startTime) {
+      if (attempt(() => native.processParent(pid))?.startTime !== startTime) {
         closeSync(fd);
         return undefined;
       }
-      return { hasExited: () => native.hasExited(fd), release: () => closeSync(fd) };
+      return { hasExited: () => attempt(() => native.hasExited(fd)) ?? true, release: () => closeSync(fd) };
     },
   };
 }

@@ -1,14 +1,13 @@
 import { BrokerError } from '../errors.ts';
-import type { Log } from '../platform/log.ts';
 import { DEFAULT_CREDENTIAL, NAME } from '../protocol/request.ts';
 import type { ClientConnection, Connections } from './connections.ts';
+import { contain } from './contain.ts';
 import { findKey, type KeyAnswering, type KeyReply, type KeyRequest } from './key-answer.ts';
 import { presentable, rawLine, rawReply } from './limits.ts';
 import { RouteError } from './routes.ts';
 import { LazyAbort } from './server.ts';
 
 interface HelperLaneOptions extends KeyAnswering {
-  readonly log: Log;
   readonly connections: Connections;
 }
 
@@ -55,7 +54,7 @@ export class HelperLane {
     // Called without an error when the kernel has every byte.
     socket.write(reply, (error) => {
       reply.fill(0);
-      if (error === undefined || error === null) answer?.delivered();
+      if (error === undefined || error === null) contain(socket, this.#options.log, () => answer?.delivered());
       // Destroyed right here, the stream would make an error for nobody.
       queueMicrotask(() => socket.destroy());
     });

@@ -5,7 +5,7 @@ import { configError } from '../config/explain.ts';
 import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { type KeyPath, writtenKey } from '../config/positions.ts';
 import { tomlValue } from '../config/toml.ts';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import { writeFileAtomically } from '../platform/files.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import type { Plan } from './draft.ts';
@@ -33,7 +33,7 @@ export interface ConfigChange {
 
 const NO_ENVIRONMENT = {};
 
-/** @throws BrokerError ERR_CONFIG if there is a file, but none that works: what is wrong has to be mended first. */
+/** @throws BrokerError ERR_CONFIG if there is a file, but none that works: what is wrong has to be fixed first. */
 export async function readExisting({ file, homeDir, uid }: ConfigPlace): Promise<Existing> {
   if (lstatSync(file, { throwIfNoEntry: false }) === undefined)
     return { text: undefined, config: undefined, mode: 0o600 };
@@ -61,7 +61,7 @@ export async function changeConfig(existing: Existing, plan: Plan, place: Config
   return checked(extendedConfig(existing.text, plan, has), place);
 }
 
-/** A name for the provider that is free, or that stands for the very same provider. */
+/** A name for the provider that is free, or that names the very same provider. */
 export async function providerNameFor(
   existing: Existing,
   plan: Omit<Plan, 'providerName'>,
@@ -100,7 +100,7 @@ function write(file: string, text: string, mode: number): void {
   try {
     writeFileAtomically(file, text, mode);
   } catch (error) {
-    throw new BrokerError('ERR_IO', `cannot write ${file} (${(error as NodeJS.ErrnoException).code})`, {
+    throw new BrokerError('ERR_IO', `cannot write ${file} (${codeOf(error)})`, {
       remedy: 'check who owns the folder and that the disk is not full',
       cause: error,
     });
@@ -143,9 +143,9 @@ function taken(what: string, name: string, file: string, flag: string): BrokerEr
   );
 }
 
-/** A new configuration file, with comments for whoever opens it next. */
+/** A new configuration file, with comments for the person who opens it next. */
 function newConfig(plan: Plan): string {
-  return `# Configuration of broker, begun by \`broker setup\`. Change it as you like: the daemon takes changes up by itself.
+  return `# Configuration of broker, begun by \`broker setup\`. Change it as you like: the daemon notices changes.
 # Every key is explained in docs/configuration.md; check the file with: broker config validate
 
 default = ${tomlValue(plan.credential)}   # served when no name is given
