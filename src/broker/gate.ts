@@ -29,6 +29,8 @@ export interface ProviderSource {
   readonly onRecovery: (outage: FailureRecord) => void;
 }
 
+type GatePorts = Pick<BrokerPorts, 'clock' | 'random' | 'fingerprintFiles'>;
+
 /**
  * The one way to a provider: opens it on first use, holds it to its time limit, and remembers failures that concern
  * all of its credentials. After such a failure the circuit is open; when its time is over one call goes through as a
@@ -40,7 +42,7 @@ export class ProviderGate {
   /** No longer in the configuration: open only for the leases that still hang on it. */
   isAbandoned = false;
   readonly #source: ProviderSource;
-  readonly #ports: BrokerPorts;
+  readonly #ports: GatePorts;
   readonly #closing = new AbortController();
   #opening: Promise<Provider> | undefined;
   #provider: Provider | undefined;
@@ -49,7 +51,7 @@ export class ProviderGate {
   #probe: Promise<void> | undefined;
   #loginInputs: string | undefined;
 
-  constructor(source: ProviderSource, ports: BrokerPorts) {
+  constructor(source: ProviderSource, ports: GatePorts) {
     this.name = source.name;
     this.type = source.type;
     this.#source = source;

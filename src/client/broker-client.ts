@@ -58,8 +58,8 @@ interface EventsQuestion {
 /** The helper's own: the client starts to grumble at 10 s. */
 const KEY_LIMIT_MS = 9_500;
 const LOOK_LIMIT_MS = 10_000;
-/** A provider in trouble is slow, and a person watches this one. */
-const REFRESH_LIMIT_MS = 60_000;
+/** A provider may take ten minutes (`timeout` of a command), and the person who waits can interrupt. */
+const REFRESH_LIMIT_MS = 660_000;
 
 /**
  * A client of the daemon that this environment points to.
