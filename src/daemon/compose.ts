@@ -1,5 +1,5 @@
 import { Broker } from '../broker/broker.ts';
-import type { BrokerPorts } from '../broker/ports.ts';
+import type { BrokerPorts } from '../broker/api.ts';
 import type { SqliteCache } from '../cache/cache.ts';
 import { openCache } from '../cache/open.ts';
 import type { Config } from '../config/config.ts';

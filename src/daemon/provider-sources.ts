@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { BrokerSetup } from '../broker/broker.ts';
-import type { CredentialSpec, ProviderSpec } from '../broker/credentials.ts';
+import type { BrokerSetup, CredentialSpec, ProviderSpec } from '../broker/credentials.ts';
 import type { CredentialCache } from '../cache/cache.ts';
 import type { Config, CredentialConfig, ProviderConfig } from '../config/config.ts';
 import type { Login } from '../credential/life.ts';

@@ -1,4 +1,4 @@
-import type { Ask, OpenedKey } from '../broker/answering.ts';
+import type { Ask, OpenedKey } from '../broker/api.ts';
 import type { BrokerApi } from '../broker/api.ts';
 import { certainEnd } from '../credential/life.ts';
 import type { Clock } from '../platform/clock.ts';

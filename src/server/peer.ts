@@ -1,4 +1,4 @@
-import type { Client } from '../broker/answering.ts';
+import type { Client } from '../broker/api.ts';
 
 /** Who is at the other end of a connection, as the kernel says. */
 export interface PeerCredentials {

@@ -68,13 +68,13 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     rule: 'two seconds with a stale key',
-    file: 'src/broker/answering.ts',
+    file: 'src/broker/api.ts',
     from: 'const STALE_WAIT_MS = 2_000;',
     to: 'const STALE_WAIT_MS = 4_000;',
   },
   {
     rule: 'an outage that nobody has looked at for long is not known any more',
-    file: 'src/broker/answering.ts',
+    file: 'src/broker/api.ts',
     from: 'const KNOWN_MS = 60_000;',
     to: 'const KNOWN_MS = 86_400_000;',
   },
