@@ -3,7 +3,7 @@
  * `node growth-subject.ts STATE_DIR CREDENTIALS CLIENTS`. Prints one line of JSON.
  */
 
-import type { Client } from '../../src/broker/api.ts';
+import type { Client } from '../../src/platform/process-tree.ts';
 import type { Broker } from '../../src/broker/broker.ts';
 import { Scheduler } from '../../src/broker/scheduler.ts';
 import { composeDaemon } from '../../src/daemon/compose.ts';

@@ -2,6 +2,7 @@ import type { CredentialCache, SecretFields } from '../cache/cache.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import type { Clock, Moment, Random } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
+import type { Client } from '../platform/process-tree.ts';
 import type { BrokerEvent, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
 
 /**
@@ -41,17 +42,6 @@ export interface Ask {
   readonly judged: boolean;
   /** Aborted when the asker hangs up. */
   readonly signal: AbortSignal;
-}
-
-/** The process that wanted the key. Pid and start time together are never reused. */
-export interface Client {
-  /** Pid and start time as one word: a client is looked up several times for every answer. */
-  readonly id: string;
-  readonly pid: number;
-  readonly startTime: string;
-  /** For events and status: the executable's base name. */
-  readonly name: string;
-  readonly isClaudeCode: boolean;
 }
 
 /** A key unsealed for one answer. The receiver wipes `secrets` when the last byte is written, then calls `delivered()`. */

@@ -2,7 +2,7 @@ import type { Config, CredentialConfig } from '../config/config.ts';
 import { type FailureRecord, isHeldOff } from '../credential/back-off.ts';
 import { type Freshness, judgeFreshness } from '../credential/freshness.ts';
 import type { KeyVersion } from '../credential/key.ts';
-import type { LivingKey } from '../credential/life.ts';
+import type { KeyAndLogin } from '../credential/life.ts';
 import type { Verdict } from '../credential/rejection.ts';
 import type { RenewalNeeds } from '../credential/renewal.ts';
 import { BrokerError } from '../errors.ts';
@@ -63,7 +63,7 @@ export class ManagedCredential {
   }
 
   /** undefined: nothing that could be served. */
-  get living(): LivingKey | undefined {
+  get living(): KeyAndLogin<KeyVersion> | undefined {
     if (this.key === undefined || this.rejected.has(this.key.digest)) return undefined;
     return { key: this.key, login: this.gate.login(this.key.lease?.loginId) };
   }

@@ -3,7 +3,7 @@ import type { CredentialConfig } from '../config/config.ts';
 import { decodeJwt, findExpiry } from '../credential/expiry.ts';
 import { type KeyVersion, toKey } from '../credential/key.ts';
 import type { Lease } from '../credential/life.ts';
-import { type SecretBytes, selectField, walk } from '../credential/secret.ts';
+import { fieldAt, type SecretBytes, selectField } from '../credential/secret.ts';
 import { ProviderError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
 import type { IssuedLease, IssuedSecret } from '../providers/provider.ts';
@@ -81,7 +81,7 @@ export function keyFromSecret(
   const { content } = secret;
   const field =
     credential.expiresField !== undefined && content.kind === 'json'
-      ? walk(content.json, credential.expiresField)
+      ? fieldAt(content.json, credential.expiresField)
       : undefined;
   const ttlMs = secret.ttlHintMs === undefined ? credential.ttlMs : Math.min(credential.ttlMs, secret.ttlHintMs);
   const key: KeyVersion = {

@@ -1,5 +1,5 @@
 import type { KeyVersion } from '../credential/key.ts';
-import { certainEnd, type LivingKey } from '../credential/life.ts';
+import { certainEnd, type KeyAndLogin } from '../credential/life.ts';
 import {
   EMPTY_LEDGER,
   type Judgement,
@@ -14,8 +14,9 @@ import {
 } from '../credential/rejection.ts';
 import { BrokerError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
+import type { Client } from '../platform/process-tree.ts';
 import { waitUntil } from '../platform/waiting.ts';
-import type { Ask, BrokerPorts, Client } from './api.ts';
+import type { Ask, BrokerPorts } from './api.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
 import type { Refresher } from './refresher.ts';
@@ -136,7 +137,7 @@ export class RejectionDetector {
 
 function suspicionOf(
   { lastVerdict }: ManagedCredential,
-  living: LivingKey,
+  living: KeyAndLogin<KeyVersion>,
   { intervalMs }: Ask,
   { nowMs, wallMs }: Moment,
 ): Suspicion {

@@ -1,7 +1,8 @@
 import type { KeyVersion } from '../credential/key.ts';
 import type { Lease, Login } from '../credential/life.ts';
 import { encodeFields, type Field } from '../crypto/digest.ts';
-import type { LeaseEntry, Timeline } from './cache.ts';
+import type { Timeline } from '../platform/timeline.ts';
+import type { LeaseEntry } from './cache.ts';
 
 /**
  * What each row's seal or MAC is bound to: everything that says whose it is and everything that gives it life. Change

@@ -2,8 +2,9 @@ import type { KeyVersion } from '../credential/key.ts';
 import type { Lease, Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import type { RecordedKek } from '../crypto/kek-locator.ts';
-import type { KekHomeKind } from '../crypto/kek-store.ts';
 import { type RotateOptions, type Rotation, type RotationHost, rotate } from '../crypto/rotation.ts';
+import type { Timeline } from '../platform/timeline.ts';
+import type { KeyHome } from '../protocol/reports.ts';
 import { EventJournal, type NumberedEvent } from './events.ts';
 import { ForgottenRecords, FormerMarks, mergeInto, runsOn } from './merge.ts';
 import { type Attached, attach, type CacheOptions, type Detached } from './open.ts';
@@ -70,18 +71,6 @@ export interface CredentialCache {
   close(): void;
 }
 
-/**
- * Ties the steady clock of one run to that of the next: within one boot the offset is reused, so that stored times
- * mean the same moment whatever happened to the wall clock; after another boot steady time starts no earlier than
- * `lastSeenMs`, because that much has certainly passed.
- */
-export interface Timeline {
-  readonly bootId: string;
-  /** Steady time minus time since boot. */
-  readonly offsetMs: number;
-  readonly lastSeenMs: number;
-}
-
 export interface LeaseEntry {
   readonly provider: string;
   readonly credential: string;
@@ -106,7 +95,7 @@ export interface CacheHealth {
   /** For people. */
   readonly keyEncryptionKeyHome: string;
   /** Undefined while the key cannot be reached. */
-  readonly keyHome: KekHomeKind | undefined;
+  readonly keyHome: KeyHome | undefined;
 }
 
 /** The database that memory is written through to, and the home of the key that seals it. */

@@ -1,4 +1,5 @@
-import type { SecretFields, Timeline } from './cache.ts';
+import type { Timeline } from '../platform/timeline.ts';
+import type { SecretFields } from './cache.ts';
 import type { Records, RejectedMark } from './records.ts';
 import type { Sealer } from './sealer.ts';
 import { wipeSecrets } from './secret-fields.ts';

@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import type { RecordedKek } from '../crypto/kek-locator.ts';
-import type { Timeline } from './cache.ts';
+import type { Timeline } from '../platform/timeline.ts';
 
 type Name = 'kek_home' | 'kek_id' | 'unused_kek_home' | 'unused_kek_id' | 'digest_key';
 

@@ -3,12 +3,14 @@ import { kekIdOf } from '../crypto/envelope.ts';
 import { KekFile } from '../crypto/kek-file.ts';
 import { type AskKeyring, KekKeyring } from '../crypto/kek-keyring.ts';
 import { findOrCreateKek, findRecordedKek, type KekFinding, type RecordedKek } from '../crypto/kek-locator.ts';
-import type { KekHome, KekHomeKind } from '../crypto/kek-store.ts';
+import type { KekHome } from '../crypto/kek-store.ts';
 import { KekSystemdCredential } from '../crypto/kek-systemd-credential.ts';
 import { BrokerError } from '../errors.ts';
 import { ensurePrivateFolder } from '../platform/files.ts';
 import type { Log } from '../platform/log.ts';
-import { SqliteCache, type Timeline } from './cache.ts';
+import type { Timeline } from '../platform/timeline.ts';
+import type { KeyHome } from '../protocol/reports.ts';
+import { SqliteCache } from './cache.ts';
 import { ForeignDatabaseError } from './migrations.ts';
 import { SqliteStore } from './persistence.ts';
 import { type DatabaseOptions, type Loaded, loadRecords } from './records-db.ts';
@@ -36,7 +38,7 @@ export interface OpenCacheOptions {
    * Where a key for a new database lives. Default, auto: the systemd credential, if there is one; a keyring that is open
    * and can keep it; else a file in the state folder. Where the key of an existing database lives, the database says.
    */
-  readonly keyHome?: KekHomeKind | 'auto';
+  readonly keyHome?: KeyHome | 'auto';
   /** The keyring of this session; undefined: there is none. */
   readonly askKeyring?: AskKeyring | undefined;
   /** Default: that of this process. */
@@ -59,7 +61,7 @@ export function openCache(options: OpenCacheOptions): SqliteCache {
 /** Best first. Every home is there, since the database may name it; `keyHome` says which are for new keys. */
 function homesOf(options: OpenCacheOptions): readonly KekHome[] {
   const { keyHome = 'auto', askKeyring, credentialsDir, stateDir, wallMs, platform = process.platform } = options;
-  const isFor = (kind: KekHomeKind) => keyHome === 'auto' || keyHome === kind;
+  const isFor = (kind: KeyHome) => keyHome === 'auto' || keyHome === kind;
   const newKeys = keyHome === 'keyring' ? 'required' : keyHome === 'auto' ? 'preferred' : 'never';
   return [
     new KekSystemdCredential(

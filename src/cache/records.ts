@@ -1,6 +1,7 @@
 import type { KeyVersion } from '../credential/key.ts';
 import type { Login } from '../credential/life.ts';
-import type { LeaseEntry, Timeline } from './cache.ts';
+import type { Timeline } from '../platform/timeline.ts';
+import type { LeaseEntry } from './cache.ts';
 
 export interface SealedKey {
   readonly key: KeyVersion;

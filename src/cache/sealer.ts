@@ -3,8 +3,9 @@ import type { Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { DigestKey } from '../crypto/digest.ts';
 import { KeyEncryptionKey, openEnvelope, rewrapEnvelope, sealEnvelope, UnwrappedEnvelope } from '../crypto/envelope.ts';
+import type { Timeline } from '../platform/timeline.ts';
 import { digestKeyBinding, keyBinding, leaseEntryFields, loginBinding, timelineFields } from './bindings.ts';
-import type { LeaseEntry, SecretFields, Timeline } from './cache.ts';
+import type { LeaseEntry, SecretFields } from './cache.ts';
 import { packSecrets, unpackSecrets } from './secret-fields.ts';
 
 /** One key-encryption key and the digest key under it: seals, opens and authenticates what the cache keeps. */

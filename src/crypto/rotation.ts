@@ -5,9 +5,10 @@ import { Records } from '../cache/records.ts';
 import { describeEnvironment, removeUnusedKek } from '../cache/recovery.ts';
 import type { Sealer } from '../cache/sealer.ts';
 import { BrokerError } from '../errors.ts';
+import { KEY_HOMES, type KeyHome } from '../protocol/reports.ts';
 import { KeyEncryptionKey, rewrapEnvelope } from './envelope.ts';
 import type { RecordedKek } from './kek-locator.ts';
-import { KEK_HOME_KINDS, type KekHome, type KekHomeKind } from './kek-store.ts';
+import type { KekHome } from './kek-store.ts';
 
 export async function rotate(
   options: RotateOptions,
@@ -42,7 +43,7 @@ async function rewrapAll(
   const { kekHomes, log } = options;
   requireWritten(persistence, old);
   const home = kekHomes.find(({ kind }) => kind === (to ?? old.home.kind));
-  if (home === undefined) throw refused(`there is no key home "${to}"`, `Choose one of: ${KEK_HOME_KINDS.join(', ')}.`);
+  if (home === undefined) throw refused(`there is no key home "${to}"`, `Choose one of: ${KEY_HOMES.join(', ')}.`);
   const kek = await prepareKek(home, old, host, persistence, options);
   // A keeper takes its time, and answers go on meanwhile.
   const now = host.contents();
@@ -129,7 +130,7 @@ function rewrapRecords(old: Records, from: KeyEncryptionKey, to: KeyEncryptionKe
 
 export interface RotateOptions {
   /** Where the new key is to live; default: where the present one does. */
-  readonly to?: KekHomeKind | undefined;
+  readonly to?: KeyHome | undefined;
   /** If the key is lost: set aside what it sealed and begin anew. Without effect on a key that can be reached. */
   readonly discard?: boolean;
 }

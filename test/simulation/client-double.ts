@@ -1,4 +1,4 @@
-import type { Client } from '../../src/broker/api.ts';
+import type { Client } from '../../src/platform/process-tree.ts';
 import type { Clock, Random } from '../../src/platform/clock.ts';
 
 /** What the helper printed, or how it failed: an error line and an exit code other than 0. */
