@@ -79,7 +79,7 @@ export class Broker implements BrokerApi {
       const at = await this.#rejections.consider(credential, ask);
       const opened = await this.#answering.find(credential, ask, at);
       if (isNewInterval || this.#scheduler.at(credential.name) === undefined) this.#refresher.schedule(credential);
-      return { ...opened, delivered: () => this.#delivered(credential, opened, ask) };
+      return { ...opened, delivered: this.#delivered.bind(this, credential, opened, ask) };
     } catch (fault) {
       // The configuration changed meanwhile: what failed is no longer what was asked for.
       if (credential.isRetired) return this.answer(ask);
@@ -251,7 +251,10 @@ export class Broker implements BrokerApi {
     const now = this.#ports.clock.now();
     if (now - this.#prunedAtMs < PRUNE_MS) return;
     this.#prunedAtMs = now;
-    const longestMs = Math.max(0, ...[...this.#credentials.config.credentials.values()].map(({ maxStaleMs }) => maxStaleMs));
+    const longestMs = Math.max(
+      0,
+      ...[...this.#credentials.config.credentials.values()].map(({ maxStaleMs }) => maxStaleMs),
+    );
     this.#credentials.pruneRejected(now - longestMs);
   }
 

@@ -138,20 +138,16 @@ interface AdoptDeps {
 
 /** Which providers and credentials there are. Over a change of configuration, what did not change keeps everything. */
 export class CredentialSet implements Iterable<ManagedCredential> {
+  /** The one in force. */
+  config: Config;
   readonly #ports: BrokerPorts;
-  #config: Config;
   readonly #gates = new Map<string, { readonly gate: ProviderGate; readonly fingerprint: string }>();
   readonly #credentials = new Map<string, ManagedCredential>();
   readonly #readers = new Map<string, Set<ManagedCredential>>();
 
   constructor(ports: BrokerPorts, config: Config) {
     this.#ports = ports;
-    this.#config = config;
-  }
-
-  /** The one in force. */
-  get config(): Config {
-    return this.#config;
+    this.config = config;
   }
 
   [Symbol.iterator](): Iterator<ManagedCredential> {
@@ -164,7 +160,7 @@ export class CredentialSet implements Iterable<ManagedCredential> {
 
   /** @param name undefined: the configured default. @throws BrokerError ERR_UNKNOWN_CREDENTIAL. */
   find(name: string | undefined): ManagedCredential {
-    const { defaultCredential, file } = this.#config;
+    const { defaultCredential, file } = this.config;
     const wanted = name ?? defaultCredential;
     const credential = wanted === undefined ? undefined : this.#credentials.get(wanted);
     if (credential !== undefined) return credential;
@@ -194,7 +190,7 @@ export class CredentialSet implements Iterable<ManagedCredential> {
   }
 
   adopt({ config, providers, credentials: specs }: BrokerSetup, deps: AdoptDeps): void {
-    this.#config = config;
+    this.config = config;
     const abandoned = this.#adoptProviders(providers, deps);
     const stored = this.#storedKeys();
     const former = new Map(this.#credentials);
@@ -264,7 +260,7 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     const { name, provider } = spec.config;
     const gate = this.gate(provider);
     if (gate === undefined) throw new TypeError(`credential "${name}" without a provider`);
-    const { turnMarginMs } = this.#config.daemon;
+    const { turnMarginMs } = this.config.daemon;
     if (former?.gate === gate && former.spec.sourceFingerprint === spec.sourceFingerprint) {
       return Object.assign(former, { spec, turnMarginMs, failure: undefined });
     }
