@@ -49,7 +49,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'status',
-    summary: 'how every credential stands',
+    summary: 'the state of every credential',
     load: async (io) => (await import('./commands/status.ts')).statusCommand(io),
   },
   {
@@ -114,7 +114,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'rotate-key',
-    summary: 'a new key for what is stored, everything wrapped anew',
+    summary: 'a new key-encryption key; everything stored is wrapped again',
     load: async (io) => (await import('./commands/rotate-key.ts')).rotateKeyCommand(io),
   },
   {

@@ -81,7 +81,7 @@ async function systemctl(surroundings: Surroundings, verb: 'enable' | 'disable')
   });
 }
 
-/** A Node below /root or a closed home runs for nobody but its owner. */
+/** A Node below /root or a closed home runs only for its owner. */
 function refuseClosed(file: string): void {
   const real = realpathSync(file);
   const parents = real.split('/').map((_, depth, parts) => parts.slice(0, depth).join('/') || '/');

@@ -25,7 +25,7 @@ export interface PlannedFile {
 
 export interface ServiceState {
   readonly installed: boolean;
-  /** Starts by itself: at login or when somebody asks. */
+  /** Starts automatically: at login or when a client connects. */
   readonly enabled: boolean;
   readonly running: boolean;
   readonly pid: number | undefined;
@@ -76,7 +76,7 @@ export interface Surroundings extends PathInputs {
   readonly clock: Clock;
 }
 
-/** A unit that is a link belongs to whoever made the link: Home Manager, stow, `systemctl --user link` or `mask`. */
+/** A unit that is a link belongs to what made the link: Home Manager, stow, `systemctl --user link` or `mask`. */
 export function isLink(file: string): boolean {
   return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 }
@@ -104,7 +104,7 @@ export async function run(
 
 /**
  * What of this shell's environment an installed daemon keeps: where it finds its configuration and the programs that
- * providers run. Everything else that a provider needs stands in the configuration.
+ * providers run. Everything else that a provider needs is in the configuration.
  */
 export function recordedEnvironment({ env }: Pick<PathInputs, 'env'>): Readonly<Record<string, string>> {
   const kept: Record<string, string> = { PATH: lastingPath(env['PATH'] ?? '') };

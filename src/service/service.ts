@@ -24,7 +24,7 @@ export interface InstallOptions {
   /** `process.execPath`. */
   readonly execPath: string;
   readonly copyRuntime: boolean;
-  /** Whether the helper may start the daemon when nobody answers. */
+  /** Whether the helper may start the daemon when none answers. */
   readonly autostart: boolean;
   readonly sandbox: ServiceSettings['sandbox'];
 }
@@ -79,7 +79,7 @@ export class Service {
     return this.#describe(settings, files);
   }
 
-  /** Takes away everything but the state and what somebody else installed. @returns what was removed. */
+  /** Takes away everything but the state and what another program installed. @returns what was removed. */
   async uninstall(): Promise<readonly string[]> {
     await this.manager.deactivate();
     const own = [launchFile(this.stateDir), this.#stoppedMark, path.dirname(runtimeCopy(this.stateDir))];
@@ -168,7 +168,7 @@ export class Service {
 }
 
 /**
- * Records how the helper starts the daemon when nobody answers, without installing a service: for `broker setup` and
+ * Records how the helper starts the daemon when none answers, without installing a service: for `broker setup` and
  * `broker claude install`. What an installed service recorded is left alone.
  *
  * @returns the absolute path of the helper to write into settings.

@@ -32,7 +32,7 @@ export interface ConfigChange {
 
 const NO_ENVIRONMENT = {};
 
-/** @throws BrokerError ERR_CONFIG if there is a file, but none that works: what is wrong has to be mended first. */
+/** @throws BrokerError ERR_CONFIG if there is a file, but none that works: what is wrong has to be fixed first. */
 export async function readExisting({ file, homeDir, uid }: ConfigPlace): Promise<Existing> {
   if (lstatSync(file, { throwIfNoEntry: false }) === undefined)
     return { text: undefined, config: undefined, mode: 0o600 };
@@ -60,7 +60,7 @@ export function changeConfig(existing: Existing, plan: Plan, place: ConfigPlace)
   return checked(extendedConfig(existing.text, plan, has), place);
 }
 
-/** A name for the provider that is free, or that stands for the very same provider. */
+/** A name for the provider that is free, or that names the very same provider. */
 export function providerNameFor(
   existing: Existing,
   plan: Omit<Plan, 'providerName'>,
@@ -137,9 +137,9 @@ function taken(what: string, name: string, file: string, flag: string): BrokerEr
   );
 }
 
-/** A new configuration file, with comments for whoever opens it next. */
+/** A new configuration file, with comments for the person who opens it next. */
 function newConfig(plan: Plan): string {
-  return `# Configuration of broker, begun by \`broker setup\`. Change it as you like: the daemon takes changes up by itself.
+  return `# Configuration of broker, begun by \`broker setup\`. Change it as you like: the daemon notices changes.
 # Every key is explained in docs/configuration.md; check the file with: broker config validate
 
 default = ${tomlValue(plan.credential)}   # served when no name is given

@@ -30,7 +30,7 @@ interface Installation {
   readonly scope: SettingsScope;
   readonly service: boolean;
   readonly project: string | undefined;
-  /** Replace an apiKeyHelper of somebody else's. */
+  /** Replace an apiKeyHelper that this program did not write. */
   readonly force: boolean;
 }
 
@@ -216,7 +216,7 @@ function stateKeeper(io: ProcessIo): () => Promise<void> {
   };
 }
 
-/** A key in the keyring would outlive the folder. That it cannot be removed is no reason to keep the rest. */
+/** A key in the keyring would outlive the folder. If it cannot be removed, the rest goes all the same. */
 async function emptyKeyring(io: ProcessIo, folder: string): Promise<void> {
   if (!lstatSync(join(ownStateDir(folder), 'cache.db'), { throwIfNoEntry: false })) return;
   const { rotateOffline } = await import('../daemon/start-lock.ts');

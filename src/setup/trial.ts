@@ -116,7 +116,7 @@ async function judge(
     return { fingerprint: fingerprint(key.reveal()), fields: [], leased };
   } finally {
     if (content.kind === 'text') content.text.wipe();
-    // Whoever may not revoke it lets it lapse.
+    // A login that may not revoke it lets it lapse.
     if (lease !== undefined) {
       const asHeld = { ...lease, issuedAtMs: 0, expiresAtMs: 0, maxExpiresAtMs: undefined };
       await provider.revoke?.(asHeld, call).catch(() => undefined);
@@ -127,8 +127,8 @@ async function judge(
 const GIVE_BACK_MS = 2_000;
 
 /**
- * Logins that the trial made end with it: a provider opened anew finds them in the store, in use for nothing, and
- * retires them. Whatever cannot be given back ends by itself.
+ * Logins that the trial made end with it: a provider opened again finds them in the store, in use for nothing, and
+ * retires them. What cannot be given back ends with its own time.
  */
 async function giveBack(open: () => Provider, logins: TrialLogins): Promise<void> {
   if (logins.ids.length === 0) return;

@@ -1,12 +1,12 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import type { StatusReport } from '../../src/protocol/reports.ts';
 import { AwsHome } from '../conformance/aws/aws-home.ts';
 import { AwsJsonServer, type Behaviour } from '../fakes/aws-json-server.ts';
 import { hasOpenssl, makeCertificate } from '../fakes/certificates.ts';
 import { BrokerHome, type Finished } from '../fakes/daemon-process.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import type { Answer, AnswerStage, Verdict } from './answers/answer.ts';
 import { awsAnswers } from './answers/aws-answers.ts';
 import { contentAnswers } from './answers/content-answers.ts';

@@ -1,19 +1,20 @@
 import path from 'node:path';
-import { locateHelper, requireHelper } from '../../claude/doctor/helper.ts';
 import { type InstallerContext, type InstallOutcome, install, uninstall } from '../../claude/install/installer.ts';
 import {
   additionsFor,
   denyRules,
+  locateHelper,
+  managedText,
   parseTarget,
   placeOf,
+  requireHelper,
   type SettingsChoice,
   type Target,
   USUAL_STATE_DIR,
 } from '../../claude/install/targets.ts';
 import { readIfThere } from '../../claude/settings/backups.ts';
 import { firstLaxity, nodeAt, parseSettings } from '../../claude/settings/document.ts';
-import type { Addition } from '../../claude/settings/edit.ts';
-import { managedSettings, managedText } from '../../claude/settings/managed-snippets.ts';
+import { type Addition, settingsObject } from '../../claude/settings/edit.ts';
 import { settingsDiff } from '../../claude/settings/masked-diff.ts';
 import { parseDuration } from '../../config/durations.ts';
 import { loadConfig } from '../../config/load.ts';
@@ -47,7 +48,7 @@ export async function installAction(io: ProcessIo, options: InstallOptions): Pro
   const target = parseTarget(options.for);
   const additions = wantedAdditions(io, options, target);
   if (options.managed) {
-    if (options.json) print(io, managedSettings(additions));
+    if (options.json) print(io, settingsObject(additions));
     else io.stdout(managedText(additions));
     return;
   }
@@ -76,7 +77,7 @@ export function uninstallAction(io: ProcessIo, options: UninstallOptions): void 
 function wantedAdditions(io: ProcessIo, options: InstallOptions, target: Target): Addition[] {
   const { credential } = options;
   if (credential !== undefined && !NAME.test(credential)) {
-    throw new BrokerError('ERR_USAGE', 'that is no name of a credential', {
+    throw new BrokerError('ERR_USAGE', 'not a valid credential name', {
       remedy: `a name is ${NAME_RULE}`,
     });
   }
@@ -112,7 +113,9 @@ function parseTtl(text: string): number {
   try {
     return parseDuration(text);
   } catch {
-    throw new BrokerError('ERR_USAGE', `--ttl "${text}" is no duration`, { remedy: 'write 5m, 90s or milliseconds' });
+    throw new BrokerError('ERR_USAGE', `--ttl "${text}" is not a duration`, {
+      remedy: 'write 5m, 90s or milliseconds',
+    });
   }
 }
 

@@ -38,7 +38,7 @@ export function configCommand(io: ProcessIo, parts: ConfigCommandParts): Command
   add('show', 'print every effective value and where it comes from, secrets masked', (options) =>
     show(io, parts, options),
   );
-  add('path', 'print where the configuration file lies; with --json also the state folder and the sockets', (options) =>
+  add('path', 'print where the configuration file is; with --json also the state folder and the sockets', (options) =>
     showPaths(io, options),
   );
   add('schema', 'print the JSON Schema of the file, for editors', () => {

@@ -1,10 +1,11 @@
 import path from 'node:path';
 import { Command } from 'commander';
-import { exitCodeOf, runChecks } from '../../claude/checks/all.ts';
+import { runChecks } from '../../claude/checks/all.ts';
+import { exitCodeOf } from '../../claude/checks/check.ts';
 import { planRepairs, type Repair, repair } from '../../claude/doctor/fix.ts';
 import { gatherFacts, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
-import { locateHelper } from '../../claude/doctor/helper.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor/report.ts';
+import { locateHelper } from '../../claude/install/targets.ts';
 import { scrub } from '../../claude/settings/masked-diff.ts';
 import { socketCandidates, stateDir } from '../../config/paths.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
@@ -36,7 +37,7 @@ export function doctorCommand(io: ProcessIo, parts: DoctorParts): Command {
   return new Command('doctor')
     .description('which authentication method wins in Claude Code and why, every trap, and one remedy for each')
     .option('--json', 'print JSON')
-    .option('--fix', 'mend what is safe: modes and refresh intervals; shows each change first')
+    .option('--fix', 'fix what is safe: modes and refresh intervals; shows each change first')
     .option('--yes', 'with --fix: also take keys out of settings and shell profiles (with a backup)')
     .option('--run-helper', "try the helper also if it comes from a project's settings")
     .option('--no-run-helper', 'do not try the helper')
@@ -92,7 +93,7 @@ function mend(io: ProcessIo, { facts, findings }: DoctorReport, yes: boolean): b
     if (each.needsYes && !yes) say('left as it is: this takes a key away, so it needs --yes');
     else changed = carryOut(io, each, say) || changed;
   }
-  if (repairs.length === 0) say('there is nothing that --fix can mend');
+  if (repairs.length === 0) say('there is nothing that --fix can fix');
   return changed;
 }
 

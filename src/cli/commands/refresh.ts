@@ -51,6 +51,6 @@ export function invalidateCommand(io: ProcessIo): Command {
     .action(async (name: string, { json }: { readonly json?: true }) => {
       const state = await connect(io).invalidate(name);
       if (json) io.stdout(`${JSON.stringify(state, null, 2)}\n`);
-      else io.stdout(`${state.name}: dropped; the next ask fetches it anew\n`);
+      else io.stdout(`${state.name}: dropped; the next ask fetches it again\n`);
     });
 }

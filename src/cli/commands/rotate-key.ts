@@ -14,11 +14,11 @@ interface Options {
 /** `broker rotate-key`: asks the daemon, or does it itself where none runs. */
 export function rotateKeyCommand(io: ProcessIo): Command {
   return new Command('rotate-key')
-    .description('make a new key-encryption key and wrap everything that is stored anew')
+    .description('make a new key-encryption key and wrap everything that is stored again')
     .addOption(
       new Option('--to <home>', 'where the new key is to live; default: where the old one does').choices(KEY_HOMES),
     )
-    .option('--discard', 'if the old key is lost: set aside what it sealed, and begin anew')
+    .option('--discard', 'if the old key is lost: set aside what it sealed, and start again')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',

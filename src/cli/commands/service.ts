@@ -28,7 +28,7 @@ export function serviceCommand(io: ProcessIo): Command {
     .option('--dry-run', 'show what would be written, change nothing')
     .option('--json', 'print JSON')
     .option('--copy-runtime', 'keep a copy of this Node in the state folder, for version managers that remove theirs')
-    .option('--no-autostart', 'the helper does not start the daemon when nobody answers')
+    .option('--no-autostart', 'the helper does not start the daemon when none answers')
     .addOption(
       new Option(
         '--sandbox <how>',
@@ -155,7 +155,7 @@ async function status(io: ProcessIo, asJson: boolean): Promise<void> {
   io.stdout(`${installed}; ${state.detail}\n`);
   if (state.stoppedOnPurpose) io.stdout('stopped on purpose; start it with: broker service start\n');
   io.stdout(
-    daemon === undefined ? 'nobody answers\n' : `broker ${daemon.version}, pid ${daemon.pid}, at ${daemon.socket}\n`,
+    daemon === undefined ? 'no daemon answers\n' : `broker ${daemon.version}, pid ${daemon.pid}, at ${daemon.socket}\n`,
   );
   const difference = daemon && versionDifference(daemon.version);
   if (difference !== undefined) io.stderr(`warning: ${difference.text}\nhint: ${difference.remedy}\n`);

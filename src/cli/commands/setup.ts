@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { runChecks } from '../../claude/checks/all.ts';
-import type { Finding } from '../../claude/doctor/report.ts';
+import type { Finding } from '../../claude/checks/check.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { printable } from '../../platform/text.ts';
 import type { LoginDialogue } from '../../providers/provider.ts';
@@ -133,9 +133,7 @@ function closingWords(findings: readonly Finding[], { helper, settings }: Instal
   if (scope === 'none') lines.push(`Ready. Let Claude Code run it: "apiKeyHelper": "${helper}"`);
   else lines.push(`Ready: ${settings} lets Claude Code ask the broker.`);
   lines.push(
-    findings.length > 0
-      ? 'See all of it: broker doctor'
-      : 'doctor finds nothing wrong. See how it stands: broker status',
+    findings.length > 0 ? 'See all of it: broker doctor' : 'doctor finds nothing wrong. See the state: broker status',
   );
   return lines.map((line) => `${line}\n`).join('');
 }
