@@ -14,8 +14,8 @@ import type { PlannedFile, ServiceManager, ServiceState, Surroundings } from './
 const STOP_LIMIT_MS = 8_000;
 const LOOK_EVERY_MS = 20;
 
-/** As native/start-daemon.c has it. */
-const INHERITED = [
+/** What a daemon gets of an environment besides what was recorded: as native/start-daemon.c has it. */
+export const INHERITED = [
   'HOME',
   'USER',
   'LOGNAME',

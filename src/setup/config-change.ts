@@ -4,9 +4,9 @@ import type { Config } from '../config/config.ts';
 import { configError, tomlValue } from '../config/explain.ts';
 import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { type KeyPath, writtenKey } from '../config/walk.ts';
-import { BrokerError, codeOf } from '../errors.ts';
-import { writeFileAtomically } from '../platform/files.ts';
+import { BrokerError } from '../errors.ts';
 import { providerDefinitions } from '../providers/registry.ts';
+import { writePlanned } from '../service/manager.ts';
 import type { Plan } from './draft.ts';
 import type { ProviderKind } from './questions.ts';
 
@@ -85,25 +85,14 @@ export function writeConfig({ text }: ConfigChange, existing: Existing, { file }
     throw new BrokerError('ERR_CONFIG', `${file} was changed meanwhile`, { remedy: 'run broker setup again' });
   }
   const made = mkdirSync(path.dirname(target), { recursive: true, mode: 0o700 });
-  write(target, text, existing.mode | 0o600);
+  writePlanned({ path: target, content: text, mode: existing.mode | 0o600 });
   return {
     undo: () => {
-      if (existing.text !== undefined) write(target, existing.text, existing.mode);
+      if (existing.text !== undefined) writePlanned({ path: target, content: existing.text, mode: existing.mode });
       else rmSync(target, { force: true });
       if (made !== undefined) removeIfEmpty(path.dirname(target), made);
     },
   };
-}
-
-function write(file: string, text: string, mode: number): void {
-  try {
-    writeFileAtomically(file, text, mode);
-  } catch (error) {
-    throw new BrokerError('ERR_IO', `cannot write ${file} (${codeOf(error)})`, {
-      remedy: 'check who owns the folder and that the disk is not full',
-      cause: error,
-    });
-  }
 }
 
 /** From `folder` up to `first`, the outermost one that was made; what somebody else has put there stays. */
