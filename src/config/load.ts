@@ -42,7 +42,7 @@ interface RefusedConfig {
 /** Reads and checks the configuration file. Never throws: whatever is wrong is in the list of faults. */
 export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
   try {
-    const { bytes, readableByOthers } = await readSafeFile(options.file, options.uid);
+    const { bytes, readableByOthers } = readSafeFile(options.file, options.uid);
     return await checkConfig(bytes, options, readableByOthers);
   } catch (error) {
     const known = error instanceof BrokerError;
