@@ -4,7 +4,7 @@ import { checkFile } from './check.ts';
 import type { Config } from './config.ts';
 import { EffectiveValues } from './effective.ts';
 import type { Contributions, Environment } from './environment.ts';
-import { type ConfigFault, Findings, inFileOrder, locate } from './explain.ts';
+import { type ConfigFault, Findings, inFileOrder, locate } from './faults.ts';
 import { TomlPositions } from './positions.ts';
 import { readSafeFile } from './safe-file.ts';
 import type { ProviderSchemas } from './schema.ts';
