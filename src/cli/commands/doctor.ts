@@ -6,9 +6,9 @@ import { planRepairs, type Repair, repair } from '../../claude/doctor/fix.ts';
 import { gatherFacts, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor/report.ts';
 import { locateHelper } from '../../claude/install/targets.ts';
-import { scrub } from '../../claude/settings/masked-diff.ts';
 import { socketCandidates, stateDir } from '../../config/paths.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { scrub } from '../../platform/text.ts';
 import type { KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
 
