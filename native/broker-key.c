@@ -96,7 +96,7 @@ static struct {
 static void wipe_reply(void)
 {
     memset(reply.bytes, 0, reply.length + 1);
-    __asm__ volatile("" : : "r"(reply.bytes) : "memory"); /* or the compiler drops a memset nobody reads after */
+    __asm__ volatile("" : : "r"(reply.bytes) : "memory"); /* or the compiler drops a memset whose result is not read */
     reply.length = 0;
 }
 
@@ -183,7 +183,7 @@ static bool place(int which, char path[PATH_ROOM])
     return true;
 }
 
-/* True if `path` is there, of this type, not a link, and nobody but `owner` can reach it. */
+/* True if `path` is there, of this type, not a link, and closed to all but `owner`. */
 static bool is_private(const char *path, mode_t type, uid_t owner)
 {
     bool folder = type == S_IFDIR;
@@ -392,7 +392,7 @@ static bool is_word(const char *word, size_t length)
     return true;
 }
 
-/* CLAUDE_CODE_ENTRYPOINT, if it is a word that may stand in a header. */
+/* CLAUDE_CODE_ENTRYPOINT, if it is a word that fits into a header. */
 static const char *entrypoint(void)
 {
     const char *word = variable("CLAUDE_CODE_ENTRYPOINT");

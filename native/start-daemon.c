@@ -42,7 +42,7 @@ static bool cannot(char why[LINE_LIMIT], const char *const parts[])
 
 /* ---- the state folder --------------------------------------------------------------------------------------- */
 
-/* As src/config/paths.ts has it; false where it cannot be told or HOME is somebody else's (sudo, su). */
+/* As src/config/paths.ts has it; false where it cannot be told or HOME is another user's (sudo, su). */
 static bool find_state_folder(char folder[PATH_ROOM], char why[LINE_LIMIT])
 {
     const char *home = variable("HOME"), *given = variable("BROKER_STATE_DIR"), *xdg = variable("XDG_STATE_HOME");
@@ -371,7 +371,7 @@ static bool start_directly(struct launch *launch, const char *state, const struc
         close(lock);
         return false;
     }
-    /* Somebody may have started one and bound its socket between our looking and our locking. */
+    /* Another helper may have started one that bound its socket between our looking and our locking. */
     if (ours && (*connection = search->connect()) < 0) {
         (void)!ftruncate(lock, 0); /* what it says is about a daemon that is gone */
         child = run_daemon(launch, state, lock);

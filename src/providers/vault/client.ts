@@ -7,13 +7,13 @@ import type { ProviderHost } from '../provider.ts';
 import type { Asked, HttpReply, Json, VaultPlace, VaultReply } from './answer.ts';
 import type { VaultOptions } from './options.ts';
 import {
-  codeOf,
   cutOff,
   openConnection,
   tooLarge,
   unreachable,
   type VaultConnection,
   vaultTransport,
+  wireCode,
 } from './transport.ts';
 
 export interface ApiRequest {
@@ -115,7 +115,7 @@ export class VaultClient {
 
   /** What axios throws holds the token, the body and the sockets: only its code is taken. */
   async #failure(error: unknown, connection: VaultConnection, signal: AbortSignal): Promise<ProviderError> {
-    const code = codeOf(error);
+    const code = wireCode(error);
     if (isAxiosError(error) && /maxContentLength/.test(error.message)) return tooLarge(this.place);
     if (!isCertificateFailure(code)) return unreachable(error, this.place);
     const url = `${this.place.address}/v1/sys/health`;

@@ -153,7 +153,7 @@ test('--fix touches no managed and no project settings', async () => {
   const project = home.write('project/.claude/settings.json', text);
   const io = await doctor(home, ['--fix', '--yes']);
   expect(readFileSync(project, 'utf8')).toBe(text);
-  expect(io.err).toContain('nothing that --fix can mend');
+  expect(io.err).toContain('nothing that --fix can fix');
 });
 
 function isGone(pid: number): boolean {
