@@ -39,7 +39,7 @@ async function main(): Promise<GrowthFigures> {
   const started = performance.now();
   const daemon = await composeDaemon({
     installation: new Installation(),
-    config: { config: configWith(count), effective: [], warnings: [] },
+    config: { config: configWith(count), effective: async () => [], warnings: [] },
     places: { configFile: '/nowhere/config.toml', stateDir, isNetworkFileSystem: false },
     definitions: [boundlessProvider],
     log,

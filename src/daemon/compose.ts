@@ -142,7 +142,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
 /** What a person may do to a daemon that runs. */
 function administrationOf(broker: Broker, cache: SqliteCache, inForce: () => LoadedConfig): Administration {
   return {
-    config: () => ({ file: inForce().config.file, values: inForce().effective }),
+    config: async () => ({ file: inForce().config.file, values: await inForce().effective() }),
     rotateKey: async ({ discard, to }) => {
       const rotation = await cache.rotateKey({ discard, to: keyHomeNamed(to) });
       // Joined with what was in memory under another key, keys and marks have other digests.

@@ -131,7 +131,7 @@ export class Dispatcher {
           await this.#administration.rotateKey({ discard: route.discard, to: route.home }),
         );
       case 'config':
-        return sendJson(response, 200, this.#administration.config());
+        return sendJson(response, 200, await this.#administration.config());
       case 'status':
         return sendJson(response, 200, service.status());
       case 'health': {

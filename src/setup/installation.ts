@@ -4,7 +4,7 @@ import { type InstallRequest, install, uninstall } from '../claude/install/insta
 import { additionsFor, parseTarget, placeOf } from '../claude/install/targets.ts';
 import { connect } from '../client/broker-client.ts';
 import { ownStateDir, stateDir } from '../config/paths.ts';
-import { writtenKey } from '../config/walk.ts';
+import { writtenKey } from '../config/positions.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';

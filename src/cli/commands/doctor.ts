@@ -105,7 +105,7 @@ async function configDifferences(io: ProcessIo): Promise<readonly Difference[]> 
   if (daemon === undefined || daemon.file !== file) return [];
   const here = await loadConfig({ file, types: providerDefinitions, env: io.env, homeDir: io.homeDir, uid: io.uid });
   if (here.faults !== undefined) return [];
-  return differences(daemon.values, here.effective).filter(
+  return differences(daemon.values, await here.effective()).filter(
     (each) => each.daemon?.origin.kind === 'env' || each.here?.origin.kind === 'env',
   );
 }
