@@ -69,7 +69,7 @@ export class VaultClient {
       });
     } catch (error) {
       signal.throwIfAborted();
-      // node-vault throws for every status but 200; what it throws is dropped for what was recorded.
+      // node-vault throws for every status but 200; what it throws gives way to what was recorded.
       if (recorded.answer === undefined) throw await this.#failure(error, connection, signal);
     }
     if (recorded.answer === undefined) throw cutOff(this.place);

@@ -9,7 +9,7 @@ import { type ApiRequest, unwrap, VaultClient } from './client.ts';
 import { CurrentLogin } from './current-login.ts';
 import { failureOf, notVault, tokenOver, tooSlow, withoutSecret } from './failures.ts';
 import { issuedSecret, LeaseApi } from './lease-api.ts';
-import { authInputs, logsInByItself } from './logins/prepare.ts';
+import { authInputs, logsInUnattended } from './logins/prepare.ts';
 import { mayBeMadeByAPerson, type VaultOptions, type VaultSource } from './options.ts';
 import { expandHome } from './secret-file.ts';
 import { TokenApi } from './token-api.ts';
@@ -80,7 +80,7 @@ export class VaultProvider implements Provider {
   takeLogin(token: SecretBytes, call: Call): Promise<Login> {
     return this.#run(call, async (signal) => {
       const { auth } = this.#options;
-      if (!mayBeMadeByAPerson(auth)) throw logsInByItself(this.#host.name, auth);
+      if (!mayBeMadeByAPerson(auth)) throw logsInUnattended(this.#host.name, auth);
       return (await this.#current.adopt(token, signal)).login;
     });
   }
