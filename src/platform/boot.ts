@@ -46,11 +46,11 @@ export class BootTime {
     this.#wallAheadMs = this.#aheadOfMonotonic(sources.wallMs);
   }
 
-  /** Never goes backwards. */
-  read(): number {
-    const { wallMs, monotonicMs, bootTimeMs } = this.#sources;
+  /** Never goes backwards. @param wallMs as just read. */
+  read(wallMs = this.#sources.wallMs()): number {
+    const { monotonicMs, bootTimeMs } = this.#sources;
     const monotonic = monotonicMs();
-    if (Math.abs(wallMs() - monotonic - this.#wallAheadMs) > NOTICEABLE_MS) this.look();
+    if (Math.abs(wallMs - monotonic - this.#wallAheadMs) > NOTICEABLE_MS) this.look();
     const ms = bootTimeMs?.() ?? monotonic + this.#aheadMs;
     this.#lastMs = Math.max(this.#lastMs, ms);
     return this.#lastMs;

@@ -14,16 +14,19 @@ export interface LockHolder {
   readonly startedByHelper: boolean;
 }
 
-export interface StateLockOptions {
+export interface StateLockOptions extends LockOptions {
   /** Must be private already; see files.ts. */
   readonly folder: string;
   readonly pid: number;
   readonly host: string;
   readonly startedByHelper?: boolean;
-  /** LOCK_EX | LOCK_NB from the native addon: false if somebody else holds it. Else util-linux `flock`, on macOS O_EXLOCK. */
-  readonly flock?: ((fd: number) => boolean) | undefined;
   /** A descriptor of STATE/lock that the helper locked before it started us. */
   readonly inheritedFd?: number | undefined;
+}
+
+export interface LockOptions {
+  /** LOCK_EX | LOCK_NB from the native addon: false if somebody else holds it. Else util-linux `flock`, on macOS O_EXLOCK. */
+  readonly flock?: ((fd: number) => boolean) | undefined;
   readonly platform?: NodeJS.Platform;
 }
 
@@ -50,9 +53,9 @@ export class StateLock {
   /** Throws ERR_ALREADY_RUNNING, saying who holds it, and ERR_IO if the folder cannot be locked at all. */
   static acquire(options: StateLockOptions): StateLock {
     const path = join(options.folder, 'lock');
-    const fd = inheritedFd(path, options.inheritedFd) ?? openLockFile(path, options.platform ?? process.platform);
+    const fd = lockFile(path, options, inheritedFd(path, options.inheritedFd));
+    if (fd === undefined) throw alreadyRunning(path);
     try {
-      if (!lock(fd, path, options)) throw alreadyRunning(path);
       return new StateLock(fd, path, options);
     } catch (error) {
       closeSync(fd);
@@ -116,14 +119,35 @@ function isInUse(pid: number): boolean {
   }
 }
 
-function openLockFile(path: string, platform: NodeJS.Platform): number {
+/**
+ * Takes the lock on a file, which is made where it is missing. It lasts until the descriptor is closed, so the kernel frees it
+ * on any death of its holder.
+ *
+ * @param inherited an open descriptor of this file, to be locked instead; closed if it cannot be.
+ * @returns the descriptor; undefined if another process holds the lock.
+ * @throws BrokerError ERR_UNSAFE_FILE, ERR_IO if the file cannot be locked at all.
+ */
+export function lockFile(path: string, options: LockOptions, inherited?: number): number | undefined {
+  const fd = inherited ?? openLockFile(path, options.platform ?? process.platform);
+  if (fd === undefined) return undefined;
+  let isOurs = false;
+  try {
+    isOurs = lock(fd, path, options);
+    return isOurs ? fd : undefined;
+  } finally {
+    if (!isOurs) closeSync(fd);
+  }
+}
+
+/** undefined: on macOS another process holds the lock. */
+function openLockFile(path: string, platform: NodeJS.Platform): number | undefined {
   const exclusive = platform === 'darwin' ? DARWIN_O_EXLOCK | constants.O_NONBLOCK : 0;
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | exclusive;
   try {
     return openSync(path, flags, 0o600);
   } catch (error) {
     const code = codeOf(error);
-    if (code === 'EAGAIN' || code === 'EWOULDBLOCK') throw alreadyRunning(path);
+    if (code === 'EAGAIN' || code === 'EWOULDBLOCK') return undefined;
     if (code === 'ELOOP') {
       throw new BrokerError('ERR_UNSAFE_FILE', `${path} is a symbolic link`, {
         remedy: `look at who made it, then remove it`,
@@ -146,7 +170,7 @@ function inheritedFd(path: string, fd: number | undefined): number | undefined {
   }
 }
 
-function lock(fd: number, path: string, options: StateLockOptions): boolean {
+function lock(fd: number, path: string, options: LockOptions): boolean {
   if (options.flock !== undefined) return options.flock(fd);
   if ((options.platform ?? process.platform) === 'darwin') return true;
   // The lock belongs to the open file description that the child shares with us, so it stays when the child exits.

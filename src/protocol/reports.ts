@@ -125,10 +125,12 @@ export interface ConfigReport {
   readonly values: readonly ConfigValue[];
 }
 
-interface ConfigValue {
+/** One key as it takes effect, secrets masked. */
+export interface ConfigValue {
   /** Dotted, as in the file. */
   readonly key: string;
   readonly value: unknown;
+  /** Where the value comes from: a line of the file, a variable of the daemon's environment, or neither. */
   readonly origin:
     | { readonly kind: 'file'; readonly line: number }
     | { readonly kind: 'env'; readonly variable: string }

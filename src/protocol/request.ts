@@ -120,5 +120,5 @@ function processId(token: string | undefined): number | null | undefined {
 
 function streamKind(token: string | undefined): StreamKind | null | undefined {
   if (token === undefined) return undefined;
-  return STREAM_KINDS.find((kind) => kind === token) ?? null;
+  return (STREAM_KINDS as readonly string[]).includes(token) ? (token as StreamKind) : null;
 }

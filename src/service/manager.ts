@@ -1,7 +1,9 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { PathInputs } from '../config/paths.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
+import { writeFileAtomically } from '../platform/files.ts';
 import { exitCodeOf, runProgram } from '../platform/run-program.ts';
 import type { ServiceFailure } from './failure.ts';
 import type { DaemonCommand } from './runtime.ts';
@@ -74,6 +76,19 @@ export interface LogPart {
 /** What installing and steering a service needs to know of the process; the CLI's io is one. */
 export interface Surroundings extends PathInputs {
   readonly clock: Clock;
+}
+
+/** @returns false if the file was just so already. @throws BrokerError ERR_IO */
+export function writePlanned({ path: file, content, mode }: PlannedFile): boolean {
+  try {
+    mkdirSync(path.dirname(file), { recursive: true });
+    return writeFileAtomically(file, content, mode);
+  } catch (error) {
+    throw new BrokerError('ERR_IO', `cannot write ${file} (${codeOf(error)})`, {
+      remedy: 'check who owns the folder and that the disk is not full or read-only',
+      cause: error,
+    });
+  }
 }
 
 /** A unit that is a link belongs to what made the link: Home Manager, stow, `systemctl --user link` or `mask`. */

@@ -14,6 +14,7 @@ import type {
   StoredLogin,
 } from '../providers/provider.ts';
 import { findDefinition } from '../providers/registry.ts';
+import { INHERITED } from '../service/unmanaged.ts';
 import type { Plan } from './draft.ts';
 import type { Session } from './steps.ts';
 
@@ -35,17 +36,8 @@ export interface Trial {
   readonly leased: boolean;
 }
 
-/** What a daemon is given of an environment, besides the PATH: a trial with more would promise too much. */
-const DAEMON_VARIABLES = [
-  'HOME',
-  'USER',
-  'LOGNAME',
-  'LANG',
-  'TZ',
-  'PATH',
-  'XDG_RUNTIME_DIR',
-  'DBUS_SESSION_BUS_ADDRESS',
-];
+/** A trial with more of this shell's variables than the daemon will have would promise too much. */
+const DAEMON_VARIABLES = [...INHERITED, 'PATH'];
 const WANTED_LIFE_MS = 600_000;
 
 /**

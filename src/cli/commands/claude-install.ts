@@ -12,10 +12,10 @@ import {
   type Target,
   USUAL_STATE_DIR,
 } from '../../claude/install/targets.ts';
-import { readIfThere } from '../../claude/settings/backups.ts';
 import { firstLaxity, nodeAt, parseSettings } from '../../claude/settings/document.ts';
 import { type Addition, settingsObject } from '../../claude/settings/edit.ts';
 import { settingsDiff } from '../../claude/settings/masked-diff.ts';
+import { readIfThere } from '../../claude/settings/replace-file.ts';
 import { parseDuration } from '../../config/durations.ts';
 import { loadConfig } from '../../config/load.ts';
 import { configFile, stateDir } from '../../config/paths.ts';
@@ -26,6 +26,7 @@ import { NAME, NAME_RULE } from '../../protocol/request.ts';
 import { providerDefinitions } from '../../providers/registry.ts';
 import { recordLaunch } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
+import { json } from '../output.ts';
 
 interface InstallOptions extends SettingsChoice {
   readonly json?: true;
@@ -48,7 +49,7 @@ export async function installAction(io: ProcessIo, options: InstallOptions): Pro
   const target = parseTarget(options.for);
   const additions = wantedAdditions(io, options, target);
   if (options.managed) {
-    if (options.json) print(io, settingsObject(additions));
+    if (options.json) io.stdout(json(settingsObject(additions)));
     else io.stdout(managedText(additions));
     return;
   }
@@ -172,15 +173,17 @@ function report(
   const diff = changed ? settingsDiff(file, before, after, ours) : '';
   if (options.json) {
     const backedUp = backup === undefined ? null : { id: backup.id, copy: backup.copy };
-    print(io, {
-      file,
-      changed,
-      dryRun: options.dryRun === true,
-      exact: outcome.exact,
-      diff,
-      backup: backedUp,
-      warnings,
-    });
+    io.stdout(
+      json({
+        file,
+        changed,
+        dryRun: options.dryRun === true,
+        exact: outcome.exact,
+        diff,
+        backup: backedUp,
+        warnings,
+      }),
+    );
     return;
   }
   if (options.dryRun) io.stdout(changed ? `${diff}\n` : `${file}: nothing would change\n`);
@@ -192,8 +195,4 @@ function report(
 
 function contextOf(io: ProcessIo): InstallerContext {
   return { stateDir: stateDir(io), uid: io.uid, now: io.clock.wall() };
-}
-
-function print(io: ProcessIo, value: unknown): void {
-  io.stdout(`${JSON.stringify(value, null, 2)}\n`);
 }

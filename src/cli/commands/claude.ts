@@ -1,12 +1,14 @@
 import { Command, Option } from 'commander';
 import { rootsOf, type SettingsChoice } from '../../claude/install/targets.ts';
 import { readRecord } from '../../claude/install/undo.ts';
-import { deleteBackups, followLinks, listBackups } from '../../claude/settings/backups.ts';
+import { deleteBackups, listBackups } from '../../claude/settings/backups.ts';
 import { readAllSettings, type SettingsFile } from '../../claude/settings/files.ts';
+import { followLinks } from '../../claude/settings/replace-file.ts';
 import { describeCommand, runsBrokerHelper } from '../../claude/shell/helper-command.ts';
 import { TTL_VARIABLE } from '../../claude/shell/variables.ts';
 import { stateDir } from '../../config/paths.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { json } from '../output.ts';
 import { installAction, uninstallAction } from './claude-install.ts';
 
 /**
@@ -68,7 +70,7 @@ function showAction(io: ProcessIo, options: ShowOptions): void {
   const counts = files.find(({ state, helper }) => state === 'in-effect' && helper !== undefined);
   const rows = files.map((settings) => ({ ...describe(io, settings), counts: settings === counts }));
   if (options.json) {
-    io.stdout(`${JSON.stringify({ files: rows }, null, 2)}\n`);
+    io.stdout(json({ files: rows }));
     return;
   }
   for (const row of rows) {
@@ -116,7 +118,7 @@ function backupsAction(io: ProcessIo, options: { delete?: string; json?: true })
   const folder = stateDir(io);
   const backups = options.delete === undefined ? listBackups(folder) : deleteBackups(folder, options.delete);
   if (options.json) {
-    io.stdout(`${JSON.stringify({ deleted: options.delete !== undefined, backups }, null, 2)}\n`);
+    io.stdout(json({ deleted: options.delete !== undefined, backups }));
     return;
   }
   for (const { id, file, reason, copy } of backups) {

@@ -12,7 +12,7 @@ import type { ProcessIo } from '../../platform/process-io.ts';
 import type { ConfigReport } from '../../protocol/reports.ts';
 import type { FactorChoice, LoginDialogue, ProviderHost } from '../../providers/provider.ts';
 import { findDefinition, providerDefinitions } from '../../providers/registry.ts';
-import { relative } from '../output.ts';
+import { json, relative } from '../output.ts';
 
 interface Options {
   readonly browser: boolean;
@@ -60,7 +60,7 @@ async function login(io: ProcessIo, name: string, options: Options): Promise<voi
   });
   using token = await logIn(provider.options, hostFor(io, daemon, name), dialogue, { signal: io.signal });
   const report = await client.takeLogin(name, token);
-  if (options.json) io.stdout(`${JSON.stringify(report, null, 2)}\n`);
+  if (options.json) io.stdout(json(report));
   else
     io.stdout(
       `logged in to ${name}${report.expiresAt === null ? '' : `; the session ends ${relative(report.expiresAt, io.clock.wall())}`}\n`,

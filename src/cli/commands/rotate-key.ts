@@ -4,6 +4,7 @@ import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { printable } from '../../platform/text.ts';
 import { KEY_HOMES, type RotationReport, type RotationRequest } from '../../protocol/reports.ts';
+import { json } from '../output.ts';
 
 interface Options {
   readonly to?: string;
@@ -32,7 +33,7 @@ export function rotateKeyCommand(io: ProcessIo): Command {
 async function rotateKey(io: ProcessIo, options: Options): Promise<void> {
   const request = { discard: options.discard === true, to: options.to };
   const report = await rotate(io, request);
-  io.stdout(options.json ? `${JSON.stringify(report, null, 2)}\n` : sentences(report, request.discard));
+  io.stdout(options.json ? json(report) : sentences(report, request.discard));
 }
 
 async function rotate(io: ProcessIo, request: RotationRequest): Promise<RotationReport> {

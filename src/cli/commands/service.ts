@@ -5,6 +5,7 @@ import type { ProcessIo } from '../../platform/process-io.ts';
 import { installForEveryone, planForEveryone, uninstallForEveryone } from '../../service/everyone.ts';
 import { askStatus, bringUp } from '../../service/health.ts';
 import { type InstallOptions, type InstallPlan, Service } from '../../service/service.ts';
+import { json } from '../output.ts';
 import { versionDifference } from '../running-daemon.ts';
 
 interface InstallWords {
@@ -168,15 +169,11 @@ async function askIfRunning(io: ProcessIo, running: boolean) {
   return running || service.manager.kind === 'none' ? await askStatus(io) : undefined;
 }
 
-function json(value: object): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
-}
-
 /** journalctl(1)'s way to say that it found none. */
 const NO_ENTRIES = '-- No entries --';
 
 /** `broker service logs [--follow] [--lines COUNT]`: the service manager's own program, passed through. */
-export async function showLogs(io: ProcessIo, { follow, lines }: { follow?: true; lines: string }): Promise<void> {
+async function showLogs(io: ProcessIo, { follow, lines }: { follow?: true; lines: string }): Promise<void> {
   if (!/^[1-9]\d{0,5}$/.test(lines)) {
     throw new BrokerError('ERR_USAGE', `--lines takes a number, not ${lines}`, { remedy: 'try: --lines 100' });
   }

@@ -27,6 +27,10 @@ export class MovableClock implements Clock {
     return this.now();
   }
 
+  read() {
+    return { nowMs: this.now(), wallMs: this.now() };
+  }
+
   after(delayMs: number, callback: () => void) {
     return realClock.after(delayMs, callback);
   }

@@ -149,6 +149,7 @@ describe('waiting', () => {
     const controller = new AbortController();
     const reason = new Error('hung up');
     const asked = world.broker.answer({
+      at: world.clock.read(),
       credential: 'anthropic',
       intervalMs: 1,
       client: undefined,
