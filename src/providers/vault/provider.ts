@@ -5,7 +5,7 @@ import { sleep, type TimeLimit } from '../../platform/waiting.ts';
 import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, RenewedLease } from '../provider.ts';
 import { errorsOf, objectAt, textAt, type VaultReply } from './answer.ts';
-import { type ApiRequest, unwrap, VaultClient } from './client.ts';
+import { unwrap, VaultClient, type VaultRequest } from './client.ts';
 import { CurrentLogin } from './current-login.ts';
 import { failureOf, notVault, tokenOver, tooSlow, withoutSecret } from './failures.ts';
 import { issuedSecret, LeaseApi } from './lease-api.ts';
@@ -145,7 +145,7 @@ export class VaultProvider implements Provider {
     return failure;
   }
 
-  async #sendPatiently(request: ApiRequest, held: HeldLogin, signal: AbortSignal): Promise<VaultReply> {
+  async #sendPatiently(request: VaultRequest, held: HeldLogin, signal: AbortSignal): Promise<VaultReply> {
     for (const pauseMs of PAUSES_MS) {
       const reply = await this.#client.send(request, signal);
       if (!this.#mayBeLag(reply, held)) return reply;
@@ -174,7 +174,7 @@ function unknownLogin(): ProviderError {
   });
 }
 
-function requestFor(source: VaultSource, token: SecretBytes): ApiRequest {
+function requestFor(source: VaultSource, token: SecretBytes): VaultRequest {
   const { path, method, params, namespace, wrap_ttl: wrapTtlMs } = source;
   const common = { what: 'read', method, path: encodePath(path), token, namespace, wrapTtlMs } as const;
   if (method === 'POST') return { ...common, body: params };
