@@ -20,7 +20,7 @@ const ADDRESS = 'correct the address in the configuration: scheme (http or https
 
 /**
  * Node's codes for what can go wrong below HTTP. A certificate that is not trusted is transient, not a fault of the
- * configuration: the usual cause is a network that intercepts (a café, a train), and the key at hand is none the worse.
+ * configuration: the usual cause is a network that intercepts (a café, a train), and the present key is still good.
  */
 const ROWS: Readonly<Record<string, Row>> = {
   ENOTFOUND: { what: 'its name does not exist in DNS', remedy: DNS },
@@ -30,7 +30,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   ECONNABORTED: { what: 'the connection was cut off', remedy: ROUTE },
   EPIPE: { what: 'the connection was cut off', remedy: ROUTE },
   ERR_STREAM_PREMATURE_CLOSE: { what: 'the answer was cut off', remedy: ROUTE },
-  HPE_INVALID_CONSTANT: { what: 'the answer was no HTTP', remedy: ADDRESS },
+  HPE_INVALID_CONSTANT: { what: 'the answer was not HTTP', remedy: ADDRESS },
   ETIMEDOUT: { what: 'the connection timed out', remedy: ROUTE },
   EHOSTUNREACH: { what: 'there is no route to it', remedy: ROUTE },
   ENETUNREACH: { what: 'there is no network', remedy: ROUTE },
@@ -51,7 +51,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: { what: 'its certificate is self-signed', remedy: TRUST },
 };
 
-/** The failure for an error below HTTP, or undefined if it is none. `who` is whom nobody could reach. */
+/** The failure for an error below HTTP; undefined for any other error. `who` could not be reached. */
 export function networkFailure(error: unknown, who: string): ProviderError | undefined {
   const code = networkCode(error);
   if (code === undefined) return undefined;
@@ -61,7 +61,7 @@ export function networkFailure(error: unknown, who: string): ProviderError | und
 
 /**
  * A library's error may hide the system's as a cause, or several of them (one per address) in an AggregateError.
- * Undefined if it is none below HTTP. Which certificate it was, certificate-failures.ts can tell.
+ * Undefined for an error that is not below HTTP. certificateFailure() tells which certificate it was.
  */
 export function networkCode(error: unknown, depth = 0): string | undefined {
   if (!(error instanceof Error) || depth > 5) return undefined;
@@ -71,7 +71,7 @@ export function networkCode(error: unknown, depth = 0): string | undefined {
   return networkCode(inner, depth + 1);
 }
 
-/** Who was spoken to, and who may mend it. */
+/** Who was spoken to, and what fixes it. */
 export interface Contacted {
   /** As in `the certificate of Vault at https://vault.example.com`. */
   readonly who: string;
@@ -79,7 +79,7 @@ export interface Contacted {
   readonly authorityRemedy: string;
   /** What to do about a certificate for another name. */
   readonly nameRemedy: string;
-  /** Whoever has to renew the certificate. */
+  /** Who has to renew the certificate. */
   readonly owner: string;
 }
 
@@ -103,7 +103,7 @@ export function isCertificateFailure(code: string): boolean {
 
 /**
  * Says which certificate was presented: the quickest way to see that a proxy, or another server, is answering.
- * Transient, as in network-failures.ts: the usual cause is a network that intercepts, and passes.
+ * Transient, as above: the usual cause is a network that intercepts, and that passes.
  */
 export function certificateFailure(
   code: string,
@@ -226,8 +226,8 @@ function readCertificates(file: string, provider: string): string {
 }
 
 /**
- * Retry-After in milliseconds, given as seconds or as a date (RFC 9110 section 10.2.3); undefined if it is neither. How
- * long anybody may silence the broker is back-off.ts's to say.
+ * Retry-After in milliseconds, given as seconds or as a date (RFC 9110 section 10.2.3); undefined if it is neither. back-off.ts
+ * limits how long a server can silence the broker.
  *
  * @param serverTimeMs The server's own clock. Without it a date says nothing: ours may be off.
  */

@@ -190,7 +190,7 @@ export function grantedByLookup(token: string, answer: HttpReply | undefined, st
   return { login, grantedMs: ttlMs === undefined ? undefined : grantedMs };
 }
 
-/** The login after renew-self. A grant that falls short of the former one shows where the max TTL lies. */
+/** The login after renew-self. A grant that falls short of the former one shows where the max TTL is. */
 export function grantedByRenewal(answer: HttpReply, startedAtMs: number, former: Granted): Granted {
   const auth = objectAt(answer.json, 'auth');
   const grantedMs = millisecondsAt(auth, 'lease_duration') || undefined;

@@ -22,7 +22,7 @@ export function loginWith(secret: string, { mount, username }: PasswordAuth): Lo
   return { path, body: { password: secret }, secrets: [secret] };
 }
 
-/** jwt and kubernetes: a token that somebody else signed and renews, read from its file at every login. */
+/** jwt and kubernetes: a token that another system signs and renews, read from its file at every login. */
 export function jwt(auth: AuthOf<'jwt'> | AuthOf<'kubernetes'>): PrepareLogin {
   return async ({ host }) => {
     const token = readSecretFile(auth.jwt_file, 'JWT', host);
@@ -32,8 +32,8 @@ export function jwt(auth: AuthOf<'jwt'> | AuthOf<'kubernetes'>): PrepareLogin {
 }
 
 /**
- * The client certificate is the connection's, which is made anew for the login, so that one that was rotated is taken
- * up; here is only said which role it is meant for.
+ * The client certificate is the connection's, which is opened again for the login, so that a rotated one is
+ * used; the body only names the role that it is meant for.
  */
 export function cert(auth: AuthOf<'cert'>): PrepareLogin {
   const body = auth.name === undefined ? {} : { name: auth.name };
