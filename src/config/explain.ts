@@ -2,7 +2,7 @@ import { distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { scrub } from '../platform/text.ts';
 import { MASK, maskShapes } from './effective.ts';
-import type { Finding } from './faults.ts';
+import type { KeyFault } from './faults.ts';
 import { dotted, type KeyPath, writtenKey } from './positions.ts';
 import { tomlValue } from './toml.ts';
 import { isSecretKey, isTableSchema, keysOf, membersOf, schemaAt, type Table, unwrap, valueAt } from './walk.ts';
@@ -10,7 +10,7 @@ import { isSecretKey, isTableSchema, keysOf, membersOf, schemaAt, type Table, un
 type Issue = z.core.$ZodIssue;
 
 /** A table with the schema that it was checked by, for saying what is wrong with it. */
-interface CheckedTable {
+export interface CheckedTable {
   readonly schema: z.core.$ZodType;
   readonly value: Table;
   /** The path of the table in the file. */
@@ -22,7 +22,7 @@ interface CheckedTable {
 }
 
 /** zod's issues in the words of the configuration: what is wrong, what to write instead. */
-export function explainIssues(issues: readonly Issue[], table: CheckedTable): readonly Finding[] {
+export function explainIssues(issues: readonly Issue[], table: CheckedTable): readonly KeyFault[] {
   // A schema's own words might repeat what it refused.
   const secrets = [...membersOf(table.value, table.schema, table.base)].flatMap(({ value, isSecret }) =>
     isSecret && typeof value === 'string' ? [value] : [],
@@ -47,7 +47,7 @@ interface Subject {
   readonly example: string;
 }
 
-function explain(issue: Issue, table: CheckedTable): readonly Finding[] {
+function explain(issue: Issue, table: CheckedTable): readonly KeyFault[] {
   const path = issue.path.filter((part) => typeof part !== 'symbol');
   const subject = { table, path, found: valueAt(table.value, path), example: exampleFor(path, table) };
   switch (issue.code) {
@@ -73,21 +73,21 @@ function explain(issue: Issue, table: CheckedTable): readonly Finding[] {
   }
 }
 
-function finding({ table, path, example }: Subject, message: string, remedy: unknown = example): Finding {
+function finding({ table, path, example }: Subject, message: string, remedy: unknown = example): KeyFault {
   return { path: [...table.base, ...path], message, remedy: typeof remedy === 'string' ? remedy : example };
 }
 
-function missing(subject: Subject, remedy = subject.example): Finding {
+function missing(subject: Subject, remedy = subject.example): KeyFault {
   return { ...finding(subject, 'this key is missing', remedy), absence: true };
 }
 
-function wrongKind(kinds: readonly string[], subject: Subject): Finding {
+function wrongKind(kinds: readonly string[], subject: Subject): KeyFault {
   if (subject.found === undefined) return missing(subject);
   return finding(subject, `this is ${kindOf(subject.found)}, not ${orList([...new Set(kinds)])}`);
 }
 
 /** @param kinds what is allowed besides these words. */
-function noneOf(words: readonly string[], subject: Subject, kinds: readonly string[] = []): Finding {
+function noneOf(words: readonly string[], subject: Subject, kinds: readonly string[] = []): KeyFault {
   const { table, path, found } = subject;
   const left = path.length === 0 ? '' : `${path.at(-1)} = `;
   const near = typeof found === 'string' ? nearest(found, words) : undefined;
@@ -99,7 +99,7 @@ function noneOf(words: readonly string[], subject: Subject, kinds: readonly stri
   return finding(subject, `${shown} is none of ${orList([...kinds, ...words])}`, remedy);
 }
 
-function unknownKey(key: string, { table, path, found }: Subject): Finding {
+function unknownKey(key: string, { table, path, found }: Subject): KeyFault {
   const schema = schemaAt(table.schema, path, table.value);
   const own = schema === undefined ? [] : keysOf(schema, found);
   const known = path.length === 0 ? [...new Set([...own, ...(table.moreKeys ?? [])])] : own;
@@ -114,7 +114,7 @@ function unknownKey(key: string, { table, path, found }: Subject): Finding {
   return { path: [...around, key], message: `there is no key ${writtenKey(key)} ${where}`, remedy };
 }
 
-function explainUnion(issue: z.core.$ZodIssueInvalidUnion, subject: Subject): readonly Finding[] {
+function explainUnion(issue: z.core.$ZodIssueInvalidUnion, subject: Subject): readonly KeyFault[] {
   const { options } = issue as { options?: readonly unknown[] };
   if (options !== undefined) return [noneOf(options.map(String), subject)];
   const refusals = issue.errors.map((branch) => branch.find(isRefusalOfKind));
@@ -136,7 +136,7 @@ function isRefusalOfKind(issue: Issue): issue is z.core.$ZodIssueInvalidType | z
   return issue.path.length === 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_value');
 }
 
-function outOfBounds(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig, subject: Subject): Finding {
+function outOfBounds(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig, subject: Subject): KeyFault {
   const { found, example } = subject;
   const isSmall = issue.code === 'too_small';
   const bound = isSmall ? issue.minimum : issue.maximum;

@@ -44,7 +44,7 @@ export function configError(faults: readonly ConfigFault[]): BrokerError {
 }
 
 /** What is wrong at one place of the file, before it is known which line that is. */
-export interface Finding {
+export interface KeyFault {
   readonly path: KeyPath;
   readonly message: string;
   readonly remedy: string;
@@ -54,8 +54,8 @@ export interface Finding {
 
 /** Collects what is wrong. */
 export class Findings {
-  readonly faults: Finding[] = [];
-  readonly warnings: Finding[] = [];
+  readonly faults: KeyFault[] = [];
+  readonly warnings: KeyFault[] = [];
   readonly #isIncomplete: boolean;
 
   /** @param isIncomplete parts of the file could not be read. */
@@ -63,11 +63,11 @@ export class Findings {
     this.#isIncomplete = isIncomplete;
   }
 
-  add(...findings: readonly Finding[]): void {
+  add(...findings: readonly KeyFault[]): void {
     this.faults.push(...findings.filter(({ absence }) => absence !== true || !this.#isIncomplete));
   }
 
-  warn(finding: Finding): void {
+  warn(finding: KeyFault): void {
     this.warnings.push(finding);
   }
 }
@@ -79,7 +79,7 @@ interface Whereabouts {
 }
 
 /** Says where a finding is; `line` where that is known already. */
-export function locate(found: Finding & { readonly line?: number }, where: Whereabouts): ConfigFault {
+export function locate(found: KeyFault & { readonly line?: number }, where: Whereabouts): ConfigFault {
   const { path, message, remedy } = found;
   const variable = where.contributions.get(pathId(path));
   return {

@@ -58,14 +58,14 @@ export async function checkConfig(
   options: Omit<LoadOptions, 'uid'>,
   readableByOthers = false,
 ): Promise<LoadResult> {
-  const { file, types } = options;
+  const { file } = options;
   const text = decoded(bytes);
   if (typeof text !== 'string') return { faults: [{ file, key: undefined, ...text }] };
   const { root, sound, broken } = readToml(text);
   const contributions: Contributions = new Map();
   const findings = new Findings(broken.length > 0);
   const effective = new EffectiveValues();
-  const config = checkFile(root, { types, findings, effective, contributions, readableByOthers }, options);
+  const config = checkFile(root, { ...options, findings, effective, contributions, readableByOthers });
 
   let read: Promise<TomlPositions> | undefined;
   const findPositions = () => (read ??= TomlPositions.of(sound));
