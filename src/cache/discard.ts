@@ -1,7 +1,7 @@
 import type { KekHome } from '../crypto/kek-store.ts';
 import { type RotateOptions, type Rotation, type RotationHost, refused } from '../crypto/rotation.ts';
 import { BrokerError } from '../errors.ts';
-import { attach, type CacheOptions, databasePath } from './open.ts';
+import { attach, type CacheOptions, databasePath } from './attach.ts';
 import { describeEnvironment, setAside, timestamp } from './recovery.ts';
 
 /**
@@ -24,11 +24,11 @@ export async function discard({ to }: RotateOptions, options: CacheOptions, host
     const { problem, remedy } = describeEnvironment(databasePath(options.stateDir), error);
     throw new BrokerError('ERR_IO', problem, { remedy, cause: error });
   }
-  const found = attach({ ...options, kekHomes });
+  const found = attach({ ...options, kekHomes }, host.sealer());
   if (found.state === 'detached') throw refused(found.problem, found.remedy);
   options.log.warn({ setAside: target }, 'what a lost key had sealed was set aside');
   host.attach(found, options);
-  const rewrapped = found.records.keys.size + found.records.logins.size;
+  const rewrapped = found.records.all('key').length + found.records.all('login').length;
   const { sealer, home } = found;
   return { kekId: sealer.kek.id, home: home.description, rewrapped, setAside: target, left: undefined };
 }

@@ -1,85 +1,41 @@
-import type { SecretFields, Timeline } from './cache.ts';
-import type { Records, RejectedMark } from './records.ts';
-import type { Sealer } from './sealer.ts';
-import { wipeSecrets } from './secret-fields.ts';
+import type { Timeline } from './cache.ts';
+import type { Records } from './records.ts';
+import { type Sealer, wipeSecrets } from './sealer.ts';
 
-/** What was removed while the database could not be reached, and must not come back out of it. */
-export class ForgottenRecords {
-  readonly keys = new Set<string>();
-  /** By `idWithin`. */
-  readonly leases = new Set<string>();
-  readonly logins = new Set<string>();
-}
-
-/**
- * Rejected marks made with a digest key that dies with this process, on values that were not in memory any more when
- * the database became reachable. Should such a value turn up again, its mark is found and made anew.
- */
-export class FormerMarks {
-  readonly #sealer: Sealer;
-  readonly #marks: readonly RejectedMark[];
-
-  constructor(sealer: Sealer, marks: readonly RejectedMark[]) {
-    this.#sealer = sealer;
-    this.#marks = marks;
-  }
-
-  /** The marks on this value, with its present digest. */
-  translate(secrets: SecretFields, digest: string): RejectedMark[] {
-    const former = this.#sealer.digest(secrets);
-    return this.#marks.filter((mark) => mark.digest === former).map((mark) => ({ ...mark, digest }));
-  }
+/** Everything that is known, and the key that seals it. */
+export interface Contents {
+  readonly records: Records;
+  readonly sealer: Sealer;
 }
 
 /**
  * Brings what was kept in memory under an ephemeral key into the records of a database that has become reachable.
- * The newer key wins; everything kept in memory is sealed and digested anew. Returns the marks on values that memory
- * no longer holds, for FormerMarks.
+ * The newer key wins; everything kept in memory is sealed and digested again. A rejected mark on a value that memory
+ * holds no more is lost with the key that digested it: that value may cost one more 401.
  */
-export function mergeInto(
-  target: Records,
-  targetSealer: Sealer,
-  memory: Records,
-  memorySealer: Sealer,
-  forgotten: ForgottenRecords,
-): RejectedMark[] {
-  for (const credential of forgotten.keys) target.keys.delete(credential);
-  for (const id of forgotten.leases) target.leases.delete(id);
-  for (const id of forgotten.logins) target.logins.delete(id);
-
+export function mergeInto(target: Contents, memory: Contents): void {
+  const { records, sealer } = target;
   const digests = new Map<string, string>();
-  for (const { key: old, sealed } of memory.keys.values()) {
-    const secrets = memorySealer.openKey(old, sealed);
+  for (const { facts: old, row } of memory.records.all('key')) {
+    const secrets = memory.sealer.openKey(row);
     if (secrets === undefined) continue;
-    const key = { ...old, digest: targetSealer.digest(secrets) };
+    const key = { ...old, digest: sealer.digest(secrets) };
     digests.set(old.digest, key.digest);
-    const stored = target.keys.get(key.credential)?.key;
-    if (stored === undefined || stored.confirmedAtMs <= key.confirmedAtMs) {
-      target.addKey({ key, sealed: targetSealer.sealKey(key, secrets) });
-    }
+    const stored = records.get('key', key.credential)?.facts;
+    if (stored === undefined || stored.confirmedAtMs <= key.confirmedAtMs) records.put(sealer.sealKey(key, secrets));
     wipeSecrets(secrets);
   }
-  for (const { provider, fingerprint, login, sealed } of memory.logins.values()) {
-    const token = memorySealer.openLogin(provider, fingerprint, login, sealed);
-    if (token === undefined) continue;
-    target.addLogin({
-      provider,
-      fingerprint,
-      login,
-      sealed: targetSealer.sealLogin(provider, fingerprint, login, token),
-    });
-    token.wipe();
+  for (const kind of ['login', 'lease', 'timeline'] as const) {
+    for (const { facts, row } of memory.records.all(kind)) {
+      const secret = memory.sealer.open(row);
+      if (secret !== undefined) records.put(sealer.seal(kind, facts, secret.bytes));
+      secret?.wipe();
+    }
   }
-  for (const entry of memory.leases.values()) target.addLease(entry);
-  target.timeline = memory.timeline ?? target.timeline;
-
-  const untranslated: RejectedMark[] = [];
-  for (const mark of memory.rejectedMarks()) {
-    const digest = digests.get(mark.digest);
-    if (digest === undefined) untranslated.push(mark);
-    else target.addRejected({ ...mark, digest });
+  for (const { facts: mark } of memory.records.all('rejected')) {
+    const digest = sealer.digestsLike(memory.sealer) ? mark.digest : digests.get(mark.digest);
+    if (digest !== undefined) records.put(sealer.seal('rejected', { ...mark, digest }));
   }
-  return untranslated;
 }
 
 /** More than the clock's own rounding, less than anything a lease depends on. */

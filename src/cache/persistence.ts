@@ -1,21 +1,13 @@
-import type { Database } from 'better-sqlite3';
 import type { KekHome } from '../crypto/kek-store.ts';
-import { type EventJournal, eventsTable } from './events.ts';
-import { keysTable } from './keys-table.ts';
-import { leasesTable } from './leases-table.ts';
-import { loginsTable } from './logins-table.ts';
-import { metaTable } from './meta-table.ts';
-import { type Attached, type CacheOptions, databasePath, setDamagedAside } from './open.ts';
-import type { Records } from './records.ts';
-import { type DatabaseOptions, durably, emptyLog, openDatabase } from './records-db.ts';
-import { classifyFailure, describeEnvironment, type Problem } from './recovery.ts';
-import { rejectedTable } from './rejected-table.ts';
-import type { Sealer } from './sealer.ts';
+import { codeOf } from '../errors.ts';
+import { type Attached, type CacheOptions, databasePath, setDamagedAside } from './attach.ts';
+import type { EventJournal } from './events.ts';
+import type { Contents } from './merge.ts';
+import { classifyFailure, describeEnvironment, type Trouble } from './recovery.ts';
+import { SqliteStore } from './store.ts';
 
 /** What the database is to hold: always the whole of memory, never a part of it. */
-export interface Contents {
-  readonly records: Records;
-  readonly sealer: Sealer;
+export interface Memory extends Contents {
   readonly home: KekHome;
   readonly events: EventJournal;
 }
@@ -33,8 +25,8 @@ const MAX_REBUILDS = 3;
 export class Persistence {
   /** Absent between a damaged database and the next one. */
   #store: SqliteStore | undefined;
-  #behind: (Problem & { readonly sinceMs: number }) | undefined;
-  #notice: Problem | undefined;
+  #behind: (Trouble & { readonly sinceMs: number }) | undefined;
+  #notice: Trouble | undefined;
   #rebuilds = 0;
   readonly #options: CacheOptions;
 
@@ -45,17 +37,17 @@ export class Persistence {
     if (writeFailure !== undefined) this.#fallBehind(writeFailure);
   }
 
-  get behind(): Problem | undefined {
+  get behind(): Trouble | undefined {
     return this.#behind;
   }
 
   /** What a person should know although all is well: a database was set aside. */
-  get notice(): Problem | undefined {
+  get notice(): Trouble | undefined {
     return this.#notice;
   }
 
   /** `memory` is only what to fall back to: it already holds what `action` writes. */
-  write(memory: Contents, action: (store: SqliteStore) => void, committed: () => void = () => {}): void {
+  write(memory: Memory, action: (store: SqliteStore) => void, committed: () => void = () => {}): void {
     if (this.#behind !== undefined) {
       const waitedMs = this.#options.wallMs() - this.#behind.sinceMs;
       if (waitedMs >= RETRY_AFTER_MS || waitedMs < 0) this.catchUp(memory);
@@ -68,7 +60,7 @@ export class Persistence {
   }
 
   /** Writes everything, now. True if the database is no longer behind. */
-  catchUp(memory: Contents): boolean {
+  catchUp(memory: Memory): boolean {
     this.#attempt(memory, () => {
       this.#store?.reclaim();
       this.#replaceAll(memory);
@@ -109,15 +101,15 @@ export class Persistence {
     return this.#store;
   }
 
-  #replaceAll({ records, sealer, home, events }: Contents): void {
+  #replaceAll({ home, events, ...contents }: Memory): void {
     this.#open().transaction((store) => {
-      store.replaceAll(records, sealer, home);
-      events.flush(store);
+      store.replaceAll(contents, home);
+      events.flush(store.events);
     });
     events.written();
   }
 
-  #attempt(memory: Contents, write: () => void): void {
+  #attempt(memory: Memory, write: () => void): void {
     try {
       write();
       if (this.#behind !== undefined) this.#options.log.info({}, 'the cache is stored on disk again');
@@ -128,7 +120,7 @@ export class Persistence {
     }
   }
 
-  #rebuild(memory: Contents, damage: unknown): boolean {
+  #rebuild(memory: Memory, damage: unknown): boolean {
     if (this.#rebuilds >= MAX_REBUILDS) return false;
     this.#rebuilds += 1;
     try {
@@ -149,84 +141,5 @@ export class Persistence {
       this.#options.log.error({ code: codeOf(error) }, `${problem}; serving from memory`);
     }
     this.#behind = { problem, remedy, sinceMs: this.#options.wallMs() };
-  }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-}
-
-/** The database as tables of records. Throws what SQLite throws; who may know what about a failure is decided above. */
-export class SqliteStore {
-  readonly keys: ReturnType<typeof keysTable>;
-  readonly leases: ReturnType<typeof leasesTable>;
-  readonly logins: ReturnType<typeof loginsTable>;
-  readonly rejected: ReturnType<typeof rejectedTable>;
-  readonly events: ReturnType<typeof eventsTable>;
-  readonly meta: ReturnType<typeof metaTable>;
-  readonly #database: Database;
-
-  private constructor(database: Database) {
-    this.#database = database;
-    this.keys = keysTable(database);
-    this.leases = leasesTable(database);
-    this.logins = loginsTable(database);
-    this.rejected = rejectedTable(database);
-    this.events = eventsTable(database);
-    this.meta = metaTable(database);
-  }
-
-  static open(path: string, options: DatabaseOptions): SqliteStore {
-    const database = openDatabase(path, options);
-    try {
-      return new SqliteStore(database);
-    } catch (error) {
-      // Statements that do not compile: the stored schema is not what its version says.
-      database.close();
-      throw error;
-    }
-  }
-
-  /** All of `action` or nothing. */
-  transaction(action: (store: SqliteStore) => void): void {
-    this.#database.transaction(() => action(this)).immediate();
-  }
-
-  /** The same, synced to the disk. */
-  durably(action: (store: SqliteStore) => void): void {
-    durably(this.#database, () => action(this));
-  }
-
-  /** Whether anything in here needs the key that sealed it. */
-  holdsSealed(): boolean {
-    return this.keys.all().length > 0 || this.logins.all().length > 0 || this.meta.digestKey() !== undefined;
-  }
-
-  /** Makes the database hold exactly `records`, and know which key sealed them. Within a transaction. */
-  replaceAll(records: Records, sealer: Sealer, home: KekHome): void {
-    this.meta.recordKek({ home: home.kind, id: sealer.kek.id });
-    this.meta.putDigestKey(sealer.sealedDigestKey);
-    const { timeline } = records;
-    if (timeline === undefined) this.meta.clearTimeline();
-    else this.meta.putTimeline({ timeline, mac: sealer.timelineMac(timeline) });
-    for (const table of [this.keys, this.leases, this.logins, this.rejected]) table.clear();
-    for (const record of records.keys.values()) this.keys.put(record);
-    for (const record of records.logins.values()) this.logins.put(record);
-    for (const entry of records.leases.values()) this.leases.put({ entry, mac: sealer.leaseMac(entry) });
-    for (const mark of records.rejectedMarks()) this.rejected.put(mark);
-  }
-
-  /** Frees what disk space can be freed: a log that could not grow any more has to be emptied before anything else. */
-  reclaim(): void {
-    emptyLog(this.#database);
-  }
-
-  /** Pages and statements that SQLite keeps at hand. */
-  releaseMemory(): void {
-    this.#database.pragma('shrink_memory');
-  }
-
-  close(): void {
-    this.#database.close();
   }
 }

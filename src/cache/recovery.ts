@@ -2,8 +2,8 @@ import { existsSync, renameSync } from 'node:fs';
 import { SqliteError } from 'better-sqlite3';
 import type { RecordedKek } from '../crypto/kek-locator.ts';
 import type { KekHome } from '../crypto/kek-store.ts';
+import type { CacheOptions } from './attach.ts';
 import { ForeignDatabaseError } from './migrations.ts';
-import type { CacheOptions } from './open.ts';
 
 /** What SQLite keeps beside a database: a write-ahead log belongs to its database, wherever that goes. */
 const SUFFIXES = ['', '-wal', '-shm', '-journal'] as const;
@@ -52,13 +52,13 @@ export function lacksSharedMemory(error: unknown): boolean {
   return error instanceof SqliteError && /^SQLITE_(IOERR|CANTOPEN|FULL)/.test(error.code);
 }
 
-export interface Problem {
+export interface Trouble {
   readonly problem: string;
   readonly remedy: string;
 }
 
 /** What to tell a person who has to free the database. */
-export function describeEnvironment(path: string, error: unknown): Problem {
+export function describeEnvironment(path: string, error: unknown): Trouble {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const problem = `${path} cannot be written: ${error instanceof Error ? error.message : 'unknown error'}`;
   const folder = path.slice(0, path.lastIndexOf('/')) || '/';

@@ -1,11 +1,12 @@
+import { type Attached, type CacheOptions, type Detached, databasePath } from '../cache/attach.ts';
 import { discard } from '../cache/discard.ts';
-import { type Attached, type CacheOptions, type Detached, databasePath } from '../cache/open.ts';
-import type { Contents, Persistence, SqliteStore } from '../cache/persistence.ts';
-import { Records } from '../cache/records.ts';
+import type { Memory, Persistence } from '../cache/persistence.ts';
+import type { Records } from '../cache/records.ts';
 import { describeEnvironment, removeUnusedKek } from '../cache/recovery.ts';
 import type { Sealer } from '../cache/sealer.ts';
+import type { SqliteStore } from '../cache/store.ts';
 import { BrokerError } from '../errors.ts';
-import { KeyEncryptionKey, rewrapEnvelope } from './envelope.ts';
+import { KeyEncryptionKey } from './envelope.ts';
 import type { RecordedKek } from './kek-locator.ts';
 import { KEK_HOME_KINDS, type KekHome, type KekHomeKind } from './kek-store.ts';
 
@@ -36,7 +37,7 @@ async function rewrapAll(
   { to }: RotateOptions,
   options: CacheOptions,
   host: RotationHost,
-  old: Contents,
+  old: Memory,
   persistence: Persistence,
 ): Promise<Rotation> {
   const { kekHomes, log } = options;
@@ -48,13 +49,13 @@ async function rewrapAll(
   const now = host.contents();
   if (now === undefined) throw refused(CLOSED.problem, CLOSED.remedy);
   requireWritten(persistence, now);
-  const sealer = now.sealer.rewrapped(kek);
-  const records = rewrapRecords(now.records, now.sealer.kek, kek);
+  const sealer = now.sealer.under(kek);
+  const records = now.records.map((row) => now.sealer.rewrap(row, kek));
   const isMoving = home.kind !== old.home.kind || home.keeper !== undefined;
   const unused = isMoving ? { home: old.home.kind, id: now.sealer.kek.id } : undefined;
   commit(persistence, options, (store) => {
-    store.replaceAll(records, sealer, home);
-    store.meta.recordUnusedKek(unused);
+    store.replaceAll({ records, sealer }, home);
+    store.recordUnusedKek(unused);
   });
   host.replace({ records, sealer, home });
   host.unused(unused);
@@ -66,12 +67,12 @@ async function rewrapAll(
   }
   const left = unused && (await removeUnusedKek(unused, kek.id, options));
   if (unused !== undefined && left === undefined) host.unused(undefined);
-  const rewrapped = records.keys.size + records.logins.size;
+  const rewrapped = records.all('key').length + records.all('login').length;
   log.info({ home: home.description, rewrapped }, 'the key-encryption key was rotated');
   return { kekId: kek.id, home: home.description, rewrapped, setAside: undefined, left };
 }
 
-function requireWritten(persistence: Persistence, contents: Contents): void {
+function requireWritten(persistence: Persistence, contents: Memory): void {
   if (persistence.behind === undefined || persistence.catchUp(contents)) return;
   throw refused(persistence.behind.problem, persistence.behind.remedy);
 }
@@ -88,7 +89,7 @@ function commit(persistence: Persistence, { stateDir }: CacheOptions, action: (s
 /** A home of ours gets a random key; in another one the administrator has put it: as `next`, or as `current` of a new home. */
 async function prepareKek(
   home: KekHome,
-  old: Contents,
+  old: Memory,
   host: RotationHost,
   persistence: Persistence,
   options: CacheOptions,
@@ -97,7 +98,7 @@ async function prepareKek(
     const kek = KeyEncryptionKey.ephemeral();
     // On the disk before it is in the keyring, so that a crash leaves no key there that nobody knows of.
     const unused = { home: home.kind, id: kek.id };
-    commit(persistence, options, (store) => store.meta.recordUnusedKek(unused));
+    commit(persistence, options, (store) => store.recordUnusedKek(unused));
     host.unused(unused);
     await home.keeper.add(kek);
     return kek;
@@ -109,22 +110,6 @@ async function prepareKek(
   const reading = home.read(home.kind === old.home.kind ? 'next' : 'current');
   if (reading.state === 'reachable') return reading.kek;
   throw refused(`there is no new key in ${home.description}: ${reading.reason}`, reading.remedy);
-}
-
-function rewrapRecords(old: Records, from: KeyEncryptionKey, to: KeyEncryptionKey): Records {
-  const records = new Records();
-  for (const { key, sealed } of old.keys.values()) {
-    const rewrapped = rewrapEnvelope(from, to, sealed);
-    if (rewrapped !== undefined) records.addKey({ key, sealed: rewrapped });
-  }
-  for (const login of old.logins.values()) {
-    const sealed = rewrapEnvelope(from, to, login.sealed);
-    if (sealed !== undefined) records.addLogin({ ...login, sealed });
-  }
-  for (const entry of old.leases.values()) records.addLease(entry);
-  for (const mark of old.rejectedMarks()) records.addRejected(mark);
-  records.timeline = old.timeline;
-  return records;
 }
 
 export interface RotateOptions {
@@ -149,7 +134,8 @@ export interface Rotation {
 /** What a rotation needs to know and to change of the cache it works for. */
 export interface RotationHost {
   detached(): Detached | undefined;
-  contents(): Contents | undefined;
+  sealer(): Sealer;
+  contents(): Memory | undefined;
   persistence(): Persistence | undefined;
   attach(found: Attached, options: CacheOptions): void;
   replace(contents: { records: Records; sealer: Sealer; home: KekHome }): void;

@@ -1,7 +1,7 @@
 import { Broker } from '../broker/broker.ts';
 import type { BrokerPorts } from '../broker/ports.ts';
-import type { SqliteCache } from '../cache/cache.ts';
 import { openCache } from '../cache/open.ts';
+import type { SqliteCache } from '../cache/sqlite-cache.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Places } from '../config/paths.ts';

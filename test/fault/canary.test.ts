@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { SqliteCache } from '../../src/cache/cache.ts';
+import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import { openTestCache, store, temporaryFolder } from '../fakes/cache.ts';
 import { CollectingLog } from '../fakes/log.ts';
@@ -113,7 +113,7 @@ it.skipIf(!hasShell)('a dump by the sqlite3 shell, while the cache is open, show
   const cache = openTestCache(folder);
   await useHard(cache);
   const dump = execFileSync('sqlite3', [join(folder, 'cache.db'), '.dump'], { encoding: 'latin1' });
-  expect(dump).toContain('INSERT INTO keys');
+  expect(dump).toContain('INSERT INTO records');
   const bytes = Buffer.from(dump, 'latin1');
   expect(shapesOf(CANARY).some((shape) => bytes.includes(shape))).toBe(false);
 });

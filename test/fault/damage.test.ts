@@ -134,7 +134,7 @@ it('a database damaged under the running daemon is set aside and built anew from
   const cache = openTestCache(folder);
   store(cache, 'a', 'sk-a');
   const other = new SqliteDatabase(join(folder, 'cache.db'));
-  other.exec('DROP TABLE keys');
+  other.exec('DROP TABLE records');
   other.close();
   for (let n = 0; n < 20; n += 1) store(cache, `b${n}`, `sk-b${n}`);
   expect(served(cache, 'a')).toBe('sk-a');

@@ -57,7 +57,7 @@ describe.each(UNREACHABLE)('a key file that %s', (_, lose, mend) => {
     cache.remove('invalidated');
     cache.forgetLease('p', 'l2');
     cache.saveLogin('p', 'f', login('2'), SecretBytes.fromString('hvs.memory'));
-    cache.markRejected('old', cache.digest(secret('sk-rejected-meanwhile')), NOW);
+    cache.markRejected('old', cache.digest(secret('sk-fetched-again')), NOW);
     cache.appendEvents([{ atMs: NOW, kind: 'in memory', credential: undefined, detail: {} }]);
     expect(served(cache, 'old')).toBe('sk-fetched-again');
     expect(cache.retry()).toBe(false);
@@ -69,9 +69,8 @@ describe.each(UNREACHABLE)('a key file that %s', (_, lose, mend) => {
     expect(cache.retry()).toBe(true);
     expect(cache.retry()).toBe(false);
     expect(cache.health()).toMatchObject({ persistent: true, problem: undefined });
-    // What is digested anew is found again: the value that was rejected under the former digest key stays rejected.
-    const meanwhile = cache.digest(secret('sk-rejected-meanwhile'));
-    expect(cache.rejectedMarks('old')).toContain(meanwhile);
+    // Digested again, with another key: a value that was rejected meanwhile and is still there stays rejected.
+    expect(cache.rejectedMarks('old')).toContain(cache.digest(secret('sk-fetched-again')));
     cache.close();
 
     const next = openTestCache(folder);
@@ -93,7 +92,7 @@ describe.each(UNREACHABLE)('a key file that %s', (_, lose, mend) => {
         .map(({ token }) => token.reveal())
         .toSorted(),
     ).toEqual(['hvs.memory', 'hvs.stored']);
-    for (const text of ['sk-rejected-before', 'sk-rejected-meanwhile']) {
+    for (const text of ['sk-rejected-before', 'sk-fetched-again']) {
       expect(next.rejectedMarks('old')).toContain(next.digest(secret(text)));
     }
     expect(next.events({ limit: 9 }).map(({ kind }) => kind)).toEqual(['stored', 'in memory']);
@@ -119,7 +118,7 @@ it('keys are not judged by a timeline that somebody changed while the key was ou
   const { folder, database, kek } = filled();
   renameSync(kek, `${kek}.away`);
   const tampered = new SqliteDatabase(database);
-  tampered.exec('UPDATE timeline SET offset_ms = -1e9');
+  tampered.exec("UPDATE records SET facts = json_set(facts, '$.offsetMs', -1e9) WHERE kind = 'timeline'");
   tampered.close();
   const cache = openTestCache(folder);
   expect(cache.timeline()?.offsetMs).toBe(-1e9);

@@ -31,7 +31,7 @@ describe('rotating the key', () => {
     const cache = filled(folder);
     const oldKek = readFileSync(join(folder, 'kek'));
     const database = new SqliteDatabase(join(folder, 'cache.db'), { readonly: true });
-    const oldWraps = database.prepare<[], { sealed: Buffer }>('SELECT sealed FROM keys').all();
+    const oldWraps = database.prepare<[], { sealed: Buffer }>('SELECT sealed FROM records').all();
     database.close();
 
     const rotation = await cache.rotateKey();

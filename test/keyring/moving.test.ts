@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import SqliteDatabase from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import type { SqliteCache } from '../../src/cache/cache.ts';
+import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import type { KekHomeKind } from '../../src/crypto/kek-store.ts';
 import { served, store, temporaryFolder } from '../fakes/cache.ts';
@@ -250,7 +250,7 @@ describe.skipIf(skipped)('giving up a key in the keyring', () => {
 function notesOfUnusedKeys(folder: string): unknown {
   const database = new SqliteDatabase(join(folder, 'cache.db'), { readonly: true });
   try {
-    return database.prepare("SELECT count(*) FROM meta WHERE name LIKE 'unused%'").pluck().get();
+    return database.prepare('SELECT count(*) FROM keks WHERE seals = 0').pluck().get();
   } finally {
     database.close();
   }

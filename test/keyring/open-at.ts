@@ -1,5 +1,5 @@
-import type { SqliteCache } from '../../src/cache/cache.ts';
 import { type OpenCacheOptions, openCache } from '../../src/cache/open.ts';
+import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { keyringOf } from '../../src/crypto/keyring-child.ts';
 import { SystemClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';

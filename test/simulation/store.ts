@@ -1,8 +1,8 @@
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SqliteCache } from '../../src/cache/cache.ts';
 import { openCache } from '../../src/cache/open.ts';
+import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { silentLog } from '../../src/platform/log.ts';
 
 const FILES = ['cache.db', 'cache.db-wal', 'kek'] as const;

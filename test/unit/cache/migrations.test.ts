@@ -2,9 +2,10 @@ import { chmodSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
+import { openDatabase } from '../../../src/cache/database.ts';
 import { MIGRATIONS } from '../../../src/cache/migrations.ts';
-import { openDatabase } from '../../../src/cache/records-db.ts';
 import { openTestCache, served, store, temporaryFolder } from '../../fakes/cache.ts';
+import { CollectingLog } from '../../fakes/log.ts';
 
 const FIRST = "CREATE TABLE notes (text TEXT) STRICT; INSERT INTO notes VALUES ('kept');";
 const SECOND = 'ALTER TABLE notes ADD COLUMN at_ms REAL; UPDATE notes SET at_ms = 5;';
@@ -53,9 +54,26 @@ describe('migrations', () => {
     expect(readdirSync(folder)).toContain('cache.db.newer-v42');
 
     const kept = new SqliteDatabase(join(folder, 'cache.db.newer-v42'), { readonly: true });
-    expect(kept.prepare('SELECT credential FROM keys').all()).toEqual([{ credential: 'a' }]);
+    expect(kept.prepare("SELECT id FROM records WHERE kind = 'key'").all()).toEqual([{ id: 'a' }]);
     kept.close();
     expect(served(openTestCache(folder), 'b')).toBe('sk-b');
+  });
+
+  it('set a database from before the first release aside, and say in one line that its open leases lapse', () => {
+    const folder = temporaryFolder();
+    const former = new SqliteDatabase(join(folder, 'cache.db'));
+    former.exec('CREATE TABLE leases (lease_id TEXT)');
+    former.pragma('application_id = 0x62726b72');
+    former.pragma('user_version = 1');
+    former.close();
+    chmodSync(join(folder, 'cache.db'), 0o600);
+    const log = new CollectingLog();
+    const cache = openTestCache(folder, { log });
+    expect(log.lines.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/before version 0\.1\.0, in another format; its open leases lapse\) and was set aside as /),
+    ]);
+    expect(cache.health()).toMatchObject({ persistent: true, problem: log.lines[0]?.message });
+    expect(readdirSync(folder)).toContain('cache.db.before-0.1.0');
   });
 
   it('leave the database of another program alone', () => {
