@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 // Says in one line that this Node is too old before anything native is loaded: better-sqlite3 13 does not
-// refuse an older Node, it crashes it. Only syntax that those versions can read may stand in this file.
-const [major, minor] = process.versions.node.split('.').map(Number);
-if (major < 22 || (major === 22 && minor < 12)) {
+// refuse a Node without Node-API 10 (before 22.14, and 23.0 to 23.5), it crashes it. Only syntax that those versions
+// can read may stand in this file.
+if (Number(process.versions.napi) < 10) {
   process.stderr.write(
-    `error: broker needs Node 22.12 or newer, this is ${process.versions.node} (${process.execPath}); hint: install a current Node from https://nodejs.org and run this again\n`,
+    `error: broker needs Node 22.14 or newer (of 23: 23.6), this is ${process.versions.node} (${process.execPath}); hint: install a current Node from https://nodejs.org and run this again\n`,
   );
   process.exit(78);
 }

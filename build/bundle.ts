@@ -7,10 +7,14 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import path from 'node:path';
 import { type OutputChunk, rolldown } from 'rolldown';
+import { parseSync, Visitor } from 'rolldown/utils';
 import { licenceTexts } from './licences.ts';
 
 const ROOT = path.dirname(import.meta.dirname);
 const DIST = path.join(ROOT, 'dist');
+
+/** The lowest of `engines`: newer syntax is written in its words. */
+const LOWEST_NODE = 'node22.14';
 
 /** What bin/broker.mjs imports, what asks the keyring for the daemon, and what the demo runs. */
 const ENTRIES = {
@@ -29,6 +33,7 @@ async function main(): Promise<void> {
     platform: 'node',
     input: ENTRIES,
     external: PACKAGES,
+    transform: { target: LOWEST_NODE },
     // Where a package has both, its CommonJS may load its parts in ways that no bundler can follow (jsonc-parser).
     resolve: { mainFields: ['module', 'main'] },
   });
@@ -38,13 +43,16 @@ async function main(): Promise<void> {
     dir: DIST,
     format: 'esm',
     entryFileNames: '[name].js',
-    chunkFileNames: 'chunks/[name]-[hash].js',
+    // A name that says where it is from: there is a provider.ts in several folders.
+    chunkFileNames: ({ name, facadeModuleId }) =>
+      `chunks/${facadeModuleId ? `${path.basename(path.dirname(facadeModuleId))}-${name}` : name}-[hash].js`,
   });
   await bundle.close();
   const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk');
   mkdirSync(DIST, { recursive: true });
   writeFileSync(path.join(DIST, 'LICENCES.txt'), licenceTexts(chunks.flatMap(({ moduleIds }) => moduleIds)));
   chunks.forEach(requireComplete);
+  chunks.forEach(requireLowered);
   const bytes = chunks.reduce((sum, { code }) => sum + Buffer.byteLength(code), 0);
   console.log(`dist: ${chunks.length} files, ${Math.round(bytes / 1024)} KiB`);
 }
@@ -59,6 +67,15 @@ function requireComplete({ code, fileName, imports, dynamicImports }: OutputChun
     PACKAGES.some((each) => each.test(name));
   const unknown = relative ?? [...imports, ...dynamicImports].find((name) => !isKnown(name));
   if (unknown !== undefined) throw new Error(`${fileName} needs ${unknown}, which is not in the package`);
+}
+
+/** @throws Error if a `using` is left, which Node 22 cannot parse. */
+function requireLowered({ code, fileName }: OutputChunk): void {
+  new Visitor({
+    VariableDeclaration: ({ kind }) => {
+      if (kind.endsWith('using')) throw new Error(`${fileName} declares with \`${kind}\`, which Node 22 cannot parse`);
+    },
+  }).visit(parseSync(fileName, code).program);
 }
 
 await main();

@@ -68,7 +68,9 @@ napi_value peer_credentials(napi_env env, napi_callback_info info)
     struct ucred peer;
     socklen_t size = sizeof peer;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return throw_errno(env, "SO_PEERCRED", errno);
-    if (size != sizeof peer || peer.pid == 0) return throw_error(env, "ENOTCONN", "SO_PEERCRED: nobody is connected");
+    /* A pid of 0 alone is somebody in a PID namespace that is not ours. */
+    if (size != sizeof peer || (peer.pid == 0 && peer.uid == (uid_t)-1))
+        return throw_error(env, "ENOTCONN", "SO_PEERCRED: nobody is connected");
     into[0] = peer.pid, into[1] = (int32_t)peer.uid, into[2] = (int32_t)peer.gid, into[3] = peer_parent(fd);
 #else
     struct xucred peer;

@@ -3,7 +3,6 @@
  * `node growth-subject.ts STATE_DIR CREDENTIALS CLIENTS`. Prints one line of JSON.
  */
 
-import type { Client } from '../../src/broker/answering.ts';
 import type { Broker } from '../../src/broker/broker.ts';
 import { Scheduler } from '../../src/broker/scheduler.ts';
 import { composeDaemon } from '../../src/daemon/compose.ts';
@@ -11,6 +10,7 @@ import type { Clock } from '../../src/platform/clock.ts';
 import { Installation } from '../../src/platform/installation.ts';
 import { loadNative } from '../../src/platform/native.ts';
 import { createPinoLog } from '../../src/platform/pino-log.ts';
+import type { Client } from '../../src/platform/process-tree.ts';
 import { boundlessProvider, configWith, nameOf } from '../boundless-provider.ts';
 
 export interface GrowthFigures {

@@ -5,6 +5,7 @@ import { type Freshness, judgeFreshness } from '../credential/freshness.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
+import type { Client } from '../platform/process-tree.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { ProviderGate } from './gate.ts';
 import type { BrokerPorts } from './ports.ts';
@@ -174,16 +175,6 @@ export interface Ask {
 }
 
 /** The process that wanted the key. Pid and start time together are never reused. */
-export interface Client {
-  /** Of both, made once: a client is looked up several times for every answer. */
-  readonly id: string;
-  readonly pid: number;
-  readonly startTime: string;
-  /** For events and status: the executable's base name. */
-  readonly name: string;
-  readonly isClaudeCode: boolean;
-}
-
 /** The receiver wipes `secrets` when the last byte is written, and then says so with `delivered()`. */
 export interface OpenedKey {
   readonly key: KeyVersion;

@@ -2,7 +2,8 @@ import type { CacheHealth } from '../cache/cache.ts';
 import type { Config } from '../config/config.ts';
 import { allowsStale } from '../credential/back-off.ts';
 import { judgeFreshness, longestUsefulInterval } from '../credential/freshness.ts';
-import { certainEnd, type LivingKey } from '../credential/life.ts';
+import type { KeyVersion } from '../credential/key.ts';
+import { certainEnd, type KeyAndLogin } from '../credential/life.ts';
 import type { Clock } from '../platform/clock.ts';
 import type {
   BrokerEvent,
@@ -156,12 +157,12 @@ function stateOf(credential: ManagedCredential, view: CredentialView): Credentia
   return credential.failure === undefined ? 'idle' : 'failing';
 }
 
-function judge(living: LivingKey, credential: ManagedCredential, { ports, config }: CredentialView) {
+function judge(living: KeyAndLogin<KeyVersion>, credential: ManagedCredential, { ports, config }: CredentialView) {
   const policy = { turnMarginMs: config.daemon.turnMarginMs, maxStaleMs: credential.spec.config.maxStaleMs };
   return judgeFreshness(living, ports.clock.now(), credential.longestIntervalMs, policy).state;
 }
 
-function expirySource(living: LivingKey): CredentialStatus['expirySource'] {
+function expirySource(living: KeyAndLogin<KeyVersion>): CredentialStatus['expirySource'] {
   const { key } = living;
   return key.expiresAtMs !== undefined && certainEnd(living) === key.expiresAtMs
     ? key.expirySource

@@ -1,7 +1,7 @@
 import type { CredentialConfig } from '../config/config.ts';
 import { type FailureRecord, isHeldOff } from '../credential/back-off.ts';
 import type { KeyVersion } from '../credential/key.ts';
-import type { LivingKey } from '../credential/life.ts';
+import type { KeyAndLogin } from '../credential/life.ts';
 import type { Verdict } from '../credential/rejection.ts';
 import type { BrokerError } from '../errors.ts';
 import { DEFAULT_CLIENT_INTERVAL_MS } from '../protocol/request.ts';
@@ -62,7 +62,7 @@ export class ManagedCredential {
   }
 
   /** undefined: nothing that could be served. */
-  get living(): LivingKey | undefined {
+  get living(): KeyAndLogin<KeyVersion> | undefined {
     if (this.key === undefined || this.rejected.has(this.key.digest)) return undefined;
     return { key: this.key, login: this.gate.login(this.key.lease?.loginId) };
   }

@@ -2,7 +2,7 @@ import type { LeaseEntry } from '../cache/cache.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import type { Lease } from '../credential/life.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
-import type { Client } from './answering.ts';
+import type { Client } from '../platform/process-tree.ts';
 import type { EventLog } from './event-log.ts';
 import { CircuitOpen, type ProviderGate } from './gate.ts';
 import type { BrokerPorts } from './ports.ts';

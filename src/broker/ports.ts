@@ -1,7 +1,7 @@
 import type { CredentialCache } from '../cache/cache.ts';
 import type { Clock, Random } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
-import type { Client } from './answering.ts';
+import type { Client } from '../platform/process-tree.ts';
 
 /** What the broker is built from besides its configuration; daemon/compose.ts hands in the real ones. */
 export interface BrokerPorts {

@@ -5,7 +5,7 @@ import { decodeJwt, findExpiry } from '../credential/expiry.ts';
 import { type KeyVersion, toKey } from '../credential/key.ts';
 import { certainEnd, type Lease } from '../credential/life.ts';
 import { nextRefreshAt, type RenewalNeeds, refreshAction, wantedLife } from '../credential/renewal.ts';
-import { type SecretBytes, selectField, walk } from '../credential/secret.ts';
+import { fieldAt, type SecretBytes, selectField } from '../credential/secret.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
 import type { IssuedLease, IssuedSecret } from '../providers/provider.ts';
 import type { ManagedCredential } from './credentials.ts';
@@ -307,7 +307,7 @@ function readKey(
   const { content } = secret;
   const field =
     credential.expiresField !== undefined && content.kind === 'json'
-      ? walk(content.json, credential.expiresField)
+      ? fieldAt(content.json, credential.expiresField)
       : undefined;
   const ttlMs = secret.ttlHintMs === undefined ? credential.ttlMs : Math.min(credential.ttlMs, secret.ttlHintMs);
   const key: KeyVersion = {

@@ -13,7 +13,8 @@ import {
   type Verdict,
 } from '../credential/rejection.ts';
 import { BrokerError } from '../errors.ts';
-import { type Ask, type Client, waitUntil } from './answering.ts';
+import type { Client } from '../platform/process-tree.ts';
+import { type Ask, waitUntil } from './answering.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
 import type { BrokerPorts } from './ports.ts';

@@ -4,7 +4,7 @@ import { findOrCreateKek, findRecordedKek, type KekFinding, type RecordedKek } f
 import type { KekHome } from '../crypto/kek-store.ts';
 import { BrokerError } from '../errors.ts';
 import type { Log } from '../platform/log.ts';
-import type { Timeline } from './cache.ts';
+import type { Timeline } from '../platform/timeline.ts';
 import type { DatabaseOptions } from './database.ts';
 import { ForeignDatabaseError } from './migrations.ts';
 import { type Facts, isKind, type Kind, Records, type Row, type Stored } from './records.ts';

@@ -1,7 +1,8 @@
 import type { KeyVersion } from '../credential/key.ts';
 import type { Lease, Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
-import type { KekHomeKind } from '../crypto/kek-store.ts';
+import type { Timeline } from '../platform/timeline.ts';
+import type { KeyHome } from '../protocol/reports.ts';
 
 /** A key's values by field name; the single value of a plain credential is under `VALUE`. */
 export type SecretFields = ReadonlyMap<string, SecretBytes>;
@@ -57,18 +58,6 @@ export interface CredentialCache {
   close(): void;
 }
 
-/**
- * Ties the steady clock of one run to that of the next: within one boot the offset is reused, so that stored times
- * mean the same moment whatever happened to the wall clock; after another boot steady time starts no earlier than
- * `lastSeenMs`, because that much has certainly passed.
- */
-export interface Timeline {
-  readonly bootId: string;
-  /** Steady time minus time since boot. */
-  readonly offsetMs: number;
-  readonly lastSeenMs: number;
-}
-
 export interface LeaseEntry {
   readonly provider: string;
   readonly credential: string;
@@ -93,5 +82,5 @@ export interface CacheHealth {
   /** For people. */
   readonly keyEncryptionKeyHome: string;
   /** Undefined while the key cannot be reached. */
-  readonly keyHome: KekHomeKind | undefined;
+  readonly keyHome: KeyHome | undefined;
 }

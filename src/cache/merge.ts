@@ -1,4 +1,4 @@
-import type { Timeline } from './cache.ts';
+import type { Timeline } from '../platform/timeline.ts';
 import type { Records } from './records.ts';
 import { type Sealer, wipeSecrets } from './sealer.ts';
 

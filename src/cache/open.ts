@@ -1,9 +1,10 @@
 import { KekFile } from '../crypto/kek-file.ts';
 import { type AskKeyring, KekKeyring } from '../crypto/kek-keyring.ts';
-import type { KekHome, KekHomeKind } from '../crypto/kek-store.ts';
+import type { KekHome } from '../crypto/kek-store.ts';
 import { KekSystemdCredential } from '../crypto/kek-systemd-credential.ts';
 import { ensurePrivateFolder } from '../platform/files.ts';
 import type { Log } from '../platform/log.ts';
+import type { KeyHome } from '../protocol/reports.ts';
 import { SqliteCache } from './sqlite-cache.ts';
 
 export interface OpenCacheOptions {
@@ -20,7 +21,7 @@ export interface OpenCacheOptions {
    * Where a key for a new database lives. Default, auto: the systemd credential, if there is one; a keyring that is open
    * and can keep it; else a file in the state folder. Where the key of an existing database lives, the database says.
    */
-  readonly keyHome?: KekHomeKind | 'auto';
+  readonly keyHome?: KeyHome | 'auto';
   /** The keyring of this session; undefined: there is none. */
   readonly askKeyring?: AskKeyring | undefined;
   /** Default: that of this process. */
@@ -43,7 +44,7 @@ export function openCache(options: OpenCacheOptions): SqliteCache {
 /** Best first. Every home is there, since the database may name it; `keyHome` says which are for new keys. */
 function homesOf(options: OpenCacheOptions): readonly KekHome[] {
   const { keyHome = 'auto', askKeyring, credentialsDir, stateDir, wallMs, platform = process.platform } = options;
-  const isFor = (kind: KekHomeKind) => keyHome === 'auto' || keyHome === kind;
+  const isFor = (kind: KeyHome) => keyHome === 'auto' || keyHome === kind;
   const newKeys = keyHome === 'keyring' ? 'required' : keyHome === 'auto' ? 'preferred' : 'never';
   return [
     new KekSystemdCredential(

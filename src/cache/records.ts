@@ -1,6 +1,7 @@
 import type { KeyVersion } from '../credential/key.ts';
 import type { Login } from '../credential/life.ts';
-import type { LeaseEntry, Timeline } from './cache.ts';
+import type { Timeline } from '../platform/timeline.ts';
+import type { LeaseEntry } from './cache.ts';
 
 /** What is on record about each kind of thing, in the clear. A key and a login have a secret besides, which is sealed. */
 export interface Facts {

@@ -1,7 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import type { RecordedKek } from '../crypto/kek-locator.ts';
 import type { KekHome } from '../crypto/kek-store.ts';
-import type { Timeline } from './cache.ts';
+import type { Timeline } from '../platform/timeline.ts';
 import { type DatabaseOptions, durably, emptyLog, openDatabase } from './database.ts';
 import { type EventsTable, eventsTable } from './events.ts';
 import type { Contents } from './merge.ts';

@@ -1,4 +1,4 @@
-import type { KeyHome, KeyHomeFacts } from '../claude/doctor/gather.ts';
+import type { KeyHomeFacts } from '../claude/doctor/gather.ts';
 import { connect } from '../client/broker-client.ts';
 import { type Difference, differences } from '../config/effective.ts';
 import { loadConfig } from '../config/load.ts';
@@ -7,10 +7,10 @@ import { keyringOf } from '../crypto/keyring-child.ts';
 import { BrokerError } from '../errors.ts';
 import { VERSION } from '../platform/installation.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
-import type { ConfigReport } from '../protocol/reports.ts';
+import { printable } from '../platform/text.ts';
+import type { ConfigReport, KeyHome } from '../protocol/reports.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import type { DoctorParts } from './commands/doctor.ts';
-import { plain } from './io.ts';
 
 /** The configuration as the daemon has it in force; undefined if none answers. */
 export async function daemonConfig(io: ProcessIo): Promise<ConfigReport | undefined> {
@@ -73,7 +73,7 @@ export function doctorParts(io: ProcessIo): DoctorParts {
 export function versionDifference(ofDaemon: string): { readonly text: string; readonly remedy: string } | undefined {
   if (ofDaemon === VERSION) return undefined;
   return {
-    text: `the daemon that runs is version ${plain(ofDaemon)}, this is ${VERSION}`,
+    text: `the daemon that runs is version ${printable(ofDaemon)}, this is ${VERSION}`,
     remedy: 'let this version take over, without a failed call: broker service install',
   };
 }

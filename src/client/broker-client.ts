@@ -159,7 +159,10 @@ export class BrokerClient {
     const { signal } = question;
     const path = `${eventsPath(question)}&follow=1`;
     const response = await this.#transport.stream({ method: 'GET', path, signal, timeoutMs: LOOK_LIMIT_MS });
+    const end = () => response.destroy();
+    signal?.addEventListener('abort', end, { once: true });
     try {
+      signal?.throwIfAborted();
       if (response.statusCode !== 200) throw failure(response.statusCode ?? 0, await contentOf(response));
       for await (const line of readLines(response)) yield JSON.parse(line) as BrokerEvent;
     } catch (error) {
@@ -167,6 +170,7 @@ export class BrokerClient {
       // Broken off: by us, or by a daemon that stops.
       if (!signal?.aborted && !response.readableAborted && !response.destroyed) throw error;
     } finally {
+      signal?.removeEventListener('abort', end);
       response.destroy();
     }
   }

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { DEFAULT_HEADER, NAME_RULE } from '../protocol/request.ts';
 import type { Config, CredentialConfig, DaemonConfig, ProviderConfig } from './config.ts';
 import { type EffectiveValues, isSecret } from './effective.ts';
 import { applyEnvironment, type Environment } from './environment.ts';
@@ -57,8 +58,8 @@ function namedTables(root: Table, key: 'providers' | 'credentials', { findings }
   }
   for (const name of Object.keys(tables)) {
     if (nameSchema.safeParse(name).success) continue;
-    const remedy = 'a name is 1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or digit';
-    findings.add({ path: [key, name], message: 'this name is not allowed', remedy: `choose another name: ${remedy}` });
+    const remedy = `choose another name: a name is ${NAME_RULE}`;
+    findings.add({ path: [key, name], message: 'this name is not allowed', remedy });
   }
   return tables;
 }
@@ -181,9 +182,6 @@ function warnOfInlineSecrets(table: Table, schema: z.core.$ZodType, base: KeyPat
   }
 }
 
-/** The header in which the Messages API and most gateways take a key. */
-const DEFAULT_HEADER = 'x-api-key';
-
 const COMMON_KEYS = Object.keys(commonCredentialSchema.shape);
 
 /** Checks `[credentials.NAME]`: the keys that all have, then the rest by the schema of its provider's type. */
@@ -233,7 +231,7 @@ function checkCredential(
     header:
       header === undefined && header_prefix === undefined
         ? undefined
-        : { name: header ?? DEFAULT_HEADER, prefix: header_prefix ?? '' },
+        : { name: header ?? DEFAULT_HEADER.name, prefix: header_prefix ?? DEFAULT_HEADER.prefix },
     ttlMs: ttl,
     maxStaleMs: max_stale,
     source: source.data,

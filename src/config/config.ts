@@ -1,3 +1,6 @@
+import type { KeyHome } from '../protocol/reports.ts';
+import type { HeaderForm } from '../protocol/request.ts';
+
 /** A configuration file after checking: what the rest of the program reads. Durations are in milliseconds. */
 export interface Config {
   /** The file it came from. */
@@ -32,13 +35,6 @@ export interface CredentialConfig {
   readonly source: unknown;
 }
 
-/** How a key is put into an HTTP header. */
-interface HeaderForm {
-  readonly name: string;
-  /** Stands before the key, its space included: `Bearer `. */
-  readonly prefix: string;
-}
-
 export interface DaemonConfig {
   readonly turnMarginMs: number;
   readonly idleAfterMs: number;
@@ -47,9 +43,7 @@ export interface DaemonConfig {
   readonly revokeOnExit: boolean;
   readonly logLevel: LogLevel;
   /** Where a key-encryption key for a new database lives. */
-  readonly keyHome: KeyHome;
+  readonly keyHome: KeyHome | 'auto';
 }
-
-export type KeyHome = 'auto' | 'keyring' | 'file' | 'systemd-credential';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';

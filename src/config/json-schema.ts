@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { commonCredentialSchema, daemonSchema, fileSchema, NAME, type ProviderSchemas } from './schema.ts';
+import { NAME } from '../protocol/request.ts';
+import { commonCredentialSchema, daemonSchema, fileSchema, type ProviderSchemas } from './schema.ts';
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { BrokerError } from '../errors.ts';
-import type { KeyHome, LogLevel } from './config.ts';
+import { KEY_HOMES } from '../protocol/reports.ts';
+import { NAME, NAME_RULE } from '../protocol/request.ts';
+import type { LogLevel } from './config.ts';
 import { formatDuration, LONGEST_DURATION_MS, parseDuration } from './durations.ts';
 
 /**
@@ -15,9 +17,6 @@ declare module 'zod' {
     file?: boolean;
   }
 }
-
-/** The names of providers and credentials. */
-export const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 interface DurationLimits {
   readonly minMs?: number;
@@ -87,11 +86,8 @@ export function refuse(context: z.core.$RefinementCtx, message: string, remedy: 
 
 const DAY_MS = 86_400_000;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const satisfies LogLevel[];
-const KEY_HOMES = ['auto', 'keyring', 'file', 'systemd-credential'] as const satisfies KeyHome[];
 
-export const nameSchema = z
-  .string()
-  .regex(NAME, 'a name is 1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or digit');
+export const nameSchema = z.string().regex(NAME, `a name is ${NAME_RULE}`);
 
 /** The keys that every credential has; what is left of its table is the provider's. */
 export const commonCredentialSchema = z.strictObject({
@@ -187,7 +183,7 @@ export const daemonSchema = z.strictObject({
     .describe('One of trace, debug, info, warn, error, fatal, silent. What is logged to stderr. Default info.')
     .meta({ examples: ['debug'] }),
   key_home: z
-    .enum(KEY_HOMES)
+    .enum(['auto', ...KEY_HOMES])
     .prefault('auto')
     .describe(
       'One of auto, keyring, file, systemd-credential. Where the key that encrypts a new cache is kept; `broker rotate-key --to` moves that of an existing one. Default auto: the systemd credential of the service, else an OS keyring that is open, else a 0600 file.',

@@ -6,19 +6,19 @@ export interface FailureRecord {
   readonly failures: number;
   readonly firstAtMs: number;
   readonly lastAtMs: number;
-  /** Nobody but a person asks the provider before this moment. */
+  /** Before this moment only a person's own refresh asks the provider. */
   readonly nextAttemptAtMs: number;
 }
 
 const SECOND_MS = 1000;
 /** Vault's own agent and the AWS SDK draw from the same range. */
 const TRANSIENT = { fromMs: SECOND_MS, toMs: 5 * 60 * SECOND_MS };
-/** Asking more often does not help until a person has done something, and that is noticed by itself or by `broker refresh`. */
+/** Asking more often does not help until a person has done something; the broker notices it at the next attempt or `broker refresh`. */
 const NEEDS_A_PERSON = { fromMs: 30 * SECOND_MS, toMs: 15 * 60 * SECOND_MS };
 
 /**
- * No longer than this is a Retry-After believed: whoever answers in a provider's place (a proxy, a maintenance page), or
- * errs by a factor, must not silence the broker for a day. It is what a person would wait before looking again.
+ * The longest Retry-After that is obeyed: a proxy or a maintenance page that answers in the provider's place, or a mistaken
+ * unit, must not silence the broker for a day. It is what a person would wait before looking again.
  */
 const LONGEST_RETRY_AFTER_MS = 60 * 60 * SECOND_MS;
 
@@ -52,12 +52,12 @@ export function isHeldOff(record: FailureRecord | undefined, nowMs: number): boo
   return record !== undefined && nowMs < record.nextAttemptAtMs;
 }
 
-/** Stale keys are served for failures that nobody meant: not for a lost permission, and not for a wrong configuration. */
+/** Stale keys are served while the provider fails or a login has to be renewed: not after a lost permission, nor with a wrong configuration. */
 export function allowsStale(kind: FailureKind): boolean {
   return kind === 'transient' || kind === 'login-expired';
 }
 
-/** Somebody was meant to lose the key. */
+/** The provider says that this client is not to have the key any more. */
 export function dropsKey(kind: FailureKind): boolean {
   return kind === 'denied' || kind === 'gone';
 }

@@ -1,4 +1,4 @@
-import { canBeRenewed, certainEnd, hasUnknownLife, type LivingKey, lifeStart, possibleEnd } from './life.ts';
+import { canBeRenewed, certainEnd, hasUnknownLife, type KeyAndLogin, lifeStart, possibleEnd } from './life.ts';
 
 /** How far a key may be trusted; durations in milliseconds. */
 interface FreshnessPolicy {
@@ -18,7 +18,7 @@ export type Freshness =
   | { readonly state: 'unfit'; readonly reason: 'expired' | 'too-stale' };
 
 /**
- * Past this part of a renewable grant its renewal is overdue: it fails, or nobody has asked for the key for a while.
+ * Past this part of a renewable grant its renewal is overdue: it fails, or the key has not been asked for in a while.
  * Renewal is due at two thirds at the latest, so a renewal that works never gets here.
  */
 const RENEWAL_OVERDUE = 0.75;
@@ -29,7 +29,7 @@ const RENEWAL_OVERDUE = 0.75;
  * better one.
  */
 export function judgeFreshness(
-  living: LivingKey,
+  living: KeyAndLogin,
   nowMs: number,
   intervalMs: number,
   policy: FreshnessPolicy,
@@ -47,7 +47,7 @@ export function judgeFreshness(
   return sinceConfirmed > policy.maxStaleMs ? { state: 'unfit', reason: 'too-stale' } : { state: 'stale' };
 }
 
-function outlivesClient(living: LivingKey, nowMs: number, wantedMs: number): boolean {
+function outlivesClient(living: KeyAndLogin, nowMs: number, wantedMs: number): boolean {
   const certain = certainEnd(living);
   if (certain === undefined || certain - nowMs >= wantedMs) return true;
   if (isRenewalOverdue(living, certain, nowMs)) return false;
@@ -59,7 +59,7 @@ function outlivesClient(living: LivingKey, nowMs: number, wantedMs: number): boo
   return granted < wantedMs && nowMs - start < granted / 2;
 }
 
-function isRenewalOverdue(living: LivingKey, certainEndMs: number, nowMs: number): boolean {
+function isRenewalOverdue(living: KeyAndLogin, certainEndMs: number, nowMs: number): boolean {
   if (!canBeRenewed(living)) return false;
   const { confirmedAtMs } = living.key;
   return nowMs - confirmedAtMs > (certainEndMs - confirmedAtMs) * RENEWAL_OVERDUE;
@@ -70,7 +70,7 @@ function isRenewalOverdue(living: LivingKey, certainEndMs: number, nowMs: number
  * half of their life at the earliest. undefined where any interval will do. What `status` and `doctor` advise where
  * keys live too short.
  */
-export function longestUsefulInterval(living: LivingKey, turnMarginMs: number): number | undefined {
+export function longestUsefulInterval(living: KeyAndLogin, turnMarginMs: number): number | undefined {
   const end = possibleEnd(living);
   if (end === undefined) return undefined;
   const half = (end - lifeStart(living)) / 2;

@@ -1,8 +1,6 @@
-import type { KeyVersion } from './key.ts';
-
 /** A lifetime that a provider granted. All times are milliseconds on the broker's steady clock. */
 export interface Lease {
-  /** The provider's own id, as renewal and revocation want it. Not a secret by itself. */
+  /** The provider's own id, as renewal and revocation want it. Not a secret. */
   readonly id: string;
   readonly issuedAtMs: number;
   readonly expiresAtMs: number;
@@ -13,7 +11,7 @@ export interface Lease {
   readonly loginId: string | undefined;
 }
 
-/** A provider's login session (a Vault token, say): leases hang on it and die with it. */
+/** A provider's login session (a Vault token, say): its leases end with it. */
 export interface Login {
   readonly id: string;
   readonly issuedAtMs: number;
@@ -25,34 +23,45 @@ export interface Login {
   readonly ours: boolean;
 }
 
-/** A key with the login that its lease hangs on, if there is one: together they say how long it lives. */
-export interface LivingKey {
-  readonly key: KeyVersion;
+/** What is known of the life of one fetched key. All times are milliseconds on the broker's steady clock. */
+export interface KeyLife {
+  /** Start of the last request in which the provider confirmed that this is the key. */
+  readonly confirmedAtMs: number;
+  /** When the value itself expires (JWT, named field, provider's word), whatever becomes of its lease; undefined: unknown. */
+  readonly expiresAtMs: number | undefined;
+  /** Where neither an expiry nor a lease is known: trusted this long after `confirmedAtMs`. */
+  readonly ttlMs: number;
+  readonly lease: Lease | undefined;
+}
+
+/** A key with the login that its lease depends on, if there is one: together they say how long it lives. */
+export interface KeyAndLogin<Key extends KeyLife = KeyLife> {
+  readonly key: Key;
   readonly login: Login | undefined;
 }
 
-/** When the key dies unless somebody renews it: the earliest of value, lease and login. undefined: unknown. */
-export function certainEnd({ key, login }: LivingKey): number | undefined {
+/** When the key expires unless it is renewed: the earliest of value, lease and login. undefined: unknown. */
+export function certainEnd({ key, login }: KeyAndLogin): number | undefined {
   return earliest([key.expiresAtMs, key.lease?.expiresAtMs, login?.expiresAtMs]);
 }
 
-/** When the key dies although every renewal succeeds. undefined: never, as far as anybody knows. */
-export function possibleEnd({ key, login }: LivingKey): number | undefined {
+/** When the key expires even if every renewal succeeds. undefined: never, as far as is known. */
+export function possibleEnd({ key, login }: KeyAndLogin): number | undefined {
   return earliest([key.expiresAtMs, renewableEnd(key.lease), renewableEnd(login)]);
 }
 
 /** True where something renewable keeps the key alive, so that its certain end can be moved. */
-export function canBeRenewed({ key, login }: LivingKey): boolean {
+export function canBeRenewed({ key, login }: KeyAndLogin): boolean {
   return key.lease?.renewable === true || (key.lease !== undefined && login?.renewable === true);
 }
 
 /** Neither expiry nor lease: trusted by ttl. */
-export function hasUnknownLife(living: LivingKey): boolean {
+export function hasUnknownLife(living: KeyAndLogin): boolean {
   return certainEnd(living) === undefined && possibleEnd(living) === undefined;
 }
 
 /** Start of the life that `possibleEnd` ends: a lease lives from its issue, anything else from its last confirmation. */
-export function lifeStart({ key }: LivingKey): number {
+export function lifeStart({ key }: KeyAndLogin): number {
   return key.lease?.issuedAtMs ?? key.confirmedAtMs;
 }
 

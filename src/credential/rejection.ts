@@ -1,5 +1,5 @@
 /**
- * Rejection, inferred. The API answers 401 to a key; the client tells nobody, but it asks its helper again, and early.
+ * Rejection, inferred. The API answers 401 to a key; the client does not report it, but it asks its helper again, and early.
  * This module is the whole memory and judgement of that, as data: one ledger per (client, credential), replaced, never
  * changed. docs/rejection.md draws it as a state diagram.
  */
@@ -8,7 +8,7 @@
 const EARLY = 0.9;
 /** Below this interval asking again soon is what the client does anyway. */
 const MIN_JUDGED_INTERVAL_MS = 5_000;
-/** The client renews a JWT by itself when under 30 s are left of it; twice that, so that clocks may differ. */
+/** The client replaces a JWT when under 30 s are left of it; twice that, so that clocks may differ. */
 const JWT_LAST_MS = 60_000;
 /** The provider is asked because of a suspicion at most this often per credential. */
 const REVALIDATION_GAP_MS = 10_000;
@@ -81,13 +81,13 @@ export interface Verdict {
   readonly atMs: number;
   /** undefined: it has not answered, or not with a key. */
   readonly digest: string | undefined;
-  /** It may still answer: whoever else grows suspicious meanwhile waits for the same answer. */
+  /** It may still answer: other suspicious asks wait for the same answer. */
   readonly isPending: boolean;
 }
 
 /**
  * serve: what freshness allows · revalidate: ask the provider, then `judgeVerdict` · refuse: exit 77.
- * `rejected`: a value that is known by now to be refused by the API, for everybody.
+ * `rejected`: a value that the API is now known to refuse, from any client.
  */
 export interface Judgement {
   readonly action: 'serve' | 'revalidate' | 'refuse';
@@ -124,7 +124,7 @@ function mayAskAgain(last: Verdict, nowMs: number): boolean {
   return sinceMs >= REVALIDATION_GAP_MS || (last.isPending && sinceMs < VERDICT_WAIT_MS);
 }
 
-/** The provider was asked (or had been within the gap); `ask.key` is the key as it stands after its answer. */
+/** The provider was asked (or had been within the gap); `ask.key` is the key after its answer. */
 export function judgeVerdict(ledger: Ledger, ask: Suspicion, verdict: Verdict): Judgement {
   if (verdict.digest === undefined) return { action: 'serve', ledger };
   if (ledger.served?.digest !== ask.key.digest) return replace(ledger, ask);
@@ -143,7 +143,7 @@ export function recordServed(ledger: Ledger, served: Served): Ledger {
 
 function isEarly(ledger: Ledger, ask: Suspicion): boolean {
   if (ledger.served === undefined || ask.intervalMs < MIN_JUDGED_INTERVAL_MS) return false;
-  // Also if a successor is there by now: what the client replaces by itself is the one that it was served.
+  // Also if a successor is there by now: what the client replaces is the JWT that it was served.
   if ([ledger.served, ask.key].some((jwt) => isNearlyOver(jwt.jwtExpiresAtMs, ask.nowMs))) return false;
   const early = ask.intervalMs * EARLY;
   return ask.nowMs - ledger.served.atMs < early && ask.wallMs - ledger.served.atWallMs < early;

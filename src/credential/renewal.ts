@@ -1,8 +1,8 @@
-import { canBeRenewed, certainEnd, hasUnknownLife, type LivingKey, lifeStart, possibleEnd } from './life.ts';
+import { canBeRenewed, certainEnd, hasUnknownLife, type KeyAndLogin, lifeStart, possibleEnd } from './life.ts';
 
 /** Time for the refresh itself, so that a key is replaced before the client that asks next needs it. */
 const REFRESH_LEAD_MS = 60_000;
-/** Jitter takes at most this part off, and never adds: a fleet spreads out, nobody is late. */
+/** Jitter takes at most this part off, and never adds: a fleet spreads out, and no refresh is late. */
 const JITTER = 0.1;
 /** Refreshes ahead of need are at least this far apart, however short a key lives. */
 export const MIN_REFRESH_GAP_MS = 5_000;
@@ -13,7 +13,7 @@ export interface RenewalNeeds {
   readonly turnMarginMs: number;
 }
 
-/** renew: extend the lease (and the login it hangs on) · issue: read the secret again or take a new lease. */
+/** renew: extend the lease (and the login it depends on) · issue: read the secret again or take a new lease. */
 type RefreshAction = 'renew' | 'issue';
 
 /**
@@ -22,7 +22,7 @@ type RefreshAction = 'renew' | 'issue';
  * @param random in [0, 1).
  * @returns infinity for a key that never needs it.
  */
-export function nextRefreshAt(living: LivingKey, needs: RenewalNeeds, random: number): number {
+export function nextRefreshAt(living: KeyAndLogin, needs: RenewalNeeds, random: number): number {
   const { key } = living;
   if (hasUnknownLife(living)) {
     const twoThirds = (key.ttlMs * 2) / 3;
@@ -35,11 +35,11 @@ export function nextRefreshAt(living: LivingKey, needs: RenewalNeeds, random: nu
 }
 
 /**
- * What a refresh at `nowMs` has to do: extend what there is as long as that can give life enough, else start anew.
+ * What a refresh at `nowMs` has to do: extend what there is as long as that can give life enough, else read the secret again.
  * @param isWaitedFor somebody asked for a key, and what there is would not do.
  */
 export function refreshAction(
-  living: LivingKey,
+  living: KeyAndLogin,
   needs: RenewalNeeds,
   nowMs: number,
   isWaitedFor: boolean,
@@ -50,11 +50,11 @@ export function refreshAction(
   const possible = possibleEnd(living);
   const wanted = needs.longestIntervalMs + needs.turnMarginMs;
   if (possible === undefined || possible - nowMs >= wanted) return 'renew';
-  // For clients that no key of this provider outlives a renewed one is as good as a new one; but whoever waits does not.
+  // For clients that no key of this provider outlives a renewed one is as good as a new one; but it does not help an ask that waits.
   return !isWaitedFor && possible - lifeStart(living) < wanted ? 'renew' : 'issue';
 }
 
-function replacementDue(living: LivingKey, needs: RenewalNeeds, random: number): number {
+function replacementDue(living: KeyAndLogin, needs: RenewalNeeds, random: number): number {
   const end = possibleEnd(living);
   return end === undefined ? Number.POSITIVE_INFINITY : dueWithin(lifeStart(living), end, needs, random);
 }

@@ -79,7 +79,7 @@ interface SelectedField {
  */
 export function selectField(secret: Json, field: string | undefined): SelectedField {
   if (field !== undefined) {
-    const value = walk(secret, field);
+    const value = fieldAt(secret, field);
     if (value === undefined) throw missing(secret, field);
     return toText(value, field);
   }
@@ -94,14 +94,14 @@ export function selectField(secret: Json, field: string | undefined): SelectedFi
 }
 
 /** The value at a dotted path; a name that itself holds dots is found too. Own properties only. */
-export function walk(secret: unknown, path: string): unknown {
+export function fieldAt(secret: unknown, path: string): unknown {
   if (typeof secret !== 'object' || secret === null) return undefined;
   if (Object.hasOwn(secret, path)) return (secret as Json)[path];
   // Every split is tried, longest first name last, so that {"a.b": {"c": …}} and {"a": {"b.c": …}} both work.
   for (let dot = path.indexOf('.'); dot > 0; dot = path.indexOf('.', dot + 1)) {
     const head = path.slice(0, dot);
     if (!Object.hasOwn(secret, head)) continue;
-    const found = walk((secret as Json)[head], path.slice(dot + 1));
+    const found = fieldAt((secret as Json)[head], path.slice(dot + 1));
     if (found !== undefined) return found;
   }
   return undefined;

@@ -2,7 +2,7 @@ import type { KeyEncryptionKey } from './envelope.ts';
 import type { KekHome, KekReading } from './kek-store.ts';
 
 export interface RecordedKek {
-  /** A string and not a KekHomeKind: a later version may have written one that this version does not know. */
+  /** A string and not a KeyHome: a later version may have written one that this version does not know. */
   readonly home: string;
   readonly id: string;
 }

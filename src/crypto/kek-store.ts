@@ -1,8 +1,5 @@
+import type { KeyHome } from '../protocol/reports.ts';
 import type { KeyEncryptionKey } from './envelope.ts';
-
-/** Recorded in the database: renaming one breaks what exists. */
-export const KEK_HOME_KINDS = ['keyring', 'file', 'systemd-credential'] as const;
-export type KekHomeKind = (typeof KEK_HOME_KINDS)[number];
 
 /**
  * `next` holds a new key while a rotation goes on; it becomes `current` when the database has been committed under
@@ -32,7 +29,7 @@ export interface KekUnreachable {
  * looks asynchronously, and tells of what that saw.
  */
 export interface KekHome {
-  readonly kind: KekHomeKind;
+  readonly kind: KeyHome;
   /** For people: what and where. */
   readonly description: string;
   /** Whether this run was given the place at all. An unconfigured home is looked at only if the database names it. */

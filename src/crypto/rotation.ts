@@ -6,9 +6,10 @@ import { describeEnvironment, removeUnusedKek } from '../cache/recovery.ts';
 import type { Sealer } from '../cache/sealer.ts';
 import type { SqliteStore } from '../cache/store.ts';
 import { BrokerError } from '../errors.ts';
+import { KEY_HOMES, type KeyHome } from '../protocol/reports.ts';
 import { KeyEncryptionKey } from './envelope.ts';
 import type { RecordedKek } from './kek-locator.ts';
-import { KEK_HOME_KINDS, type KekHome, type KekHomeKind } from './kek-store.ts';
+import type { KekHome } from './kek-store.ts';
 
 export async function rotate(
   options: RotateOptions,
@@ -43,7 +44,7 @@ async function rewrapAll(
   const { kekHomes, log } = options;
   requireWritten(persistence, old);
   const home = kekHomes.find(({ kind }) => kind === (to ?? old.home.kind));
-  if (home === undefined) throw refused(`there is no key home "${to}"`, `Choose one of: ${KEK_HOME_KINDS.join(', ')}.`);
+  if (home === undefined) throw refused(`there is no key home "${to}"`, `Choose one of: ${KEY_HOMES.join(', ')}.`);
   const kek = await prepareKek(home, old, host, persistence, options);
   // A keeper takes its time, and answers go on meanwhile.
   const now = host.contents();
@@ -114,7 +115,7 @@ async function prepareKek(
 
 export interface RotateOptions {
   /** Where the new key is to live; default: where the present one does. */
-  readonly to?: KekHomeKind | undefined;
+  readonly to?: KeyHome | undefined;
   /** If the key is lost: set aside what it sealed and begin anew. Without effect on a key that can be reached. */
   readonly discard?: boolean;
 }

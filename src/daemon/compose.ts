@@ -5,7 +5,6 @@ import type { SqliteCache } from '../cache/sqlite-cache.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Places } from '../config/paths.ts';
-import { KEK_HOME_KINDS, type KekHomeKind } from '../crypto/kek-store.ts';
 import { keyringOf } from '../crypto/keyring-child.ts';
 import type { Rotation } from '../crypto/rotation.ts';
 import { BrokerError } from '../errors.ts';
@@ -17,6 +16,7 @@ import type { NativeBindings } from '../platform/native.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
 import { nativeProcessReader, procReader } from '../platform/process-tree.ts';
 import type { RotationReport } from '../protocol/reports.ts';
+import { KEY_HOMES, type KeyHome } from '../protocol/reports.ts';
 import type { ProviderDefinition } from '../providers/provider.ts';
 import { clientFormats } from '../server/formats.ts';
 import type { Administration } from '../server/routes.ts';
@@ -169,10 +169,10 @@ export function rotationReport({ kekId, home, rewrapped, setAside, left }: Rotat
 }
 
 /** @throws BrokerError ERR_USAGE for a word that is no home. */
-export function keyHomeNamed(word: string | undefined): KekHomeKind | undefined {
-  const kind = KEK_HOME_KINDS.find((candidate) => candidate === word);
+export function keyHomeNamed(word: string | undefined): KeyHome | undefined {
+  const kind = KEY_HOMES.find((candidate) => candidate === word);
   if (kind !== undefined || word === undefined) return kind;
   throw new BrokerError('ERR_USAGE', `"${word.slice(0, 40)}" is no home of a key`, {
-    remedy: `choose one of: ${KEK_HOME_KINDS.join(', ')}`,
+    remedy: `choose one of: ${KEY_HOMES.join(', ')}`,
   });
 }

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { openCache } from '../cache/open.ts';
-import type { KeyHome } from '../config/config.ts';
+import type { DaemonConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { type PathInputs, preparePlaces } from '../config/paths.ts';
 import { keyringOf } from '../crypto/keyring-child.ts';
@@ -10,6 +10,7 @@ import type { Clock } from '../platform/clock.ts';
 import { loadNative } from '../platform/native.ts';
 import { createPinoLog } from '../platform/pino-log.ts';
 import { readLockHolder, StateLock, type StateLockOptions } from '../platform/state-lock.ts';
+import { sleep } from '../platform/waiting.ts';
 import type { RotationReport, RotationRequest } from '../protocol/reports.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { keyHomeNamed, rotationReport } from './compose.ts';
@@ -39,7 +40,7 @@ export async function acquireForService(options: StateLockOptions, clock: Clock)
       if (holder !== undefined && !givesWay) throw error;
       if (holder !== undefined && told !== holder.pid) told = tell(holder.pid);
     }
-    await new Promise<void>((resolve) => clock.after(LOOK_EVERY_MS, resolve));
+    await sleep(LOOK_EVERY_MS, clock);
   }
 }
 
@@ -110,7 +111,7 @@ export async function rotateOffline(
 }
 
 /** A configuration with faults is no reason to keep an old key. */
-async function configuredKeyHome(file: string, { env, homeDir, uid }: PathInputs): Promise<KeyHome> {
+async function configuredKeyHome(file: string, { env, homeDir, uid }: PathInputs): Promise<DaemonConfig['keyHome']> {
   const result = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
   return result.faults === undefined ? result.config.daemon.keyHome : 'auto';
 }

@@ -15,8 +15,6 @@ export interface DemoOptions {
   readonly clock: Clock;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly print: (text: string) => void;
-  /** Ends the demo early, and tidily. */
-  readonly signal: AbortSignal;
 }
 
 const CACHED_RUNS = 200;
@@ -25,14 +23,16 @@ const KEYS = ['sk-demo-first-5f2c', 'sk-demo-second-91ab'] as const;
 
 /** The whole product against an embedded development Vault: nothing needed, nothing left behind. */
 export async function runDemo(options: DemoOptions): Promise<void> {
-  const api = new MockApi();
-  const vault = await DevVault.start({ nowMs: () => options.clock.wall() });
   const workshop = new Workshop(options.clock, options.env);
+  const api = new MockApi();
+  let vault: DevVault | undefined;
   try {
-    await new Story(options, vault, api, workshop).tell();
+    vault = await DevVault.start({ nowMs: () => options.clock.wall() });
+    await Promise.race([new Story(options, vault, api, workshop).tell(), workshop.daemonLost]);
   } finally {
-    await workshop.close();
-    await vault.stop();
+    // What the story still waits for ends with this, and the story with that.
+    workshop.close();
+    await vault?.stop();
     api.stop();
   }
 }
@@ -88,6 +88,7 @@ field = "api_key"
 
 [daemon]
 key_home = "file"
+log_level = "error"
 `,
     );
     this.#title('A development Vault holds the key; the broker logs in with AppRole.');
@@ -137,13 +138,15 @@ key_home = "file"
         argv0: 'claude',
         env: { ...this.#workshop.env, CLAUDE_CODE_ENTRYPOINT: 'cli' },
         stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+        detached: true,
       },
     );
+    this.#workshop.own(client);
     const turn = () =>
       new Promise<TurnReport>((resolve, reject) => {
         client.once('message', (report) => resolve(report as TurnReport));
         client.once('exit', () => reject(new Error('the demo client ended early')));
-        client.send({ models: ['demo'] } satisfies TurnRequest);
+        client.send({ models: ['demo'] } satisfies TurnRequest, (error) => error !== null && reject(error));
       });
     try {
       await turn();
@@ -184,8 +187,10 @@ key_home = "file"
   }
 
   async #ask(command: string, extra: Readonly<Record<string, string>> = {}): Promise<CommandRun> {
-    this.#options.signal.throwIfAborted();
-    const run = await runAsClient(this.#options.clock, command, { ...this.#workshop.env, ...extra });
+    const workshop = this.#workshop;
+    const run = await runAsClient(this.#options.clock, command, { ...workshop.env, ...extra }, (child) =>
+      workshop.own(child),
+    );
     if (run.exitCode !== 0) throw new Error(run.stderr || `exit code ${run.exitCode}: ${command}`);
     return run;
   }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import type { Clock } from '../platform/clock.ts';
 
 export interface CommandRun {
@@ -18,18 +18,22 @@ export interface Timings {
 /**
  * Runs a command as Claude Code runs its helper: `/bin/sh -c`, stdin an open socket that never says anything.
  * @param env default: everything that this process has, as the real client does it.
+ * @param own is given the process, which leads a process group of its own then.
  */
 export function runAsClient(
   clock: Clock,
   command: string,
   env?: Readonly<Record<string, string | undefined>>,
+  own?: (child: ChildProcess) => void,
 ): Promise<CommandRun> {
   return new Promise((resolve, reject) => {
     const startedMs = clock.now();
     const child = spawn('/bin/sh', ['-c', command], {
       stdio: ['pipe', 'pipe', 'pipe'],
       ...(env === undefined ? {} : { env: { ...env } }),
+      detached: own !== undefined,
     });
+    own?.(child);
     const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
     let ms = 0;
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { type ClientHints, parseHints, SESSION_START } from '../protocol/request.ts';
-import { type ClientProcess, type ProcessReader, ProcessSnapshot, ProcessTree } from './process-tree.ts';
+import { type Client, type ProcessReader, ProcessSnapshot, ProcessTree } from './process-tree.ts';
 
 interface IdentifiedClient {
-  readonly client: ClientProcess | undefined;
+  readonly client: Client | undefined;
   /** The client itself called its helper for its own key, as far as can be told. */
   readonly judged: boolean;
 }
@@ -55,11 +55,11 @@ export class ClientIdentity {
     return { client, judged: this.#isForOwnKey(hints, pid, client) };
   }
 
-  isAlive({ pid, startTime }: Pick<ClientProcess, 'pid' | 'startTime'>): boolean {
+  isAlive({ pid, startTime }: Pick<Client, 'pid' | 'startTime'>): boolean {
     return this.#reader.processParent(pid)?.startTime === startTime;
   }
 
-  #isForOwnKey(hints: ClientHints, pid: number, client: ClientProcess): boolean {
+  #isForOwnKey(hints: ClientHints, pid: number, client: Client): boolean {
     if (hints.entrypoint === undefined || hints.purpose !== undefined) return false;
     // Wrappers may give the helper another stdin or process group (timeout does); a terminal means a person.
     if (!hints.agent && client.isClaudeCode) return hints.stdin !== undefined && hints.stdin !== 'tty';
@@ -70,12 +70,12 @@ export class ClientIdentity {
   }
 
   /** Where the helper is hidden from us, nothing is known. */
-  #sharesGroup(helperPid: number, client: ClientProcess): boolean {
+  #sharesGroup(helperPid: number, client: Client): boolean {
     const group = this.#snapshot.processGroup(helperPid);
     return group === 0 || group === this.#snapshot.processGroup(client.pid);
   }
 
-  #originOf({ id, pid }: ClientProcess): Origin {
+  #originOf({ id, pid }: Client): Origin {
     const known = this.#origins.get(id);
     if (known !== undefined) return known;
     const origin = readOrigin(pid);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { uptime } from 'node:os';
 import { BootTime, type ClockJump, currentBootId, type TimeSources } from './boot.ts';
-import { type Anchor, anchorOffset } from './timeline.ts';
+import { anchorOffset, type Timeline } from './timeline.ts';
 
 /**
  * Time as the broker knows it. Nothing else in the project reads a clock or arms a timer.
@@ -29,7 +29,7 @@ export const systemRandom: Random = () => Math.random();
 
 interface SystemClockOptions {
   /** What the last run stored; see `timeline()`. */
-  readonly timeline?: Anchor | undefined;
+  readonly timeline?: Timeline | undefined;
   /** CLOCK_BOOTTIME (or the like) in milliseconds, from the native addon; else suspends are noticed by other means. */
   readonly bootTimeMs?: (() => number) | undefined;
   /** The machine slept, or somebody set the wall clock. Called while some other call reads the clock: do not read it in there. */
@@ -75,7 +75,7 @@ export class SystemClock implements Clock {
   }
 
   /** To be stored for the next run: at every write of the cache is often enough. */
-  timeline(): Anchor {
+  timeline(): Timeline {
     return { bootId: this.#bootId, offsetMs: this.#offsetMs, lastSeenMs: this.now() };
   }
 }

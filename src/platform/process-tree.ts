@@ -16,7 +16,7 @@ export interface ProcessReader {
   /** Likewise. */
   processGroup?(pid: number): number;
   /** Holds on to that very process; undefined where the system cannot, or where it is gone. */
-  hold?(process: Pick<ClientProcess, 'pid' | 'startTime'>): HeldProcess | undefined;
+  hold?(process: Pick<Client, 'pid' | 'startTime'>): HeldProcess | undefined;
 }
 
 /** As long as it has not exited its pid cannot be another's. */
@@ -25,12 +25,13 @@ interface HeldProcess {
   release(): void;
 }
 
-/** Structurally the broker's `Client`. */
-export interface ClientProcess {
-  /** Pid and start time as one word. */
+/** The process for which a helper asks, told from every other that has or had its pid. */
+export interface Client {
+  /** Pid and start time as one word, made once: a client is looked up several times for every answer. */
   readonly id: string;
   readonly pid: number;
   readonly startTime: string;
+  /** For events and status: the executable's base name. */
   readonly name: string;
   readonly isClaudeCode: boolean;
 }
@@ -44,14 +45,14 @@ const CACHE_LIMIT = 256;
 const HELD_LIMIT = 64;
 
 interface HeldClient {
-  readonly client: ClientProcess;
+  readonly client: Client;
   readonly process: HeldProcess;
 }
 
 export class ProcessTree {
   readonly #reader: ProcessReader;
   /** By pid and start time of an ancestor: the client as seen from there; null where there is none. */
-  readonly #clients = new Map<string, ClientProcess | null>();
+  readonly #clients = new Map<string, Client | null>();
   /** Clients by pid: as long as one lives, nothing about it has to be looked up again. */
   readonly #held = new Map<number, HeldClient>();
 
@@ -65,7 +66,7 @@ export class ProcessTree {
    *
    * @param knownParent as the kernel has said already.
    */
-  clientOf(helperPid: number, parentHint?: number, knownParent?: number): ClientProcess | undefined {
+  clientOf(helperPid: number, parentHint?: number, knownParent?: number): Client | undefined {
     const parent = knownParent ?? this.#parentOf(helperPid) ?? parentHint;
     if (parent === undefined || parent === helperPid) return undefined;
     return this.#clientFrom(parent, MAX_DEPTH) ?? undefined;
@@ -77,7 +78,7 @@ export class ProcessTree {
     return parent === 0 ? undefined : parent;
   }
 
-  #clientFrom(pid: number, depth: number): ClientProcess | null {
+  #clientFrom(pid: number, depth: number): Client | null {
     if (pid < 1 || depth === 0) return null;
     const held = this.#held.get(pid);
     if (held !== undefined) {
@@ -101,7 +102,7 @@ export class ProcessTree {
   }
 
   /** Wrappers are not held: a shell around the helper lives as long as the helper. */
-  #hold(client: ClientProcess): void {
+  #hold(client: Client): void {
     const process = this.#reader.hold?.(client);
     if (process === undefined) return;
     this.#held.set(client.pid, { client, process });
@@ -116,7 +117,7 @@ export class ProcessTree {
     this.#held.delete(pid);
   }
 
-  #judge(pid: number, info: ProcessFacts, depth: number): ClientProcess | null {
+  #judge(pid: number, info: ProcessFacts, depth: number): Client | null {
     const { startTime } = info;
     const self = { id: processId(pid, startTime), pid, startTime, name: programName(info) };
     if (isClaudeCode(info)) return { ...self, name: 'claude', isClaudeCode: true };
@@ -128,7 +129,7 @@ export class ProcessTree {
   }
 
   /** The map keeps insertion order: what was used last goes to the end, what was used longest ago is dropped. */
-  #remember(key: string, client: ClientProcess | null): void {
+  #remember(key: string, client: Client | null): void {
     this.#clients.delete(key);
     this.#clients.set(key, client);
     const oldest = this.#clients.keys().next();
@@ -256,22 +257,22 @@ function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-/** Looks at processes through the addon. */
+/** Looks at processes through the addon. What the kernel refuses to tell counts as hidden. */
 export function nativeProcessReader(native: NativeBindings): ProcessReader {
   return {
-    processParent: (pid) => native.processParent(pid),
-    processInfo: (pid) => native.processInfo(pid),
-    parentPid: (pid) => native.parentPid(pid),
-    processGroup: (pid) => native.processGroup(pid),
+    processParent: (pid) => attempt(() => native.processParent(pid)),
+    processInfo: (pid) => attempt(() => native.processInfo(pid)),
+    parentPid: (pid) => attempt(() => native.parentPid(pid)) ?? 0,
+    processGroup: (pid) => attempt(() => native.processGroup(pid)) ?? 0,
     hold: ({ pid, startTime }) => {
-      const fd = native.openProcess(pid);
+      const fd = attempt(() => native.openProcess(pid)) ?? -1;
       if (fd < 0) return undefined;
       // The pid cannot become another's from now on; before, it may have.
-      if (native.processParent(pid)?.startTime !== startTime) {
+      if (attempt(() => native.processParent(pid))?.startTime !== startTime) {
         closeSync(fd);
         return undefined;
       }
-      return { hasExited: () => native.hasExited(fd), release: () => closeSync(fd) };
+      return { hasExited: () => attempt(() => native.hasExited(fd)) ?? true, release: () => closeSync(fd) };
     },
   };
 }

@@ -1,14 +1,18 @@
-/** Where steady time stood in an earlier run; the same shape as the cache's Timeline, which stores it. */
-export interface Anchor {
+/**
+ * Ties the steady clock of one run to that of the next: within one boot the offset is reused, so that stored times
+ * mean the same moment whatever happened to the wall clock; after another boot steady time starts no earlier than
+ * `lastSeenMs`, because that much has certainly passed.
+ */
+export interface Timeline {
   readonly bootId: string;
   /** Steady time minus time since boot, in milliseconds. */
   readonly offsetMs: number;
   readonly lastSeenMs: number;
 }
 
-interface AnchorInput {
+interface EarlierRun {
   /** Undefined for the very first run. */
-  readonly previous: Anchor | undefined;
+  readonly previous: Timeline | undefined;
   readonly bootId: string;
   readonly bootMs: number;
   readonly wallMs: number;
@@ -22,7 +26,7 @@ const COARSE_MS = 1000;
  * times mean the same moment even if the wall clock was set in between. After another boot there is only the wall
  * clock to go by, and it may be wrong: steady time never starts before what was already seen.
  */
-export function anchorOffset({ previous, bootId, bootMs, wallMs }: AnchorInput): number {
+export function anchorOffset({ previous, bootId, bootMs, wallMs }: EarlierRun): number {
   if (previous === undefined) return wallMs - bootMs;
   if (previous.bootId === bootId) {
     const backMs = previous.lastSeenMs - (previous.offsetMs + bootMs);

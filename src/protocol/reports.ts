@@ -1,3 +1,10 @@
+/**
+ * Where the key that encrypts the cache can be kept. Recorded in the database and written in configurations: renaming one
+ * breaks what exists.
+ */
+export const KEY_HOMES = ['keyring', 'file', 'systemd-credential'] as const;
+export type KeyHome = (typeof KEY_HOMES)[number];
+
 /** `GET /v1/status`: what `broker status --json` prints. Times are RFC 3339; absent facts are null, never left out. */
 export interface StatusReport {
   readonly daemon: DaemonStatus;
@@ -20,7 +27,7 @@ export interface DaemonStatus {
     /** Where the key-encryption key lives, for people. */
     readonly keyEncryptionKey: string;
     /** The same for programs; null while it cannot be reached. */
-    readonly keyHome: 'keyring' | 'file' | 'systemd-credential' | null;
+    readonly keyHome: KeyHome | null;
     readonly problem: string | null;
     readonly remedy: string | null;
   };

@@ -1,4 +1,26 @@
-/** The words that helper, CLI and daemon exchange over the socket besides plain HTTP; docs/protocol.md describes them. */
+/**
+ * What helper, CLI, daemon and configuration have to agree on about a request for a key: names, limits, headers.
+ * docs/protocol.md describes them; native/broker-key.c has its own copy, which a test compares.
+ */
+
+/** The name of a provider or credential. */
+export const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** NAME in words that follow "a name is". */
+export const NAME_RULE = '1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or digit';
+
+/** In bytes; what Claude Code accepts from a helper (observed with version 2.1). It refuses anything longer with a message. */
+export const LONGEST_KEY = 16_384;
+
+/** How a key is put into an HTTP header. */
+export interface HeaderForm {
+  readonly name: string;
+  /** Precedes the key, its space included: `Bearer `. */
+  readonly prefix: string;
+}
+
+/** What the Messages API and most gateways take. */
+export const DEFAULT_HEADER: HeaderForm = { name: 'x-api-key', prefix: '' };
 
 /** Request: how long the client keeps a key, in milliseconds. */
 export const CLIENT_INTERVAL = 'broker-client-interval-ms';

@@ -55,9 +55,9 @@ export class Connections {
     const connection = new ClientConnection(socket, peer, this.#hooks);
     (socket as AdmittedSocket)[CONNECTION] = connection;
     this.#open += 1;
+    socket.on('close', () => this.#remove(connection));
     this.#all.push(connection.open);
     this.#silent.add(connection.silent);
-    socket.on('close', () => this.#remove(connection));
     if (this.#open > this.#options.limits.connections) this.#shedSoon();
     return connection;
   }

@@ -1,14 +1,13 @@
 import { BrokerError } from '../errors.ts';
-import type { Log } from '../platform/log.ts';
-import { DEFAULT_CREDENTIAL } from '../protocol/request.ts';
+import { DEFAULT_CREDENTIAL, NAME } from '../protocol/request.ts';
 import type { ClientConnection, Connections } from './connections.ts';
+import { contain } from './contain.ts';
 import { findKey, type KeyAnswering, type KeyReply, type KeyRequest } from './key-answer.ts';
 import { presentable, rawLine, rawReply } from './limits.ts';
 import { RouteError } from './routes.ts';
 import { LazyAbort } from './server.ts';
 
 interface HelperLaneOptions extends KeyAnswering {
-  readonly log: Log;
   readonly connections: Connections;
 }
 
@@ -55,7 +54,7 @@ export class HelperLane {
     // Called without an error when the kernel has every byte.
     socket.write(reply, (error) => {
       reply.fill(0);
-      if (error === undefined || error === null) answer?.delivered();
+      if (error === undefined || error === null) contain(socket, this.#options.log, () => answer?.delivered());
       // Destroyed right here, the stream would make an error for nobody.
       queueMicrotask(() => socket.destroy());
     });
@@ -70,7 +69,7 @@ const LONGEST = 1_024;
 /** native/broker-key.c, `write_request`, byte for byte. */
 const REQUEST = new RegExp(
   [
-    '^GET /v1/credentials/(_default|[A-Za-z0-9][A-Za-z0-9._-]{0,63})/key(?:\\?format=([a-z]{1,16}))? HTTP/1\\.1',
+    `^GET /v1/credentials/(${DEFAULT_CREDENTIAL}|${NAME.source.slice(1, -1)})/key(?:\\?format=([a-z]{1,16}))? HTTP/1\\.1`,
     'Host: broker',
     'Accept: text/plain',
     'Connection: close',

@@ -1,6 +1,7 @@
 import type { OpenedKey } from '../broker/answering.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
+import { DEFAULT_HEADER, type HeaderForm } from '../protocol/request.ts';
 
 /** A key as it goes over the wire. The server wipes `body` when it is written; it may be the secret's own buffer. */
 interface FormattedKey {
@@ -71,14 +72,6 @@ export function jsonString(text: Uint8Array): Buffer {
   length += out.write('"', length);
   return out.subarray(0, length);
 }
-
-/** How a key is put into an HTTP header: `config.ts` has the same, and the server knows nothing of files. */
-interface HeaderForm {
-  readonly name: string;
-  readonly prefix: string;
-}
-
-const DEFAULT_HEADER: HeaderForm = { name: 'x-api-key', prefix: '' };
 
 /** What the helper takes of a format with several values. */
 const LONGEST_BODY = 65_535;

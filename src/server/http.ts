@@ -4,6 +4,7 @@ import { BrokerError } from '../errors.ts';
 import type { Log } from '../platform/log.ts';
 import { loadHttp } from '../platform/native.ts';
 import type { ClientConnection, Connections, Exchange } from './connections.ts';
+import { contain } from './contain.ts';
 import { EVENTS_CONTENT_TYPE, eventLines, followEvents, parseEventsQuery, readEvents } from './events.ts';
 import { answerKey, type KeyAnswering } from './key-answer.ts';
 import { presentable, rawProblem, type ServerLimits, sendBody, sendError, sendJson } from './limits.ts';
@@ -33,12 +34,16 @@ export class HttpLane {
       keepAliveTimeout: 0,
     });
     server.on('request', (request, response) => {
-      options.onRequest();
-      const connection = options.connections.of(request.socket);
-      if (connection === undefined) request.socket.destroy();
-      else connection.take({ request, response });
+      contain(request.socket, options.log, () => {
+        options.onRequest();
+        const connection = options.connections.of(request.socket);
+        if (connection === undefined) request.socket.destroy();
+        else connection.take({ request, response });
+      });
     });
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#misunderstood(error, socket as Socket));
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
+      contain(socket as Socket, options.log, () => this.#misunderstood(error, socket as Socket)),
+    );
     this.#http = server;
   }
 

@@ -2,6 +2,7 @@ import type { Ask, OpenedKey } from '../broker/answering.ts';
 import type { BrokerApi } from '../broker/api.ts';
 import { certainEnd } from '../credential/life.ts';
 import type { Clock } from '../platform/clock.ts';
+import type { Log } from '../platform/log.ts';
 import {
   CLIENT_HINTS,
   CLIENT_INTERVAL,
@@ -11,6 +12,7 @@ import {
   KEY_VERSION,
 } from '../protocol/request.ts';
 import type { ClientConnection, Exchange } from './connections.ts';
+import { contain } from './contain.ts';
 import type { Formatter } from './formats.ts';
 import { sendBody } from './limits.ts';
 import type { PeerCredentials, PeerIdentity } from './peer.ts';
@@ -20,6 +22,7 @@ import { LazyAbort } from './server.ts';
 export interface KeyAnswering {
   readonly service: BrokerApi;
   readonly clock: Clock;
+  readonly log: Log;
   readonly peers: PeerIdentity;
   readonly formats: ReadonlyMap<string, Formatter>;
 }
@@ -137,7 +140,7 @@ export async function answerKey(
   const answer = await findKey(answering, peer, asked, hangUp);
   if (answer === undefined) return;
   // 'finish' means that the kernel has every byte; a hang-up before that is 'close' without it.
-  response.on('finish', () => answer.delivered());
+  response.on('finish', () => contain(request.socket, answering.log, () => answer.delivered()));
   response.on('close', () => answer.wipe());
   sendBody(response, 200, answer.headers, answer.body);
 }

@@ -1,4 +1,4 @@
-import type { Client } from '../broker/answering.ts';
+import type { Client } from '../platform/process-tree.ts';
 
 /** Who is at the other end of a connection, as the kernel says. */
 export interface PeerCredentials {
@@ -17,7 +17,7 @@ export interface Identity {
 
 /** What the server has to find out about its peers but cannot by itself. */
 export interface PeerIdentity {
-  /** SO_PEERCRED or the like, from the native addon; absent without it. Undefined means that the kernel would not say: the peer is refused. */
+  /** SO_PEERCRED or the like, from the native addon; absent without it. Undefined means that the kernel would not say: the peer is refused. Throws for a peer that has gone (macOS): the connection is closed. */
   readonly peerCredentials?: ((fd: number) => PeerCredentials | undefined) | undefined;
   /** `peer` as the kernel says, undefined without the addon; `hints` is the raw request header. Never throws. */
   identify(peer: PeerCredentials | undefined, hints: string | undefined): Identity;

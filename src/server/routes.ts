@@ -3,7 +3,7 @@ import { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { ConfigReport, LoginReport, RotationReport, RotationRequest } from '../protocol/reports.ts';
-import { DEFAULT_CREDENTIAL } from '../protocol/request.ts';
+import { DEFAULT_CREDENTIAL, NAME, NAME_RULE } from '../protocol/request.ts';
 import type { Exchange } from './connections.ts';
 import { type ServerLimits, sendJson } from './limits.ts';
 
@@ -28,7 +28,6 @@ export class RouteError extends BrokerError {
   }
 }
 
-const CREDENTIAL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const CREDENTIALS = '/v1/credentials/';
 const PROVIDERS = '/v1/providers/';
 const PLAIN: Readonly<Record<string, 'status' | 'config' | 'health' | 'metrics'>> = {
@@ -67,7 +66,7 @@ function providerRoute(method: string, path: string): Route {
   const [name = '', verb = '', ...rest] = path.slice(PROVIDERS.length).split('/');
   if (rest.length > 0 || verb !== 'login') throw new RouteError(404, `there is nothing at ${printable(path)}`, PATHS);
   const provider = decoded(name);
-  if (!CREDENTIAL_NAME.test(provider)) {
+  if (!NAME.test(provider)) {
     throw new RouteError(400, `${printable(provider)} is no name of a provider`, 'see: broker config show');
   }
   requireMethod(method, 'POST', path);
@@ -88,12 +87,8 @@ function credentialName(encoded: string): string | undefined {
   if (encoded === DEFAULT_CREDENTIAL) return undefined;
   // Every character of a valid name stands for itself in a path; only a careful client escapes it nevertheless.
   const name = encoded.includes('%') ? decoded(encoded) : encoded;
-  if (CREDENTIAL_NAME.test(name)) return name;
-  throw new RouteError(
-    400,
-    `${printable(name)} is no name of a credential`,
-    'names are 1 to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit',
-  );
+  if (NAME.test(name)) return name;
+  throw new RouteError(400, `${printable(name)} is no name of a credential`, `a name is ${NAME_RULE}`);
 }
 
 function decoded(text: string): string {

@@ -5,6 +5,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import { net, socketFd } from '../platform/native.ts';
 import { type ClientConnection, Connections } from './connections.ts';
+import { contain } from './contain.ts';
 import { HelperLane, readHelperRequest } from './fast-path.ts';
 import { BASIC_FORMATS, type Formatter } from './formats.ts';
 import { Dispatcher, HttpLane } from './http.ts';
@@ -49,10 +50,12 @@ export class BrokerServer {
       clock,
       log,
       limits: this.#limits,
-      begin: (exchange, connection) => void this.#http.answer(exchange, connection),
+      begin: (exchange, connection) => contain(connection.socket, log, () => this.#http.answer(exchange, connection)),
     });
     this.#helperLane = new HelperLane({ ...options, formats: this.#formats, connections: this.#connections });
-    this.socket = net.createServer({ allowHalfOpen: true }, (socket) => this.#connected(socket));
+    this.socket = net.createServer({ allowHalfOpen: true }, (socket) =>
+      contain(socket, log, () => this.#connected(socket)),
+    );
   }
 
   get connections(): number {
@@ -82,6 +85,7 @@ export class BrokerServer {
   }
 
   #connected(socket: Socket): void {
+    socket.on('error', ignore);
     let peer: PeerCredentials | undefined;
     if (this.#options.peers.peerCredentials !== undefined) {
       // The descriptor is only sure to be there at this moment.
@@ -94,17 +98,15 @@ export class BrokerServer {
     }
     const connection = this.#connections.admit(socket, peer);
     if (connection === undefined) return;
-    socket.on('error', ignore);
     socket.on('end', hangUp);
-    socket.once('data', (packet) => this.#begin(connection, packet));
+    socket.once('data', (packet) => contain(socket, this.#options.log, () => this.#begin(connection, packet)));
   }
 
-  #begin(connection: ClientConnection, packet: Buffer): void {
+  #begin(connection: ClientConnection, packet: Buffer): void | Promise<void> {
     const request = readHelperRequest(packet);
     if (request !== undefined) {
       this.#onRequest();
-      void this.#helperLane.answer(connection, request);
-      return;
+      return this.#helperLane.answer(connection, request);
     }
     const { socket } = connection;
     socket.off('end', hangUp);
@@ -134,7 +136,6 @@ export class BrokerServer {
     const error = new BrokerError('ERR_PEER_REFUSED', 'this daemon serves another user', {
       remedy: 'start a daemon of your own: broker daemon',
     });
-    socket.on('error', ignore);
     socket.end(rawProblem(error, 403, 'Forbidden'));
     socket.destroySoon();
   }

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import { writeFileAtomically } from '../platform/files.ts';
 import { loadNative } from '../platform/native.ts';
 import { type PlannedFile, run, type Surroundings } from './manager.ts';
@@ -50,7 +50,7 @@ export async function installForEveryone(surroundings: Surroundings, { files }: 
     mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
     for (const { path: file, content, mode } of files) writeFileAtomically(file, content, mode);
   } catch (error) {
-    throw new BrokerError('ERR_IO', `cannot write into ${FOLDER} (${(error as NodeJS.ErrnoException).code})`, {
+    throw new BrokerError('ERR_IO', `cannot write into ${FOLDER} (${codeOf(error)})`, {
       remedy: 'check that the disk is neither full nor read-only',
       cause: error,
     });
@@ -73,8 +73,8 @@ export async function uninstallForEveryone(surroundings: Surroundings): Promise<
   });
 }
 
-async function systemctl({ env }: Surroundings, verb: 'enable' | 'disable'): Promise<void> {
-  const { code, stderr } = await run(['systemctl', '--global', verb, 'broker.socket'], env);
+async function systemctl(surroundings: Surroundings, verb: 'enable' | 'disable'): Promise<void> {
+  const { code, stderr } = await run(['systemctl', '--global', verb, 'broker.socket'], surroundings);
   if (code === 0) return;
   throw new BrokerError('ERR_DAEMON_UNREACHABLE', `systemctl --global ${verb} broker.socket failed: ${stderr.trim()}`, {
     remedy: 'run it by hand to see more',

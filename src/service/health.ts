@@ -1,5 +1,6 @@
 import { connect } from '../client/broker-client.ts';
 import { BrokerError } from '../errors.ts';
+import { sleep } from '../platform/waiting.ts';
 import type { DaemonStatus } from '../protocol/reports.ts';
 import { run, type ServiceManager, type Surroundings } from './manager.ts';
 
@@ -51,7 +52,7 @@ async function untilHealthy(surroundings: Surroundings, manager: ServiceManager)
       const ended = manager.kind === 'none' && (await manager.failure()) !== undefined;
       if (ended || clock.now() >= giveUpAt || !(error instanceof BrokerError) || !isPassing(error)) throw error;
     }
-    await new Promise<void>((resolve) => clock.after(LOOK_EVERY_MS, resolve));
+    await sleep(LOOK_EVERY_MS, clock);
   }
 }
 
@@ -92,7 +93,7 @@ async function lastWords(surroundings: Surroundings, manager: ServiceManager, si
 async function settled({ clock }: Surroundings, read: () => Promise<string>): Promise<string> {
   let last = await read();
   for (let looks = 0; looks < MOST_LOOKS; looks++) {
-    await new Promise<void>((resolve) => clock.after(SETTLE_MS, resolve));
+    await sleep(SETTLE_MS, clock);
     const next = await read();
     if (next === last) break;
     last = next;
@@ -100,9 +101,9 @@ async function settled({ clock }: Surroundings, read: () => Promise<string>): Pr
   return last;
 }
 
-async function output(command: readonly string[] | undefined, { env }: Surroundings): Promise<string> {
+async function output(command: readonly string[] | undefined, surroundings: Surroundings): Promise<string> {
   if (command === undefined) return '';
-  const { stdout } = await run(command, env);
+  const { stdout } = await run(command, surroundings);
   // journalctl(1) with nothing to show.
   return stdout.trim() === '-- No entries --' ? '' : stdout.trim();
 }

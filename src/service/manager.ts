@@ -1,8 +1,8 @@
-import { execFile } from 'node:child_process';
 import { lstatSync } from 'node:fs';
 import path from 'node:path';
 import type { PathInputs } from '../config/paths.ts';
 import type { Clock } from '../platform/clock.ts';
+import { exitCodeOf, runProgram } from '../platform/run-program.ts';
 import type { ServiceFailure } from './failure.ts';
 import type { DaemonCommand } from './runtime.ts';
 
@@ -76,13 +76,6 @@ export interface Surroundings extends PathInputs {
   readonly clock: Clock;
 }
 
-export interface ProgramOutcome {
-  /** 127 if the program could not be run at all. */
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** A unit that is a link belongs to whoever made the link: Home Manager, stow, `systemctl --user link` or `mask`. */
 export function isLink(file: string): boolean {
   return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
@@ -90,18 +83,23 @@ export function isLink(file: string): boolean {
 
 /** A service manager that has not answered by then is not going to. */
 const LIMIT_MS = 60_000;
+const MOST_OUTPUT_BYTES = 16 * 1024 * 1024;
 
-/** Runs a program to its end, with nothing on stdin. Never rejects. */
-export function run(command: readonly string[], env: Surroundings['env']): Promise<ProgramOutcome> {
-  const [program = '', ...args] = command;
-  return new Promise((resolve) => {
-    const options = { env: { ...env }, encoding: 'utf8', timeout: LIMIT_MS, maxBuffer: 1 << 24 } as const;
-    const child = execFile(program, args, options, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 127;
-      resolve({ code, stdout, stderr: stderr || (error !== null && code === 127 ? error.message : '') });
-    });
-    child.stdin?.end();
-  });
+export interface ProgramOutcome {
+  /** 127 if the program could not be run at all. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program to its end, with nothing on standard input. Never rejects. */
+export async function run(
+  command: readonly string[],
+  { env, clock }: Pick<Surroundings, 'env' | 'clock'>,
+): Promise<ProgramOutcome> {
+  const ended = await runProgram(command, { env, limitMs: LIMIT_MS, maxOutputBytes: MOST_OUTPUT_BYTES }, clock);
+  const why = ended.end === 'not-started' ? `${command[0]} cannot be run (${ended.code})` : '';
+  return { code: exitCodeOf(ended), stdout: ended.stdout.toString(), stderr: ended.stderr || why };
 }
 
 /**

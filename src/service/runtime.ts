@@ -11,7 +11,7 @@ import {
   statSync,
 } from 'node:fs';
 import path from 'node:path';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import { PACKAGE_ROOT } from '../platform/native.ts';
 
 /** The absolute command that starts the daemon, as it goes into units, agents and the launch file. */
@@ -132,8 +132,7 @@ function copyRuntime(from: string, to: string): void {
     }
   } catch (error) {
     if (error instanceof BrokerError) throw error;
-    const { code } = error as NodeJS.ErrnoException;
-    throw new BrokerError('ERR_IO', `cannot keep a copy of ${from} at ${to} (${code})`, {
+    throw new BrokerError('ERR_IO', `cannot keep a copy of ${from} at ${to} (${codeOf(error)})`, {
       remedy: 'make room there, or install without --copy-runtime',
       cause: error,
     });

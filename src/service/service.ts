@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stateDir } from '../config/paths.ts';
-import { BrokerError, shellWord } from '../errors.ts';
+import { BrokerError, codeOf, shellWord } from '../errors.ts';
 import { ensurePrivateFolder, writeFileAtomically } from '../platform/files.ts';
 import { VERSION } from '../platform/installation.ts';
 import { askStatus } from './health.ts';
@@ -191,7 +191,7 @@ function write({ path: file, content, mode }: PlannedFile): boolean {
     mkdirSync(path.dirname(file), { recursive: true });
     return writeFileAtomically(file, content, mode);
   } catch (error) {
-    throw new BrokerError('ERR_IO', `cannot write ${file} (${(error as NodeJS.ErrnoException).code})`, {
+    throw new BrokerError('ERR_IO', `cannot write ${file} (${codeOf(error)})`, {
       remedy: 'check who owns the folder and that the disk is not full',
       cause: error,
     });

@@ -39,16 +39,17 @@ class Systemd implements ServiceManager {
     "a user's own log needs a journal on the disk: sudo mkdir -p /var/log/journal && sudo systemctl restart systemd-journald";
   readonly #systemctl: readonly string[];
   readonly #folder: string;
-  readonly #env: Surroundings['env'];
+  readonly #surroundings: Pick<Surroundings, 'env' | 'clock'>;
 
-  constructor({ env, homeDir }: Surroundings, systemctl: string, runtimeDir: string) {
+  constructor({ env, homeDir, clock }: Surroundings, systemctl: string, runtimeDir: string) {
     this.#systemctl = [systemctl, '--user'];
     this.startCommand = [...this.#systemctl, 'start', SOCKET, SERVICE];
     this.describeCommand = [...this.#systemctl, 'status', '--no-pager', '--full', '--lines=0', SERVICE];
     const config = env['XDG_CONFIG_HOME'];
     const base = config !== undefined && path.isAbsolute(config) ? config : path.join(homeDir, '.config');
     this.#folder = path.join(base, 'systemd', 'user');
-    this.#env = { ...env, XDG_RUNTIME_DIR: runtimeDir, SYSTEMD_COLORS: '0', SYSTEMD_PAGER: '' };
+    const quiet = { XDG_RUNTIME_DIR: runtimeDir, SYSTEMD_COLORS: '0', SYSTEMD_PAGER: '' };
+    this.#surroundings = { env: { ...env, ...quiet }, clock };
   }
 
   get places(): readonly string[] {
@@ -141,11 +142,11 @@ class Systemd implements ServiceManager {
     // Not --wait, which needs a session bus: a server often has none, and the start of a oneshot is over when it has ended.
     const options = ['--user', '--quiet', '--collect', '--service-type=oneshot', '--property=PrivateUsers=yes'];
     const more = ['--property=ProtectSystem=strict', '--property=CapabilityBoundingSet='];
-    return (await run(['systemd-run', ...options, ...more, '/bin/true'], this.#env)).code === 0;
+    return (await run(['systemd-run', ...options, ...more, '/bin/true'], this.#surroundings)).code === 0;
   }
 
   #try(...args: string[]): Promise<ProgramOutcome> {
-    return run([...this.#systemctl, ...args], this.#env);
+    return run([...this.#systemctl, ...args], this.#surroundings);
   }
 
   async #must(...args: string[]): Promise<void> {

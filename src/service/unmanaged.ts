@@ -6,6 +6,7 @@ import { BrokerError } from '../errors.ts';
 import { writeFileAtomically } from '../platform/files.ts';
 import { loadNative } from '../platform/native.ts';
 import { isLockHeld, type LockHolder, readLockHolder } from '../platform/state-lock.ts';
+import { sleep } from '../platform/waiting.ts';
 import { explainExit, type ServiceFailure } from './failure.ts';
 import type { PlannedFile, ServiceManager, ServiceState, Surroundings } from './manager.ts';
 
@@ -82,7 +83,7 @@ export class Unmanaged implements ServiceManager {
           remedy: `run: kill -9 ${holder.pid}`,
         });
       }
-      await new Promise<void>((resolve) => clock.after(LOOK_EVERY_MS, resolve));
+      await sleep(LOOK_EVERY_MS, clock);
     }
   }
 

@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import { configError, tomlValue } from '../config/explain.ts';
 import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { type KeyPath, writtenKey } from '../config/walk.ts';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import { writeFileAtomically } from '../platform/files.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import type { Plan } from './draft.ts';
@@ -99,7 +99,7 @@ function write(file: string, text: string, mode: number): void {
   try {
     writeFileAtomically(file, text, mode);
   } catch (error) {
-    throw new BrokerError('ERR_IO', `cannot write ${file} (${(error as NodeJS.ErrnoException).code})`, {
+    throw new BrokerError('ERR_IO', `cannot write ${file} (${codeOf(error)})`, {
       remedy: 'check who owns the folder and that the disk is not full',
       cause: error,
     });

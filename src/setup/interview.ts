@@ -1,5 +1,6 @@
 import { confirm, isCancel, log, note, select, text } from '@clack/prompts';
 import type { Terminal } from '../platform/process-io.ts';
+import { NAME } from '../protocol/request.ts';
 import { type Draft, type Folders, normalise, type SettingsScope } from './draft.ts';
 import type { Machine } from './machine.ts';
 import {
@@ -99,8 +100,7 @@ export class Interview {
   async credential(taken: ReadonlySet<string>): Promise<string> {
     const initialValue = taken.has('anthropic') ? undefined : 'anthropic';
     const check = (value = '') => {
-      if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(value))
-        return 'letters, digits, dots, dashes and underscores, please';
+      if (!NAME.test(value)) return 'letters, digits, dots, dashes and underscores, please';
       return taken.has(value) ? 'there is one of this name already' : undefined;
     };
     return this.#answer<string>(

@@ -1,10 +1,10 @@
-import { fingerprint } from '../claude/settings/masked-diff.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { toKey } from '../credential/key.ts';
 import { type SecretBytes, selectField } from '../credential/secret.ts';
 import { ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
+import { fingerprint } from '../platform/text.ts';
 import type {
   IssuedSecret,
   LoginDialogue,

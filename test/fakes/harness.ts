@@ -1,4 +1,4 @@
-import type { Ask, Client } from '../../src/broker/answering.ts';
+import type { Ask } from '../../src/broker/answering.ts';
 import type { DaemonFacts } from '../../src/broker/api.ts';
 import { Broker, type BrokerSetup } from '../../src/broker/broker.ts';
 import type { BrokerPorts } from '../../src/broker/ports.ts';
@@ -7,6 +7,7 @@ import { openMemoryCache } from '../../src/cache/open.ts';
 import type { CredentialConfig, DaemonConfig } from '../../src/config/config.ts';
 import { BrokerError } from '../../src/errors.ts';
 import type { Clock, Random } from '../../src/platform/clock.ts';
+import type { Client } from '../../src/platform/process-tree.ts';
 import { FakeClock } from './fake-clock.ts';
 import { HOUR, MINUTE } from './living.ts';
 import { CollectingLog } from './log.ts';

@@ -1,5 +1,5 @@
 import type { KeyVersion } from '../../src/credential/key.ts';
-import type { Lease, LivingKey, Login } from '../../src/credential/life.ts';
+import type { KeyAndLogin, Lease, Login } from '../../src/credential/life.ts';
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
@@ -18,7 +18,7 @@ export interface LifeSketch {
 }
 
 /** A key as policy sees it, fetched at START. */
-export function living(sketch: LifeSketch = {}): LivingKey {
+export function living(sketch: LifeSketch = {}): KeyAndLogin {
   return { key: keyOf(sketch), login: sketch.login && loginOf(sketch.login) };
 }
 

@@ -1,8 +1,9 @@
 import { openCache } from '../../src/cache/open.ts';
 import { KekFile } from '../../src/crypto/kek-file.ts';
 import { KekKeyring } from '../../src/crypto/kek-keyring.ts';
-import { KEK_HOME_KINDS, type KekHome } from '../../src/crypto/kek-store.ts';
+import type { KekHome } from '../../src/crypto/kek-store.ts';
 import { silentLog } from '../../src/platform/log.ts';
+import { KEY_HOMES } from '../../src/protocol/reports.ts';
 import { NOW } from '../fakes/material.ts';
 import { askAt } from './open-at.ts';
 
@@ -52,4 +53,4 @@ const mortal = (home: KekHome): KekHome => ({
 });
 const cache = openCache({ stateDir, log: silentLog, wallMs: () => NOW, kekHomes: [mortal(keyring), mortal(file)] });
 if (cache.awaitsKeeper) await cache.reach();
-await cache.rotateKey({ to: KEK_HOME_KINDS.find((kind) => kind === to) });
+await cache.rotateKey({ to: KEY_HOMES.find((kind) => kind === to) });

@@ -6,7 +6,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
-import type { KekHomeKind } from '../../src/crypto/kek-store.ts';
+import type { KeyHome } from '../../src/protocol/reports.ts';
 import { served, store, temporaryFolder } from '../fakes/cache.ts';
 import { CollectingLog } from '../fakes/log.ts';
 import { login, NOW } from '../fakes/material.ts';
@@ -31,7 +31,7 @@ afterEach(async () => {
 
 const kekFiles = (folder: string) => readdirSync(folder).filter((name) => name.startsWith('kek'));
 
-async function filled(keyHome: KekHomeKind): Promise<string> {
+async function filled(keyHome: KeyHome): Promise<string> {
   const folder = temporaryFolder();
   const cache = await openAt(desk, folder, { keyHome });
   store(cache, 'a', 'sk-a');
@@ -53,7 +53,7 @@ function expectEverything(cache: SqliteCache): void {
 }
 
 /** The one key there is, and nothing of any other. */
-async function expectOneKey(cache: SqliteCache, folder: string, home: KekHomeKind): Promise<void> {
+async function expectOneKey(cache: SqliteCache, folder: string, home: KeyHome): Promise<void> {
   expect(cache.health().keyHome).toBe(home);
   expect(kekFiles(folder)).toEqual(home === 'file' ? ['kek'] : []);
   expect(await desk.accounts()).toHaveLength(home === 'keyring' ? 1 : 0);

@@ -22,6 +22,11 @@ const native = loadNative() as NativeBindings;
 const prebuilds = path.dirname(helperPath() ?? '.');
 if (native === undefined) console.warn('skipped: there is no addon here, because there is no C compiler');
 
+/** A PID namespace of its own, where that is allowed. */
+const UNSHARE = ['--user', '--map-root-user', '--pid', '--fork', '--kill-child'];
+const canUnshare = spawnSync('unshare', [...UNSHARE, 'true']).status === 0;
+if (!canUnshare) console.warn('skipped: there are no PID namespaces for unprivileged users here');
+
 let folder: string;
 
 beforeEach(() => {
@@ -48,6 +53,25 @@ describe.skipIf(native === undefined)('the addon', () => {
     connection.destroy();
     server.close();
     await once(peer, 'exit');
+  });
+
+  test.skipIf(!canUnshare)('tells the uid of a peer whose PID namespace is not ours, and 0 for its pid', async () => {
+    const socket = path.join(folder, 'outside');
+    const program = `
+      const addon = { exports: {} };
+      process.dlopen(addon, ${JSON.stringify(path.join(prebuilds, 'broker.node'))});
+      require('node:net').createServer((connection) => {
+        const into = new Int32Array(4);
+        addon.exports.peerCredentials(connection._handle.fd, into);
+        console.log(into[0], into[1] === process.getuid());
+        process.exit();
+      }).listen(${JSON.stringify(socket)}, () => console.log('listens'));`;
+    const inside = spawn('unshare', [...UNSHARE, process.execPath, '-e', program]);
+    const [listens] = await once(inside.stdout, 'data');
+    expect(String(listens)).toBe('listens\n');
+    const connection = net.connect(socket).on('error', () => {});
+    expect(String((await once(inside.stdout, 'data'))[0])).toBe('0 true\n');
+    connection.destroy();
   });
 
   test('has no credentials for what is no connected socket', () => {

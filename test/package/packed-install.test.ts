@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   lstatSync,
@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectFailure, expectKey, type Outcome, run } from '../native/run-helper.ts';
+import { describeEveryNode } from './every-node.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..');
 const { name, version, scripts } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
@@ -157,27 +158,10 @@ describe('installed as a service', () => {
   });
 });
 
-const old = [
-  process.env['BROKER_TEST_OLD_NODE'],
-  ...(process.env['PATH'] ?? '').split(':').map((each) => path.join(each, 'node')),
-  '/usr/bin/node',
-]
-  .filter((file): file is string => file !== undefined && existsSync(file))
-  .find((file) => isOld(file));
-if (old === undefined) console.warn('skipped: there is no Node older than 22.12 here (BROKER_TEST_OLD_NODE)');
-
-function isOld(file: string): boolean {
-  const [, major, minor] =
-    /^v(\d+)\.(\d+)/.exec(spawnSync(file, ['--version'], { encoding: 'utf8' }).stdout ?? '') ?? [];
-  return major !== undefined && (Number(major) < 22 || (major === '22' && Number(minor) < 12));
-}
-
-test.skipIf(old === undefined)('an old Node: one line, exit 78', async () => {
-  const program = path.join(prefix, 'lib', 'node_modules', name, 'bin', 'broker.mjs');
-  const outcome = await run(old ?? '', [program, 'status'], env);
-  expect(outcome).toMatchObject({ code: 78, stdout: '' });
-  expect(outcome.stderr).toMatch(/^error: broker needs Node 22\.12 or newer, this is [^\n]+\n$/);
-});
+describeEveryNode(() => ({
+  folder,
+  program: path.join(prefix, 'lib', 'node_modules', name, 'bin', 'broker.mjs'),
+}));
 
 describe('a tarball with the binaries of every machine', () => {
   const machines = {

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Freshness, judgeFreshness } from '../../src/credential/freshness.ts';
-import { certainEnd, type LivingKey, lifeStart, possibleEnd } from '../../src/credential/life.ts';
+import { certainEnd, type KeyAndLogin, lifeStart, possibleEnd } from '../../src/credential/life.ts';
 import { livingKeys, someTime, spans } from '../fakes/arbitraries.ts';
 import { START } from '../fakes/living.ts';
 
 const policies = fc.record({ turnMarginMs: spans, maxStaleMs: spans });
 const RANK = { unfit: 0, stale: 1, fresh: 2 } as const;
 const judged = (
-  key: LivingKey,
+  key: KeyAndLogin,
   nowMs: number,
   intervalMs: number,
   policy: { turnMarginMs: number; maxStaleMs: number },

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeJwt, findExpiry, parseExpiryField } from '../../src/credential/expiry.ts';
-import { keyFault, MAX_KEY_LENGTH, toKey, trimKey } from '../../src/credential/key.ts';
-import { selectField, walk } from '../../src/credential/secret.ts';
+import { keyFault, toKey, trimKey } from '../../src/credential/key.ts';
+import { fieldAt, selectField } from '../../src/credential/secret.ts';
 import { ProviderError } from '../../src/errors.ts';
+import { LONGEST_KEY } from '../../src/protocol/request.ts';
 
 describe('parsers of foreign values never throw and never invent', () => {
   it('decodes whatever a key may hold', () => {
@@ -60,7 +61,7 @@ describe('parsers of foreign values never throw and never invent', () => {
         } catch (error) {
           expect(error).toBeInstanceOf(ProviderError);
         }
-        for (const name of Object.keys(secret)) expect(walk(secret, name)).toBe(secret[name]);
+        for (const name of Object.keys(secret)) expect(fieldAt(secret, name)).toBe(secret[name]);
       }),
     );
   });
@@ -69,7 +70,7 @@ describe('parsers of foreign values never throw and never invent', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.string()), (text) => {
         const raw = Buffer.from(text, 'utf8');
-        const fits = /^[\x21-\x7e]+$/.test(trimKey(raw).toString('utf8')) && trimKey(raw).length <= MAX_KEY_LENGTH;
+        const fits = /^[\x21-\x7e]+$/.test(trimKey(raw).toString('utf8')) && trimKey(raw).length <= LONGEST_KEY;
         expect(keyFault(trimKey(raw)) === undefined).toBe(fits);
         if (fits) expect(toKey(raw, 'it').reveal()).toBe(trimKey(raw).toString());
       }),

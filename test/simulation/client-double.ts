@@ -1,5 +1,5 @@
-import type { Client } from '../../src/broker/answering.ts';
 import type { Clock, Random } from '../../src/platform/clock.ts';
+import type { Client } from '../../src/platform/process-tree.ts';
 
 /** What the helper printed, or how it failed: an error line and an exit code other than 0. */
 export type HelperResult = { readonly key: string } | { readonly failure: string };

@@ -1,4 +1,4 @@
-import type { Client } from '../../src/broker/answering.ts';
+import type { Client } from '../../src/platform/process-tree.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import { BrokerHarness, type CredentialSketch, type Told } from '../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../fakes/living.ts';

@@ -1,4 +1,4 @@
-import type { Client } from '../../src/broker/answering.ts';
+import type { Client } from '../../src/platform/process-tree.ts';
 import type { CredentialSketch } from '../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../fakes/living.ts';
 import type { EngineSketch } from '../fakes/secret-system.ts';

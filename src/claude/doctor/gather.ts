@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
-import type { StatusReport } from '../../protocol/reports.ts';
+import type { KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { statQuietly } from '../settings/document.ts';
 import { type ChainInput, readServedSettings, type ServedSettings } from '../settings/effective.ts';
 import {
@@ -43,7 +43,6 @@ interface GatherOptions {
   readonly keyHome?: ((home: KeyHome) => Promise<KeyHomeFacts>) | undefined;
 }
 
-export type KeyHome = NonNullable<StatusReport['daemon']['cache']['keyHome']>;
 export type KeyHomeFacts = Required<Pick<BrokerFacts, 'configuredKeyHome' | 'keyring'>>;
 
 /** Looks at everything once. Files that cannot be read are facts, not failures. */

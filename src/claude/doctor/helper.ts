@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { decodeJwt } from '../../credential/expiry.ts';
 import { BrokerError } from '../../errors.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { LONGEST_KEY } from '../../protocol/request.ts';
 import { readQuietly, statQuietly } from '../settings/document.ts';
 import { type ChainInput, effectiveHelper } from '../settings/effective.ts';
 import type { SettingsFile } from '../settings/files.ts';
@@ -249,7 +250,7 @@ export function keyKind(value: string): KeyKind {
 export function refusalOf(output: string): string | undefined {
   const key = output.trim();
   if (key === '') return 'it is empty';
-  if (key.length > 16_384) return 'it is longer than 16,384 characters';
+  if (key.length > LONGEST_KEY) return `it is longer than ${LONGEST_KEY.toLocaleString('en')} characters`;
   if (/[\r\n]/.test(key)) return 'it has more than one line';
   if (/\s/.test(key)) return 'it has white space inside';
   return /^[\x21-\x7e]+$/.test(key) ? undefined : 'it is not plain ASCII';

@@ -21,6 +21,7 @@ import { configFile, stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import { helperPath } from '../../platform/native.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { NAME, NAME_RULE } from '../../protocol/request.ts';
 import { providerDefinitions } from '../../providers/registry.ts';
 import { recordLaunch } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
@@ -41,8 +42,6 @@ type UninstallOptions = Pick<InstallOptions, 'for' | 'force' | 'dryRun' | 'json'
 
 /** Below it the client would ask on nearly every request and still send the key before the newest. */
 const SHORTEST_TTL_MS = 1000;
-
-const CREDENTIAL = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 export async function installAction(io: ProcessIo, options: InstallOptions): Promise<void> {
   const target = parseTarget(options.for);
@@ -76,9 +75,9 @@ export function uninstallAction(io: ProcessIo, options: UninstallOptions): void 
 
 function wantedAdditions(io: ProcessIo, options: InstallOptions, target: Target): Addition[] {
   const { credential } = options;
-  if (credential !== undefined && !CREDENTIAL.test(credential)) {
+  if (credential !== undefined && !NAME.test(credential)) {
     throw new BrokerError('ERR_USAGE', 'that is no name of a credential', {
-      remedy: 'a name has letters, digits, dots, dashes and underscores, at most 64, and starts with a letter or digit',
+      remedy: `a name is ${NAME_RULE}`,
     });
   }
   const helper = wantedHelper(io, options);

@@ -7,6 +7,6 @@ export function demoCommand(io: ProcessIo): Command {
     .description('show the whole thing against an embedded development Vault; nothing needed, nothing left behind')
     .action(async () => {
       const { runDemo } = await import('../../demo/demo.ts');
-      await runDemo({ clock: io.clock, env: io.env, print: (text) => io.stdout(text), signal: io.signal });
+      await runDemo({ clock: io.clock, env: io.env, print: (text) => io.stdout(text) });
     });
 }

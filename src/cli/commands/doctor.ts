@@ -2,13 +2,13 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { exitCodeOf, runChecks } from '../../claude/checks/all.ts';
 import { planRepairs, type Repair, repair } from '../../claude/doctor/fix.ts';
-import { gatherFacts, type KeyHome, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
+import { gatherFacts, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
 import { locateHelper } from '../../claude/doctor/helper.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor/report.ts';
 import { scrub } from '../../claude/settings/masked-diff.ts';
 import { socketCandidates, stateDir } from '../../config/paths.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
-import type { StatusReport } from '../../protocol/reports.ts';
+import type { KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
 
 export interface DoctorParts {

@@ -2,15 +2,14 @@ import { Command } from 'commander';
 import { connect, describeSelf, type ServedKey } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
-import { duration, relative } from '../io.ts';
+import { LONGEST_KEY } from '../../protocol/request.ts';
+import { duration, relative } from '../output.ts';
 
 interface Options {
   readonly format: string;
   readonly verbose?: true;
 }
 
-/** What the client takes for a key. */
-const LONGEST_KEY = 16_384;
 const NEWLINE = 0x0a;
 
 /** `broker get [NAME]`: the same answer as broker-key, more slowly. */
@@ -47,7 +46,7 @@ function requireKey(body: Buffer): void {
   const printable = body.every((byte) => byte > 0x20 && byte < 0x7f);
   if (printable && body.length > 0 && body.length <= LONGEST_KEY) return;
   throw new BrokerError('ERR_KEY_UNUSABLE', 'what was served is no key that Claude Code accepts', {
-    remedy: 'a key is 1 to 16384 printable ASCII characters without spaces: check path and field of the credential',
+    remedy: `a key is 1 to ${LONGEST_KEY} printable ASCII characters without spaces: check path and field of the credential`,
   });
 }
 

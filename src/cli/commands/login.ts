@@ -12,7 +12,7 @@ import type { ProcessIo } from '../../platform/process-io.ts';
 import type { ConfigReport } from '../../protocol/reports.ts';
 import type { FactorChoice, LoginDialogue, ProviderHost } from '../../providers/provider.ts';
 import { findDefinition, providerDefinitions } from '../../providers/registry.ts';
-import { relative } from '../io.ts';
+import { relative } from '../output.ts';
 
 interface Options {
   readonly browser: boolean;

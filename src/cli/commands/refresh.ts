@@ -2,8 +2,9 @@ import { Command } from 'commander';
 import { connect } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { printable } from '../../platform/text.ts';
 import type { CredentialStatus } from '../../protocol/reports.ts';
-import { plain, relative } from '../io.ts';
+import { relative } from '../output.ts';
 
 interface Options {
   readonly all?: true;
@@ -36,8 +37,8 @@ async function refresh(io: ProcessIo, name: string | undefined, { all, json }: O
 }
 
 function sentence({ name, version, expiresAt, lastError }: CredentialStatus, nowMs: number): string {
-  if (lastError !== null) return `${name}: ${plain(lastError.message)}`;
-  const what = version === null ? '' : `, version ${plain(version)}`;
+  if (lastError !== null) return `${name}: ${printable(lastError.message)}`;
+  const what = version === null ? '' : `, version ${printable(version)}`;
   return `${name}: confirmed by the provider${what}${expiresAt === null ? '' : `, expires ${relative(expiresAt, nowMs)}`}`;
 }
 

@@ -2,11 +2,8 @@ import { Command, Option } from 'commander';
 import { connect } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
-import type { RotationReport, RotationRequest } from '../../protocol/reports.ts';
-import { plain } from '../io.ts';
-
-/** As docs/security-model.md names them; the daemon has the last word. */
-const HOMES = ['keyring', 'file', 'systemd-credential'];
+import { printable } from '../../platform/text.ts';
+import { KEY_HOMES, type RotationReport, type RotationRequest } from '../../protocol/reports.ts';
 
 interface Options {
   readonly to?: string;
@@ -19,7 +16,7 @@ export function rotateKeyCommand(io: ProcessIo): Command {
   return new Command('rotate-key')
     .description('make a new key-encryption key and wrap everything that is stored anew')
     .addOption(
-      new Option('--to <home>', 'where the new key is to live; default: where the old one does').choices(HOMES),
+      new Option('--to <home>', 'where the new key is to live; default: where the old one does').choices(KEY_HOMES),
     )
     .option('--discard', 'if the old key is lost: set aside what it sealed, and begin anew')
     .option('--json', 'print JSON')
@@ -50,11 +47,11 @@ async function rotate(io: ProcessIo, request: RotationRequest): Promise<Rotation
 
 function sentences({ keyId, home, rewrapped, setAside, left }: RotationReport, discard: boolean): string {
   const what = rewrapped === 1 ? '1 record' : `${rewrapped} records`;
-  const lines = [`new key-encryption key ${keyId} in ${plain(home)}; ${what} wrapped with it`];
+  const lines = [`new key-encryption key ${keyId} in ${printable(home)}; ${what} wrapped with it`];
   if (setAside !== null)
-    lines.push(`what the lost key sealed was set aside as ${plain(setAside)}; delete it when you like`);
+    lines.push(`what the lost key sealed was set aside as ${printable(setAside)}; delete it when you like`);
   else if (discard) lines.push('nothing had to be given up: the old key could be reached');
   if (left !== null)
-    lines.push(`the old key seals nothing any more; it is removed as soon as it can be: ${plain(left)}`);
+    lines.push(`the old key seals nothing any more; it is removed as soon as it can be: ${printable(left)}`);
   return lines.map((line) => `${line}\n`).join('');
 }

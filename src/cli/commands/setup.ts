@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { runChecks } from '../../claude/checks/all.ts';
 import type { Finding } from '../../claude/doctor/report.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { printable } from '../../platform/text.ts';
 import type { LoginDialogue } from '../../providers/provider.ts';
 import type { Flags } from '../../setup/draft.ts';
 import { checkSettings, type Installed, installationSteps } from '../../setup/installation.ts';
@@ -9,7 +10,6 @@ import { Cancelled } from '../../setup/interview.ts';
 import { everyQuestion, PROVIDER_KINDS, VAULT_LOGINS } from '../../setup/questions.ts';
 import { carryOut, Session } from '../../setup/steps.ts';
 import { type Prepared, prepare } from '../../setup/wizard.ts';
-import { plain } from '../io.ts';
 import { type DoctorParts, examine } from './doctor.ts';
 import { terminalDialogue } from './login.ts';
 
@@ -103,7 +103,7 @@ async function goAhead(
   }
   progress.hasBegun = true;
   const installed: Installed = { helper: '', service: '', settings: undefined };
-  const say = (text: string) => io.stderr(`${plain(text)}\n`);
+  const say = (text: string) => io.stderr(`${printable(text)}\n`);
   await carryOut(installationSteps(io, what, installed), io.signal, {
     done: (name, words) => say(`${name}: ${words}`),
     undone: (name) => say(`${name}: taken back`),
@@ -127,8 +127,8 @@ async function goAhead(
 
 function closingWords(findings: readonly Finding[], { helper, settings }: Installed, scope: Prepared['scope']): string {
   const lines = findings.flatMap(({ severity, title, remedy }) => [
-    `${severity === 'error' ? 'will fail' : 'to look at'}: ${plain(title)}`,
-    `    do: ${plain(remedy)}`,
+    `${severity === 'error' ? 'will fail' : 'to look at'}: ${printable(title)}`,
+    `    do: ${printable(remedy)}`,
   ]);
   if (scope === 'none') lines.push(`Ready. Let Claude Code run it: "apiKeyHelper": "${helper}"`);
   else lines.push(`Ready: ${settings} lets Claude Code ask the broker.`);

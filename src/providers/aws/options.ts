@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type EnvironmentRule, filePath, text } from '../../config/schema.ts';
-import { proxyOption, proxyRule } from '../network.ts';
 import type { ProviderDefinition } from '../provider.ts';
+import { proxyOption, proxyRule } from '../proxies.ts';
 
 /** The name of a region. */
 export const awsRegion = () => text().regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'not the name of a region, like eu-west-1');

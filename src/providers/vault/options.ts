@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { duration, filePath, refuse, secretText, text } from '../../config/schema.ts';
 import { awsRegion } from '../aws/options.ts';
-import { proxyOption, proxyRule } from '../network.ts';
 import type { ProviderDefinition } from '../provider.ts';
+import { proxyOption, proxyRule } from '../proxies.ts';
 
 function mount(standard: string) {
   return text()

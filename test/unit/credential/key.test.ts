@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { keyFault, MAX_KEY_LENGTH, toKey, trimKey } from '../../../src/credential/key.ts';
+import { keyFault, toKey, trimKey } from '../../../src/credential/key.ts';
 import { ProviderError } from '../../../src/errors.ts';
+import { LONGEST_KEY } from '../../../src/protocol/request.ts';
 
 const bytes = (text: string) => Buffer.from(text, 'utf8');
 
@@ -10,7 +11,7 @@ describe('what the client accepts as a key', () => {
     ['one character', 'x'],
     ['every printable character', String.fromCharCode(...Array.from({ length: 94 }, (_, index) => 0x21 + index))],
     ['JSON, which it takes literally', '{"a":1}'],
-    ['the longest', 'k'.repeat(MAX_KEY_LENGTH)],
+    ['the longest', 'k'.repeat(LONGEST_KEY)],
   ])('takes %s', (_what, text) => {
     expect(keyFault(bytes(text))).toBeUndefined();
   });
@@ -24,7 +25,7 @@ describe('what the client accepts as a key', () => {
     ['an umlaut', 'schlüssel', 'it has characters that are not ASCII'],
     ['DEL', 'a\x7fb', 'it has characters that are not ASCII'],
     ['NUL', 'a\0b', 'it has control characters'],
-    ['one character too many', 'k'.repeat(MAX_KEY_LENGTH + 1), 'it is 16385 characters long, and the limit is 16384'],
+    ['one character too many', 'k'.repeat(LONGEST_KEY + 1), 'it is 16385 characters long, and the limit is 16384'],
   ])('refuses %s', (_what, text, fault) => {
     expect(keyFault(bytes(text))).toBe(fault);
   });

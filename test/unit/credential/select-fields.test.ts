@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { selectField, walk } from '../../../src/credential/secret.ts';
+import { fieldAt, selectField } from '../../../src/credential/secret.ts';
 import { ProviderError } from '../../../src/errors.ts';
 
 const faultOf = (action: () => unknown): ProviderError => {
@@ -38,7 +38,7 @@ describe('the field of a structured secret', () => {
   it.each(['__proto__', 'constructor', 'toString', '__proto__.polluted', 'a.constructor'])(
     'is never an inherited one: %s',
     (path) => {
-      expect(walk({ a: {} }, path)).toBeUndefined();
+      expect(fieldAt({ a: {} }, path)).toBeUndefined();
     },
   );
 

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { BrokerError } from '../../../src/errors.ts';
 import type { Identity, PeerCredentials } from '../../../src/server/peer.ts';
 import type { BrokerServerOptions } from '../../../src/server/server.ts';
+import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { KEY, START_MS } from '../../fakes/scripted-broker.ts';
 import { TestServer, UID } from '../../fakes/test-server.ts';
@@ -228,6 +229,87 @@ describe('peers', () => {
     await second.closed;
     expect(second.received).toContain('403');
     expect(broker.asks).toEqual([]);
+  });
+
+  it('that have gone before they are looked at are closed quietly, a thousand of them, and others are served', async () => {
+    let gone = 1_000;
+    const log = new CollectingLog();
+    const peerCredentials = () => {
+      gone -= 1;
+      // As LOCAL_PEERPID of macOS fails once the peer has closed.
+      if (gone >= 0) throw Object.assign(new Error('LOCAL_PEERPID: ENOTCONN'), { code: 'ENOTCONN' });
+      return { pid: 1, uid: UID };
+    };
+    await start({ log, peers: { identify: () => ({ client: undefined, judged: false }), peerCredentials } });
+    for (let round = 0; round < 10; round += 1) {
+      const peers = await Promise.all(Array.from({ length: 100 }, () => server.connect()));
+      await Promise.all(peers.map(({ closed }) => closed));
+      expect(peers.map(({ received }) => received).join('')).toBe('');
+    }
+    expect((await server.get(KEY_PATH)).body).toBe(KEY);
+    expect(log.lines).toEqual([]);
+  });
+
+  it('cost their own connection when looking at them fails, and the log says so', async () => {
+    const failing = [() => Object.assign(new Error('EBADF'), { code: 'EBADF' }), () => undefined];
+    const log = new CollectingLog();
+    const peerCredentials = () => {
+      const error = failing.shift()?.();
+      if (error !== undefined) throw error;
+      return { pid: 1, uid: UID };
+    };
+    await start({ log, peers: { identify: () => ({ client: undefined, judged: false }), peerCredentials } });
+    const first = await server.connect();
+    await first.closed;
+    expect(log.lines.map(({ level, message }) => [level, message])).toEqual([
+      ['error', 'a connection was closed because of an error'],
+    ]);
+    expect((await server.get(KEY_PATH)).body).toBe(KEY);
+  });
+
+  it.each([
+    [
+      'the helper',
+      `GET ${KEY_PATH} HTTP/1.1\r\nHost: broker\r\nAccept: text/plain\r\nConnection: close\r\nUser-Agent: broker-key/1\r\nBroker-Client-Interval-Ms: 1\r\n\r\n`,
+    ],
+    ['HTTP', `GET ${KEY_PATH} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`],
+  ])('have their answer, and nobody else feels it, when what follows the answer fails (%s)', async (_, request) => {
+    const { broker } = await start();
+    broker.script = async (ask) => ({
+      ...broker.give(ask, { value: KEY }),
+      delivered: () => {
+        throw new Error('no space left');
+      },
+    });
+    const peer = await server.connect();
+    peer.send(request);
+    await peer.closed;
+    expect(peer.received).toContain(KEY);
+    expect((await server.get('/v1/health')).status).toBe(200);
+  });
+
+  it.each(['onRequest', 'now'] as const)('cost their own connection when a listener throws (%s)', async (what) => {
+    const clock = new FakeClock(START_MS);
+    await start({ clock });
+    let fails = true;
+    const fail = () => {
+      if (fails) throw new Error('broken');
+    };
+    if (what === 'onRequest') server.server.onRequest(fail);
+    else {
+      const now = clock.now.bind(clock);
+      clock.now = () => {
+        fail();
+        return now();
+      };
+    }
+    const peer = await server.connect();
+    peer.send(`GET ${KEY_PATH} HTTP/1.1\r\nhost: x\r\n\r\n`);
+    await peer.closed;
+    fails = false;
+    // It is not counted for ever.
+    while (server.server.connections > 0) await new Promise(setImmediate);
+    expect((await server.get(KEY_PATH)).body).toBe(KEY);
   });
 
   it('are looked up by a descriptor that is theirs', async () => {

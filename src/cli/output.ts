@@ -55,11 +55,3 @@ export function relative(at: string, nowMs: number): string {
 export function thousands(count: number): string {
   return count.toLocaleString('en');
 }
-
-/**
- * Text from elsewhere (a provider's message, a process's name) made harmless for a terminal: no control characters,
- * hence no escape sequences.
- */
-export function plain(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
-}
