@@ -8,7 +8,7 @@ import { ProviderError } from '../../errors.ts';
 import { networkFailure, trustedCertificates } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
 import { proxyEnvironment } from '../proxies.ts';
-import { isObject, type VaultAnswer } from './answer.ts';
+import { type HttpReply, isObject, type VaultPlace } from './answer.ts';
 import type { VaultOptions } from './options.ts';
 import { expandHome } from './secret-file.ts';
 
@@ -24,7 +24,7 @@ interface TransportRequest {
   readonly json?: unknown;
   readonly signal: AbortSignal;
   /** Takes the whole answer: node-vault keeps nothing but status and body. */
-  readonly record: (answer: VaultAnswer) => void;
+  readonly record: (answer: HttpReply) => void;
 }
 
 /**
@@ -32,7 +32,7 @@ interface TransportRequest {
  * the response's headers, judges redirects itself, and takes nothing from the process's environment. What it throws is
  * still axios's, which holds token and body: client.ts lets none of it through.
  */
-export function vaultTransport(connection: Connection) {
+export function vaultTransport(connection: VaultConnection) {
   const send = async (request: TransportRequest) => {
     const answer = await follow(connection, request);
     request.record(answer);
@@ -43,7 +43,7 @@ export function vaultTransport(connection: Connection) {
   return { defaults: () => send };
 }
 
-async function follow(connection: Connection, request: TransportRequest): Promise<VaultAnswer> {
+async function follow(connection: VaultConnection, request: TransportRequest): Promise<HttpReply> {
   let { uri, method } = request;
   for (let redirects = 0; ; redirects += 1) {
     const answer = await exchange(connection, { ...request, uri, method });
@@ -53,7 +53,7 @@ async function follow(connection: Connection, request: TransportRequest): Promis
   }
 }
 
-async function exchange(connection: Connection, request: TransportRequest): Promise<VaultAnswer> {
+async function exchange(connection: VaultConnection, request: TransportRequest): Promise<HttpReply> {
   const hasBody = request.json !== undefined && request.method !== 'GET';
   const config: AxiosRequestConfig<string> = {
     url: request.uri,
@@ -80,7 +80,7 @@ async function exchange(connection: Connection, request: TransportRequest): Prom
 const OUR_HEADERS = { Accept: 'application/json', 'User-Agent': 'apikey-broker', 'X-Vault-Request': 'true' } as const;
 const JSON_BODY = { 'Content-Type': 'application/json' } as const;
 
-function readAnswer(response: AxiosResponse<Buffer>): VaultAnswer {
+function readAnswer(response: AxiosResponse<Buffer>): HttpReply {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(response.headers)) {
     if (typeof value === 'string') headers[name.toLowerCase()] = value;
@@ -92,7 +92,7 @@ function readAnswer(response: AxiosResponse<Buffer>): VaultAnswer {
   return { status: response.status, headers, json, isEmpty };
 }
 
-function parseObject(body: Buffer): VaultAnswer['json'] {
+function parseObject(body: Buffer): HttpReply['json'] {
   try {
     const parsed: unknown = JSON.parse(body.toString('utf8'));
     return isObject(parsed) ? parsed : undefined;
@@ -105,12 +105,12 @@ function parseObject(body: Buffer): VaultAnswer['json'] {
 const KEEP_METHOD = new Set([307, 308]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-export function isRedirect(answer: VaultAnswer): boolean {
+export function isRedirect(answer: HttpReply): boolean {
   return REDIRECTS.has(answer.status);
 }
 
 /** Undefined without a Location header that could be one. */
-export function redirectTarget(answer: VaultAnswer, from: string): URL | undefined {
+export function redirectTarget(answer: HttpReply, from: string): URL | undefined {
   const location = answer.headers['location'] ?? '';
   return location === '' ? undefined : (URL.parse(location, from) ?? undefined);
 }
@@ -120,7 +120,7 @@ export function redirectTarget(answer: VaultAnswer, from: string): URL | undefin
  * configured host and port and nowhere else, and never from https to http.
  */
 export function judgeRedirect(
-  answer: VaultAnswer,
+  answer: HttpReply,
   from: string,
   method: string,
 ): { readonly uri: string; readonly method: string } | undefined {
@@ -140,7 +140,7 @@ const IDLE_SOCKET_MS = 10_000;
 const MOST_SOCKETS = 16;
 
 /** How Vault is reached: made once per login epoch, so that a changed CA or certificate file is read anew. */
-export interface Connection {
+export interface VaultConnection {
   /** What node-vault is given: for a Unix socket a host name that is never resolved. */
   readonly endpoint: string;
   readonly socketPath: string | undefined;
@@ -152,7 +152,7 @@ export interface Connection {
 }
 
 /** @throws ProviderError misconfigured if a certificate or key file cannot be read or used. */
-export function openConnection(options: VaultOptions, host: ProviderHost): Connection {
+export function openConnection(options: VaultOptions, host: ProviderHost): VaultConnection {
   const socketPath = options.address.startsWith('unix:') ? decodeURI(new URL(options.address).pathname) : undefined;
   const proxyEnv = proxyEnvironment(options.proxy, host.env);
   const pool = { keepAlive: true, timeout: IDLE_SOCKET_MS, maxSockets: MOST_SOCKETS, proxyEnv };
@@ -201,14 +201,8 @@ function contextOf(options: VaultOptions, host: ProviderHost): SecureContext {
   }
 }
 
-/** What a message may say about where and whom: the configured names, never anything from the wire. */
-export interface Place {
-  readonly provider: string;
-  readonly address: string;
-}
-
 /** The failure for a request that got no answer. `error` is only read for its code: it may hold token and body. */
-export function unreachable(error: unknown, place: Place): ProviderError {
+export function unreachable(error: unknown, place: VaultPlace): ProviderError {
   const who = `Vault at ${place.address}`;
   const code = codeOf(error);
   if (code === 'ENOENT' || code === 'EACCES') {
@@ -221,13 +215,13 @@ export function unreachable(error: unknown, place: Place): ProviderError {
   return networkFailure(error, who) ?? cutOff(place);
 }
 
-export function cutOff({ address }: Place): ProviderError {
+export function cutOff({ address }: VaultPlace): ProviderError {
   return new ProviderError('transient', `the answer of Vault at ${address} was cut off`, {
     remedy: 'nothing if it passes; else see whether Vault and the network between are up',
   });
 }
 
-export function tooLarge({ address, provider }: Place): ProviderError {
+export function tooLarge({ address, provider }: VaultPlace): ProviderError {
   return new ProviderError('transient', `what answers at ${address} sent over 1 MiB, which Vault never does`, {
     remedy: `check address in [providers.${provider}]; a proxy may be answering in its place`,
   });
