@@ -1,8 +1,8 @@
 import { closeSync, lstatSync, openSync, readSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import SqliteDatabase from 'better-sqlite3';
-import { privacyFlaw } from '../crypto/kek-file.ts';
 import { BrokerError, shellWord } from '../errors.ts';
+import { flawOf } from '../platform/files.ts';
 import { MIGRATIONS, migrate } from './migrations.ts';
 import { DamagedDatabaseError } from './recovery.ts';
 
@@ -15,7 +15,7 @@ export interface DatabaseOptions {
   readonly migrations?: readonly string[];
 }
 
-/** How long a write may wait for somebody else's lock (an open `sqlite3` shell, a backup): it blocks every answer. */
+/** How long a write may wait for the lock of another program (an open `sqlite3` shell, a backup): it blocks every answer. */
 const BUSY_TIMEOUT_MS = 100;
 /** Above this size the check at start leaves out the events: 1.3 ms per 2 MB must not become a slow start. */
 const FULL_CHECK_MAX_PAGES = 4096;
@@ -47,10 +47,10 @@ function ensurePrivateFile(path: string): void {
     closeSync(openSync(path, 'wx', 0o600));
     return;
   }
-  const flaw = privacyFlaw(path, stats);
+  const flaw = flawOf(path, stats, 'private', process.getuid?.() ?? 0);
   if (flaw !== undefined) throw new BrokerError('ERR_UNSAFE_FILE', flaw.reason, { remedy: flaw.remedy });
   if (!stats.isFile()) {
-    throw new BrokerError('ERR_UNSAFE_FILE', `${path} is no regular file`, {
+    throw new BrokerError('ERR_UNSAFE_FILE', `${path} is not a regular file`, {
       remedy: `Move it away: mv ${shellWord(path)} ${shellWord(`${path}.moved`)}`,
     });
   }

@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3';
+import { ForeignDatabaseError } from './recovery.ts';
 
 /**
  * Step n takes a database from user_version n to n + 1. Steps are never edited once released, only added. A step that
@@ -24,17 +25,6 @@ const APPLICATION_ID = 0x62726b32;
 /** "brkr": as no release ever wrote it. */
 const FORMER_APPLICATION_ID = 0x62726b72;
 
-/** The file is a database that this version must not touch: newer, or not ours. */
-export class ForeignDatabaseError extends Error {
-  /** What it is set aside as. */
-  readonly label: string;
-
-  constructor(message: string, label: string) {
-    super(message);
-    this.label = label;
-  }
-}
-
 /** Brings a database to the newest version in one transaction. Throws ForeignDatabaseError for one it must not touch. */
 export function migrate(database: Database, migrations: readonly string[] = MIGRATIONS): void {
   const version = Number(database.pragma('user_version', { simple: true }));
@@ -45,7 +35,7 @@ export function migrate(database: Database, migrations: readonly string[] = MIGR
     throw new ForeignDatabaseError(words, 'before-0.1.0');
   }
   if (isEmpty ? version !== 0 : application !== APPLICATION_ID) {
-    throw new ForeignDatabaseError('it is not a database of this program', 'corrupt');
+    throw new ForeignDatabaseError('it is not a database of this program');
   }
   if (version > migrations.length) {
     throw new ForeignDatabaseError(

@@ -1,6 +1,6 @@
 import { KekFile } from '../crypto/kek-file.ts';
 import { type AskKeyring, KekKeyring } from '../crypto/kek-keyring.ts';
-import type { KekHome } from '../crypto/kek-store.ts';
+import type { KekStore } from '../crypto/kek-store.ts';
 import { KekSystemdCredential } from '../crypto/kek-systemd-credential.ts';
 import { ensurePrivateFolder } from '../platform/files.ts';
 import type { Log } from '../platform/log.ts';
@@ -27,36 +27,35 @@ export interface OpenCacheOptions {
   /** Default: that of this process. */
   readonly platform?: NodeJS.Platform;
   /** Only for tests: instead of all of that. */
-  readonly kekHomes?: readonly KekHome[];
+  readonly kekStores?: readonly KekStore[];
 }
 
 /**
- * Opens the cache of a state folder. Throws ERR_UNSAFE_FILE or ERR_IO for the folder itself; whatever is wrong with
- * database or key-encryption key is told in `health()`, and the cache works from memory until `retry()` or `reach()`
- * succeeds. While `awaitsKeeper`, `reach()` comes first.
+ * Opens the cache of a state folder, key and all. Rejects with ERR_UNSAFE_FILE or ERR_IO for the folder itself; whatever
+ * is wrong with database or key-encryption key is told in `health()`, and the cache works from memory until `reach()`
+ * succeeds. Takes three seconds at most, which is how long a keyring may take to answer: no key is to be served or fetched
+ * before that, or the first ask after a restart would find an empty cache and take out another lease.
  */
-export function openCache(options: OpenCacheOptions): SqliteCache {
+export async function openCache(options: OpenCacheOptions): Promise<SqliteCache> {
   ensurePrivateFolder(options.stateDir, process.getuid?.() ?? 0);
-  const kekHomes = options.kekHomes ?? homesOf(options);
-  return new SqliteCache({ ...options, networkFileSystem: options.networkFileSystem ?? false, kekHomes });
+  const { networkFileSystem = false, kekStores = storesOf(options) } = options;
+  return await SqliteCache.open({ ...options, networkFileSystem, kekStores });
 }
 
-/** Best first. Every home is there, since the database may name it; `keyHome` says which are for new keys. */
-function homesOf(options: OpenCacheOptions): readonly KekHome[] {
-  const { keyHome = 'auto', askKeyring, credentialsDir, stateDir, wallMs, platform = process.platform } = options;
+/** Best first. Every store is there, since the database may name it; `keyHome` says which are for new keys. */
+function storesOf(options: OpenCacheOptions): readonly KekStore[] {
+  const { keyHome = 'auto', askKeyring, credentialsDir, stateDir, platform = process.platform } = options;
   const isFor = (kind: KeyHome) => keyHome === 'auto' || keyHome === kind;
-  const newKeys = keyHome === 'keyring' ? 'required' : keyHome === 'auto' ? 'preferred' : 'never';
+  const hasCredential = keyHome === 'auto' ? credentialsDir !== undefined : isFor('systemd-credential');
+  const hasKeyring = keyHome === 'auto' ? askKeyring !== undefined : isFor('keyring');
   return [
-    new KekSystemdCredential(
-      credentialsDir,
-      keyHome === 'auto' ? credentialsDir !== undefined : isFor('systemd-credential'),
-    ),
-    new KekKeyring({ ask: askKeyring, platform, newKeys, wallMs }),
+    new KekSystemdCredential(credentialsDir, hasCredential),
+    new KekKeyring({ ask: askKeyring, platform, isForNewKeys: hasKeyring }),
     new KekFile(stateDir, isFor('file')),
   ];
 }
 
 /** A cache that ends with the process: the same sealing, no database. */
 export function openMemoryCache(): SqliteCache {
-  return new SqliteCache();
+  return SqliteCache.inMemory();
 }

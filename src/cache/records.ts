@@ -4,17 +4,17 @@ import type { Timeline } from '../platform/timeline.ts';
 import type { LeaseEntry } from './cache.ts';
 
 /** What is on record about each kind of thing, in the clear. A key and a login have a secret besides, which is sealed. */
-export interface Facts {
+export interface RecordFacts {
   readonly key: KeyVersion;
-  readonly login: StoredLogin;
+  readonly login: LoginFacts;
   readonly lease: LeaseEntry;
   readonly rejected: RejectedMark;
   readonly timeline: Timeline;
 }
 
-export type Kind = keyof Facts;
+export type Kind = keyof RecordFacts;
 
-export interface StoredLogin {
+export interface LoginFacts {
   readonly provider: string;
   readonly fingerprint: string;
   readonly login: Login;
@@ -36,12 +36,12 @@ export interface Row {
 }
 
 export interface Stored<K extends Kind> {
-  readonly facts: Facts[K];
+  readonly facts: RecordFacts[K];
   readonly row: Row;
 }
 
 /** What tells two records of one kind apart. Ids of leases and logins are unique only within their provider. */
-const IDS: { readonly [K in Kind]: (facts: Facts[K]) => string } = {
+const IDS: { readonly [K in Kind]: (facts: RecordFacts[K]) => string } = {
   key: ({ credential }) => credential,
   login: ({ provider, login }) => idWithin(provider, login.id),
   lease: ({ provider, lease }) => idWithin(provider, lease.id),
@@ -54,7 +54,7 @@ export function idWithin(name: string, id: string): string {
   return `${name}\n${id}`;
 }
 
-export function idOf<K extends Kind>(kind: K, facts: Facts[K]): string {
+export function idOf<K extends Kind>(kind: K, facts: RecordFacts[K]): string {
   return IDS[kind](facts);
 }
 

@@ -3,7 +3,7 @@ import { SecretBytes } from '../credential/secret.ts';
 import { DigestKey, lengthPrefixed } from '../crypto/digest.ts';
 import { KeyEncryptionKey, openEnvelope, rewrapEnvelope, sealEnvelope, UnwrappedEnvelope } from '../crypto/envelope.ts';
 import type { SecretFields } from './cache.ts';
-import { type Facts, idOf, type Kind, type Row, type Stored } from './records.ts';
+import { idOf, type Kind, type RecordFacts, type Row, type Stored } from './records.ts';
 
 /**
  * Version of what a seal is bound to. Change the binding or what a fact means, and raise it: every stored record then
@@ -60,7 +60,7 @@ export class Sealer {
   }
 
   /** The caller wipes `secret`. */
-  seal<K extends Kind>(kind: K, facts: Facts[K], secret: Uint8Array = NOTHING): Stored<K> {
+  seal<K extends Kind>(kind: K, facts: RecordFacts[K], secret: Uint8Array = NOTHING): Stored<K> {
     return { facts, row: sealRow(this.kek, kind, idOf(kind, facts), JSON.stringify(facts), secret) };
   }
 

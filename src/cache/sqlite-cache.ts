@@ -1,70 +1,60 @@
 import type { KeyVersion } from '../credential/key.ts';
 import type { Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
-import type { RecordedKek } from '../crypto/kek-locator.ts';
-import { type RotateOptions, type Rotation, type RotationHost, rotate } from '../crypto/rotation.ts';
 import type { Timeline } from '../platform/timeline.ts';
-import { type Attached, attach, type CacheOptions, type Detached } from './attach.ts';
+import type { RotationReport, RotationRequest } from '../protocol/reports.ts';
+import type { CacheOptions } from './attach.ts';
 import type { CacheHealth, CredentialCache, LeaseEntry, SecretFields, StoredEvent } from './cache.ts';
-import { EventJournal, type NumberedEvent } from './events.ts';
-import { mergeInto, runsOn } from './merge.ts';
-import { type Memory, Persistence } from './persistence.ts';
-import { idOf, idWithin, type Kind, Records, type RejectedMark, type Stored } from './records.ts';
-import { removeUnusedKek } from './recovery.ts';
-import { Sealer, wipeSecrets } from './sealer.ts';
+import type { NumberedEvent } from './events.ts';
+import { Memory } from './memory.ts';
+import { Persistence, refused } from './persistence.ts';
+import { idOf, idWithin, type Kind, type RejectedMark, type Stored } from './records.ts';
+import { rotateKey } from './rotation.ts';
+import { wipeSecrets } from './sealer.ts';
 import type { SqliteStore } from './store.ts';
 
-/** The database that memory is written through to, and the home of the key that seals it. */
-interface Backing {
-  readonly persistence: Persistence;
-  readonly home: Attached['home'];
-}
-
-/** A keyring that refuses to remove a key is left in peace for a while. */
-const REMOVE_AGAIN_MS = 600_000;
+const IN_MEMORY: CacheHealth = {
+  persistent: false,
+  problem: undefined,
+  remedy: undefined,
+  keyEncryptionKeyHome: 'none: an ephemeral key in memory',
+  keyHome: undefined,
+};
 
 /**
  * The cache: everything sealed in memory, written through to SQLite. Answers are given from memory, so neither a disk
  * that fails nor a database that is damaged reaches them. Without database or key-encryption key it works from memory
- * under a key of its own until `retry()` finds both, and then brings what it has into the database.
+ * under a key of its own until `reach()` finds both, and then brings what it has into the database.
  */
 export class SqliteCache implements CredentialCache {
-  readonly #options: CacheOptions | undefined;
-  readonly #events = new EventJournal();
-  #records: Records;
-  #sealer: Sealer;
-  #backing: Backing | undefined;
-  #detached: Detached | undefined;
-  /** What was removed while the database could not be reached, and must not come back out of it. */
-  #forgotten: { readonly kind: Kind; readonly id: string }[] = [];
-  #timelineHint: Timeline | undefined;
-  /** What is done one after the other: it waits for keepers and changes which key seals. */
-  #turn: Promise<unknown> = Promise.resolve();
-  #unused: RecordedKek | undefined;
-  #removeAgainMs = Number.NEGATIVE_INFINITY;
-  #isClosed = false;
+  readonly #memory: Memory;
+  /** Undefined: memory only, for good. */
+  readonly #persistence: Persistence | undefined;
 
-  /** Without options: memory only, for good. */
-  constructor(options?: CacheOptions) {
-    this.#options = options;
-    this.#records = new Records();
-    this.#sealer = Sealer.ephemeral();
-    if (options === undefined) return;
-    const found = attach(options, this.#sealer);
-    if (found.state === 'attached') this.#take(found, options);
-    else this.#stayDetached(found, options);
+  private constructor(memory: Memory, persistence?: Persistence) {
+    this.#memory = memory;
+    this.#persistence = persistence;
+  }
+
+  static async open(options: CacheOptions): Promise<SqliteCache> {
+    const memory = new Memory();
+    return new SqliteCache(memory, await Persistence.open(options, memory));
+  }
+
+  static inMemory(): SqliteCache {
+    return new SqliteCache(new Memory());
   }
 
   keys(): readonly KeyVersion[] {
-    return this.#records.all('key').map(({ facts }) => facts);
+    return this.#memory.records.all('key').map(({ facts }) => facts);
   }
 
   put(key: KeyVersion, secrets: SecretFields): void {
-    this.#put(this.#sealer.sealKey(key, secrets));
+    this.#put(this.#memory.sealer.sealKey(key, secrets));
   }
 
   touch(key: KeyVersion): void {
-    if (this.#records.get('key', key.credential)?.facts.digest !== key.digest) return;
+    if (this.#memory.records.get('key', key.credential)?.facts.digest !== key.digest) return;
     const secrets = this.open(key.credential);
     if (secrets === undefined) return;
     try {
@@ -75,8 +65,8 @@ export class SqliteCache implements CredentialCache {
   }
 
   open(credential: string): SecretFields | undefined {
-    const stored = this.#records.get('key', credential);
-    return stored && this.#sealer.openKey(stored.row);
+    const stored = this.#memory.records.get('key', credential);
+    return stored && this.#memory.sealer.openKey(stored.row);
   }
 
   remove(credential: string): void {
@@ -84,11 +74,11 @@ export class SqliteCache implements CredentialCache {
   }
 
   digest(secrets: SecretFields): string {
-    return this.#sealer.digest(secrets);
+    return this.#memory.sealer.digest(secrets);
   }
 
   markRejected(credential: string, digest: string, atMs: number): void {
-    this.#put(this.#sealer.seal('rejected', { credential, digest, atMs: requireTime(atMs) }));
+    this.#put(this.#memory.sealer.seal('rejected', { credential, digest, atMs: requireTime(atMs) }));
   }
 
   rejectedMarks(credential: string): readonly string[] {
@@ -105,7 +95,7 @@ export class SqliteCache implements CredentialCache {
   }
 
   journalLease(entry: LeaseEntry): void {
-    this.#put(this.#sealer.seal('lease', entry));
+    this.#put(this.#memory.sealer.seal('lease', entry));
   }
 
   forgetLease(provider: string, leaseId: string): void {
@@ -113,11 +103,11 @@ export class SqliteCache implements CredentialCache {
   }
 
   leases(): readonly LeaseEntry[] {
-    return this.#records.all('lease').map(({ facts }) => facts);
+    return this.#memory.records.all('lease').map(({ facts }) => facts);
   }
 
   saveLogin(provider: string, fingerprint: string, login: Login, token: SecretBytes): void {
-    this.#put(this.#sealer.seal('login', { provider, fingerprint, login }, token.bytes));
+    this.#put(this.#memory.sealer.seal('login', { provider, fingerprint, login }, token.bytes));
   }
 
   removeLogin(provider: string, loginId: string): void {
@@ -125,11 +115,11 @@ export class SqliteCache implements CredentialCache {
   }
 
   logins(provider: string, fingerprint: string): readonly { login: Login; token: SecretBytes }[] {
-    return this.#records
+    return this.#memory.records
       .all('login')
       .filter(({ facts }) => facts.provider === provider && facts.fingerprint === fingerprint)
       .flatMap(({ facts: { login }, row }) => {
-        const token = this.#sealer.open(row);
+        const token = this.#memory.sealer.open(row);
         return token === undefined ? [] : [{ login, token }];
       });
   }
@@ -137,204 +127,70 @@ export class SqliteCache implements CredentialCache {
   appendEvents(events: readonly StoredEvent[]): void {
     if (events.length === 0) return;
     for (const event of events) requireTime(event.atMs);
-    this.#events.add(events);
+    const journal = this.#memory.events;
+    journal.add(events);
     this.#write(
-      (store) => this.#events.flush(store.events),
-      () => this.#events.written(),
+      (store) => journal.flush(store.events),
+      () => journal.written(),
     );
-    this.#events.trim();
+    journal.trim();
   }
 
   events({ afterId, limit }: { afterId?: number; limit: number }): readonly NumberedEvent[] {
     if (limit < 1) return [];
+    const journal = this.#memory.events;
     const read = (store?: SqliteStore) =>
-      afterId === undefined
-        ? this.#events.newest(limit, store?.events)
-        : this.#events.after(afterId, limit, store?.events);
-    return this.#backing === undefined ? read() : this.#backing.persistence.read(read, read);
+      afterId === undefined ? journal.newest(limit, store?.events) : journal.after(afterId, limit, store?.events);
+    return this.#persistence === undefined ? read() : this.#persistence.read(read, read);
   }
 
   timeline(): Timeline | undefined {
-    return this.#records.get('timeline', '')?.facts ?? this.#timelineHint;
+    return this.#memory.records.get('timeline', '')?.facts ?? this.#persistence?.timelineHint;
   }
 
   saveTimeline(timeline: Timeline): void {
-    this.#put(this.#sealer.seal('timeline', timeline));
+    this.#put(this.#memory.sealer.seal('timeline', timeline));
   }
 
   health(): CacheHealth {
-    if (this.#backing === undefined) {
-      const home = 'none: an ephemeral key in memory';
-      const { problem, remedy } = this.#detached ?? { problem: undefined, remedy: undefined };
-      return { persistent: false, problem, remedy, keyEncryptionKeyHome: home, keyHome: undefined };
-    }
-    const { persistence, home } = this.#backing;
-    const { problem, remedy } = persistence.behind ?? persistence.notice ?? { problem: undefined, remedy: undefined };
-    const { description, kind: keyHome } = home;
-    return {
-      persistent: persistence.behind === undefined,
-      problem,
-      remedy,
-      keyEncryptionKeyHome: description,
-      keyHome,
-    };
+    return this.#persistence?.health() ?? IN_MEMORY;
   }
 
-  /**
-   * Tries again what could not be reached or written before. True if the cache became persistent just now out of
-   * memory: then keys, leases and logins may have joined, and digests have changed, so whoever copied `keys()` reads
-   * them again. Costs nothing while all is well; call it from time to time while `health().persistent` is false.
-   */
-  retry(): boolean {
-    if (this.#backing !== undefined) {
-      if (this.#backing.persistence.behind !== undefined)
-        this.#backing.persistence.catchUp(this.#contents(this.#backing));
-      return false;
-    }
-    if (this.#options === undefined || this.#isClosed) return false;
-    const found = attach(this.#options, this.#sealer, this.#detached?.notice);
-    if (found.state === 'detached') {
-      if (found.problem !== this.#detached?.problem) tellDetached(found, this.#options);
-      this.#detached = found;
-      return false;
-    }
-    this.#take(found, this.#options);
-    return true;
+  /** Tries again what could not be reached or written before; see Persistence. */
+  async reach(now?: boolean): Promise<boolean> {
+    return (await this.#persistence?.reach(now)) ?? false;
   }
 
-  /** Whether only `reach` can go on from here: a keeper has to be asked. */
-  get awaitsKeeper(): boolean {
-    return this.#detached?.notYet === true || this.#unused !== undefined;
+  /** See rotation.ts. */
+  async rotateKey(request: Partial<RotationRequest> = {}): Promise<RotationReport> {
+    if (this.#persistence !== undefined) return await rotateKey(this.#persistence, request);
+    throw refused({ problem: 'a cache in memory has no key to rotate', remedy: 'Start the daemon.' });
   }
 
-  /**
-   * What `retry` does, and what it cannot do: asks the keepers of keys for the one that is missing, and has one removed
-   * that seals nothing any more. True as `retry()` is; takes a few seconds at most, and never rejects.
-   */
-  reach(): Promise<boolean> {
-    return this.#inTurn(async () => {
-      if (this.retry()) return true;
-      const joined = this.#detached?.cause === 'key' && (await this.#look());
-      await this.#removeUnused();
-      return joined;
-    });
-  }
-
-  /**
-   * A new key-encryption key, everything wrapped anew in one transaction. With `discard` a database whose key is lost
-   * is set aside first, and what is in memory goes into a new one. Rejects with a BrokerError if it cannot be done;
-   * whatever happens, the database stays readable with the key that it names.
-   */
-  rotateKey(options: RotateOptions = {}): Promise<Rotation> {
-    const host: RotationHost = {
-      detached: () => this.#detached,
-      sealer: () => this.#sealer,
-      contents: () => this.#backing && this.#contents(this.#backing),
-      persistence: () => this.#backing?.persistence,
-      attach: (found, cacheOptions) => this.#take(found, cacheOptions),
-      replace: ({ records, sealer, home }) => {
-        this.#records = records;
-        this.#sealer = sealer;
-        if (this.#backing !== undefined) this.#backing = { ...this.#backing, home };
-      },
-      unused: (kek) => this.#noteUnused(kek),
-    };
-    return this.#inTurn(async () => {
-      // Whoever gives up what a key sealed shall not do so because nobody has looked lately.
-      if (this.#detached?.cause === 'key') await this.#look(true);
-      return await rotate(options, this.#options, host);
-    });
-  }
-
-  /** For when nobody asks: what the database keeps at hand is read again when it is needed. */
+  /** While nothing is asked for: what the database keeps at hand is read again when it is needed. */
   releaseMemory(): void {
-    this.#backing?.persistence.releaseMemory();
+    this.#persistence?.releaseMemory();
   }
 
   close(): void {
-    this.#isClosed = true;
-    if (this.#backing === undefined) return;
-    if (this.#backing.persistence.behind !== undefined)
-      this.#backing.persistence.catchUp(this.#contents(this.#backing));
-    this.#backing.persistence.close();
-    this.#backing = undefined;
-  }
-
-  #inTurn<T>(action: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(action);
-    this.#turn = turn.catch(() => undefined);
-    return turn;
-  }
-
-  async #look(now = false): Promise<boolean> {
-    const looks = (this.#options?.kekHomes ?? []).map((home) => home.keeper?.look(now));
-    return (await Promise.all(looks)).some((looked) => looked) && this.retry();
-  }
-
-  async #removeUnused(): Promise<void> {
-    const options = this.#options;
-    if (this.#unused === undefined || options === undefined || options.wallMs() < this.#removeAgainMs) return;
-    this.#removeAgainMs = options.wallMs() + REMOVE_AGAIN_MS;
-    const left = await removeUnusedKek(this.#unused, this.#sealer.kek.id, options);
-    if (left === undefined) this.#noteUnused(undefined);
-  }
-
-  #noteUnused(unused: RecordedKek | undefined): void {
-    this.#unused = unused;
-    if (unused === undefined) this.#write((store) => store.recordUnusedKek(undefined));
-  }
-
-  #take(found: Attached, options: CacheOptions): void {
-    const { records, sealer } = found;
-    const clock = this.timeline();
-    const stored = records.all('key');
-    if (clock !== undefined && stored.length > 0 && !runsOn(records.get('timeline', '')?.facts, clock)) {
-      options.log.warn({}, 'stored keys were dropped: their times are not on the timeline that the clock runs on');
-      for (const { row } of stored) records.delete('key', row.id);
-    }
-    for (const { kind, id } of this.#forgotten) records.delete(kind, id);
-    mergeInto(found, { records: this.#records, sealer: this.#sealer });
-    // A key that a keeper had to fetch first is no outage: nothing was kept in memory meanwhile.
-    const isMerge = this.#detached !== undefined && !(this.#detached.notYet && this.#records.isEmpty);
-    this.#events.startAfter(found.lastEventId);
-    this.#records = records;
-    this.#sealer = sealer;
-    this.#backing = { persistence: new Persistence(found, options), home: found.home };
-    this.#unused = found.unused;
-    this.#detached = undefined;
-    this.#forgotten = [];
-    this.#timelineHint = undefined;
-    if (isMerge && this.#backing.persistence.catchUp(this.#contents(this.#backing))) {
-      options.log.info({ home: found.home.description }, 'the cache is stored on disk again');
-    }
-  }
-
-  #stayDetached(found: Detached, options: CacheOptions): void {
-    this.#detached = found;
-    this.#timelineHint = found.timeline;
-    this.#events.startAfter(found.lastEventId);
-    tellDetached(found, options);
-  }
-
-  #contents({ home }: Backing): Memory {
-    return { records: this.#records, sealer: this.#sealer, home, events: this.#events };
+    this.#persistence?.close();
   }
 
   #put<K extends Kind>(stored: Stored<K>): void {
-    this.#records.put(stored);
+    this.#memory.records.put(stored);
     this.#write((store) => store.put(stored.row));
   }
 
   #delete(kind: Kind, ids: readonly string[]): void {
-    for (const id of ids) this.#records.delete(kind, id);
-    if (this.#detached !== undefined) this.#forgotten.push(...ids.map((id) => ({ kind, id })));
+    for (const id of ids) this.#memory.records.delete(kind, id);
+    if (this.#persistence?.detached !== undefined) this.#memory.noteRemoved(kind, ids);
     this.#write((store) => {
       for (const id of ids) store.remove(kind, id);
     });
   }
 
   #marks(concerned: (mark: RejectedMark) => boolean): RejectedMark[] {
-    return this.#records
+    return this.#memory.records
       .all('rejected')
       .map(({ facts }) => facts)
       .filter(concerned);
@@ -349,16 +205,11 @@ export class SqliteCache implements CredentialCache {
   }
 
   #write(action: (store: SqliteStore) => void, committed?: () => void): void {
-    const backing = this.#backing;
-    backing?.persistence.write(this.#contents(backing), action, committed);
+    this.#persistence?.write(action, committed);
   }
 }
 
-function tellDetached({ problem, remedy, notYet }: Detached, { log }: CacheOptions): void {
-  if (!notYet) log.error({ remedy }, `the cache works from memory only: ${problem}`);
-}
-
-/** SQLite has no NaN: it would become NULL and look like damage. */
+/** JSON has no NaN: it would become null and look like damage. */
 function requireTime(ms: number): number {
   if (Number.isNaN(ms)) throw new TypeError('a time is not a number');
   return ms;

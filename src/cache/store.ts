@@ -1,10 +1,10 @@
 import type { Database } from 'better-sqlite3';
-import type { RecordedKek } from '../crypto/kek-locator.ts';
-import type { KekHome } from '../crypto/kek-store.ts';
+import type { RecordedKek } from '../crypto/kek-store.ts';
 import type { Timeline } from '../platform/timeline.ts';
+import type { KeyHome } from '../protocol/reports.ts';
 import { type DatabaseOptions, durably, emptyLog, openDatabase } from './database.ts';
 import { type EventsTable, eventsTable } from './events.ts';
-import type { Contents } from './merge.ts';
+import type { Contents } from './memory.ts';
 import type { Row } from './records.ts';
 
 /**
@@ -59,12 +59,13 @@ export class SqliteStore {
     this.#statements.remove.run(kind, id);
   }
 
-  /** Makes the database hold exactly `contents`, and know which key sealed them. Within a transaction. */
-  replaceAll({ records, sealer }: Contents, home: KekHome): void {
+  /** Makes the database hold exactly `contents`, and know where the key is that seals them. Within a transaction. */
+  replaceAll({ records, sealer }: Contents, home: KeyHome, unused: readonly RecordedKek[]): void {
     this.#statements.clear.run();
     for (const row of [sealer.digestKeyRow, ...records.rows()]) this.put(row);
-    this.#statements.forgetSealingKek.run();
-    this.#statements.noteKek.run(sealer.kek.id, home.kind, 1);
+    this.#statements.forgetKeks.run();
+    for (const kek of unused) this.noteUnusedKek(kek);
+    this.#statements.noteKek.run(sealer.kek.id, home, 1);
   }
 
   /** The key that seals everything in here. */
@@ -72,14 +73,17 @@ export class SqliteStore {
     return this.#statements.keks.all(1)[0];
   }
 
-  /** A key that seals nothing yet or nothing any more, to be removed from its home. */
-  unusedKek(): RecordedKek | undefined {
-    return this.#statements.keks.all(0)[0];
+  /** Keys that seal nothing yet or nothing any more, to be removed from where they are kept. */
+  unusedKeks(): RecordedKek[] {
+    return this.#statements.keks.all(0);
   }
 
-  recordUnusedKek(unused: RecordedKek | undefined): void {
-    this.#statements.forgetUnusedKeks.run();
-    if (unused !== undefined) this.#statements.noteKek.run(unused.id, unused.home, 0);
+  noteUnusedKek({ id, home }: RecordedKek): void {
+    this.#statements.noteKek.run(id, home, 0);
+  }
+
+  forgetUnusedKek({ id }: RecordedKek): void {
+    this.#statements.forgetUnusedKek.run(id);
   }
 
   /** Not authenticated: good enough to start a clock, not to judge a stored key by. */
@@ -122,7 +126,7 @@ function prepare(database: Database) {
     noteKek: database.prepare<[string, string, number]>(
       'INSERT OR REPLACE INTO keks (id, home, seals) VALUES (?, ?, ?)',
     ),
-    forgetSealingKek: database.prepare('DELETE FROM keks WHERE seals = 1'),
-    forgetUnusedKeks: database.prepare('DELETE FROM keks WHERE seals = 0'),
+    forgetKeks: database.prepare('DELETE FROM keks'),
+    forgetUnusedKek: database.prepare<[string]>('DELETE FROM keks WHERE id = ? AND seals = 0'),
   };
 }

@@ -16,8 +16,8 @@ export function temporaryFolder(): string {
 }
 
 /** A cache that is closed when the test ends. */
-export function openTestCache(stateDir: string, options: Partial<OpenCacheOptions> = {}): SqliteCache {
-  const cache = openCache({ stateDir, log: silentLog, wallMs: () => NOW, ...options });
+export async function openTestCache(stateDir: string, options: Partial<OpenCacheOptions> = {}): Promise<SqliteCache> {
+  const cache = await openCache({ stateDir, log: silentLog, wallMs: () => NOW, ...options });
   onTestFinished(() => cache.close());
   return cache;
 }

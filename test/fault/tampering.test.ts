@@ -8,9 +8,9 @@ import { CollectingLog } from '../fakes/log.ts';
 import { lease, login, NOW } from '../fakes/material.ts';
 
 /** Fills a cache with `a` and `b`, lets somebody at the closed database, and opens it again. */
-function afterTampering(tamper: (database: Database) => void) {
+async function afterTampering(tamper: (database: Database) => void) {
   const folder = temporaryFolder();
-  const cache = openTestCache(folder);
+  const cache = await openTestCache(folder);
   store(cache, 'a', 'sk-a', { lease: lease('la') });
   store(cache, 'b', 'sk-b', { expiresAtMs: undefined, expirySource: 'unknown', version: undefined });
   cache.journalLease({ provider: 'p', credential: 'a', lease: lease('la'), state: 'live', replacedAtMs: undefined });
@@ -21,7 +21,7 @@ function afterTampering(tamper: (database: Database) => void) {
   tamper(database);
   database.close();
   const log = new CollectingLog();
-  return { cache: openTestCache(folder, { log }), log, folder };
+  return { cache: await openTestCache(folder, { log }), log, folder };
 }
 
 const KEY_A = "kind = 'key' AND id = 'a'";
@@ -58,17 +58,17 @@ describe('a row that somebody changed is not served, and the rest is', () => {
     "facts = (SELECT facts FROM records WHERE kind = 'lease'), sealed = (SELECT sealed FROM records WHERE kind = 'lease')",
   ];
 
-  it.each([...FACTS, ...ROWS])('%s', (change) => {
-    const { cache, log } = afterTampering((db) => db.exec(`UPDATE records SET ${change} WHERE ${KEY_A}`));
+  it.each([...FACTS, ...ROWS])('%s', async (change) => {
+    const { cache, log } = await afterTampering((db) => db.exec(`UPDATE records SET ${change} WHERE ${KEY_A}`));
     expect(served(cache, 'a')).toBeUndefined();
     expect(cache.keys().map(({ credential }) => credential)).toEqual(['b']);
     expect(served(cache, 'b')).toBe('sk-b');
     expect(log.lines).toMatchObject([{ level: 'warn', fields: { credential: 'a' } }]);
   });
 
-  it('names swapped, with the facts that go with them or without', () => {
+  it('names swapped, with the facts that go with them or without', async () => {
     for (const facts of ['facts', "json_set(facts, '$.credential', id)"]) {
-      const { cache } = afterTampering((db) => {
+      const { cache } = await afterTampering((db) => {
         db.exec(`UPDATE records SET id = 'x' WHERE ${KEY_A}`);
         db.exec("UPDATE records SET id = 'a' WHERE kind = 'key' AND id = 'b'");
         db.exec("UPDATE records SET id = 'b' WHERE kind = 'key' AND id = 'x'");
@@ -78,17 +78,17 @@ describe('a row that somebody changed is not served, and the rest is', () => {
     }
   });
 
-  it('a row copied to another name', () => {
-    const { cache } = afterTampering((db) => {
+  it('a row copied to another name', async () => {
+    const { cache } = await afterTampering((db) => {
       db.exec(`INSERT INTO records SELECT kind, 'c', facts, sealed FROM records WHERE ${KEY_A}`);
     });
     expect(served(cache, 'c')).toBeUndefined();
     expect(served(cache, 'a')).toBe('sk-a');
   });
 
-  it('a row that became one of another kind', () => {
+  it('a row that became one of another kind', async () => {
     for (const kind of ['login', 'lease', 'rejected', 'timeline', 'digest-key', 'unheard-of']) {
-      const { cache, log } = afterTampering((db) =>
+      const { cache, log } = await afterTampering((db) =>
         db.exec(`UPDATE records SET kind = '${kind}', id = 'moved' WHERE ${KEY_A}`),
       );
       expect(cache.keys().map(({ credential }) => credential)).toEqual(['b']);
@@ -98,7 +98,7 @@ describe('a row that somebody changed is not served, and the rest is', () => {
     }
   });
 
-  it('a login given to another provider, configuration or life', () => {
+  it('a login given to another provider, configuration or life', async () => {
     for (const change of [
       "facts = json_set(facts, '$.provider', 'q')",
       "facts = json_set(facts, '$.fingerprint', 'g')",
@@ -107,7 +107,7 @@ describe('a row that somebody changed is not served, and the rest is', () => {
       "facts = json_set(facts, '$.login.id', '2')",
       "id = 'p' || char(10) || '2'",
     ]) {
-      const { cache } = afterTampering((db) => db.exec(`UPDATE records SET ${change} WHERE kind = 'login'`));
+      const { cache } = await afterTampering((db) => db.exec(`UPDATE records SET ${change} WHERE kind = 'login'`));
       for (const [provider, print] of [
         ['p', 'f'],
         ['q', 'f'],
@@ -118,7 +118,7 @@ describe('a row that somebody changed is not served, and the rest is', () => {
     }
   });
 
-  it('a lease entry, a mark or a timeline that nobody authenticated', () => {
+  it('a lease entry, a mark or a timeline that nobody authenticated', async () => {
     for (const [path, value] of [
       ['lease.id', "'somebody-elses'"],
       ['provider', "'q'"],
@@ -126,14 +126,15 @@ describe('a row that somebody changed is not served, and the rest is', () => {
       ['lease.expiresAtMs', '1e15'],
     ]) {
       const change = `UPDATE records SET facts = json_set(facts, '$.${path}', ${value}) WHERE kind = 'lease'`;
-      expect(afterTampering((db) => db.exec(change)).cache.leases()).toEqual([]);
+      const { cache } = await afterTampering((db) => db.exec(change));
+      expect(cache.leases()).toEqual([]);
     }
-    const { cache } = afterTampering((db) =>
+    const { cache } = await afterTampering((db) =>
       db.exec("UPDATE records SET facts = json_set(facts, '$.offsetMs', 11) WHERE kind = 'timeline'"),
     );
     expect(cache.timeline()).toBeUndefined();
     expect(served(cache, 'a')).toBe('sk-a');
-    const forged = afterTampering((db) =>
+    const forged = await afterTampering((db) =>
       db.exec(`INSERT INTO records SELECT 'rejected', 'a' || char(10) || 'd', '{"credential":"a","digest":"d","atMs":1}',
         sealed FROM records WHERE kind = 'lease'`),
     );
@@ -141,10 +142,10 @@ describe('a row that somebody changed is not served, and the rest is', () => {
   });
 });
 
-it('an old row put back with a longer expiry is not served; put back as it was, it keeps its own expiry', () => {
+it('an old row put back with a longer expiry is not served; put back as it was, it keeps its own expiry', async () => {
   const folder = temporaryFolder();
   const path = join(folder, 'cache.db');
-  const cache = openTestCache(folder);
+  const cache = await openTestCache(folder);
   store(cache, 'a', 'sk-old', { expiresAtMs: NOW + 1_000 });
   const database = new SqliteDatabase(path);
   database.exec(`CREATE TABLE saved AS SELECT * FROM records WHERE ${KEY_A}`);
@@ -156,37 +157,37 @@ it('an old row put back with a longer expiry is not served; put back as it was, 
       `DELETE FROM records WHERE ${KEY_A}; INSERT INTO records SELECT kind, id, ${facts}, sealed FROM saved`,
     );
   putBack(`replace(facts, '${NOW + 1_000}', '${NOW + 9_000}')`);
-  const extended = openTestCache(folder);
+  const extended = await openTestCache(folder);
   expect(served(extended, 'a')).toBeUndefined();
   extended.close();
 
   putBack('facts');
   database.close();
-  const replayed = openTestCache(folder);
+  const replayed = await openTestCache(folder);
   expect(replayed.keys().map((key) => key.expiresAtMs)).toEqual([NOW + 1_000]);
   expect(served(replayed, 'a')).toBe('sk-old');
 });
 
-it('a lost digest key costs no key: everything is digested anew', () => {
+it('a lost digest key costs no key: everything is digested again', async () => {
   for (const loss of [
     "DELETE FROM records WHERE kind = 'digest-key'",
     "UPDATE records SET sealed = x'00' WHERE kind = 'digest-key'",
   ]) {
-    const { cache, folder } = afterTampering((db) => db.exec(loss));
+    const { cache, folder } = await afterTampering((db) => db.exec(loss));
     for (const key of cache.keys()) {
       const secrets = cache.open(key.credential);
       expect(secrets && cache.digest(secrets)).toBe(key.digest);
     }
     cache.close();
-    const again = openTestCache(folder);
+    const again = await openTestCache(folder);
     expect(served(again, 'a')).toBe('sk-a');
     expect(again.keys()).toHaveLength(2);
   }
 });
 
-it('a database that forgot or misremembers its key finds it by trying', () => {
+it('a database that forgot or misremembers its key finds it by trying', async () => {
   for (const loss of ['DELETE FROM keks', "UPDATE keks SET id = 'x'", "UPDATE keks SET home = 'sock-drawer'"]) {
-    const { cache } = afterTampering((db) => db.exec(loss));
+    const { cache } = await afterTampering((db) => db.exec(loss));
     expect(cache.health().persistent).toBe(true);
     expect(served(cache, 'a')).toBe('sk-a');
   }

@@ -1,6 +1,7 @@
 import type { Timeline } from '../platform/timeline.ts';
-import type { Records } from './records.ts';
-import { type Sealer, wipeSecrets } from './sealer.ts';
+import { EventJournal } from './events.ts';
+import { type Kind, Records } from './records.ts';
+import { Sealer, wipeSecrets } from './sealer.ts';
 
 /** Everything that is known, and the key that seals it. */
 export interface Contents {
@@ -8,13 +9,39 @@ export interface Contents {
   readonly sealer: Sealer;
 }
 
-/**
- * Brings what was kept in memory under an ephemeral key into the records of a database that has become reachable.
- * The newer key wins; everything kept in memory is sealed and digested again. A rejected mark on a value that memory
- * holds no more is lost with the key that digested it: that value may cost one more 401.
- */
-export function mergeInto(target: Contents, memory: Contents): void {
-  const { records, sealer } = target;
+/** What the daemon answers from. The database follows it: all of it is written there, and can be written again. */
+export class Memory implements Contents {
+  records = new Records();
+  /** Until a database is found: under a key of its own. */
+  sealer = Sealer.ephemeral();
+  readonly events = new EventJournal();
+  /** What was removed while the database could not be reached, and must not come back out of it. */
+  readonly #removed: { readonly kind: Kind; readonly id: string }[] = [];
+
+  noteRemoved(kind: Kind, ids: readonly string[]): void {
+    this.#removed.push(...ids.map((id) => ({ kind, id })));
+  }
+
+  /** Goes on with these records instead. */
+  become({ records, sealer }: Contents): void {
+    this.records = records;
+    this.sealer = sealer;
+    this.#removed.length = 0;
+  }
+
+  /**
+   * Goes on with the records of a database that has become reachable, and all that was kept in memory under an ephemeral
+   * key meanwhile: the newer key wins, everything from memory is sealed and digested again. A rejected mark on a value that
+   * memory does not hold any more is lost with the key that digested it: that value may cost one more 401.
+   */
+  join(stored: Contents): void {
+    for (const { kind, id } of this.#removed) stored.records.delete(kind, id);
+    merge(stored, this);
+    this.become(stored);
+  }
+}
+
+function merge({ records, sealer }: Contents, memory: Contents): void {
   const digests = new Map<string, string>();
   for (const { facts: old, row } of memory.records.all('key')) {
     const secrets = memory.sealer.openKey(row);
