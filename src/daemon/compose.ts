@@ -1,5 +1,5 @@
+import type { BrokerPorts } from '../broker/api.ts';
 import { Broker } from '../broker/broker.ts';
-import type { BrokerPorts } from '../broker/ports.ts';
 import { openCache } from '../cache/open.ts';
 import type { SqliteCache } from '../cache/sqlite-cache.ts';
 import type { Config } from '../config/config.ts';
@@ -17,8 +17,7 @@ import type { ProviderDefinition } from '../providers/provider.ts';
 import { clientFormats } from '../server/formats.ts';
 import type { Administration } from '../server/routes.ts';
 import { BrokerServer } from '../server/server.ts';
-import { UpgradeWatch } from './lifecycle.ts';
-import { prepareSetup } from './provider-sources.ts';
+import { prepareSetup, UpgradeWatch } from './provider-sources.ts';
 
 interface DaemonParts {
   readonly config: LoadedConfig;
@@ -65,7 +64,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
   // Told while some other code reads the clock, so what follows from it happens a turn later.
   const clock: SystemClock = new SystemClock({
     timeline: cache.timeline(),
-    bootTimeMs: native && (() => native.bootTimeMs()),
+    bootTimeMs: native?.bootTimeMs,
     onJump: (jump) => setImmediate(() => onJump(jump)),
   });
   const identity = new ClientIdentity(native === undefined ? procReader : nativeProcessReader(native));
@@ -83,19 +82,10 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
   };
   const facts: ComposedDaemon['facts'] = { socket: '', configProblem: undefined };
   const startedAtMs = clock.now();
-  const lostCode = new UpgradeWatch(parts.installation, log);
-  let current = config;
-  let loaded = parts.config;
+  const upgrade = new UpgradeWatch(parts.installation, log);
+  let inForce = parts.config;
   const setup = (next: Config) =>
-    prepareSetup(next, {
-      definitions: parts.definitions,
-      cache,
-      clock,
-      log,
-      env,
-      homeDir,
-      onLost: (cause) => lostCode.explain(cause),
-    });
+    prepareSetup(next, { definitions: parts.definitions, cache, clock, log, env, homeDir, upgrade });
   const broker: Broker = new Broker(ports, setup(config), () => ({
     version: VERSION,
     pid: process.pid,
@@ -117,11 +107,11 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     clock,
     log,
     uid: parts.uid,
-    administration: administrationOf(broker, cache, () => loaded),
-    formats: clientFormats((credential) => current.credentials.get(credential)?.header),
+    administration: administrationOf(broker, cache, () => inForce),
+    formats: clientFormats((credential) => inForce.config.credentials.get(credential)?.header),
     peers: {
-      peerCredentials: native && ((fd) => native.peerCredentials(fd)),
-      identify: (peer, hints) => identity.identify(peer, hints),
+      peerCredentials: native?.peerCredentials,
+      identify: identity.identify.bind(identity),
     },
   });
   cache.saveTimeline(clock.timeline());
@@ -131,12 +121,11 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     cache,
     clock,
     facts,
-    config: () => current,
-    needsRestart: lostCode.needsRestart,
+    config: () => inForce.config,
+    needsRestart: upgrade.needsRestart,
     reconfigure: (taken) => {
       const next = taken.config;
-      loaded = taken;
-      current = next;
+      inForce = taken;
       facts.configProblem = undefined;
       log.level = next.daemon.logLevel;
       broker.reconfigure(setup(next));
@@ -145,9 +134,9 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
 }
 
 /** What a person may do to a daemon that runs. */
-function administrationOf(broker: Broker, cache: SqliteCache, loaded: () => LoadedConfig): Administration {
+function administrationOf(broker: Broker, cache: SqliteCache, inForce: () => LoadedConfig): Administration {
   return {
-    config: () => ({ file: loaded().config.file, values: loaded().effective }),
+    config: async () => ({ file: inForce().config.file, values: await inForce().effective() }),
     rotateKey: async (request) => {
       // The person may have unlocked the keyring for it.
       if (await cache.reach(true)) broker.reloadCache();

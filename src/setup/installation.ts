@@ -4,6 +4,7 @@ import { type InstallRequest, install, uninstall } from '../claude/install/insta
 import { additionsFor, parseTarget, placeOf } from '../claude/install/targets.ts';
 import { connect } from '../client/broker-client.ts';
 import { ownStateDir, stateDir } from '../config/paths.ts';
+import { writtenKey } from '../config/positions.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
@@ -30,7 +31,7 @@ interface Installation {
   readonly scope: SettingsScope;
   readonly service: boolean;
   readonly project: string | undefined;
-  /** Replace an apiKeyHelper of somebody else's. */
+  /** Replace an apiKeyHelper that this program did not write. */
   readonly force: boolean;
 }
 
@@ -185,7 +186,7 @@ async function untilTaken(io: ProcessIo, { credential }: Plan): Promise<StepOutc
   const giveUpAtMs = io.clock.now() + CONFIG_LIMIT_MS;
   for (;;) {
     const { file, values } = await client.config();
-    if (values.some(({ key }) => key === `credentials.${quoted(credential)}.provider`))
+    if (values.some(({ key }) => key === `credentials.${writtenKey(credential)}.provider`))
       return { done: 'the daemon has taken it up' };
     if (io.clock.now() >= giveUpAtMs) {
       throw new BrokerError('ERR_CONFIG', `the daemon that runs does not take up the configuration; it reads ${file}`, {
@@ -195,10 +196,6 @@ async function untilTaken(io: ProcessIo, { credential }: Plan): Promise<StepOutc
     }
     await sleep(LOOK_EVERY_MS, io.clock, io.signal);
   }
-}
-
-function quoted(name: string): string {
-  return /^[\w-]+$/.test(name) ? name : JSON.stringify(name);
 }
 
 function keyWords({ persistent, keyEncryptionKey }: DaemonStatus['cache']): string {
@@ -216,7 +213,7 @@ function stateKeeper(io: ProcessIo): () => Promise<void> {
   };
 }
 
-/** A key in the keyring would outlive the folder. That it cannot be removed is no reason to keep the rest. */
+/** A key in the keyring would outlive the folder. If it cannot be removed, the rest goes all the same. */
 async function emptyKeyring(io: ProcessIo, folder: string): Promise<void> {
   if (!lstatSync(join(ownStateDir(folder), 'cache.db'), { throwIfNoEntry: false })) return;
   const { rotateOffline } = await import('../daemon/start-lock.ts');

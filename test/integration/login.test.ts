@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import { freePort, pageReader } from '../fakes/automatic-person.ts';
 import { cacheDump } from '../fakes/cache-dump.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { personConfig } from '../fakes/laptop.ts';
 
 const KEY = 'sk-ant-0123456789';
@@ -179,7 +179,7 @@ describe('what cannot be logged in to', () => {
   it('says so', async () => {
     home.configure(config('method = "token"\ntoken_file = "~/t"'));
     await home.start();
-    expect((await home.broker('login', 'corp')).stderr).toContain('logs in by itself, with method token');
+    expect((await home.broker('login', 'corp')).stderr).toContain('logs in automatically, with method token');
     expect((await home.broker('login', 'crop')).stderr).toContain('name one of: corp');
   });
 

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { DevVault } from '../../src/demo/dev-vault.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { personConfig } from '../fakes/laptop.ts';
 import { expectFailure, expectKey, type Outcome, run } from '../native/run-helper.ts';
 

@@ -1,5 +1,5 @@
-import type { Fault } from '../../../src/demo/dev-vault/faults.ts';
-import type { DevVault } from '../../../src/demo/dev-vault.ts';
+import type { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
+import type { Fault } from '../../fakes/dev-vault/faults.ts';
 import type { Answer, AnswerStage, Configured, Verdict } from './answer.ts';
 
 const FOR_EVER = { times: Number.POSITIVE_INFINITY };
@@ -136,12 +136,16 @@ export const networkAnswers: readonly Answer[] = [
   read("a proxy's 404", 'transient', page(404)),
   read("a proxy's 407", 'transient', page(407)),
   read("a proxy's 502", 'transient', page(502)),
+  read("a proxy's page with a status of its own", 'transient', page(599)),
   read('http:// to a TLS port', 'misconfigured', {
     kind: 'answer',
     status: 400,
     body: 'Client sent an HTTP request to an HTTPS server.\n',
   }),
+  read('text instead of JSON', 'transient', { kind: 'answer', status: 200, body: 'OK' }),
+  read('a JSON list', 'transient', { kind: 'answer', status: 200, body: '[1]' }),
   read('cut JSON', 'transient', { kind: 'answer', status: 200, body: '{"data":{"da' }),
+  read('301 without a target', 'transient', { kind: 'answer', status: 301 }),
   read('301 to another host', 'transient', {
     kind: 'answer',
     status: 301,
@@ -173,9 +177,11 @@ export const vaultAnswers: readonly Answer[] = [
     'transient',
     says(429, ['request path "x": rate limit quota exceeded'], { 'retry-after': '86400' }),
   ),
+  read('a Retry-After that is neither a number nor a date', 'transient', says(503, [], { 'retry-after': 'soon' })),
   read('a state that the standby lacks', 'transient', says(412, ['required index state not present'])),
   read('a disaster-recovery secondary', 'transient', says(472, ['path disabled in replication DR secondary mode'])),
   read('a performance standby', 'transient', says(473, [])),
+  read('a removed node', 'transient', says(530, ['node removed'])),
   read('not initialized', 'transient', says(501, ['Vault is not initialized'])),
   path('no such secret, KV v2', 'gone', 'path = "secret/data/none"\nfield = "api_key"', () => {}),
   path('no such secret, KV v1', 'gone', 'path = "kv/none"\nfield = "api_key"', () => {}),
@@ -187,6 +193,7 @@ export const vaultAnswers: readonly Answer[] = [
   ),
   path('a KV v2 path without data/', 'misconfigured', 'path = "secret/ID"\nfield = "api_key"', () => {}),
   path('nothing mounted there', 'misconfigured', 'path = "nowhere/ID"\nfield = "api_key"', () => {}),
+  read('an unsupported path', 'misconfigured', says(404, ['1 error occurred:\n\t* unsupported path\n\n'])),
   path(
     'a namespace that is not there (OpenBao)',
     'misconfigured',
@@ -215,7 +222,9 @@ export const vaultAnswers: readonly Answer[] = [
     'path = "identity/oidc/token/ID"\nfield = "token"',
     ({ vault }, id) => vault.engines.oidcRole(id, 60_000),
   ),
+  read('no token in the request', 'misconfigured', says(400, ['missing client token'])),
   read('200 without a body', 'misconfigured', { kind: 'answer', status: 200 }),
+  read('204', 'misconfigured', { kind: 'answer', status: 204 }),
   read('an envelope without data', 'misconfigured', json({ request_id: '1', data: null })),
   read(
     'a wrapped answer that is spent',

@@ -1,10 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DevVault } from '../../../src/demo/dev-vault.ts';
 import { AwsHome, PROFILE } from '../../conformance/aws/aws-home.ts';
 import { AwsJsonServer } from '../../fakes/aws-json-server.ts';
 import { BrokerHome, type RunningDaemon } from '../../fakes/daemon-process.ts';
+import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
 import { heapSnapshotOptions, stringsOnHeap } from '../../fakes/heap.ts';
 
 const REFRESHES = 200;

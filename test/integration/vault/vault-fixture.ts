@@ -3,12 +3,12 @@ import type { ServerOptions } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
-import { DevVault, type DevVaultOptions } from '../../../src/demo/dev-vault.ts';
 import { ProviderError } from '../../../src/errors.ts';
 import type { Clock } from '../../../src/platform/clock.ts';
 import type { IssuedSecret, Provider } from '../../../src/providers/provider.ts';
 import { vaultDefinition } from '../../../src/providers/vault/options.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
+import { DevVault, type DevVaultOptions } from '../../fakes/dev-vault/dev-vault.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 
@@ -25,6 +25,10 @@ export class MovableClock implements Clock {
 
   wall(): number {
     return this.now();
+  }
+
+  read() {
+    return { nowMs: this.now(), wallMs: this.now() };
   }
 
   after(delayMs: number, callback: () => void) {
@@ -44,7 +48,7 @@ export interface ProviderParts {
 }
 
 /** A development Vault and providers for it; everything ends with the test. */
-export class VaultBench {
+export class VaultFixture {
   readonly clock = new MovableClock();
   readonly log = new CollectingLog();
   readonly logins = new MemoryLoginStore();
@@ -57,7 +61,7 @@ export class VaultBench {
     this.clock = clock;
   }
 
-  static async start(options: Partial<DevVaultOptions> & { readonly tls?: ServerOptions } = {}): Promise<VaultBench> {
+  static async start(options: Partial<DevVaultOptions> & { readonly tls?: ServerOptions } = {}): Promise<VaultFixture> {
     const clock = new MovableClock();
     const folder = await mkdtemp(join(tmpdir(), 'broker-vault-'));
     const vault = await DevVault.start({ nowMs: () => clock.now(), ...options });
@@ -72,7 +76,7 @@ export class VaultBench {
       'identity/oidc/token/*',
       'sys/leases/revoke',
     ]);
-    return new VaultBench(vault, folder, clock);
+    return new VaultFixture(vault, folder, clock);
   }
 
   async file(name: string, content: string): Promise<string> {
