@@ -1,7 +1,7 @@
+import { fingerprint, maskUrl } from '../../platform/text.ts';
 import type { Facts } from '../doctor/gather.ts';
 import { type KeyKind, keyKind } from '../doctor/helper.ts';
 import { customHeaders, effectiveVariable, originFile, originText, type SettingOrigin } from '../settings/effective.ts';
-import { fingerprint, maskUrl } from '../settings/masked-diff.ts';
 import { isOn } from '../shell/variables.ts';
 import { type Check, check } from './check.ts';
 

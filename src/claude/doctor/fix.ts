@@ -3,10 +3,11 @@ import { BrokerError } from '../../errors.ts';
 import type { Finding, Fix } from '../checks/check.ts';
 import type { InstallerContext } from '../install/installer.ts';
 import { exclusively } from '../install/lock.ts';
-import { followLinks, keepBackup, readIfThere, replaceFile } from '../settings/backups.ts';
+import { keepBackup } from '../settings/backups.ts';
 import { parseSettings } from '../settings/document.ts';
 import { removeProperty } from '../settings/edit.ts';
 import { profileDiff, settingsDiff } from '../settings/masked-diff.ts';
+import { followLinks, readIfThere, replaceFile } from '../settings/replace-file.ts';
 import { TTL_VARIABLE } from '../shell/variables.ts';
 
 /** One repair, shown before it is made. */

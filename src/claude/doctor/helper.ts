@@ -3,11 +3,12 @@ import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { decodeJwt } from '../../credential/expiry.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { readRegularFile } from '../../platform/files.ts';
+import { fingerprint } from '../../platform/text.ts';
 import { LONGEST_KEY } from '../../protocol/request.ts';
-import { isExecutable, readQuietly, statQuietly } from '../settings/document.ts';
+import { isExecutable, statQuietly } from '../settings/document.ts';
 import { type ChainInput, effectiveHelper } from '../settings/effective.ts';
 import type { SettingsFile } from '../settings/files.ts';
-import { fingerprint } from '../settings/masked-diff.ts';
 import { credentialOf, parseHelperCommand, runsBrokerHelper } from '../shell/helper-command.ts';
 
 export interface HelperFacts {
@@ -93,8 +94,9 @@ function isBuiltIn(program: string | undefined): boolean {
 }
 
 function scriptText(file: string): string | undefined {
-  const { state, bytes } = readQuietly(file, MAX_SCRIPT_BYTES);
-  return state === 'read' && bytes.subarray(0, 2).toString('latin1') === '#!' ? bytes.toString('utf8') : undefined;
+  const found = readRegularFile(file, { maxBytes: MAX_SCRIPT_BYTES });
+  const text = found.state === 'read' ? found.bytes.toString('utf8') : '';
+  return text.startsWith('#!') ? text : undefined;
 }
 
 /** By the file and not by its name: a repository can bring a `broker-key` of its own. */

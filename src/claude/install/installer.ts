@@ -1,16 +1,9 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../../errors.ts';
-import {
-  type Backup,
-  followLinks,
-  keepBackup,
-  makeFolders,
-  readIfThere,
-  removeEmptyFolders,
-  replaceFile,
-} from '../settings/backups.ts';
+import { type Backup, keepBackup } from '../settings/backups.ts';
 import type { Addition } from '../settings/edit.ts';
+import { followLinks, makeFolders, readIfThere, removeEmptyFolders, replaceFile } from '../settings/replace-file.ts';
 import { exclusively } from './lock.ts';
 import { planInstall, planUninstall, type WritePlan } from './plan.ts';
 import { readRecord, removeRecord, writeRecord } from './undo.ts';

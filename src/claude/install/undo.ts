@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { ensurePrivateFolder } from '../../platform/files.ts';
+import { ensurePrivateFolder, writeFileAtomically } from '../../platform/files.ts';
 import { nodeAt, parseSettings, valueAt } from '../settings/document.ts';
 import { type Addition, isBare, removeItems, removeProperty, revertEdits } from '../settings/edit.ts';
 
@@ -118,10 +118,9 @@ export function readRecord(stateDir: string, file: string): InstallRecord | unde
 }
 
 export function writeRecord(stateDir: string, uid: number, record: InstallRecord): void {
-  ensurePrivateFolder(path.dirname(recordFile(stateDir, record.file)), uid);
   const target = recordFile(stateDir, record.file);
-  writeFileSync(`${target}.tmp`, `${JSON.stringify(record)}\n`, { mode: 0o600 });
-  renameSync(`${target}.tmp`, target);
+  ensurePrivateFolder(path.dirname(target), uid);
+  writeFileAtomically(target, `${JSON.stringify(record)}\n`, 0o600);
 }
 
 export function removeRecord(stateDir: string, file: string): void {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { parse } from 'jsonc-parser';
-import { readQuietly, statQuietly } from './document.ts';
+import { readRegularFile } from '../../platform/files.ts';
+import { statQuietly } from './document.ts';
 import { clientFolder } from './files.ts';
 import type { MacTools } from './mac-tools.ts';
 
@@ -18,13 +19,13 @@ interface ClientState {
 }
 
 export function readClientState(file: string, projectDir: string): ClientState {
-  const { bytes, state: outcome } = readQuietly(file, MAX_STATE_BYTES);
-  const state = asObject(parseLoosely(bytes.toString('utf8')));
+  const found = readRegularFile(file, { maxBytes: MAX_STATE_BYTES });
+  const state = found.state === 'read' ? asObject(parseLoosely(found.bytes.toString('utf8'))) : {};
   const answers = asObject(state['customApiKeyResponses']);
   return {
     approved: texts(answers['approved']),
     rejected: texts(answers['rejected']),
-    trusted: outcome === 'read' ? trustOf(asObject(state['projects']), projectDir) : undefined,
+    trusted: found.state === 'read' ? trustOf(asObject(state['projects']), projectDir) : undefined,
     holdsKey: typeof state['primaryApiKey'] === 'string' && state['primaryApiKey'] !== '',
   };
 }

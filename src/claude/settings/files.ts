@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Node } from 'jsonc-parser';
+import { type FileFault, readRegularFile } from '../../platform/files.ts';
 import {
   countOf,
   firstLaxity,
@@ -10,8 +11,6 @@ import {
   type Position,
   parseSettings,
   propertyAt,
-  type QuietFile,
-  readQuietly,
   SettingsSyntaxError,
   valueAt,
 } from './document.ts';
@@ -30,12 +29,13 @@ export interface SettingsFile {
   readonly source?: ManagedSource;
   /**
    * refused: readable JSON that the client ignores as a whole, `problem` says why · outranked: a stronger source of
-   * managed settings is there · the rest as in QuietFile.
+   * managed settings is there · unreadable, no-file, too-large: `fault` says why.
    */
-  readonly state: 'in-effect' | 'refused' | 'outranked' | 'broken' | Exclude<QuietFile['state'], 'read'>;
+  readonly state: 'in-effect' | 'refused' | 'outranked' | 'broken' | 'missing' | 'unreadable' | 'no-file' | 'too-large';
   /** In a file that is in effect: one entry of it is not. */
   readonly problem: { readonly what: string; readonly position: Position } | undefined;
-  readonly code: string | undefined;
+  readonly fault: FileFault | undefined;
+  /** Of the file that was read. */
   readonly mode: number;
   readonly uid: number;
   /** undefined: not set here. Set but empty counts: it hides the helper of every weaker file. */
@@ -65,11 +65,17 @@ const NOTHING = {
   mergesSources: false,
 };
 
+const UNREAD = { kind: 'no-file', link: 'no-file', size: 'too-large', system: 'unreadable' } as const;
+
 export function readSettingsFile(location: SettingsLocation, tools: Pick<MacTools, 'plistAsJson'>): SettingsFile {
-  const { bytes: read, state, ...found } = readQuietly(location.file, MAX_SETTINGS_BYTES);
-  const base = { ...location, code: found.code, mode: found.mode, uid: found.uid, ...NOTHING };
-  if (state !== 'read') return { ...base, state, problem: undefined };
-  const bytes = location.file.endsWith('.plist') ? tools.plistAsJson(read) : read;
+  const found = readRegularFile(location.file, { maxBytes: MAX_SETTINGS_BYTES });
+  const unread = { ...location, ...NOTHING, problem: undefined, fault: undefined, mode: 0, uid: -1 };
+  if (found.state === 'absent' || (found.state === 'refused' && found.code === 'ENOTDIR')) {
+    return { ...unread, state: 'missing' };
+  }
+  if (found.state === 'refused') return { ...unread, state: UNREAD[found.why], fault: found };
+  const base = { ...unread, mode: found.stats.mode & 0o7777, uid: found.stats.uid };
+  const bytes = location.file.endsWith('.plist') ? tools.plistAsJson(found.bytes) : found.bytes;
   if (bytes === undefined) {
     const problem = { what: 'not a property list that plutil can make JSON of', position: { line: 1, column: 1 } };
     return { ...base, state: 'broken', problem };

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { type QuietFile, readQuietly } from '../settings/document.ts';
+import { readRegularFile } from '../../platform/files.ts';
 import { type ShellStatement, type ShellWord, shellStatements } from './tokenizer.ts';
 import { RELEVANT_VARIABLES } from './variables.ts';
 
@@ -11,10 +11,8 @@ const MAX_PROFILE_BYTES = 1024 * 1024;
 export interface Profile {
   readonly file: string;
   readonly syntax: ProfileSyntax;
-  readonly state: QuietFile['state'];
-  readonly code: string | undefined;
-  readonly mode: number;
-  readonly uid: number;
+  /** Why it could not be read, in words that follow its name. */
+  readonly fault: string | undefined;
   readonly assignments: readonly Assignment[];
 }
 
@@ -25,49 +23,40 @@ interface ProfileRoots {
   readonly systemRoot: string;
 }
 
-const HOME_FILES = [
-  '.zshenv',
-  '.zprofile',
-  '.zshrc',
-  '.zlogin',
-  '.bash_profile',
-  '.bash_login',
-  '.bashrc',
-  '.bash_aliases',
-  '.profile',
-];
+const ZSH_FILES = ['.zshenv', '.zprofile', '.zshrc', '.zlogin'];
+const BASH_FILES = ['.bash_profile', '.bash_login', '.bashrc', '.bash_aliases', '.profile'];
 
 /** Reads every profile there is, runs none; files that are not there are left out. */
 export function readProfiles(roots: ProfileRoots): Profile[] {
-  const { homeDir, env, systemRoot } = roots;
+  return profileFiles(roots).flatMap(({ file, syntax }): Profile[] => {
+    const found = readRegularFile(file, { maxBytes: MAX_PROFILE_BYTES });
+    if (found.state === 'absent' || (found.state === 'refused' && found.code === 'ENOTDIR')) return [];
+    if (found.state === 'refused') return [{ file, syntax, fault: found.fault, assignments: [] }];
+    return [{ file, syntax, fault: undefined, assignments: findAssignments(found.bytes.toString('utf8'), syntax) }];
+  });
+}
+
+/** In the order in which they are read: what is set last counts. */
+function profileFiles({ homeDir, env, systemRoot }: ProfileRoots) {
   const zdotdir = env['ZDOTDIR'];
+  const hasOtherZdotdir = zdotdir !== undefined && zdotdir !== homeDir && path.isAbsolute(zdotdir);
+  const etc = path.join(systemRoot, 'etc');
   const config = path.join(homeDir, '.config');
-  const files: [string, ProfileSyntax][] = [
-    [path.join(systemRoot, 'etc/environment'), 'environment'],
-    ...inFolder(path.join(config, 'environment.d'), '.conf').map((file): [string, ProfileSyntax] => [
-      file,
-      'environment',
+  const of = (syntax: ProfileSyntax, files: readonly string[]) => files.map((file) => ({ file, syntax }));
+  return [
+    ...of('environment', [path.join(etc, 'environment'), ...filesIn(path.join(config, 'environment.d'), '.conf')]),
+    ...of('sh', [
+      path.join(etc, 'profile'),
+      ...filesIn(path.join(etc, 'profile.d'), '.sh'),
+      ...[...ZSH_FILES, ...BASH_FILES].map((name) => path.join(homeDir, name)),
+      ...(hasOtherZdotdir ? ZSH_FILES.map((name) => path.join(zdotdir, name)) : []),
     ]),
-    [path.join(systemRoot, 'etc/profile'), 'sh'],
-    ...inFolder(path.join(systemRoot, 'etc/profile.d'), '.sh').map((file): [string, ProfileSyntax] => [file, 'sh']),
-    ...HOME_FILES.map((name): [string, ProfileSyntax] => [path.join(homeDir, name), 'sh']),
-    ...(zdotdir === undefined || zdotdir === homeDir || !path.isAbsolute(zdotdir)
-      ? []
-      : HOME_FILES.slice(0, 4).map((name): [string, ProfileSyntax] => [path.join(zdotdir, name), 'sh'])),
-    [path.join(config, 'fish/config.fish'), 'fish'],
-    ...inFolder(path.join(config, 'fish/conf.d'), '.fish').map((file): [string, ProfileSyntax] => [file, 'fish']),
-    [path.join(config, 'fish/fish_variables'), 'fish-universal'],
+    ...of('fish', [path.join(config, 'fish/config.fish'), ...filesIn(path.join(config, 'fish/conf.d'), '.fish')]),
+    ...of('fish-universal', [path.join(config, 'fish/fish_variables')]),
   ];
-  return files.map(([file, syntax]) => readProfile(file, syntax)).filter(({ state }) => state !== 'missing');
 }
 
-function readProfile(file: string, syntax: ProfileSyntax): Profile {
-  const { bytes, ...found } = readQuietly(file, MAX_PROFILE_BYTES);
-  const text = bytes.toString('utf8');
-  return { ...found, syntax, assignments: found.state === 'read' ? findAssignments(text, syntax) : [] };
-}
-
-function inFolder(folder: string, extension: string): string[] {
+function filesIn(folder: string, extension: string): string[] {
   try {
     const names = readdirSync(folder).filter((name) => name.endsWith(extension));
     return names
