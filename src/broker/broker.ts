@@ -115,7 +115,7 @@ export class Broker implements BrokerApi {
 
   /**
    * A person has logged in to this provider: its credentials are tried again at once. The caller wipes the token.
-   * @throws BrokerError ERR_USAGE if there is no such provider or it logs in by itself; what the provider says to the token.
+   * @throws BrokerError ERR_USAGE if there is no such provider or it logs in automatically; what the provider says to the token.
    */
   async takeLogin(provider: string, token: SecretBytes): Promise<Login> {
     const gate = this.#credentials.gate(provider);
