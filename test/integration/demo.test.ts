@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PROGRAM } from '../fakes/daemon-process.ts';
+import { isRunning } from '../fakes/processes.ts';
 
 /** Without curl, which the demo only compares with. */
 const PATH = '/nowhere';
@@ -68,17 +69,6 @@ function descendants(pid: number): number[] {
     return [...children, ...children.flatMap(below)];
   };
   return below(pid);
-}
-
-/** Not a zombie that nobody waits for. */
-function isRunning(pid: number): boolean {
-  try {
-    return !execFileSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' })
-      .trim()
-      .startsWith('Z');
-  } catch {
-    return false;
-  }
 }
 
 describe('the demo ends and leaves nothing behind', () => {
