@@ -135,8 +135,8 @@ test('close() kills a command that ignores polite signals', async () => {
 
 test('a helper that the command leaves behind does not hold up the key', async () => {
   const started = Date.now();
-  expect(await read(await connect(sh(`sleep 5 & echo $! > ${folder}/pid; echo key`)))).toBe('key');
-  expect(Date.now() - started).toBeLessThan(3_000);
+  expect(await read(await connect(sh(`sleep 60 & echo $! > ${folder}/pid; echo key`)))).toBe('key');
+  expect(Date.now() - started).toBeLessThan(30_000);
   process.kill(Number(await readFile(join(folder, 'pid'), 'utf8')));
 });
 
