@@ -11,7 +11,7 @@ struct search {
 };
 
 /*
- * Nobody answered: makes sure that one helper starts a daemon. To be called again, after looking for the daemon once
+ * No daemon answered: makes sure that one helper starts a daemon. To be called again, after looking for the daemon once
  * more, until one answers. `*connection` is what looking once more under the lock found.
  *
  * False if none can be started: then `why` says so and what to do, in LINE_LIMIT bytes at most.

@@ -52,6 +52,11 @@ export function relative(at: string, nowMs: number): string {
   return ms > 0 ? `in ${duration(ms)}` : `${duration(-ms)} ago`;
 }
 
+/** How every command prints JSON. */
+export function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
 export function thousands(count: number): string {
   return count.toLocaleString('en');
 }

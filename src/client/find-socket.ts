@@ -40,7 +40,7 @@ function isThereAndSafe({ path, folder }: SocketPlace, uid: number): boolean {
   checkPrivateFolder(folder, folderStats, uid);
   if (!stats.isSocket()) throw unsafe(`${path} is not a socket`);
   if (stats.uid !== uid) throw unsafe(`${path} belongs to uid ${stats.uid}, not to ${uid}`);
-  // Without write permission nobody can connect; reading a socket means nothing.
+  // Without write permission nobody can connect; read permission on a socket has no meaning.
   if ((stats.mode & 0o022) !== 0) throw unsafe(`others may write to ${path}`);
   return true;
 }

@@ -138,7 +138,7 @@ function cannotTalk(error: unknown): BrokerError {
   });
 }
 
-/** The lines of a stream as they come in, without their ends; what follows the last line end is no line. */
+/** The lines of a stream as they come in, without their ends; what follows the last line end is not one. */
 export async function* readLines(stream: Readable): AsyncGenerator<string> {
   let rest = '';
   stream.setEncoding('utf8');

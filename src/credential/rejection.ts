@@ -144,7 +144,9 @@ export function recordServed(ledger: Ledger, served: Served): Ledger {
 function isEarly(ledger: Ledger, ask: Suspicion): boolean {
   if (ledger.served === undefined || ask.intervalMs < MIN_JUDGED_INTERVAL_MS) return false;
   // Also if a successor is there by now: what the client replaces is the JWT that it was served.
-  if ([ledger.served, ask.key].some((jwt) => isNearlyOver(jwt.jwtExpiresAtMs, ask.nowMs))) return false;
+  if (isNearlyOver(ledger.served.jwtExpiresAtMs, ask.nowMs) || isNearlyOver(ask.key.jwtExpiresAtMs, ask.nowMs)) {
+    return false;
+  }
   const early = ask.intervalMs * EARLY;
   return ask.nowMs - ledger.served.atMs < early && ask.wallMs - ledger.served.atWallMs < early;
 }

@@ -13,7 +13,6 @@ import { readLockHolder, StateLock, type StateLockOptions } from '../platform/st
 import { sleep } from '../platform/waiting.ts';
 import type { RotationReport, RotationRequest } from '../protocol/reports.ts';
 import { providerDefinitions } from '../providers/registry.ts';
-import { keyHomeNamed, rotationReport } from './compose.ts';
 
 /** A daemon stops within five seconds. */
 const LONGEST_WAIT_MS = 8_000;
@@ -21,7 +20,7 @@ const LOOK_EVERY_MS = 20;
 
 /**
  * The lock for a daemon that a service manager started. One that a helper started gives way: it is only there because
- * no service answered. Others, which somebody started on purpose, do not.
+ * no service answered. Others, which a person started on purpose, do not.
  *
  * @throws BrokerError as StateLock.acquire does.
  */
@@ -57,7 +56,7 @@ function tell(pid: number): number {
 export interface StartContext {
   /** Of STATE/lock, locked already. */
   readonly lockFd: number | undefined;
-  /** Nobody asked for a daemon in so many words: a helper needed one. */
+  /** No person started this daemon: a helper needed one. */
   readonly byHelper: boolean;
 }
 
@@ -76,9 +75,8 @@ export function takeStartContext(env: Record<string, string | undefined>): Start
  */
 export async function rotateOffline(
   inputs: PathInputs & { readonly clock: Clock },
-  { discard, to }: RotationRequest,
+  request: RotationRequest,
 ): Promise<RotationReport> {
-  const home = keyHomeNamed(to);
   process.umask(0o077);
   const native = loadNative();
   const places = preparePlaces(inputs);
@@ -91,7 +89,7 @@ export async function rotateOffline(
   try {
     // What there is to say, the report and the errors say.
     const log = await createPinoLog({ format: 'json', level: 'silent' });
-    const cache = openCache({
+    const cache = await openCache({
       stateDir: places.stateDir,
       networkFileSystem: places.isNetworkFileSystem,
       credentialsDir: inputs.env['CREDENTIALS_DIRECTORY'],
@@ -101,7 +99,7 @@ export async function rotateOffline(
       wallMs: () => inputs.clock.wall(),
     });
     try {
-      return rotationReport(await cache.rotateKey({ discard, to: home }));
+      return await cache.rotateKey(request);
     } finally {
       cache.close();
     }
@@ -110,7 +108,7 @@ export async function rotateOffline(
   }
 }
 
-/** A configuration with faults is no reason to keep an old key. */
+/** A configuration with faults does not keep an old key in use. */
 async function configuredKeyHome(file: string, { env, homeDir, uid }: PathInputs): Promise<DaemonConfig['keyHome']> {
   const result = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
   return result.faults === undefined ? result.config.daemon.keyHome : 'auto';

@@ -1,22 +1,21 @@
-import { mkdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { BrokerError, codeOf } from '../errors.ts';
-import { writeFileAtomically } from '../platform/files.ts';
+import { BrokerError } from '../errors.ts';
 import { loadNative } from '../platform/native.ts';
-import { type PlannedFile, run, type Surroundings } from './manager.ts';
+import { type PlannedFile, run, type Surroundings, writePlanned } from './manager.ts';
 import { type DaemonCommand, daemonCommand } from './runtime.ts';
-import { renderUnits } from './systemd.ts';
+import { unitFiles } from './systemd.ts';
 
 interface EveryonePlan {
   readonly daemon: DaemonCommand;
   readonly files: readonly PlannedFile[];
 }
 
-/** Where an administrator's units for the services of every user lie. */
+/** The folder of an administrator's units for the services of every user. */
 const FOLDER = '/etc/systemd/user';
 
 /**
- * The units for a machine that many people use: no path of anybody's, `%h` and `%t` instead; one daemon per user.
+ * The units for a machine that many people use: no user's own path, `%h` and `%t` instead; one daemon per user.
  *
  * @throws BrokerError ERR_CONFIG if others cannot run what this runs on.
  */
@@ -27,7 +26,7 @@ export function planForEveryone(
 ): EveryonePlan {
   const daemon = daemonCommand({ execPath, copyRuntime: false, dryRun: true, stateDir: '/nonexistent', searched });
   for (const file of [daemon.node, daemon.program]) refuseClosed(file);
-  const units = renderUnits({
+  const files = unitFiles(FOLDER, {
     command: daemon.command,
     stateDir: undefined,
     socket: undefined,
@@ -35,26 +34,13 @@ export function planForEveryone(
     canNotify: loadNative() !== undefined,
     namespaces: sandbox === undefined ? namespacesAllowed() : sandbox === 'full',
   });
-  const files = Object.entries(units).map(([name, content]) => ({
-    path: path.join(FOLDER, name),
-    content,
-    mode: 0o644,
-  }));
   return { daemon, files };
 }
 
 /** @throws BrokerError ERR_USAGE unless root asks, ERR_IO, ERR_DAEMON_UNREACHABLE if systemctl fails. */
 export async function installForEveryone(surroundings: Surroundings, { files }: EveryonePlan): Promise<void> {
   requireRoot(surroundings);
-  try {
-    mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
-    for (const { path: file, content, mode } of files) writeFileAtomically(file, content, mode);
-  } catch (error) {
-    throw new BrokerError('ERR_IO', `cannot write into ${FOLDER} (${codeOf(error)})`, {
-      remedy: 'check that the disk is neither full nor read-only',
-      cause: error,
-    });
-  }
+  for (const file of files) writePlanned(file);
   await systemctl(surroundings, 'enable');
 }
 
@@ -81,7 +67,7 @@ async function systemctl(surroundings: Surroundings, verb: 'enable' | 'disable')
   });
 }
 
-/** A Node below /root or a closed home runs for nobody but its owner. */
+/** A Node below /root or a closed home runs only for its owner. */
 function refuseClosed(file: string): void {
   const real = realpathSync(file);
   const parents = real.split('/').map((_, depth, parts) => parts.slice(0, depth).join('/') || '/');

@@ -11,7 +11,7 @@ const LAST_LINES = 8;
 const SETTLE_MS = 150;
 const MOST_LOOKS = 5;
 
-/** Who answers now; undefined if nobody does. */
+/** The daemon that answers now; undefined if none does. */
 export async function askStatus(surroundings: Surroundings): Promise<DaemonStatus | undefined> {
   try {
     return (await connect(surroundings).status()).daemon;
@@ -48,7 +48,7 @@ async function untilHealthy(surroundings: Surroundings, manager: ServiceManager)
     try {
       return (await connect(surroundings).status()).daemon;
     } catch (error) {
-      // Nobody starts one again that has no manager.
+      // Without a manager nothing starts it again.
       const ended = manager.kind === 'none' && (await manager.failure()) !== undefined;
       if (ended || clock.now() >= giveUpAt || !(error instanceof BrokerError) || !isPassing(error)) throw error;
     }

@@ -132,13 +132,13 @@ export class Launchd implements ServiceManager {
     if (NO_DOMAIN.includes((await this.#try('print', this.#domain)).code)) {
       throw new BrokerError(
         'ERR_DAEMON_UNREACHABLE',
-        "nobody is logged in at this Mac's screen, and agents run only then",
+        'launch agents need a graphical login, and nobody is logged in on this Mac',
         {
-          remedy: 'run this again there; until then the helper starts the daemon by itself',
+          remedy: 'log in at its screen and run this again; until then the helper starts the daemon',
         },
       );
     }
-    // Whoever once disabled it has asked for it again.
+    // A person who once disabled it has asked for it again.
     await this.#try('enable', this.#target);
     const { code, stderr } = await this.#try('bootstrap', this.#domain, this.#plist);
     // launchd(8) says "Input/output error" for many things, one that is loaded already among them.
@@ -180,7 +180,7 @@ interface LaunchAgent {
   readonly ProgramArguments: readonly string[];
   readonly EnvironmentVariables: Readonly<Record<string, string>>;
   readonly RunAtLoad: boolean;
-  /** Started again unless it ended by itself with 0. */
+  /** Started again unless it ended with 0. */
   readonly KeepAlive: { readonly SuccessfulExit: false };
   /** Seconds between two starts. */
   readonly ThrottleInterval: number;

@@ -1,7 +1,9 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { PathInputs } from '../config/paths.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
+import { writeFileAtomically } from '../platform/files.ts';
 import { exitCodeOf, runProgram } from '../platform/run-program.ts';
 import type { ServiceFailure } from './failure.ts';
 import type { DaemonCommand } from './runtime.ts';
@@ -25,7 +27,7 @@ export interface PlannedFile {
 
 export interface ServiceState {
   readonly installed: boolean;
-  /** Starts by itself: at login or when somebody asks. */
+  /** Starts automatically: at login or when a client connects. */
   readonly enabled: boolean;
   readonly running: boolean;
   readonly pid: number | undefined;
@@ -76,7 +78,20 @@ export interface Surroundings extends PathInputs {
   readonly clock: Clock;
 }
 
-/** A unit that is a link belongs to whoever made the link: Home Manager, stow, `systemctl --user link` or `mask`. */
+/** @returns false if the file was just so already. @throws BrokerError ERR_IO */
+export function writePlanned({ path: file, content, mode }: PlannedFile): boolean {
+  try {
+    mkdirSync(path.dirname(file), { recursive: true });
+    return writeFileAtomically(file, content, mode);
+  } catch (error) {
+    throw new BrokerError('ERR_IO', `cannot write ${file} (${codeOf(error)})`, {
+      remedy: 'check who owns the folder and that the disk is not full or read-only',
+      cause: error,
+    });
+  }
+}
+
+/** A unit that is a link belongs to what made the link: Home Manager, stow, `systemctl --user link` or `mask`. */
 export function isLink(file: string): boolean {
   return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 }
@@ -104,7 +119,7 @@ export async function run(
 
 /**
  * What of this shell's environment an installed daemon keeps: where it finds its configuration and the programs that
- * providers run. Everything else that a provider needs stands in the configuration.
+ * providers run. Everything else that a provider needs is in the configuration.
  */
 export function recordedEnvironment({ env }: Pick<PathInputs, 'env'>): Readonly<Record<string, string>> {
   const kept: Record<string, string> = { PATH: lastingPath(env['PATH'] ?? '') };

@@ -58,7 +58,7 @@ class Systemd implements ServiceManager {
 
   async files(settings: ServiceSettings): Promise<readonly PlannedFile[]> {
     const { daemon, stateDir, socket, env, sandbox } = settings;
-    const units = renderUnits({
+    return unitFiles(this.#folder, {
       command: daemon.command,
       stateDir,
       socket,
@@ -66,11 +66,6 @@ class Systemd implements ServiceManager {
       canNotify: loadNative() !== undefined,
       namespaces: sandbox === undefined ? await this.#allowsNamespaces() : sandbox === 'full',
     });
-    return Object.entries(units).map(([name, content]) => ({
-      path: path.join(this.#folder, name),
-      content,
-      mode: 0o644,
-    }));
   }
 
   async activate(_: ServiceSettings, changed: boolean): Promise<void> {
@@ -83,7 +78,7 @@ class Systemd implements ServiceManager {
   }
 
   async deactivate(): Promise<void> {
-    // systemctl(1): disabling a unit that is a link removes the link, which is somebody else's.
+    // systemctl(1): disabling a unit that is a link removes the link, which is not ours.
     if (!this.places.some(isLink)) await this.#try('disable', '--quiet', '--now', SOCKET, SERVICE);
     await this.#try('stop', SOCKET, SERVICE);
   }
@@ -100,7 +95,7 @@ class Systemd implements ServiceManager {
   }
 
   async stop(): Promise<void> {
-    // Both at once: the socket alone would start the service again for whoever asks next.
+    // Both at once: the socket alone would start the service again for the next client.
     await this.#must('stop', SOCKET, SERVICE);
   }
 
@@ -196,12 +191,20 @@ export interface UnitValues {
   readonly namespaces: boolean;
 }
 
+export function unitFiles(folder: string, values: UnitValues): readonly PlannedFile[] {
+  return Object.entries(renderUnits(values)).map(([name, content]) => ({
+    path: path.join(folder, name),
+    content,
+    mode: 0o644,
+  }));
+}
+
 export interface Units {
   readonly 'broker.service': string;
   readonly 'broker.socket': string;
 }
 
-/** The templates in systemd/ with what stands between @ and @ filled in. */
+/** The templates in systemd/, their @NAMES@ filled in. */
 export function renderUnits(values: UnitValues): Units {
   const state = values.stateDir === undefined ? '%h/.local/state/broker' : specifiers(values.stateDir);
   const env = Object.entries(values.env).map(([name, value]) => environmentLine(name, specifiers(value)));
@@ -215,7 +218,7 @@ export function renderUnits(values: UnitValues): Units {
       ? 'WatchdogSec=60s'
       : '# No WatchdogSec=: without its addon the daemon cannot give signs of life.',
     '@ENVIRONMENT@': [environmentLine('BROKER_STATE_DIR', state), ...env].join('\n'),
-    '@TMP@': needsSharedTmp(values) ? '# No PrivateTmp=yes: what it runs or keeps lies under /tmp.' : 'PrivateTmp=yes',
+    '@TMP@': needsSharedTmp(values) ? '# No PrivateTmp=yes: what it runs or keeps is under /tmp.' : 'PrivateTmp=yes',
     '@WRITABLE@': quoted(`-${state}`),
     '@SOCKET@': values.socket === undefined ? '%t/broker/broker.sock' : specifiers(values.socket),
   };
@@ -223,7 +226,7 @@ export function renderUnits(values: UnitValues): Units {
   return { 'broker.service': render('broker.service'), 'broker.socket': render('broker.socket') };
 }
 
-/** In a /tmp of its own the service would not find what lies in the real one: a runtime unpacked there, a test's home. */
+/** In a /tmp of its own the service would not find what is in the real one: a runtime unpacked there, a test's home. */
 function needsSharedTmp({ command, stateDir, socket, env }: UnitValues): boolean {
   const paths = [...command, stateDir ?? '', socket ?? '', ...Object.values(env)];
   return paths.some((word) => /^\/(?:var\/)?tmp\//.test(word));

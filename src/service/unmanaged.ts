@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ownStateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
-import { writeFileAtomically } from '../platform/files.ts';
+import { readRegularFile, writeFileAtomically } from '../platform/files.ts';
 import { loadNative } from '../platform/native.ts';
 import { isLockHeld, type LockHolder, readLockHolder } from '../platform/state-lock.ts';
 import { sleep } from '../platform/waiting.ts';
@@ -14,8 +13,8 @@ import type { PlannedFile, ServiceManager, ServiceState, Surroundings } from './
 const STOP_LIMIT_MS = 8_000;
 const LOOK_EVERY_MS = 20;
 
-/** As native/start-daemon.c has it. */
-const INHERITED = [
+/** What a daemon gets of an environment besides what was recorded: as native/start-daemon.c has it. */
+export const INHERITED = [
   'HOME',
   'USER',
   'LOGNAME',
@@ -26,7 +25,7 @@ const INHERITED = [
   'BROKER_SOCKET',
 ];
 
-/** Where nobody manages services: the helper starts the daemon when it needs one, and this stops it. */
+/** Without a service manager: the helper starts the daemon when it needs one, and this stops it. */
 export class Unmanaged implements ServiceManager {
   readonly kind = 'none';
   readonly startCommand = undefined;
@@ -64,7 +63,7 @@ export class Unmanaged implements ServiceManager {
     if (this.#holder() !== undefined) return;
     const record = readLaunchRecord(this.#stateDir);
     if (record === undefined) {
-      throw new BrokerError('ERR_CONFIG', 'nothing says how the daemon is started', {
+      throw new BrokerError('ERR_CONFIG', 'the launch file is missing', {
         remedy: 'run: broker service install',
       });
     }
@@ -149,7 +148,7 @@ export class Unmanaged implements ServiceManager {
 }
 
 /**
- * STATE/launch: how the helper starts the daemon when nobody answers (native/start-daemon.c reads it). Text that C can
+ * STATE/launch: how the helper starts the daemon when none answers (native/start-daemon.c reads it). Text that C can
  * take apart safely: `broker-launch 1`, then one `KEY VALUE` a line. The helper takes it only if it and its folder are
  * the caller's own and closed to others.
  */
@@ -178,11 +177,8 @@ export function writeLaunchRecord(stateDir: string, record: LaunchRecord): boole
 
 /** Undefined if there is none or it makes no sense. */
 export function readLaunchRecord(stateDir: string): LaunchRecord | undefined {
-  try {
-    return parseLaunchRecord(readFileSync(launchFile(stateDir), 'utf8'));
-  } catch {
-    return undefined;
-  }
+  const read = readRegularFile(launchFile(stateDir), { maxBytes: LARGEST_BYTES });
+  return read.state === 'read' ? parseLaunchRecord(read.bytes.toString()) : undefined;
 }
 
 export function formatLaunchRecord({ run, env, service, autostart }: LaunchRecord): string {

@@ -1,12 +1,13 @@
 import { lstatSync, mkdirSync, readFileSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/config.ts';
-import { configError, tomlValue } from '../config/explain.ts';
+import { configError } from '../config/explain.ts';
 import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
-import { type KeyPath, writtenKey } from '../config/walk.ts';
-import { BrokerError, codeOf } from '../errors.ts';
-import { writeFileAtomically } from '../platform/files.ts';
+import { type KeyPath, writtenKey } from '../config/positions.ts';
+import { tomlValue } from '../config/toml.ts';
+import { BrokerError } from '../errors.ts';
 import { providerDefinitions } from '../providers/registry.ts';
+import { writePlanned } from '../service/manager.ts';
 import type { Plan } from './draft.ts';
 import type { ProviderKind } from './questions.ts';
 
@@ -32,7 +33,7 @@ export interface ConfigChange {
 
 const NO_ENVIRONMENT = {};
 
-/** @throws BrokerError ERR_CONFIG if there is a file, but none that works: what is wrong has to be mended first. */
+/** @throws BrokerError ERR_CONFIG if there is a file, but none that works: what is wrong has to be fixed first. */
 export async function readExisting({ file, homeDir, uid }: ConfigPlace): Promise<Existing> {
   if (lstatSync(file, { throwIfNoEntry: false }) === undefined)
     return { text: undefined, config: undefined, mode: 0o600 };
@@ -48,11 +49,11 @@ export async function readExisting({ file, homeDir, uid }: ConfigPlace): Promise
  *
  * @throws BrokerError ERR_USAGE if a name is taken; ERR_CONFIG if the answers make no valid configuration.
  */
-export function changeConfig(existing: Existing, plan: Plan, place: ConfigPlace): ConfigChange {
+export async function changeConfig(existing: Existing, plan: Plan, place: ConfigPlace): Promise<ConfigChange> {
   const { config } = existing;
   if (existing.text === undefined || config === undefined) return checked(newConfig(plan), place);
   if (config.credentials.has(plan.credential)) throw taken('credential', plan.credential, place.file, '--credential');
-  const alone = checked(newConfig(plan), place);
+  const alone = await checked(newConfig(plan), place);
   const known = config.providers.get(plan.providerName);
   const same = known !== undefined && isSame(known, alone.loaded.config.providers.get(plan.providerName));
   if (known !== undefined && !same) throw taken('provider', plan.providerName, place.file, '--provider-name');
@@ -60,18 +61,18 @@ export function changeConfig(existing: Existing, plan: Plan, place: ConfigPlace)
   return checked(extendedConfig(existing.text, plan, has), place);
 }
 
-/** A name for the provider that is free, or that stands for the very same provider. */
-export function providerNameFor(
+/** A name for the provider that is free, or that names the very same provider. */
+export async function providerNameFor(
   existing: Existing,
   plan: Omit<Plan, 'providerName'>,
   wanted: string,
   place: ConfigPlace,
-): string {
+): Promise<string> {
   for (let number = 1; ; number += 1) {
     const name = number === 1 ? wanted : `${wanted}-${number}`;
     const known = existing.config?.providers.get(name);
     if (known === undefined) return name;
-    const alone = checked(newConfig({ ...plan, providerName: name }), place);
+    const alone = await checked(newConfig({ ...plan, providerName: name }), place);
     if (isSame(known, alone.loaded.config.providers.get(name))) return name;
   }
 }
@@ -85,25 +86,14 @@ export function writeConfig({ text }: ConfigChange, existing: Existing, { file }
     throw new BrokerError('ERR_CONFIG', `${file} was changed meanwhile`, { remedy: 'run broker setup again' });
   }
   const made = mkdirSync(path.dirname(target), { recursive: true, mode: 0o700 });
-  write(target, text, existing.mode | 0o600);
+  writePlanned({ path: target, content: text, mode: existing.mode | 0o600 });
   return {
     undo: () => {
-      if (existing.text !== undefined) write(target, existing.text, existing.mode);
+      if (existing.text !== undefined) writePlanned({ path: target, content: existing.text, mode: existing.mode });
       else rmSync(target, { force: true });
       if (made !== undefined) removeIfEmpty(path.dirname(target), made);
     },
   };
-}
-
-function write(file: string, text: string, mode: number): void {
-  try {
-    writeFileAtomically(file, text, mode);
-  } catch (error) {
-    throw new BrokerError('ERR_IO', `cannot write ${file} (${codeOf(error)})`, {
-      remedy: 'check who owns the folder and that the disk is not full',
-      cause: error,
-    });
-  }
 }
 
 /** From `folder` up to `first`, the outermost one that was made; what somebody else has put there stays. */
@@ -117,8 +107,13 @@ function removeIfEmpty(folder: string, first: string): void {
   }
 }
 
-function checked(text: string, { file, homeDir }: ConfigPlace): ConfigChange {
-  const result = checkConfig(Buffer.from(text), { file, types: providerDefinitions, env: NO_ENVIRONMENT, homeDir });
+async function checked(text: string, { file, homeDir }: ConfigPlace): Promise<ConfigChange> {
+  const result = await checkConfig(Buffer.from(text), {
+    file,
+    types: providerDefinitions,
+    env: NO_ENVIRONMENT,
+    homeDir,
+  });
   if (result.faults !== undefined) throw configError(result.faults.map((fault) => ({ ...fault, line: undefined })));
   return { text, loaded: result };
 }
@@ -137,9 +132,9 @@ function taken(what: string, name: string, file: string, flag: string): BrokerEr
   );
 }
 
-/** A new configuration file, with comments for whoever opens it next. */
+/** A new configuration file, with comments for the person who opens it next. */
 function newConfig(plan: Plan): string {
-  return `# Configuration of broker, begun by \`broker setup\`. Change it as you like: the daemon takes changes up by itself.
+  return `# Configuration of broker, begun by \`broker setup\`. Change it as you like: the daemon notices changes.
 # Every key is explained in docs/configuration.md; check the file with: broker config validate
 
 default = ${tomlValue(plan.credential)}   # served when no name is given

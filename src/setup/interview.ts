@@ -1,7 +1,7 @@
 import { confirm, isCancel, log, note, select, text } from '@clack/prompts';
 import type { Terminal } from '../platform/process-io.ts';
 import { NAME } from '../protocol/request.ts';
-import { type Draft, type Folders, normalise, type SettingsScope } from './draft.ts';
+import { type Draft, type Folders, isAnswered, normalise, type SettingsScope } from './draft.ts';
 import type { Machine } from './machine.ts';
 import {
   connectionQuestions,
@@ -105,7 +105,7 @@ export class Interview {
     };
     return this.#answer<string>(
       text({
-        message: 'What shall the key be called?',
+        message: 'Name for this credential?',
         ...(initialValue === undefined ? {} : { initialValue }),
         validate: check,
         ...this.#io,
@@ -116,11 +116,11 @@ export class Interview {
   scope(): Promise<SettingsScope> {
     return this.#answer<SettingsScope>(
       select<SettingsScope>({
-        message: 'In whose settings shall Claude Code find it (apiKeyHelper)?',
+        message: 'Add apiKeyHelper to which settings?',
         options: [
           { value: 'user', label: 'mine, for every project (~/.claude/settings.json)' },
           { value: 'project-local', label: 'this project only, and only here (.claude/settings.local.json)' },
-          { value: 'none', label: "nobody's: I do that myself" },
+          { value: 'none', label: 'none: I do that myself' },
         ],
         ...this.#io,
       }),
@@ -144,9 +144,8 @@ export class Interview {
 
   async #ask(questions: readonly Question[], draft: Draft): Promise<void> {
     for (const question of questions) {
-      const table = draft[question.into];
-      const has = table[question.key] !== undefined || isAnswered(question.instead, questions, draft);
-      if (!has && (question.needed || question.asked)) await this.#put(question, draft);
+      const wanted = question.needed || question.asked;
+      if (wanted && !isAnswered(question, questions, draft)) await this.#put(question, draft);
     }
   }
 
@@ -170,9 +169,4 @@ export class Interview {
     if (isCancel(answer) || this.#io.signal.aborted) throw new Cancelled();
     return answer as T;
   }
-}
-
-function isAnswered(flag: string | undefined, questions: readonly Question[], draft: Draft): boolean {
-  const other = questions.find((question) => question.flag === flag);
-  return other !== undefined && draft[other.into][other.key] !== undefined;
 }

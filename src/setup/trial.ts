@@ -14,8 +14,8 @@ import type {
   StoredLogin,
 } from '../providers/provider.ts';
 import { findDefinition } from '../providers/registry.ts';
+import { INHERITED } from '../service/unmanaged.ts';
 import type { Plan } from './draft.ts';
-import type { Session } from './steps.ts';
 
 interface TrialInputs {
   readonly clock: Clock;
@@ -35,17 +35,8 @@ export interface Trial {
   readonly leased: boolean;
 }
 
-/** What a daemon is given of an environment, besides the PATH: a trial with more would promise too much. */
-const DAEMON_VARIABLES = [
-  'HOME',
-  'USER',
-  'LOGNAME',
-  'LANG',
-  'TZ',
-  'PATH',
-  'XDG_RUNTIME_DIR',
-  'DBUS_SESSION_BUS_ADDRESS',
-];
+/** A trial with more of this shell's variables than the daemon will have would promise too much. */
+const DAEMON_VARIABLES = [...INHERITED, 'PATH'];
 const WANTED_LIFE_MS = 600_000;
 
 /**
@@ -116,7 +107,7 @@ async function judge(
     return { fingerprint: fingerprint(key.reveal()), fields: [], leased };
   } finally {
     if (content.kind === 'text') content.text.wipe();
-    // Whoever may not revoke it lets it lapse.
+    // A login that may not revoke it lets it lapse.
     if (lease !== undefined) {
       const asHeld = { ...lease, issuedAtMs: 0, expiresAtMs: 0, maxExpiresAtMs: undefined };
       await provider.revoke?.(asHeld, call).catch(() => undefined);
@@ -127,8 +118,8 @@ async function judge(
 const GIVE_BACK_MS = 2_000;
 
 /**
- * Logins that the trial made end with it: a provider opened anew finds them in the store, in use for nothing, and
- * retires them. Whatever cannot be given back ends by itself.
+ * Logins that the trial made end with it: a provider opened again finds them in the store, in use for nothing, and
+ * retires them. What cannot be given back ends with its own time.
  */
 async function giveBack(open: () => Provider, logins: TrialLogins): Promise<void> {
   if (logins.ids.length === 0) return;
@@ -138,6 +129,25 @@ async function giveBack(open: () => Provider, logins: TrialLogins): Promise<void
   }
   provider.close();
   logins.wipe();
+}
+
+/** The login that a person makes on the way: once, however often is tried, and then for the daemon. */
+export class Session {
+  #token: SecretBytes | undefined;
+
+  get token(): SecretBytes | undefined {
+    return this.#token;
+  }
+
+  set(token: SecretBytes): void {
+    this.end();
+    this.#token = token;
+  }
+
+  end(): void {
+    this.#token?.wipe();
+    this.#token = undefined;
+  }
 }
 
 /** A store that lives as long as the trial. */

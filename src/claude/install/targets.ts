@@ -1,8 +1,10 @@
+import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError, shellWord } from '../../errors.ts';
-import type { Addition } from '../settings/edit.ts';
-import { clientFolder, clientStateFile, type SettingsRoots } from '../settings/files.ts';
-import { parseHelperCommand } from '../shell/tokenizer.ts';
+import { PACKAGE_ROOT } from '../../platform/native.ts';
+import { isExecutable } from '../settings/document.ts';
+import { type Addition, settingsObject } from '../settings/edit.ts';
+import { clientFolder, clientStateFile, managedFolder, type SettingsRoots } from '../settings/files.ts';
 import { TTL_VARIABLE } from '../shell/variables.ts';
 
 /** The client's settings that run a helper and that the broker can answer. */
@@ -83,7 +85,7 @@ export function additionsFor(target: Target, options: TargetOptions): Addition[]
   }
 }
 
-/** Where the state folder lies in anybody's home, unless they moved it. */
+/** The state folder in each user's home, unless they moved it. */
 export const USUAL_STATE_DIR = '~/.local/state/broker';
 
 /** Rules that keep the agent's own tools from the key; they bind the agent, not a program that it writes. */
@@ -119,7 +121,7 @@ export function rootsOf(
     env,
     platform,
     systemRoot: '/',
-    ...(settings === undefined ? {} : { flagFile: path.resolve(settings) }),
+    flagFile: settings === undefined ? undefined : path.resolve(settings),
   };
 }
 
@@ -138,11 +140,11 @@ export function placeOf(
   return { file, folderMode: scope === 'user' ? 0o700 : 0o755, fileMode: 0o600 };
 }
 
-/** Where a target is written in a scope. MCP servers of the user stand in the client's own state file. */
+/** Where a target is written in a scope. MCP servers of the user are in the client's own state file. */
 function fileFor(target: Target, scope: 'user' | 'project-local', roots: SettingsRoots): string {
   if (target.kind === 'mcp') {
     if (scope === 'user') return clientStateFile(roots);
-    throw new BrokerError('ERR_USAGE', 'MCP servers of a project stand in its .mcp.json', {
+    throw new BrokerError('ERR_USAGE', 'MCP servers of a project are in its .mcp.json', {
       remedy: 'type: broker claude install --for mcp:NAME --settings .mcp.json',
     });
   }
@@ -151,21 +153,40 @@ function fileFor(target: Target, scope: 'user' | 'project-local', roots: Setting
     : path.join(roots.projectDir, '.claude', 'settings.local.json');
 }
 
+/** What an administrator copies into managed settings. */
+export function managedText(additions: readonly Addition[]): string {
+  const snippet = JSON.stringify(settingsObject(additions), null, 2);
+  return [
+    `# Linux: ${path.join(managedFolder('linux'), 'managed-settings.json')}`,
+    `# macOS: ${path.join(managedFolder('darwin'), 'managed-settings.json')}`,
+    '# owner root, mode 0644; users cannot override it. Strict JSON: leave these three lines out.',
+    snippet,
+    '',
+  ].join('\n');
+}
+
 /**
- * What may be shown of somebody's helper command: people write keys into them. Our own is shown as it is, of any other
- * the program, if it is plainly one, and the number of its arguments.
+ * The path of `broker-key` to write into settings: the name on PATH if it leads to this installation's own binary (it
+ * survives an upgrade), else that binary, else whatever PATH has. undefined: nowhere.
  */
-export function describeCommand(command: string, ours: boolean): string {
-  if (ours) return command;
-  const { words, simple } = parseHelperCommand(command);
-  const [program = '', ...rest] = words;
-  const isPath = /^(\/|~\/|\.{1,2}\/|\$HOME\/)[\w./@+ -]*$/.test(program);
-  const isName = /^[a-z][a-z_.-]{0,19}$/.test(program);
-  if (!isPath && !isName) return '(a command)';
-  const more = simple
-    ? rest.length === 0
-      ? ''
-      : ` (and ${rest.length} more word${rest.length === 1 ? '' : 's'})`
-    : ' …';
-  return program + more;
+export function locateHelper(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const own = [path.join(PACKAGE_ROOT, 'bin', 'broker-key')].find(isExecutable);
+  const folders = (env['PATH'] ?? '').split(':').filter((folder) => path.isAbsolute(folder));
+  const onPath = folders.map((folder) => path.join(folder, 'broker-key')).filter(isExecutable);
+  return onPath.find((file) => own !== undefined && realpathSync(file) === realpathSync(own)) ?? own ?? onPath[0];
+}
+
+/** @throws BrokerError ERR_USAGE if nothing executable is there. */
+export function requireHelper(file: string | undefined): string {
+  if (file === undefined) {
+    throw new BrokerError('ERR_USAGE', 'broker-key was not found beside this program or on PATH', {
+      remedy: 'name it: --helper /absolute/path/to/broker-key',
+    });
+  }
+  if (!isExecutable(file)) {
+    throw new BrokerError('ERR_USAGE', `${file} is not an executable file`, {
+      remedy: 'name the right path with --helper, or add --force if it is meant for another machine',
+    });
+  }
+  return file;
 }

@@ -21,7 +21,7 @@ const CLEAR = '\x1b[2J';
 /** `broker status [--json] [--watch]` */
 export function statusCommand(io: ProcessIo): Command {
   return new Command('status')
-    .description('how every credential stands')
+    .description('the state of every credential')
     .option('--json', 'print JSON; with --watch one document a line')
     .option('--watch', 'show it again every two seconds until interrupted')
     .action((options: Options) => status(io, options));
@@ -61,7 +61,7 @@ const MARKS: Readonly<
 const HEADINGS = ['', 'CREDENTIAL', 'STATE', 'EXPIRES', 'NEXT REFRESH', 'SERVED', 'LAST ASKED', 'PROVIDER', 'VERSION'];
 const NOTHING = '-';
 
-/** `broker status` for people: one line that says how things stand, the table, and what to do about the rest. */
+/** `broker status` for people: one line for the whole, the table, and what to do about the rest. */
 export function renderStatus({ daemon, credentials }: StatusReport, nowMs: number, paint: Paint): string {
   const parts = [headline(credentials, paint), daemonLine(daemon, paint)];
   if (daemon.cache.persistent)
@@ -129,11 +129,11 @@ interface Note {
 }
 
 function notesOf({ name, state, lastError, advice }: CredentialStatus, nowMs: number): Note[] {
-  const notes: Note[] = advice.map((text) => ({
+  const notes: Note[] = advice.map(({ message, remedy }) => ({
     mark: 'i',
     colour: 'cyan',
-    text: `${name}: ${printable(text)}`,
-    remedy: null,
+    text: `${name}: ${printable(message)}`,
+    remedy: printable(remedy),
   }));
   if (lastError === null) return notes;
   const again = lastError.nextAttemptAt === null ? '' : `, next attempt ${relative(lastError.nextAttemptAt, nowMs)}`;

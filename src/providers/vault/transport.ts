@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { AxiosRequestConfig, AxiosResponse } from 'axios';
 import axios from 'axios';
 import { ProviderError } from '../../errors.ts';
-import { networkFailure, trustedCertificates } from '../network.ts';
+import { networkFailure, readPem, trustedCertificates } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
 import { proxyEnvironment } from '../proxies.ts';
 import { type HttpReply, isObject, type VaultPlace } from './answer.ts';
@@ -36,7 +35,7 @@ export function vaultTransport(connection: VaultConnection) {
   const send = async (request: TransportRequest) => {
     const answer = await follow(connection, request);
     request.record(answer);
-    // node-vault takes 202 for a failure; Vault means that a revocation goes on by itself.
+    // node-vault takes 202 for a failure; Vault means that a revocation goes on in the background.
     const statusCode = answer.status >= 200 && answer.status < 300 ? 200 : answer.status;
     return { statusCode, body: answer.json, request: { path: new URL(request.uri).pathname } };
   };
@@ -116,7 +115,7 @@ export function redirectTarget(answer: HttpReply, from: string): URL | undefined
 }
 
 /**
- * Where to go on with the same token, or undefined if the answer is none that may be followed: a token goes to the
+ * Where to go on with the same token, or undefined if the answer must not be followed: a token goes to the
  * configured host and port and nowhere else, and never from https to http.
  */
 export function judgeRedirect(
@@ -139,7 +138,7 @@ export function judgeRedirect(
 const IDLE_SOCKET_MS = 10_000;
 const MOST_SOCKETS = 16;
 
-/** How Vault is reached: made once per login epoch, so that a changed CA or certificate file is read anew. */
+/** How Vault is reached: made once per login epoch, so that a changed CA or certificate file is read again. */
 export interface VaultConnection {
   /** What node-vault is given: for a Unix socket a host name that is never resolved. */
   readonly endpoint: string;
@@ -180,33 +179,34 @@ export function openConnection(options: VaultOptions, host: ProviderHost): Vault
 }
 
 function contextOf(options: VaultOptions, host: ProviderHost): SecureContext {
-  const expand = (file: string | undefined) => (file === undefined ? undefined : expandHome(file, host));
-  const ca = trustedCertificates(expand(options.ca_file), host.name);
-  const cert = expand(options.client_cert_file);
-  const key = expand(options.client_key_file);
-  try {
-    return createSecureContext({
-      ...(ca === undefined ? {} : { ca }),
-      ...(cert === undefined ? {} : { cert: readFileSync(cert) }),
-      ...(key === undefined ? {} : { key: readFileSync(key) }),
-    });
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'not PEM';
-    const files = [options.ca_file, options.client_cert_file, options.client_key_file].filter(
-      (file) => file !== undefined,
-    );
-    throw new ProviderError('misconfigured', `the certificates of provider "${host.name}" cannot be used (${code})`, {
+  const { ca_file, client_cert_file, client_key_file } = options;
+  const unusable = (fault: string) => {
+    const files = [ca_file, client_cert_file, client_key_file].filter((file) => file !== undefined);
+    return new ProviderError('misconfigured', `the certificates of provider "${host.name}" cannot be used (${fault})`, {
       remedy: `check that ${files.join(', ')} exist, are PEM and belong together`,
     });
+  };
+  const read = (file: string) => {
+    const pem = readPem(expandHome(file, host));
+    if (typeof pem === 'string') throw unusable(`${file} ${pem}`);
+    return pem;
+  };
+  const ca = trustedCertificates(ca_file === undefined ? undefined : expandHome(ca_file, host), host.name);
+  const cert = client_cert_file === undefined ? {} : { cert: read(client_cert_file) };
+  const key = client_key_file === undefined ? {} : { key: read(client_key_file) };
+  try {
+    return createSecureContext({ ...(ca === undefined ? {} : { ca }), ...cert, ...key });
+  } catch (error) {
+    throw unusable(error instanceof Error && 'code' in error ? String(error.code) : 'not PEM');
   }
 }
 
 /** The failure for a request that got no answer. `error` is only read for its code: it may hold token and body. */
 export function unreachable(error: unknown, place: VaultPlace): ProviderError {
   const who = `Vault at ${place.address}`;
-  const code = codeOf(error);
+  const code = wireCode(error);
   if (code === 'ENOENT' || code === 'EACCES') {
-    const what = code === 'ENOENT' ? 'there is no such socket' : 'the socket is closed to you';
+    const what = code === 'ENOENT' ? 'there is no such socket' : 'you may not open the socket';
     return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, {
       remedy: `see whether Vault Agent or Proxy listens there, or correct address in [providers.${place.provider}]`,
     });
@@ -217,7 +217,7 @@ export function unreachable(error: unknown, place: VaultPlace): ProviderError {
 
 export function cutOff({ address }: VaultPlace): ProviderError {
   return new ProviderError('transient', `the answer of Vault at ${address} was cut off`, {
-    remedy: 'nothing if it passes; else see whether Vault and the network between are up',
+    remedy: 'nothing if it happens once; else check Vault and the network in between',
   });
 }
 
@@ -228,7 +228,7 @@ export function tooLarge({ address, provider }: VaultPlace): ProviderError {
 }
 
 /** Node's code; an error of several addresses (happy eyeballs) carries that of the last one. */
-export function codeOf(error: unknown): string {
+export function wireCode(error: unknown): string {
   for (const each of [error, (error as { cause?: unknown } | null | undefined)?.cause]) {
     const code = (each as { code?: unknown } | null | undefined)?.code;
     if (typeof code === 'string' && /^\w{1,64}$/.test(code)) return code;
