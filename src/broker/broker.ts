@@ -11,7 +11,7 @@ import type { ProviderGate } from './gate.ts';
 import { LeaseKeeper } from './leases.ts';
 import { Refresher, SPREAD_MS } from './refresher.ts';
 import { RejectionDetector } from './rejection-detector.ts';
-import { Scheduler } from './scheduler.ts';
+import { Scheduler, TICK_MS } from './scheduler.ts';
 import { type DaemonFacts, describeCredential, describeDaemon, describeHealth } from './status.ts';
 
 /** No credential has a name like this, so it can share the scheduler with them. */
@@ -35,6 +35,7 @@ export class Broker implements BrokerApi {
   readonly #refresher: Refresher;
   readonly #answering: Answering;
   readonly #rejections: RejectionDetector;
+  #tickedAtMs = 0;
   #prunedAtMs = 0;
 
   constructor(ports: BrokerPorts, setup: BrokerSetup, facts: () => DaemonFacts) {
@@ -42,15 +43,7 @@ export class Broker implements BrokerApi {
     this.#facts = facts;
     const credentials = new CredentialSet(ports, setup.config);
     const events = new EventLog(ports);
-    const scheduler = new Scheduler(
-      ports.clock,
-      (id) => this.#runDue(id),
-      (lateMs) => {
-        ports.onTick();
-        this.#pruneMarks();
-        if (lateMs >= SLEPT_MS) this.#wakeUp();
-      },
-    );
+    const scheduler = new Scheduler(ports.clock, this.#runDue.bind(this), this.#lookAround.bind(this));
     const leases = new LeaseKeeper(
       ports,
       events,
@@ -67,7 +60,7 @@ export class Broker implements BrokerApi {
     this.#adopt(setup);
     leases.resume(ports.cache.leases(), (name) => credentials.gate(name));
     leases.releaseOrphans(this.#currentLeases());
-    this.#pruneMarks();
+    this.#pruneMarks(ports.clock.now());
     this.#planSweep();
   }
 
@@ -246,16 +239,23 @@ export class Broker implements BrokerApi {
     this.#refresher.refresh(credential, 'ahead').catch(() => undefined);
   }
 
+  #lookAround(lateMs: number, nowMs: number): void {
+    if (lateMs >= SLEPT_MS) this.#wakeUp();
+    if (nowMs - this.#tickedAtMs < TICK_MS) return;
+    this.#tickedAtMs = nowMs;
+    this.#ports.onTick();
+    this.#pruneMarks(nowMs);
+  }
+
   /** A rejected value may be served again once nobody could have held it stale: somebody may have put it back. */
-  #pruneMarks(): void {
-    const now = this.#ports.clock.now();
-    if (now - this.#prunedAtMs < PRUNE_MS) return;
-    this.#prunedAtMs = now;
+  #pruneMarks(nowMs: number): void {
+    if (nowMs - this.#prunedAtMs < PRUNE_MS) return;
+    this.#prunedAtMs = nowMs;
     const longestMs = Math.max(
       0,
       ...[...this.#credentials.config.credentials.values()].map(({ maxStaleMs }) => maxStaleMs),
     );
-    this.#credentials.pruneRejected(now - longestMs);
+    this.#credentials.pruneRejected(nowMs - longestMs);
   }
 
   /** A sweep that is planned already is not put off. */

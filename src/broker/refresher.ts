@@ -3,6 +3,7 @@ import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd } from '../credential/life.ts';
 import { nextRefreshAt, refreshAction, wantedLife } from '../credential/renewal.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
+import type { Call, Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
 import type { CredentialSet, ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
@@ -151,22 +152,19 @@ export class Refresher {
   }
 
   async #issue(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
-    using read = await readOnce(this.#reads, credential.spec.readId, () => this.#read(credential, reason));
+    const { spec, gate, needs } = credential;
+    const request = { source: spec.config.source, wantedLifeMs: wantedLife(needs) };
+    const ask = async (provider: Provider, call: Call): Promise<SecretRead> => {
+      // Only now: it may have waited for a probe to come back.
+      const at = this.#ports.clock.read();
+      return { secret: await provider.issue(request, call), at };
+    };
+    using read = await readOnce(this.#reads, spec.readId, () => gate.call(ask, reason === 'person'));
     try {
       this.#adopt(credential, read, reason);
     } finally {
       if (read.isOwn && read.secret.lease === undefined) this.#confirmOthers(credential, read);
     }
-  }
-
-  #read(credential: ManagedCredential, reason: RefreshReason): Promise<SecretRead> {
-    const { spec, gate, needs } = credential;
-    const request = { source: spec.config.source, wantedLifeMs: wantedLife(needs) };
-    return gate.call(async (provider, call) => {
-      // Only now: it may have waited for a probe to come back.
-      const at = this.#ports.clock.read();
-      return { secret: await provider.issue(request, call), at };
-    }, reason === 'person');
   }
 
   /** Those that live on the same secret and did not ask for it: whoever asked adopts it for itself. */
@@ -194,7 +192,8 @@ export class Refresher {
       // A mark from before the cache found its database comes to light only now that its value has been digested.
       for (const mark of cache.rejectedMarks(credential.name)) credential.rejected.add(mark);
       if (credential.rejected.has(reading.key.digest)) throw stillRejected(reading.key);
-      if (isOver(reading.key, clock.now())) throw alreadyExpired(credential);
+      const end = certainEnd({ key: reading.key, login: undefined });
+      if (end !== undefined && end <= clock.now()) throw alreadyExpired(credential);
       const same = previous?.digest === reading.key.digest && reading.key.lease === undefined;
       const key = same ? { ...reading.key, issuedAtMs: previous.issuedAtMs } : reading.key;
       if (key.lease !== undefined) this.#deps.leases.issued(credential.gate, credential.name, key.lease);
@@ -254,11 +253,6 @@ export class Refresher {
     this.schedule(credential);
     return error;
   }
-}
-
-function isOver(key: KeyVersion, nowMs: number): boolean {
-  const end = certainEnd({ key, login: undefined });
-  return end !== undefined && end <= nowMs;
 }
 
 /** Transient, since whoever rotates it may only be late. */

@@ -157,12 +157,12 @@ async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
   watcher.close();
   for (const idle of idles) idle.stop();
   const isOrdered = reason !== 'idle' && reason !== 'replaced';
-  const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, log));
+  const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, daemon.clock, log));
   await stopDaemon(daemon, listener, isRealStop, log);
 }
 
-async function isForGood(manager: SystemdNotifier, log: AdjustableLog): Promise<boolean> {
-  const next = await manager.whatFollows();
+async function isForGood(manager: SystemdNotifier, clock: Clock, log: AdjustableLog): Promise<boolean> {
+  const next = await manager.whatFollows(clock);
   if (next === 'unknown') {
     const remedy = 'to revoke them, before stopping the service: broker invalidate NAME';
     log.warn({ remedy }, 'leases are not revoked: the service manager does not say whether this is a restart');
