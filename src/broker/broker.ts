@@ -18,7 +18,7 @@ import { type DaemonFacts, describeCredential, describeDaemon, describeHealth } 
 const LEASE_SWEEP = '#leases';
 /** A timer this late did not run late: the machine slept. */
 const SLEPT_MS = 5_000;
-/** A single failure is no outage: the failed credential keeps its own hold-off. */
+/** A single failure is not an outage: the failed credential keeps its own hold-off. */
 const OUTAGE_FAILURES = 2;
 
 /** Marks of rejected values live a day and more; they are looked through this often, and once at the start. */
@@ -84,7 +84,7 @@ export class Broker implements BrokerApi {
     const credential = this.#credentials.find(name);
     credential.rejected.clear();
     this.#ports.cache.clearRejected(credential.name);
-    credential.gate.noticeMendedLogin();
+    credential.gate.noticeChangedLogin();
     await this.#refresher.refresh(credential, 'person');
     return this.#describe(credential);
   }
@@ -116,7 +116,7 @@ export class Broker implements BrokerApi {
     const login = await gate.call(async (port, call) => {
       if (port.takeLogin === undefined) throw takesNoLogin(provider);
       return port.takeLogin(token, call).catch((fault: unknown) => {
-        // A token that is no good says nothing about the login at hand, so the gate is not to remember it.
+        // A token that the provider refuses says nothing about the present login, so the gate must not remember it.
         if (!(fault instanceof ProviderError)) throw fault;
         throw new BrokerError(fault.code, fault.message, fault.remedy === undefined ? {} : { remedy: fault.remedy });
       });
@@ -232,7 +232,7 @@ export class Broker implements BrokerApi {
     const { clock, random } = this.#ports;
     if (!credential?.isWanted(clock.now(), this.#credentials.config.daemon.idleAfterMs)) return;
     if (credential.gate.isProbing) {
-      // Whatever becomes of the probe, nobody is to follow on its heels.
+      // Whatever becomes of the probe, the others do not follow at once.
       this.#scheduler.schedule(id, clock.now() + (1 - random()) * SPREAD_MS);
       return;
     }
@@ -247,7 +247,7 @@ export class Broker implements BrokerApi {
     this.#pruneMarks(nowMs);
   }
 
-  /** A rejected value may be served again once nobody could have held it stale: somebody may have put it back. */
+  /** A rejected value may be served again once it is older than any stale key: it may have been stored again since. */
   #pruneMarks(nowMs: number): void {
     if (nowMs - this.#prunedAtMs < PRUNE_MS) return;
     this.#prunedAtMs = nowMs;
@@ -289,7 +289,7 @@ function unknownProvider(name: string, gates: readonly ProviderGate[]): BrokerEr
 }
 
 function takesNoLogin(name: string): BrokerError {
-  return new BrokerError('ERR_USAGE', `nobody can log in to provider "${name}" through the broker`, {
+  return new BrokerError('ERR_USAGE', `provider "${name}" takes no login through the broker`, {
     remedy: 'log in with the tools of that secret system; the broker takes it up at once',
   });
 }

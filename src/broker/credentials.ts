@@ -17,7 +17,7 @@ export interface CredentialSpec {
   readonly sourceFingerprint: string;
   /** Credentials with the same one share a read. */
   readonly readId: string;
-  /** Where the secret lies, in the provider's own words, for messages. */
+  /** Where the secret is, in the provider's own words, for messages. */
   readonly place: string;
 }
 
@@ -83,7 +83,7 @@ export class ManagedCredential {
   }
 
   /**
-   * The longest refresh interval named lately; it is forgotten when nobody has named it for `forgetAfterMs`.
+   * The longest refresh interval named lately; it is forgotten when no client has named it for `forgetAfterMs`.
    * @returns whether it changed, so that what was planned with it has to be planned again.
    */
   noteAsk(nowMs: number, intervalMs: number, forgetAfterMs: number): boolean {

@@ -106,7 +106,7 @@ export class ProviderGate {
    * A change to any input of the login makes a failed one worth trying again at once.
    * @returns true if the hold-off was cleared.
    */
-  noticeMendedLogin(): boolean {
+  noticeChangedLogin(): boolean {
     if (this.#provider === undefined) return false;
     const inputs = this.#ports.fingerprintFiles(this.#provider.loginInputs());
     const changed = this.#loginInputs !== undefined && inputs !== this.#loginInputs;
@@ -117,7 +117,7 @@ export class ProviderGate {
     return true;
   }
 
-  /** The reason for the failures is gone (a wake, a mended login): try again without delay. */
+  /** The reason for the failures is gone (a wake, a changed login): try again without delay. */
   forgiveFailure(): void {
     this.outage = undefined;
   }

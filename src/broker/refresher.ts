@@ -14,8 +14,8 @@ import { Renewals } from './renewals.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /**
- * ahead: the scheduler, before anybody needs it · behind: after a key past its ttl was served · ask: somebody waits ·
- * rejection: somebody asked early · person: `broker refresh`, which nothing holds off.
+ * ahead: the scheduler, before a client needs it · behind: after a key past its ttl was served · ask: a client waits ·
+ * rejection: a client asked early · person: `broker refresh`, which nothing holds off.
  */
 export type RefreshReason = 'ahead' | 'behind' | 'ask' | 'rejection' | 'person';
 
@@ -31,7 +31,7 @@ interface RefresherDeps {
 
 /**
  * The one place where the provider is asked for keys, and the only writer of the cache: one refresh per credential at
- * a time, whoever asks, and one read for all credentials that live on the same secret.
+ * a time, and one read for all credentials that live on the same secret.
  */
 export class Refresher {
   readonly #ports: BrokerPorts;
@@ -56,7 +56,7 @@ export class Refresher {
   }
 
   /**
-   * Plans the next refresh ahead of need; a credential that nobody has asked for lately gets none.
+   * Plans the next refresh ahead of need; a credential that no client has asked for lately gets none.
    * @param notBeforeMs when one that has no key may be tried again although no failure of its own says so.
    */
   schedule(credential: ManagedCredential, notBeforeMs = 0): void {
@@ -65,7 +65,7 @@ export class Refresher {
     const { scheduler, credentials } = this.#deps;
     const nowMs = clock.now();
     const { failure, living, name } = credential;
-    // Somebody was meant to lose it: only an ask tries again.
+    // The key was taken away on purpose: only an ask tries again.
     const wasTaken = failure !== undefined && dropsKey(failure.record.kind);
     const hasNothing = living === undefined && failure === undefined && notBeforeMs === 0;
     if (wasTaken || hasNothing || !credential.isWanted(nowMs, credentials.config.daemon.idleAfterMs)) {
@@ -139,7 +139,7 @@ export class Refresher {
       const next: KeyVersion = { ...key, confirmedAtMs: startedAtMs, lease: extended };
       this.#ports.cache.touch(next);
       this.#deps.leases.renewed(extended);
-      // Dropped or replaced meanwhile: then the renewal was for nothing, and the newer state stands.
+      // Dropped or replaced meanwhile: then the renewal was for nothing, and the newer state stays.
       if (credential.key?.digest === key.digest) credential.key = next;
       this.#succeed(credential, 'renewed', { seconds: Math.round((extended.expiresAtMs - startedAtMs) / 1000) });
       return true;
@@ -167,7 +167,7 @@ export class Refresher {
     }
   }
 
-  /** Those that live on the same secret and did not ask for it: whoever asked adopts it for itself. */
+  /** Those that live on the same secret and did not ask for it; those that did adopt it themselves. */
   #confirmOthers(reader: ManagedCredential, read: SecretRead): void {
     for (const other of this.#deps.credentials.readersOf(reader.spec.readId)) {
       if (other === reader || other.flight !== undefined || other.key === undefined) continue;
@@ -213,7 +213,7 @@ export class Refresher {
     }
   }
 
-  /** The configuration changed while this was read: nobody is given it, and its lease has to end. */
+  /** The configuration changed while this was read: no client is given it, and its lease has to end. */
   #discard({ gate, name }: ManagedCredential, { secret, at }: SecretRead): BrokerError {
     if (secret.lease !== undefined) {
       const lease = startLease(secret.lease, at.nowMs);
@@ -255,7 +255,7 @@ export class Refresher {
   }
 }
 
-/** Transient, since whoever rotates it may only be late. */
+/** Transient, since its rotation may only be late. */
 function alreadyExpired(credential: ManagedCredential): ProviderError {
   const message = `the key that provider "${credential.gate.name}" returns for "${credential.name}" has expired already`;
   return new ProviderError('transient', message, {

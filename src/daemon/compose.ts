@@ -157,11 +157,11 @@ export function rotationReport({ kekId, home, rewrapped, setAside, left }: Rotat
   return { keyId: kekId, home, rewrapped, setAside: setAside ?? null, left: left ?? null };
 }
 
-/** @throws BrokerError ERR_USAGE for a word that is no home. */
+/** @throws BrokerError ERR_USAGE for a word that is not a key store. */
 export function keyHomeNamed(word: string | undefined): KeyHome | undefined {
   const kind = KEY_HOMES.find((candidate) => candidate === word);
   if (kind !== undefined || word === undefined) return kind;
-  throw new BrokerError('ERR_USAGE', `"${word.slice(0, 40)}" is no home of a key`, {
+  throw new BrokerError('ERR_USAGE', `"${word.slice(0, 40)}" is not a key store`, {
     remedy: `choose one of: ${KEY_HOMES.join(', ')}`,
   });
 }

@@ -91,7 +91,7 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   });
   let daemon: ComposedDaemon | undefined;
   let exit: Idle | undefined;
-  // Only what a helper started leaves again when nobody has asked it anything for a while: the next helper starts another.
+  // Only a daemon that a helper started leaves when it has not been asked for a while: the next helper starts another.
   const exitLimitMs = (config: Config) => (byHelper ? config.daemon.idleExitMs : 0);
   // While a keyring is asked for the key there is no daemon yet that could take over anything.
   let early: LoadResult | undefined;

@@ -81,7 +81,7 @@ export class SystemdNotifier {
     try {
       this.#native?.sdNotify(this.#notifyAddress, message);
     } catch {
-      // The service manager went away: there is nobody to tell.
+      // The service manager went away.
     }
   }
 }
