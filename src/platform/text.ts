@@ -32,7 +32,7 @@ const KINDS = [
  * GitHub's and Slack's tokens, AWS access key ids, JWTs, PEM blocks.
  */
 const SHAPES =
-  /\b(?:hv[sbr]\.[\w-]{8,}|[sbr]\.(?=[\w-]*\d)[\w-]{20,}|sk-(?:ant|proj)-[\w-]*|sk-[A-Za-z0-9]{20,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abpr]-[\w-]{10,}|A[KS]IA[A-Z0-9]{16}\b|eyJ[\w-]{8,})[\w.+/=-]*|-----BEGIN [\s\S]*?(?:-----END [A-Z ]*-----|$)/g;
+  /\b(?:hv[sbr]\.[\w-]{8,}|[sbr]\.(?=[\w-]*\d)[\w-]{20,}|sk-(?:ant|proj)-[\w-]*|sk-[A-Za-z0-9]{20,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abpr]-[\w-]{10,}|A[KS]IA[A-Z0-9]{16}\b|eyJ[\w-]{8,})(?:[\w.+/=-]*[\w+/=-])?|-----BEGIN [\s\S]*?(?:-----END [A-Z ]*-----|$)/g;
 const USER_IN_URL = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/?#@]+@/gi;
 const PASSWORD_IN_URL = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s/?#@:]*:)[^\s/?#]*(@)/gi;
 /** Vault's secret-ids and accessors are UUIDs. */
