@@ -23,8 +23,7 @@ import {
 import { Cancelled, Interview } from './interview.ts';
 import { describeMachine, lookAround, type Machine } from './machine.ts';
 import { connectionQuestions, PROVIDER_KINDS, type ProviderKind } from './questions.ts';
-import type { Session } from './steps.ts';
-import { type Trial, tryOut } from './trial.ts';
+import { type Session, type Trial, tryOut } from './trial.ts';
 
 /** Everything is known and was tried; nothing is written yet. */
 export interface Prepared {

@@ -17,7 +17,7 @@ import type { VaultClient } from './client.ts';
 import { failureOf, grantIn, notVault, tokenOver } from './failures.ts';
 import type { PrepareLogin } from './logins/method.ts';
 import { prepareLogin } from './logins/prepare.ts';
-import { type FoundToken, findToken } from './logins/token.ts';
+import { type FoundToken, findToken } from './logins/simple.ts';
 import { isInteractive, mayBeMadeByAPerson, type VaultAuth } from './options.ts';
 import { heldBackIn, secondFactorWanted } from './second-factor.ts';
 import type { Granted, HeldLogin, TokenStore } from './token-store.ts';

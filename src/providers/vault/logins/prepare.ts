@@ -3,8 +3,7 @@ import type { ProviderHost } from '../../provider.ts';
 import { isInteractive, type VaultAuth } from '../options.ts';
 import { aws, awsInputs } from './aws.ts';
 import type { PrepareLogin } from './method.ts';
-import { appRole, cert, jwt, password } from './simple.ts';
-import { tokenInputs } from './token.ts';
+import { appRole, cert, jwt, password, tokenInputs } from './simple.ts';
 
 /** How to log in; undefined for method token, which has a token already. */
 export function prepareLogin(auth: VaultAuth): PrepareLogin | undefined {
