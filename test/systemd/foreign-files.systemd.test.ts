@@ -49,7 +49,7 @@ test('another generation of it is taken over', async () => {
 });
 
 test.skipIf(!isSandboxed)(
-  "one of root elsewhere is nobody-knows-whose in the sandbox, and root's without it",
+  "one of root elsewhere has no known owner in the sandbox, and root's without it",
   async () => {
     systemctl('stop', 'broker.service');
     link('/run/broker-test/3/config.toml', CONFIG);
