@@ -53,8 +53,8 @@ export interface InstallOutcome {
 /**
  * Puts the additions into a settings file and changes no other byte of it.
  *
- * @throws SettingsSyntaxError for a broken file · BrokerError ERR_DENIED where a value of somebody else's stands and
- * `force` is not set · ERR_UNSAFE_FILE, ERR_IO.
+ * @throws SettingsSyntaxError for a broken file · BrokerError ERR_DENIED where another value is set and
+ * `force` is not · ERR_UNSAFE_FILE, ERR_IO.
  */
 export function install(context: InstallerContext, request: InstallRequest): InstallOutcome {
   return carryOut(context, request, (current, file) =>

@@ -9,7 +9,7 @@ import { type Addition, isBare, removeItems, removeProperty, revertEdits } from 
 interface Undone {
   /** The file without what was installed; undefined if there was no file. */
   readonly content: Buffer | undefined;
-  /** The very bytes from before the installation; otherwise somebody edited the file since and keeps those edits. */
+  /** The very bytes from before the installation; otherwise the file was edited since, and those edits stay. */
   readonly exact: boolean;
 }
 
@@ -107,7 +107,7 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** A record that is missing or broken counts as none: the file is then judged by what stands in it. */
+/** A record that is missing or broken counts as none: the file is then judged by its content. */
 export function readRecord(stateDir: string, file: string): InstallRecord | undefined {
   try {
     const record = schema.parse(JSON.parse(readFileSync(recordFile(stateDir, file), 'utf8')));

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { BrokerError } from '../../errors.ts';
 import { ensurePrivateFolder, writeFileAtomically } from '../../platform/files.ts';
 
-/** A copy of a file as it was before something of somebody else's was changed in it. May hold secrets: 0600. */
+/** A copy of a file as it was before something was changed in it that this program had not written. May hold secrets: 0600. */
 export interface Backup {
   /** `20261122T220500Z-1a2b3c4d`; what `broker claude backups --delete` takes. */
   readonly id: string;
@@ -13,7 +13,6 @@ export interface Backup {
   /** RFC 3339. */
   readonly at: string;
   readonly reason: string;
-  /** Where the copy lies. */
   readonly copy: string;
   readonly bytes: number;
 }
@@ -29,7 +28,7 @@ interface BackupInput {
   readonly now: number;
 }
 
-/** Keeps a copy and says where it lies; the same content of the same file is kept once. */
+/** Keeps a copy; the same content of the same file is kept once. */
 export function keepBackup(input: BackupInput): Backup {
   const folder = backupFolder(input.stateDir);
   ensurePrivateFolder(input.stateDir, input.uid);
@@ -69,7 +68,7 @@ export function listBackups(stateDir: string): Backup[] {
 
 /**
  * @param id one backup's id, or `all`.
- * @throws BrokerError ERR_USAGE for an id that there is not.
+ * @throws BrokerError ERR_USAGE for an unknown id.
  */
 export function deleteBackups(stateDir: string, id: string): Backup[] {
   const chosen = listBackups(stateDir).filter((backup) => id === 'all' || backup.id === id);

@@ -30,7 +30,7 @@ export function readClientState(file: string, projectDir: string): ClientState {
   };
 }
 
-/** Trust in a folder covers what lies in it. */
+/** Trust in a folder covers what is in it. */
 function trustOf(projects: Record<string, unknown>, projectDir: string): boolean {
   for (let folder = projectDir; ; folder = path.dirname(folder)) {
     if (Object.hasOwn(projects, folder) && asObject(projects[folder])['hasTrustDialogAccepted'] === true) return true;
@@ -57,7 +57,7 @@ function texts(value: unknown): string[] {
 
 /** A subscription or Console login that the client keeps. */
 export interface KeptLogin {
-  /** Where it lies: a file, or an item of the macOS Keychain. */
+  /** Where it is: a file, or an item of the macOS Keychain. */
   readonly file: string;
   readonly present: boolean;
   /** The keychain could not be asked, so that there may be one all the same. */

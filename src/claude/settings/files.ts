@@ -42,7 +42,7 @@ export interface SettingsFile {
   readonly helper: LocatedText | undefined;
   readonly proxyHelper: LocatedText | undefined;
   readonly env: ReadonlyMap<string, LocatedText>;
-  /** Names that stand twice in their object; the last one counts. */
+  /** Names that are set twice in their object; the last one counts. */
   readonly duplicates: readonly string[];
   /** Bash and Read rules under permissions.deny. */
   readonly denied: readonly string[];
@@ -88,7 +88,9 @@ export function readSettingsFile(location: SettingsLocation, tools: Pick<MacTool
     // A managed file loses the entry only, any other file everything (seen with 2.1.330).
     const isRefused = laxity !== undefined || (wrongType !== undefined && location.scope !== 'managed');
     const problem =
-      laxity === undefined ? wrongType : { what: 'a comment or a trailing comma, which is no JSON', position: laxity };
+      laxity === undefined
+        ? wrongType
+        : { what: 'a comment or a trailing comma, which JSON does not allow', position: laxity };
     return {
       ...base,
       state: isRefused ? 'refused' : 'in-effect',
@@ -104,8 +106,7 @@ export function readSettingsFile(location: SettingsLocation, tools: Pick<MacTool
     };
   } catch (error) {
     if (!(error instanceof SettingsSyntaxError)) throw error;
-    const what = error.message.slice(0, error.message.indexOf(`: ${location.file}`));
-    return { ...base, state: 'broken', problem: { what, position: error.position } };
+    return { ...base, state: 'broken', problem: { what: error.what, position: error.position } };
   }
 }
 
@@ -115,11 +116,11 @@ function located(text: string, root: Node | undefined, path: readonly string[]):
   return { value: String(node.value), line: lineAndColumn(text, node.offset).line };
 }
 
-/** The client refuses the whole file if apiKeyHelper is no text. */
+/** The client refuses the whole file if apiKeyHelper is not a string. */
 function typeFault(text: string, root: Node | undefined) {
   const node = nodeAt(root, ['apiKeyHelper']);
   if (node === undefined || node.type === 'string') return undefined;
-  return { what: 'apiKeyHelper is no text', position: lineAndColumn(text, node.offset) };
+  return { what: 'apiKeyHelper is not a string', position: lineAndColumn(text, node.offset) };
 }
 
 function environmentOf(text: string, root: Node | undefined): Map<string, LocatedText> {
@@ -169,14 +170,14 @@ export interface SettingsRoots {
   readonly systemRoot: string;
 }
 
-/** Where the user's own settings, login and client state lie: `$CLAUDE_CONFIG_DIR`, else `~/.claude`. */
+/** Where the user's own settings, login and client state are: `$CLAUDE_CONFIG_DIR`, else `~/.claude`. */
 export function clientFolder(roots: Pick<SettingsRoots, 'homeDir' | 'env' | 'projectDir'>): string {
   const moved = roots.env['CLAUDE_CONFIG_DIR'];
   if (moved === undefined || moved === '') return path.join(roots.homeDir, '.claude');
   return path.resolve(roots.projectDir, moved);
 }
 
-/** `.claude.json`: what the client remembers. It lies beside `~/.claude`, or inside `$CLAUDE_CONFIG_DIR`. */
+/** `.claude.json`: what the client remembers. It is beside `~/.claude`, or inside `$CLAUDE_CONFIG_DIR`. */
 export function clientStateFile(roots: Pick<SettingsRoots, 'homeDir' | 'env' | 'projectDir'>): string {
   const moved = roots.env['CLAUDE_CONFIG_DIR'];
   return path.join(moved === undefined || moved === '' ? roots.homeDir : clientFolder(roots), '.claude.json');
@@ -186,7 +187,7 @@ export function managedFolder(platform: NodeJS.Platform, systemRoot = '/'): stri
   return path.join(systemRoot, platform === 'darwin' ? 'Library/Application Support/ClaudeCode' : 'etc/claude-code');
 }
 
-/** What an MDM profile with this domain leaves on the machine; the user's own ~/Library/Preferences is no policy. */
+/** What an MDM profile with this domain leaves on the machine; the user's own ~/Library/Preferences is not policy. */
 function profiles({ platform, systemRoot, env }: SettingsRoots): SettingsLocation[] {
   if (platform !== 'darwin') return [];
   const folder = path.join(systemRoot, 'Library/Managed Preferences');

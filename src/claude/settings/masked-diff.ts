@@ -15,7 +15,7 @@ export function settingsDiff(
   return [`--- ${from}`, `+++ ${to}`, ...lines].join('\n');
 }
 
-/** The same for a profile: of a line that goes only what stands in front of the value is shown, if that is plain. */
+/** The same for a profile: of a line that goes only what precedes the value is shown, if that is plain. */
 export function profileDiff(file: string, before: string, after: string): string {
   const lines = changedLines(before, after).map(({ sign, text }) => sign + maskAssignment(text));
   return [`--- ${file}`, `+++ ${file}`, ...lines].join('\n');

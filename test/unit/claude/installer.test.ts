@@ -185,7 +185,7 @@ describe('what is not ours', () => {
   test('an env that is no object is left alone', () => {
     using home = new TemporaryHome();
     const file = home.write('settings.json', '{"env": 5}');
-    expect(() => install(contextOf(home), request(file, [HELPER, TTL]))).toThrow('"env" is no object');
+    expect(() => install(contextOf(home), request(file, [HELPER, TTL]))).toThrow('"env" is not a JSON object');
   });
 });
 
