@@ -191,8 +191,6 @@ export class Refresher {
     const reading = keyFromSecret(credential.spec, read, cache);
     try {
       const previous = credential.key;
-      // A mark from before the cache found its database comes to light only now that its value has been digested.
-      for (const mark of cache.rejectedMarks(credential.name)) credential.rejected.add(mark);
       if (credential.rejected.has(reading.key.digest)) throw stillRejected(reading.key);
       if (isOver(reading.key, clock.now())) throw alreadyExpired(credential);
       const same = previous?.digest === reading.key.digest && reading.key.lease === undefined;
