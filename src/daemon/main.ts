@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
-import { configError } from '../config/explain.ts';
+import { configError } from '../config/faults.ts';
 import { type LoadedConfig, type LoadResult, loadConfig } from '../config/load.ts';
 import {
   stateDir as baseStateDir,
