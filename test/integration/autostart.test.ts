@@ -135,7 +135,7 @@ describe.skipIf(helper === undefined)('broker-key where no daemon runs', () => {
   });
 });
 
-describe.skipIf(helper === undefined)('a daemon that was to leave by itself after hours', () => {
+describe.skipIf(helper === undefined)('a daemon that was to end after hours without a request', () => {
   test('ends at once when it is told to', async () => {
     await using user = new TemporaryHome();
     writeLaunchRecord(user.state, RECORD);

@@ -85,7 +85,7 @@ test('installed again: nothing changes', async () => {
   expect(mainPid()).toBe(pid);
 });
 
-test('the socket alone starts it for whoever asks', async () => {
+test('the socket alone starts it for any client', async () => {
   systemctl('stop', 'broker.service');
   expect(property('ActiveState')).toBe('inactive');
   expectKey(await ask(), KEY);
@@ -234,7 +234,7 @@ test.skipIf(!hasJournal)('a start that fails says what the journal has of it, an
   expect((await broker('service', 'logs', '-n', '3')).stdout).toMatch(/broker is ready/);
 });
 
-test('a start that fails where nobody may read the journal says what systemd knows', async () => {
+test('a start that fails where the journal cannot be read says what systemd knows', async () => {
   const folder = path.join(HOME, 'programs');
   mkdirSync(folder);
   // A journal that is kept in memory alone belongs to root: this is what its users see.
