@@ -3,7 +3,7 @@ import { hasOpenssl } from '../../fakes/certificates.ts';
 import { describeProvider } from '../provider-suite.ts';
 import { approle, jwt, kubernetes, ldap, oidc, token, userpass, wrappedApprole } from './logins-under-test.ts';
 import { RealStage, reachesUs, realVault, whatItOffers } from './real-stage.ts';
-import { describeAnswers } from './vault-answers.ts';
+import { describeVaultApi } from './vault-api.ts';
 import { VaultHarness } from './vault-harness.ts';
 
 /**
@@ -40,5 +40,5 @@ if (real === undefined) {
       console.info(`skipped: ${name}: this server cannot do it`);
     }
   }
-  describeAnswers('a real Vault', () => RealStage.open(real));
+  describeVaultApi('a real Vault', () => RealStage.open(real));
 }
