@@ -65,7 +65,7 @@ export function syntaxFault(broken: BrokenStatement, positions: TomlPositions): 
   const table = keys === undefined ? undefined : positions.tableAt(broken.start);
   const path = broken.path ?? (table && keys ? [...table, ...keys] : []);
   const line = broken.line ?? positions.lineNear(path) ?? 1;
-  if (problem.startsWith('trying to redefine')) {
+  if (problem.startsWith(REDEFINED)) {
     const first = positions.lineOf(path);
     const where = first === undefined || first === line ? '' : ` on line ${first}`;
     const what = path.length === 0 ? 'this key' : dotted(path);
@@ -86,6 +86,9 @@ function tooDeep(value: unknown, path: KeyPath): KeyPath | undefined {
   return undefined;
 }
 
+/** In lines; the end of a longer one is guessed. */
+const LONGEST_VALUE = 100;
+
 /** A table header, or the first half of one. */
 const HEADER = /^[ \t]*\[{1,2}[ \t]*["'A-Za-z_\]][^,=#]*(?:#|$)/;
 const PAIR = /^[ \t]*["'\w][\w."' \t-]*=/;
@@ -97,10 +100,14 @@ function brokenStatement(text: string, error: TomlError): BrokenStatement & { re
   const first = firstLine(text, lines, starts, error.line);
   const statement = lines[first - 1] ?? '';
   const isHeader = /^[ \t]*\[/.test(statement);
+  const problem = error.message.slice(0, error.message.indexOf('\n')).replace('Invalid TOML document: ', '');
   const opened = /=\s*(\[|\{|"""|''')/.exec(statement)?.[1];
   // A bracket or quote that is never closed swallows what follows; the next statement is where it should have ended.
   const isNext = (line: string, number: number) => {
     if (isHeader) return HEADER.test(line);
+    if (problem.startsWith(REDEFINED) && number - first < LONGEST_VALUE) {
+      return canBeRead(lines.slice(first - 1, number - 1).join(''));
+    }
     if (opened === undefined && error.line <= first) return true;
     return number >= error.line && (HEADER.test(line) || (opened === '[' && PAIR.test(line)));
   };
@@ -110,7 +117,7 @@ function brokenStatement(text: string, error: TomlError): BrokenStatement & { re
     line: error.line <= next ? error.line : first,
     start: starts[first - 1] ?? 0,
     end: starts[next] ?? text.length,
-    problem: error.message.slice(0, error.message.indexOf('\n')).replace('Invalid TOML document: ', ''),
+    problem,
   };
   return isHeader ? { ...place, path: headerPath(statement) } : { ...place, keys: leadingKeys(statement) };
 }
@@ -180,6 +187,7 @@ function blank(text: string): string {
 
 const QUOTE = 'put text in double quotes, as in key = "value"; numbers, true and false have none';
 const ESCAPE = "write \\\\ for a backslash, or use single quotes: '…'";
+const REDEFINED = 'trying to redefine';
 const TOO_DEEP = 'document contains excessively';
 
 type Explanation = readonly [start: string, what: string, remedy: string];

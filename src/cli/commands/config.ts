@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { Command } from 'commander';
 import { differences } from '../../config/effective.ts';
-import { type ConfigFault, describeFault } from '../../config/explain.ts';
+import { type ConfigFault, describeFault } from '../../config/faults.ts';
 import { configJsonSchema } from '../../config/json-schema.ts';
 import { type LoadedConfig, loadConfig } from '../../config/load.ts';
 import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';

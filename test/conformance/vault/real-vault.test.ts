@@ -1,5 +1,6 @@
 import { test } from 'vitest';
 import { hasOpenssl } from '../../fakes/certificates.ts';
+import { realClock } from '../../fakes/real-clock.ts';
 import { describeProvider } from '../provider-suite.ts';
 import { approle, jwt, kubernetes, ldap, oidc, token, userpass, wrappedApprole } from './logins-under-test.ts';
 import { RealStage, reachesUs, realVault, whatItOffers } from './real-stage.ts';
@@ -33,7 +34,7 @@ if (real === undefined) {
   ] as const;
   for (const [engine, login, isPossible] of combinations) {
     const name = `real Vault, ${engine}, login ${login.name}`;
-    const parts = { engine, login, leases: isNear, open: () => RealStage.open(real) };
+    const parts = { engine, login, leases: isNear, clock: realClock, open: () => RealStage.open(real) };
     if (isPossible) describeProvider(name, new VaultHarness(parts));
     else {
       test.skip(`${name}: this server cannot do it`, () => {});

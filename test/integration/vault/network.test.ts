@@ -132,21 +132,20 @@ describe('an address', () => {
   });
 });
 
-test('a slow drip ends within half a second of the abort, a hang with the time limit', async () => {
+test('a slow drip ends with the abort, a hang with the time limit', async () => {
   const fixture = await VaultFixture.start();
-  const provider = await fixture.provider({ options: { timeout: '300ms' } });
+  const provider = await fixture.provider();
   fixture.vault.kv.writeV1('kv/claude', { key: 'sk' });
   await read(provider, 'kv/claude');
   const dripping = fixture.vault.faults.plan({ kind: 'drip', everyMs: 10 });
   const controller = new AbortController();
   const call = read(provider, 'kv/claude', controller.signal).catch((error: unknown) => error);
   await dripping.reached;
-  const startedAt = performance.now();
   controller.abort(new Error('enough'));
+  // The provider's own limit, 30 s, would say something else.
   expect(await call).toMatchObject({ message: 'enough' });
-  expect(performance.now() - startedAt).toBeLessThan(500);
   fixture.vault.faults.plan({ kind: 'hang' });
-  const error = await failure(read(provider, 'kv/claude'));
+  const error = await failure(read(await fixture.provider({ options: { timeout: '300ms' } }), 'kv/claude'));
   expect(error).toMatchObject({ kind: 'transient', message: expect.stringContaining('within 0.3 s') });
 });
 
