@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { helperPath } from '../../src/platform/native.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
+import { until } from '../fakes/processes.ts';
 import { Desk, missingPrograms } from '../keyring/desk.ts';
 import { expectFailure, expectKey, type Outcome, run } from '../native/run-helper.ts';
 import {
@@ -44,10 +45,6 @@ function configure(value = KEY, more = ''): void {
 function configureText(text: string): void {
   mkdirSync(path.dirname(CONFIG), { recursive: true, mode: 0o700 });
   writeFileSync(CONFIG, text, { mode: 0o600 });
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 beforeAll(async () => {
