@@ -19,6 +19,7 @@ export default defineConfig({
     // Real daemons, helpers and databases on shared two-core machines: a limit for hangs, not for speed.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { interval: 20, timeout: 30_000 } },
     projects: [
       project('unit', 'test/{unit,property}/**/*.test.ts'),
       project('process', 'test/{cli,fleet,integration,keyring,native,upgrade}/**/*.test.ts', {

@@ -47,9 +47,13 @@ export async function readOnce(
     if (lent.secret.lease === undefined) return lent;
     lent[Symbol.dispose]();
   }
-  const shared = { answer: read().finally(() => reads.delete(readId)), users: 1 };
+  const shared = { answer: read(), users: 1 };
   reads.set(readId, shared);
-  return lend(shared, await shared.answer, true);
+  try {
+    return lend(shared, await shared.answer, true);
+  } finally {
+    reads.delete(readId);
+  }
 }
 
 function lend(shared: SharedRead, { secret, at }: SecretRead, isOwn: boolean): LentRead {

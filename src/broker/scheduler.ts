@@ -1,12 +1,12 @@
 import type { Clock, Timer } from '../platform/clock.ts';
 
 /** While anything is scheduled the clock is looked at this often, because timers do not notice that the machine slept. */
-const TICK_MS = 60_000;
+export const TICK_MS = 60_000;
 
 interface Entry {
   readonly id: string;
   atMs: number;
-  /** Where it stands in the heap. */
+  /** Where it is in the heap. */
   index: number;
 }
 
@@ -17,7 +17,7 @@ interface Entry {
 export class Scheduler {
   readonly #clock: Clock;
   readonly #run: (id: string) => void;
-  readonly #tick: (lateMs: number) => void;
+  readonly #tick: (lateMs: number, nowMs: number) => void;
   readonly #heap: Entry[] = [];
   readonly #entries = new Map<string, Entry>();
   #timer: Timer | undefined;
@@ -28,7 +28,7 @@ export class Scheduler {
    * @param run called once for each entry that is due, after it was taken out.
    * @param tick called at every wake-up, before anything is run, with how late it comes: timers do not count time asleep.
    */
-  constructor(clock: Clock, run: (id: string) => void, tick: (lateMs: number) => void) {
+  constructor(clock: Clock, run: (id: string) => void, tick: (lateMs: number, nowMs: number) => void) {
     this.#clock = clock;
     this.#run = run;
     this.#tick = tick;
@@ -89,9 +89,10 @@ export class Scheduler {
   }
 
   #wake(): void {
-    const lateMs = Math.max(0, this.#clock.now() - this.#armedForMs);
+    const nowMs = this.#clock.now();
+    const lateMs = Math.max(0, nowMs - this.#armedForMs);
     this.#disarm();
-    this.#tick(lateMs);
+    this.#tick(lateMs, nowMs);
     for (let first = this.#heap[0]; first !== undefined && first.atMs <= this.#clock.now(); first = this.#heap[0]) {
       this.cancel(first.id);
       this.#run(first.id);
@@ -107,7 +108,7 @@ export class Scheduler {
     }
     const now = this.#clock.now();
     const wakeAtMs = Math.min(first.atMs, now + TICK_MS);
-    // An earlier wake-up that is armed already serves as well: it looks again and arms anew.
+    // An earlier wake-up that is armed already serves as well: it looks again and arms again.
     if (this.#timer !== undefined && this.#armedForMs <= wakeAtMs) return;
     this.#disarm();
     this.#armedForMs = wakeAtMs;
@@ -121,27 +122,27 @@ export class Scheduler {
   }
 
   #up(entry: Entry): void {
-    while (entry.index > 0) {
-      const parent = this.#heap[(entry.index - 1) >> 1];
-      if (parent === undefined || parent.atMs <= entry.atMs) return;
-      this.#swap(entry, parent);
+    let { index } = entry;
+    for (; index > 0; index = (index - 1) >> 1) {
+      const parent = this.#heap[(index - 1) >> 1];
+      if (parent === undefined || parent.atMs <= entry.atMs) break;
+      this.#place(parent, index);
     }
+    this.#place(entry, index);
   }
 
   #down(entry: Entry): void {
+    let { index } = entry;
     for (;;) {
-      const left = this.#heap[2 * entry.index + 1];
-      const right = this.#heap[2 * entry.index + 2];
+      const left = this.#heap[2 * index + 1];
+      const right = this.#heap[2 * index + 2];
       const child = right !== undefined && left !== undefined && right.atMs < left.atMs ? right : left;
-      if (child === undefined || child.atMs >= entry.atMs) return;
-      this.#swap(child, entry);
+      if (child === undefined || child.atMs >= entry.atMs) break;
+      const below = child.index;
+      this.#place(child, index);
+      index = below;
     }
-  }
-
-  #swap(a: Entry, b: Entry): void {
-    const { index } = a;
-    this.#place(a, b.index);
-    this.#place(b, index);
+    this.#place(entry, index);
   }
 
   #place(entry: Entry, index: number): void {

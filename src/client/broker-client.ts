@@ -61,14 +61,27 @@ const LOOK_LIMIT_MS = 10_000;
 /** A provider may take ten minutes (`timeout` of a command), and the person who waits can interrupt. */
 const REFRESH_LIMIT_MS = 660_000;
 
+interface Caller extends PathInputs {
+  readonly clock: Clock;
+}
+
 /**
  * A client of the daemon that this environment points to.
  *
  * @throws BrokerError ERR_CONFIG for variables that make no sense.
  */
-export function connect(surroundings: PathInputs & { readonly clock: Clock }): BrokerClient {
-  const { clock } = surroundings;
-  return new BrokerClient({ places: socketCandidates(surroundings), uid: acceptedUid(surroundings), clock });
+export function connect(caller: Caller): BrokerClient {
+  return new BrokerClient({ places: socketCandidates(caller), uid: acceptedUid(caller), clock: caller.clock });
+}
+
+/** The configuration as the daemon has it in force; undefined if none answers. */
+export async function daemonConfig(caller: Caller): Promise<ConfigReport | undefined> {
+  try {
+    return await connect(caller).config();
+  } catch (error) {
+    if (error instanceof BrokerError) return undefined;
+    throw error;
+  }
 }
 
 /** In a container the daemon's socket may seem to belong to another user; only an explicit socket may, though. */

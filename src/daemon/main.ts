@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
-import { configError } from '../config/explain.ts';
+import { configError } from '../config/faults.ts';
 import { type LoadedConfig, type LoadResult, loadConfig } from '../config/load.ts';
 import {
   stateDir as baseStateDir,
@@ -91,7 +91,7 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   });
   let daemon: ComposedDaemon | undefined;
   let exit: Idle | undefined;
-  // Only what a helper started leaves again when nobody has asked it anything for a while: the next helper starts another.
+  // Only a daemon that a helper started leaves when it has not been asked for a while: the next helper starts another.
   const exitLimitMs = (config: Config) => (byHelper ? config.daemon.idleExitMs : 0);
   // While a keyring is asked for the key there is no daemon yet that could take over anything.
   let early: LoadResult | undefined;
@@ -157,12 +157,12 @@ async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
   watcher.close();
   for (const idle of idles) idle.stop();
   const isOrdered = reason !== 'idle' && reason !== 'replaced';
-  const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, log));
+  const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, daemon.clock, log));
   await stopDaemon(daemon, listener, isRealStop, log);
 }
 
-async function isForGood(manager: SystemdNotifier, log: AdjustableLog): Promise<boolean> {
-  const next = await manager.whatFollows();
+async function isForGood(manager: SystemdNotifier, clock: Clock, log: AdjustableLog): Promise<boolean> {
+  const next = await manager.whatFollows(clock);
   if (next === 'unknown') {
     const remedy = 'to revoke them, before stopping the service: broker invalidate NAME';
     log.warn({ remedy }, 'leases are not revoked: the service manager does not say whether this is a restart');

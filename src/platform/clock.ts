@@ -33,7 +33,7 @@ export interface Timer {
 /** A source of numbers in [0, 1) for jitter; never for secrets. Tests and simulations hand in a seeded one. */
 export type Random = () => number;
 
-export const systemRandom: Random = () => Math.random();
+export const systemRandom: Random = Math.random;
 
 interface SystemClockOptions {
   /** What the last run stored; see `timeline()`. */

@@ -20,7 +20,7 @@ export interface DaemonStatus {
   readonly configFile: string;
   readonly stateDir: string;
   readonly node: string;
-  /** Whether client identity comes from the kernel (addon) or from the helper's own word. */
+  /** Whether the client is identified through the kernel (addon) or by the helper's own hints. */
   readonly peerCredentials: 'kernel' | 'hints';
   readonly cache: {
     readonly persistent: boolean;
@@ -60,7 +60,7 @@ export interface CredentialStatus {
   readonly refreshing: boolean;
   readonly lastAskedAt: string | null;
   readonly timesServed: number;
-  /** This machine's clock less the provider's; null where the provider does not tell its time. */
+  /** This machine's clock minus the provider's; null if the provider sends no time. */
   readonly clockSkewSeconds: number | null;
   /** What to know about this credential although it works. */
   readonly advice: readonly Advice[];

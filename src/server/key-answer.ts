@@ -108,7 +108,7 @@ interface KeyRoute {
   readonly query: URLSearchParams | undefined;
 }
 
-/** For whoever speaks HTTP; the helper's own requests take fast-path.ts. */
+/** For those who speak HTTP; the helper's own requests take fast-path.ts. */
 export async function answerKey(
   answering: KeyAnswering,
   { request, response }: Exchange,

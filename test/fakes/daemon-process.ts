@@ -87,7 +87,8 @@ export class BrokerHome {
   request(method: string, path: string, sent = ''): Promise<{ status: number; body: string }> {
     return new Promise((resolveAnswer, reject) => {
       const headers = { 'content-length': Buffer.byteLength(sent) };
-      const outgoing = request({ socketPath: this.socket, method, path, headers }, (answer) => {
+      // No connection is used again: the daemon may be closing it.
+      const outgoing = request({ socketPath: this.socket, method, path, headers, agent: false }, (answer) => {
         const chunks: Buffer[] = [];
         answer.on('data', (chunk: Buffer) => chunks.push(chunk));
         answer.once('end', () =>

@@ -2,11 +2,13 @@ import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync, symlink
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type LaunchRecord, launchFile, writeLaunchRecord } from '../../src/service/unmanaged.ts';
-import { BROKER, KEY, TemporaryHome } from '../fakes/temporary-home.ts';
+import { PROGRAM } from '../fakes/daemon-process.ts';
+import { until } from '../fakes/processes.ts';
+import { KEY, TemporaryHome } from '../fakes/temporary-home.ts';
 import { expectFailure, expectKey, helper, runHelper } from '../native/run-helper.ts';
 
 const RECORD: LaunchRecord = {
-  run: [process.execPath, '--disable-sigusr1', BROKER, 'daemon'],
+  run: [process.execPath, '--disable-sigusr1', PROGRAM, 'daemon'],
   env: { PATH: process.env['PATH'] ?? '', EXTRA: 'as recorded' },
   service: undefined,
   autostart: true,
@@ -108,7 +110,7 @@ describe.skipIf(helper === undefined)('broker-key where no daemon runs', () => {
   });
 
   test('a program that is gone is named', async () => {
-    await using user = home({ run: ['/gone/node', BROKER, 'daemon'] });
+    await using user = home({ run: ['/gone/node', PROGRAM, 'daemon'] });
     expectFailure(await runHelper([], user.env), 69, /cannot run \/gone\/node: No such file.*`broker service install`/);
   });
 
@@ -128,19 +130,19 @@ describe.skipIf(helper === undefined)('broker-key where no daemon runs', () => {
     writeLaunchRecord(user.state, RECORD);
     writeFileSync(user.config, `${readFileSync(user.config, 'utf8')}[daemon]\nidle_exit = "1s"\n`);
     expectKey(await runHelper([], user.env), KEY);
-    while (user.daemonPid !== undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => user.daemonPid === undefined);
     expectKey(await runHelper([], user.env), KEY);
   });
 });
 
-describe.skipIf(helper === undefined)('a daemon that was to leave by itself after hours', () => {
+describe.skipIf(helper === undefined)('a daemon that was to end after hours without a request', () => {
   test('ends at once when it is told to', async () => {
     await using user = new TemporaryHome();
     writeLaunchRecord(user.state, RECORD);
     writeFileSync(user.config, `${readFileSync(user.config, 'utf8')}[daemon]\nidle_exit = "8h"\n`);
     expectKey(await runHelper([], user.env), KEY);
     process.kill(user.daemonPid ?? 0, 'SIGTERM');
-    while (user.daemonPid !== undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => user.daemonPid === undefined);
   });
 });
 
@@ -224,7 +226,7 @@ function daemonsOf(user: TemporaryHome): number[] {
     .filter((pid) => {
       try {
         const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-        const isDaemon = words.includes(BROKER) && words.includes('daemon');
+        const isDaemon = words.includes(PROGRAM) && words.includes('daemon');
         return isDaemon && environmentOf(pid)['HOME'] === user.path;
       } catch {
         return false;

@@ -88,7 +88,7 @@ describe.skipIf(!hasPython || helper === undefined)('the agent under a launchctl
     expect(readFileSync(path.join(home, 'Library', 'Logs', `${LABEL}.log`), 'utf8')).toContain('broker is ready');
   });
 
-  test('installed anew with something else: the old one is gone before the new one is loaded', async () => {
+  test('installed again with something else: the old one is gone before the new one is loaded', async () => {
     const { daemon } = await install();
     env['BROKER_CONFIG'] = path.join(home, '.config', 'broker', 'other.toml');
     writeFileSync(env['BROKER_CONFIG'], CONFIG.replace('sk-agent', 'sk-other'), { mode: 0o600 });
@@ -120,7 +120,7 @@ describe.skipIf(!hasPython || helper === undefined)('the agent under a launchctl
     expect(new Set([daemon.pid, started.daemon.pid, restarted.daemon.pid]).size).toBe(3);
   });
 
-  test('ended by itself, it is started by the helper', async () => {
+  test('ended, it is started by the helper', async () => {
     const { daemon } = await install();
     process.kill(daemon.pid, 'SIGKILL');
     await expect.poll(async () => (await service.state()).running).toBe(false);
@@ -153,7 +153,7 @@ describe.skipIf(!hasPython || helper === undefined)('the agent under a launchctl
     chmodSync(plist(), 0o644);
   });
 
-  test('with nobody at the screen it is said, and the helper starts the daemon by itself', async () => {
+  test('without a graphical login it is said, and the helper starts the daemon', async () => {
     writeFileSync(path.join(home, 'launchd', 'no-gui'), '');
     await expect(install()).rejects.toMatchObject({
       message: expect.stringContaining('launch agents need a graphical login'),

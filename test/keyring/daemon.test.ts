@@ -122,10 +122,10 @@ describe.skipIf(skipped)('a daemon at a desk with a keyring', () => {
     const started = performance.now();
     const starting = home.start(session());
     // Its only child by then is what asks the keyring.
-    await expect.poll(() => childrenOf(lockHolder()), { interval: 5, timeout: 10_000 }).not.toBe('');
+    await expect.poll(() => childrenOf(lockHolder()), { interval: 5 }).not.toBe('');
     home.configure(CONFIG.replace('sk-test', 'sk-changed'));
     await starting;
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(30_000);
     expect((await home.key()).stdout).toBe('sk-changed\n');
     expect((await cacheState()).problem).toContain('did not answer in time');
   });

@@ -16,7 +16,8 @@ const HANGING_UP: Script = (connection) => connection.destroy();
 const STALLING: Script = (connection) => connection.write(GOOD_REPLY.slice(0, -1));
 
 // All at once: the deadline cannot be changed from outside, so this really takes 9.5 s.
-describe.skipIf(helper === undefined).concurrent('after 9.5 s broker-key gives up', () => {
+// A machine that is busy just then may be late once.
+describe.skipIf(helper === undefined).concurrent('after 9.5 s broker-key gives up', { retry: 2 }, () => {
   test.each([
     ['a silent server', SILENT, /no answer within 9\.5 s/],
     ['a byte now and then', DRIPPING, /no answer within 9\.5 s/],

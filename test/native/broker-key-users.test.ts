@@ -10,7 +10,7 @@ import { expectFailure, expectKey, helper, run } from './run-helper.ts';
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) console.warn('skipped: servers of other users can be played only by root');
 
-/** Users that exist nowhere, so that /tmp/broker-UID is nobody's. */
+/** Users that exist nowhere, so that /tmp/broker-UID belongs to no user. */
 const CALLER = 54_321;
 const OTHER = 54_322;
 
@@ -117,7 +117,7 @@ describe.skipIf(!isRoot || helper === undefined)('broker-key and other users', (
     expectFailure(await runAs(CALLER, { XDG_RUNTIME_DIR: ownFolder(OTHER, 'others') }), 69, /not running/);
   });
 
-  test('the first refusal is what is reported if nobody answers', async () => {
+  test('the first refusal is what is reported if no daemon answers', async () => {
     const runtime = ownFolder(CALLER, 'runtime');
     chmodSync(ownFolder(CALLER, 'runtime', 'broker'), 0o755);
     const tmp = `/tmp/broker-${CALLER}`;

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { brokerChecks } from '../../../src/claude/checks/broker.ts';
 import { runHelper } from '../../../src/claude/doctor/helper.ts';
 import { type DoctorParts, doctorCommand } from '../../../src/cli/commands/doctor.ts';
+import { isRunning } from '../../fakes/processes.ts';
 import { TemporaryHome } from './home.ts';
 import { statusOf } from './status-sample.ts';
 import { captureIo, realClock } from './test-io.ts';
@@ -102,7 +103,7 @@ test('a helper whose child keeps the output open counts as hanging, and is ended
   });
   expect(run.outcome).toBe('hung');
   const pid = Number(readFileSync(home.path('pid'), 'utf8'));
-  await expect.poll(() => isGone(pid)).toBe(true);
+  await expect.poll(() => !isRunning(pid)).toBe(true);
 });
 
 test('standard input stays open and silent, as the client leaves it', async () => {
@@ -155,13 +156,3 @@ test('--fix touches no managed and no project settings', async () => {
   expect(readFileSync(project, 'utf8')).toBe(text);
   expect(io.err).toContain('nothing that --fix can fix');
 });
-
-function isGone(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    // A zombie that nobody collects is as good as gone.
-    return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return true;
-  }
-}
