@@ -1,3 +1,4 @@
+import { wipeAll } from '../credential/secret.ts';
 import { kekIdOf } from '../crypto/envelope.ts';
 import { findRecordedKek, type KekFinding, type KekStore, newKek, type RecordedKek } from '../crypto/kek-store.ts';
 import { BrokerError } from '../errors.ts';
@@ -14,7 +15,7 @@ import {
   setDamagedAside,
   type Trouble,
 } from './recovery.ts';
-import { Sealer, wipeSecrets } from './sealer.ts';
+import { Sealer } from './sealer.ts';
 import { SqliteStore } from './store.ts';
 
 export interface CacheOptions extends DatabaseOptions {
@@ -174,7 +175,7 @@ function digestAgain(stored: Stored<'key'>, sealer: Sealer): Stored<'key'> {
   const secrets = sealer.openKey(stored.row);
   if (secrets === undefined) return stored;
   const again = sealer.sealKey({ ...stored.facts, digest: sealer.digest(secrets) }, secrets);
-  wipeSecrets(secrets);
+  wipeAll(secrets);
   return again;
 }
 
