@@ -2,14 +2,13 @@ import type { z } from 'zod';
 import { DEFAULT_HEADER, NAME, NAME_RULE } from '../protocol/request.ts';
 import type { Config, CredentialConfig, DaemonConfig, ProviderConfig } from './config.ts';
 import type { EffectiveValues } from './effective.ts';
-import { applyEnvironment, type Contributions, type Environment } from './environment.ts';
+import { applyEnvironment, type Contributions, type Environment, expandFilePaths } from './environment.ts';
 import { type CheckedTable, explainIssues, kindOf, nearest, orList } from './explain.ts';
 import type { Findings } from './faults.ts';
-import { expandHome } from './paths.ts';
 import { type KeyPath, pathId } from './positions.ts';
 import { commonCredentialSchema, daemonSchema, fileSchema, type ProviderSchemas } from './schema.ts';
 import { tomlValue } from './toml.ts';
-import { isTable, keysOf, membersOf, type Table, unwrap } from './walk.ts';
+import { isTable, keysOf, membersOf, type Table } from './walk.ts';
 
 /** What the checks of one file share. */
 interface CheckContext {
@@ -128,7 +127,7 @@ function checkProvider(name: string, value: unknown, context: CheckContext): Pro
   const { providerSchema, credentialSchema } = schemas;
   const { type, ...table } = value;
   applyEnvironment(table, schemas, env, path, contributions);
-  expandFilePaths(table, providerSchema, path, homeDir);
+  expandFilePaths(table, providerSchema, homeDir);
   effective.add([...path, 'type'], type);
   effective.addTable(path, table, providerSchema);
   warnOfInlineSecrets(table, providerSchema, path, context);
@@ -161,19 +160,11 @@ function nearOrAll(word: string, known: readonly string[]): string {
   return near === undefined ? orList(known.slice(0, 10).map(tomlValue)) : tomlValue(near);
 }
 
-/** Replaces `~/` in every value that its schema marks as a path (`filePath()`), in place. */
-function expandFilePaths(table: Table, schema: z.core.$ZodType, path: KeyPath, homeDir: string): void {
-  for (const member of membersOf(table, schema, path)) {
-    const { value, parent } = member;
-    const isFile = member.schema !== undefined && unwrap(member.schema).meta.file === true;
-    if (isFile && typeof value === 'string') Object.assign(parent.value, { [member.key]: expandHome(value, homeDir) });
-  }
-}
-
 /** Works, but a file is read over shoulders, backed up and committed. */
 function warnOfInlineSecrets(table: Table, schema: z.core.$ZodType, base: KeyPath, context: CheckContext): void {
-  for (const { path, key, value, isSecret, isElement, parent } of membersOf(table, schema, base)) {
-    if (typeof value !== 'string' || !isSecret || isElement || context.contributions.has(pathId(path))) continue;
+  for (const { path, key, value, isSecret, isWritten, isElement, parent } of membersOf(table, schema, base)) {
+    if (typeof value !== 'string' || !isSecret || !isWritten || isElement || context.contributions.has(pathId(path)))
+      continue;
     const fileKey = `${key}_file`;
     const keep = keysOf(parent.schema, parent.value).includes(fileKey)
       ? `name a 0600 file with ${fileKey} instead`
