@@ -49,7 +49,7 @@ describe('the Secret Service, as busctl of systemd 252 tells of it,', () => {
     ['no-collection', say('{"type":"o","data":["/org/freedesktop/secrets/collection/session"]}')],
     ['failed', say('o /org/freedesktop/secrets')],
     ['locked', say(DEFAULT), say('{"type":"b","data":true}')],
-    ['locked', say(DEFAULT), undefined, say('{"type":"aoao","data":[[],["/locked/item"]]}')],
+    ['locked', say(DEFAULT), say(OPEN), say('{"type":"aoao","data":[[],["/locked/item"]]}')],
   ])('%s where it says %s', async (why, ...answers: [string, string?, string?]) => {
     expect(await look(...answers)).toBe(why);
   });
