@@ -9,7 +9,7 @@ import { DamagedDatabaseError } from './recovery.ts';
 export interface DatabaseOptions {
   /** A rollback journal instead of WAL, whose shared memory does not work across machines. */
   readonly networkFileSystem: boolean;
-  /** Nobody else may open the database meanwhile, and SQLite needs no shared memory beside it. Default: false. */
+  /** No other program may open the database meanwhile, and SQLite needs no shared memory beside it. Default: false. */
   readonly exclusive?: boolean;
   /** Only for tests of migrations. */
   readonly migrations?: readonly string[];
@@ -23,7 +23,7 @@ const TABLES_THAT_MATTER = ['keks', 'records'] as const;
 
 /**
  * Opens, checks and migrates one database file, creating it 0600 if it is absent. Throws what SQLite throws (see
- * classifyFailure), or ERR_UNSAFE_FILE for a file that must not be used as it lies there.
+ * classifyFailure), or ERR_UNSAFE_FILE for a file that must not be used as it is.
  */
 export function openDatabase(path: string, options: DatabaseOptions): Database {
   ensurePrivateFile(path);
@@ -76,7 +76,7 @@ function checkHeader(path: string): void {
 /**
  * Durability: in WAL mode with synchronous NORMAL a commit survives the death of the process, kill -9 included, and a
  * power cut leaves an intact database that may lack the last commits. That is enough, and costs no fsync per answer:
- * keys can be fetched again, and a lease whose journal entry is lost lapses by itself. With a rollback journal NORMAL
+ * keys can be fetched again, and a lease whose journal entry is lost lapses at its own end. With a rollback journal NORMAL
  * may corrupt after a power cut, hence FULL there. A rotation, which destroys the old key, syncs fully: see `durably`.
  */
 function configure(database: Database, { networkFileSystem, exclusive }: DatabaseOptions): void {
@@ -89,7 +89,7 @@ function configure(database: Database, { networkFileSystem, exclusive }: Databas
   database.pragma('secure_delete = ON');
   database.pragma('journal_size_limit = 1048576');
   database.pragma('temp_store = MEMORY');
-  // The file may be damaged or made by somebody else: its schema gets no rights, its cells are checked when read.
+  // The file may be damaged or made by another program: its schema gets no rights, its cells are checked when read.
   database.pragma('trusted_schema = OFF');
   database.pragma('cell_size_check = ON');
 }

@@ -1,9 +1,19 @@
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { SqliteError } from 'better-sqlite3';
-import { codeOf } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 
 export const databasePath = (stateDir: string): string => join(stateDir, 'cache.db');
+
+/** What a person should know, and what they can do about it. */
+export interface Trouble {
+  readonly problem: string;
+  readonly remedy: string;
+}
+
+export function refused({ problem, remedy }: Trouble): BrokerError {
+  return new BrokerError('ERR_IO', problem, { remedy });
+}
 
 /** What SQLite keeps beside a database: a write-ahead log belongs to its database, wherever that goes. */
 const SUFFIXES = ['', '-wal', '-shm', '-journal'] as const;
@@ -73,11 +83,6 @@ export function classifyFailure(error: unknown): DatabaseFailure {
 /** Whether the cause may be that there is no room for the -shm file: SQLite does without it under an exclusive lock. */
 export function lacksSharedMemory(error: unknown): boolean {
   return error instanceof SqliteError && /^SQLITE_(IOERR|CANTOPEN|FULL)/.test(error.code);
-}
-
-export interface Trouble {
-  readonly problem: string;
-  readonly remedy: string;
 }
 
 /** What to tell a person who has to free the database. */

@@ -7,8 +7,9 @@ import type { CacheOptions } from './attach.ts';
 import type { CacheHealth, CredentialCache, LeaseEntry, SecretFields, StoredEvent } from './cache.ts';
 import type { NumberedEvent } from './events.ts';
 import { Memory } from './memory.ts';
-import { Persistence, refused } from './persistence.ts';
+import { Persistence } from './persistence.ts';
 import { idOf, idWithin, type Kind, type RejectedMark, type Stored } from './records.ts';
+import { refused } from './recovery.ts';
 import { rotateKey } from './rotation.ts';
 import { wipeSecrets } from './sealer.ts';
 import type { SqliteStore } from './store.ts';
@@ -145,7 +146,7 @@ export class SqliteCache implements CredentialCache {
   }
 
   timeline(): Timeline | undefined {
-    return this.#memory.records.get('timeline', '')?.facts ?? this.#persistence?.timelineHint;
+    return this.#memory.records.get('timeline', '')?.facts ?? this.#persistence?.detached?.timeline;
   }
 
   saveTimeline(timeline: Timeline): void {

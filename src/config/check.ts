@@ -44,7 +44,7 @@ export function checkFile(root: Table, context: CheckContext): Config {
   return { file, defaultCredential, providers, credentials, daemon: checkDaemon(root['daemon'], context) };
 }
 
-/** What a table becomes by its schema; undefined: it has faults, which are found. */
+/** What a table becomes by its schema; undefined: it has faults, which are then in `findings`. */
 function parsed<T>(
   schema: z.ZodType<T>,
   table: Omit<CheckedTable, 'schema'>,
@@ -275,7 +275,7 @@ function checkSource(
   return parsed(schemas.credentialSchema, { value: own, base: path, moreKeys: COMMON_KEYS, placeOf }, context);
 }
 
-/** The schemas of the named provider's type; undefined if it has none, which is found. */
+/** The schemas of the named provider's type; undefined if there is none, which is then in `findings`. */
 function schemasOf(
   provider: string,
   path: KeyPath,

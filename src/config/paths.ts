@@ -4,7 +4,7 @@ import path, { dirname, join } from 'node:path';
 import { BrokerError } from '../errors.ts';
 import { ensurePrivateFolder, isOnNetwork } from '../platform/files.ts';
 
-/** Everything that decides where files lie, handed in so that the answer depends on nothing else. */
+/** Everything that decides where files are, handed in so that the answer depends on nothing else. */
 export interface PathInputs {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly uid: number;
@@ -61,7 +61,7 @@ export function socketCandidates(inputs: PathInputs): readonly SocketCandidate[]
 }
 
 /**
- * The first place that the daemon can bind in. `isOwnFolder` says whether a folder exists, is no symbolic link and
+ * The first place that the daemon can bind in. `isOwnFolder` says whether a folder exists, is not a symbolic link and
  * belongs to the caller.
  *
  * @throws BrokerError ERR_CONFIG naming the path if the place that applies makes a socket address that is too long.
@@ -153,14 +153,13 @@ export interface Places {
 export function preparePlaces(inputs: PathInputs): Places {
   const base = stateDir(inputs);
   ensurePrivateFolder(base, inputs.uid);
-  if (!isOnNetwork(base)) return { configFile: configFile(inputs), stateDir: base, isNetworkFileSystem: false };
   const own = ownStateDir(base);
-  ensurePrivateFolder(dirname(own), inputs.uid);
-  ensurePrivateFolder(own, inputs.uid);
-  return { configFile: configFile(inputs), stateDir: own, isNetworkFileSystem: true };
+  const isNetworkFileSystem = own !== base;
+  if (isNetworkFileSystem) for (const folder of [dirname(own), own]) ensurePrivateFolder(folder, inputs.uid);
+  return { configFile: configFile(inputs), stateDir: own, isNetworkFileSystem };
 }
 
-/** Where in the state folder this machine's daemon keeps its own; the helper works it out just so. Nothing is made. */
+/** Where in the state folder this machine's daemon keeps its own; the helper computes the same. Creates nothing. */
 export function ownStateDir(base: string): string {
   return isOnNetwork(base) ? join(base, 'hosts', machineId()) : base;
 }

@@ -131,7 +131,7 @@ export const commonCredentialSchema = z.strictObject({
     .regex(/^[ -~]{0,64}$/, 'the prefix is at most 64 printable ASCII characters')
     .optional()
     .describe(
-      'What stands before the key in that header, a space at its end included. Default: nothing; with `--format proxy` `Bearer `.',
+      'What precedes the key in that header, a space at its end included. Default: nothing; with `--format proxy` `Bearer `.',
     )
     .meta({ examples: ['Bearer '], secret: false }),
   ttl: duration({ minMs: 100, maxMs: 365 * DAY_MS })

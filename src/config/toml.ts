@@ -5,7 +5,7 @@ import { dotted, type KeyPath, type TomlPositions, writtenKey } from './position
 export interface TomlReading {
   /** Empty if nothing can be read. */
   readonly root: TomlTable;
-  /** The text with blanks in the place of broken statements: an offset in it is one in the original. */
+  /** What the values and their places can be read from: the text with blanks in the place of broken statements. */
   readonly sound: string;
   readonly broken: readonly BrokenStatement[];
 }
@@ -18,7 +18,7 @@ interface BrokenStatement {
   readonly path?: KeyPath | undefined;
   /** Of `key = value`: the names in the key. */
   readonly keys?: readonly string[] | undefined;
-  /** The parser's own words. */
+  /** The first line of the parser's message: the others quote the file, and a token may be in it. Only compared, never shown. */
   readonly problem: string;
 }
 
@@ -41,7 +41,8 @@ const DEEPEST = 24;
  */
 export function readToml(text: string): TomlReading {
   const broken: BrokenStatement[] = [];
-  for (let sound = text; broken.length < MOST_FAULTS; ) {
+  let sound = text;
+  while (broken.length < MOST_FAULTS) {
     try {
       const root = parse(sound, { unsafeKeyBehaviour: 'throw', maxDepth: 20 });
       const path = tooDeep(root, []);
@@ -56,10 +57,10 @@ export function readToml(text: string): TomlReading {
       sound = rest;
     }
   }
-  return { root: {}, sound: '', broken };
+  return { root: {}, sound: sound.slice(0, broken.at(-1)?.start), broken };
 }
 
-/** Says what is wrong with a broken statement, in words that quote nothing: a token may be in it. */
+/** Says what is wrong with a broken statement. */
 export function syntaxFault(broken: BrokenStatement, positions: TomlPositions): SyntaxFault {
   const { keys, problem } = broken;
   const table = keys === undefined ? undefined : positions.tableAt(broken.start);

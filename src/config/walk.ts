@@ -74,7 +74,7 @@ export function isSecretKey(name: string, schema: Schema | undefined, inCredenti
 interface Unwrapped {
   readonly core: z.core.$ZodTypes;
   readonly meta: z.core.GlobalMeta;
-  /** What stands for a key that is not written, as it would be written; undefined: there is no default. */
+  /** The default, as it would be written in the file; undefined: there is none. */
   readonly written: unknown;
 }
 

@@ -138,7 +138,7 @@ export function readKeks(
 
 const RESTORE = `Put the right file back from a backup, or ${GIVE_UP}`;
 
-/** The key with this id among those that lie in one place. */
+/** The key with this id among those in one place. */
 export function pick(keks: readonly KeyEncryptionKey[], id: string, place: string): KekReading {
   const kek = keks.find((each) => each.id === id);
   if (kek !== undefined) return { state: 'reachable', kek };

@@ -26,7 +26,7 @@ export interface SecretServiceQuestion {
 /**
  * Looks with systemd's `busctl` whether the Secret Service can be asked without a person: whether it runs, has a default
  * collection that lasts, and neither that nor the item is locked. Libraries unlock what is locked, which puts a dialogue
- * before the user, or hangs where nobody sits; so this comes first, and nothing it calls ever prompts. Undefined: all is
+ * before the user, or hangs where there is no person; so this comes first, and nothing it calls ever prompts. Undefined: all is
  * open. Never rejects.
  */
 export async function findTrouble(question: SecretServiceQuestion): Promise<KeyringTrouble | undefined> {

@@ -2,19 +2,17 @@ import { isAxiosError } from 'axios';
 import nodeVault from 'node-vault';
 import { SecretBytes } from '../../credential/secret.ts';
 import type { ProviderError } from '../../errors.ts';
-import { type Contacted, certificateFailure, isCertificateFailure, presentedCertificate } from '../network.ts';
+import {
+  type Contacted,
+  certificateFailure,
+  isCertificateFailure,
+  networkCode,
+  presentedCertificate,
+} from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
 import type { Asked, HttpReply, Json, VaultPlace, VaultReply } from './answer.ts';
 import type { VaultOptions } from './options.ts';
-import {
-  cutOff,
-  openConnection,
-  tooLarge,
-  unreachable,
-  type VaultConnection,
-  vaultTransport,
-  wireCode,
-} from './transport.ts';
+import { cutOff, openConnection, tooLarge, unreachable, type VaultConnection, vaultTransport } from './transport.ts';
 
 export interface VaultRequest {
   readonly what: Asked['what'];
@@ -115,9 +113,9 @@ export class VaultClient {
 
   /** What axios throws holds the token, the body and the sockets: only its code is taken. */
   async #failure(error: unknown, connection: VaultConnection, signal: AbortSignal): Promise<ProviderError> {
-    const code = wireCode(error);
     if (isAxiosError(error) && /maxContentLength/.test(error.message)) return tooLarge(this.place);
-    if (!isCertificateFailure(code)) return unreachable(error, this.place);
+    const code = networkCode(error);
+    if (code === undefined || !isCertificateFailure(code)) return unreachable(error, this.place);
     const url = `${this.place.address}/v1/sys/health`;
     const presented = await presentedCertificate(url, connection.inspectionAgent(), signal);
     return certificateFailure(code, contacted(this.place), presented);

@@ -3,7 +3,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { AxiosRequestConfig, AxiosResponse } from 'axios';
 import axios from 'axios';
-import { ProviderError } from '../../errors.ts';
+import { codeOf, ProviderError } from '../../errors.ts';
 import { networkFailure, readPem, trustedCertificates } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
 import { proxyEnvironment } from '../proxies.ts';
@@ -204,14 +204,13 @@ function contextOf(options: VaultOptions, host: ProviderHost): SecureContext {
 /** The failure for a request that got no answer. `error` is only read for its code: it may hold token and body. */
 export function unreachable(error: unknown, place: VaultPlace): ProviderError {
   const who = `Vault at ${place.address}`;
-  const code = wireCode(error);
+  const code = codeOf(error);
   if (code === 'ENOENT' || code === 'EACCES') {
     const what = code === 'ENOENT' ? 'there is no such socket' : 'you may not open the socket';
     return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, {
       remedy: `see whether Vault Agent or Proxy listens there, or correct address in [providers.${place.provider}]`,
     });
   }
-  if (code.startsWith('HPE_')) return networkFailure(withCode('HPE_INVALID_CONSTANT'), who) ?? cutOff(place);
   return networkFailure(error, who) ?? cutOff(place);
 }
 
@@ -225,17 +224,4 @@ export function tooLarge({ address, provider }: VaultPlace): ProviderError {
   return new ProviderError('transient', `what answers at ${address} sent over 1 MiB, which Vault never does`, {
     remedy: `check address in [providers.${provider}]; a proxy may be answering in its place`,
   });
-}
-
-/** Node's code; an error of several addresses (happy eyeballs) carries that of the last one. */
-export function wireCode(error: unknown): string {
-  for (const each of [error, (error as { cause?: unknown } | null | undefined)?.cause]) {
-    const code = (each as { code?: unknown } | null | undefined)?.code;
-    if (typeof code === 'string' && /^\w{1,64}$/.test(code)) return code;
-  }
-  return '';
-}
-
-function withCode(code: string): Error {
-  return Object.assign(new Error(code), { code });
 }

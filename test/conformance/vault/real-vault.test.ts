@@ -4,7 +4,7 @@ import { realClock } from '../../fakes/real-clock.ts';
 import { describeProvider } from '../provider-suite.ts';
 import { approle, jwt, kubernetes, ldap, oidc, token, userpass, wrappedApprole } from './logins-under-test.ts';
 import { RealStage, reachesUs, realVault, whatItOffers } from './real-stage.ts';
-import { describeAnswers } from './vault-answers.ts';
+import { describeVaultApi } from './vault-api.ts';
 import { VaultHarness } from './vault-harness.ts';
 
 /**
@@ -41,5 +41,5 @@ if (real === undefined) {
       console.info(`skipped: ${name}: this server cannot do it`);
     }
   }
-  describeAnswers('a real Vault', () => RealStage.open(real));
+  describeVaultApi('a real Vault', () => RealStage.open(real));
 }

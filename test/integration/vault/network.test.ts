@@ -1,4 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
 import { startForwardProxy } from '../../fakes/forward-proxy.ts';
 import { failure, read, VaultFixture } from './vault-fixture.ts';
@@ -77,6 +79,20 @@ describe('an address', () => {
     const error = await failure(read(await fixture.provider({ options: { address } }), 'kv/claude'));
     expect(error).toMatchObject({ kind: 'transient', message: expect.stringContaining('ECONNREFUSED') });
     await fixture.vault.comeUp();
+  });
+
+  test('where HTTP is not spoken', async () => {
+    const server = createServer((socket) => socket.on('error', () => {}).end('hello\r\n\r\n')).listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const fixture = await VaultFixture.start();
+    const provider = await fixture.provider({ options: { address: `http://127.0.0.1:${port}` } });
+    const error = await failure(read(provider, 'kv/claude'));
+    expect(error).toMatchObject({
+      kind: 'transient',
+      message: expect.stringMatching(/the answer was not HTTP \(HPE_\w+\)$/),
+    });
   });
 
   test('https where plain HTTP is spoken', async () => {

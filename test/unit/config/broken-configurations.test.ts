@@ -336,6 +336,13 @@ describe('a broken configuration', () => {
     ]);
   });
 
+  it('with many syntax errors has the first twenty listed, each with its key', async () => {
+    const { faults = [] } = await check(`${V}${'namespace = team\n'.repeat(30)}${C}`);
+    expect(faults.map(({ line, key }) => [line, key])).toEqual(
+      Array.from({ length: 20 }, (_, index) => [4 + index, 'providers.v.namespace']),
+    );
+  });
+
   it('is told by line and key wherever TOML lets a key be written', async () => {
     const places = [
       `${V}auth.method = "token"\nauth.tokn = "x"\n${C}`,

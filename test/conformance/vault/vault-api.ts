@@ -21,8 +21,8 @@ const DENIED = '1 error occurred:\n\t* permission denied\n\n';
  * What the provider and its tests rely on in Vault's own answers. It runs against the development Vault and against a
  * real one, so that the double cannot come to behave otherwise.
  */
-export function describeAnswers(name: string, open: (canary: string) => Promise<VaultStage>): void {
-  describe(`answers of ${name}`, () => {
+export function describeVaultApi(name: string, open: (canary: string) => Promise<VaultStage>): void {
+  describe(`the API of ${name}`, () => {
     let stage: VaultStage;
     let folder = '';
     let login: { readonly mount: string; readonly roleId: string };
