@@ -27,13 +27,16 @@ export interface KekStore {
   spare?(inUse?: string): Promise<KekReading>;
 }
 
-/** What looking for a key found. Unreachable and missing are different things, and neither is a reason to make a key. */
-export type KekReading =
-  | { readonly state: 'reachable'; readonly kek: KeyEncryptionKey }
-  /** The place cannot be looked at now (locked, refused, no service), or what is there must not be used as it is. */
-  | ({ readonly state: 'unreachable' } & Obstacle)
-  /** The place can be looked at and does not hold the key. */
-  | ({ readonly state: 'missing' } & Obstacle);
+/** What looking for a key found. */
+export type KekReading = { readonly state: 'reachable'; readonly kek: KeyEncryptionKey } | NoKek;
+
+/**
+ * unreachable: the place cannot be looked at now (locked, refused, no service), or what is there must not be used as it
+ * is. missing: the place can be looked at and does not hold the key. Neither is a reason to make another.
+ */
+export interface NoKek extends Obstacle {
+  readonly state: 'unreachable' | 'missing';
+}
 
 export interface Obstacle {
   readonly reason: string;
@@ -65,7 +68,7 @@ export interface RecordedKek {
 
 export type KekFinding =
   | { readonly state: 'reachable'; readonly kek: KeyEncryptionKey; readonly home: KekStore }
-  | Exclude<KekReading, { state: 'reachable' }>;
+  | NoKek;
 
 /** Finds the key that a database says it was sealed with. */
 export async function findRecordedKek(stores: readonly KekStore[], { home, id }: RecordedKek): Promise<KekFinding> {
