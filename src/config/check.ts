@@ -214,21 +214,14 @@ function checkCredential(
 function checkCommonKeys(
   common: Table,
   path: KeyPath,
-  { findings, effective }: CheckContext,
+  context: CheckContext,
   providers: Readonly<Table>,
 ): z.infer<typeof commonCredentialSchema> | undefined {
+  const { findings, effective } = context;
   effective.addTable(path, common, commonCredentialSchema);
-  const result = commonCredentialSchema.safeParse(common);
-  const found = result.success
-    ? []
-    : explainIssues(result.error.issues, { schema: commonCredentialSchema, value: common, base: path });
-  const isNamed = typeof common['provider'] === 'string';
-  findings.add(
-    ...found.map((each) =>
-      each.path.at(-1) === 'provider' && !isNamed ? { ...each, remedy: chooseProvider(providers) } : each,
-    ),
-  );
-  if (common['fields'] === undefined) return result.data;
+  const examples = { provider: chooseProvider(providers) };
+  const result = parsed(commonCredentialSchema, { value: common, base: path, examples }, context);
+  if (common['fields'] === undefined) return result?.data;
   if (common['field'] !== undefined) {
     const remedy = 'remove one of the two: field for a single value, fields for several';
     findings.add({ path: [...path, 'fields'], message: 'field and fields exclude each other', remedy });
@@ -238,7 +231,7 @@ function checkCommonKeys(
     const remedy = `remove ${key}: the names in fields are the names of the headers, as in fields = { x-api-key = "key" }`;
     findings.add({ path: [...path, key], message: `${key} and fields exclude each other`, remedy });
   }
-  return result.data;
+  return result?.data;
 }
 
 /** The keys of the credential that are its provider's own. */
