@@ -251,7 +251,7 @@ interface SelfFacts {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** The CLIENT_HINTS that the native helper would send in our place; see protocol/headers.ts. */
+/** The CLIENT_HINTS that the native helper would send in our place; see protocol/request.ts. */
 export function describeSelf({ pid, ppid, env }: SelfFacts): string {
   const hints = [`pid=${pid}`, `ppid=${ppid}`, `stdin=${kindOf(0)}`, `stdout=${kindOf(1)}`];
   const entrypoint = env['CLAUDE_CODE_ENTRYPOINT'];

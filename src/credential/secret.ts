@@ -64,6 +64,10 @@ export class SecretBytes {
   }
 }
 
+export function wipeAll(secrets: ReadonlyMap<string, SecretBytes>): void {
+  for (const secret of secrets.values()) secret.wipe();
+}
+
 export type Json = Readonly<Record<string, unknown>>;
 
 /**

@@ -1,4 +1,5 @@
 import { type Clock, monotonicMicros, type Timer } from '../platform/clock.ts';
+import { LAUNCH_AGENT } from '../platform/installation.ts';
 import type { NativeBindings } from '../platform/native.ts';
 import { runProgram } from '../platform/run-program.ts';
 
@@ -6,9 +7,6 @@ import { runProgram } from '../platform/run-program.ts';
 const SYSTEMCTL_LIMIT_MS = 1_000;
 /** sd_watchdog_enabled(3) recommends half of the interval. */
 const WATCHDOG_SHARE = 0.5;
-
-/** As launchd/dev.apikey-broker.plist names it. */
-const LAUNCH_AGENT = 'dev.apikey-broker';
 
 /**
  * What systemd is told and asked: readiness, reload, stop and signs of life by sd_notify(3). Does nothing where there

@@ -16,7 +16,7 @@ import { json } from '../output.ts';
 export interface ConfigCommandParts {
   /** Every provider type that there is. */
   readonly types: readonly ProviderSchemas[];
-  /** The effective values of the daemon that runs, masked by it; undefined if none runs. Default: nobody is asked. */
+  /** The effective values of the daemon that runs, masked by it; undefined if none runs. Default: none is asked. */
   readonly daemonValues?: () => Promise<readonly ConfigValue[] | undefined>;
 }
 

@@ -97,6 +97,13 @@ const BROKEN: Readonly<Record<string, readonly Row[]>> = {
     row(`[providers]\nw = "vault"\n${V}${C}`, 2, 'providers.w', 'text in quotes, not a table', '[providers.NAME]'),
     row(`${V}${C}[providers."my vault"]\ntype = "exec"\n`, 7, 'providers."my vault"', 'name is not allowed', 'letters'),
     row(`[providers.v]\ntype = "vault"\n${C}`, 1, 'providers.v.address', 'missing', 'https://vault.example.com:8200'),
+    row(
+      `[providers.v.auth]\nmethod = "token"\n[providers.v]\ntype = "vault"\n${C}`,
+      3,
+      'providers.v.address',
+      'missing',
+      'https',
+    ),
     row(`${V}adress = "https://x"\n${C}`, 4, 'providers.v.adress', 'no key adress in [providers.v]', 'write address'),
     row(`${V}caFile = "/x"\n${C}`, 4, 'providers.v.caFile', 'no key caFile', 'write ca_file'),
     row(`${V}"ca-file" = "/x"\n${C}`, 4, 'providers.v.ca-file', 'no key ca-file', 'write ca_file'),
