@@ -72,12 +72,12 @@ const MISTAKES: readonly (Mistake & { readonly form: RegExp })[] = [
   },
   {
     form: /^op:\/\//i,
-    what: 'it is a reference to a secret (op://…)',
-    remedy: `${STORE_THE_VALUE}, ${OR_READ_IT}: command = ["op", "read", "op://…"]`,
+    what: 'it is a reference to a secret (op://...)',
+    remedy: `${STORE_THE_VALUE}, ${OR_READ_IT}: command = ["op", "read", "op://..."]`,
   },
   {
     form: /^arn:aws[\w-]*:/i,
-    what: 'it is the name of an AWS resource (arn:…)',
+    what: 'it is the name of an AWS resource (arn:...)',
     remedy: `${STORE_THE_VALUE}, or make it the secret_id of a credential of type aws-secrets-manager`,
   },
   {
@@ -134,17 +134,14 @@ export function toKey(raw: Buffer, origin: string): SecretBytes {
   const text = asUtf8(raw);
   const key = Buffer.from(trimKey(text));
   if (text.buffer !== raw.buffer) text.fill(0);
-  const mistake = mistakenForKey(key);
-  const fault = mistake === undefined ? keyFault(key) : undefined;
-  if (mistake === undefined && fault === undefined) return SecretBytes.from(key);
+  const fault = keyFault(key);
+  const mistake = fault === undefined ? mistakenForKey(key) : { what: fault, remedy: STORE_THE_KEY };
+  if (mistake === undefined) return SecretBytes.from(key);
   key.fill(0);
-  if (mistake !== undefined) throw unusableKey(origin, mistake.what, mistake.remedy);
-  throw unusableKey(
-    origin,
-    fault ?? '',
-    'store the bare key there (printable ASCII, one line), or name the right one with `field`',
-  );
+  throw unusableKey(origin, mistake.what, mistake.remedy);
 }
+
+const STORE_THE_KEY = 'store the bare key there (printable ASCII, one line), or name the right one with `field`';
 
 export function unusableKey(origin: string, fault: string, remedy: string): ProviderError {
   return new ProviderError('misconfigured', `${origin} is not a key that Claude Code accepts: ${fault}`, {

@@ -206,7 +206,7 @@ const WRAPPER =
   /^(?:exec|command|builtin|env|nice|ionice|nohup|timeout|time|sudo|doas|stdbuf|setsid|chronic|caffeinate|if|then|else|while|until|do|!)$/;
 /** They fail for nothing that a person could be told, or run nothing. */
 const BUILTIN =
-  /^(?:cd|export|set|source|\.|unset|umask|ulimit|trap|test|\[+|echo|printf|true|:|read|local|wait|fi|done|eval|cat|tr|head|tail)$/;
+  /^(?:cd|export|set|source|\.|unset|umask|ulimit|trap|test|\[+|echo|printf|true|false|:|read|local|wait|exit|return|shift|fi|done|eval|cat|tr|head|tail)$/;
 
 /** The program that a message should be about: the first one in a shell's script, the one that a wrapper runs. */
 function failingProgram([program, ...args]: RunSubject['command']): string {
