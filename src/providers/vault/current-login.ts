@@ -172,11 +172,12 @@ function lives({ login: { expiresAtMs } }: HeldLogin, now: number): boolean {
   return expiresAtMs === undefined || expiresAtMs - now > LAST_MOMENTS_MS;
 }
 
-function isHalfOver({ login, grantedMs }: HeldLogin, now: number): boolean {
-  const { renewable, expiresAtMs, maxExpiresAtMs } = login;
-  if (!renewable || expiresAtMs === undefined || grantedMs === undefined) return false;
+function isHalfOver({ login }: HeldLogin, now: number): boolean {
+  const { renewable, expiresAtMs, grantedMs, maxExpiresAtMs } = login;
+  if (!renewable || expiresAtMs === undefined) return false;
   const atItsEnd = maxExpiresAtMs !== undefined && expiresAtMs >= maxExpiresAtMs;
-  return !atItsEnd && expiresAtMs - now < grantedMs / 2;
+  // A renewal tells what an older version of the program did not keep.
+  return !atItsEnd && (grantedMs === undefined || expiresAtMs - now < grantedMs / 2);
 }
 
 /** Only past its half: a login that lives too short from the start is not replaced by an equal one at every read. */

@@ -20,7 +20,7 @@ import { prepareLogin } from './logins/prepare.ts';
 import { type FoundToken, findToken } from './logins/simple.ts';
 import { isInteractive, mayBeMadeByAPerson, type VaultAuth } from './options.ts';
 import { heldBackIn, secondFactorWanted } from './second-factor.ts';
-import type { Granted, HeldLogin, TokenStore } from './token-store.ts';
+import type { HeldLogin, TokenStore } from './token-store.ts';
 
 const LOOKUP = { what: 'token', method: 'GET', path: 'auth/token/lookup-self' } as const;
 const RENEW = { what: 'token', method: 'POST', path: 'auth/token/renew-self', body: {} } as const;
@@ -75,7 +75,7 @@ export class TokenApi {
     const reply = await this.#client.send({ ...RENEW, token }, signal);
     if (reply.status === 200) {
       if (reply.json === undefined) throw notVault(reply);
-      return { ...held, ...grantedByRenewal(reply, startedAtMs, held) };
+      return { ...held, login: grantedByRenewal(reply, startedAtMs, held.login) };
     }
     const failure = failureOf(reply);
     if (failure.kind !== 'login-expired') throw failure;
@@ -133,8 +133,8 @@ export class TokenApi {
     if (failure !== undefined && failure.kind !== 'login-expired') throw failure;
     if (errorsOf(reply)?.some((words) => /invalid token|bad token/.test(words))) throw tokenOver(source, reply.asked);
     if (failure === undefined && reply.json === undefined) throw notVault(reply);
-    const granted = grantedByLookup(token, failure === undefined ? reply : undefined, startedAtMs);
-    return { ...granted, token: bytes, acquiredAtMs: undefined, source };
+    const login = grantedByLookup(token, failure === undefined ? reply : undefined, startedAtMs);
+    return { login, token: bytes, acquiredAtMs: undefined, source };
   }
 }
 
@@ -150,7 +150,7 @@ export function grantedByLogin(
   answer: HttpReply,
   startedAtMs: number,
   provider: string,
-): Granted & { token: SecretBytes } {
+): Pick<HeldLogin, 'login' | 'token'> {
   const auth = objectAt(answer.json, 'auth');
   const token = textAt(auth, 'client_token');
   if (auth === undefined || token === '') {
@@ -165,33 +165,34 @@ export function grantedByLogin(
     id: loginIdOf(token, textAt(auth, 'accessor')),
     issuedAtMs: startedAtMs,
     expiresAtMs,
+    grantedMs,
     renewable,
     maxExpiresAtMs: renewable ? undefined : expiresAtMs,
     ours: true,
   };
-  return { login, grantedMs, token: SecretBytes.fromString(token) };
+  return { login, token: SecretBytes.fromString(token) };
 }
 
 /** The login behind a token that was handed in, as lookup-self tells it; without an answer nothing is known of its life. */
-export function grantedByLookup(token: string, answer: HttpReply | undefined, startedAtMs: number): Granted {
+export function grantedByLookup(token: string, answer: HttpReply | undefined, startedAtMs: number): Login {
   const data = answer === undefined ? undefined : objectAt(answer.json, 'data');
   const ttlMs = millisecondsAt(data, 'ttl') || undefined;
   const renewable = data?.['renewable'] === true;
   const expiresAtMs = ttlMs === undefined ? undefined : startedAtMs + ttlMs;
-  const login: Login = {
+  const grantedMs = millisecondsAt(data, 'period') || millisecondsAt(data, 'creation_ttl') || ttlMs;
+  return {
     id: loginIdOf(token, textAt(data, 'accessor')),
     issuedAtMs: startedAtMs,
     expiresAtMs,
+    grantedMs: ttlMs === undefined ? undefined : grantedMs,
     renewable,
     maxExpiresAtMs: renewable ? explicitEnd(data, answer, startedAtMs) : expiresAtMs,
     ours: false,
   };
-  const grantedMs = millisecondsAt(data, 'period') || millisecondsAt(data, 'creation_ttl') || ttlMs;
-  return { login, grantedMs: ttlMs === undefined ? undefined : grantedMs };
 }
 
 /** The login after renew-self. A grant that falls short of the former one shows where the max TTL is. */
-export function grantedByRenewal(answer: HttpReply, startedAtMs: number, former: Granted): Granted {
+export function grantedByRenewal(answer: HttpReply, startedAtMs: number, former: Login): Login {
   const auth = objectAt(answer.json, 'auth');
   const grantedMs = millisecondsAt(auth, 'lease_duration') || undefined;
   if (grantedMs === undefined) return former;
@@ -199,11 +200,8 @@ export function grantedByRenewal(answer: HttpReply, startedAtMs: number, former:
   const expiresAtMs = startedAtMs + grantedMs;
   const fellShort = former.grantedMs !== undefined && grantedMs < former.grantedMs - ROUNDING_MS;
   const capped = fellShort || warningsOf(answer.json).some((warning) => /max_ttl|capped/i.test(warning));
-  const maxExpiresAtMs = capped || !renewable ? expiresAtMs : former.login.maxExpiresAtMs;
-  return {
-    login: { ...former.login, expiresAtMs, renewable, maxExpiresAtMs },
-    grantedMs: former.grantedMs ?? grantedMs,
-  };
+  const maxExpiresAtMs = capped || !renewable ? expiresAtMs : former.maxExpiresAtMs;
+  return { ...former, expiresAtMs, grantedMs: former.grantedMs ?? grantedMs, renewable, maxExpiresAtMs };
 }
 
 /** When the login ends at the latest, however often it is renewed; undefined: never, as far as is known. */
