@@ -126,7 +126,14 @@ export class CurrentLogin {
     work: (signal: AbortSignal) => Promise<HeldLogin>,
     keep: (held: HeldLogin) => HeldLogin,
   ): Promise<HeldLogin> {
-    return this.#flights.join(key, async (shared) => keep(await within([shared], this.#limit, work)), signal);
+    const begin = async (shared: AbortSignal) => {
+      try {
+        return keep(await within([shared], this.#limit, work));
+      } catch (error) {
+        throw asLoginFailure(error);
+      }
+    };
+    return this.#flights.join(key, begin, signal);
   }
 
   /** A changed input is no reason to lose the login that a person made: until they make another, it is the best there is. */
@@ -166,6 +173,11 @@ export class CurrentLogin {
       return old;
     }
   }
+}
+
+/** Whatever a login fails with stands in the way of every read: a file that is missing, a path, a quota. */
+function asLoginFailure(error: unknown): unknown {
+  return error instanceof ProviderError && error.concerns === 'secret' ? error.concerning('login') : error;
 }
 
 function lives({ login: { expiresAtMs } }: HeldLogin, now: number): boolean {

@@ -7,7 +7,7 @@ import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, RenewedL
 import { errorsOf, objectAt, textAt, type VaultReply } from './answer.ts';
 import { unwrap, VaultClient, type VaultRequest } from './client.ts';
 import { CurrentLogin } from './current-login.ts';
-import { failureOf, notVault, tokenOver, tooSlow, withoutSecret } from './failures.ts';
+import { refusalIn, successIn, tokenOver, tooSlow, withoutSecret } from './failures.ts';
 import { issuedSecret, LeaseApi } from './lease-api.ts';
 import { authInputs, logsInUnattended } from './logins/prepare.ts';
 import { mayBeMadeByAPerson, type VaultOptions, type VaultSource } from './options.ts';
@@ -136,11 +136,10 @@ export class VaultProvider implements Provider {
   async #readWith(held: HeldLogin, source: VaultSource, signal: AbortSignal): Promise<Reading | ProviderError> {
     using token = held.token.copy();
     const reply = await this.#sendPatiently(requestFor(source, token), held, signal);
-    if (reply.status === 200 && reply.json !== undefined) {
-      return { reply: await unwrapped(reply, this.#client, signal), held };
-    }
-    if (reply.status >= 200 && reply.status < 300) throw reply.isEmpty ? withoutSecret(reply) : notVault(reply);
-    const failure = failureOf(reply);
+    // Vault's own answer to a write that returns nothing. To a GET it never says that, but many a portal does.
+    if (reply.status === 204 && source.method === 'POST') throw withoutSecret(reply);
+    const failure = refusalIn(reply);
+    if (failure === undefined) return { reply: await unwrapped(reply, this.#client, signal), held };
     if (failure.kind !== 'denied' || (await this.#tokens.isAlive(token, signal))) throw failure;
     return failure;
   }
@@ -194,7 +193,5 @@ async function unwrapped(reply: VaultReply, client: VaultClient, signal: AbortSi
   const wrappingToken = textAt(objectAt(reply.json, 'wrap_info'), 'token');
   if (wrappingToken === '') return reply;
   const inner = await unwrap(wrappingToken, client, signal);
-  if (inner.status !== 200) throw failureOf(inner);
-  if (inner.json === undefined) throw notVault(inner);
-  return { ...inner, asked: reply.asked };
+  return { ...successIn(inner), asked: reply.asked };
 }

@@ -14,7 +14,7 @@ import {
   warningsOf,
 } from './answer.ts';
 import type { VaultClient } from './client.ts';
-import { failureOf, grantIn, notVault, tokenOver } from './failures.ts';
+import { refusalIn, successIn, tokenOver } from './failures.ts';
 import type { PrepareLogin } from './logins/method.ts';
 import { prepareLogin } from './logins/prepare.ts';
 import { type FoundToken, findToken } from './logins/simple.ts';
@@ -73,11 +73,8 @@ export class TokenApi {
     const startedAtMs = this.#host.clock.now();
     using token = held.token.copy();
     const reply = await this.#client.send({ ...RENEW, token }, signal);
-    if (reply.status === 200) {
-      if (reply.json === undefined) throw notVault(reply);
-      return { ...held, login: grantedByRenewal(reply, startedAtMs, held.login) };
-    }
-    const failure = failureOf(reply);
+    const failure = refusalIn(reply);
+    if (failure === undefined) return { ...held, login: grantedByRenewal(reply, startedAtMs, held.login) };
     if (failure.kind !== 'login-expired') throw failure;
     if (!(await this.isAlive(token, signal))) {
       throw new ProviderError('gone', failure.message, { remedy: failure.remedy ?? 'log in again' });
@@ -88,8 +85,8 @@ export class TokenApi {
   /** @throws ProviderError if Vault cannot be asked. */
   async isAlive(token: SecretBytes, signal: AbortSignal): Promise<boolean> {
     const reply = await this.#client.send({ ...LOOKUP, token }, signal);
-    if (reply.status === 200) return true;
-    const failure = failureOf(reply);
+    const failure = refusalIn(reply);
+    if (failure === undefined) return true;
     if (failure.kind === 'login-expired') return false;
     throw failure;
   }
@@ -97,8 +94,8 @@ export class TokenApi {
   /** Resolves if the token is gone already. */
   async revoke(held: HeldLogin, signal: AbortSignal): Promise<void> {
     const reply = await this.#client.send({ ...REVOKE, token: held.token }, signal);
-    if (reply.status >= 200 && reply.status < 300) return;
-    const failure = failureOf(reply);
+    const failure = isEnded(reply) ? undefined : refusalIn(reply);
+    if (failure === undefined) return;
     if (failure.kind === 'transient') throw failure;
     this.#host.log.debug({ status: reply.status }, 'a login was over before it was given back');
   }
@@ -107,7 +104,7 @@ export class TokenApi {
     const startedAtMs = this.#host.clock.now();
     const request = await prepare({ host: this.#host, client: this.#client, signal });
     const reply = await this.#client.send({ what: 'login', method: 'POST', ...request }, signal);
-    if (heldBackIn(grantIn(reply).json) !== undefined) {
+    if (heldBackIn(successIn(reply).json) !== undefined) {
       this.#needsAPerson ||= mayBeMadeByAPerson(this.#auth);
       throw secondFactorWanted(this.#host.name, this.#auth);
     }
@@ -129,13 +126,17 @@ export class TokenApi {
     const startedAtMs = this.#host.clock.now();
     const bytes = SecretBytes.fromString(token);
     const reply = await this.#client.send({ ...LOOKUP, token: bytes }, signal);
-    const failure = reply.status === 200 ? undefined : failureOf(reply);
+    const failure = refusalIn(reply);
     if (failure !== undefined && failure.kind !== 'login-expired') throw failure;
     if (errorsOf(reply)?.some((words) => /invalid token|bad token/.test(words))) throw tokenOver(source, reply.asked);
-    if (failure === undefined && reply.json === undefined) throw notVault(reply);
     const login = grantedByLookup(token, failure === undefined ? reply : undefined, startedAtMs);
     return { login, token: bytes, acquiredAtMs: undefined, source };
   }
+}
+
+/** Vault's answer to a revocation: it is done, or goes on without us. */
+export function isEnded({ status }: HttpReply): boolean {
+  return status === 204 || status === 202;
 }
 
 /** Renewals that grant this much less than before have met the token's max TTL. */

@@ -9,7 +9,7 @@ import {
 const NOW = Date.UTC(2030, 0, 1);
 
 function answer(json: Record<string, unknown>, headers: Record<string, string> = {}) {
-  return { status: 200, headers, json, isEmpty: false };
+  return { status: 200, headers, json, wantsTls: false };
 }
 
 function loggedIn(auth: Record<string, unknown> = {}) {
