@@ -24,6 +24,8 @@ export interface Login {
   readonly grantedMs: number | undefined;
   readonly renewable: boolean;
   readonly maxExpiresAtMs: number | undefined;
+  /** Each request with it uses one up. Absent: they are not limited, as far as is known. */
+  readonly hasLimitedUses?: true;
   /** True only if the broker itself logged in for it: only such a login may ever be revoked by the broker. */
   readonly ours: boolean;
 }

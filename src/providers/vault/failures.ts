@@ -67,10 +67,12 @@ export function notVault({ asked, ...answer }: VaultReply): ProviderError {
   return new ProviderError('transient', message, { remedy: otherServer(asked), concerns: 'address' });
 }
 
-/** Nothing came within the time limit. */
-export function tooSlow({ address }: VaultPlace, limitMs: number, remedy: string): ProviderError {
-  const message = `Vault at ${address} did not answer within ${limitMs / 1000} s`;
-  return new ProviderError('transient', message, { remedy, concerns: 'address' });
+/** Nothing came within the time limit; with a `path`, nothing about that, although the address answers. */
+export function tooSlow({ address }: VaultPlace, limitMs: number, remedy: string, path?: string): ProviderError {
+  const about = path === undefined ? '' : ` about ${path}`;
+  const concerns = path === undefined ? 'address' : 'secret';
+  const message = `Vault at ${address} did not answer within ${limitMs / 1000} s${about}`;
+  return new ProviderError('transient', message, { remedy, concerns });
 }
 
 /** Vault's own success, with nothing in it. */

@@ -169,6 +169,7 @@ export function grantedByLogin(
     grantedMs,
     renewable,
     maxExpiresAtMs: renewable ? undefined : expiresAtMs,
+    ...limitOfUses(auth),
     ours: true,
   };
   return { login, token: SecretBytes.fromString(token) };
@@ -188,6 +189,7 @@ export function grantedByLookup(token: string, answer: HttpReply | undefined, st
     grantedMs: ttlMs === undefined ? undefined : grantedMs,
     renewable,
     maxExpiresAtMs: renewable ? explicitEnd(data, answer, startedAtMs) : expiresAtMs,
+    ...limitOfUses(data),
     ours: false,
   };
 }
@@ -208,6 +210,10 @@ export function grantedByRenewal(answer: HttpReply, startedAtMs: number, former:
 /** When the login ends at the latest, however often it is renewed; undefined: never, as far as is known. */
 export function lastMomentOf(login: Login): number | undefined {
   return login.renewable ? login.maxExpiresAtMs : login.expiresAtMs;
+}
+
+function limitOfUses(grant: Json | undefined): Pick<Login, 'hasLimitedUses'> {
+  return Number(grant?.['num_uses'] ?? 0) > 0 ? { hasLimitedUses: true } : {};
 }
 
 /** The accessor names a token without being one; batch tokens have none, so a digest stands for it. */
