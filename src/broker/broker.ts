@@ -72,7 +72,8 @@ export class Broker implements BrokerApi {
       const at = await this.#rejections.consider(credential, ask);
       const opened = await this.#answering.find(credential, ask, at);
       if (isNewInterval || this.#scheduler.at(credential.name) === undefined) this.#refresher.schedule(credential);
-      return { ...opened, delivered: this.#delivered.bind(this, credential, opened, ask) };
+      const { key, state, secrets } = opened;
+      return { key, state, secrets, at: opened.at, delivered: this.#delivered.bind(this, credential, opened, ask) };
     } catch (fault) {
       // The configuration changed meanwhile: what failed is no longer what was asked for.
       if (credential.isRetired) return this.answer(ask);

@@ -103,24 +103,20 @@ export class ManagedCredential {
   /** What keeps the provider from being asked just now, its own failure or its provider's; undefined: nothing does. */
   holdOff(nowMs: number): RememberedFailure | undefined {
     const { failure, gate } = this;
-    const isGateLonger = endOf(gate.outage) > endOf(failure);
+    const isGateLonger = (gate.outage?.record.nextAttemptAtMs ?? 0) > (failure?.record.nextAttemptAtMs ?? 0);
     const known = isGateLonger ? gate.outage : failure;
     return isHeldOff(known?.record, nowMs) ? known : undefined;
   }
 
   /** Its own failure or its provider's, unless it could have been tried again since `sinceMs`. */
   knownFailure(sinceMs: number): RememberedFailure | undefined {
-    return [this.failure, this.gate.outage].find((known) => endOf(known) > sinceMs);
+    return [this.failure, this.gate.outage].find((known) => (known?.record.nextAttemptAtMs ?? 0) > sinceMs);
   }
 
   /** Known to be failing, whether or not the provider may be asked again by now. */
   get lastFailure(): RememberedFailure | undefined {
     return this.failure ?? this.gate.outage;
   }
-}
-
-function endOf(failure: RememberedFailure | undefined): number {
-  return failure?.record.nextAttemptAtMs ?? 0;
 }
 
 /** A provider as the configuration describes it; `fingerprint` changes when its configuration does. */

@@ -53,6 +53,7 @@ export class ProviderGate {
   readonly #closing = new AbortController();
   #opening: Promise<Provider> | undefined;
   #provider: Provider | undefined;
+  #limit: TimeLimit | undefined;
   #probe: Promise<void> | undefined;
   #loginInputs: string | undefined;
 
@@ -137,10 +138,8 @@ export class ProviderGate {
       const provider = this.#provider ?? (await this.#open());
       // What the login is made from, before it is made: a change while the call is under way is a change all the same.
       inputs = this.#ports.fingerprintFiles(provider.loginInputs());
-      const value = await within([this.#closing.signal], this.#limitOf(provider), (signal) =>
-        work(provider, { signal }),
-      );
-      this.#recover();
+      const value = await within([this.#closing.signal], this.#limit, (signal) => work(provider, { signal }));
+      if (this.outage !== undefined) this.#recover();
       return value;
     } catch (cause) {
       throw this.#remember(cause, inputs);
@@ -179,6 +178,7 @@ export class ProviderGate {
       this.#opening = undefined;
     });
     this.#provider = await this.#opening;
+    this.#limit = this.#limitOf(this.#provider);
     return this.#provider;
   }
 }

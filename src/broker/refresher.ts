@@ -2,6 +2,7 @@ import { dropsKey, recordFailure } from '../credential/back-off.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd } from '../credential/life.ts';
 import { nextRefreshAt, refreshAction, wantedLife } from '../credential/renewal.ts';
+import { wipeAll } from '../credential/secret.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
 import type { Call, Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
@@ -9,7 +10,7 @@ import type { CredentialSet, ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
 import { CircuitOpen } from './gate.ts';
 import type { LeaseKeeper } from './leases.ts';
-import { keyFromSecret, readOnce, type SecretRead, type SharedRead, startLease, wipeAll } from './reads.ts';
+import { keyFromSecret, readOnce, type SecretRead, type SharedRead, startLease } from './reads.ts';
 import { Renewals } from './renewals.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -49,7 +50,7 @@ export class Refresher {
   refresh(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
     if (credential.flight !== undefined) return credential.flight.done;
     const startedAtMs = this.#ports.clock.now();
-    const done = this.#fly(credential, reason, startedAtMs);
+    const done = this.#refresh(credential, reason, startedAtMs);
     done.catch(() => undefined);
     credential.flight = { startedAtMs, done };
     return done;
@@ -95,31 +96,27 @@ export class Refresher {
     credential.isRetired = true;
   }
 
-  async #fly(credential: ManagedCredential, reason: RefreshReason, startedAtMs: number): Promise<void> {
+  async #refresh(credential: ManagedCredential, reason: RefreshReason, startedAtMs: number): Promise<void> {
     try {
-      // Starts in a later turn, when `flight` has been set.
+      // Goes on in a later turn, when `flight` has been set.
       await undefined;
-      await this.#refresh(credential, reason, startedAtMs);
+      const hold = reason === 'person' ? undefined : credential.holdOff(startedAtMs);
+      if (hold !== undefined) {
+        this.schedule(credential);
+        throw hold.error;
+      }
+      try {
+        const { living, needs } = credential;
+        const mayRenew = reason !== 'rejection' && reason !== 'person' && living?.key.lease !== undefined;
+        if (mayRenew && refreshAction(living, needs, startedAtMs, reason !== 'ahead') === 'renew') {
+          if (await this.#renew(credential, living.key, startedAtMs)) return;
+        }
+        await this.#issue(credential, reason);
+      } catch (fault) {
+        throw this.#fail(credential, fault, reason);
+      }
     } finally {
       credential.flight = undefined;
-    }
-  }
-
-  async #refresh(credential: ManagedCredential, reason: RefreshReason, startedAtMs: number): Promise<void> {
-    const hold = reason === 'person' ? undefined : credential.holdOff(startedAtMs);
-    if (hold !== undefined) {
-      this.schedule(credential);
-      throw hold.error;
-    }
-    try {
-      const { living, needs } = credential;
-      const mayRenew = reason !== 'rejection' && reason !== 'person' && living?.key.lease !== undefined;
-      if (mayRenew && refreshAction(living, needs, startedAtMs, reason !== 'ahead') === 'renew') {
-        if (await this.#renew(credential, living.key, startedAtMs)) return;
-      }
-      await this.#issue(credential, reason);
-    } catch (fault) {
-      throw this.#fail(credential, fault, reason);
     }
   }
 

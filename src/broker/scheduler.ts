@@ -69,7 +69,8 @@ export class Scheduler {
     this.#entries.delete(id);
     const last = this.#heap.pop();
     if (last !== undefined && last !== entry) {
-      this.#place(last, entry.index);
+      last.index = entry.index;
+      this.#heap[last.index] = last;
       this.#up(last);
       this.#down(last);
     }
@@ -91,7 +92,8 @@ export class Scheduler {
   #wake(): void {
     const nowMs = this.#clock.now();
     const lateMs = Math.max(0, nowMs - this.#armedForMs);
-    this.#disarm();
+    this.#timer?.cancel();
+    this.#timer = undefined;
     this.#tick(lateMs, nowMs);
     for (let first = this.#heap[0]; first !== undefined && first.atMs <= this.#clock.now(); first = this.#heap[0]) {
       this.cancel(first.id);
@@ -102,51 +104,37 @@ export class Scheduler {
 
   #arm(): void {
     const first = this.#heap[0];
-    if (first === undefined || this.#stopped) {
-      this.#disarm();
-      return;
-    }
+    const isNeeded = first !== undefined && !this.#stopped;
     const now = this.#clock.now();
-    const wakeAtMs = Math.min(first.atMs, now + TICK_MS);
+    const wakeAtMs = isNeeded ? Math.min(first.atMs, now + TICK_MS) : Number.POSITIVE_INFINITY;
     // An earlier wake-up that is armed already serves as well: it looks again and arms again.
-    if (this.#timer !== undefined && this.#armedForMs <= wakeAtMs) return;
-    this.#disarm();
-    this.#armedForMs = wakeAtMs;
-    this.#timer = this.#clock.after(Math.max(0, wakeAtMs - now), () => this.#wake());
-  }
-
-  #disarm(): void {
+    if (isNeeded && this.#timer !== undefined && this.#armedForMs <= wakeAtMs) return;
     this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#armedForMs = Number.POSITIVE_INFINITY;
+    this.#timer = isNeeded ? this.#clock.after(Math.max(0, wakeAtMs - now), this.#wake.bind(this)) : undefined;
+    this.#armedForMs = wakeAtMs;
   }
 
   #up(entry: Entry): void {
-    let { index } = entry;
-    for (; index > 0; index = (index - 1) >> 1) {
+    for (let { index } = entry; index > 0; index = entry.index) {
       const parent = this.#heap[(index - 1) >> 1];
-      if (parent === undefined || parent.atMs <= entry.atMs) break;
-      this.#place(parent, index);
+      if (parent === undefined || parent.atMs <= entry.atMs) return;
+      this.#swap(entry, parent);
     }
-    this.#place(entry, index);
   }
 
   #down(entry: Entry): void {
-    let { index } = entry;
     for (;;) {
-      const left = this.#heap[2 * index + 1];
-      const right = this.#heap[2 * index + 2];
+      const left = this.#heap[2 * entry.index + 1];
+      const right = this.#heap[2 * entry.index + 2];
       const child = right !== undefined && left !== undefined && right.atMs < left.atMs ? right : left;
-      if (child === undefined || child.atMs >= entry.atMs) break;
-      const below = child.index;
-      this.#place(child, index);
-      index = below;
+      if (child === undefined || child.atMs >= entry.atMs) return;
+      this.#swap(child, entry);
     }
-    this.#place(entry, index);
   }
 
-  #place(entry: Entry, index: number): void {
-    entry.index = index;
-    this.#heap[index] = entry;
+  #swap(a: Entry, b: Entry): void {
+    this.#heap[a.index] = b;
+    this.#heap[b.index] = a;
+    [a.index, b.index] = [b.index, a.index];
   }
 }

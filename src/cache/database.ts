@@ -77,7 +77,7 @@ function checkHeader(path: string): void {
  * Durability: in WAL mode with synchronous NORMAL a commit survives the death of the process, kill -9 included, and a
  * power cut leaves an intact database that may lack the last commits. That is enough, and costs no fsync per answer:
  * keys can be fetched again, and a lease whose journal entry is lost lapses at its own end. With a rollback journal NORMAL
- * may corrupt after a power cut, hence FULL there. A rotation, which destroys the old key, syncs fully: see `durably`.
+ * may corrupt after a power cut, hence FULL there. A rotation, which destroys the old key, syncs fully: see SqliteStore.durably.
  */
 function configure(database: Database, { networkFileSystem, exclusive }: DatabaseOptions): void {
   // Exclusive locking keeps SQLite from the shared memory that a network file system cannot give, even while it
@@ -100,26 +100,5 @@ function check(database: Database): void {
   for (const scope of scopes) {
     const verdict = database.pragma(`quick_check(${scope})`, { simple: true });
     if (verdict !== 'ok') throw new DamagedDatabaseError('its integrity check failed');
-  }
-}
-
-/** Runs `action` in one transaction that is on the disk, and whose predecessors are out of the log, when it returns. */
-export function durably(database: Database, action: () => void): void {
-  const usual = Number(database.pragma('synchronous', { simple: true }));
-  database.pragma('synchronous = FULL');
-  try {
-    database.transaction(action).immediate();
-  } finally {
-    database.pragma(`synchronous = ${usual}`);
-  }
-  emptyLog(database);
-}
-
-/** Moves the write-ahead log into the database and gives its space back. What is committed stays so if that fails. */
-export function emptyLog(database: Database): void {
-  try {
-    database.pragma('wal_checkpoint(TRUNCATE)');
-  } catch {
-    // A later checkpoint will do it.
   }
 }

@@ -291,9 +291,7 @@ export class Persistence {
     this.#rebuilds += 1;
     try {
       this.#closeStore();
-      const { target, ...told } = setDamagedAside(databasePath(this.options.stateDir), damage, this.options.wallMs());
-      this.options.log.error({ setAside: target }, told.problem);
-      this.#notice = told;
+      this.#notice = setDamagedAside(this.options, damage);
       this.#replaceAll();
       this.#behind = undefined;
     } catch (error) {

@@ -2,6 +2,7 @@ import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { SqliteError } from 'better-sqlite3';
 import { BrokerError, codeOf } from '../errors.ts';
+import type { Log } from '../platform/log.ts';
 
 export const databasePath = (stateDir: string): string => join(stateDir, 'cache.db');
 
@@ -13,6 +14,12 @@ export interface Trouble {
 
 export function refused({ problem, remedy }: Trouble): BrokerError {
   return new BrokerError('ERR_IO', problem, { remedy });
+}
+
+interface SetAsideOptions {
+  readonly stateDir: string;
+  readonly log: Log;
+  readonly wallMs: () => number;
 }
 
 /** What SQLite keeps beside a database: a write-ahead log belongs to its database, wherever that goes. */
@@ -35,15 +42,16 @@ export function setAside(path: string, label: string): string {
 }
 
 /** Sets a database aside as damaged, newer or foreign. @returns what to tell a person. Throws what the file system throws. */
-export function setDamagedAside(path: string, error: unknown, wallMs: number): Trouble & { readonly target: string } {
+export function setDamagedAside({ stateDir, log, wallMs }: SetAsideOptions, error: unknown): Trouble {
+  const path = databasePath(stateDir);
   const label = error instanceof ForeignDatabaseError ? error.label : undefined;
-  const target = setAside(path, label ?? `corrupt-${timestamp(wallMs)}`);
+  const target = setAside(path, label ?? `corrupt-${timestamp(wallMs())}`);
   const reason = error instanceof Error ? error.message : 'damaged';
-  return {
-    target,
-    problem: `${path} could not be used (${reason}) and was set aside as ${target}`,
-    remedy: 'Nothing has to be done: keys are fetched again. Delete the file set aside when it is not needed any more.',
-  };
+  const problem = `${path} could not be used (${reason}) and was set aside as ${target}`;
+  log.error({ setAside: target }, problem);
+  const remedy =
+    'Nothing has to be done: keys are fetched again. Delete the file set aside when it is not needed any more.';
+  return { problem, remedy };
 }
 
 /** 20250131T235959Z, for file names. */

@@ -1,6 +1,6 @@
 import type { KeyVersion } from '../credential/key.ts';
 import type { Login } from '../credential/life.ts';
-import type { SecretBytes } from '../credential/secret.ts';
+import { type SecretBytes, wipeAll } from '../credential/secret.ts';
 import type { Timeline } from '../platform/timeline.ts';
 import type { RotationReport, RotationRequest } from '../protocol/reports.ts';
 import type { CacheOptions } from './attach.ts';
@@ -11,7 +11,6 @@ import { Persistence } from './persistence.ts';
 import { idOf, idWithin, type Kind, type RejectedMark, type Stored } from './records.ts';
 import { refused } from './recovery.ts';
 import { rotateKey } from './rotation.ts';
-import { wipeSecrets } from './sealer.ts';
 import type { SqliteStore } from './store.ts';
 
 const IN_MEMORY: CacheHealth = {
@@ -61,7 +60,7 @@ export class SqliteCache implements CredentialCache {
     try {
       this.put(key, secrets);
     } finally {
-      wipeSecrets(secrets);
+      wipeAll(secrets);
     }
   }
 
@@ -130,7 +129,7 @@ export class SqliteCache implements CredentialCache {
     for (const event of events) requireTime(event.atMs);
     const journal = this.#memory.events;
     journal.add(events);
-    this.#write(
+    this.#persistence?.write(
       (store) => journal.flush(store.events),
       () => journal.written(),
     );
@@ -179,13 +178,13 @@ export class SqliteCache implements CredentialCache {
 
   #put<K extends Kind>(stored: Stored<K>): void {
     this.#memory.records.put(stored);
-    this.#write((store) => store.put(stored.row));
+    this.#persistence?.write((store) => store.put(stored.row));
   }
 
   #delete(kind: Kind, ids: readonly string[]): void {
     for (const id of ids) this.#memory.records.delete(kind, id);
     if (this.#persistence?.detached !== undefined) this.#memory.noteRemoved(kind, ids);
-    this.#write((store) => {
+    this.#persistence?.write((store) => {
       for (const id of ids) store.remove(kind, id);
     });
   }
@@ -203,10 +202,6 @@ export class SqliteCache implements CredentialCache {
       'rejected',
       marks.map((mark) => idOf('rejected', mark)),
     );
-  }
-
-  #write(action: (store: SqliteStore) => void, committed?: () => void): void {
-    this.#persistence?.write(action, committed);
   }
 }
 

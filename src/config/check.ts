@@ -2,14 +2,13 @@ import type { z } from 'zod';
 import { DEFAULT_HEADER, NAME, NAME_RULE } from '../protocol/request.ts';
 import type { Config, CredentialConfig, DaemonConfig, ProviderConfig } from './config.ts';
 import type { EffectiveValues } from './effective.ts';
-import { applyEnvironment, type Contributions, type Environment } from './environment.ts';
+import { applyEnvironment, type Contributions, type Environment, expandFilePaths } from './environment.ts';
 import { type CheckedTable, explainIssues, kindOf, nearest, orList } from './explain.ts';
 import type { Findings } from './faults.ts';
-import { expandHome } from './paths.ts';
 import { type KeyPath, pathId } from './positions.ts';
 import { commonCredentialSchema, daemonSchema, fileSchema, type ProviderSchemas } from './schema.ts';
 import { tomlValue } from './toml.ts';
-import { isTable, keysOf, membersOf, type Table, unwrap } from './walk.ts';
+import { isTable, keysOf, membersOf, type Table } from './walk.ts';
 
 /** What the checks of one file share. */
 interface CheckContext {
@@ -128,7 +127,7 @@ function checkProvider(name: string, value: unknown, context: CheckContext): Pro
   const { providerSchema, credentialSchema } = schemas;
   const { type, ...table } = value;
   applyEnvironment(table, schemas, env, path, contributions);
-  expandFilePaths(table, providerSchema, path, homeDir);
+  expandFilePaths(table, providerSchema, homeDir);
   effective.add([...path, 'type'], type);
   effective.addTable(path, table, providerSchema);
   warnOfInlineSecrets(table, providerSchema, path, context);
@@ -161,19 +160,11 @@ function nearOrAll(word: string, known: readonly string[]): string {
   return near === undefined ? orList(known.slice(0, 10).map(tomlValue)) : tomlValue(near);
 }
 
-/** Replaces `~/` in every value that its schema marks as a path (`filePath()`), in place. */
-function expandFilePaths(table: Table, schema: z.core.$ZodType, path: KeyPath, homeDir: string): void {
-  for (const member of membersOf(table, schema, path)) {
-    const { value, parent } = member;
-    const isFile = member.schema !== undefined && unwrap(member.schema).meta.file === true;
-    if (isFile && typeof value === 'string') Object.assign(parent.value, { [member.key]: expandHome(value, homeDir) });
-  }
-}
-
 /** Works, but a file is read over shoulders, backed up and committed. */
 function warnOfInlineSecrets(table: Table, schema: z.core.$ZodType, base: KeyPath, context: CheckContext): void {
-  for (const { path, key, value, isSecret, isElement, parent } of membersOf(table, schema, base)) {
-    if (typeof value !== 'string' || !isSecret || isElement || context.contributions.has(pathId(path))) continue;
+  for (const { path, key, value, isSecret, isWritten, isElement, parent } of membersOf(table, schema, base)) {
+    if (typeof value !== 'string' || !isSecret || !isWritten || isElement || context.contributions.has(pathId(path)))
+      continue;
     const fileKey = `${key}_file`;
     const keep = keysOf(parent.schema, parent.value).includes(fileKey)
       ? `name a 0600 file with ${fileKey} instead`
@@ -223,21 +214,14 @@ function checkCredential(
 function checkCommonKeys(
   common: Table,
   path: KeyPath,
-  { findings, effective }: CheckContext,
+  context: CheckContext,
   providers: Readonly<Table>,
 ): z.infer<typeof commonCredentialSchema> | undefined {
+  const { findings, effective } = context;
   effective.addTable(path, common, commonCredentialSchema);
-  const result = commonCredentialSchema.safeParse(common);
-  const found = result.success
-    ? []
-    : explainIssues(result.error.issues, { schema: commonCredentialSchema, value: common, base: path });
-  const isNamed = typeof common['provider'] === 'string';
-  findings.add(
-    ...found.map((each) =>
-      each.path.at(-1) === 'provider' && !isNamed ? { ...each, remedy: chooseProvider(providers) } : each,
-    ),
-  );
-  if (common['fields'] === undefined) return result.data;
+  const examples = { provider: chooseProvider(providers) };
+  const result = parsed(commonCredentialSchema, { value: common, base: path, examples }, context);
+  if (common['fields'] === undefined) return result?.data;
   if (common['field'] !== undefined) {
     const remedy = 'remove one of the two: field for a single value, fields for several';
     findings.add({ path: [...path, 'fields'], message: 'field and fields exclude each other', remedy });
@@ -247,7 +231,7 @@ function checkCommonKeys(
     const remedy = `remove ${key}: the names in fields are the names of the headers, as in fields = { x-api-key = "key" }`;
     findings.add({ path: [...path, key], message: `${key} and fields exclude each other`, remedy });
   }
-  return result.data;
+  return result?.data;
 }
 
 /** The keys of the credential that are its provider's own. */

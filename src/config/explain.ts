@@ -17,6 +17,8 @@ export interface CheckedTable {
   readonly base: KeyPath;
   /** Keys that are right in this table although its schema does not have them. */
   readonly moreKeys?: readonly string[];
+  /** What to write for a key, where that depends on the rest of the file. */
+  readonly examples?: Readonly<Record<string, string>>;
   /** Where a key belongs that is wrong here. */
   readonly placeOf?: (key: string) => string | undefined;
 }
@@ -160,6 +162,7 @@ function ownMessage({ message }: Issue): string | undefined {
 /** What to write at `path`, by the schema there: its example, its default, the value itself in quotes, or its form. */
 function exampleFor(path: KeyPath, table: CheckedTable): string {
   const key = String([...path].reverse().find((part) => typeof part === 'string') ?? '');
+  if (path.length === 1 && table.examples?.[key] !== undefined) return table.examples[key];
   const schema = schemaAt(table.schema, path, table.value);
   if (schema === undefined) return `write what docs/configuration.md says about ${writtenKey(key)}`;
   const found = valueAt(table.value, path);

@@ -83,7 +83,7 @@ export const ENVELOPE_OVERHEAD = HEADER + WRAP + IV + TAG;
 
 /**
  * Encrypts `plaintext`, which stays the caller's to wipe. `binding` is authenticated, not stored: the same bytes have
- * to be given to `openEnvelope`. Build it with `encodeFields`.
+ * to be given to `openEnvelope`. Build it with `lengthPrefixed`.
  */
 export function sealEnvelope(kek: KeyEncryptionKey, plaintext: Uint8Array, binding: Uint8Array): Buffer {
   const dek = randomFillSync(Buffer.alloc(KEY_BYTES));

@@ -27,13 +27,16 @@ export interface KekStore {
   spare?(inUse?: string): Promise<KekReading>;
 }
 
-/** What looking for a key found. Unreachable and missing are different things, and neither is a reason to make a key. */
-export type KekReading =
-  | { readonly state: 'reachable'; readonly kek: KeyEncryptionKey }
-  /** The place cannot be looked at now (locked, refused, no service), or what is there must not be used as it is. */
-  | ({ readonly state: 'unreachable' } & Obstacle)
-  /** The place can be looked at and does not hold the key. */
-  | ({ readonly state: 'missing' } & Obstacle);
+/** What looking for a key found. */
+export type KekReading = { readonly state: 'reachable'; readonly kek: KeyEncryptionKey } | NoKek;
+
+/**
+ * unreachable: the place cannot be looked at now (locked, refused, no service), or what is there must not be used as it
+ * is. missing: the place can be looked at and does not hold the key. Neither is a reason to make another.
+ */
+export interface NoKek extends Obstacle {
+  readonly state: 'unreachable' | 'missing';
+}
 
 export interface Obstacle {
   readonly reason: string;
@@ -65,7 +68,7 @@ export interface RecordedKek {
 
 export type KekFinding =
   | { readonly state: 'reachable'; readonly kek: KeyEncryptionKey; readonly home: KekStore }
-  | Exclude<KekReading, { state: 'reachable' }>;
+  | NoKek;
 
 /** Finds the key that a database says it was sealed with. */
 export async function findRecordedKek(stores: readonly KekStore[], { home, id }: RecordedKek): Promise<KekFinding> {
@@ -101,7 +104,8 @@ export async function newKek(stores: readonly KekStore[], { discarding, to }: Ne
     const mayStart = wanted.length === 1 || discarding !== undefined;
     const refusal = await store.add(kek, { mayStart, ...(discarding !== undefined && { setAside: discarding }) });
     if (refusal === undefined) return { state: 'reachable', kek, home: store };
-    [obstacle, state] = [refusal, 'unreachable'];
+    const orElse = store.kind === 'keyring' ? '; or choose another home: [daemon] key_home = "file"' : '';
+    [obstacle, state] = [{ ...refusal, remedy: refusal.remedy + orElse }, 'unreachable'];
   }
   return { ...obstacle, state };
 }

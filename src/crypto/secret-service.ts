@@ -74,7 +74,7 @@ async function busctl(
 /** busctl says which of these it was in its words only (systemd, src/busctl/busctl.c); they are those of the bus. */
 function describe(words: string): KeyringTrouble {
   if (/failed to connect to bus|failed to set bus address/i.test(words)) return trouble('no-bus', words);
-  if (/" does not exist|not provided by any|could not activate|exited with status|ServiceUnknown/i.test(words)) {
+  if (/" does not exist|not provided by any|exited with status|failed to execute program/i.test(words)) {
     return trouble('no-service');
   }
   return /timed out/i.test(words) ? trouble('silent') : trouble('failed', words);

@@ -133,7 +133,7 @@ export class LongTimer implements Timer {
   }
 
   #arm(remainingMs: number): void {
-    this.#timeout = setTimeout(() => this.#fire(), Math.min(Math.max(Math.ceil(remainingMs), 0), LONGEST_MS));
+    this.#timeout = setTimeout(this.#fire.bind(this), Math.min(Math.max(Math.ceil(remainingMs), 0), LONGEST_MS));
   }
 
   #fire(): void {

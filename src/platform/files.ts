@@ -292,6 +292,31 @@ export function programsOnPath(name: string, searched: string | undefined): stri
   return folders.map((folder) => join(folder, name)).filter(isExecutable);
 }
 
+/** Whether another user has made `path` (a file, a link, a folder), or a folder cannot be made there. */
+export function isTaken(path: string, uid: number): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats !== undefined) return stats.uid !== uid;
+  try {
+    accessSync(dirname(path), constants.W_OK);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * Changes whenever a file or folder, behind links, or who may change it, may have changed; `-` where there is nothing. The
+ * helper compares it with its own: native/start-daemon.c, `identity_of`.
+ */
+export function identityOf(path: string): string {
+  try {
+    const { dev, ino, size, mode, uid, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    return [dev, ino, size, mode, uid, mtimeNs, ctimeNs].join(':');
+  } catch {
+    return '-';
+  }
+}
+
 /** Files of a folder that are included; the caches of command-line logins hold a handful. */
 const MAX_ENTRIES = 64;
 

@@ -200,7 +200,7 @@ export function renderUnits(values: UnitValues): Units {
   const state = values.stateDir === undefined ? '%h/.local/state/broker' : specifiers(values.stateDir);
   const env = Object.entries(values.env).map(([name, value]) => environmentLine(name, specifiers(value)));
   const filled: Readonly<Record<string, string>> = {
-    '@DOCS@': pathToFileURL(path.join(PACKAGE_ROOT, 'docs', 'service.md')).href.replaceAll('%', '%%'),
+    '@DOCS@': specifiers(pathToFileURL(path.join(PACKAGE_ROOT, 'docs', 'service.md')).href.replaceAll("'", '%27')),
     '@TYPE@': values.canNotify ? 'notify' : 'exec',
     '@COMMAND@': [...values.command, '--journal']
       .map((word) => quoted(specifiers(word).replaceAll('$', '$$$$')))

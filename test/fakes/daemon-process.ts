@@ -5,6 +5,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { helperPath } from '../../src/platform/native.ts';
+import { shellWord } from './processes.ts';
 
 export interface Finished {
   readonly code: number | null;
@@ -68,7 +69,7 @@ export class BrokerHome {
 
   /** The native helper as Claude Code runs it. */
   key(args = '', extra: Readonly<Record<string, string>> = {}): Promise<Finished> {
-    return run('/bin/sh', ['-c', `'${helperPath() ?? ''}' ${args}`], { ...this.env, ...extra });
+    return run('/bin/sh', ['-c', `${shellWord(helperPath() ?? '')} ${args}`], { ...this.env, ...extra });
   }
 
   /** A line of a settings file as Claude Code runs it. */

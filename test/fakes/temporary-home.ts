@@ -6,7 +6,7 @@ import { isRunning, until } from './processes.ts';
 
 export const KEY = 'sk-test';
 
-const CONFIG = `default = "key"
+export const CONFIG = `default = "key"
 [providers.command]
 type = "exec"
 [credentials.key]

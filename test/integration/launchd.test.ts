@@ -9,6 +9,7 @@ import { Launchd } from '../../src/service/launchd.ts';
 import type { Surroundings } from '../../src/service/manager.ts';
 import { type InstallOptions, Service } from '../../src/service/service.ts';
 import { readLaunchRecord } from '../../src/service/unmanaged.ts';
+import { shellWord } from '../fakes/processes.ts';
 import { expectFailure, expectKey, helper, run, runHelper } from '../native/run-helper.ts';
 
 const FAKE = path.resolve(import.meta.dirname, '..', 'fakes', 'launchctl.py');
@@ -54,7 +55,7 @@ beforeEach(() => {
   };
   mkdirSync(path.join(home, 'run'), { mode: 0o700 });
   program = path.join(home, 'launchctl');
-  const words = `FAKE_LAUNCHD='${path.join(home, 'launchd')}' exec python3 -ISE '${FAKE}' "$@"`;
+  const words = `FAKE_LAUNCHD='${path.join(home, 'launchd')}' exec python3 -ISE ${shellWord(FAKE)} "$@"`;
   writeFileSync(program, `#!/bin/sh\n${words}\n`, { mode: 0o755 });
   const uid = process.getuid?.() ?? 0;
   surroundings = { env, homeDir: home, uid, platform: 'darwin', clock: new SystemClock() };

@@ -5,7 +5,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { OpenCacheOptions } from '../../src/cache/open.ts';
 import { served, store, temporaryFolder } from '../fakes/cache.ts';
-import { CollectingLog } from '../fakes/log.ts';
+import { CollectingLog } from '../fakes/collecting-log.ts';
 import { NOW } from '../fakes/material.ts';
 import { Desk, missingPrograms } from './desk.ts';
 import { askAt, openAt } from './open-at.ts';

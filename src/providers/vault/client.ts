@@ -11,9 +11,17 @@ import {
   presentedCertificate,
 } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
-import type { Asked, HttpReply, Json, VaultPlace, VaultReply } from './answer.ts';
+import type { Asked, Json, VaultPlace, VaultReply } from './answer.ts';
 import type { VaultOptions } from './options.ts';
-import { cutOff, openConnection, tooLarge, unreachable, type VaultConnection, vaultTransport } from './transport.ts';
+import {
+  cutOff,
+  openConnection,
+  type TransportRequest,
+  tooLarge,
+  unreachable,
+  type VaultConnection,
+  vaultTransport,
+} from './transport.ts';
 
 export interface VaultRequest {
   readonly what: Asked['what'];
@@ -71,18 +79,19 @@ export class VaultClient {
   async #exchange(request: VaultRequest, signal: AbortSignal): Promise<VaultReply> {
     this.#connection ??= openConnection(this.#options, this.#host);
     const connection = this.#connection;
-    const recorded: { answer?: HttpReply } = {};
+    const recorded: TransportRequest['recorded'] = {};
     const query = request.query === undefined || request.query === '' ? '' : `?${request.query}`;
     try {
       await this.#vaultFor(request, connection).request({
         method: request.method,
         path: `/${request.path}${query}`,
-        headers: this.#headersOf(request),
+        headers: {
+          ...(this.#index === undefined ? {} : { 'X-Vault-Index': this.#index }),
+          ...(request.wrapTtlMs === undefined ? {} : { 'X-Vault-Wrap-TTL': `${Math.ceil(request.wrapTtlMs / 1000)}s` }),
+        },
         ...(request.body === undefined ? {} : { json: request.body }),
         signal,
-        record: (answer: HttpReply) => {
-          recorded.answer = answer;
-        },
+        recorded,
       });
     } catch (error) {
       signal.throwIfAborted();
@@ -122,13 +131,6 @@ export class VaultClient {
       'request-promise': vaultTransport(connection),
     });
     return Object.assign(vault, { token: token?.reveal() ?? '', namespace, pathPrefix: '' });
-  }
-
-  #headersOf(request: VaultRequest): Record<string, string> {
-    return {
-      ...(this.#index === undefined ? {} : { 'X-Vault-Index': this.#index }),
-      ...(request.wrapTtlMs === undefined ? {} : { 'X-Vault-Wrap-TTL': `${Math.ceil(request.wrapTtlMs / 1000)}s` }),
-    };
   }
 
   /** What axios throws holds the token, the body and the sockets: only its code is taken. */

@@ -15,15 +15,15 @@ import { expandHome } from './secret-file.ts';
 const LARGEST_ANSWER_BYTES = 1_048_576;
 const MOST_REDIRECTS = 3;
 
-/** What node-vault hands to its transport; `signal` and `record` are ours, passed through from the call. */
-interface TransportRequest {
+/** What node-vault hands to its transport; `signal` and `recorded` are ours, passed through from the call. */
+export interface TransportRequest {
   readonly uri: string;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly json?: unknown;
   readonly signal: AbortSignal;
-  /** Takes the whole answer: node-vault keeps nothing but status and body. */
-  readonly record: (answer: HttpReply) => void;
+  /** Is given the whole answer: node-vault keeps nothing but status and body. */
+  readonly recorded: { answer?: HttpReply };
 }
 
 /**
@@ -34,7 +34,7 @@ interface TransportRequest {
 export function vaultTransport(connection: VaultConnection) {
   const send = async (request: TransportRequest) => {
     const answer = await follow(connection, request);
-    request.record(answer);
+    request.recorded.answer = answer;
     // node-vault takes 202 for a failure; Vault means that a revocation goes on in the background.
     const statusCode = answer.status >= 200 && answer.status < 300 ? 200 : answer.status;
     return { statusCode, body: answer.json, request: { path: new URL(request.uri).pathname } };
@@ -46,7 +46,7 @@ async function follow(connection: VaultConnection, request: TransportRequest): P
   let { uri, method } = request;
   for (let redirects = 0; ; redirects += 1) {
     const answer = await exchange(connection, { ...request, uri, method });
-    const next = judgeRedirect(answer, uri, method);
+    const next = isRedirect(answer) ? judgeRedirect(answer, uri, method) : undefined;
     if (next === undefined || redirects === MOST_REDIRECTS) return answer;
     ({ uri, method } = next);
   }
@@ -68,9 +68,10 @@ async function exchange(connection: VaultConnection, request: TransportRequest):
     maxRedirects: 0,
     maxContentLength: LARGEST_ANSWER_BYTES,
     responseType: 'arraybuffer',
-    transformRequest: [(data: unknown) => data],
-    transformResponse: [(data: unknown) => data],
-    validateStatus: () => true,
+    // Every status is an answer, and bodies are taken as they are.
+    transformRequest: [],
+    transformResponse: [],
+    validateStatus: null,
   };
   return readAnswer(await axios.request<Buffer>(config));
 }

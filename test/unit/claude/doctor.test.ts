@@ -6,9 +6,10 @@ import { brokerChecks } from '../../../src/claude/checks/broker.ts';
 import { runHelper } from '../../../src/claude/doctor/helper.ts';
 import { type DoctorParts, doctorCommand } from '../../../src/cli/commands/doctor.ts';
 import { isRunning } from '../../fakes/processes.ts';
+import { realClock } from '../../fakes/real-clock.ts';
 import { TemporaryHome } from './home.ts';
 import { statusOf } from './status-sample.ts';
-import { captureIo, realClock } from './test-io.ts';
+import { captureIo } from './test-io.ts';
 
 const KEY = 'sk-ant-api03-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
 const HELPER = '{\n  "apiKeyHelper": "{HOME}/bin/broker-key anthropic"\n}\n';
