@@ -1,3 +1,4 @@
+import type { Json } from '../../credential/secret.ts';
 import { parseRetryAfter } from '../network.ts';
 
 /** What came back over the wire, whatever its status. `json` is undefined if the body is not a JSON object. */
@@ -26,8 +27,6 @@ export interface Asked extends VaultPlace {
 export interface VaultReply extends HttpReply {
   readonly asked: Asked;
 }
-
-export type Json = Readonly<Record<string, unknown>>;
 
 export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,6 +1,6 @@
 import { isAxiosError } from 'axios';
 import nodeVault from 'node-vault';
-import { SecretBytes } from '../../credential/secret.ts';
+import { type Json, SecretBytes } from '../../credential/secret.ts';
 import type { ProviderError } from '../../errors.ts';
 import {
   type Contacted,
@@ -10,7 +10,7 @@ import {
   presentedCertificate,
 } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
-import type { Asked, Json, VaultPlace, VaultReply } from './answer.ts';
+import type { Asked, VaultPlace, VaultReply } from './answer.ts';
 import type { VaultOptions } from './options.ts';
 import {
   cutOff,

@@ -1,8 +1,9 @@
 import { parseExpiryField } from '../../credential/expiry.ts';
 import type { Lease } from '../../credential/life.ts';
+import type { Json } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
 import type { IssuedSecret, ProviderHost, RenewedLease } from '../provider.ts';
-import { isObject, type Json, millisecondsAt, objectAt, serverTimeOf, textAt, type VaultReply } from './answer.ts';
+import { isObject, millisecondsAt, objectAt, serverTimeOf, textAt, type VaultReply } from './answer.ts';
 import type { VaultClient } from './client.ts';
 import type { CurrentLogin } from './current-login.ts';
 import { failureOf, notVault, withoutSecret } from './failures.ts';

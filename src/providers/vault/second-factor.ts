@@ -1,5 +1,6 @@
+import type { Json } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
-import { isObject, type Json, objectAt, textAt, type VaultReply } from './answer.ts';
+import { isObject, objectAt, textAt, type VaultReply } from './answer.ts';
 import { failureOf, grantIn } from './failures.ts';
 import { type InteractiveContext, LOGIN_LIMIT_MS } from './logins/method.ts';
 import { mayBeMadeByAPerson, type VaultAuth } from './options.ts';

@@ -1,18 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Login } from '../../credential/life.ts';
-import { SecretBytes } from '../../credential/secret.ts';
+import { type Json, SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
 import type { ProviderHost } from '../provider.ts';
-import {
-  errorsOf,
-  type HttpReply,
-  type Json,
-  millisecondsAt,
-  objectAt,
-  serverTimeOf,
-  textAt,
-  warningsOf,
-} from './answer.ts';
+import { errorsOf, type HttpReply, millisecondsAt, objectAt, serverTimeOf, textAt, warningsOf } from './answer.ts';
 import type { VaultClient } from './client.ts';
 import { failureOf, grantIn, notVault, tokenOver } from './failures.ts';
 import type { PrepareLogin } from './logins/method.ts';

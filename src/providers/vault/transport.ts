@@ -3,11 +3,12 @@ import { Agent as HttpsAgent } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { AxiosRequestConfig, AxiosResponse } from 'axios';
 import axios from 'axios';
+import { parseObject } from '../../credential/secret.ts';
 import { codeOf, ProviderError } from '../../errors.ts';
 import { networkFailure, readPem, trustedCertificates } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
 import { proxyEnvironment } from '../proxies.ts';
-import { type HttpReply, isObject, type VaultPlace } from './answer.ts';
+import type { HttpReply, VaultPlace } from './answer.ts';
 import type { VaultOptions } from './options.ts';
 import { expandHome } from './secret-file.ts';
 
@@ -86,19 +87,10 @@ function readAnswer(response: AxiosResponse<Buffer>): HttpReply {
     if (typeof value === 'string') headers[name.toLowerCase()] = value;
   }
   const body = response.data;
-  const json = parseObject(body);
+  const json = parseObject(body.toString('utf8'));
   const isEmpty = body.length === 0;
   body.fill(0);
   return { status: response.status, headers, json, isEmpty };
-}
-
-function parseObject(body: Buffer): HttpReply['json'] {
-  try {
-    const parsed: unknown = JSON.parse(body.toString('utf8'));
-    return isObject(parsed) ? parsed : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** 307 and 308 keep the method; the older codes let a client turn POST into GET, which a login must never become. */
