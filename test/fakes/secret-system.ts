@@ -122,6 +122,7 @@ export class SecretSystem {
       id: `login-${this.#serial}`,
       issuedAtMs: now,
       expiresAtMs: now + policy.lastsMs,
+      grantedMs: policy.lastsMs,
       renewable: policy.renewable,
       maxExpiresAtMs: now + policy.maxMs,
       ours: true,
