@@ -24,7 +24,7 @@ const OUTAGE_FAILURES = 2;
 /** Marks of rejected values live a day and more; they are looked through this often, and once at the start. */
 const PRUNE_MS = 60 * 60_000;
 
-/** One request after another, judged by policy and answered; see docs/architecture.md for the two journeys. */
+/** One request after another, judged by policy and answered; see docs/architecture.md for the two walks. */
 export class Broker implements BrokerApi {
   readonly #ports: BrokerPorts;
   readonly #facts: () => DaemonFacts;

@@ -81,6 +81,9 @@ async function exchange(connection: VaultConnection, request: TransportRequest):
 const OUR_HEADERS = { Accept: 'application/json', 'User-Agent': 'apikey-broker', 'X-Vault-Request': 'true' } as const;
 const JSON_BODY = { 'Content-Type': 'application/json' } as const;
 
+/** Go's net/http, to a request that is not TLS. */
+const WANTS_TLS = Buffer.from('Client sent an HTTP request to an HTTPS server');
+
 function readAnswer(response: AxiosResponse<Buffer>): HttpReply {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(response.headers)) {
@@ -88,9 +91,9 @@ function readAnswer(response: AxiosResponse<Buffer>): HttpReply {
   }
   const body = response.data;
   const json = parseObject(body.toString('utf8'));
-  const isEmpty = body.length === 0;
+  const wantsTls = body.subarray(0, WANTS_TLS.length).equals(WANTS_TLS);
   body.fill(0);
-  return { status: response.status, headers, json, isEmpty };
+  return { status: response.status, headers, json, wantsTls };
 }
 
 /** 307 and 308 keep the method; the older codes let a client turn POST into GET, which a login must never become. */
@@ -177,6 +180,7 @@ function contextOf(options: VaultOptions, host: ProviderHost): SecureContext {
     const files = [ca_file, client_cert_file, client_key_file].filter((file) => file !== undefined);
     return new ProviderError('misconfigured', `the certificates of provider "${host.name}" cannot be used (${fault})`, {
       remedy: `check that ${files.join(', ')} exist, are PEM and belong together`,
+      concerns: 'address',
     });
   };
   const read = (file: string) => {
@@ -202,6 +206,7 @@ export function unreachable(error: unknown, place: VaultPlace): ProviderError {
     const what = code === 'ENOENT' ? 'there is no such socket' : 'you may not open the socket';
     return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, {
       remedy: `see whether Vault Agent or Proxy listens there, or correct address in [providers.${place.provider}]`,
+      concerns: 'address',
     });
   }
   return networkFailure(error, who) ?? cutOff(place);
@@ -210,11 +215,13 @@ export function unreachable(error: unknown, place: VaultPlace): ProviderError {
 export function cutOff({ address }: VaultPlace): ProviderError {
   return new ProviderError('transient', `the answer of Vault at ${address} was cut off`, {
     remedy: 'nothing if it happens once; else check Vault and the network in between',
+    concerns: 'address',
   });
 }
 
 export function tooLarge({ address, provider }: VaultPlace): ProviderError {
   return new ProviderError('transient', `what answers at ${address} sent over 1 MiB, which Vault never does`, {
     remedy: `check address in [providers.${provider}]; a proxy may be answering in its place`,
+    concerns: 'address',
   });
 }
