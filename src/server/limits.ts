@@ -1,5 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, systemRefusal } from '../errors.ts';
 import type { Log } from '../platform/log.ts';
 import { PROBLEM_CONTENT_TYPE, problemLine, problemOf } from '../protocol/problem.ts';
 import { EXIT_CODE } from '../protocol/request.ts';
@@ -90,9 +90,17 @@ export function rawReply(
   return reply;
 }
 
-/** What a route threw, as something that may be told; anything but a BrokerError is a fault of the daemon and logged. */
+/**
+ * What a route threw, as something that may be told. What the system refused (descriptors, disk, memory) is named; anything
+ * else is a fault of the daemon, and logged with its stack.
+ */
 export function presentable(error: unknown, log: Log): BrokerError {
   if (error instanceof BrokerError) return error;
+  const refused = systemRefusal(error);
+  if (refused !== undefined) {
+    log.error({ err: error }, `a request failed: ${refused.message}`);
+    return refused;
+  }
   log.error({ err: error }, 'a request failed for an unknown reason');
   return new BrokerError('ERR_INTERNAL', 'the daemon failed at this request', {
     remedy: 'look into its log: broker service logs',
