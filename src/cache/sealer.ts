@@ -80,10 +80,12 @@ export class Sealer {
 
   /** Keys are opened for every answer, so what is the same for all of them is done once. */
   openKey(row: Row): SecretFields | undefined {
-    const envelope =
-      this.#unwrapped.get(row) ?? tolerant(() => UnwrappedEnvelope.unwrap(this.kek, row.sealed, bindingOf(row)));
-    if (envelope === undefined) return undefined;
-    this.#unwrapped.set(row, envelope);
+    let envelope = this.#unwrapped.get(row);
+    if (envelope === undefined) {
+      envelope = tolerant(() => UnwrappedEnvelope.unwrap(this.kek, row.sealed, bindingOf(row)));
+      if (envelope === undefined) return undefined;
+      this.#unwrapped.set(row, envelope);
+    }
     const packed = envelope.open();
     return packed && unpackSecrets(packed.bytes);
   }

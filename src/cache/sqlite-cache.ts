@@ -157,8 +157,8 @@ export class SqliteCache implements CredentialCache {
   }
 
   /** Tries again what could not be reached or written before; see Persistence. */
-  async reach(now?: boolean): Promise<boolean> {
-    return (await this.#persistence?.reach(now)) ?? false;
+  async reach(): Promise<boolean> {
+    return (await this.#persistence?.reach()) ?? false;
   }
 
   /** See rotation.ts. */

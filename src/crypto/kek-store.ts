@@ -104,7 +104,8 @@ export async function newKek(stores: readonly KekStore[], { discarding, to }: Ne
     const mayStart = wanted.length === 1 || discarding !== undefined;
     const refusal = await store.add(kek, { mayStart, ...(discarding !== undefined && { setAside: discarding }) });
     if (refusal === undefined) return { state: 'reachable', kek, home: store };
-    [obstacle, state] = [refusal, 'unreachable'];
+    const orElse = store.kind === 'keyring' ? '; or choose another home: [daemon] key_home = "file"' : '';
+    [obstacle, state] = [{ ...refusal, remedy: refusal.remedy + orElse }, 'unreachable'];
   }
   return { ...obstacle, state };
 }

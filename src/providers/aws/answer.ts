@@ -1,5 +1,5 @@
 import type { DeserializeHandler, MiddlewareStack } from '@smithy/types';
-import { SecretBytes } from '../../credential/secret.ts';
+import { asUtf8, parseObject, SecretBytes } from '../../credential/secret.ts';
 import { parseRetryAfter } from '../network.ts';
 import type { SecretContent } from '../provider.ts';
 
@@ -84,23 +84,17 @@ function parsed(value: number): number | undefined {
 
 /** A text that is a JSON object is walked with `field`; every other text is the key itself. */
 export function contentOfText(text: string): SecretContent {
-  return objectIn(text) ?? { kind: 'text', text: SecretBytes.fromString(text) };
+  const json = parseObject(text.replace(/^\uFEFF/, ''));
+  return json === undefined ? { kind: 'text', text: SecretBytes.fromString(text) } : { kind: 'json', json };
 }
 
-/** Takes over the bytes of a binary secret; wiped here if they turn out to be a JSON object. */
+/** Takes over the bytes of a binary secret; wiped here unless they are the key itself. */
 export function contentOfBytes(bytes: Uint8Array): SecretContent {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const content = objectIn(buffer.toString('utf8'));
-  if (content === undefined) return { kind: 'text', text: SecretBytes.from(buffer) };
-  buffer.fill(0);
-  return content;
-}
-
-function objectIn(text: string): SecretContent | undefined {
-  if (!/^\s*\{/.test(text)) return undefined;
-  try {
-    return { kind: 'json', json: JSON.parse(text) as Record<string, unknown> };
-  } catch {
-    return undefined;
-  }
+  const raw = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const text = asUtf8(raw);
+  const json = parseObject(text.toString('utf8'));
+  if (text.buffer !== raw.buffer || json !== undefined) raw.fill(0);
+  if (json === undefined) return { kind: 'text', text: SecretBytes.from(text) };
+  text.fill(0);
+  return { kind: 'json', json };
 }

@@ -94,6 +94,9 @@ export const awsAnswers: readonly Answer[] = [
   secret('text where a field is wanted', 'misconfigured', ({ response }) =>
     reply(response, 200, { SecretString: 'sk-canary' }),
   ),
+  secret('a long number', 'served', ({ response }) =>
+    reply(response, 200, { SecretString: '{"api_key":12345678901234567890}' }),
+  ),
   secret('throttled', 'transient', answers(400, 'ThrottlingException', 'Rate exceeded')),
   secret('too many requests', 'transient', answers(429, 'TooManyRequestsException')),
   secret('an internal error', 'transient', answers(500, 'InternalServiceError', 'x')),

@@ -68,11 +68,23 @@ it('one that may have put a dialogue before somebody is asked less and less, onc
   expect(await asksPerHour('locked', 'darwin')).toEqual([6, 1, 1, 1]);
 });
 
+it('a keyring that is to keep the new key and refuses says where else it could go', async () => {
+  const keyring = new KeyringDouble();
+  keyring.refusal = trouble('locked');
+  const kekStores = [new KekKeyring({ ask: keyring.ask, platform: 'linux', isForNewKeys: true })];
+  const cache = await openTestCache(temporaryFolder(), { kekStores });
+  expect(cache.health()).toMatchObject({
+    persistent: false,
+    problem: 'the Secret Service is locked',
+    remedy: expect.stringMatching(/^Unlock it.*; or choose another home: \[daemon\] key_home = "file"$/),
+  });
+});
+
 it('a person who asks for it does not wait', async () => {
   const { keyring, cache } = await refused('silent', 'linux');
   keyring.refusal = undefined;
   expect(await cache.reach()).toBe(false);
-  expect(await cache.reach(true)).toBe(true);
+  expect(await cache.rotateKey({ discard: true })).toMatchObject({ rewrapped: 1, setAside: null });
   expect(served(cache, 'a')).toBe('sk-a');
 });
 
