@@ -75,6 +75,7 @@ interface Context extends StartContext {
 interface RunningDaemon {
   readonly daemon: ComposedDaemon;
   readonly listener: Listener;
+  readonly places: Places;
   readonly watcher: ConfigWatcher;
   readonly log: BoundedLog;
   readonly idleForLong: Promise<void>;
@@ -144,33 +145,42 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     homeDir,
     uid,
   });
+  if (early !== undefined) takeOver(daemon, early, log);
   const { cache } = daemon;
+  let listener: Listener;
+  try {
+    listener = await listen(daemon, inputs, context.inheritedSocket, log);
+  } catch (error) {
+    // A timer would keep the process, and with it the lock.
+    watcher.close();
+    await daemon.broker.stop();
+    cache.close();
+    throw error;
+  }
   const quiet = new Idle(daemon.clock, QUIET_MS, () => {
     cache.releaseMemory();
     releaseMemory(native);
   });
   const { promise: idleForLong, resolve } = Promise.withResolvers<void>();
-  const inForce = early === undefined ? config.config : takeOver(daemon, early, log);
-  exit = new Idle(daemon.clock, exitLimitMs(inForce), resolve);
+  exit = new Idle(daemon.clock, exitLimitMs(daemon.config()), resolve);
   const idles = [quiet, exit];
   daemon.server.onRequest((nowMs) => {
     for (const idle of idles) idle.noteAsk(nowMs);
   });
-  const listener = await listen(daemon, inputs, context.inheritedSocket, log);
   daemon.facts.socket = listener.path;
   lock.record(listener.path);
-  const { configFile, stateDir } = places;
   refreshStableHelper(baseStateDir(inputs), uid);
-  log.info({ version: VERSION, socket: listener.path, config: configFile, state: stateDir }, 'broker is ready');
-  return { daemon, listener, watcher, log, idleForLong, idles };
+  return { daemon, listener, places, watcher, log, idleForLong, idles };
 }
 
 async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
-  const { daemon, listener, watcher, log, idleForLong, idles } = running;
+  const { daemon, listener, places, watcher, log, idleForLong, idles } = running;
   const stopped = untilStopped(() => {
     manager.reloading();
     watcher.reload().finally(() => manager.reloaded());
   });
+  const { configFile, stateDir } = places;
+  log.info({ version: VERSION, socket: listener.path, config: configFile, state: stateDir }, 'broker is ready');
   manager.ready(daemon.clock);
   const reason = await Promise.race([
     stopped,

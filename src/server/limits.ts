@@ -42,7 +42,8 @@ const OPEN_AT_WORK = 24;
 const FEWEST_CONNECTIONS = 8;
 /** Fewer than these make clients wait for each other. */
 const ENOUGH_CONNECTIONS = 64;
-const MORE_FILES = 'raise the limit: ulimit -n 1024 before it is started, or LimitNOFILE=1024 in the unit of the service';
+const MORE_FILES =
+  'raise the limit: ulimit -n 1024 before it is started, or LimitNOFILE=1024 in the unit of the service';
 
 /** The limits of a process that may have so many files open, and what is to be said about that. */
 export interface FittedLimits {
