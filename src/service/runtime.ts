@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { BrokerError, codeOf } from '../errors.ts';
+import { nodeOptions } from '../platform/guard.ts';
 import { PACKAGE_ROOT } from '../platform/native.ts';
 import { firstLine } from '../platform/text.ts';
 
@@ -89,11 +90,6 @@ export function daemonCommand(options: RuntimeOptions): DaemonCommand {
 /** STATE/runtime/node. */
 export function runtimeCopy(stateDir: string): string {
   return path.join(stateDir, 'runtime', 'node');
-}
-
-/** SIGUSR1 would open the inspector on a TCP port; the oldest Node that broker runs on does not know the option. */
-function nodeOptions(): readonly string[] {
-  return process.allowedNodeEnvironmentFlags.has('--disable-sigusr1') ? ['--disable-sigusr1'] : [];
 }
 
 /** A path to the same runtime that will lead to the next version too: Homebrew's, snap's, a profile's of Nix. */
