@@ -110,7 +110,9 @@ export class ManagedCredential {
 
   /** After this failure, its own or its provider's, the broker does not try again unasked. */
   get waitsForAsk(): boolean {
-    return [this.failure, this.gate.outage].some((known) => known && isTriedOnAsksOnly(known.record.kind));
+    const { failure, gate } = this;
+    if (failure !== undefined && isTriedOnAsksOnly(failure.record.kind)) return true;
+    return gate.outage !== undefined && isTriedOnAsksOnly(gate.outage.record.kind);
   }
 
   /** Its own failure or its provider's, unless it could have been tried again since `sinceMs`. */

@@ -118,7 +118,7 @@ export class Scheduler {
     for (let { index } = entry; index > 0; index = entry.index) {
       const parent = this.#heap[(index - 1) >> 1];
       if (parent === undefined || parent.atMs <= entry.atMs) return;
-      this.#swap(entry, parent);
+      this.#swap(parent, entry);
     }
   }
 
