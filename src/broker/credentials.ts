@@ -67,7 +67,8 @@ export class ManagedCredential {
   /** undefined: nothing that could be served. */
   get living(): KeyAndLogin<KeyVersion> | undefined {
     if (this.key === undefined || this.rejected.has(this.key.digest)) return undefined;
-    return { key: this.key, login: this.gate.login(this.key.lease?.loginId) };
+    const loginId = this.key.lease?.loginId;
+    return { key: this.key, login: loginId === undefined ? undefined : this.gate.login(loginId) };
   }
 
   /** How fit the key is for a client that keeps it for so long; undefined: there is none. */
@@ -105,7 +106,7 @@ export class ManagedCredential {
     const { failure, gate } = this;
     const isGateLonger = (gate.outage?.record.nextAttemptAtMs ?? 0) > (failure?.record.nextAttemptAtMs ?? 0);
     const known = isGateLonger ? gate.outage : failure;
-    return isHeldOff(known?.record, nowMs) ? known : undefined;
+    return known !== undefined && isHeldOff(known.record, nowMs) ? known : undefined;
   }
 
   /** After this failure, its own or its provider's, the broker does not try again unasked. */

@@ -116,7 +116,7 @@ export class Persistence {
       return;
     }
     this.#attempt(() => {
-      this.#open().transaction(action);
+      (this.#store ?? this.#open()).transaction(action);
       committed?.();
     });
   }

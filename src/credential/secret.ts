@@ -91,13 +91,13 @@ export function parseJson(text: string): Json | readonly unknown[] | undefined {
 
 function keepNumber(_name: string, value: unknown, context?: { readonly source?: string }): unknown {
   const source = context?.source;
-  if (typeof value !== 'number' || source === undefined || isExact(value, source)) return value;
+  if (typeof value !== 'number' || source === undefined || String(value) === source) return value;
+  if (isExact(value, source)) return value;
   return /^-?\d{1,400}$/.test(source) ? BigInt(source) : source;
 }
 
 /** Fifteen digits always come through (IEEE 754); of a longer number, a small or a large one it has to be seen. */
 function isExact(value: number, source: string): boolean {
-  if (String(value) === source) return true;
   const digits = source.replace(/e.*$/i, '').replaceAll(/\D/g, '').replace(/^0+/, '');
   return digits.length <= 15 && Number.isFinite(value) && (value !== 0 || digits === '');
 }

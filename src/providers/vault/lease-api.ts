@@ -129,7 +129,10 @@ function keyValue2(reply: VaultReply, data: Json, metadata: Json, expiresMetadat
   const serverTimeMs = serverTimeOf(reply);
   const custom = expiresMetadata === undefined ? undefined : objectAt(metadata, 'custom_metadata')?.[expiresMetadata];
   let endMs = Number.POSITIVE_INFINITY;
-  for (const end of [Date.parse(textAt(metadata, 'deletion_time')), parseExpiryField(custom, Number.NaN)]) {
+  for (const end of [
+    Date.parse(textAt(metadata, 'deletion_time')),
+    custom === undefined ? undefined : parseExpiryField(custom, Number.NaN),
+  ]) {
     if (end !== undefined && end < endMs) endMs = end;
   }
   return {
