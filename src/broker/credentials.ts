@@ -181,8 +181,8 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     return this.#credentials.size;
   }
 
-  readersOf(readId: string): Iterable<ManagedCredential> {
-    return this.#readers.get(readId) ?? [];
+  readersOf(readId: string): ReadonlySet<ManagedCredential> {
+    return this.#readers.get(readId) ?? new Set();
   }
 
   gate(name: string): ProviderGate | undefined {

@@ -160,14 +160,15 @@ export class Refresher {
     try {
       this.#adopt(credential, read, reason);
     } finally {
-      if (read.isOwn && read.secret.lease === undefined) this.#confirmOthers(credential, read);
+      const readers = this.#deps.credentials.readersOf(spec.readId);
+      if (read.isOwn && read.secret.lease === undefined && readers.size > 1) this.#confirmOthers(readers, read);
     }
   }
 
   /** Those that live on the same secret and did not ask for it; those that did adopt it themselves. */
-  #confirmOthers(reader: ManagedCredential, read: SecretRead): void {
-    for (const other of this.#deps.credentials.readersOf(reader.spec.readId)) {
-      if (other === reader || other.flight !== undefined || other.key === undefined) continue;
+  #confirmOthers(readers: Iterable<ManagedCredential>, read: SecretRead): void {
+    for (const other of readers) {
+      if (other.flight !== undefined || other.key === undefined) continue;
       try {
         this.#adopt(other, read, 'ahead');
       } catch (fault) {
