@@ -48,7 +48,7 @@ const PLAIN_WORD =
 
 /** The value of a key of this name is a secret: `token`, `client_secret`, `PGPASSWORD`, `X-Api-Key`. */
 const SECRET_NAME =
-  /(?:^|[_-]|pg)(?:token|password|passwd|passphrase|pass|pwd|pin|otp|secret|secret[_-]?id|jwt|private[_-]?key|client[_-]?secret|secret[_-]?access[_-]?key|session[_-]?token|secret[_-]?key|api[_-]?key|apikey|bearer|authorization|cookie|credential)s?$/i;
+  /(?:^|[_-]|pg)(?:token|password|passwd|passphrase|pass|pwd|pin|otp|secret|secret[_-]?id|jwt|private[_-]?key|client[_-]?secret|secret[_-]?access[_-]?key|session[_-]?token|secret[_-]?key|api[_-]?key|apikey|bearer|authorization|cookie|credential|pat|sshpass|bw[_-]?session|op[_-]session[_-]\w+)s?$/i;
 
 export function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name);
