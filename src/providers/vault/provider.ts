@@ -53,8 +53,8 @@ export class VaultProvider implements Provider {
     const read = async (signal: AbortSignal) => {
       const { reply, held } = await this.#read(where, wantedLifeMs, signal);
       const issued = issuedSecret(reply, held.login.id, expires_metadata);
-      if (issued.lease !== undefined) this.#store.bearsLease(held.login.id);
-      else this.#issueNothing.add(requestId(where));
+      if (issued.lease?.loginId !== undefined) this.#store.bearsLease(held.login.id);
+      if (issued.lease === undefined) this.#issueNothing.add(requestId(where));
       return issued;
     };
     return this.#run(call, read, where.path);
