@@ -19,7 +19,10 @@ export function findExpiry(limits: ValueLimits): ValueExpiry {
   const ends = [
     { serverMs: limits.jwtExpiresAtMs, expirySource: 'jwt' },
     { serverMs: limits.providerExpiresAtMs, expirySource: 'provider' },
-    { serverMs: parseExpiryField(limits.field, limits.serverNowMs), expirySource: 'field' },
+    {
+      serverMs: limits.field === undefined ? undefined : parseExpiryField(limits.field, limits.serverNowMs),
+      expirySource: 'field',
+    },
   ] as const;
   let earliest: ValueExpiry = { expiresAtMs: undefined, expirySource: 'unknown' };
   for (const { serverMs, expirySource } of ends) {
