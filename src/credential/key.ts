@@ -68,7 +68,7 @@ const MISTAKES: readonly (Mistake & { readonly form: RegExp })[] = [
   {
     form: /^(["'`]).*\1$/,
     what: 'it is in quotes',
-    remedy: 'store it without the quotes around it',
+    remedy: 'store it without the quotes around it (jq prints it so with -r)',
   },
   {
     form: /^op:\/\//i,
