@@ -122,9 +122,10 @@ export function mistakenForKey(key: Buffer): Mistake | undefined {
   return mistake ?? (parseJson(text) === undefined ? undefined : JSON_TEXT);
 }
 
-export function isFitToServe(text: string): boolean {
+/** Why this is not a key: the client would refuse it, or take it for one by mistake. Undefined: it may be one. */
+export function whyNotAKey(text: string): string | undefined {
   const trimmed = trimKey(Buffer.from(text));
-  return keyFault(trimmed) === undefined && mistakenForKey(trimmed) === undefined;
+  return keyFault(trimmed) ?? mistakenForKey(trimmed)?.what;
 }
 
 /**
