@@ -222,6 +222,7 @@ export class Refresher {
 
   #succeed(credential: ManagedCredential, kind: string, detail: Record<string, string | number | boolean>): void {
     credential.failure = undefined;
+    credential.isUnconfirmed = false;
     this.#deps.events.add(kind, credential.name, detail);
     this.schedule(credential);
   }

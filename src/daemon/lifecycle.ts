@@ -1,3 +1,6 @@
+import { closeSync, constants, fsync, openSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { statQuietly, syncFolder } from '../platform/files.ts';
 import type { NativeBindings } from '../platform/native.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
 import { waitUntil } from '../platform/waiting.ts';
@@ -29,6 +32,45 @@ export function untilStopped(reload: () => void): Promise<NodeJS.Signals> {
     process.on('SIGHUP', reload);
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
   });
+}
+
+/**
+ * STATE/running is there while a daemon runs, so that one that was killed or lost power leaves it behind. A file of its own:
+ * the helper empties the lock file, and the database may have lost just this.
+ */
+export class RunningMark {
+  readonly wasLeft: boolean;
+  readonly #file: string;
+  #fd: number | undefined;
+
+  /** With the lock of the folder held. Never throws: without the mark the end counts as an orderly one. */
+  constructor(stateDir: string) {
+    this.#file = join(stateDir, 'running');
+    this.wasLeft = statQuietly(this.#file) !== undefined;
+    try {
+      // Non-blocking: opening a named pipe would wait for a reader.
+      this.#fd = openSync(
+        this.#file,
+        constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+        0o600,
+      );
+    } catch {}
+  }
+
+  /** On the disk before long, without anybody waiting for it: nothing that a power failure could take was written so far. */
+  keep(): void {
+    const fd = this.#fd;
+    if (fd === undefined) return;
+    this.#fd = undefined;
+    fsync(fd, () => {
+      closeSync(fd);
+      syncFolder(dirname(this.#file));
+    });
+  }
+
+  remove(): void {
+    rmSync(this.#file, { force: true });
+  }
 }
 
 /** Answers under way are finished, events written, the clock remembered, the socket removed; at most five seconds. */

@@ -20,10 +20,12 @@ import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/
 import { StateLock, type StateLockOptions } from '../platform/state-lock.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { adoptSocket, bindSocket, type Listener, refuseConnections, takeInheritedSocket } from '../server/listener.ts';
+import type { BrokerServer } from '../server/server.ts';
 import { refreshStableHelper } from '../service/stable-helper.ts';
 import { type ComposedDaemon, composeDaemon } from './compose.ts';
 import { Idle } from './idle.ts';
-import { harden, stopDaemon, untilStopped } from './lifecycle.ts';
+import { harden, RunningMark, stopDaemon, untilStopped } from './lifecycle.ts';
+import { cachePlaces, LockPlace, PlaceKeeper, SocketPlace, watchedFiles } from './places.ts';
 import { Refusal } from './refusal.ts';
 import { SystemdNotifier } from './sd-notify.ts';
 import { acquireForService, type StartContext, takeStartContext } from './start-lock.ts';
@@ -73,7 +75,10 @@ interface Context extends StartContext {
 
 interface RunningDaemon {
   readonly daemon: ComposedDaemon;
-  readonly listener: Listener;
+  readonly socket: SocketPlace;
+  readonly keeper: PlaceKeeper;
+  readonly mark: RunningMark;
+  readonly displaced: Promise<void>;
   readonly watcher: ConfigWatcher;
   readonly log: AdjustableLog;
   readonly idleForLong: Promise<void>;
@@ -131,8 +136,10 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   const loaded = await watcher.start();
   if (loaded.faults !== undefined) throw refusal.ofConfiguration(configError(loaded.faults));
   const config = accepted(loaded, log);
+  const mark = new RunningMark(places.stateDir);
   daemon = await composeDaemon({
     config,
+    afterUncleanEnd: mark.wasLeft,
     places,
     definitions: providerDefinitions,
     log,
@@ -142,7 +149,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     homeDir,
     uid,
   });
-  const { cache } = daemon;
+  const { cache, server } = daemon;
   const quiet = new Idle(daemon.clock, QUIET_MS, () => {
     cache.releaseMemory();
     releaseMemory(native);
@@ -154,17 +161,32 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   daemon.server.onRequest((nowMs) => {
     for (const idle of idles) idle.noteAsk(nowMs);
   });
-  const listener = await listen(daemon, inputs, context.inheritedSocket, log);
-  daemon.facts.socket = listener.path;
-  lock.record(listener.path);
+  const { facts } = daemon;
+  const bind = (inherited?: number) => listen(server, inputs, native, log, inherited);
+  const socket = new SocketPlace(await bind(context.inheritedSocket), bind, ({ path }) => {
+    facts.socket = path;
+    lock.record(path);
+  });
+  mark.keep();
   const { configFile, stateDir } = places;
   refreshStableHelper(baseStateDir(inputs), uid);
-  log.info({ version: VERSION, socket: listener.path, config: configFile, state: stateDir }, 'broker is ready');
-  return { daemon, listener, watcher, log, idleForLong, idles };
+  const { promise: displaced, resolve: onDisplaced } = Promise.withResolvers<void>();
+  const keeper = new PlaceKeeper({
+    places: [new LockPlace(lock, places.stateDir, uid), socket, ...cachePlaces(daemon, places.stateDir)],
+    watched: () => watchedFiles([socket.listener.path, lock.path], homeDir),
+    clock,
+    log,
+    onDisplaced,
+  });
+  facts.places = () => keeper.reports();
+  daemon.onTick = () => void keeper.look();
+  void keeper.start();
+  log.info({ version: VERSION, socket: socket.listener.path, config: configFile, state: stateDir }, 'broker is ready');
+  return { daemon, socket, keeper, mark, displaced, watcher, log, idleForLong, idles };
 }
 
 async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
-  const { daemon, listener, watcher, log, idleForLong, idles } = running;
+  const { daemon, socket, keeper, mark, displaced, watcher, log, idleForLong, idles } = running;
   const stopped = untilStopped(() => {
     manager.reloading();
     watcher.reload().finally(() => manager.reloaded());
@@ -174,16 +196,20 @@ async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
     stopped,
     idleForLong.then(() => 'idle' as const),
     daemon.needsRestart.then(() => 'replaced' as const),
+    displaced.then(() => 'displaced' as const),
   ]);
   // A service manager starts a service again that failed.
   if (reason === 'replaced') process.exitCode = EX_TEMPFAIL;
   log.info({ reason }, 'stopping');
   manager.stopping();
   watcher.close();
+  await keeper.close();
   for (const idle of idles) idle.stop();
-  const isOrdered = reason !== 'idle' && reason !== 'replaced';
+  const isOrdered = reason === 'SIGTERM' || reason === 'SIGINT';
   const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, daemon.clock, log));
-  await stopDaemon(daemon, listener, isRealStop, log);
+  await stopDaemon(daemon, socket.listener, isRealStop, log);
+  // It is another daemon's by now.
+  if (reason !== 'displaced') mark.remove();
 }
 
 async function isForGood(manager: SystemdNotifier, clock: Clock, log: AdjustableLog): Promise<boolean> {
@@ -228,10 +254,11 @@ function takeOver(daemon: ComposedDaemon, result: LoadResult, log: AdjustableLog
 
 /** An inherited socket is answered on wherever it is; else the first place that applies is bound. */
 async function listen(
-  { server }: ComposedDaemon,
+  server: BrokerServer,
   inputs: PathInputs,
-  inheritedSocket: number | undefined,
+  native: NativeBindings | undefined,
   log: AdjustableLog,
+  inheritedSocket?: number,
 ): Promise<Listener> {
   const { uid, platform } = inputs;
   const { place, taken } = firstUsable(socketCandidates(inputs), platform, {
@@ -244,5 +271,5 @@ async function listen(
     const remedy = `look at who made it, and have it removed: sudo rm -r ${taken}`;
     log.warn({ socket: place.path, remedy }, `another user has taken ${taken}: the socket is in another place`);
   }
-  return bindSocket(server.socket, { ...place, uid });
+  return bindSocket(server.socket, { ...place, uid }, native);
 }

@@ -56,6 +56,7 @@ export const STATUS: StatusReport = {
     peerCredentials: 'kernel',
     cache: { persistent: true, keyEncryptionKey: 'file', keyHome: 'file', problem: null, remedy: null },
     configProblem: null,
+    places: [],
   },
   credentials: [CREDENTIAL],
 };

@@ -32,6 +32,7 @@ export function statusOf(sample: StatusSample = {}): StatusReport {
       peerCredentials: 'kernel',
       cache: { persistent: true, keyEncryptionKey: 'file', keyHome: 'file', problem: null, remedy: null },
       configProblem: null,
+      places: [],
     },
     credentials: [
       {
