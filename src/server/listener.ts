@@ -58,7 +58,7 @@ export async function bindSocket(
 
 /** Takes over a socket that the service manager bound, and leaves its path to it. */
 export async function adoptSocket(server: Server, fd: number, path: string): Promise<Listener> {
-  server.listen({ fd });
+  server.listen({ fd }, BACKLOG);
   await once(server, 'listening');
   return listenerAt(path, () => {});
 }
@@ -74,7 +74,8 @@ async function listenAt(server: Server, path: string, native: Pick<NativeBinding
   rmSync(path, { force: true });
   const fd = withPrivateUmask(() => native.listenOn(path, BACKLOG));
   if (server.listening) server.close();
-  server.listen({ fd, backlog: BACKLOG });
+  // With a descriptor Node takes no notice of a backlog among the options.
+  server.listen({ fd }, BACKLOG);
   await once(server, 'listening');
 }
 
