@@ -71,22 +71,44 @@ const CODE_OF_FAILURE: Record<FailureKind, ErrorCode> = {
   misconfigured: 'ERR_PROVIDER_MISCONFIGURED',
 };
 
+/**
+ * What failed, and so whom the failure stands in the way of: one secret (its path, parameter or command), the login that all
+ * secrets of the provider are read with, or the address behind which all of it is. Nobody may be told, or held off by, a failure
+ * of somebody else's secret.
+ */
+export type FailureConcern = 'secret' | 'login' | 'address';
+
 export interface ProviderErrorOptions extends BrokerErrorOptions {
   /** What the provider itself asked for (Retry-After), in milliseconds from now. */
   readonly retryAfterMs?: number;
   /** Replaces the kind's own code where that says too little: ERR_KEY_UNUSABLE for a secret that no client would accept. */
   readonly code?: ErrorCode;
+  /** Default: the secret that was asked for. */
+  readonly concerns?: FailureConcern;
 }
 
 export class ProviderError extends BrokerError {
   readonly kind: FailureKind;
   readonly retryAfterMs: number | undefined;
+  readonly concerns: FailureConcern;
 
   constructor(kind: FailureKind, message: string, options: ProviderErrorOptions = {}) {
     super(options.code ?? CODE_OF_FAILURE[kind], message, options);
     this.name = 'ProviderError';
     this.kind = kind;
     this.retryAfterMs = options.retryAfterMs;
+    this.concerns = options.concerns ?? 'secret';
+  }
+
+  /** The same failure, of more than one secret. */
+  concerning(concerns: FailureConcern): ProviderError {
+    const { kind, message, remedy, retryAfterMs, code } = this;
+    return new ProviderError(kind, message, {
+      code,
+      concerns,
+      ...(remedy === undefined ? {} : { remedy }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
   }
 }
 
@@ -100,6 +122,28 @@ export function describeError(error: unknown): string {
 /** The system's or Node's code of an error (`ENOENT`, `ERR_…`); `unknown` if it has none. */
 export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
+}
+
+/** What a person can do about what the system refuses. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  EMFILE: 'raise the limit on open files: ulimit -n, or LimitNOFILE= of the service',
+  ENFILE: 'the whole machine has too many files open: end some programs',
+  ENOSPC: 'make room on that disk',
+  EDQUOT: 'make room: the quota on that disk is used up',
+  EROFS: 'that file system is read-only: name another place, or mount it writable',
+  EACCES: 'check who owns it and its folders, and their modes',
+  EPERM: 'check who owns it and its folders, and their modes',
+  ENOMEM: 'end some programs: the machine has too little memory',
+};
+
+/** An error of the system itself (open, mkdir, write, spawn), in words; undefined for any other, which is a fault of ours. */
+export function systemRefusal(error: unknown): BrokerError | undefined {
+  const { syscall, path, code } = (error instanceof Error ? error : {}) as NodeJS.ErrnoException;
+  if (typeof syscall !== 'string' || typeof code !== 'string') return undefined;
+  // Of a program that cannot be started Node puts the path into `syscall` too.
+  const what = typeof path === 'string' && !syscall.endsWith(path) ? `${syscall} ${path}` : syscall;
+  const remedy = REFUSALS[code] ?? 'check that place, and try again';
+  return new BrokerError('ERR_IO', `the system refuses ${what} (${code})`, { remedy, cause: error });
 }
 
 const PLAIN_WORD = /^[\w./:@%+=,-]+$/;

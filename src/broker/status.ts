@@ -31,6 +31,7 @@ export interface DaemonFacts {
   readonly peerCredentials: DaemonStatus['peerCredentials'];
   readonly configProblem: string | undefined;
   readonly places: readonly PlaceReport[];
+  readonly limits: DaemonStatus['limits'];
   readonly cache: CacheHealth;
 }
 
@@ -61,6 +62,7 @@ export function describeDaemon(facts: DaemonFacts, at: Moment): DaemonStatus {
     },
     configProblem: facts.configProblem ?? null,
     places: facts.places,
+    limits: facts.limits,
   };
 }
 

@@ -94,7 +94,7 @@ export const commonCredentialSchema = z.strictObject({
   field: fieldPath()
     .optional()
     .describe(
-      "Which value of the secret is the key: a name in the secret's JSON; dots go deeper. Default: the whole text, or the only value there is. Not together with `fields`.",
+      "Which value of the secret is the key: a name in the secret's JSON; dots go deeper, into JSON in a text, too. Default: the whole text, or the only value there is. Not together with `fields`.",
     )
     .meta({ examples: ['api_key', 'data.key'] }),
   fields: z
@@ -209,6 +209,15 @@ export interface ProviderSchemas<Options = unknown, Source = unknown> {
   readonly credentialSchema: z.ZodType<Source>;
   /** What environment variables contribute where the configuration is silent: dotted key → variables, first that is set. */
   readonly environmentDefaults: Readonly<Record<string, readonly string[] | EnvironmentRule>>;
+  /** What provider and credential say differently, each being right for itself; undefined: nothing. Absent: nothing can be. */
+  conflictOf?(source: Source, options: Options, provider: string): SourceConflict | undefined;
+}
+
+export interface SourceConflict {
+  /** The key of the credential. */
+  readonly key: string;
+  readonly message: string;
+  readonly remedy: string;
 }
 
 /** For a key whose variable depends on the rest of the table, which has what the keys before it contributed. */

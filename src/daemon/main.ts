@@ -12,6 +12,7 @@ import {
 } from '../config/paths.ts';
 import { ConfigWatcher } from '../config/watch.ts';
 import { BrokerError } from '../errors.ts';
+import { BoundedLog } from '../platform/bounded-log.ts';
 import { type Clock, SystemClock } from '../platform/clock.ts';
 import { isOnNetwork, isOwnFolder, isTaken } from '../platform/files.ts';
 import { Installation, VERSION } from '../platform/installation.ts';
@@ -79,8 +80,9 @@ interface RunningDaemon {
   readonly keeper: PlaceKeeper;
   readonly mark: RunningMark;
   readonly displaced: Promise<void>;
+  readonly places: Places;
   readonly watcher: ConfigWatcher;
-  readonly log: AdjustableLog;
+  readonly log: BoundedLog;
   readonly idleForLong: Promise<void>;
   readonly idles: readonly Idle[];
 }
@@ -92,11 +94,14 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   const places = { ...prepared, configFile: options.configFile ?? prepared.configFile };
   const lock = await lockState(places.stateDir, context, clock);
   const refusal = new Refusal(places.stateDir, places.configFile, [process.execPath, ...process.argv.slice(1, 2)]);
+  const format = chooseLogFormat({ env: options.env, isTty: options.stderrIsTty, journal: options.journal });
+  const log = new BoundedLog(await createPinoLog({ format }), clock);
   try {
-    const running = await startLocked(options, { ...context, installation, inputs, places, lock, refusal }, clock);
+    const running = await startLocked(options, { ...context, installation, inputs, places, lock, refusal, log }, clock);
     refusal.remove();
     return running;
   } catch (error) {
+    log.close();
     // One that a person started may have been given another configuration than the helpers' own.
     if (context.byHelper || context.manager.isService) refusal.leave(error, clock.wall());
     throw error;
@@ -109,14 +114,12 @@ interface LockedContext extends Context {
   readonly places: Places;
   readonly lock: StateLock;
   readonly refusal: Refusal;
+  readonly log: BoundedLog;
 }
 
 async function startLocked(options: DaemonOptions, context: LockedContext, clock: Clock): Promise<RunningDaemon> {
   const { env, uid, homeDir } = options;
-  const { native, byHelper, installation, inputs, places, lock, refusal } = context;
-  const log = await createPinoLog({
-    format: chooseLogFormat({ env, isTty: options.stderrIsTty, journal: options.journal }),
-  });
+  const { native, byHelper, installation, inputs, places, lock, refusal, log } = context;
   let daemon: ComposedDaemon | undefined;
   let exit: Idle | undefined;
   // Only a daemon that a helper started leaves when it has not been asked for a while: the next helper starts another.
@@ -149,26 +152,34 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     homeDir,
     uid,
   });
-  const { cache, server } = daemon;
+  if (early !== undefined) takeOver(daemon, early, log);
+  const { cache, server, facts } = daemon;
+  const bind = (inherited?: number) => listen(server, inputs, native, log, inherited);
+  let listener: Listener;
+  try {
+    listener = await bind(context.inheritedSocket);
+  } catch (error) {
+    // A timer would keep the process, and with it the lock.
+    watcher.close();
+    await daemon.broker.stop();
+    cache.close();
+    throw error;
+  }
   const quiet = new Idle(daemon.clock, QUIET_MS, () => {
     cache.releaseMemory();
     releaseMemory(native);
   });
   const { promise: idleForLong, resolve } = Promise.withResolvers<void>();
-  const inForce = early === undefined ? config.config : takeOver(daemon, early, log);
-  exit = new Idle(daemon.clock, exitLimitMs(inForce), resolve);
+  exit = new Idle(daemon.clock, exitLimitMs(daemon.config()), resolve);
   const idles = [quiet, exit];
   daemon.server.onRequest((nowMs) => {
     for (const idle of idles) idle.noteAsk(nowMs);
   });
-  const { facts } = daemon;
-  const bind = (inherited?: number) => listen(server, inputs, native, log, inherited);
-  const socket = new SocketPlace(await bind(context.inheritedSocket), bind, ({ path }) => {
+  const socket = new SocketPlace(listener, bind, ({ path }) => {
     facts.socket = path;
     lock.record(path);
   });
   mark.keep();
-  const { configFile, stateDir } = places;
   refreshStableHelper(baseStateDir(inputs), uid);
   const { promise: displaced, resolve: onDisplaced } = Promise.withResolvers<void>();
   const keeper = new PlaceKeeper({
@@ -181,16 +192,18 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   facts.places = () => keeper.reports();
   daemon.onTick = () => void keeper.look();
   void keeper.start();
-  log.info({ version: VERSION, socket: socket.listener.path, config: configFile, state: stateDir }, 'broker is ready');
-  return { daemon, socket, keeper, mark, displaced, watcher, log, idleForLong, idles };
+  return { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles };
 }
 
 async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
-  const { daemon, socket, keeper, mark, displaced, watcher, log, idleForLong, idles } = running;
+  const { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles } = running;
   const stopped = untilStopped(() => {
     manager.reloading();
     watcher.reload().finally(() => manager.reloaded());
   });
+  const { configFile, stateDir } = places;
+  const { facts } = daemon;
+  log.info({ version: VERSION, socket: facts.socket, config: configFile, state: stateDir }, 'broker is ready');
   manager.ready(daemon.clock);
   const reason = await Promise.race([
     stopped,
@@ -205,11 +218,12 @@ async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
   watcher.close();
   await keeper.close();
   for (const idle of idles) idle.stop();
-  const isOrdered = reason === 'SIGTERM' || reason === 'SIGINT';
+  const isOrdered = reason !== 'idle' && reason !== 'replaced' && reason !== 'displaced';
   const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, daemon.clock, log));
   await stopDaemon(daemon, socket.listener, isRealStop, log);
   // It is another daemon's by now.
   if (reason !== 'displaced') mark.remove();
+  log.close();
 }
 
 async function isForGood(manager: SystemdNotifier, clock: Clock, log: AdjustableLog): Promise<boolean> {

@@ -35,6 +35,14 @@ export interface DaemonStatus {
   readonly configProblem: string | null;
   /** What happened to the daemon's own files under it, since it started. */
   readonly places: readonly PlaceReport[];
+  /** What the process may have open at a time. */
+  readonly limits: {
+    readonly openFiles: number | null;
+    readonly connections: number;
+    /** Null unless there are too few. */
+    readonly problem: string | null;
+    readonly remedy: string | null;
+  };
 }
 
 /** restored: it was removed, emptied, replaced or moved, and was put right · lost: it is not right, and cannot be put right now. */

@@ -20,6 +20,7 @@ interface HttpLaneOptions extends KeyAnswering {
 export class HttpLane {
   readonly #options: HttpLaneOptions;
   readonly #http: Server;
+  readonly #taken = new WeakMap<Socket, ClientConnection>();
   #stopping = false;
   #followers = 0;
 
@@ -34,9 +35,7 @@ export class HttpLane {
     server.on('request', (request, response) => {
       contain(request.socket, options.log, () => {
         options.onRequest();
-        const connection = options.connections.of(request.socket);
-        if (connection === undefined) request.socket.destroy();
-        else connection.take({ request, response });
+        this.#taken.get(request.socket)?.take({ request, response });
       });
     });
     server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
@@ -46,7 +45,9 @@ export class HttpLane {
   }
 
   /** @param packet what was read of the connection already. */
-  take(socket: Socket, packet: Buffer): void {
+  take(connection: ClientConnection, packet: Buffer): void {
+    const { socket } = connection;
+    this.#taken.set(socket, connection);
     socket.pause();
     socket.unshift(packet);
     this.#http.emit('connection', socket);
@@ -167,7 +168,7 @@ export class HttpLane {
 
   /** What came in is not HTTP. An answer under way is finished first. */
   #misunderstood(error: NodeJS.ErrnoException, socket: Socket): void {
-    const connection = this.#options.connections.of(socket);
+    const connection = this.#taken.get(socket);
     if (connection === undefined || error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy();
       return;

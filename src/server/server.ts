@@ -111,7 +111,7 @@ export class BrokerServer {
       const request = readHelperRequest(packet);
       if (request === undefined) {
         socket.off('end', hangUp);
-        this.#http.take(socket, packet);
+        this.#http.take(connection, packet);
         return;
       }
       const at = clock.read();

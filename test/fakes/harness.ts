@@ -239,6 +239,7 @@ export class BrokerHarness {
       peerCredentials: 'kernel',
       configProblem: undefined,
       places: [],
+      limits: { openFiles: null, connections: 2048, problem: null, remedy: null },
       cache: this.cache.health(),
     });
     return new Broker(ports, this.setup(), facts);

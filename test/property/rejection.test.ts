@@ -14,7 +14,7 @@ import {
 } from '../../src/credential/rejection.ts';
 import { MINUTE, SECOND, START } from '../fakes/living.ts';
 
-/** The desk of broker/suspicion.ts in small: one credential, some clients, and a provider that answers at once or not at all. */
+/** broker/rejection-detector.ts in small: one credential, some clients, and a provider that answers at once or not at all. */
 /** When somebody was answered: who waits for a verdict is answered later than who does not. */
 interface Answered {
   readonly answer: string;

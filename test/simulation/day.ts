@@ -90,8 +90,8 @@ export class Day {
       };
       provider.onRevoke = (leaseId) => this.#judgeRevocation(leaseId);
       provider.inputs = [name];
-      const mendLogin = () => this.#bench.files.set(name, String(clock.now()));
-      this.#weather.set(name, new Weather(provider, this.#dice.fork(), clock.now(), mendLogin));
+      const fixLogin = () => this.#bench.files.set(name, String(clock.now()));
+      this.#weather.set(name, new Weather(provider, this.#dice.fork(), clock.now(), fixLogin));
     }
   }
 

@@ -129,7 +129,7 @@ export class Invariants {
     );
   }
 
-  /** A renewable lease lives to its max TTL, and no longer than the login it hangs on can be made to. */
+  /** A renewable lease lives to its max TTL, and no longer than the login that it depends on can be made to. */
   #possibleEnd(value: string): number | undefined {
     const lease = [...this.#system.leases.values()].find((one) => one.value === value);
     if (lease === undefined) return this.#system.endOf(value);

@@ -76,7 +76,7 @@ const report = (what: string, ours: Turn, plain: Turn) =>
   );
 
 describe('the client double', () => {
-  it('behaves with a bad key for ever as was observed: 13 requests, 12 calls, about 250 s', async () => {
+  it('behaves with a key that stays bad as was observed: 13 requests, 12 calls, about 250 s', async () => {
     const turn = await withPlainCache((system) => system.revokeCurrent('anthropic'));
     expect(turn).toMatchObject({ ok: false, requests: 13, helperCalls: 12 });
     expect(turn.tookMs).toBeGreaterThan(240 * SECOND);

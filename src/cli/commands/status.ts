@@ -161,13 +161,18 @@ function placeNote({ place, state, at, times, message, remedy }: PlaceReport, no
   };
 }
 
-function daemonNotes({ cache, configProblem, version, places = [] }: DaemonStatus, nowMs: number): Note[] {
+function daemonNotes({ cache, configProblem, limits, version, places = [] }: DaemonStatus, nowMs: number): Note[] {
   const notes: Note[] = places.map((place) => placeNote(place, nowMs));
   const difference = versionDifference(version);
   if (difference !== undefined) notes.push({ mark: '!', colour: 'yellow', ...difference });
   if (cache.problem !== null || !cache.persistent) {
     const text = `cache: ${printable(cache.problem ?? 'keys do not survive a restart')}`;
     notes.push({ mark: '!', colour: 'yellow', text, remedy: cache.remedy === null ? null : printable(cache.remedy) });
+  }
+  // A daemon of an older version says nothing of its limits.
+  if (limits?.problem != null) {
+    const remedy = limits.remedy === null ? null : printable(limits.remedy);
+    notes.push({ mark: '!', colour: 'yellow', text: printable(limits.problem), remedy });
   }
   if (configProblem !== null) {
     const text = `configuration: ${printable(configProblem)}`;

@@ -1,15 +1,17 @@
 import { parseExpiryField } from '../../credential/expiry.ts';
 import type { Lease } from '../../credential/life.ts';
+import type { Json } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
 import type { IssuedSecret, ProviderHost, RenewedLease } from '../provider.ts';
-import { isObject, type Json, millisecondsAt, objectAt, serverTimeOf, textAt, type VaultReply } from './answer.ts';
+import { isObject, millisecondsAt, objectAt, serverTimeOf, textAt, type VaultReply } from './answer.ts';
 import type { VaultClient } from './client.ts';
 import type { CurrentLogin } from './current-login.ts';
-import { failureOf, notVault, withoutSecret } from './failures.ts';
-import type { TokenApi } from './token-api.ts';
+import { notVault, refusalIn, withoutSecret } from './failures.ts';
+import { digestOf, isEnded, type TokenApi } from './token-api.ts';
 import type { HeldLogin, TokenStore } from './token-store.ts';
 
 const RENEW = { what: 'lease', method: 'PUT', path: 'sys/leases/renew' } as const;
+const REVOKE_TOKEN = { what: 'lease', method: 'POST', path: 'auth/token/revoke-accessor' } as const;
 const REVOKE = { what: 'lease', method: 'PUT', path: 'sys/leases/revoke' } as const;
 
 /** Renews and revokes leases, with the login that each depends on, or the current one if that is not known any more. */
@@ -34,7 +36,8 @@ export class LeaseApi {
     const held = await this.#loginOf(lease, signal);
     using token = held.token.copy();
     const reply = await this.#client.send({ ...RENEW, body: { lease_id: lease.id }, token }, signal);
-    if (reply.status !== 200) throw await this.#failure(reply, held, signal);
+    const refusal = refusalIn(reply);
+    if (refusal !== undefined) throw await this.#explained(refusal, held, signal);
     const durationMs = millisecondsAt(reply.json, 'lease_duration');
     if (durationMs === 0) throw notVault(reply);
     return { durationMs, renewable: reply.json?.['renewable'] === true, serverTimeMs: serverTimeOf(reply) };
@@ -47,11 +50,13 @@ export class LeaseApi {
    * @throws ProviderError denied where the policy does not allow it.
    */
   async revoke(lease: Lease, signal: AbortSignal): Promise<void> {
+    if (lease.id.startsWith(BATCH)) throw cannotBeRevoked();
     const held = await this.#loginOf(lease, signal);
     using token = held.token.copy();
-    const reply = await this.#client.send({ ...REVOKE, body: { lease_id: lease.id, sync: true }, token }, signal);
-    if (reply.status >= 200 && reply.status < 300) return;
-    const failure = await this.#failure(reply, held, signal);
+    const reply = await this.#client.send({ ...revocationOf(lease), token }, signal);
+    const refusal = isEnded(reply) ? undefined : refusalIn(reply);
+    if (refusal === undefined) return;
+    const failure = await this.#explained(refusal, held, signal);
     if (failure.kind === 'gone') return;
     if (failure.kind === 'denied' && !this.#deniedBefore) {
       this.#deniedBefore = true;
@@ -61,8 +66,7 @@ export class LeaseApi {
   }
 
   /** A 403 may mean that the token is over, and then the leases that depended on it are, too. */
-  async #failure(reply: VaultReply, held: HeldLogin, signal: AbortSignal): Promise<ProviderError> {
-    const failure = failureOf(reply);
+  async #explained(failure: ProviderError, held: HeldLogin, signal: AbortSignal): Promise<ProviderError> {
     if (failure.kind !== 'denied') return failure;
     using token = held.token.copy();
     if (await this.#tokens.isAlive(token, signal)) return failure;
@@ -94,7 +98,7 @@ export function issuedSecret(reply: VaultReply, loginId: string, expiresMetadata
   const metadata = versionedMetadata(data);
   if (data !== undefined && metadata !== undefined) return keyValue2(reply, data, metadata, expiresMetadata);
   const auth = objectAt(json, 'auth');
-  if (auth !== undefined) return issuedToken(auth, serverTimeMs);
+  if (auth !== undefined) return issuedToken(reply, auth, loginId);
   if (data === undefined) throw withoutSecret(reply);
   const leaseId = textAt(json, 'lease_id');
   const durationMs = millisecondsAt(json, 'lease_duration');
@@ -138,15 +142,48 @@ function keyValue2(reply: VaultReply, data: Json, metadata: Json, expiresMetadat
   };
 }
 
-/** Engines that answer with a token (auth/token/create): it dies on its own, and with the login that made it. */
-function issuedToken(auth: Json, serverTimeMs: number | undefined): IssuedSecret {
+/** Begins the id of what is no lease to Vault: a token by its accessor, and one without an accessor. */
+const ACCESSOR = 'accessor:';
+const BATCH = 'batch:';
+
+/** How long a token without an end of its own is kept before another takes its place: Vault's own default for what is to end. */
+const ENDLESS_MS = 768 * 3_600_000;
+
+/** Tokens that are made from the login's own end with it; those of `create-orphan`, and of logins, do not. */
+const CHILD_OF_LOGIN = /(?:^|\/)auth\/token\/create(?:\/|$)/;
+
+/**
+ * A key that is itself a token (auth/token/create) is a lease in all but name: it has an end, it may depend on the login that made
+ * it, and it can be given back. To renew it would take the token, which is not kept in the open.
+ */
+function issuedToken(reply: VaultReply, auth: Json, loginId: string): IssuedSecret {
+  const serverTimeMs = serverTimeOf(reply);
   const lifeMs = millisecondsAt(auth, 'lease_duration');
+  const isOrphan = auth['orphan'] === true || !CHILD_OF_LOGIN.test(reply.asked.path);
+  const accessor = textAt(auth, 'accessor');
   return {
     content: { kind: 'json', json: auth },
     version: undefined,
-    lease: undefined,
+    lease: {
+      id: accessor === '' ? `${BATCH}${digestOf(textAt(auth, 'client_token'))}` : `${ACCESSOR}${accessor}`,
+      durationMs: lifeMs || ENDLESS_MS,
+      renewable: false,
+      maxDurationMs: undefined,
+      loginId: isOrphan ? undefined : loginId,
+    },
     ttlHintMs: undefined,
     expiresAtServerMs: lifeMs > 0 && serverTimeMs !== undefined ? serverTimeMs + lifeMs : undefined,
     serverTimeMs,
   };
+}
+
+function revocationOf({ id }: Lease) {
+  if (!id.startsWith(ACCESSOR)) return { ...REVOKE, body: { lease_id: id, sync: true } };
+  return { ...REVOKE_TOKEN, body: { accessor: id.slice(ACCESSOR.length) } };
+}
+
+function cannotBeRevoked(): ProviderError {
+  return new ProviderError('denied', 'Vault cannot revoke a batch token: it ends with its ttl', {
+    remedy: 'let the role issue service tokens, or shorter-lived ones',
+  });
 }
