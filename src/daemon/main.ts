@@ -26,7 +26,7 @@ import { refreshStableHelper } from '../service/stable-helper.ts';
 import { type ComposedDaemon, composeDaemon } from './compose.ts';
 import { Idle } from './idle.ts';
 import { harden, RunningMark, stopDaemon, untilStopped } from './lifecycle.ts';
-import { cachePlaces, LockPlace, PlaceKeeper, SocketPlace, watchedFiles } from './places.ts';
+import { BoundSocket, cachePlaces, HeldLock, PlaceKeeper, watchedFiles } from './places.ts';
 import { Refusal } from './refusal.ts';
 import { SystemdNotifier } from './sd-notify.ts';
 import { acquireForService, type StartContext, takeStartContext } from './start-lock.ts';
@@ -76,7 +76,7 @@ interface Context extends StartContext {
 
 interface RunningDaemon {
   readonly daemon: ComposedDaemon;
-  readonly socket: SocketPlace;
+  readonly socket: BoundSocket;
   readonly keeper: PlaceKeeper;
   readonly mark: RunningMark;
   readonly displaced: Promise<void>;
@@ -175,7 +175,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   daemon.server.onRequest((nowMs) => {
     for (const idle of idles) idle.noteAsk(nowMs);
   });
-  const socket = new SocketPlace(listener, bind, ({ path }) => {
+  const socket = new BoundSocket(listener, bind, ({ path }) => {
     facts.socket = path;
     lock.record(path);
   });
@@ -183,7 +183,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   refreshStableHelper(baseStateDir(inputs), uid);
   const { promise: displaced, resolve: onDisplaced } = Promise.withResolvers<void>();
   const keeper = new PlaceKeeper({
-    places: [new LockPlace(lock, places.stateDir, uid), socket, ...cachePlaces(daemon, places.stateDir)],
+    places: [new HeldLock(lock, places.stateDir, uid), socket, ...cachePlaces(daemon, places.stateDir)],
     watched: () => watchedFiles([socket.listener.path, lock.path], homeDir),
     clock,
     log,

@@ -149,7 +149,7 @@ export class PlaceKeeper {
 }
 
 /** The lock, and the folder that it is in. */
-export class LockPlace implements Place {
+export class HeldLock implements Place {
   readonly name = 'lock';
   readonly #lock: StateLock;
   readonly #folder: string;
@@ -168,7 +168,7 @@ export class LockPlace implements Place {
 }
 
 /** Where the daemon listens: at the same path again, or at the next best if that cannot be. */
-export class SocketPlace implements Place {
+export class BoundSocket implements Place {
   readonly name = 'socket';
   readonly #bind: () => Promise<Listener>;
   readonly #onBound: (listener: Listener) => void;
