@@ -14,6 +14,7 @@ import path from 'node:path';
 import { BrokerError, codeOf } from '../errors.ts';
 import { nodeOptions } from '../platform/guard.ts';
 import { PACKAGE_ROOT } from '../platform/native.ts';
+import { firstLine } from '../platform/text.ts';
 
 /** The absolute command that starts the daemon, as it goes into units, agents and the launch file. */
 export interface DaemonCommand {
@@ -139,7 +140,7 @@ function copyRuntime(from: string, to: string): void {
 function refuseUnlessItRuns(from: string, copy: string): void {
   const [original, moved] = [from, copy].map((file) => spawnSync(file, ['--version'], { encoding: 'utf8' }));
   if (moved?.status === 0 && moved.stdout === original?.stdout) return;
-  const said = (moved?.stderr || moved?.error?.message || 'it says nothing').trim().split('\n')[0];
+  const said = firstLine(moved?.stderr || moved?.error?.message || 'it says nothing');
   throw new BrokerError('ERR_IO', `a copy of ${from} does not run: ${said}`, {
     remedy: 'install without --copy-runtime, or with a Node from https://nodejs.org',
   });
