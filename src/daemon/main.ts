@@ -18,6 +18,7 @@ import { isOnNetwork, isOwnFolder, isTaken } from '../platform/files.ts';
 import { Installation, VERSION } from '../platform/installation.ts';
 import { loadNative, type NativeBindings, releaseMemory } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
+import { Refusal } from '../platform/refusal.ts';
 import { StateLock, type StateLockOptions } from '../platform/state-lock.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { adoptSocket, bindSocket, type Listener, refuseConnections, takeInheritedSocket } from '../server/listener.ts';
@@ -27,7 +28,6 @@ import { type ComposedDaemon, composeDaemon } from './compose.ts';
 import { Idle } from './idle.ts';
 import { harden, RunningMark, stopDaemon, untilStopped } from './lifecycle.ts';
 import { BoundSocket, cachePlaces, HeldLock, PlaceKeeper, watchedFiles } from './places.ts';
-import { Refusal } from './refusal.ts';
 import { SystemdNotifier } from './sd-notify.ts';
 import { acquireForService, type StartContext, takeStartContext } from './start-lock.ts';
 
