@@ -20,6 +20,7 @@ export const boundlessProvider: ProviderDefinition = {
 let issued = 0;
 
 const boundless: Provider = {
+  callLimitMs: 30_000,
   issue: async ({ source }) => {
     issued += 1;
     return {

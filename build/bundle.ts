@@ -1,5 +1,5 @@
 /**
- * `node build/bundle.ts`: the program as it is installed, into `dist/`. Some 400 modules become a few dozen files, and of
+ * `node build/bundle.ts`: the program as it is installed, into `dist/`. Some 230 modules become a few dozen files, and of
  * libraries only what is used: that halves the time to the daemon's first answer and saves a sixth of its memory
  * (bench/report.md). What is loaded lazily in the source stays in files of its own.
  */
@@ -13,10 +13,10 @@ import { licenceTexts } from './licences.ts';
 const ROOT = path.dirname(import.meta.dirname);
 const DIST = path.join(ROOT, 'dist');
 
-/** The lowest of `engines`: newer syntax is written in its words. */
+/** The lowest of `engines` in package.json: newer syntax is lowered to what it can parse. */
 const LOWEST_NODE = 'node22.14';
 
-/** What bin/broker.mjs imports, what asks the keyring for the daemon, and what the demo runs. */
+/** What bin/broker.mjs imports, the process that asks the keyring, and the client that the demo runs. */
 const ENTRIES = {
   'cli/main': 'src/cli/main.ts',
   'platform/process-io': 'src/platform/process-io.ts',
@@ -24,7 +24,7 @@ const ENTRIES = {
   'demo/client-double': 'src/demo/client-double.ts',
 };
 
-/** Native, or large and only needed by some: they stay packages of their own. */
+/** Native, or large and needed only by some users: they are not bundled. */
 const PACKAGES = [/^@aws-sdk\//, /^@napi-rs\//, /^@smithy\//, /^axios$/, /^better-sqlite3$/, /^node-vault$/];
 
 async function main(): Promise<void> {
@@ -34,16 +34,16 @@ async function main(): Promise<void> {
     input: ENTRIES,
     external: PACKAGES,
     transform: { target: LOWEST_NODE },
-    // Where a package has both, its CommonJS may load its parts in ways that no bundler can follow (jsonc-parser).
+    // Where a package has both forms, its CommonJS may load its parts in ways that a bundler cannot follow (jsonc-parser).
     resolve: { mainFields: ['module', 'main'] },
   });
   rmSync(DIST, { recursive: true, force: true });
-  // Every file lies one folder deep, like its source: `../..` is the package from both.
+  // Every file is one folder deep, like its source: `../..` is the package from both.
   const { output } = await bundle.write({
     dir: DIST,
     format: 'esm',
     entryFileNames: '[name].js',
-    // A name that says where it is from: there is a provider.ts in several folders.
+    // With the folder in the name: several folders have a provider.ts.
     chunkFileNames: ({ name, facadeModuleId }) =>
       `chunks/${facadeModuleId ? `${path.basename(path.dirname(facadeModuleId))}-${name}` : name}-[hash].js`,
   });
@@ -57,7 +57,7 @@ async function main(): Promise<void> {
   console.log(`dist: ${chunks.length} files, ${Math.round(bytes / 1024)} KiB`);
 }
 
-/** @throws Error if this file would look for something beside itself, where nothing is. */
+/** @throws Error if this file would load a module that is not in the package. */
 function requireComplete({ code, fileName, imports, dynamicImports }: OutputChunk): void {
   const relative = /\brequire\d*\(\s*['"`](\.[^'"`]*)/.exec(code)?.[1];
   const isKnown = (name: string) =>
@@ -69,7 +69,7 @@ function requireComplete({ code, fileName, imports, dynamicImports }: OutputChun
   if (unknown !== undefined) throw new Error(`${fileName} needs ${unknown}, which is not in the package`);
 }
 
-/** @throws Error if a `using` is left, which Node 22 cannot parse. */
+/** @throws Error if a `using` declaration is left, which Node 22 cannot parse. */
 function requireLowered({ code, fileName }: OutputChunk): void {
   new Visitor({
     VariableDeclaration: ({ kind }) => {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** The licences of the packages that these modules come from, as they ask for wherever their code goes. */
+/** The licences of the packages that these modules come from; most require their text to go with their code. */
 export function licenceTexts(moduleIds: readonly string[]): string {
   const folders = new Set(moduleIds.flatMap((id) => packageFolder(id) ?? []));
   return [...folders].toSorted().map(licenceText).join('\n');
@@ -12,7 +12,7 @@ function packageFolder(moduleId: string): string | undefined {
   return /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(moduleId)?.[0];
 }
 
-/** @throws Error for a package that does not say under which licence it is. */
+/** @throws Error for a package that does not name its licence. */
 function licenceText(folder: string): string {
   const manifest = path.join(folder, 'package.json');
   const { name, version, license } = JSON.parse(readFileSync(existsSync(manifest) ? manifest : '', 'utf8'));

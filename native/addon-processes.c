@@ -68,9 +68,9 @@ napi_value peer_credentials(napi_env env, napi_callback_info info)
     struct ucred peer;
     socklen_t size = sizeof peer;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return throw_errno(env, "SO_PEERCRED", errno);
-    /* A pid of 0 alone is somebody in a PID namespace that is not ours. */
+    /* A pid of 0 alone is a process of a PID namespace that is not ours. */
     if (size != sizeof peer || (peer.pid == 0 && peer.uid == (uid_t)-1))
-        return throw_error(env, "ENOTCONN", "SO_PEERCRED: nobody is connected");
+        return throw_error(env, "ENOTCONN", "SO_PEERCRED: no client is connected");
     into[0] = peer.pid, into[1] = (int32_t)peer.uid, into[2] = (int32_t)peer.gid, into[3] = peer_parent(fd);
 #else
     struct xucred peer;
@@ -92,7 +92,7 @@ napi_value peer_credentials(napi_env env, napi_callback_info info)
 struct process {
     int parent;
     int group;
-    char start_time[48]; /* with the pid it names one process for ever */
+    char start_time[48]; /* with the pid it names one process and never another */
     char name[256];      /* as the kernel shortens it */
 };
 
@@ -209,7 +209,7 @@ static size_t read_command_line(int pid, char *words, size_t room)
             if (buffer[at] == '\0') word++;
         }
     }
-    memset(buffer, 0, size); /* the environment lies behind the words */
+    memset(buffer, 0, size); /* the environment follows the words */
     free(buffer);
     words[length] = '\0';
     return length;
@@ -284,7 +284,7 @@ napi_value process_group(napi_env env, napi_callback_info info)
     return number(env, group < 0 ? 0 : group);
 }
 
-/* openProcess(pid): a descriptor that stands for this very process and no later one of its pid, or -1. To be closed. */
+/* openProcess(pid): a descriptor of this very process and no later one of its pid, or -1. To be closed. */
 napi_value open_process_fd(napi_env env, napi_callback_info info)
 {
     napi_value argument;

@@ -27,7 +27,7 @@
 #include <mach/mach_time.h>
 #endif
 
-enum { NOTIFY_TIMEOUT_MS = 500 /* the event loop stands still meanwhile */ };
+enum { NOTIFY_TIMEOUT_MS = 500 /* the event loop is blocked meanwhile */ };
 
 /* bootTimeMs(): milliseconds since boot with the time asleep, which os.uptime() gives in hundredths of a second. */
 static napi_value boot_time_ms(napi_env env, napi_callback_info info)
@@ -60,7 +60,7 @@ static napi_value try_lock(napi_env env, napi_callback_info info)
     return boolean(env, true);
 }
 
-/* trimHeap(): gives the C library's free memory back to the kernel, which glibc by itself hardly ever does. */
+/* trimHeap(): gives the C library's free memory back to the kernel, which glibc hardly ever does on its own. */
 static napi_value trim_heap(napi_env env, napi_callback_info info)
 {
     (void)info;

@@ -15,7 +15,7 @@ export interface Artefact {
   readonly recipes: readonly Recipe[];
   /** Versions of everything that takes part besides source and flags. */
   readonly toolchain: readonly string[];
-  /** Runs the new binary; why it is no good, or undefined. */
+  /** Runs the new binary; what is wrong with it, or undefined. */
   readonly trial: (file: string) => string | undefined;
 }
 

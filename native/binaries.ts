@@ -21,7 +21,10 @@ type Trial = Artefact['trial'];
 
 type Files = Pick<Artefact, 'sources' | 'headers'>;
 
-const HELPER: Files = { sources: ['broker-key.c', 'start-daemon.c'], headers: ['broker-key.h'] };
+const HELPER: Files = {
+  sources: ['broker-key.c', 'start-daemon.c', 'text.c'],
+  headers: ['start-daemon.h', 'text.h'],
+};
 const ADDON: Files = { sources: ['addon.c', 'addon-processes.c', 'addon-values.c'], headers: ['addon.h'] };
 
 export function helperFor(machine: Machine, compilers: readonly Compiler[], trial: Trial): Artefact {

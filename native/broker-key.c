@@ -6,7 +6,7 @@
  * line on stderr, and exits with a code of sysexits(3). It never reads stdin: the client's never delivers anything.
  * If no daemon answers it sees to it that one is started: start-daemon.c.
  *
- * In the order of this file: text, time and output; where the daemon is; what is asked; what is answered; main.
+ * In the order of this file: time and output; where the daemon is; what is asked; what is answered; main.
  */
 #ifdef __linux__
 #define _GNU_SOURCE /* struct ucred, SOCK_NONBLOCK */
@@ -16,20 +16,18 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
 #endif
 
-#include "broker-key.h"
+#include "start-daemon.h"
 
 #ifndef BROKER_VERSION
 #error "pass the package's version: -DBROKER_VERSION='\"1.2.3\"'"
@@ -51,57 +49,9 @@ enum {
 #define DEFAULT_INTERVAL_MS 300000
 #define USAGE "usage: broker-key [--format raw|headers|json|aws|proxy] [NAME]"
 
-/* ---- text, time and output ---------------------------------------------------------------------------------- */
-
-size_t join(char *buffer, size_t room, const char *const parts[])
-{
-    size_t length = 0;
-    for (; *parts != NULL; parts++)
-        for (const char *c = *parts; *c != '\0' && length + 1 < room; c++) buffer[length++] = *c;
-    buffer[length] = '\0';
-    return length;
-}
-
-char *decimal(uint64_t number, struct digits *digits)
-{
-    char *at = digits->text + sizeof digits->text - 1;
-    *at = '\0';
-    do *--at = (char)('0' + number % 10);
-    while (number /= 10);
-    return at;
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* Digits and nothing else, at most 15 so that it is exact in JavaScript too; UNKNOWN otherwise. */
-static int64_t whole_number(const char *at, size_t length)
-{
-    int64_t number = 0;
-    if (length == 0 || length > 15) return UNKNOWN;
-    for (size_t i = 0; i < length; i++) {
-        if (!is_digit(at[i])) return UNKNOWN;
-        number = number * 10 + (at[i] - '0');
-    }
-    return number;
-}
-
-const char *variable(const char *name)
-{
-    const char *value = getenv(name);
-    return value != NULL && value[0] != '\0' ? value : NULL;
-}
+/* ---- time and output ---------------------------------------------------------------------------------------- */
 
 static int64_t deadline;
-
-int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static int remaining_ms(void)
 {
@@ -146,7 +96,7 @@ static struct {
 static void wipe_reply(void)
 {
     memset(reply.bytes, 0, reply.length + 1);
-    __asm__ volatile("" : : "r"(reply.bytes) : "memory"); /* or the compiler drops a memset nobody reads after */
+    __asm__ volatile("" : : "r"(reply.bytes) : "memory"); /* or the compiler drops a memset whose result is not read */
     reply.length = 0;
 }
 
@@ -168,13 +118,16 @@ static void say(char line[LINE_LIMIT + 1], const char *const parts[])
     line[length + 1] = '\0';
 }
 
-_Noreturn void fail(int code, const char *const parts[])
+/* Says one line on stderr and exits. */
+static _Noreturn void fail(int code, const char *const parts[])
 {
     char line[LINE_LIMIT + 1];
     say(line, parts);
     write_all(STDERR_FILENO, line, strlen(line));
     finish(code);
 }
+
+#define FAIL(code, ...) fail(code, PARTS(__VA_ARGS__))
 
 static _Noreturn void print(const char *bytes, size_t length)
 {
@@ -230,7 +183,7 @@ static bool place(int which, char path[PATH_ROOM])
     return true;
 }
 
-/* True if `path` is there, of this type, not a link, and nobody but `owner` can reach it. */
+/* True if `path` is there, of this type, not a link, and closed to all but `owner`. */
 static bool is_private(const char *path, mode_t type, uid_t owner)
 {
     bool folder = type == S_IFDIR;
@@ -242,7 +195,7 @@ static bool is_private(const char *path, mode_t type, uid_t owner)
     if (S_ISLNK(status.st_mode))
         REFUSE(path, " is a symbolic link, which could lead anywhere; run `rm '", path, "'` and restart the broker");
     else if ((status.st_mode & S_IFMT) != type)
-        REFUSE(path, folder ? " is no folder" : " is no socket", "; run `rm '", path, "'` and restart the broker");
+        REFUSE(path, folder ? " is not a folder" : " is not a socket", "; run `rm '", path, "'` and restart the broker");
     else if (status.st_uid != owner)
         REFUSE(path, " belongs to another user and is not trusted; run `sudo rm -r '", path, "'`, restart the broker");
     else if ((status.st_mode & 077) != 0)
@@ -277,7 +230,7 @@ static int open_socket(void)
         fcntl(fd, F_SETFL, O_NONBLOCK);
     }
 #endif
-    if (fd >= 0 && fd <= STDERR_FILENO) { /* somebody closed it: an error line must not go to the daemon */
+    if (fd >= 0 && fd <= STDERR_FILENO) { /* the caller closed it: an error line must not go to the daemon */
         int low = fd;
         fd = fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
         close(low);
@@ -342,7 +295,7 @@ static int connect_to_daemon(void)
     return UNKNOWN;
 }
 
-bool is_our_place(const char *path)
+static bool is_our_place(const char *path)
 {
     char ours[PATH_ROOM];
     for (int which = 0; which < PLACES; which++)
@@ -350,8 +303,8 @@ bool is_our_place(const char *path)
     return false;
 }
 
-/* `why`: why no daemon is started; empty where it is nobody's business to start one. */
-static _Noreturn void nobody_answers(const char *why)
+/* `why`: why no daemon is started; empty where no helper is to start one. */
+static _Noreturn void no_daemon(const char *why)
 {
     char path[PATH_ROOM];
     int which = 0;
@@ -407,7 +360,7 @@ static struct question read_arguments(int count, char **arguments)
             if (question.name != NULL) FAIL(EX_USAGE, "one NAME at most; " USAGE);
             if (!is_name(word))
                 FAIL(EX_USAGE, "a credential's name is 1 to 64 letters, digits, dots, dashes and underscores, "
-                     "a letter or digit first; this is none: ", word);
+                     "a letter or digit first; this is not one: ", word);
             question.name = word;
         } else if (strcmp(word, "--") == 0) options = false;
         else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) print(help, sizeof help - 1);
@@ -439,7 +392,7 @@ static bool is_word(const char *word, size_t length)
     return true;
 }
 
-/* CLAUDE_CODE_ENTRYPOINT, if it is a word that may stand in a header. */
+/* CLAUDE_CODE_ENTRYPOINT, if it is a word that fits into a header. */
 static const char *entrypoint(void)
 {
     const char *word = variable("CLAUDE_CODE_ENTRYPOINT");
@@ -636,6 +589,7 @@ int main(int count, char **arguments)
     char request[REQUEST_ROOM], why[LINE_LIMIT];
     struct head head;
     bool cut_off = false;
+    static const struct search search = {connect_to_daemon, is_our_place};
 
     deadline = now_ms() + DEADLINE_MS;
     harden();
@@ -646,7 +600,7 @@ int main(int count, char **arguments)
     for (int pause = FIRST_PAUSE_MS; remaining_ms() > 0; pause = pause < LONGEST_PAUSE_MS ? pause * 2 : pause) {
         int fd = connect_to_daemon();
         if (fd < 0 && refusal[0] != '\0' && !cut_off) FAIL(EX_NOPERM, refusal);
-        if (fd < 0 && !start_daemon(connect_to_daemon, &fd, why) && !cut_off) nobody_answers(why);
+        if (fd < 0 && !start_daemon(&search, &fd, why) && !cut_off) no_daemon(why);
         if (fd >= 0 && exchange(fd, request, length, &head)) deliver(&head, &question);
         if (fd >= 0) {
             close(fd);

@@ -4,7 +4,7 @@ import { canCompile, findCompilers } from './compilers.ts';
 
 const here = { platform: process.platform, arch: process.arch };
 
-/** Whoever cannot compile can still use everything; whoever can is told loudly that it failed. */
+/** Without a compiler everything still works, more slowly; with one, a build that fails has to be noticed. */
 function main(): void {
   const compilers = findCompilers(process.env, process.platform);
   if (compilers.length === 0) {

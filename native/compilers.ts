@@ -52,7 +52,7 @@ export function helperRecipes(
   platform: NodeJS.Platform,
   version: string,
 ): readonly Recipe[] {
-  // It is unwound by nobody, does nothing twice, and is read from the disk by every prompt.
+  // Nothing unwinds it, it does nothing twice, and it is read from the disk for every prompt.
   const flags = [...COMMON, '-Os', '-fno-asynchronous-unwind-tables', `-DBROKER_VERSION="${version}"`];
   if (platform !== 'linux') return compilers.map(({ command }) => ({ linked: 'dynamic', compiler: command, flags }));
   const isMusl = ({ command }: Compiler) => command.some((word) => word.includes('musl'));

@@ -25,7 +25,7 @@ function buildAll(zig: Compiler): readonly Examined[] {
   for (const target of TARGETS) {
     const isHere = target.platform === process.platform && target.arch === process.arch;
     const helper = helperFor(target, [zigFor(zig, target.helper)], isHere ? tryHelper : () => undefined);
-    // Of musl's own compiler it is as static and somewhat smaller. The addon would hang on this machine's C library.
+    // Of musl's own compiler it is as static and somewhat smaller. The addon would depend on this machine's C library.
     if (!isHere || !isStatic(helper.target)) buildAloud(helper);
     const addon = addonFor(target, [zigFor(zig, target.addon)], isHere ? tryAddon : () => undefined);
     buildAloud(addon);
@@ -40,7 +40,7 @@ function isStatic(file: string): boolean {
 
 function main(): void {
   try {
-    // Not in the home of whoever builds.
+    // Not in the home of the user who builds.
     process.env['ZIG_GLOBAL_CACHE_DIR'] ??= path.join(root, '.cache', 'zig-cache');
     const found = findZig(process.env);
     const ifPossible = process.argv.includes('--if-possible');

@@ -2,8 +2,8 @@
  * The daemon, started by the first helper that finds none, as users of ssh-agent and gpg-agent expect.
  *
  * `broker service install`, `broker setup` and the like have left STATE/launch, which says how: see src/service/unmanaged.ts.
- * Whoever holds the lock of the state folder starts the daemon and hands the lock down to it, so that there is one
- * daemon however many helpers there are; the kernel frees the lock on any death. Where a service is installed, the
+ * The helper that holds the lock of the state folder starts the daemon and hands the lock down to it, so that there is
+ * one daemon however many helpers there are; the kernel frees the lock however its holder ends. Where a service is installed, the
  * service manager is asked instead.
  *
  * In the order of this file: the state folder; the launch file; starting a process; the service; the daemon.
@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -25,7 +24,7 @@
 #include <sys/syscall.h>
 #endif
 
-#include "broker-key.h"
+#include "start-daemon.h"
 
 enum { LAUNCH_ROOM = 8192,
        WORDS = 24, /* of a command or an environment */
@@ -43,13 +42,13 @@ static bool cannot(char why[LINE_LIMIT], const char *const parts[])
 
 /* ---- the state folder --------------------------------------------------------------------------------------- */
 
-/* As src/config/paths.ts has it; false where it cannot be told or HOME is somebody else's (sudo, su). */
+/* As src/config/paths.ts has it; false where it cannot be told or HOME is another user's (sudo, su). */
 static bool find_state_folder(char folder[PATH_ROOM], char why[LINE_LIMIT])
 {
     const char *home = variable("HOME"), *given = variable("BROKER_STATE_DIR"), *xdg = variable("XDG_STATE_HOME");
     struct stat status;
     if (home == NULL || home[0] != '/' || stat(home, &status) != 0)
-        return CANNOT("it starts by itself only where HOME is a folder; start it with `broker daemon`");
+        return CANNOT("it starts automatically only where HOME is a folder; start it with `broker daemon`");
     if (status.st_uid != geteuid() || getuid() != geteuid())
         return CANNOT("it is not started, because HOME, ", home, ", is another user's; run this as that user");
     if (given != NULL && given[0] != '/') return CANNOT("BROKER_STATE_DIR is not an absolute path: ", given);
@@ -148,7 +147,7 @@ static bool parse_launch(struct launch *launch, size_t length)
            (launch->service[0] == NULL || launch->service[0][0] == '/');
 }
 
-/* The descriptor, which also is the lock of whoever asks the service manager; UNKNOWN, silently if there is no file. */
+/* The descriptor, which also is the lock of the helper that asks the service manager; UNKNOWN, silently if there is no file. */
 static int read_launch(const char *state, struct launch *launch, char why[LINE_LIMIT])
 {
     char path[PATH_ROOM];
@@ -318,7 +317,7 @@ static bool start_service(struct launch *launch, int launch_fd, bool *unmanaged,
 /* ---- the daemon --------------------------------------------------------------------------------------------- */
 
 /* The lock is held. By a daemon that has been listening for a while, where we never look? */
-static bool listens_elsewhere(int lock, char why[LINE_LIMIT])
+static bool listens_elsewhere(const struct search *search, int lock, char why[LINE_LIMIT])
 {
     static int64_t since;
     static const char label[] = "\"socket\":\"";
@@ -329,7 +328,7 @@ static bool listens_elsewhere(int lock, char why[LINE_LIMIT])
     if (end == NULL) return false;
     *end = '\0';
     path += sizeof label - 1;
-    if (is_our_place(path)) return false;
+    if (search->includes(path)) return false;
     if (since == 0) since = now_ms();
     if (now_ms() - since < ELSEWHERE_MS) return false;
     return !cannot(why, PARTS("the broker listens at ", path, " and not where this looks; set BROKER_SOCKET to that, or "
@@ -352,8 +351,8 @@ static pid_t run_daemon(struct launch *launch, const char *state, int lock)
     return start_process(launch->run, environment.words, lock);
 }
 
-/* Whoever gets the lock starts the daemon; the others wait for it, and take over if its starter is killed. */
-static bool start_directly(struct launch *launch, const char *state, int (*connect_to_daemon)(void), int *connection,
+/* The helper that gets the lock starts the daemon; the others wait for it, and take over if that one is killed. */
+static bool start_directly(struct launch *launch, const char *state, const struct search *search, int *connection,
                            char why[LINE_LIMIT])
 {
     static pid_t child;
@@ -368,12 +367,12 @@ static bool start_directly(struct launch *launch, const char *state, int (*conne
     int lock = open_private(path, O_RDWR | O_CREAT, S_IFREG, why);
     if (lock < 0) return why[0] != '\0' ? false : CANNOT("cannot make ", path);
     bool ours = flock(lock, LOCK_EX | LOCK_NB) == 0;
-    if (!ours && listens_elsewhere(lock, why)) {
+    if (!ours && listens_elsewhere(search, lock, why)) {
         close(lock);
         return false;
     }
-    /* Somebody may have started one and bound its socket between our looking and our locking. */
-    if (ours && (*connection = connect_to_daemon()) < 0) {
+    /* Another helper may have started one that bound its socket between our looking and our locking. */
+    if (ours && (*connection = search->connect()) < 0) {
         (void)!ftruncate(lock, 0); /* what it says is about a daemon that is gone */
         child = run_daemon(launch, state, lock);
         if (child == 0) CANNOT("cannot run ", launch->run[0], ": ", strerror(errno), "; run `broker service install`");
@@ -382,7 +381,7 @@ static bool start_directly(struct launch *launch, const char *state, int (*conne
     return !ours || *connection >= 0 || child > 0;
 }
 
-bool start_daemon(int (*connect_to_daemon)(void), int *connection, char why[LINE_LIMIT])
+bool start_daemon(const struct search *search, int *connection, char why[LINE_LIMIT])
 {
     static struct launch launch;
     char state[PATH_ROOM], stopped[PATH_ROOM];
@@ -405,7 +404,7 @@ bool start_daemon(int (*connect_to_daemon)(void), int *connection, char why[LINE
     else
         unmanaged = true;
     if (unmanaged)
-        started = start_directly(&launch, state, connect_to_daemon, connection, why);
+        started = start_directly(&launch, state, search, connection, why);
     close(launch_fd);
     return started;
 }

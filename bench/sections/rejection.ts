@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { TurnRequest } from '../../src/demo/client-double.ts';
 import type { TurnReport } from '../../src/demo/client-turn.ts';
-import { MockApi } from '../../src/demo/mock-api.ts';
+import { MockApi } from '../../src/demo/demo.ts';
 import { helperPath } from '../../src/platform/native.ts';
 import { type Bench, configOf, preparedHome, Server } from '../lab.ts';
 import type { Section } from '../results.ts';

@@ -1,6 +1,6 @@
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import { helperPath } from '../../src/platform/native.ts';
 import { AwsJsonServer } from '../../test/fakes/aws-json-server.ts';
+import { DevVault } from '../../test/fakes/dev-vault/dev-vault.ts';
 import { findInstalled } from '../installed.ts';
 import { type Bench, KEY, preparedHome, Server } from '../lab.ts';
 import type { Section } from '../results.ts';

@@ -6,6 +6,7 @@ import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd, type KeyAndLogin } from '../credential/life.ts';
 import type { Clock } from '../platform/clock.ts';
 import type {
+  Advice,
   BrokerEvent,
   CredentialState,
   CredentialStatus,
@@ -171,23 +172,31 @@ function expirySource(living: KeyAndLogin<KeyVersion>): CredentialStatus['expiry
       : 'lease';
 }
 
-function adviceOn(credential: ManagedCredential, { config }: CredentialView): readonly string[] {
+function adviceOn(credential: ManagedCredential, { config }: CredentialView): readonly Advice[] {
   return [adviseInterval(credential, config.daemon.turnMarginMs), adviseClock(credential)].filter(
     (advice) => advice !== undefined,
   );
 }
 
-function adviseInterval({ living, longestIntervalMs }: ManagedCredential, turnMarginMs: number): string | undefined {
+function adviseInterval({ living, longestIntervalMs }: ManagedCredential, turnMarginMs: number): Advice | undefined {
   const useful = living && longestUsefulInterval(living, turnMarginMs);
   if (useful === undefined || longestIntervalMs <= useful) return undefined;
-  return `keys live too short for a client that keeps them ${longestIntervalMs / 1000} s: set CLAUDE_CODE_API_KEY_HELPER_TTL_MS=${useful}`;
+  return {
+    about: 'interval',
+    message: `keys live too short for a client that keeps them ${longestIntervalMs / 1000} s`,
+    remedy: `set CLAUDE_CODE_API_KEY_HELPER_TTL_MS=${useful}`,
+  };
 }
 
-function adviseClock({ clockSkewMs, gate }: ManagedCredential): string | undefined {
+function adviseClock({ clockSkewMs, gate }: ManagedCredential): Advice | undefined {
   if (clockSkewMs === undefined || Math.abs(clockSkewMs) <= SKEW_WORTH_TELLING_MS) return undefined;
   const seconds = Math.round(Math.abs(clockSkewMs) / 1000);
   const which = clockSkewMs > 0 ? 'ahead of' : 'behind';
-  return `this machine's clock is ${seconds} s ${which} that of provider "${gate.name}": set it (timedatectl set-ntp true)`;
+  return {
+    about: 'clock',
+    message: `this machine's clock is ${seconds} s ${which} that of provider "${gate.name}"`,
+    remedy: 'set it: timedatectl set-ntp true',
+  };
 }
 
 function describeFailure(credential: ManagedCredential, show: TimeFormat): CredentialStatus['lastError'] {

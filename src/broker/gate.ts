@@ -1,6 +1,7 @@
 import { type FailureRecord, isHeldOff, recordFailure } from '../credential/back-off.ts';
 import type { Login } from '../credential/life.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
+import { type TimeLimit, within } from '../platform/waiting.ts';
 import type { Call, Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './ports.ts';
 
@@ -14,8 +15,8 @@ export class CircuitOpen extends Error {
   }
 }
 
-/** No call to a provider takes longer, whatever the library underneath does. */
-const CALL_LIMIT_MS = 30_000;
+/** A provider ends its calls within its own limit; one that does not is cut off so much later. */
+const GRACE_MS = 1_000;
 
 export interface ProviderSource {
   readonly name: string;
@@ -28,8 +29,10 @@ export interface ProviderSource {
   readonly onRecovery: (outage: FailureRecord) => void;
 }
 
+type GatePorts = Pick<BrokerPorts, 'clock' | 'random' | 'fingerprintFiles'>;
+
 /**
- * The one way to a provider: opens it on first use, limits every call in time, and remembers failures that concern
+ * The one way to a provider: opens it on first use, holds it to its time limit, and remembers failures that concern
  * all of its credentials. After such a failure the circuit is open; when its time is over one call goes through as a
  * probe and the others wait for what becomes of it.
  */
@@ -39,7 +42,7 @@ export class ProviderGate {
   /** No longer in the configuration: open only for the leases that still hang on it. */
   isAbandoned = false;
   readonly #source: ProviderSource;
-  readonly #ports: BrokerPorts;
+  readonly #ports: GatePorts;
   readonly #closing = new AbortController();
   #opening: Promise<Provider> | undefined;
   #provider: Provider | undefined;
@@ -48,7 +51,7 @@ export class ProviderGate {
   #probe: Promise<void> | undefined;
   #loginInputs: string | undefined;
 
-  constructor(source: ProviderSource, ports: BrokerPorts) {
+  constructor(source: ProviderSource, ports: GatePorts) {
     this.name = source.name;
     this.type = source.type;
     this.#source = source;
@@ -133,32 +136,27 @@ export class ProviderGate {
   }
 
   async #attempt<T>(work: (provider: Provider, call: Call) => Promise<T>): Promise<T> {
-    const limit = new AbortController();
-    const timer = this.#ports.clock.after(CALL_LIMIT_MS, () => {
-      limit.abort(
-        new ProviderError(
-          'transient',
-          `provider "${this.name}" did not answer within ${CALL_LIMIT_MS / 1000} seconds`,
-          {
-            remedy: 'check the network and the provider; broker keeps trying',
-          },
-        ),
-      );
-    });
-    const signal = AbortSignal.any([limit.signal, this.#closing.signal]);
     let inputs: string | undefined;
     try {
       const provider = await this.#open();
       // What the login is made from, before it is made: a change while the call is under way is a change all the same.
       inputs = this.#ports.fingerprintFiles(provider.loginInputs());
-      const value = await abortable(() => work(provider, { signal }), signal);
+      const value = await within([this.#closing.signal], this.#limitOf(provider), (signal) =>
+        work(provider, { signal }),
+      );
       this.#recover();
       return value;
     } catch (cause) {
       throw this.#remember(cause, inputs);
-    } finally {
-      timer.cancel();
     }
+  }
+
+  #limitOf({ callLimitMs }: Provider): TimeLimit {
+    const late = () =>
+      new ProviderError('transient', `provider "${this.name}" did not answer within ${callLimitMs / 1000} seconds`, {
+        remedy: 'check the network and the provider; broker keeps trying',
+      });
+    return { clock: this.#ports.clock, limitMs: callLimitMs + GRACE_MS, late };
   }
 
   /** A provider that answers "denied" or "gone" for one secret works: only what concerns all of them opens the circuit. */
@@ -188,16 +186,4 @@ export class ProviderGate {
     this.#provider = await this.#opening;
     return this.#provider;
   }
-}
-
-/** Rejects as soon as the signal does, even if the work underneath never notices. */
-function abortable<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) return Promise.reject(signal.reason);
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    work()
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener('abort', abort));
-  });
 }

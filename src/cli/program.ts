@@ -49,7 +49,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'status',
-    summary: 'how every credential stands',
+    summary: 'the state of every credential',
     load: async (io) => (await import('./commands/status.ts')).statusCommand(io),
   },
   {
@@ -70,24 +70,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'doctor',
     summary: 'which authentication wins in Claude Code, every trap, one remedy for each',
-    load: async (io) => {
-      const [{ doctorCommand }, { doctorParts }] = await Promise.all([
-        import('./commands/doctor.ts'),
-        import('./running-daemon.ts'),
-      ]);
-      return doctorCommand(io, doctorParts(io));
-    },
+    load: async (io) => (await import('./commands/doctor.ts')).doctorCommand(io),
   },
   {
     name: 'setup',
     summary: 'from nothing to a working helper: provider, credential, daemon, Claude settings',
-    load: async (io) => {
-      const [{ setupCommand }, { doctorParts }] = await Promise.all([
-        import('./commands/setup.ts'),
-        import('./running-daemon.ts'),
-      ]);
-      return setupCommand(io, doctorParts(io));
-    },
+    load: async (io) => (await import('./commands/setup.ts')).setupCommand(io),
   },
   {
     name: 'claude',
@@ -97,15 +85,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'config',
     summary: 'check the configuration, print it with secrets masked',
-    load: async (io) => {
-      const [{ configCommand }, { providerDefinitions }, { daemonValuesOf }] = await Promise.all([
-        import('./commands/config.ts'),
-        import('../providers/registry.ts'),
-        import('./running-daemon.ts'),
-      ]);
-      const daemonValues = () => daemonValuesOf(io);
-      return configCommand(io, { types: providerDefinitions, daemonValues });
-    },
+    load: async (io) => (await import('./commands/config.ts')).configCommand(io),
   },
   {
     name: 'login',
@@ -114,7 +94,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'rotate-key',
-    summary: 'a new key for what is stored, everything wrapped anew',
+    summary: 'a new key-encryption key; everything stored is wrapped again',
     load: async (io) => (await import('./commands/rotate-key.ts')).rotateKeyCommand(io),
   },
   {

@@ -58,8 +58,8 @@ interface EventsQuestion {
 /** The helper's own: the client starts to grumble at 10 s. */
 const KEY_LIMIT_MS = 9_500;
 const LOOK_LIMIT_MS = 10_000;
-/** Providers are slow when they are ill, and somebody is watching. */
-const REFRESH_LIMIT_MS = 60_000;
+/** A provider may take ten minutes (`timeout` of a command), and the person who waits can interrupt. */
+const REFRESH_LIMIT_MS = 660_000;
 
 /**
  * A client of the daemon that this environment points to.
@@ -71,7 +71,7 @@ export function connect(surroundings: PathInputs & { readonly clock: Clock }): B
   return new BrokerClient({ places: socketCandidates(surroundings), uid: acceptedUid(surroundings), clock });
 }
 
-/** In a container the daemon's socket may seem to belong to somebody else; only an explicit socket may, though. */
+/** In a container the daemon's socket may seem to belong to another user; only an explicit socket may, though. */
 function acceptedUid({ env, uid }: PathInputs): number {
   const named = env['BROKER_SERVER_UID'];
   if (named === undefined || named === '' || !env['BROKER_SOCKET']) return uid;
@@ -141,7 +141,7 @@ export class BrokerClient {
     return parse(await this.#ask({ method: 'POST', path, headers, body: token.bytes, timeoutMs: REFRESH_LIMIT_MS }));
   }
 
-  /** A daemon in bad health answers, too; it rejects only if nobody does. */
+  /** A daemon in bad health answers, too; it rejects only if none does. */
   async health(): Promise<HealthReport> {
     const answer = await this.#transport.request({ method: 'GET', path: '/v1/health', timeoutMs: LOOK_LIMIT_MS });
     return parse(answer);
@@ -159,7 +159,10 @@ export class BrokerClient {
     const { signal } = question;
     const path = `${eventsPath(question)}&follow=1`;
     const response = await this.#transport.stream({ method: 'GET', path, signal, timeoutMs: LOOK_LIMIT_MS });
+    const end = () => response.destroy();
+    signal?.addEventListener('abort', end, { once: true });
     try {
+      signal?.throwIfAborted();
       if (response.statusCode !== 200) throw failure(response.statusCode ?? 0, await contentOf(response));
       for await (const line of readLines(response)) yield JSON.parse(line) as BrokerEvent;
     } catch (error) {
@@ -167,6 +170,7 @@ export class BrokerClient {
       // Broken off: by us, or by a daemon that stops.
       if (!signal?.aborted && !response.readableAborted && !response.destroyed) throw error;
     } finally {
+      signal?.removeEventListener('abort', end);
       response.destroy();
     }
   }

@@ -1,5 +1,5 @@
 import { lstatSync } from 'node:fs';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import { checkPrivateFolder } from '../platform/files.ts';
 
 /** A place where the daemon may listen; config/paths.ts knows them, best first. */
@@ -38,9 +38,9 @@ function isThereAndSafe({ path, folder }: SocketPlace, uid: number): boolean {
   const stats = statOf(path);
   if (folderStats === undefined || stats === undefined) return false;
   checkPrivateFolder(folder, folderStats, uid);
-  if (!stats.isSocket()) throw unsafe(`${path} is no socket`);
+  if (!stats.isSocket()) throw unsafe(`${path} is not a socket`);
   if (stats.uid !== uid) throw unsafe(`${path} belongs to uid ${stats.uid}, not to ${uid}`);
-  // Without write permission nobody can connect; reading a socket means nothing.
+  // Without write permission nobody can connect; read permission on a socket has no meaning.
   if ((stats.mode & 0o022) !== 0) throw unsafe(`others may write to ${path}`);
   return true;
 }
@@ -49,7 +49,7 @@ function statOf(path: string) {
   try {
     return lstatSync(path);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = codeOf(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw new BrokerError('ERR_UNSAFE_FILE', `cannot look at ${path} (${code})`, {
       remedy: 'check who owns the folders above it, or set BROKER_SOCKET',

@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { loadHttp } from '../platform/native.ts';
+import { sleep, within } from '../platform/waiting.ts';
 import { findSockets, type SocketPlace } from './find-socket.ts';
 
 export interface TransportOptions {
@@ -52,7 +53,7 @@ export class Transport {
       let bytes = 0;
       for await (const chunk of response as AsyncIterable<Buffer>) {
         bytes += chunk.length;
-        if (bytes > LARGEST_BODY_BYTES) throw new BrokerError('ERR_IO', 'the daemon’s answer is too long');
+        if (bytes > LARGEST_BODY_BYTES) throw new BrokerError('ERR_IO', "the daemon's answer is too long");
         chunks.push(chunk);
       }
       const body = Buffer.concat(chunks);
@@ -62,27 +63,21 @@ export class Transport {
     });
   }
 
-  /** The answer as it comes in; the time limit holds until it begins. */
+  /** The answer as it comes in; time limit and signal hold until it begins. */
   async stream(request: WireRequest): Promise<IncomingMessage> {
     return this.#withLimit(request, (signal) => this.#open(request, signal));
   }
 
   async #withLimit<T>({ signal, timeoutMs }: WireRequest, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const limit = new AbortController();
-    const timer = this.#options.clock.after(timeoutMs, () => limit.abort());
-    const signals = signal === undefined ? [limit.signal] : [limit.signal, signal];
+    const late = () =>
+      new BrokerError('ERR_REFRESH_PENDING', `the daemon did not answer within ${timeoutMs / 1000} seconds`, {
+        remedy: 'look at: broker status',
+      });
     try {
-      return await work(AbortSignal.any(signals));
+      const signals = signal === undefined ? [] : [signal];
+      return await within(signals, { clock: this.#options.clock, limitMs: timeoutMs, late }, work);
     } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      if (limit.signal.aborted) {
-        throw new BrokerError('ERR_REFRESH_PENDING', `the daemon did not answer within ${timeoutMs / 1000} seconds`, {
-          remedy: 'look at: broker status',
-        });
-      }
-      throw error instanceof BrokerError ? error : cannotTalk(error);
-    } finally {
-      timer.cancel();
+      throw error instanceof BrokerError || signal?.aborted ? error : cannotTalk(error);
     }
   }
 
@@ -93,7 +88,7 @@ export class Transport {
       } catch (error) {
         // Nothing was answered, so asking again changes nothing, except for what changes something by being asked.
         if (request.method !== 'GET' || signal.aborted || !CUT_OFF_CODES.has(codeOf(error))) throw error;
-        await new Promise<void>((resolve) => this.#options.clock.after(PAUSE_MS, resolve));
+        await sleep(PAUSE_MS, this.#options.clock, signal);
       }
     }
   }
@@ -136,18 +131,14 @@ function send(socketPath: string, request: WireRequest, signal: AbortSignal): Pr
   });
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
-}
-
 function cannotTalk(error: unknown): BrokerError {
-  return new BrokerError('ERR_IO', `the connection to the daemon broke (${codeOf(error) || 'unknown error'})`, {
+  return new BrokerError('ERR_IO', `the connection to the daemon broke (${codeOf(error)})`, {
     remedy: 'try again; if it happens again, look at: broker service logs',
     cause: error,
   });
 }
 
-/** The lines of a stream as they come in, without their ends; what follows the last line end is no line. */
+/** The lines of a stream as they come in, without their ends; what follows the last line end is not one. */
 export async function* readLines(stream: Readable): AsyncGenerator<string> {
   let rest = '';
   stream.setEncoding('utf8');

@@ -145,7 +145,7 @@ async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
     idle.reached.then(() => 'idle' as const),
     daemon.needsRestart.then(() => 'replaced' as const),
   ]);
-  // A service manager starts whoever failed again.
+  // A service manager starts a service again that failed.
   if (reason === 'replaced') process.exitCode = EX_TEMPFAIL;
   log.info({ reason }, 'stopping');
   manager.stopping();
@@ -198,7 +198,7 @@ function takeOver(daemon: ComposedDaemon, result: LoadResult, log: AdjustableLog
   return daemon.config();
 }
 
-/** An inherited socket is answered on wherever it lies; else the first place that applies is bound. */
+/** An inherited socket is answered on wherever it is; else the first place that applies is bound. */
 async function listen(
   { server }: ComposedDaemon,
   inputs: PathInputs,

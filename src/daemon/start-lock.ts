@@ -10,6 +10,7 @@ import type { Clock } from '../platform/clock.ts';
 import { loadNative } from '../platform/native.ts';
 import { createPinoLog } from '../platform/pino-log.ts';
 import { readLockHolder, StateLock, type StateLockOptions } from '../platform/state-lock.ts';
+import { sleep } from '../platform/waiting.ts';
 import type { RotationReport, RotationRequest } from '../protocol/reports.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { keyHomeNamed, rotationReport } from './compose.ts';
@@ -20,7 +21,7 @@ const LOOK_EVERY_MS = 20;
 
 /**
  * The lock for a daemon that a service manager started. One that a helper started gives way: it is only there because
- * no service answered. Others, which somebody started on purpose, do not.
+ * no service answered. Others, which a person started on purpose, do not.
  *
  * @throws BrokerError as StateLock.acquire does.
  */
@@ -39,7 +40,7 @@ export async function acquireForService(options: StateLockOptions, clock: Clock)
       if (holder !== undefined && !givesWay) throw error;
       if (holder !== undefined && told !== holder.pid) told = tell(holder.pid);
     }
-    await new Promise<void>((resolve) => clock.after(LOOK_EVERY_MS, resolve));
+    await sleep(LOOK_EVERY_MS, clock);
   }
 }
 
@@ -56,7 +57,7 @@ function tell(pid: number): number {
 export interface StartContext {
   /** Of STATE/lock, locked already. */
   readonly lockFd: number | undefined;
-  /** Nobody asked for a daemon in so many words: a helper needed one. */
+  /** No person started this daemon: a helper needed one. */
   readonly byHelper: boolean;
 }
 
@@ -109,7 +110,7 @@ export async function rotateOffline(
   }
 }
 
-/** A configuration with faults is no reason to keep an old key. */
+/** A configuration with faults does not keep an old key in use. */
 async function configuredKeyHome(file: string, { env, homeDir, uid }: PathInputs): Promise<DaemonConfig['keyHome']> {
   const result = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
   return result.faults === undefined ? result.config.daemon.keyHome : 'auto';

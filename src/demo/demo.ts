@@ -1,14 +1,14 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { request } from 'node:http';
+import { createServer, request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
 import type { Clock } from '../platform/clock.ts';
 import type { TurnRequest } from './client-double.ts';
 import type { TurnReport } from './client-turn.ts';
-import { DevVault } from './dev-vault.ts';
 import { type CommandRun, runAsClient, type Timings, timeRuns } from './measure.ts';
-import { MockApi } from './mock-api.ts';
+import { SmallVault } from './vault.ts';
 import { Workshop } from './workshop.ts';
 
 export interface DemoOptions {
@@ -25,9 +25,9 @@ const KEYS = ['sk-demo-first-5f2c', 'sk-demo-second-91ab'] as const;
 export async function runDemo(options: DemoOptions): Promise<void> {
   const workshop = new Workshop(options.clock, options.env);
   const api = new MockApi();
-  let vault: DevVault | undefined;
+  let vault: SmallVault | undefined;
   try {
-    vault = await DevVault.start({ nowMs: () => options.clock.wall() });
+    vault = await SmallVault.start({ nowMs: () => options.clock.wall() });
     await Promise.race([new Story(options, vault, api, workshop).tell(), workshop.daemonLost]);
   } finally {
     // What the story still waits for ends with this, and the story with that.
@@ -39,11 +39,11 @@ export async function runDemo(options: DemoOptions): Promise<void> {
 
 class Story {
   readonly #options: DemoOptions;
-  readonly #vault: DevVault;
+  readonly #vault: SmallVault;
   readonly #api: MockApi;
   readonly #workshop: Workshop;
 
-  constructor(options: DemoOptions, vault: DevVault, api: MockApi, workshop: Workshop) {
+  constructor(options: DemoOptions, vault: SmallVault, api: MockApi, workshop: Workshop) {
     this.#options = options;
     this.#vault = vault;
     this.#api = api;
@@ -241,4 +241,32 @@ function answersHealth(socketPath: string): Promise<boolean> {
     outgoing.once('error', () => resolve(false));
     outgoing.end();
   });
+}
+
+/** An API that accepts exactly one key, as far as the demo's client can tell the real thing. Loopback only. */
+export class MockApi {
+  readonly #server: Server;
+  acceptedKey = '';
+
+  constructor() {
+    this.#server = createServer((request, response) => {
+      const accepted = request.headers['x-api-key'] === this.acceptedKey;
+      response.writeHead(accepted ? 200 : 401, { 'content-type': 'application/json', connection: 'close' });
+      response.end(accepted ? '{"type":"message"}' : '{"type":"error","error":{"type":"authentication_error"}}');
+    });
+  }
+
+  start(): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(0, '127.0.0.1', () => {
+        resolve(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`);
+      });
+    });
+  }
+
+  stop(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
 }

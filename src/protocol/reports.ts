@@ -62,8 +62,8 @@ export interface CredentialStatus {
   readonly timesServed: number;
   /** This machine's clock less the provider's; null where the provider does not tell its time. */
   readonly clockSkewSeconds: number | null;
-  /** What to know about this credential although it works; e.g. which refresh interval to set. */
-  readonly advice: readonly string[];
+  /** What to know about this credential although it works. */
+  readonly advice: readonly Advice[];
   readonly lastError: {
     readonly at: string;
     readonly code: string;
@@ -73,6 +73,13 @@ export interface CredentialStatus {
     readonly failures: number;
     readonly nextAttemptAt: string | null;
   } | null;
+}
+
+export interface Advice {
+  /** interval: the client keeps keys too long · clock: this machine's is off. */
+  readonly about: 'interval' | 'clock';
+  readonly message: string;
+  readonly remedy: string;
 }
 
 /** RFC 9457; `code`, `remedy` and `exitCode` are extensions. `code` is stable. */

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { type Agent, request } from 'node:https';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import tls from 'node:tls';
 import { type FailureKind, ProviderError } from '../errors.ts';
+import { readRegularFile } from '../platform/files.ts';
 
 interface Row {
   readonly what: string;
@@ -199,16 +199,24 @@ function listMachineCertificates(): readonly string[] | undefined {
   return list === undefined ? undefined : [...new Set([...list('default'), ...list('system')])];
 }
 
+/** Bundles of every authority there is have some hundred kilobytes. */
+const LARGEST_PEM_BYTES = 8 * 1024 * 1024;
+
+/** The bytes of a PEM file, or what is wrong with it in words that follow its name. */
+export function readPem(file: string): Buffer | string {
+  const reading = readRegularFile(file, { maxBytes: LARGEST_PEM_BYTES });
+  if (reading.state === 'read') return reading.bytes;
+  return reading.state === 'absent' ? 'cannot be read (ENOENT)' : reading.fault;
+}
+
 function readCertificates(file: string, provider: string): string {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
-    throw new ProviderError('misconfigured', `the ca_file ${file} of provider "${provider}" cannot be read (${code})`, {
+  const pem = readPem(file);
+  if (typeof pem === 'string') {
+    throw new ProviderError('misconfigured', `the ca_file ${file} of provider "${provider}" ${pem}`, {
       remedy: `correct ca_file in [providers.${provider}], or make the file readable for you`,
     });
   }
+  const text = pem.toString('utf8');
   if (!text.includes('-----BEGIN CERTIFICATE-----')) {
     throw new ProviderError('misconfigured', `the ca_file ${file} of provider "${provider}" holds no PEM certificate`, {
       remedy: `convert it with: openssl x509 -inform der -in ${file} -out ${file}.pem`,

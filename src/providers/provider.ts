@@ -11,6 +11,12 @@ import type { Log } from '../platform/log.ts';
  * `call.signal` promptly, whatever the library underneath does, and rejects with the signal's reason.
  */
 export interface Provider {
+  /**
+   * How long one call may take at most, login and stopping included, in milliseconds. The provider ends its calls by then
+   * and says what was slow; the broker only cuts off what is still under way after that.
+   */
+  readonly callLimitMs: number;
+
   /** Reads or issues the secret that `request.source` names. */
   issue(request: IssueRequest, call: Call): Promise<IssuedSecret>;
 

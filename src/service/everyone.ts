@@ -1,9 +1,8 @@
-import { mkdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
-import { writeFileAtomically } from '../platform/files.ts';
 import { loadNative } from '../platform/native.ts';
-import { type PlannedFile, run, type Surroundings } from './manager.ts';
+import { type PlannedFile, run, type Surroundings, writePlanned } from './manager.ts';
 import { type DaemonCommand, daemonCommand } from './runtime.ts';
 import { renderUnits } from './systemd.ts';
 
@@ -46,15 +45,7 @@ export function planForEveryone(
 /** @throws BrokerError ERR_USAGE unless root asks, ERR_IO, ERR_DAEMON_UNREACHABLE if systemctl fails. */
 export async function installForEveryone(surroundings: Surroundings, { files }: EveryonePlan): Promise<void> {
   requireRoot(surroundings);
-  try {
-    mkdirSync(FOLDER, { recursive: true, mode: 0o755 });
-    for (const { path: file, content, mode } of files) writeFileAtomically(file, content, mode);
-  } catch (error) {
-    throw new BrokerError('ERR_IO', `cannot write into ${FOLDER} (${(error as NodeJS.ErrnoException).code})`, {
-      remedy: 'check that the disk is neither full nor read-only',
-      cause: error,
-    });
-  }
+  for (const file of files) writePlanned(file);
   await systemctl(surroundings, 'enable');
 }
 
@@ -73,15 +64,15 @@ export async function uninstallForEveryone(surroundings: Surroundings): Promise<
   });
 }
 
-async function systemctl({ env }: Surroundings, verb: 'enable' | 'disable'): Promise<void> {
-  const { code, stderr } = await run(['systemctl', '--global', verb, 'broker.socket'], env);
+async function systemctl(surroundings: Surroundings, verb: 'enable' | 'disable'): Promise<void> {
+  const { code, stderr } = await run(['systemctl', '--global', verb, 'broker.socket'], surroundings);
   if (code === 0) return;
   throw new BrokerError('ERR_DAEMON_UNREACHABLE', `systemctl --global ${verb} broker.socket failed: ${stderr.trim()}`, {
     remedy: 'run it by hand to see more',
   });
 }
 
-/** A Node below /root or a closed home runs for nobody but its owner. */
+/** A Node below /root or a closed home runs only for its owner. */
 function refuseClosed(file: string): void {
   const real = realpathSync(file);
   const parents = real.split('/').map((_, depth, parts) => parts.slice(0, depth).join('/') || '/');

@@ -37,7 +37,7 @@ interface UnitProperties {
 const BEFORE_START: Readonly<Record<string, (program: string) => ServiceFailure>> = {
   203: (program) =>
     unreachable(
-      `cannot run ${program}, which is gone or is no program`,
+      `cannot run ${program}, which is gone or is not a program`,
       'run broker service install again, with the Node that it is to run on',
     ),
   226: () => unreachable('cannot have its sandbox on this machine', 'run: broker service install --sandbox basic'),

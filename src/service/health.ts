@@ -1,5 +1,6 @@
 import { connect } from '../client/broker-client.ts';
 import { BrokerError } from '../errors.ts';
+import { sleep } from '../platform/waiting.ts';
 import type { DaemonStatus } from '../protocol/reports.ts';
 import { run, type ServiceManager, type Surroundings } from './manager.ts';
 
@@ -10,7 +11,7 @@ const LAST_LINES = 8;
 const SETTLE_MS = 150;
 const MOST_LOOKS = 5;
 
-/** Who answers now; undefined if nobody does. */
+/** The daemon that answers now; undefined if none does. */
 export async function askStatus(surroundings: Surroundings): Promise<DaemonStatus | undefined> {
   try {
     return (await connect(surroundings).status()).daemon;
@@ -47,11 +48,11 @@ async function untilHealthy(surroundings: Surroundings, manager: ServiceManager)
     try {
       return (await connect(surroundings).status()).daemon;
     } catch (error) {
-      // Nobody starts one again that has no manager.
+      // Without a manager nothing starts it again.
       const ended = manager.kind === 'none' && (await manager.failure()) !== undefined;
       if (ended || clock.now() >= giveUpAt || !(error instanceof BrokerError) || !isPassing(error)) throw error;
     }
-    await new Promise<void>((resolve) => clock.after(LOOK_EVERY_MS, resolve));
+    await sleep(LOOK_EVERY_MS, clock);
   }
 }
 
@@ -92,7 +93,7 @@ async function lastWords(surroundings: Surroundings, manager: ServiceManager, si
 async function settled({ clock }: Surroundings, read: () => Promise<string>): Promise<string> {
   let last = await read();
   for (let looks = 0; looks < MOST_LOOKS; looks++) {
-    await new Promise<void>((resolve) => clock.after(SETTLE_MS, resolve));
+    await sleep(SETTLE_MS, clock);
     const next = await read();
     if (next === last) break;
     last = next;
@@ -100,9 +101,9 @@ async function settled({ clock }: Surroundings, read: () => Promise<string>): Pr
   return last;
 }
 
-async function output(command: readonly string[] | undefined, { env }: Surroundings): Promise<string> {
+async function output(command: readonly string[] | undefined, surroundings: Surroundings): Promise<string> {
   if (command === undefined) return '';
-  const { stdout } = await run(command, env);
+  const { stdout } = await run(command, surroundings);
   // journalctl(1) with nothing to show.
   return stdout.trim() === '-- No entries --' ? '' : stdout.trim();
 }

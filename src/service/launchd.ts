@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
+import { sleep } from '../platform/waiting.ts';
 import { explainExit, type ServiceFailure } from './failure.ts';
 import {
   type LogPart,
@@ -39,18 +40,16 @@ export class Launchd implements ServiceManager {
   readonly #domain: string;
   readonly #plist: string;
   readonly #logFile: string;
-  readonly #env: Surroundings['env'];
-  readonly #clock: Surroundings['clock'];
+  readonly #surroundings: Pick<Surroundings, 'env' | 'clock'>;
   readonly #launchctl: string;
 
   /** `launchctl`: for tests. */
   constructor({ env, homeDir, uid, clock }: Surroundings, launchctl = LAUNCHCTL) {
     this.#launchctl = launchctl;
-    this.#clock = clock;
+    this.#surroundings = { env, clock };
     this.#domain = `gui/${uid}`;
     this.#plist = path.join(homeDir, 'Library', 'LaunchAgents', `${LABEL}.plist`);
     this.#logFile = path.join(homeDir, 'Library', 'Logs', `${LABEL}.log`);
-    this.#env = env;
     this.describeCommand = [launchctl, 'print', this.#target];
     this.logRemedy = `the log is ${this.#logFile}; it is there once the agent has run`;
     this.startCommand = [launchctl, 'kickstart', this.#target];
@@ -133,13 +132,13 @@ export class Launchd implements ServiceManager {
     if (NO_DOMAIN.includes((await this.#try('print', this.#domain)).code)) {
       throw new BrokerError(
         'ERR_DAEMON_UNREACHABLE',
-        "nobody is logged in at this Mac's screen, and agents run only then",
+        'launch agents need a graphical login, and nobody is logged in on this Mac',
         {
-          remedy: 'run this again there; until then the helper starts the daemon by itself',
+          remedy: 'log in at its screen and run this again; until then the helper starts the daemon',
         },
       );
     }
-    // Whoever once disabled it has asked for it again.
+    // A person who once disabled it has asked for it again.
     await this.#try('enable', this.#target);
     const { code, stderr } = await this.#try('bootstrap', this.#domain, this.#plist);
     // launchd(8) says "Input/output error" for many things, one that is loaded already among them.
@@ -152,15 +151,16 @@ export class Launchd implements ServiceManager {
   async #unload(): Promise<void> {
     if (!(await this.#isLoaded())) return;
     await this.#must(['bootout', this.#target], [...NOT_LOADED, ...UNDER_WAY]);
-    const giveUpAt = this.#clock.now() + UNLOAD_LIMIT_MS;
+    const { clock } = this.#surroundings;
+    const giveUpAt = clock.now() + UNLOAD_LIMIT_MS;
     while (await this.#isLoaded()) {
-      if (this.#clock.now() >= giveUpAt) throw failed(['bootout', this.#target], 36, 'it does not end', 'try again');
-      await new Promise<void>((resolve) => this.#clock.after(LOOK_EVERY_MS, resolve));
+      if (clock.now() >= giveUpAt) throw failed(['bootout', this.#target], 36, 'it does not end', 'try again');
+      await sleep(LOOK_EVERY_MS, clock);
     }
   }
 
   #try(...args: string[]): Promise<ProgramOutcome> {
-    return run([this.#launchctl, ...args], this.#env);
+    return run([this.#launchctl, ...args], this.#surroundings);
   }
 
   async #must(args: readonly string[], alsoFine: readonly number[] = []): Promise<void> {
@@ -180,7 +180,7 @@ interface LaunchAgent {
   readonly ProgramArguments: readonly string[];
   readonly EnvironmentVariables: Readonly<Record<string, string>>;
   readonly RunAtLoad: boolean;
-  /** Started again unless it ended by itself with 0. */
+  /** Started again unless it ended with 0. */
   readonly KeepAlive: { readonly SuccessfulExit: false };
   /** Seconds between two starts. */
   readonly ThrottleInterval: number;

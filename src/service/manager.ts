@@ -1,8 +1,10 @@
-import { execFile } from 'node:child_process';
-import { lstatSync } from 'node:fs';
+import { lstatSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { PathInputs } from '../config/paths.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
+import { writeFileAtomically } from '../platform/files.ts';
+import { exitCodeOf, runProgram } from '../platform/run-program.ts';
 import type { ServiceFailure } from './failure.ts';
 import type { DaemonCommand } from './runtime.ts';
 
@@ -25,7 +27,7 @@ export interface PlannedFile {
 
 export interface ServiceState {
   readonly installed: boolean;
-  /** Starts by itself: at login or when somebody asks. */
+  /** Starts automatically: at login or when a client connects. */
   readonly enabled: boolean;
   readonly running: boolean;
   readonly pid: number | undefined;
@@ -76,6 +78,28 @@ export interface Surroundings extends PathInputs {
   readonly clock: Clock;
 }
 
+/** @returns false if the file was just so already. @throws BrokerError ERR_IO */
+export function writePlanned({ path: file, content, mode }: PlannedFile): boolean {
+  try {
+    mkdirSync(path.dirname(file), { recursive: true });
+    return writeFileAtomically(file, content, mode);
+  } catch (error) {
+    throw new BrokerError('ERR_IO', `cannot write ${file} (${codeOf(error)})`, {
+      remedy: 'check who owns the folder and that the disk is not full or read-only',
+      cause: error,
+    });
+  }
+}
+
+/** A unit that is a link belongs to what made the link: Home Manager, stow, `systemctl --user link` or `mask`. */
+export function isLink(file: string): boolean {
+  return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+}
+
+/** A service manager that has not answered by then is not going to. */
+const LIMIT_MS = 60_000;
+const MOST_OUTPUT_BYTES = 16 * 1024 * 1024;
+
 export interface ProgramOutcome {
   /** 127 if the program could not be run at all. */
   readonly code: number;
@@ -83,30 +107,19 @@ export interface ProgramOutcome {
   readonly stderr: string;
 }
 
-/** A unit that is a link belongs to whoever made the link: Home Manager, stow, `systemctl --user link` or `mask`. */
-export function isLink(file: string): boolean {
-  return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
-}
-
-/** A service manager that has not answered by then is not going to. */
-const LIMIT_MS = 60_000;
-
-/** Runs a program to its end, with nothing on stdin. Never rejects. */
-export function run(command: readonly string[], env: Surroundings['env']): Promise<ProgramOutcome> {
-  const [program = '', ...args] = command;
-  return new Promise((resolve) => {
-    const options = { env: { ...env }, encoding: 'utf8', timeout: LIMIT_MS, maxBuffer: 1 << 24 } as const;
-    const child = execFile(program, args, options, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 127;
-      resolve({ code, stdout, stderr: stderr || (error !== null && code === 127 ? error.message : '') });
-    });
-    child.stdin?.end();
-  });
+/** Runs a program to its end, with nothing on standard input. Never rejects. */
+export async function run(
+  command: readonly string[],
+  { env, clock }: Pick<Surroundings, 'env' | 'clock'>,
+): Promise<ProgramOutcome> {
+  const ended = await runProgram(command, { env, limitMs: LIMIT_MS, maxOutputBytes: MOST_OUTPUT_BYTES }, clock);
+  const why = ended.end === 'not-started' ? `${command[0]} cannot be run (${ended.code})` : '';
+  return { code: exitCodeOf(ended), stdout: ended.stdout.toString(), stderr: ended.stderr || why };
 }
 
 /**
  * What of this shell's environment an installed daemon keeps: where it finds its configuration and the programs that
- * providers run. Everything else that a provider needs stands in the configuration.
+ * providers run. Everything else that a provider needs is in the configuration.
  */
 export function recordedEnvironment({ env }: Pick<PathInputs, 'env'>): Readonly<Record<string, string>> {
   const kept: Record<string, string> = { PATH: lastingPath(env['PATH'] ?? '') };

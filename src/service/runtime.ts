@@ -11,7 +11,7 @@ import {
   statSync,
 } from 'node:fs';
 import path from 'node:path';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import { PACKAGE_ROOT } from '../platform/native.ts';
 
 /** The absolute command that starts the daemon, as it goes into units, agents and the launch file. */
@@ -69,7 +69,7 @@ export function daemonCommand(options: RuntimeOptions): DaemonCommand {
   const warnings: string[] = [];
   const ofNode = useCopy ? undefined : vanishesWith(node);
   if (ofNode !== undefined) {
-    // A copy of theirs hangs on libraries in the same store.
+    // A copy of theirs depends on libraries in the same store.
     const remedy =
       ofNode === 'Nix' || ofNode === 'Guix' ? 'put node into your profile' : 'keep a copy with --copy-runtime';
     warnings.push(
@@ -79,7 +79,7 @@ export function daemonCommand(options: RuntimeOptions): DaemonCommand {
   const ofProgram = vanishesWith(program);
   if (ofProgram !== undefined) {
     warnings.push(
-      `${program} lies with ${ofProgram} and goes with that version: install broker again after switching, then run broker service install`,
+      `${program} belongs to one version of ${ofProgram} and goes with it: install broker again after switching, then run broker service install`,
     );
   }
   return { node, program, command: [node, ...nodeOptions(), program, 'daemon'], warnings };
@@ -132,8 +132,7 @@ function copyRuntime(from: string, to: string): void {
     }
   } catch (error) {
     if (error instanceof BrokerError) throw error;
-    const { code } = error as NodeJS.ErrnoException;
-    throw new BrokerError('ERR_IO', `cannot keep a copy of ${from} at ${to} (${code})`, {
+    throw new BrokerError('ERR_IO', `cannot keep a copy of ${from} at ${to} (${codeOf(error)})`, {
       remedy: 'make room there, or install without --copy-runtime',
       cause: error,
     });
@@ -145,7 +144,7 @@ function refuseUnlessItRuns(from: string, copy: string): void {
   const [original, moved] = [from, copy].map((file) => spawnSync(file, ['--version'], { encoding: 'utf8' }));
   if (moved?.status === 0 && moved.stdout === original?.stdout) return;
   const said = (moved?.stderr || moved?.error?.message || 'it says nothing').trim().split('\n')[0];
-  throw new BrokerError('ERR_IO', `a copy of ${from} does not run by itself: ${said}`, {
+  throw new BrokerError('ERR_IO', `a copy of ${from} does not run: ${said}`, {
     remedy: 'install without --copy-runtime, or with a Node from https://nodejs.org',
   });
 }

@@ -1,8 +1,8 @@
-import { lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stateDir } from '../config/paths.ts';
 import { BrokerError, shellWord } from '../errors.ts';
-import { ensurePrivateFolder, writeFileAtomically } from '../platform/files.ts';
+import { ensurePrivateFolder } from '../platform/files.ts';
 import { VERSION } from '../platform/installation.ts';
 import { askStatus } from './health.ts';
 import { findLaunchd } from './launchd.ts';
@@ -14,6 +14,7 @@ import {
   type ServiceSettings,
   type ServiceState,
   type Surroundings,
+  writePlanned,
 } from './manager.ts';
 import { daemonCommand, runtimeCopy } from './runtime.ts';
 import { installStableHelper, stableHelper } from './stable-helper.ts';
@@ -24,7 +25,7 @@ export interface InstallOptions {
   /** `process.execPath`. */
   readonly execPath: string;
   readonly copyRuntime: boolean;
-  /** Whether the helper may start the daemon when nobody answers. */
+  /** Whether the helper may start the daemon when none answers. */
   readonly autostart: boolean;
   readonly sandbox: ServiceSettings['sandbox'];
 }
@@ -71,7 +72,7 @@ export class Service {
     const files = await this.manager.files(settings);
     refuseForeignLinks(files);
     installStableHelper(this.stateDir, this.#surroundings.uid);
-    const written = files.map((file) => write(file));
+    const written = files.map((file) => !isLink(file.path) && writePlanned(file));
     const recorded = writeLaunchRecord(this.stateDir, this.#record(settings, options.autostart));
     this.#forgetStop();
     const changed = written.includes(true) || recorded || (await this.#runsAnotherVersion());
@@ -79,7 +80,7 @@ export class Service {
     return this.#describe(settings, files);
   }
 
-  /** Takes away everything but the state and what somebody else installed. @returns what was removed. */
+  /** Takes away everything but the state and what another program installed. @returns what was removed. */
   async uninstall(): Promise<readonly string[]> {
     await this.manager.deactivate();
     const own = [launchFile(this.stateDir), this.#stoppedMark, path.dirname(runtimeCopy(this.stateDir))];
@@ -168,7 +169,7 @@ export class Service {
 }
 
 /**
- * Records how the helper starts the daemon when nobody answers, without installing a service: for `broker setup` and
+ * Records how the helper starts the daemon when none answers, without installing a service: for `broker setup` and
  * `broker claude install`. What an installed service recorded is left alone.
  *
  * @returns the absolute path of the helper to write into settings.
@@ -183,19 +184,6 @@ export function recordLaunch(surroundings: Surroundings, execPath: string): stri
   const env = recordedEnvironment(surroundings);
   writeLaunchRecord(folder, { run: command, env, service: undefined, autostart: true });
   return helper;
-}
-
-function write({ path: file, content, mode }: PlannedFile): boolean {
-  if (isLink(file)) return false;
-  try {
-    mkdirSync(path.dirname(file), { recursive: true });
-    return writeFileAtomically(file, content, mode);
-  } catch (error) {
-    throw new BrokerError('ERR_IO', `cannot write ${file} (${(error as NodeJS.ErrnoException).code})`, {
-      remedy: 'check who owns the folder and that the disk is not full',
-      cause: error,
-    });
-  }
 }
 
 /**

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import { ensurePrivateFolder, writeFileAtomically } from '../platform/files.ts';
 import { helperPath, PACKAGE_ROOT } from '../platform/native.ts';
 
@@ -28,7 +28,7 @@ export function installStableHelper(stateDir: string, uid: number): string {
     return place;
   } catch (error) {
     if (error instanceof BrokerError) throw error;
-    throw new BrokerError('ERR_IO', `cannot put the helper at ${place} (${(error as NodeJS.ErrnoException).code})`, {
+    throw new BrokerError('ERR_IO', `cannot put the helper at ${place} (${codeOf(error)})`, {
       remedy: 'check that the state folder can be written and the disk is not full',
       cause: error,
     });

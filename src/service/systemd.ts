@@ -39,16 +39,17 @@ class Systemd implements ServiceManager {
     "a user's own log needs a journal on the disk: sudo mkdir -p /var/log/journal && sudo systemctl restart systemd-journald";
   readonly #systemctl: readonly string[];
   readonly #folder: string;
-  readonly #env: Surroundings['env'];
+  readonly #surroundings: Pick<Surroundings, 'env' | 'clock'>;
 
-  constructor({ env, homeDir }: Surroundings, systemctl: string, runtimeDir: string) {
+  constructor({ env, homeDir, clock }: Surroundings, systemctl: string, runtimeDir: string) {
     this.#systemctl = [systemctl, '--user'];
     this.startCommand = [...this.#systemctl, 'start', SOCKET, SERVICE];
     this.describeCommand = [...this.#systemctl, 'status', '--no-pager', '--full', '--lines=0', SERVICE];
     const config = env['XDG_CONFIG_HOME'];
     const base = config !== undefined && path.isAbsolute(config) ? config : path.join(homeDir, '.config');
     this.#folder = path.join(base, 'systemd', 'user');
-    this.#env = { ...env, XDG_RUNTIME_DIR: runtimeDir, SYSTEMD_COLORS: '0', SYSTEMD_PAGER: '' };
+    const quiet = { XDG_RUNTIME_DIR: runtimeDir, SYSTEMD_COLORS: '0', SYSTEMD_PAGER: '' };
+    this.#surroundings = { env: { ...env, ...quiet }, clock };
   }
 
   get places(): readonly string[] {
@@ -82,7 +83,7 @@ class Systemd implements ServiceManager {
   }
 
   async deactivate(): Promise<void> {
-    // systemctl(1): disabling a unit that is a link removes the link, which is somebody else's.
+    // systemctl(1): disabling a unit that is a link removes the link, which is not ours.
     if (!this.places.some(isLink)) await this.#try('disable', '--quiet', '--now', SOCKET, SERVICE);
     await this.#try('stop', SOCKET, SERVICE);
   }
@@ -99,7 +100,7 @@ class Systemd implements ServiceManager {
   }
 
   async stop(): Promise<void> {
-    // Both at once: the socket alone would start the service again for whoever asks next.
+    // Both at once: the socket alone would start the service again for the next client.
     await this.#must('stop', SOCKET, SERVICE);
   }
 
@@ -141,11 +142,11 @@ class Systemd implements ServiceManager {
     // Not --wait, which needs a session bus: a server often has none, and the start of a oneshot is over when it has ended.
     const options = ['--user', '--quiet', '--collect', '--service-type=oneshot', '--property=PrivateUsers=yes'];
     const more = ['--property=ProtectSystem=strict', '--property=CapabilityBoundingSet='];
-    return (await run(['systemd-run', ...options, ...more, '/bin/true'], this.#env)).code === 0;
+    return (await run(['systemd-run', ...options, ...more, '/bin/true'], this.#surroundings)).code === 0;
   }
 
   #try(...args: string[]): Promise<ProgramOutcome> {
-    return run([...this.#systemctl, ...args], this.#env);
+    return run([...this.#systemctl, ...args], this.#surroundings);
   }
 
   async #must(...args: string[]): Promise<void> {
@@ -200,7 +201,7 @@ export interface Units {
   readonly 'broker.socket': string;
 }
 
-/** The templates in systemd/ with what stands between @ and @ filled in. */
+/** The templates in systemd/, their @NAMES@ filled in. */
 export function renderUnits(values: UnitValues): Units {
   const state = values.stateDir === undefined ? '%h/.local/state/broker' : specifiers(values.stateDir);
   const env = Object.entries(values.env).map(([name, value]) => environmentLine(name, specifiers(value)));
@@ -214,7 +215,7 @@ export function renderUnits(values: UnitValues): Units {
       ? 'WatchdogSec=60s'
       : '# No WatchdogSec=: without its addon the daemon cannot give signs of life.',
     '@ENVIRONMENT@': [environmentLine('BROKER_STATE_DIR', state), ...env].join('\n'),
-    '@TMP@': needsSharedTmp(values) ? '# No PrivateTmp=yes: what it runs or keeps lies under /tmp.' : 'PrivateTmp=yes',
+    '@TMP@': needsSharedTmp(values) ? '# No PrivateTmp=yes: what it runs or keeps is under /tmp.' : 'PrivateTmp=yes',
     '@WRITABLE@': quoted(`-${state}`),
     '@SOCKET@': values.socket === undefined ? '%t/broker/broker.sock' : specifiers(values.socket),
   };
@@ -222,7 +223,7 @@ export function renderUnits(values: UnitValues): Units {
   return { 'broker.service': render('broker.service'), 'broker.socket': render('broker.socket') };
 }
 
-/** In a /tmp of its own the service would not find what lies in the real one: a runtime unpacked there, a test's home. */
+/** In a /tmp of its own the service would not find what is in the real one: a runtime unpacked there, a test's home. */
 function needsSharedTmp({ command, stateDir, socket, env }: UnitValues): boolean {
   const paths = [...command, stateDir ?? '', socket ?? '', ...Object.values(env)];
   return paths.some((word) => /^\/(?:var\/)?tmp\//.test(word));

@@ -6,6 +6,7 @@ import { BrokerError } from '../errors.ts';
 import { writeFileAtomically } from '../platform/files.ts';
 import { loadNative } from '../platform/native.ts';
 import { isLockHeld, type LockHolder, readLockHolder } from '../platform/state-lock.ts';
+import { sleep } from '../platform/waiting.ts';
 import { explainExit, type ServiceFailure } from './failure.ts';
 import type { PlannedFile, ServiceManager, ServiceState, Surroundings } from './manager.ts';
 
@@ -13,8 +14,8 @@ import type { PlannedFile, ServiceManager, ServiceState, Surroundings } from './
 const STOP_LIMIT_MS = 8_000;
 const LOOK_EVERY_MS = 20;
 
-/** As native/start-daemon.c has it. */
-const INHERITED = [
+/** What a daemon gets of an environment besides what was recorded: as native/start-daemon.c has it. */
+export const INHERITED = [
   'HOME',
   'USER',
   'LOGNAME',
@@ -25,7 +26,7 @@ const INHERITED = [
   'BROKER_SOCKET',
 ];
 
-/** Where nobody manages services: the helper starts the daemon when it needs one, and this stops it. */
+/** Without a service manager: the helper starts the daemon when it needs one, and this stops it. */
 export class Unmanaged implements ServiceManager {
   readonly kind = 'none';
   readonly startCommand = undefined;
@@ -63,7 +64,7 @@ export class Unmanaged implements ServiceManager {
     if (this.#holder() !== undefined) return;
     const record = readLaunchRecord(this.#stateDir);
     if (record === undefined) {
-      throw new BrokerError('ERR_CONFIG', 'nothing says how the daemon is started', {
+      throw new BrokerError('ERR_CONFIG', 'the launch file is missing', {
         remedy: 'run: broker service install',
       });
     }
@@ -82,7 +83,7 @@ export class Unmanaged implements ServiceManager {
           remedy: `run: kill -9 ${holder.pid}`,
         });
       }
-      await new Promise<void>((resolve) => clock.after(LOOK_EVERY_MS, resolve));
+      await sleep(LOOK_EVERY_MS, clock);
     }
   }
 
@@ -148,7 +149,7 @@ export class Unmanaged implements ServiceManager {
 }
 
 /**
- * STATE/launch: how the helper starts the daemon when nobody answers (native/start-daemon.c reads it). Text that C can
+ * STATE/launch: how the helper starts the daemon when none answers (native/start-daemon.c reads it). Text that C can
  * take apart safely: `broker-launch 1`, then one `KEY VALUE` a line. The helper takes it only if it and its folder are
  * the caller's own and closed to others.
  */

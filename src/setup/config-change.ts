@@ -5,8 +5,8 @@ import { configError, tomlValue } from '../config/explain.ts';
 import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { type KeyPath, writtenKey } from '../config/walk.ts';
 import { BrokerError } from '../errors.ts';
-import { writeFileAtomically } from '../platform/files.ts';
 import { providerDefinitions } from '../providers/registry.ts';
+import { writePlanned } from '../service/manager.ts';
 import type { Plan } from './draft.ts';
 import type { ProviderKind } from './questions.ts';
 
@@ -32,7 +32,7 @@ export interface ConfigChange {
 
 const NO_ENVIRONMENT = {};
 
-/** @throws BrokerError ERR_CONFIG if there is a file, but none that works: what is wrong has to be mended first. */
+/** @throws BrokerError ERR_CONFIG if there is a file, but none that works: what is wrong has to be fixed first. */
 export async function readExisting({ file, homeDir, uid }: ConfigPlace): Promise<Existing> {
   if (lstatSync(file, { throwIfNoEntry: false }) === undefined)
     return { text: undefined, config: undefined, mode: 0o600 };
@@ -60,7 +60,7 @@ export function changeConfig(existing: Existing, plan: Plan, place: ConfigPlace)
   return checked(extendedConfig(existing.text, plan, has), place);
 }
 
-/** A name for the provider that is free, or that stands for the very same provider. */
+/** A name for the provider that is free, or that names the very same provider. */
 export function providerNameFor(
   existing: Existing,
   plan: Omit<Plan, 'providerName'>,
@@ -85,25 +85,14 @@ export function writeConfig({ text }: ConfigChange, existing: Existing, { file }
     throw new BrokerError('ERR_CONFIG', `${file} was changed meanwhile`, { remedy: 'run broker setup again' });
   }
   const made = mkdirSync(path.dirname(target), { recursive: true, mode: 0o700 });
-  write(target, text, existing.mode | 0o600);
+  writePlanned({ path: target, content: text, mode: existing.mode | 0o600 });
   return {
     undo: () => {
-      if (existing.text !== undefined) write(target, existing.text, existing.mode);
+      if (existing.text !== undefined) writePlanned({ path: target, content: existing.text, mode: existing.mode });
       else rmSync(target, { force: true });
       if (made !== undefined) removeIfEmpty(path.dirname(target), made);
     },
   };
-}
-
-function write(file: string, text: string, mode: number): void {
-  try {
-    writeFileAtomically(file, text, mode);
-  } catch (error) {
-    throw new BrokerError('ERR_IO', `cannot write ${file} (${(error as NodeJS.ErrnoException).code})`, {
-      remedy: 'check who owns the folder and that the disk is not full',
-      cause: error,
-    });
-  }
 }
 
 /** From `folder` up to `first`, the outermost one that was made; what somebody else has put there stays. */
@@ -137,9 +126,9 @@ function taken(what: string, name: string, file: string, flag: string): BrokerEr
   );
 }
 
-/** A new configuration file, with comments for whoever opens it next. */
+/** A new configuration file, with comments for the person who opens it next. */
 function newConfig(plan: Plan): string {
-  return `# Configuration of broker, begun by \`broker setup\`. Change it as you like: the daemon takes changes up by itself.
+  return `# Configuration of broker, begun by \`broker setup\`. Change it as you like: the daemon notices changes.
 # Every key is explained in docs/configuration.md; check the file with: broker config validate
 
 default = ${tomlValue(plan.credential)}   # served when no name is given

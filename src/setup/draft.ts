@@ -21,7 +21,7 @@ export interface Draft {
   readonly options: Record<string, string>;
   /** `[providers.NAME.auth]`; without a method there is no such table. */
   readonly auth: Record<string, string | number>;
-  /** Where the secret lies. */
+  /** Where the secret is. */
   readonly source: Record<string, string>;
   field: string | undefined;
   credential: string | undefined;
@@ -29,7 +29,7 @@ export interface Draft {
   service: boolean | undefined;
 }
 
-/** Whose settings get the `apiKeyHelper` line; none: nobody's. */
+/** Whose settings get the `apiKeyHelper` line. */
 export type SettingsScope = 'user' | 'project-local' | 'none';
 
 /** A draft in which nothing is missing. */
@@ -73,7 +73,7 @@ export function draftOf(flags: Flags, folders: Folders): Draft {
   return draft;
 }
 
-/** Where nobody can be asked: what this machine knows is taken, and what is still missing is told all at once. */
+/** Where there is no terminal to ask at: what this machine knows is taken, and what is still missing is told all at once. */
 export function completeWithoutAsking(draft: Draft, machine: Machine): void {
   const questions = questionsOf(draft);
   for (const question of questions) {
@@ -111,7 +111,7 @@ function unfit({ flag }: Question, { kind, auth }: Draft): BrokerError {
   const method = auth['method'];
   const what = kind === 'vault' && method !== undefined ? `provider vault with --auth ${method}` : `provider ${kind}`;
   const remedy = kind === 'vault' && method === undefined ? 'say how to log in with --auth' : 'leave it out';
-  return new BrokerError('ERR_USAGE', `--${flag} says nothing to ${what}`, { remedy });
+  return new BrokerError('ERR_USAGE', `--${flag} does not apply to ${what}`, { remedy });
 }
 
 function text(value: string | boolean | undefined): string | undefined {
@@ -144,12 +144,12 @@ function absolute(file: string, { homeDir, cwd }: Folders): string {
 type Environment = Readonly<Record<string, string | undefined>>;
 type Options = Readonly<Record<string, string>>;
 
-/** Trust in whatever certificate is not taken over from a variable that somebody once exported. */
+/** A variable exported once, for something else, must not make a daemon trust any certificate. */
 const NEVER = new Set(['skip_verify']);
 
 /**
- * What this shell's variables say of keys that nobody is asked for: a namespace, certificates, the proxy on the way. A
- * daemon does not inherit them, so that they have to stand in the configuration.
+ * What this shell's variables say of keys that no question is about: a namespace, certificates, the proxy on the way. A
+ * daemon does not inherit them, so they have to be in the configuration.
  */
 export function withEnvironment(kind: ProviderKind, options: Options, env: Environment, folders: Folders): Options {
   const asked = connectionQuestions(kind, undefined).filter(({ needed, asked }) => needed || asked);

@@ -1,14 +1,16 @@
-import { execFile } from 'node:child_process';
 import { lstatSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type InstallRequest, install, uninstall } from '../claude/install/installer.ts';
 import { additionsFor, parseTarget, placeOf } from '../claude/install/targets.ts';
-import { fingerprint } from '../claude/settings/masked-diff.ts';
 import { connect } from '../client/broker-client.ts';
 import { ownStateDir, stateDir } from '../config/paths.ts';
+import { writtenKey } from '../config/walk.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
+import { exitCodeOf, runProgram } from '../platform/run-program.ts';
+import { fingerprint } from '../platform/text.ts';
+import { sleep } from '../platform/waiting.ts';
 import type { DaemonStatus } from '../protocol/reports.ts';
 import { askStatus, bringUp } from '../service/health.ts';
 import { recordLaunch, Service } from '../service/service.ts';
@@ -29,7 +31,7 @@ interface Installation {
   readonly scope: SettingsScope;
   readonly service: boolean;
   readonly project: string | undefined;
-  /** Replace an apiKeyHelper of somebody else's. */
+  /** Replace an apiKeyHelper that this program did not write. */
   readonly force: boolean;
 }
 
@@ -81,30 +83,22 @@ async function handOver(io: ProcessIo, { providerName }: Plan, token: SecretByte
 /** As Claude Code will run it. */
 async function tryHelper(io: ProcessIo, { plan, trial }: Installation, helper: string): Promise<StepOutcome> {
   const startedMs = io.clock.now();
-  const { code, stdout, stderr } = await run(helper, [plan.credential], io);
-  if (code !== 0) {
-    throw new BrokerError('ERR_NO_FIT_KEY', `the helper prints no key: ${stderr.trim().slice(0, 400)}`, {
+  const options = { env: io.env, input: '', limitMs: HELPER_LIMIT_MS };
+  const ended = await runProgram([helper, plan.credential], options, io.clock, io.signal);
+  const shown = fingerprint(ended.stdout.toString());
+  ended.stdout.fill(0);
+  if (exitCodeOf(ended) !== 0) {
+    const why = ended.stderr.trim().slice(0, 400) || `${ended.end} ${ended.code}`;
+    throw new BrokerError('ERR_NO_FIT_KEY', `the helper prints no key: ${why}`, {
       remedy: 'see: broker status, broker events',
     });
   }
-  const shown = fingerprint(stdout);
   if (!trial.leased && shown !== trial.fingerprint) {
     throw new BrokerError('ERR_NO_FIT_KEY', `the helper prints ${shown}, but ${trial.fingerprint} was read before`, {
       remedy: 'if the key was rotated just now, run broker setup again; else see: broker config show',
     });
   }
   return { done: `broker-key prints ${shown} after ${Math.round(io.clock.now() - startedMs)} ms` };
-}
-
-function run(program: string, args: readonly string[], { env, signal }: ProcessIo) {
-  return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
-    const options = { env: { ...env }, encoding: 'utf8', timeout: HELPER_LIMIT_MS, signal } as const;
-    const child = execFile(program, args, options, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 127;
-      resolve({ code, stdout, stderr: stderr || (error?.message ?? '') });
-    });
-    child.stdin?.end();
-  });
 }
 
 function writeSettings(io: ProcessIo, what: Installation, installed: Installed): StepOutcome {
@@ -191,9 +185,8 @@ async function untilTaken(io: ProcessIo, { credential }: Plan): Promise<StepOutc
   const client = connect(io);
   const giveUpAtMs = io.clock.now() + CONFIG_LIMIT_MS;
   for (;;) {
-    io.signal.throwIfAborted();
     const { file, values } = await client.config();
-    if (values.some(({ key }) => key === `credentials.${quoted(credential)}.provider`))
+    if (values.some(({ key }) => key === `credentials.${writtenKey(credential)}.provider`))
       return { done: 'the daemon has taken it up' };
     if (io.clock.now() >= giveUpAtMs) {
       throw new BrokerError('ERR_CONFIG', `the daemon that runs does not take up the configuration; it reads ${file}`, {
@@ -201,12 +194,8 @@ async function untilTaken(io: ProcessIo, { credential }: Plan): Promise<StepOutc
           'see: broker status; then stop that daemon or set BROKER_CONFIG as it has it, and run broker setup again',
       });
     }
-    await new Promise<void>((resolve) => io.clock.after(LOOK_EVERY_MS, resolve));
+    await sleep(LOOK_EVERY_MS, io.clock, io.signal);
   }
-}
-
-function quoted(name: string): string {
-  return /^[\w-]+$/.test(name) ? name : JSON.stringify(name);
 }
 
 function keyWords({ persistent, keyEncryptionKey }: DaemonStatus['cache']): string {
@@ -224,7 +213,7 @@ function stateKeeper(io: ProcessIo): () => Promise<void> {
   };
 }
 
-/** A key in the keyring would outlive the folder. That it cannot be removed is no reason to keep the rest. */
+/** A key in the keyring would outlive the folder. If it cannot be removed, the rest goes all the same. */
 async function emptyKeyring(io: ProcessIo, folder: string): Promise<void> {
   if (!lstatSync(join(ownStateDir(folder), 'cache.db'), { throwIfNoEntry: false })) return;
   const { rotateOffline } = await import('../daemon/start-lock.ts');

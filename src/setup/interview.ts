@@ -105,7 +105,7 @@ export class Interview {
     };
     return this.#answer<string>(
       text({
-        message: 'What shall the key be called?',
+        message: 'Name for this credential?',
         ...(initialValue === undefined ? {} : { initialValue }),
         validate: check,
         ...this.#io,
@@ -116,11 +116,11 @@ export class Interview {
   scope(): Promise<SettingsScope> {
     return this.#answer<SettingsScope>(
       select<SettingsScope>({
-        message: 'In whose settings shall Claude Code find it (apiKeyHelper)?',
+        message: 'Add apiKeyHelper to which settings?',
         options: [
           { value: 'user', label: 'mine, for every project (~/.claude/settings.json)' },
           { value: 'project-local', label: 'this project only, and only here (.claude/settings.local.json)' },
-          { value: 'none', label: "nobody's: I do that myself" },
+          { value: 'none', label: 'none: I do that myself' },
         ],
         ...this.#io,
       }),

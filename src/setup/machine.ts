@@ -27,7 +27,7 @@ interface MachineInputs {
   readonly homeDir: string;
 }
 
-/** Reads variables and the AWS files of this user; asks nobody. */
+/** Reads variables and the AWS files of this user; asks no server. */
 export function lookAround({ env, homeDir }: MachineInputs): Machine {
   const profiles = awsProfiles(env['AWS_CONFIG_FILE'] ?? path.join(homeDir, '.aws', 'config'));
   const credentials = awsProfiles(env['AWS_SHARED_CREDENTIALS_FILE'] ?? path.join(homeDir, '.aws', 'credentials'));

@@ -17,7 +17,7 @@ export interface Question {
   readonly isNumber?: true;
   /** Another question of which one answer is enough. */
   readonly instead?: string;
-  /** What a variable of this shell says. Also taken where nobody can be asked. */
+  /** What a variable of this shell says. Also taken where there is no terminal to ask at. */
   readonly found?: (machine: Machine) => string | undefined;
   /** What would be likely: only ever suggested. */
   readonly guess?: (machine: Machine) => string | undefined;

@@ -1,10 +1,10 @@
-import { fingerprint } from '../claude/settings/masked-diff.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { toKey } from '../credential/key.ts';
 import { type SecretBytes, selectField } from '../credential/secret.ts';
 import { ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
+import { fingerprint } from '../platform/text.ts';
 import type {
   IssuedSecret,
   LoginDialogue,
@@ -14,6 +14,7 @@ import type {
   StoredLogin,
 } from '../providers/provider.ts';
 import { findDefinition } from '../providers/registry.ts';
+import { INHERITED } from '../service/unmanaged.ts';
 import type { Plan } from './draft.ts';
 import type { Session } from './steps.ts';
 
@@ -35,17 +36,8 @@ export interface Trial {
   readonly leased: boolean;
 }
 
-/** What a daemon is given of an environment, besides the PATH: a trial with more would promise too much. */
-const DAEMON_VARIABLES = [
-  'HOME',
-  'USER',
-  'LOGNAME',
-  'LANG',
-  'TZ',
-  'PATH',
-  'XDG_RUNTIME_DIR',
-  'DBUS_SESSION_BUS_ADDRESS',
-];
+/** A trial with more of this shell's variables than the daemon will have would promise too much. */
+const DAEMON_VARIABLES = [...INHERITED, 'PATH'];
 const WANTED_LIFE_MS = 600_000;
 
 /**
@@ -116,7 +108,7 @@ async function judge(
     return { fingerprint: fingerprint(key.reveal()), fields: [], leased };
   } finally {
     if (content.kind === 'text') content.text.wipe();
-    // Whoever may not revoke it lets it lapse.
+    // A login that may not revoke it lets it lapse.
     if (lease !== undefined) {
       const asHeld = { ...lease, issuedAtMs: 0, expiresAtMs: 0, maxExpiresAtMs: undefined };
       await provider.revoke?.(asHeld, call).catch(() => undefined);
@@ -127,8 +119,8 @@ async function judge(
 const GIVE_BACK_MS = 2_000;
 
 /**
- * Logins that the trial made end with it: a provider opened anew finds them in the store, in use for nothing, and
- * retires them. Whatever cannot be given back ends by itself.
+ * Logins that the trial made end with it: a provider opened again finds them in the store, in use for nothing, and
+ * retires them. What cannot be given back ends with its own time.
  */
 async function giveBack(open: () => Provider, logins: TrialLogins): Promise<void> {
   if (logins.ids.length === 0) return;

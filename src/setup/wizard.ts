@@ -42,7 +42,7 @@ export interface Prepared {
 const DEFAULT_CREDENTIAL = 'anthropic';
 
 /** The person at this terminal, for logins: how to ask them, and the login that they have made. */
-export interface LoginOfPerson {
+interface LoginOfPerson {
   readonly dialogue: LoginDialogue;
   readonly session: Session;
 }

@@ -36,17 +36,17 @@ first good answer, or to the end of the turn: the median of ${runs} runs, or the
 |---|---|---|
 | its key is revoked, a successor is in Vault | ${after([measured.plainRevoked])} | ${after(measured.withSuccessor)} |
 | its key is revoked, Vault has nothing newer | the same | ${after(measured.withoutSuccessor)} |
-| its key may not use the model | ${after([measured.plainForbidden])} | ${after(measured.forbiddenModel)} |
-| its key is revoked, and the successor in Vault is dead too | the same as a revoked key | ${after([measured.deadSuccessor])} |
-| its key is rotated, the old one is good for a while | | ${after(measured.rotated)} |
+| its key is not allowed to use the model | ${after([measured.plainForbidden])} | ${after(measured.forbiddenModel)} |
+| its key is revoked, and the successor in Vault is revoked too | the same as a revoked key | ${after([measured.deadSuccessor])} |
+| its key is rotated, the old one stays valid for a while | | ${after(measured.rotated)} |
 | the daemon is killed and started again between two turns | | ${after(measured.restarted)} |
 | the provider is down, and another \`claude -p\` starts | | ${after(measured.providerDown)} |
 
-The plain cache is a script that prints the same key, as it would for as long as its ttl lasts; the client sends
+The plain cache is a script that always prints the same key, as a cache does until its ttl ends; the client sends
 ${measured.plainRevoked.refused} requests with it. A whole \`claude -p\` with broker takes ${wholeSeconds(measured.oneTurn)} from start to end against the mock API, most
 of it the client's own start, and calls the helper exactly once.
 
-What the user reads at the end of a turn that cannot succeed, with the plain cache:
+What the user sees at the end of a turn that cannot succeed, with the plain cache:
 
 > ${plainWords}
 
@@ -54,18 +54,18 @@ and with broker:
 
 > ${words}
 
-A successor that is dead too looks like a rotation at first: for 30 s the client's early asks count as echoes of requests
-that were under way with the old key. After that the client's own pauses are longer than a refusal lasts.
+A successor that is revoked too looks like a rotation at first: for 30 s the client's early asks count as echoes of requests
+that were under way with the old key. After that the client pauses longer than a refusal lasts.
 
-\`npm run test:claude\` holds the client to this table and to "Who is judged" in [rejection.md](rejection.md) in half a
-minute. It uses no key of anybody and no network but loopback; where there is no network namespace it says so and skips.
+\`npm run test:claude\` checks the client against this table and against "Who is judged" in [rejection.md](rejection.md) in half a
+minute. It uses no real key and no network but loopback; where a network namespace cannot be made it says so and skips.
 `;
 }
 
 function after(outcomes: readonly Outcome[]): string {
   const ok = outcomes.every((outcome) => outcome.ok);
   const refused = Math.max(...outcomes.map((outcome) => outcome.refused));
-  if (refused === 0) return ok ? 'nothing is noticed: no refused request' : 'the turn fails';
+  if (refused === 0) return ok ? 'not noticed: no refused request' : 'the turn fails';
   const how = ok ? 'the turn succeeds after' : 'the turn fails after';
   return `${how} **${seconds(outcomes)}**, ${refused} refused request${refused === 1 ? '' : 's'}`;
 }

@@ -125,9 +125,9 @@ describe('broker claude install', () => {
 
   test.each([
     [['--ttl', '0'], 64, 'under a second'],
-    [['--ttl', 'soon'], 64, 'no duration'],
-    [['--credential', 'a b'], 64, 'no name of a credential'],
-    [['--credential', '$(x)'], 64, 'no name of a credential'],
+    [['--ttl', 'soon'], 64, 'is not a duration'],
+    [['--credential', 'a b'], 64, 'not a valid credential name'],
+    [['--credential', '$(x)'], 64, 'not a valid credential name'],
     [['--for', 'ftp'], 64, 'no target "ftp"'],
     [['--for', 'aws', '--ttl', '5m'], 64, 'keeps no interval'],
     [['--scope', 'file'], 64, 'needs a file'],

@@ -59,7 +59,16 @@ describe('status', () => {
     server.broker.report = {
       daemon: { ...STATUS.daemon, configProblem: 'line 3: unknown key' },
       credentials: [
-        { ...CREDENTIAL, advice: ['set CLAUDE_CODE_API_KEY_HELPER_TTL_MS=60000'] },
+        {
+          ...CREDENTIAL,
+          advice: [
+            {
+              about: 'interval',
+              message: 'keys live too short',
+              remedy: 'set CLAUDE_CODE_API_KEY_HELPER_TTL_MS=60000',
+            },
+          ],
+        },
         {
           ...CREDENTIAL,
           name: 'gateway',
@@ -100,7 +109,8 @@ cache encrypted, its key in file
 ! configuration: line 3: unknown key
   hint: the last good one is in force; list the faults: broker config validate
 
-i anthropic: set CLAUDE_CODE_API_KEY_HELPER_TTL_MS=60000
+i anthropic: keys live too short
+  hint: set CLAUDE_CODE_API_KEY_HELPER_TTL_MS=60000
 
 ! gateway: not allowed to read prod/litellm (ERR_DENIED, 3 times, last 2 min ago, next attempt in 1 min)
   hint: ask for secretsmanager:GetSecretValue

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import { AwsJsonServer } from '../fakes/aws-json-server.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { enrolLaptop } from '../fakes/laptop.ts';
 import { SetupHome } from '../fakes/setup-home.ts';
 import { BrokerTerminal, hasTmux } from '../fakes/tmux.ts';
@@ -39,9 +39,9 @@ const DIALOGUE: readonly (readonly [asked: string, answer: (terminal: BrokerTerm
   ['File with the role-id', (at) => at.answer('~/role-id')],
   ['File with the secret-id', (at) => at.answer('~/secret-id')],
   ['Path of the secret', (at) => at.answer('secret/data/claude')],
-  ['What shall the key be called?', (at) => at.press('Enter')],
+  ['Name for this credential?', (at) => at.press('Enter')],
   ['Which value of the secret is the key?', (at) => at.press('Down', 'Enter')],
-  ['In whose settings', (at) => at.press('Enter')],
+  ['Add apiKeyHelper to which settings', (at) => at.press('Enter')],
   ['Install the daemon as a service', (at) => at.press('n')],
   ['Go ahead?', (at) => at.press('y')],
 ];
@@ -206,9 +206,9 @@ describe('setup with AWS', () => {
     await terminal.press('Enter');
     await terminal.until('Name or ARN of the secret');
     await terminal.answer('prod/claude');
-    await terminal.until('What shall the key be called?');
+    await terminal.until('Name for this credential?');
     await terminal.press('Enter');
-    await terminal.until('In whose settings');
+    await terminal.until('Add apiKeyHelper to which settings');
     await terminal.press('Enter');
     expect(await terminal.exitCode()).toBe(0);
     expect(readFileSync(home.config, 'utf8')).toContain('profile = "dev"');

@@ -49,7 +49,7 @@ describe.runIf(hasTmux())('setup at a terminal, against a real implementation of
     await terminal.press('Enter');
     await terminal.until('Name or ARN of the secret');
     await terminal.answer('wizard/nothing');
-    await terminal.until('What shall the key be called?');
+    await terminal.until('Name for this credential?');
     await terminal.press('Enter');
     await terminal.until(/wizard\/nothing.* does not exist/);
     await terminal.until('What now?');
@@ -58,7 +58,7 @@ describe.runIf(hasTmux())('setup at a terminal, against a real implementation of
     await terminal.answer(SECRET);
     await terminal.until('Which value of the secret is the key?');
     await terminal.press('Down', 'Enter');
-    await terminal.until('In whose settings');
+    await terminal.until('Add apiKeyHelper to which settings');
     await terminal.press('Enter');
     await terminal.until('Install the daemon as a service');
     await terminal.press('n');

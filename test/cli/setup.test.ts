@@ -1,8 +1,8 @@
 import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import { freePort, pageReader } from '../fakes/automatic-person.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { enrolLaptop } from '../fakes/laptop.ts';
 import { SetupHome } from '../fakes/setup-home.ts';
 
@@ -87,7 +87,12 @@ describe('without a terminal', () => {
     ['a KV v2 path without data/', ['--path', 'secret/claude'], 77, /secret/],
     ['a field that is not there', ['--path', 'secret/data/claude', '--field', 'key'], 78, /api_key/],
     ['several values and no field', ['--path', 'secret/data/two'], 64, /--field api_key\|other/],
-    ['a flag of another login', ['--path', 'secret/data/claude', '--jwt-file', '/x'], 64, /--jwt-file says nothing/],
+    [
+      'a flag of another login',
+      ['--path', 'secret/data/claude', '--jwt-file', '/x'],
+      64,
+      /--jwt-file does not apply to/,
+    ],
     ['an unknown flag', ['--pth', 'x'], 64, /--path/],
   ])('%s: says so, and touches nothing', async (_, args, code, words) => {
     const before = home.snapshot();

@@ -1,9 +1,9 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import { helperPath } from '../../src/platform/native.ts';
 import type { BrokerEvent } from '../../src/protocol/reports.ts';
 import { BrokerHome, type RunningDaemon } from './daemon-process.ts';
+import { DevVault } from './dev-vault/dev-vault.ts';
 import { enrolLaptop, laptopConfig } from './laptop.ts';
 import { MessagesApi } from './messages-api.ts';
 

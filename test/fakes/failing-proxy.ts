@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, request as plainRequest, type ServerResponse } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { Faults, inflict } from '../../src/demo/dev-vault/faults.ts';
+import { Faults, inflict } from './dev-vault/faults.ts';
 
 /** Stands in front of a real server on a loopback port, passes everything on as it is, and lets it go wrong when told to. */
 export class FailingProxy {

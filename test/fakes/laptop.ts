@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DevVault } from '../../src/demo/dev-vault.ts';
+import type { DevVault } from './dev-vault/dev-vault.ts';
 
 /** What a laptop with an AppRole has in its configuration: one credential, `anthropic`, from KV v2. */
 export function laptopConfig(vaultAddress: string, extra = ''): string {

@@ -57,6 +57,7 @@ export class FakeProcess implements Clock {
   connect(provider: Provider): Provider {
     const { renew, revoke, login, renewLogin, retireLogin } = provider;
     return {
+      callLimitMs: provider.callLimitMs,
       issue: (request, call) => this.#receive(provider.issue(request, call)),
       loginInputs: () => provider.loginInputs(),
       forgetLogin: () => provider.forgetLogin(),

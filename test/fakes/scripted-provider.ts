@@ -24,6 +24,8 @@ export interface Trouble {
 
 /** A provider over a SecretSystem that does what the script says to each call. */
 export class ScriptedProvider implements Provider {
+  /** The broker gives it a second more. */
+  readonly callLimitMs = 29_000;
   readonly arrivals: Arrival[] = [];
   /** Asked about every call; undefined: nothing happens to it. */
   trouble: (arrival: Arrival) => Trouble | undefined = () => undefined;

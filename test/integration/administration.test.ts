@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import type { ConfigReport, RotationReport } from '../../src/protocol/reports.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 
 const KEY = 'sk-ant-canary-0123456789';
 

@@ -1,12 +1,12 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import type { StatusReport } from '../../src/protocol/reports.ts';
 import { AwsHome } from '../conformance/aws/aws-home.ts';
 import { AwsJsonServer, type Behaviour } from '../fakes/aws-json-server.ts';
 import { hasOpenssl, makeCertificate } from '../fakes/certificates.ts';
 import { BrokerHome, type Finished } from '../fakes/daemon-process.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import type { Answer, AnswerStage, Verdict } from './answers/answer.ts';
 import { awsAnswers } from './answers/aws-answers.ts';
 import { contentAnswers } from './answers/content-answers.ts';
@@ -201,7 +201,7 @@ test('there are more than sixty, and docs/provider-answers.md tells them all', a
 
 const LOGINS = `## A second factor
 
-Asked for by \`broker login\` after a password that was right; the daemon itself says that somebody has to run it (above).
+\`broker login\` asks for it after a correct password; the daemon itself only says that somebody has to run that command (above).
 
 | seen | class | exit | \`broker login\` says |
 |---|---|---|---|`;
@@ -209,10 +209,10 @@ Asked for by \`broker login\` after a password that was right; the daemon itself
 const INTRODUCTION = `# What a provider may answer, and what you are told
 
 ${everyAnswer.length + loginAnswers.length} answers, each given to a real daemon that has no key yet, and the one line that \`broker-key\` then prints. After a transient
-failure the daemon goes on trying for up to nine seconds before that. What the classes mean where a key is there already, tells
-[providers/README.md](providers/README.md); \`unusable\` is a secret that the client would refuse as a key.
+failure the daemon retries for up to nine seconds first. [providers/README.md](providers/README.md) says what the classes mean
+when there is a key already; \`unusable\` is a secret that the client would refuse as a key.
 
-\`test/integration/answers.test.ts\` writes this table (with \`-u\` after a change of words) and fails where it is not true.
+\`test/integration/answers.test.ts\` writes this page (with \`-u\` after a change of messages) and fails if it is not up to date.
 `;
 
 /** Ports, folders, dates and the mood of the resolver differ from run to run. */

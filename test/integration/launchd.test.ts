@@ -156,8 +156,8 @@ describe.skipIf(!hasPython || helper === undefined)('the agent under a launchctl
   test('with nobody at the screen it is said, and the helper starts the daemon by itself', async () => {
     writeFileSync(path.join(home, 'launchd', 'no-gui'), '');
     await expect(install()).rejects.toMatchObject({
-      message: expect.stringContaining("nobody is logged in at this Mac's screen"),
-      remedy: expect.stringContaining('the helper starts the daemon by itself'),
+      message: expect.stringContaining('launch agents need a graphical login'),
+      remedy: expect.stringContaining('the helper starts the daemon'),
     });
     expectKey(await ask(), 'sk-agent');
     // Later somebody logs in: the agent takes over.

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
 import { expect, onTestFinished, test } from 'vitest';
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import { providerDefinitions } from '../../src/providers/registry.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { everyProvider } from '../fakes/every-provider.ts';
 
 const RECORDER = new URL('../fixtures/record-modules.mjs', import.meta.url).href;

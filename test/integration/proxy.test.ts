@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { EffectiveValue } from '../../src/config/effective.ts';
-import { DevVault } from '../../src/demo/dev-vault.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { type ForwardProxy, startForwardProxy } from '../fakes/forward-proxy.ts';
 import { enrolLaptop, laptopConfig } from '../fakes/laptop.ts';
 import { SetupHome } from '../fakes/setup-home.ts';

@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { totpAt } from '../../src/demo/dev-vault/totp.ts';
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import { freePort, pageReader } from '../fakes/automatic-person.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
+import { totpAt } from '../fakes/dev-vault/second-factors.ts';
 import { personConfig } from '../fakes/laptop.ts';
 import { BrokerTerminal, hasTmux } from '../fakes/tmux.ts';
 

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import { readLockHolder } from '../../src/platform/state-lock.ts';
 import type { RotationReport } from '../../src/protocol/reports.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { SetupHome } from '../fakes/setup-home.ts';
 import { Desk, missingPrograms } from './desk.ts';
 

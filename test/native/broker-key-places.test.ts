@@ -111,9 +111,9 @@ describe.skipIf(helper === undefined)('what broker-key does not trust', () => {
     const folder = path.join(home, 'folder');
     mkdirSync(folder, { mode: 0o700 });
 
-    expectFailure(await runHelper([], { BROKER_SOCKET: file }), 77, /is no socket/);
-    expectFailure(await runHelper([], { BROKER_SOCKET: folder }), 77, /is no socket/);
-    expectFailure(await runHelper([], { BROKER_SOCKET: path.join(file, 'broker.sock') }), 77, /is no folder/);
+    expectFailure(await runHelper([], { BROKER_SOCKET: file }), 77, /is not a socket/);
+    expectFailure(await runHelper([], { BROKER_SOCKET: folder }), 77, /is not a socket/);
+    expectFailure(await runHelper([], { BROKER_SOCKET: path.join(file, 'broker.sock') }), 77, /is not a folder/);
   });
 
   test.each(['x', '-1', '4294967295', '1 2', '99999999999'])('BROKER_SERVER_UID=%s is 78', async (uid) => {

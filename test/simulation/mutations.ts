@@ -38,7 +38,7 @@ export const MUTATIONS: readonly Mutation[] = [
     to: 'nowMs - start < granted',
   },
   {
-    rule: 'whoever waits for more life is not given a renewal that cannot give it',
+    rule: 'an ask that needs a longer life is not given a renewal that cannot provide it',
     file: 'src/credential/renewal.ts',
     from: "if (possible === undefined || possible - nowMs >= wanted) return 'renew';",
     to: "if (possible !== null) return 'renew';",
@@ -73,13 +73,13 @@ export const MUTATIONS: readonly Mutation[] = [
     to: 'const STALE_WAIT_MS = 4_000;',
   },
   {
-    rule: 'an outage that nobody has looked at for long is not known any more',
+    rule: 'what is known of an outage does not outlast a minute without a look',
     file: 'src/broker/answering.ts',
     from: 'const KNOWN_MS = 60_000;',
     to: 'const KNOWN_MS = 86_400_000;',
   },
   {
-    rule: 'a mended login takes effect at once',
+    rule: 'a fixed login takes effect at once',
     file: 'src/broker/gate.ts',
     from: 'if (!changed) return false;',
     to: 'if (changed || !changed) return false;',
@@ -103,7 +103,7 @@ export const MUTATIONS: readonly Mutation[] = [
     to: 'const renewal =',
   },
   {
-    rule: 'a leased key dies with its login',
+    rule: 'a leased key expires with its login',
     file: 'src/credential/life.ts',
     from: 'return earliest([key.expiresAtMs, key.lease?.expiresAtMs, login?.expiresAtMs]);',
     to: 'return earliest([key.expiresAtMs, key.lease?.expiresAtMs]);',

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import { helperPath } from '../../src/platform/native.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { Desk, missingPrograms } from '../keyring/desk.ts';
 import { expectFailure, expectKey, type Outcome, run } from '../native/run-helper.ts';
 import {

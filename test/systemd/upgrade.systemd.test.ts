@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DevVault } from '../../src/demo/dev-vault.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { expectKey, type Outcome, run } from '../native/run-helper.ts';
 import type { TwoVersions } from './two-versions.ts';
 

@@ -3,8 +3,8 @@ import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import { MIGRATIONS } from '../../src/cache/migrations.ts';
-import { DevVault } from '../../src/demo/dev-vault.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { ASKS, config, type Expected, PORT } from './fixture.ts';
 
 const FOLDER = path.join(import.meta.dirname, `schema-${MIGRATIONS.length}`);

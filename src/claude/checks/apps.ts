@@ -1,43 +1,63 @@
-import type { Check, Finding } from '../doctor/report.ts';
+import { type Check, check } from './check.ts';
 
-/** Programs beside the terminal client that do not ask the helper. */
-export const otherApps: Check = ({ apps, helper }) => {
-  if (helper === undefined) return [];
-  const findings: Finding[] = [];
-  if (apps.editor !== undefined) {
-    findings.push({
-      id: 'editor-ignores-helper',
-      severity: 'info',
-      title: 'the editor extension of Claude Code is installed',
-      cost: 'it has ignored apiKeyHelper and made a Console key of its own (anthropics/claude-code issue 38314)',
-      remedy: 'run claude in the terminal of the editor, or log the extension in by itself',
-      where: apps.editor,
-    });
-  }
-  if (apps.desktop !== undefined) {
-    findings.push({
-      id: 'desktop-ignores-helper',
-      severity: 'info',
-      title: 'Claude Desktop is installed',
-      cost: 'Desktop and remote sessions log in with OAuth only; apiKeyHelper and all variables are nothing to them',
-      remedy: 'log Desktop in by itself; no setting of the terminal client changes that',
-      where: apps.desktop,
-    });
-  }
-  return findings;
-};
-
-/** What a login can do and a key cannot. */
-export const remoteControl: Check = ({ chain, input }) => {
-  const winner = chain.outcomes.find(({ mode }) => mode === 'interactive')?.winner;
-  if (!input.login.present || (winner !== 'helper' && winner !== 'api-key')) return [];
-  return [
-    {
-      id: 'remote-control-off',
-      severity: 'info',
-      title: 'Remote Control is off while a key logs in',
-      cost: 'it needs the login that you have, and a key comes first (anthropics/claude-code issue 58127)',
-      remedy: 'where you want Remote Control, start claude with a CLAUDE_CONFIG_DIR that sets no apiKeyHelper',
-    },
-  ];
-};
+/** What `--bare`, the editor, Desktop, Remote Control and the agent's own shell make of the helper. */
+export const appChecks: readonly Check[] = [
+  check({
+    id: 'oauth-token-bare',
+    severity: 'warning',
+    when: ({ chain: { outcomes } }) =>
+      outcomes.print.winner === 'oauth-token' && outcomes.bare.winner !== 'oauth-token',
+    title: 'CLAUDE_CODE_OAUTH_TOKEN is what logs you in, and --bare ignores it',
+    cost: 'claude --bare ends with "Not logged in"; the token is for inference only anyway',
+    remedy: 'for --bare use a helper: broker claude install --settings FILE, then claude --bare --settings FILE',
+  }),
+  check({
+    id: 'helper-ignored-by-bare',
+    severity: 'info',
+    when: ({ chain: { outcomes }, homeDir }) =>
+      outcomes.print.winner === 'helper' && outcomes.bare.winner !== 'helper' && `${homeDir}/.config/broker/bare.json`,
+    title: 'claude --bare ignores this apiKeyHelper',
+    cost: 'scripts and CI with --bare end with "Not logged in"',
+    remedy: (file) =>
+      `give it a file of its own: broker claude install --settings ${file}, then start claude --bare --settings ${file}`,
+  }),
+  check({
+    id: 'editor-ignores-helper',
+    severity: 'info',
+    when: ({ apps, helper }) => helper && apps.editor,
+    title: 'the editor extension of Claude Code is installed',
+    cost: 'it has ignored apiKeyHelper and made a Console key of its own (anthropics/claude-code issue 38314)',
+    remedy: 'run claude in the terminal of the editor, or log in to the extension separately',
+    where: (folder) => folder,
+  }),
+  check({
+    id: 'desktop-ignores-helper',
+    severity: 'info',
+    when: ({ apps, helper }) => helper && apps.desktop,
+    title: 'Claude Desktop is installed',
+    cost: 'Desktop and remote sessions log in with OAuth only and ignore apiKeyHelper and all variables',
+    remedy: 'log in to Desktop separately; no setting of the terminal client changes that',
+    where: (folder) => folder,
+  }),
+  check({
+    id: 'remote-control-off',
+    severity: 'info',
+    when: ({ chain, input }) =>
+      input.login.present && ['helper', 'api-key'].includes(chain.outcomes.interactive.winner ?? ''),
+    title: 'Remote Control is off while a key logs in',
+    cost: 'it needs the login that you have, and a key comes first (anthropics/claude-code issue 58127)',
+    remedy: 'where you want Remote Control, start claude with a CLAUDE_CONFIG_DIR that sets no apiKeyHelper',
+  }),
+  check({
+    id: 'agent-can-read-key',
+    severity: 'info',
+    when: ({ helper, input }) =>
+      helper?.ours &&
+      !input.settings.some(
+        ({ state, denied }) => state === 'in-effect' && denied.some((rule) => rule.startsWith('Bash(broker-key')),
+      ),
+    title: 'the agent may run the helper itself',
+    cost: 'a prompt injection can make it print the key into the conversation',
+    remedy: 'add deny rules: broker claude install --deny-rules',
+  }),
+];

@@ -1,163 +1,153 @@
-import type { Check, Finding } from '../doctor/report.ts';
-import type { Place } from '../settings/effective.ts';
+import type { Facts } from '../doctor/gather.ts';
+import { effectiveVariable, originText } from '../settings/effective.ts';
+import { type Check, check } from './check.ts';
 
-/** What the daemon itself knows to be wrong with what the helper asks for. */
-export const brokerState: Check = ({ broker, helper, run }) => {
-  if (helper === undefined || !helper.ours || !broker.asked) return [];
-  const { status } = broker;
-  if (status === undefined) {
-    // The helper starts a daemon where it may, so that a key in hand is proof enough.
-    if (run?.outcome === 'ended' && run.exitCode === 0) return [];
-    return [
-      {
-        id: 'broker-unreachable',
-        severity: 'error',
-        title: 'no broker answers',
-        cost: 'the helper fails, and the client with it',
-        remedy: 'start it: broker service start (or broker service install)',
-      },
-    ];
-  }
-  const findings: Finding[] = [];
-  const wanted = helper.credential;
-  const credential = status.credentials.find(({ name, isDefault }) =>
-    wanted === undefined ? isDefault : name === wanted,
-  );
-  const where = `${helper.settings.file}:${helper.line}`;
-  if (credential === undefined) {
-    findings.push({
-      id: 'credential-unknown',
-      severity: 'error',
-      title: wanted === undefined ? 'the broker has no default credential' : `the broker has no credential "${wanted}"`,
-      cost: 'the helper fails at every call',
-      remedy: `name one of: ${status.credentials.map(({ name }) => name).join(', ') || '(none yet: broker setup)'}`,
-      where,
-    });
-  } else if (credential.state === 'failing' || credential.state === 'stale') {
-    const { lastError } = credential;
-    findings.push({
-      id: credential.state === 'failing' ? 'credential-failing' : 'credential-stale',
-      severity: credential.state === 'failing' ? 'error' : 'warning',
-      title: `credential "${credential.name}" is ${credential.state}${lastError ? `: ${lastError.message}` : ''}`,
-      cost:
-        credential.state === 'failing'
-          ? 'there is no key to serve'
-          : 'an older key is served while the provider cannot be asked',
-      remedy: lastError?.remedy ?? `see: broker status, then broker refresh ${credential.name}`,
-    });
-  }
-  for (const advice of credential?.advice ?? []) {
+/** What the daemon knows to be wrong with what the helper asks for, and where daemon, helper and this shell differ. */
+export const brokerChecks: readonly Check[] = [
+  check({
+    id: 'broker-unreachable',
+    severity: 'error',
+    // The helper starts a daemon where it may: a key that it printed is proof enough.
+    when: ({ broker, helper, run }) =>
+      helper?.ours && broker.status === undefined && !(run?.outcome === 'ended' && run.exitCode === 0),
+    title: 'no broker answers',
+    cost: 'the helper fails, and the client with it',
+    remedy: 'start it: broker service start (or broker service install)',
+  }),
+  check({
+    id: 'credential-unknown',
+    severity: 'error',
+    when: ({ broker, helper }) =>
+      helper?.ours && broker.status !== undefined && broker.credential === undefined && helper,
+    title: ({ credential }) =>
+      credential === undefined
+        ? 'the broker has no default credential'
+        : `the broker has no credential "${credential}"`,
+    cost: 'the helper fails at every call',
+    remedy: (_, { broker }) =>
+      `name one of: ${broker.status?.credentials.map(({ name }) => name).join(', ') || '(none yet: broker setup)'}`,
+    where: ({ where }) => where,
+  }),
+  check({
+    id: 'credential-failing',
+    severity: 'error',
+    when: (facts) => credentialIn(facts, 'failing'),
+    title: ({ title }) => title,
+    cost: 'there is no key to serve',
+    remedy: ({ remedy }) => remedy,
+  }),
+  check({
+    id: 'credential-stale',
+    severity: 'warning',
+    when: (facts) => credentialIn(facts, 'stale'),
+    title: ({ title }) => title,
+    cost: 'an older key is served while the provider cannot be asked',
+    remedy: ({ remedy }) => remedy,
+  }),
+  check({
+    id: 'broker-advice',
+    severity: 'warning',
     // The clock has a check of its own.
-    if (advice.includes('clock')) continue;
-    const at = advice.indexOf(': ');
-    findings.push({
-      id: 'broker-advice',
-      severity: 'warning',
-      title:
-        at === -1
-          ? `the broker has advice about "${credential?.name}"`
-          : `"${credential?.name}": ${advice.slice(0, at)}`,
-      cost: 'a request now and then carries a key that is over, and has to be repeated',
-      remedy: at === -1 ? advice : advice.slice(at + 2),
-    });
-  }
-  if (status.daemon.configProblem !== null) {
-    findings.push({
-      id: 'broker-config',
-      severity: 'warning',
-      title: `the broker could not take over its configuration: ${status.daemon.configProblem}`,
-      cost: 'it goes on with the configuration from before, and starts with none after a restart',
-      remedy: 'see: broker config validate',
-      where: status.daemon.configFile,
-    });
-  }
-  if (status.daemon.cache.problem !== null) {
-    findings.push({
-      id: 'broker-cache',
-      severity: 'warning',
-      title: `the broker's cache: ${status.daemon.cache.problem}`,
-      cost: 'keys do not survive a restart of the daemon',
-      remedy: status.daemon.cache.remedy ?? 'see: broker status',
-    });
-  }
-  return findings;
-};
-
-const SHOWN = 5;
-
-/** What the environment contributes is the daemon's; whoever tries a path in a shell with other variables is misled. */
-export const configDifferences: Check = ({ broker }) => {
-  const keys = broker.differing ?? [];
-  if (keys.length === 0) return [];
-  const rest = keys.length > SHOWN ? ` and ${keys.length - SHOWN} more` : '';
-  return [
-    {
-      id: 'config-differs',
-      severity: 'warning',
-      title: `the daemon's environment and this shell's disagree about ${keys.slice(0, SHOWN).join(', ')}${rest}`,
-      cost: 'what works in this shell (vault read, aws …) may ask another server or account than the daemon does',
-      remedy: 'see both values: broker config show; then write the right one into the configuration file',
+    when: ({ broker, helper }) => helper?.ours && broker.credential?.advice.filter(({ about }) => about !== 'clock'),
+    title: ({ message }, { broker }) => `"${broker.credential?.name}": ${message}`,
+    cost: 'now and then a request carries a key that has expired, and has to be repeated',
+    remedy: ({ remedy }) => remedy,
+  }),
+  check({
+    id: 'broker-config',
+    severity: 'warning',
+    when: ({ broker, helper }) => helper?.ours && (broker.status?.daemon.configProblem ?? undefined),
+    title: (problem) => `the broker could not load its changed configuration: ${problem}`,
+    cost: 'it goes on with the configuration from before, and starts with none after a restart',
+    remedy: 'see: broker config validate',
+    where: (_, { broker }) => broker.status?.daemon.configFile,
+  }),
+  check({
+    id: 'broker-cache',
+    severity: 'warning',
+    when: ({ broker, helper }) => helper?.ours && (broker.status?.daemon.cache.problem ?? undefined),
+    title: (problem) => `the broker's cache: ${problem}`,
+    cost: 'keys do not survive a restart of the daemon',
+    remedy: (_, { broker }) => broker.status?.daemon.cache.remedy ?? 'see: broker status',
+  }),
+  check({
+    id: 'key-home-differs',
+    severity: 'info',
+    when: ({ broker: { keyHome, configuredKeyHome: wanted } }) =>
+      keyHome !== undefined && wanted !== undefined && wanted !== 'auto' && wanted !== keyHome && { keyHome, wanted },
+    title: ({ keyHome, wanted }) => `key_home is "${wanted}", and the key of the cache is in ${KEY_HOMES[keyHome]}`,
+    cost: 'key_home is for a new cache: the key of this one stays where it is',
+    remedy: ({ wanted }) => `move it: broker rotate-key --to ${wanted}`,
+  }),
+  check({
+    id: 'key-in-file',
+    severity: 'info',
+    when: ({ broker: { keyHome, configuredKeyHome: wanted = 'auto', keyring } }) =>
+      keyHome === 'file' && wanted === 'auto' && keyring === 'usable',
+    title: 'the key of the cache is in a file beside it, and this session has a keyring that is open',
+    cost: 'a copy of the whole state folder (a backup, a synced home) can be read',
+    remedy: 'move it: broker rotate-key --to keyring (or keep it there: [daemon] key_home = "file")',
+  }),
+  check({
+    id: 'config-differs',
+    severity: 'warning',
+    when: ({ broker: { differing } }) => differing.length > 0 && { differing },
+    title: ({ differing }) =>
+      `the daemon's environment and this shell's disagree about ${differing.slice(0, SHOWN_KEYS).join(', ')}${
+        differing.length > SHOWN_KEYS ? ` and ${differing.length - SHOWN_KEYS} more` : ''
+      }`,
+    cost: 'what works in this shell (vault read, aws …) may ask another server or account than the daemon does',
+    remedy: 'see both values: broker config show; then write the right one into the configuration file',
+  }),
+  check({
+    id: 'second-broker',
+    severity: 'warning',
+    when: ({ broker: { sockets } }) => sockets.length > 1 && { sockets },
+    title: ({ sockets }) => `more than one broker answers: ${sockets.join(', ')}`,
+    cost: 'each has its own keys and its own idea of which are dead; which one a helper asks depends on its environment',
+    remedy: 'stop the one you do not want: broker service stop, or end its process',
+  }),
+  check({
+    id: 'second-socket',
+    severity: 'warning',
+    when: ({ broker, input }) => {
+      const socket = effectiveVariable(input, 'BROKER_SOCKET');
+      const used = broker.status?.daemon.socket;
+      return socket?.origin.kind === 'settings' && used !== undefined && socket.value !== used && { ...socket, used };
     },
-  ];
-};
+    title: ({ value, used }) => `the settings send the helper to ${value}, and this shell uses ${used}`,
+    cost: 'what broker status says is not what the client gets',
+    remedy: ({ origin }) => `remove env.BROKER_SOCKET from ${origin.file}`,
+    where: ({ origin }) => originText(origin),
+  }),
+  check({
+    id: 'clock-skew',
+    severity: 'warning',
+    when: ({ broker: { providerSkewMs: skewMs = 0 } }) => Math.abs(skewMs) > TOLERATED_SKEW_MS && { skewMs },
+    title: ({ skewMs }) =>
+      `this machine's clock is ${Math.round(Math.abs(skewMs) / 1000)} s ${skewMs > 0 ? 'ahead of' : 'behind'} the provider's`,
+    cost: 'signed requests (AWS) are refused, and tokens seem expired too early or valid too long',
+    remedy: 'turn on time synchronisation: timedatectl set-ntp true',
+  }),
+];
+
+const SHOWN_KEYS = 5;
 
 /** The daemon corrects for it; other programs on the machine do not. */
-const TOLERATED_MS = 30_000;
+const TOLERATED_SKEW_MS = 30_000;
 
-export const clockSkew: Check = ({ broker }) => {
-  const skew = broker.providerSkewMs;
-  if (skew === undefined || Math.abs(skew) <= TOLERATED_MS) return [];
-  return [
-    {
-      id: 'clock-skew',
-      severity: 'warning',
-      title: `this machine's clock is ${Math.round(Math.abs(skew) / 1000)} s ${skew > 0 ? 'ahead of' : 'behind'} the provider's`,
-      cost: 'signed requests (AWS) are refused, and tokens look dead before their time or alive after it',
-      remedy: 'turn on time synchronisation: timedatectl set-ntp true',
-    },
-  ];
-};
-
-const PLACES = {
+const KEY_HOMES = {
   file: 'a file beside it',
   keyring: 'the keyring',
   'systemd-credential': 'a systemd credential of the service',
 } as const;
 
-/** Where the key that encrypts the cache could live better, or lives elsewhere than the configuration says. */
-export const keyHome: Check = ({ broker: { status, keyring, configuredKeyHome } }) => {
-  const home = status?.daemon.cache.keyHome ?? null;
-  if (home === null) return [];
-  if (configuredKeyHome !== undefined && configuredKeyHome !== 'auto' && configuredKeyHome !== home) {
-    return [
-      {
-        id: 'key-home-differs',
-        severity: 'info',
-        title: `key_home is "${configuredKeyHome}", and the key of the cache lives in ${PLACES[home]}`,
-        cost: 'key_home is for a new cache: the key of this one stays where it is',
-        remedy: `move it: broker rotate-key --to ${configuredKeyHome}`,
-      },
-    ];
-  }
-  if (home !== 'file' || configuredKeyHome === 'file' || keyring !== 'usable') return [];
-  return [
-    {
-      id: 'key-in-file',
-      severity: 'info',
-      title: 'the key of the cache lies in a file beside it, and this session has a keyring that is open',
-      cost: 'a copy of the whole state folder (a backup, a synced home) can be read',
-      remedy: 'move it: broker rotate-key --to keyring (or [daemon] key_home = "file", to be told no more)',
-    },
-  ];
-};
-
-/** `~/.zshrc:12`, or words for what lies in no file. */
-export function placeText(place: Place | undefined): string {
-  if (place?.file === undefined) return place?.kind === 'environment' ? 'the environment' : 'an unknown place';
-  return place.line === undefined ? place.file : `${place.file}:${place.line}`;
-}
-
-/** For a finding's `where`: only what is in a file. */
-export function whereOf(place: Place | undefined): { where: string } | Record<string, never> {
-  return place?.file === undefined ? {} : { where: placeText(place) };
+/** The credential that the helper asks for, if it is in this state. */
+function credentialIn({ broker: { credential }, helper }: Facts, state: 'failing' | 'stale') {
+  if (!helper?.ours || credential?.state !== state) return undefined;
+  const { name, lastError } = credential;
+  return {
+    title: `credential "${name}" is ${state}${lastError === null ? '' : `: ${lastError.message}`}`,
+    remedy: lastError?.remedy ?? `see: broker status, then broker refresh ${name}`,
+  };
 }

@@ -1,14 +1,13 @@
-import { describeCommand } from '../install/targets.ts';
 import {
   type ChainInput,
   customHeaders,
   effectiveHelper,
   effectiveVariable,
   keyAnswer,
-  type Place,
+  type SettingOrigin,
 } from '../settings/effective.ts';
 import { fingerprint } from '../settings/masked-diff.ts';
-import { runsBrokerHelper } from '../shell/tokenizer.ts';
+import { describeCommand } from '../shell/helper-command.ts';
 import { CLOUD_VARIABLES, isOn } from '../shell/variables.ts';
 
 /** Claude Code's ways to authenticate, the strongest first. */
@@ -19,7 +18,7 @@ export interface AuthMethod {
   readonly id: MethodId;
   readonly label: string;
   readonly present: boolean;
-  readonly place: Place | undefined;
+  readonly origin: SettingOrigin | undefined;
   /** What may be shown: a fingerprint, a command without its arguments. */
   readonly shown: string | undefined;
   /** The variable or setting it comes from. */
@@ -39,14 +38,18 @@ export interface ModeOutcome {
 }
 
 export interface AuthChain {
+  /** The strongest first. */
   readonly methods: readonly AuthMethod[];
-  readonly outcomes: readonly ModeOutcome[];
+  readonly outcomes: Readonly<Record<Mode, ModeOutcome>>;
 }
 
 export function authChain(input: ChainInput): AuthChain {
   const methods = methodsOf(input);
-  const outcomes = (['interactive', 'print', 'bare'] as const).map((mode) => outcomeOf(input, methods, mode));
-  return { methods, outcomes };
+  const outcome = (mode: Mode) => outcomeOf(input, methods, mode);
+  return {
+    methods,
+    outcomes: { interactive: outcome('interactive'), print: outcome('print'), bare: outcome('bare') },
+  };
 }
 
 function methodsOf(input: ChainInput): AuthMethod[] {
@@ -55,7 +58,7 @@ function methodsOf(input: ChainInput): AuthMethod[] {
   const secret = (id: MethodId, name: string): AuthMethod => {
     const set = effectiveVariable(input, name);
     const shown = set === undefined ? undefined : fingerprint(set.value);
-    return { id, label: name, name, present: set !== undefined, place: set?.place, shown };
+    return { id, label: name, name, present: set !== undefined, origin: set?.origin, shown };
   };
   return [
     {
@@ -63,7 +66,7 @@ function methodsOf(input: ChainInput): AuthMethod[] {
       label: 'cloud provider',
       name: cloud?.name ?? 'CLAUDE_CODE_USE_*',
       present: cloud !== undefined,
-      place: cloud?.place,
+      origin: cloud?.origin,
       shown: cloud?.name,
     },
     secret('auth-token', 'ANTHROPIC_AUTH_TOKEN'),
@@ -73,8 +76,8 @@ function methodsOf(input: ChainInput): AuthMethod[] {
       label: 'apiKeyHelper',
       name: 'apiKeyHelper',
       present: helper !== undefined,
-      place: helper && { kind: 'settings', file: helper.settings.file, line: helper.line },
-      shown: helper && describeCommand(helper.command, runsBrokerHelper(helper.command)),
+      origin: helper && { kind: 'settings', file: helper.settings.file, line: helper.line },
+      shown: helper && describeCommand(helper.command),
     },
     secret('oauth-token', 'CLAUDE_CODE_OAUTH_TOKEN'),
     {
@@ -82,7 +85,7 @@ function methodsOf(input: ChainInput): AuthMethod[] {
       label: 'login kept by the client',
       name: '/login',
       present: input.login.present,
-      place: input.login.present ? { kind: 'login', file: input.login.file, line: undefined } : undefined,
+      origin: input.login.present ? { kind: 'login', file: input.login.file, line: undefined } : undefined,
       shown: undefined,
     },
   ];

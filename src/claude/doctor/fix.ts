@@ -1,5 +1,6 @@
 import { chmodSync } from 'node:fs';
 import { BrokerError } from '../../errors.ts';
+import type { Finding, Fix } from '../checks/check.ts';
 import type { InstallerContext } from '../install/installer.ts';
 import { exclusively } from '../install/lock.ts';
 import { followLinks, keepBackup, readIfThere, replaceFile } from '../settings/backups.ts';
@@ -7,7 +8,6 @@ import { parseSettings } from '../settings/document.ts';
 import { removeProperty } from '../settings/edit.ts';
 import { profileDiff, settingsDiff } from '../settings/masked-diff.ts';
 import { TTL_VARIABLE } from '../shell/variables.ts';
-import type { Finding, Fix } from './report.ts';
 
 /** One repair, shown before it is made. */
 export interface Repair {

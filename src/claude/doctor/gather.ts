@@ -2,7 +2,8 @@ import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
-import type { KeyHome, StatusReport } from '../../protocol/reports.ts';
+import type { CredentialStatus, KeyHome, StatusReport } from '../../protocol/reports.ts';
+import { credentialsFile, findLogin, readClientState } from '../settings/client-state.ts';
 import { statQuietly } from '../settings/document.ts';
 import { type ChainInput, readServedSettings, type ServedSettings } from '../settings/effective.ts';
 import {
@@ -10,110 +11,155 @@ import {
   clientStateFile,
   readAllSettings,
   readSettingsFile,
-  type SettingsFile,
+  type SettingsRoots,
 } from '../settings/files.ts';
+import { type MacTools, macTools } from '../settings/mac-tools.ts';
 import { readProfiles } from '../shell/profiles.ts';
 import { isSecretVariable } from '../shell/variables.ts';
 import { type AuthChain, authChain } from './auth-chain.ts';
-import { inspectHelper, runHelper } from './helper.ts';
-import { credentialsFile, findLogin, type MacTools, macTools, readClientState } from './login.ts';
+import { type HelperFacts, type HelperRun, inspectHelper, runHelper } from './helper.ts';
 
-interface GatherOptions {
-  readonly env: Readonly<Record<string, string | undefined>>;
+/** Everything the checks look at. Checks are pure: what is not in here they do not know. */
+export interface Facts {
   readonly homeDir: string;
   readonly projectDir: string;
+  readonly uid: number;
+  readonly input: ChainInput;
+  readonly chain: AuthChain;
+  readonly helper: HelperFacts | undefined;
+  /** undefined: the helper was not run. */
+  readonly run: HelperRun | undefined;
+  readonly apps: InstalledApps;
+  /** Files and folders whose mode matters, those that are there. */
+  readonly guarded: readonly GuardedFile[];
+  readonly broker: BrokerFacts;
+  /** `~/.claude/settings.json` where CLAUDE_CONFIG_DIR leads elsewhere and that file still sets a helper. */
+  readonly orphanedSettings: string | undefined;
+  readonly served: ServedSettings | undefined;
+}
+
+interface InstalledApps {
+  /** Folder of the VS Code (or Cursor, …) extension. */
+  readonly editor: string | undefined;
+  readonly desktop: string | undefined;
+}
+
+export interface GuardedFile {
+  readonly file: string;
+  /** settings: running code · secret: holds one · program: the helper · state: the broker's own. */
+  readonly role: 'settings' | 'secret' | 'program' | 'state';
+  readonly mode: number;
+  readonly uid: number;
+}
+
+interface BrokerFacts {
+  /** undefined: no daemon answered. */
+  readonly status: StatusReport | undefined;
+  /** The one that the helper asks for; undefined if the daemon has no such credential. */
+  readonly credential: CredentialStatus | undefined;
+  /** Sockets at which something accepts connections. */
+  readonly sockets: readonly string[];
+  /** How far this machine's clock is ahead of the provider's, where the daemon says so. */
+  readonly providerSkewMs: number | undefined;
+  /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
+  readonly differing: readonly string[];
+  /** Where the key that encrypts the cache is; undefined: nobody said, or it cannot be reached. */
+  readonly keyHome: KeyHome | undefined;
+  /** `[daemon] key_home` as the daemon has it; undefined: no daemon said so. */
+  readonly configuredKeyHome?: string | undefined;
+  /** Whether this session's keyring could keep a key without asking anybody; undefined: nobody looked. */
+  readonly keyring?: 'usable' | 'none' | undefined;
+}
+
+export type KeyHomeFacts = Required<Pick<BrokerFacts, 'configuredKeyHome' | 'keyring'>>;
+
+/** `flagFile` is what `--settings` of the client is going to name. */
+interface GatherOptions extends SettingsRoots {
   readonly stateDir: string;
   readonly uid: number;
-  readonly platform: NodeJS.Platform;
   readonly clock: Clock;
-  /** `/` outside tests. */
-  readonly systemRoot: string;
-  /** What `--settings` of the client is going to name. */
-  readonly flagFile: string | undefined;
   readonly ownHelpers: readonly string[];
   /** always: also a helper that is somebody else's code · safe: only what is known to be the user's own · never. */
   readonly run: 'always' | 'safe' | 'never';
   /** Places where a broker's socket may be. */
   readonly sockets: readonly string[];
   /** undefined from it: no daemon answered. */
-  readonly fetchStatus: (() => Promise<StatusReport | undefined>) | undefined;
+  readonly fetchStatus: () => Promise<StatusReport | undefined>;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: (() => Promise<readonly string[]>) | undefined;
-  /** What the configuration and the session's keyring say about the key of the cache, given where it lives. */
+  /** What the configuration and the session's keyring say about the key of the cache, given where it is. */
   readonly keyHome?: ((home: KeyHome) => Promise<KeyHomeFacts>) | undefined;
 }
 
-export type KeyHomeFacts = Required<Pick<BrokerFacts, 'configuredKeyHome' | 'keyring'>>;
-
 /** Looks at everything once. Files that cannot be read are facts, not failures. */
 export async function gatherFacts(options: GatherOptions): Promise<Facts> {
-  const { env, homeDir, projectDir } = options;
-  const tools = macTools(env);
-  const { platform, systemRoot, flagFile } = options;
-  const roots = { homeDir, projectDir, env, platform, systemRoot };
-  const settings = readAllSettings(flagFile === undefined ? roots : { ...roots, flagFile }, tools);
-  const profiles = readProfiles({ homeDir, env, systemRoot: options.systemRoot });
-  const stateFile = clientStateFile(options);
-  const state = readClientState(stateFile, projectDir);
-  const input: ChainInput = {
-    environment: env,
-    profiles,
-    settings,
-    login: findLogin({ ...roots, stateFile, stateHoldsKey: state.holdsKey }, tools),
-    answers: state,
-    trusted: state.trusted,
-  };
+  const { homeDir, projectDir, uid } = options;
+  const tools = macTools(options.env);
+  const input = readInput(options, tools);
   const helper = inspectHelper(input, options);
   const mayRun = options.run === 'always' || (options.run === 'safe' && helper?.mayRun === true);
   const [broker, run] = await Promise.all([
-    askBroker(options),
+    askBroker(options, helper),
     helper !== undefined && mayRun ? runHelper(runOptions(helper, input, options)) : undefined,
   ]);
   return {
     homeDir,
     projectDir,
-    stateDir: options.stateDir,
-    uid: options.uid,
-    platform: options.platform,
+    uid,
     input,
     chain: authChain(input),
     helper,
     run,
     apps: installedApps(homeDir, options.platform),
-    guarded: guardedFiles(input, helper, [credentialsFile(roots)], options),
+    guarded: guardedFiles(input, helper, options),
     broker,
     orphanedSettings: orphanedSettings(options, tools),
-    served: readServedSettings(roots, tools),
+    served: readServedSettings(options, tools),
   };
 }
 
-function runOptions(helper: HelperFacts, input: ChainInput, options: GatherOptions) {
-  const env: Record<string, string | undefined> = { ...options.env };
-  for (const settings of input.settings.toReversed()) {
-    if (settings.state === 'in-effect') for (const [name, { value }] of settings.env) env[name] = value;
-  }
-  return { command: helper.command, cwd: options.projectDir, env, clock: options.clock, ours: helper.ours };
+function readInput(options: GatherOptions, tools: MacTools): ChainInput {
+  const stateFile = clientStateFile(options);
+  const state = readClientState(stateFile, options.projectDir);
+  return {
+    environment: options.env,
+    profiles: readProfiles(options),
+    settings: readAllSettings(options, tools),
+    login: findLogin({ ...options, stateFile, stateHoldsKey: state.holdsKey }, tools),
+    answers: state,
+    trusted: state.trusted,
+  };
 }
 
-async function askBroker(options: GatherOptions): Promise<BrokerFacts> {
-  const asked = options.fetchStatus?.().catch(() => undefined);
-  const [status, differing, keyHome, answered] = await Promise.all([
+function runOptions(helper: HelperFacts, input: ChainInput, { env, projectDir, clock }: GatherOptions) {
+  const effective: Record<string, string | undefined> = { ...env };
+  for (const settings of input.settings.toReversed()) {
+    if (settings.state === 'in-effect') for (const [name, { value }] of settings.env) effective[name] = value;
+  }
+  return { command: helper.command, cwd: projectDir, env: effective, clock, ours: helper.ours };
+}
+
+async function askBroker(options: GatherOptions, helper: HelperFacts | undefined): Promise<BrokerFacts> {
+  const asked = options.fetchStatus().catch(() => undefined);
+  const [status, differing = [], keyHomeFacts, answering] = await Promise.all([
     asked,
     options.differing?.().catch(() => undefined),
-    asked?.then(async (report) => {
+    asked.then((report) => {
       const home = report?.daemon.cache.keyHome ?? undefined;
-      return home && (await options.keyHome?.(home).catch(() => undefined));
+      return home && options.keyHome?.(home).catch(() => undefined);
     }),
     Promise.all(options.sockets.map((socket) => answers(socket, options.clock))),
   ]);
-  const sockets = options.sockets.filter((_, index) => answered[index]);
   return {
     status,
-    asked: options.fetchStatus !== undefined,
-    sockets,
+    credential: status?.credentials.find(({ name, isDefault }) =>
+      helper?.credential === undefined ? isDefault : name === helper.credential,
+    ),
+    sockets: options.sockets.filter((_, index) => answering[index]),
     providerSkewMs: status && largestSkew(status),
-    differing: differing ?? [],
-    ...keyHome,
+    differing,
+    keyHome: status?.daemon.cache.keyHome ?? undefined,
+    ...keyHomeFacts,
   };
 }
 
@@ -137,7 +183,7 @@ function answers(socket: string, clock: Clock): Promise<boolean> {
   });
 }
 
-function guardedFiles(input: ChainInput, helper: HelperFacts | undefined, secrets: string[], options: GatherOptions) {
+function guardedFiles(input: ChainInput, helper: HelperFacts | undefined, options: GatherOptions): GuardedFile[] {
   const files: GuardedFile[] = [];
   for (const { file, scope, state, mode, uid, env } of input.settings) {
     if (state === 'missing' || state === 'unreadable' || state === 'no-file') continue;
@@ -150,8 +196,7 @@ function guardedFiles(input: ChainInput, helper: HelperFacts | undefined, secret
     if (state === 'read') files.push({ file, role: holdsSecret ? 'secret' : 'settings', mode, uid });
   }
   if (helper?.path !== undefined && helper.found) files.push(...guarded(helper.path, 'program'));
-  for (const file of secrets) files.push(...guarded(file, 'secret'));
-  files.push(...guarded(options.stateDir, 'state'));
+  files.push(...guarded(credentialsFile(options), 'secret'), ...guarded(options.stateDir, 'state'));
   return files;
 }
 
@@ -182,96 +227,4 @@ function namesIn(folder: string): string[] {
   } catch {
     return [];
   }
-}
-
-/** Everything the checks look at. Checks are pure: what is not in here they do not know. */
-export interface Facts {
-  readonly homeDir: string;
-  readonly projectDir: string;
-  readonly stateDir: string;
-  readonly uid: number;
-  readonly platform: NodeJS.Platform;
-  readonly input: ChainInput;
-  readonly chain: AuthChain;
-  readonly helper: HelperFacts | undefined;
-  /** undefined: the helper was not run. */
-  readonly run: HelperRun | undefined;
-  readonly apps: InstalledApps;
-  /** Files and folders whose mode matters, those that are there. */
-  readonly guarded: readonly GuardedFile[];
-  readonly broker: BrokerFacts;
-  /** `~/.claude/settings.json` where CLAUDE_CONFIG_DIR leads elsewhere and that file still sets a helper. */
-  readonly orphanedSettings: string | undefined;
-  readonly served: ServedSettings | undefined;
-}
-
-export interface HelperFacts {
-  readonly command: string;
-  readonly settings: SettingsFile;
-  readonly line: number;
-  /** It runs `broker-key` or `broker get` by its words. */
-  readonly ours: boolean;
-  /** The credential that a command of ours asks for; undefined: the default one. */
-  readonly credential: string | undefined;
-  /** The first word; undefined where the command is no plain command. */
-  readonly program: string | undefined;
-  readonly words: readonly string[];
-  readonly how: 'absolute' | 'relative' | 'by name' | 'unknown';
-  /** Where the program lies, if that can be said. */
-  readonly path: string | undefined;
-  readonly found: boolean;
-  readonly executable: boolean;
-  /** The program's text if it is a script of reasonable size. */
-  readonly script: string | undefined;
-  /** What the doctor may run without being told to. */
-  readonly mayRun: boolean;
-}
-
-/** What came of running the helper as the client runs it; the key itself is not kept. */
-export interface HelperRun {
-  readonly ms: number;
-  /** hung: no end of its output within the limit. */
-  readonly outcome: 'ended' | 'hung' | 'not started';
-  readonly exitCode: number | undefined;
-  /** Why the client would refuse the output; undefined if it would take it. */
-  readonly refusal: string | undefined;
-  /** Kind and fingerprint of what was printed. */
-  readonly shown: string | undefined;
-  readonly kind: KeyKind | undefined;
-  /** Of a JWT, how much of its life was left; negative once it is over. */
-  readonly expiresInMs: number | undefined;
-  /** stderr of our own helper, which holds no secret; of any other only that there was some. */
-  readonly message: string | undefined;
-}
-
-export type KeyKind = 'api-key' | 'oauth-token' | 'admin-key' | 'jwt' | 'json' | 'other';
-
-interface InstalledApps {
-  /** Folder of the VS Code (or Cursor, …) extension. */
-  readonly editor: string | undefined;
-  readonly desktop: string | undefined;
-}
-
-export interface GuardedFile {
-  readonly file: string;
-  /** settings: running code · secret: holds one · program: the helper · state: the broker's own. */
-  readonly role: 'settings' | 'secret' | 'program' | 'state';
-  readonly mode: number;
-  readonly uid: number;
-}
-
-interface BrokerFacts {
-  /** undefined: no daemon answered, or nobody asked. */
-  readonly status: StatusReport | undefined;
-  readonly asked: boolean;
-  /** Sockets at which something accepts connections. */
-  readonly sockets: readonly string[];
-  /** How far this machine's clock is ahead of the provider's, where the daemon says so. */
-  readonly providerSkewMs: number | undefined;
-  /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
-  readonly differing?: readonly string[];
-  /** `[daemon] key_home` as the daemon has it; undefined: no daemon said so. */
-  readonly configuredKeyHome?: string | undefined;
-  /** Whether this session's keyring could keep a key without asking anybody; undefined: nobody looked. */
-  readonly keyring?: 'usable' | 'none' | undefined;
 }

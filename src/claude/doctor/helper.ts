@@ -1,17 +1,140 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { decodeJwt } from '../../credential/expiry.ts';
-import { BrokerError } from '../../errors.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { LONGEST_KEY } from '../../protocol/request.ts';
-import { readQuietly, statQuietly } from '../settings/document.ts';
+import { isExecutable, readQuietly, statQuietly } from '../settings/document.ts';
 import { type ChainInput, effectiveHelper } from '../settings/effective.ts';
 import type { SettingsFile } from '../settings/files.ts';
 import { fingerprint } from '../settings/masked-diff.ts';
-import { credentialOf, parseHelperCommand, runsBrokerHelper } from '../shell/tokenizer.ts';
-import type { HelperFacts, HelperRun, KeyKind } from './gather.ts';
+import { credentialOf, parseHelperCommand, runsBrokerHelper } from '../shell/helper-command.ts';
+
+export interface HelperFacts {
+  readonly command: string;
+  readonly settings: SettingsFile;
+  /** `file:line` of the setting. */
+  readonly where: string;
+  /** It runs `broker-key` or `broker get` by its words. */
+  readonly ours: boolean;
+  /** The credential that a command of ours asks for; undefined: the default one. */
+  readonly credential: string | undefined;
+  /** The first word; undefined where the command is no plain command. */
+  readonly program: string | undefined;
+  readonly words: readonly string[];
+  readonly how: 'absolute' | 'relative' | 'by name' | 'unknown';
+  /** Where the program lies, if that can be said. */
+  readonly path: string | undefined;
+  readonly found: boolean;
+  readonly executable: boolean;
+  /** The program's text if it is a script of reasonable size. */
+  readonly script: string | undefined;
+  /** What the doctor may run without being told to. */
+  readonly mayRun: boolean;
+}
+
+/** Scripts are short; a larger file is a program. */
+const MAX_SCRIPT_BYTES = 64 * 1024;
+
+interface HelperSurroundings {
+  readonly homeDir: string;
+  readonly projectDir: string;
+  readonly uid: number;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where this installation's own `broker-key` lies, and the copy that it puts into settings: only these are our own. */
+  readonly ownHelpers: readonly string[];
+}
+
+/** What can be said about the helper without running it. */
+export function inspectHelper(input: ChainInput, around: HelperSurroundings): HelperFacts | undefined {
+  const helper = effectiveHelper(input);
+  if (helper === undefined) return undefined;
+  const { command, settings, line } = helper;
+  const { words } = parseHelperCommand(command);
+  const ours = runsBrokerHelper(command);
+  const program = words[0];
+  const located = locate(program, around);
+  const stat = located.path === undefined ? undefined : statQuietly(located.path);
+  const found = stat?.isFile() ?? (located.path === undefined && isBuiltIn(program));
+  return {
+    command,
+    settings,
+    where: `${settings.file}:${line}`,
+    ours,
+    credential: ours ? credentialOf(command) : undefined,
+    program,
+    words,
+    how: located.how,
+    path: located.path,
+    found,
+    executable: located.path === undefined ? found : isExecutable(located.path),
+    script: located.path !== undefined && stat?.isFile() ? scriptText(located.path) : undefined,
+    mayRun: found && (isOwnBinary(ours, located.path, around) || isOwnSettings(settings, around)),
+  };
+}
+
+function locate(program: string | undefined, around: HelperSurroundings): Pick<HelperFacts, 'how' | 'path'> {
+  if (program === undefined || program === '') return { how: 'unknown', path: undefined };
+  const expanded = program.replace(/^(~|\$HOME|\$\{HOME\})(?=\/)/, () => around.homeDir);
+  if (path.isAbsolute(expanded)) return { how: 'absolute', path: path.normalize(expanded) };
+  if (/[$`*?]/.test(expanded)) return { how: 'unknown', path: undefined };
+  if (expanded.includes('/')) return { how: 'relative', path: path.resolve(around.projectDir, expanded) };
+  const folders = (around.env['PATH'] ?? '').split(':').filter((folder) => path.isAbsolute(folder));
+  const candidates = folders.map((folder) => path.join(folder, expanded));
+  return { how: 'by name', path: candidates.find(isExecutable) };
+}
+
+/** Words that are not programs to /bin/sh. */
+function isBuiltIn(program: string | undefined): boolean {
+  return (
+    program !== undefined &&
+    /^(echo|printf|read|test|exec|eval|cd|set|\.|:|true|false|if|for|while|case)$/.test(program)
+  );
+}
+
+function scriptText(file: string): string | undefined {
+  const { state, bytes } = readQuietly(file, MAX_SCRIPT_BYTES);
+  return state === 'read' && bytes.subarray(0, 2).toString('latin1') === '#!' ? bytes.toString('utf8') : undefined;
+}
+
+/** By the file and not by its name: a repository can bring a `broker-key` of its own. */
+function isOwnBinary(ours: boolean, file: string | undefined, { ownHelpers, uid }: HelperSurroundings): boolean {
+  if (!ours || file === undefined) return false;
+  try {
+    const real = realpathSync(file);
+    const stat = statQuietly(real);
+    if (stat === undefined || (stat.mode & 0o022) !== 0 || (stat.uid !== uid && stat.uid !== 0)) return false;
+    return ownHelpers.some((own) => statQuietly(own) !== undefined && realpathSync(own) === real);
+  } catch {
+    return false;
+  }
+}
+
+/** Settings that only the user or an administrator can have written. */
+function isOwnSettings({ scope, file, mode, uid }: SettingsFile, around: HelperSurroundings): boolean {
+  if (scope !== 'user' && scope !== 'managed') return false;
+  const inProject = around.projectDir !== around.homeDir && `${file}/`.startsWith(`${around.projectDir}/`);
+  return !inProject && (mode & 0o022) === 0 && (uid === around.uid || uid === 0);
+}
+
+/** What came of running the helper as the client runs it; the key itself is not kept. */
+export interface HelperRun {
+  readonly ms: number;
+  /** hung: no end of its output within the limit. */
+  readonly outcome: 'ended' | 'hung' | 'not started';
+  readonly exitCode: number | undefined;
+  /** Why the client would refuse the output; undefined if it would take it. */
+  readonly refusal: string | undefined;
+  /** Kind and fingerprint of what was printed. */
+  readonly shown: string | undefined;
+  readonly kind: KeyKind | undefined;
+  /** Of a JWT, how much of its life was left; negative once it is over. */
+  readonly expiresInMs: number | undefined;
+  /** stderr of our own helper, which holds no secret; of any other only that there was some. */
+  readonly message: string | undefined;
+}
+
+export type KeyKind = 'api-key' | 'oauth-token' | 'admin-key' | 'jwt' | 'json' | 'other';
 
 /** The client warns at 10 s; nobody wants to wait longer for a diagnosis. */
 const RUN_LIMIT_MS = 12_000;
@@ -103,138 +226,6 @@ function collect(stream: NodeJS.ReadableStream): () => string {
   });
   stream.on('error', () => {});
   return () => Buffer.concat(chunks).subarray(0, MAX_OUTPUT_BYTES).toString('utf8');
-}
-
-/** Scripts are short; a larger file is a program. */
-const MAX_SCRIPT_BYTES = 64 * 1024;
-
-interface HelperSurroundings {
-  readonly homeDir: string;
-  readonly projectDir: string;
-  readonly uid: number;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Where this installation's own `broker-key` lies, and the copy that it puts into settings: only these are our own. */
-  readonly ownHelpers: readonly string[];
-}
-
-/** What can be said about the helper without running it. */
-export function inspectHelper(input: ChainInput, around: HelperSurroundings): HelperFacts | undefined {
-  const helper = effectiveHelper(input);
-  if (helper === undefined) return undefined;
-  const { command, settings, line } = helper;
-  const { words } = parseHelperCommand(command);
-  const ours = runsBrokerHelper(command);
-  const program = words[0];
-  const located = locate(program, around);
-  const stat = located.path === undefined ? undefined : statQuietly(located.path);
-  const found = stat?.isFile() ?? (located.path === undefined && isBuiltIn(program));
-  return {
-    command,
-    settings,
-    line,
-    ours,
-    credential: ours ? credentialOf(command) : undefined,
-    program,
-    words,
-    how: located.how,
-    path: located.path,
-    found,
-    executable: located.path === undefined ? found : isExecutable(located.path),
-    script: located.path !== undefined && stat?.isFile() ? scriptText(located.path) : undefined,
-    mayRun: found && (isOwnBinary(ours, located.path, around) || isOwnSettings(settings, around)),
-  };
-}
-
-function locate(program: string | undefined, around: HelperSurroundings): Pick<HelperFacts, 'how' | 'path'> {
-  if (program === undefined || program === '') return { how: 'unknown', path: undefined };
-  const expanded = program.replace(/^(~|\$HOME|\$\{HOME\})(?=\/)/, () => around.homeDir);
-  if (path.isAbsolute(expanded)) return { how: 'absolute', path: path.normalize(expanded) };
-  if (/[$`*?]/.test(expanded)) return { how: 'unknown', path: undefined };
-  if (expanded.includes('/')) return { how: 'relative', path: path.resolve(around.projectDir, expanded) };
-  const folders = (around.env['PATH'] ?? '').split(':').filter((folder) => path.isAbsolute(folder));
-  const candidates = folders.map((folder) => path.join(folder, expanded));
-  return { how: 'by name', path: candidates.find(isExecutable) };
-}
-
-/** Words that /bin/sh knows by itself. */
-function isBuiltIn(program: string | undefined): boolean {
-  return (
-    program !== undefined &&
-    /^(echo|printf|read|test|exec|eval|cd|set|\.|:|true|false|if|for|while|case)$/.test(program)
-  );
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return statQuietly(file)?.isFile() === true;
-  } catch {
-    return false;
-  }
-}
-
-function scriptText(file: string): string | undefined {
-  const { state, bytes } = readQuietly(file, MAX_SCRIPT_BYTES);
-  return state === 'read' && bytes.subarray(0, 2).toString('latin1') === '#!' ? bytes.toString('utf8') : undefined;
-}
-
-/** By the file and not by its name: a repository can bring a `broker-key` of its own. */
-function isOwnBinary(ours: boolean, file: string | undefined, { ownHelpers, uid }: HelperSurroundings): boolean {
-  if (!ours || file === undefined) return false;
-  try {
-    const real = realpathSync(file);
-    const stat = statQuietly(real);
-    if (stat === undefined || (stat.mode & 0o022) !== 0 || (stat.uid !== uid && stat.uid !== 0)) return false;
-    return ownHelpers.some((own) => statQuietly(own) !== undefined && realpathSync(own) === real);
-  } catch {
-    return false;
-  }
-}
-
-/** Settings that only the user or an administrator can have written. */
-function isOwnSettings({ scope, file, mode, uid }: SettingsFile, around: HelperSurroundings): boolean {
-  if (scope !== 'user' && scope !== 'managed') return false;
-  const inProject = around.projectDir !== around.homeDir && `${file}/`.startsWith(`${around.projectDir}/`);
-  return !inProject && (mode & 0o022) === 0 && (uid === around.uid || uid === 0);
-}
-
-/** `bin/broker-key` of this installation, seen from src/claude and from dist/claude alike. */
-const OWN_PLACE = '../../bin/broker-key';
-
-/**
- * The path of `broker-key` to write into settings: the name on PATH if it leads to this installation's own binary (it
- * survives an upgrade), else that binary, else whatever PATH has. undefined: nowhere.
- */
-export function locateHelper(env: Readonly<Record<string, string | undefined>>): string | undefined {
-  const beside = fileURLToPath(new URL(OWN_PLACE, import.meta.url));
-  const own = isProgram(beside) ? beside : undefined;
-  const folders = (env['PATH'] ?? '').split(':').filter((folder) => path.isAbsolute(folder));
-  const onPath = folders.map((folder) => path.join(folder, 'broker-key')).filter(isProgram);
-  return onPath.find((file) => own !== undefined && realpathSync(file) === realpathSync(own)) ?? own ?? onPath[0];
-}
-
-/** @throws BrokerError ERR_USAGE if nothing executable is there. */
-export function requireHelper(file: string | undefined): string {
-  if (file === undefined) {
-    throw new BrokerError('ERR_USAGE', 'broker-key was not found beside this program or on PATH', {
-      remedy: 'name it: --helper /absolute/path/to/broker-key',
-    });
-  }
-  if (!isProgram(file)) {
-    throw new BrokerError('ERR_USAGE', `${file} is no executable file`, {
-      remedy: 'name the right path with --helper, or add --force if it is meant for another machine',
-    });
-  }
-  return file;
-}
-
-function isProgram(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return statQuietly(file)?.isFile() === true;
-  } catch {
-    return false;
-  }
 }
 
 export function keyKind(value: string): KeyKind {

@@ -1,8 +1,7 @@
 import { styleText } from 'node:util';
-import { exitCodeOf } from '../checks/all.ts';
-import { placeText } from '../checks/broker.ts';
+import { exitCodeOf, type Finding, type Severity } from '../checks/check.ts';
+import { originText } from '../settings/effective.ts';
 import { scrub } from '../settings/masked-diff.ts';
-import type { ProfileSyntax } from '../shell/profiles.ts';
 import { isSecretVariable, SECRET_VARIABLES } from '../shell/variables.ts';
 import type { AuthMethod, HeaderSource, ModeOutcome } from './auth-chain.ts';
 import type { Facts } from './gather.ts';
@@ -18,7 +17,8 @@ const COLOURS = { error: 'red', warning: 'yellow', info: 'cyan' } as const;
 
 /** What `broker doctor` prints: the chain, what each request carries, then the findings. */
 export function reportText({ facts, findings }: DoctorReport, colour: boolean): string {
-  const { methods, outcomes } = facts.chain;
+  const { methods } = facts.chain;
+  const outcomes = Object.values(facts.chain.outcomes);
   const paint = (format: Parameters<typeof styleText>[0], text: string) =>
     colour ? styleText(format, text, { validateStream: false }) : text;
   const lines = [paint('bold', 'How Claude Code logs in here, the strongest first')];
@@ -64,16 +64,16 @@ export function reportText({ facts, findings }: DoctorReport, colour: boolean): 
 export function reportJson({ facts, findings }: DoctorReport): string {
   const report = {
     version: 1,
-    methods: facts.chain.methods.map(({ id, label, present, place, shown }) => ({
+    methods: facts.chain.methods.map(({ id, label, present, origin, shown }) => ({
       id,
       label,
       present,
-      source: present ? placeText(place) : null,
-      file: place?.file ?? null,
-      line: place?.line ?? null,
+      source: present ? originText(origin) : null,
+      file: origin?.file ?? null,
+      line: origin?.line ?? null,
       shown: shown ?? null,
     })),
-    modes: facts.chain.outcomes.map(({ mode, winner, xApiKey, authorization, note }) => ({
+    modes: Object.values(facts.chain.outcomes).map(({ mode, winner, xApiKey, authorization, note }) => ({
       mode,
       winner: winner ?? null,
       headers: { 'x-api-key': xApiKey ?? null, authorization: authorization ?? null },
@@ -117,10 +117,10 @@ export function secretsIn({ input }: Facts): string[] {
   return [...secrets].filter((secret) => secret.trim().length >= 8).sort((a, b) => b.length - a.length);
 }
 
-function sourceOf({ present, place, shown, id }: AuthMethod): string {
+function sourceOf({ present, origin, shown, id }: AuthMethod): string {
   if (!present) return 'not there';
   const what = shown === undefined || id === 'cloud' ? '' : `, ${shown}`;
-  return `${placeText(place)}${what}`;
+  return `${originText(origin)}${what}`;
 }
 
 function carried(methods: readonly AuthMethod[], source: HeaderSource | undefined): string {
@@ -134,36 +134,3 @@ function countOf(findings: readonly Finding[]): { errors: number; warnings: numb
   const count = (severity: Severity) => findings.filter((finding) => finding.severity === severity).length;
   return { errors: count('error'), warnings: count('warning') };
 }
-
-/** error: something will fail · warning: it works, at a cost or not for long · info: good to know. */
-export type Severity = 'error' | 'warning' | 'info';
-
-export interface Finding {
-  /** Stable; docs/doctor.md has an entry for each. */
-  readonly id: string;
-  readonly severity: Severity;
-  readonly title: string;
-  readonly cost: string;
-  /** One thing to do. */
-  readonly remedy: string;
-  /** `file` or `file:line`. */
-  readonly where?: string;
-  readonly fix?: Fix;
-}
-
-/** What `--fix` can do; profiles are only touched with `--yes`. */
-export type Fix =
-  | { readonly kind: 'chmod'; readonly file: string; readonly mode: number }
-  | { readonly kind: 'remove-setting'; readonly file: string; readonly path: readonly string[] }
-  | {
-      readonly kind: 'take-line-out';
-      readonly file: string;
-      readonly line: number;
-      readonly lastLine: number;
-      /** The variable that has to stand there, or nothing is touched. */
-      readonly name: string;
-      readonly syntax: ProfileSyntax;
-    };
-
-/** One trap. Never throws, prints nothing, puts no secret into a finding. */
-export type Check = (facts: Facts) => Finding[];

@@ -1,7 +1,7 @@
 import { BrokerError } from '../../errors.ts';
 import { parseSettings, type SettingsPath, valueAt } from '../settings/document.ts';
 import { type Addition, applyEdits, type EditPlan, isPresent, planEdits, removeProperty } from '../settings/edit.ts';
-import { runsBrokerHelper } from '../shell/tokenizer.ts';
+import { runsBrokerHelper } from '../shell/helper-command.ts';
 import { type InstallRecord, type RecordedAddition, sha256, undo } from './undo.ts';
 
 /** What a settings file is to hold next; pure, so that a dry run and the real one cannot differ. */

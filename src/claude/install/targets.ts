@@ -1,8 +1,10 @@
+import { realpathSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { BrokerError, shellWord } from '../../errors.ts';
-import type { Addition } from '../settings/edit.ts';
-import { clientFolder, clientStateFile, type SettingsRoots } from '../settings/files.ts';
-import { parseHelperCommand } from '../shell/tokenizer.ts';
+import { isExecutable } from '../settings/document.ts';
+import { type Addition, settingsObject } from '../settings/edit.ts';
+import { clientFolder, clientStateFile, managedFolder, type SettingsRoots } from '../settings/files.ts';
 import { TTL_VARIABLE } from '../shell/variables.ts';
 
 /** The client's settings that run a helper and that the broker can answer. */
@@ -151,21 +153,44 @@ function fileFor(target: Target, scope: 'user' | 'project-local', roots: Setting
     : path.join(roots.projectDir, '.claude', 'settings.local.json');
 }
 
+/** What an administrator copies into managed settings. */
+export function managedText(additions: readonly Addition[]): string {
+  const snippet = JSON.stringify(settingsObject(additions), null, 2);
+  return [
+    `# Linux: ${path.join(managedFolder('linux'), 'managed-settings.json')}`,
+    `# macOS: ${path.join(managedFolder('darwin'), 'managed-settings.json')}`,
+    '# owner root, mode 0644; users cannot override it. Strict JSON: leave these three lines out.',
+    snippet,
+    '',
+  ].join('\n');
+}
+
+/** `bin/broker-key` of this installation, seen from src/claude/install and from dist alike. */
+const OWN_PLACE = '../../bin/broker-key';
+
 /**
- * What may be shown of somebody's helper command: people write keys into them. Our own is shown as it is, of any other
- * the program, if it is plainly one, and the number of its arguments.
+ * The path of `broker-key` to write into settings: the name on PATH if it leads to this installation's own binary (it
+ * survives an upgrade), else that binary, else whatever PATH has. undefined: nowhere.
  */
-export function describeCommand(command: string, ours: boolean): string {
-  if (ours) return command;
-  const { words, simple } = parseHelperCommand(command);
-  const [program = '', ...rest] = words;
-  const isPath = /^(\/|~\/|\.{1,2}\/|\$HOME\/)[\w./@+ -]*$/.test(program);
-  const isName = /^[a-z][a-z_.-]{0,19}$/.test(program);
-  if (!isPath && !isName) return '(a command)';
-  const more = simple
-    ? rest.length === 0
-      ? ''
-      : ` (and ${rest.length} more word${rest.length === 1 ? '' : 's'})`
-    : ' …';
-  return program + more;
+export function locateHelper(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const beside = fileURLToPath(new URL(OWN_PLACE, import.meta.url));
+  const own = isExecutable(beside) ? beside : undefined;
+  const folders = (env['PATH'] ?? '').split(':').filter((folder) => path.isAbsolute(folder));
+  const onPath = folders.map((folder) => path.join(folder, 'broker-key')).filter(isExecutable);
+  return onPath.find((file) => own !== undefined && realpathSync(file) === realpathSync(own)) ?? own ?? onPath[0];
+}
+
+/** @throws BrokerError ERR_USAGE if nothing executable is there. */
+export function requireHelper(file: string | undefined): string {
+  if (file === undefined) {
+    throw new BrokerError('ERR_USAGE', 'broker-key was not found beside this program or on PATH', {
+      remedy: 'name it: --helper /absolute/path/to/broker-key',
+    });
+  }
+  if (!isExecutable(file)) {
+    throw new BrokerError('ERR_USAGE', `${file} is no executable file`, {
+      remedy: 'name the right path with --helper, or add --force if it is meant for another machine',
+    });
+  }
+  return file;
 }

@@ -28,7 +28,7 @@ export function planEdits(document: SettingsDocument, additions: readonly Additi
   if (missing.length === 0) return { edits: [], created: [], replaced: [] };
   if (root === undefined) {
     const created = missing.flatMap(({ path }) => prefixes(path.slice(0, -1)));
-    return { edits: [wholeFile(document.text, nested(missing, 0))], created: unique(created), replaced: [] };
+    return { edits: [wholeFile(document.text, settingsObject(missing))], created: unique(created), replaced: [] };
   }
   return planIn(document, root, missing, file);
 }
@@ -59,7 +59,8 @@ function planIn(document: SettingsDocument, root: Node, missing: readonly Additi
       created.push(...prefixes(addition.path.slice(0, -1)).filter((prefix) => prefix.length > depth));
     }
   }
-  for (const [anchor, run] of runs) edits.push(objectRun(document.text, anchor, nested(run.additions, run.depth)));
+  for (const [anchor, run] of runs)
+    edits.push(objectRun(document.text, anchor, settingsObject(run.additions, run.depth)));
   return { edits, created: unique(created), replaced };
 }
 
@@ -80,8 +81,8 @@ function depthOfExisting(document: SettingsDocument, root: Node, path: SettingsP
   return 0;
 }
 
-/** The additions as one value, seen from an object `depth` names down. */
-function nested(additions: readonly Addition[], depth: number): Record<string, unknown> {
+/** The additions as one JSON object, seen from `depth` names down. */
+export function settingsObject(additions: readonly Addition[], depth = 0): Record<string, unknown> {
   const result: Record<string, unknown> = {};
   for (const addition of additions) {
     let object = result;

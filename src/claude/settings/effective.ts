@@ -1,15 +1,15 @@
 import path from 'node:path';
-import type { KeptLogin, MacTools } from '../doctor/login.ts';
 import type { Profile } from '../shell/profiles.ts';
 import { RELEVANT_VARIABLES } from '../shell/variables.ts';
+import type { KeptLogin } from './client-state.ts';
 import { clientFolder, readSettingsFile, type SettingsFile, type SettingsRoots } from './files.ts';
+import type { MacTools } from './mac-tools.ts';
 
-/** Where something is set: `~/.zshrc:12` is file and line, an environment variable has neither. */
-export interface Place {
-  readonly kind: 'environment' | 'settings' | 'login';
-  readonly file: string | undefined;
-  readonly line: number | undefined;
-}
+/** Where something is set; of an environment variable the line of a profile that most likely set it. */
+export type SettingOrigin =
+  | { readonly kind: 'settings'; readonly file: string; readonly line: number }
+  | { readonly kind: 'environment'; readonly file: string | undefined; readonly line: number | undefined }
+  | { readonly kind: 'login'; readonly file: string; readonly line: undefined };
 
 /** Everything the chain depends on; all of it handed in. */
 export interface ChainInput {
@@ -24,11 +24,11 @@ export interface ChainInput {
   readonly trusted: boolean | undefined;
 }
 
-interface EffectiveVariable {
+export interface EffectiveVariable {
   readonly name: string;
   /** May be secret. */
   readonly value: string;
-  readonly place: Place;
+  readonly origin: SettingOrigin;
 }
 
 /** A variable as the client sees it: the strongest settings file that sets it, else the environment. Empty is unset. */
@@ -37,11 +37,21 @@ export function effectiveVariable(input: ChainInput, name: string): EffectiveVar
     const set = settings.env.get(name);
     if (set === undefined) continue;
     if (set.value === '') return undefined;
-    return { name, value: set.value, place: { kind: 'settings', file: settings.file, line: set.line } };
+    return { name, value: set.value, origin: { kind: 'settings', file: settings.file, line: set.line } };
   }
   const value = input.environment[name];
   if (value === undefined || value === '') return undefined;
-  return { name, value, place: { kind: 'environment', ...originOf(input, name, value) } };
+  return { name, value, origin: { kind: 'environment', ...profileLine(input, name, value) } };
+}
+
+/** `~/.zshrc:12`, or words for what is in no file. */
+export function originText(origin: SettingOrigin | undefined): string {
+  return originFile(origin) ?? (origin?.kind === 'environment' ? 'the environment' : 'an unknown place');
+}
+
+/** `file` or `file:line`; undefined for what is in no file. */
+export function originFile(origin: SettingOrigin | undefined): string | undefined {
+  return origin?.line === undefined ? origin?.file : `${origin.file}:${origin.line}`;
 }
 
 /** The strongest file that sets the helper decides, also if it sets it to nothing. */
@@ -78,7 +88,7 @@ function inEffect(input: ChainInput): SettingsFile[] {
 }
 
 /** The profile line that most likely set a variable: the last with this value, else the last whose value is computed. */
-function originOf(input: ChainInput, name: string, value: string) {
+function profileLine(input: ChainInput, name: string, value: string) {
   const all = input.profiles.flatMap(({ file, assignments }) =>
     assignments.filter((each) => each.name === name && each.effect === 'set').map((each) => ({ ...each, file })),
   );

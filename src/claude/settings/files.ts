@@ -1,7 +1,6 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Node } from 'jsonc-parser';
-import { type MacTools, macTools } from '../doctor/login.ts';
 import {
   countOf,
   firstLaxity,
@@ -16,6 +15,7 @@ import {
   SettingsSyntaxError,
   valueAt,
 } from './document.ts';
+import { type MacTools, macTools } from './mac-tools.ts';
 
 interface LocatedText {
   /** May be secret. */
@@ -158,7 +158,7 @@ export interface SettingsRoots {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly platform: NodeJS.Platform;
   /** What `--settings` is going to name, if that is known. */
-  readonly flagFile?: string;
+  readonly flagFile?: string | undefined;
   /** `/` outside tests. */
   readonly systemRoot: string;
 }

@@ -1,5 +1,3 @@
-import path from 'node:path';
-
 /** A word of a shell script with its quotes removed. */
 export interface ShellWord {
   readonly text: string;
@@ -8,76 +6,101 @@ export interface ShellWord {
 }
 
 export interface ShellStatement {
+  /** Without redirections and their targets. */
   readonly words: readonly ShellWord[];
   /** First and last line, counted from 1. */
   readonly line: number;
   readonly lastLine: number;
-  /** Nothing but this statement stands on its lines. */
+  /** Nothing but this statement is on its lines. */
   readonly alone: boolean;
 }
 
-interface Partial {
-  line: number;
-  words: ShellWord[];
+interface ShellText {
+  readonly statements: readonly ShellStatement[];
+  /** Words and closed quotes are all there is: no operator, line end, expansion, glob or comment. */
+  readonly isLiteral: boolean;
 }
 
 /**
- * Splits a profile into statements the way sh, bash, zsh and fish would, near enough to find assignments: quotes,
- * escapes, comments, line continuations and here-documents are understood, nothing is expanded, nothing is run.
+ * Splits a profile, a script or a command line into statements the way sh, bash, zsh and fish would, near enough to
+ * find assignments: quotes, escapes, comments, line continuations, redirections and here-documents are understood,
+ * nothing is expanded, nothing is run. Linear in the text.
  */
-export function shellStatements(text: string): ShellStatement[] {
-  return new Scanner(text).statements();
+export function scanShell(text: string): ShellText {
+  return new Scanner(text).scan();
 }
+
+export function shellStatements(text: string): readonly ShellStatement[] {
+  return scanShell(text).statements;
+}
+
+const REDIRECTION = /<<<|<<-|<<|[<>]&|>>|>\||<>|[<>]/y;
 
 class Scanner {
   readonly #text: string;
-  readonly #found: { words: ShellWord[]; line: number; lastLine: number }[] = [];
+  readonly #found: Omit<ShellStatement, 'alone'>[] = [];
+  /** Delimiters of here-documents whose text follows on the next line. */
   readonly #hereDocuments: string[] = [];
   #at = 0;
   #line = 1;
-  #current: Partial | undefined;
+  #isLiteral = true;
+  #current: { readonly line: number; readonly words: ShellWord[] } | undefined;
 
   constructor(text: string) {
     this.#text = text;
   }
 
-  statements(): ShellStatement[] {
+  scan(): ShellText {
     while (this.#at < this.#text.length) this.#step();
     this.#endStatement();
     const uses = new Map<number, number>();
     for (const { line, lastLine } of this.#found) {
       for (let each = line; each <= lastLine; each += 1) uses.set(each, (uses.get(each) ?? 0) + 1);
     }
-    return this.#found.map((statement) => ({ ...statement, alone: isAlone(statement, uses) }));
+    const statements = this.#found.map((statement) => ({ ...statement, alone: isAlone(statement, uses) }));
+    return { statements, isLiteral: this.#isLiteral };
   }
 
   #step(): void {
     const character = this.#text[this.#at] ?? '';
+    if (' \t\r'.includes(character)) {
+      this.#at += 1;
+    } else if (character === '\\' && this.#text[this.#at + 1] === '\n') {
+      this.#at += 2;
+      this.#line += 1;
+    } else if ('\n#;&|(){}<>'.includes(character)) {
+      this.#isLiteral = false;
+      this.#operator(character);
+    } else {
+      this.#current ??= { line: this.#line, words: [] };
+      this.#current.words.push(this.#word());
+    }
+  }
+
+  #operator(character: string): void {
     if (character === '\n') {
       this.#endStatement();
       this.#at += 1;
       this.#line += 1;
       this.#skipHereDocuments();
-    } else if (character === '\\' && this.#text[this.#at + 1] === '\n') {
-      this.#at += 2;
-      this.#line += 1;
     } else if (character === '#') {
       const end = this.#text.indexOf('\n', this.#at);
       this.#at = end === -1 ? this.#text.length : end;
-    } else if (this.#text.startsWith('<<', this.#at) && this.#text[this.#at + 2] !== '<') {
-      this.#at += this.#text[this.#at + 2] === '-' ? 3 : 2;
-      while (this.#text[this.#at] === ' ') this.#at += 1;
-      const delimiter = this.#word().text;
-      if (delimiter !== '') this.#hereDocuments.push(delimiter);
-    } else if (';&|(){}'.includes(character)) {
+    } else if (character === '<' || character === '>') {
+      this.#redirection();
+    } else {
       this.#endStatement();
       this.#at += 1;
-    } else if (' \t\r<>'.includes(character)) {
-      this.#at += 1;
-    } else {
-      this.#current ??= { line: this.#line, words: [] };
-      this.#current.words.push(this.#word());
     }
+  }
+
+  #redirection(): void {
+    REDIRECTION.lastIndex = this.#at;
+    const [operator = ''] = REDIRECTION.exec(this.#text) ?? [];
+    this.#at += operator.length;
+    while (' \t'.includes(this.#text[this.#at] ?? '\n')) this.#at += 1;
+    const target = this.#word().text;
+    if ((operator === '<<' || operator === '<<-') && target !== '') this.#hereDocuments.push(target);
   }
 
   #word(): ShellWord {
@@ -86,19 +109,22 @@ class Scanner {
     let quote = '';
     for (; this.#at < this.#text.length; this.#at += 1) {
       const character = this.#text[this.#at] ?? '';
-      if (quote === '' && ' \t\r\n;&|()<>'.includes(character)) {
-        if (character !== '(' || this.#text[this.#at - 1] !== '$') break;
-      }
+      const isInCommand = character === '(' && this.#text[this.#at - 1] === '$';
+      if (quote === '' && ' \t\r\n;&|()<>'.includes(character) && !isInCommand) break;
       if (character === '\n') this.#line += 1;
-      if (quote !== "'" && (character === '$' || character === '`')) dynamic = true;
-      if (quote !== '' && character === quote) quote = '';
-      else if (quote === '' && (character === '"' || character === "'" || character === '`')) quote = character;
-      else if (quote !== "'" && character === '\\') {
+      if (character === '\\' && quote !== "'") {
         this.#at += 1;
         if (this.#text[this.#at] === '\n') this.#line += 1;
         else text += this.#text[this.#at] ?? '';
-      } else text += character;
+        continue;
+      }
+      if (quote !== "'" && (character === '$' || character === '`')) dynamic = true;
+      if (quote === '' && '*?['.includes(character)) this.#isLiteral = false;
+      const isQuote = quote === '' ? '"\'`'.includes(character) : character === quote;
+      if (isQuote) quote = quote === '' ? character : '';
+      if (!isQuote || character === '`') text += character;
     }
+    if (dynamic || quote !== '') this.#isLiteral = false;
     return { text, dynamic };
   }
 
@@ -125,82 +151,4 @@ function isAlone(statement: { line: number; lastLine: number }, uses: Map<number
     if (uses.get(line) !== 1) return false;
   }
   return true;
-}
-
-/** What `/bin/sh -c` would make of a helper setting, as far as that can be said without running it. */
-interface HelperCommand {
-  readonly text: string;
-  /** Words of the first simple command, quotes removed; leading `NAME=value` words are left out. */
-  readonly words: readonly string[];
-  /** No pipe, list, substitution, variable, glob or redirection: the words are exactly what runs. */
-  readonly simple: boolean;
-}
-
-const SPECIAL = new Set(['|', '&', ';', '<', '>', '(', ')', '$', '`', '*', '?', '[', '#', '\n']);
-
-export function parseHelperCommand(text: string): HelperCommand {
-  const words: string[] = [];
-  let word: string | undefined;
-  let quote = '';
-  let simple = true;
-  let ended = false;
-  for (let at = 0; at < text.length && !ended; at += 1) {
-    const character = text[at] ?? '';
-    if (quote === "'") {
-      if (character === "'") quote = '';
-      else word += character;
-    } else if (character === '\\') {
-      at += 1;
-      word = (word ?? '') + (text[at] ?? '');
-    } else if (quote === '"') {
-      if (character === '"') quote = '';
-      else {
-        if (character === '$' || character === '`') simple = false;
-        word += character;
-      }
-    } else if (character === "'" || character === '"') {
-      quote = character;
-      word ??= '';
-    } else if (character === ' ' || character === '\t') {
-      if (word !== undefined) words.push(word);
-      word = undefined;
-    } else if (SPECIAL.has(character)) {
-      simple = false;
-      if ('|&;<>()\n'.includes(character)) ended = true;
-      else word = (word ?? '') + character;
-    } else {
-      word = (word ?? '') + character;
-    }
-  }
-  if (word !== undefined) words.push(word);
-  const assignments = words.findIndex((candidate) => !/^[A-Za-z_]\w*=/.test(candidate));
-  return {
-    text,
-    words: assignments > 0 ? words.slice(assignments) : words,
-    simple: simple && quote === '' && assignments <= 0,
-  };
-}
-
-/**
- * Whether a setting runs this project's helper: `broker-key …` or `broker get …` and nothing else. Such a line may be
- * replaced without asking.
- */
-export function runsBrokerHelper(text: string): boolean {
-  const { words, simple } = parseHelperCommand(text);
-  const [program, first] = words;
-  if (!simple || program === undefined) return false;
-  const name = path.posix.basename(program);
-  return name === 'broker-key' || (name === 'broker' && first === 'get');
-}
-
-/** The credential that a line of ours asks for; undefined where it takes the default one. */
-export function credentialOf(text: string): string | undefined {
-  const { words } = parseHelperCommand(text);
-  const rest = words.slice(path.posix.basename(words[0] ?? '') === 'broker' ? 2 : 1);
-  for (let at = 0; at < rest.length; at += 1) {
-    const word = rest[at] ?? '';
-    if (word === '--format') at += 1;
-    else if (!word.startsWith('-')) return word;
-  }
-  return undefined;
 }

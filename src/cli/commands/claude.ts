@@ -1,12 +1,13 @@
 import { Command, Option } from 'commander';
-import { describeCommand, rootsOf, type SettingsChoice } from '../../claude/install/targets.ts';
+import { rootsOf, type SettingsChoice } from '../../claude/install/targets.ts';
 import { readRecord } from '../../claude/install/undo.ts';
 import { deleteBackups, followLinks, listBackups } from '../../claude/settings/backups.ts';
 import { readAllSettings, type SettingsFile } from '../../claude/settings/files.ts';
-import { runsBrokerHelper } from '../../claude/shell/tokenizer.ts';
+import { describeCommand, runsBrokerHelper } from '../../claude/shell/helper-command.ts';
 import { TTL_VARIABLE } from '../../claude/shell/variables.ts';
 import { stateDir } from '../../config/paths.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { json } from '../output.ts';
 import { installAction, uninstallAction } from './claude-install.ts';
 
 /**
@@ -19,7 +20,7 @@ export function claudeCommand(io: ProcessIo): Command {
   places(command.command('install'))
     .description('write apiKeyHelper (or another helper setting) and change no other byte of the file')
     .option('--credential <name>', "the credential to ask for (default: the configuration's)")
-    .option('--helper <path>', 'where broker-key lies (default: beside this program, else on PATH)')
+    .option('--helper <path>', 'where broker-key is (default: beside this program, else on PATH)')
     .option('--ttl <duration>', 'how long Claude Code keeps a key: 5m, 90s or milliseconds (default: its own 5m)')
     .option('--for <setting>', 'another setting that runs a helper: otel, mcp:NAME, aws or proxy')
     .option('--deny-rules', "add permission rules that keep the agent's own tools from the key")
@@ -29,7 +30,7 @@ export function claudeCommand(io: ProcessIo): Command {
     .action((options) => installAction(io, options));
 
   places(command.command('uninstall'))
-    .description('take out what install put in; a file that nobody edited since gets its old bytes back')
+    .description('take out what install put in; a file that was not edited since gets its old bytes back')
     .option('--for <setting>', 'only this: api-key, otel, mcp:NAME, aws or proxy (default: everything)')
     .option('--force', 'also remove an apiKeyHelper that this program did not write; a backup is kept')
     .option('--dry-run', 'show what would change and write nothing')
@@ -41,7 +42,7 @@ export function claudeCommand(io: ProcessIo): Command {
 
   command
     .command('backups')
-    .description('copies of files that held something of somebody else; they may hold secrets')
+    .description('copies of files in which something that broker had not written was replaced; they may hold secrets')
     .option('--delete <id>', 'delete one of them, or all')
     .option('--json', 'print JSON')
     .action((options) => backupsAction(io, options));
@@ -68,7 +69,7 @@ function showAction(io: ProcessIo, options: ShowOptions): void {
   const counts = files.find(({ state, helper }) => state === 'in-effect' && helper !== undefined);
   const rows = files.map((settings) => ({ ...describe(io, settings), counts: settings === counts }));
   if (options.json) {
-    io.stdout(`${JSON.stringify({ files: rows }, null, 2)}\n`);
+    io.stdout(json({ files: rows }));
     return;
   }
   for (const row of rows) {
@@ -90,7 +91,7 @@ function describe(io: ProcessIo, settings: SettingsFile) {
     scope,
     file,
     state: state + where,
-    helper: helper === undefined ? null : describeCommand(helper.value, ours),
+    helper: helper === undefined ? null : describeCommand(helper.value),
     line: helper?.line ?? null,
     ours,
     ttlMs: wholeNumber(env.get(TTL_VARIABLE)?.value),
@@ -116,7 +117,7 @@ function backupsAction(io: ProcessIo, options: { delete?: string; json?: true })
   const folder = stateDir(io);
   const backups = options.delete === undefined ? listBackups(folder) : deleteBackups(folder, options.delete);
   if (options.json) {
-    io.stdout(`${JSON.stringify({ deleted: options.delete !== undefined, backups }, null, 2)}\n`);
+    io.stdout(json({ deleted: options.delete !== undefined, backups }));
     return;
   }
   for (const { id, file, reason, copy } of backups) {

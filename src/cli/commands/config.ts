@@ -8,6 +8,10 @@ import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
 import type { ProviderSchemas } from '../../config/schema.ts';
 import type { Origin } from '../../config/walk.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import type { ConfigReport } from '../../protocol/reports.ts';
+import { providerDefinitions } from '../../providers/registry.ts';
+import { json } from '../output.ts';
+import { daemonConfig } from '../running-daemon.ts';
 
 export interface ConfigCommandParts {
   /** Every provider type that there is. */
@@ -24,7 +28,7 @@ interface Options {
 const EXIT_CONFIG = 78;
 
 /** `broker config validate|show|path|schema`. Exit codes: 0, or 78 with every fault listed. */
-export function configCommand(io: ProcessIo, parts: ConfigCommandParts): Command {
+export function configCommand(io: ProcessIo, parts: ConfigCommandParts = everyPart(io)): Command {
   const command = new Command('config').description('check the configuration, print it with secrets masked');
   const add = (name: string, description: string, run: (options: Options) => Promise<void> | void) => {
     command
@@ -38,13 +42,25 @@ export function configCommand(io: ProcessIo, parts: ConfigCommandParts): Command
   add('show', 'print every effective value and where it comes from, secrets masked', (options) =>
     show(io, parts, options),
   );
-  add('path', 'print where the configuration file lies; with --json also the state folder and the sockets', (options) =>
+  add('path', 'print where the configuration file is; with --json also the state folder and the sockets', (options) =>
     showPaths(io, options),
   );
   add('schema', 'print the JSON Schema of the file, for editors', () => {
-    io.stdout(`${JSON.stringify(configJsonSchema(parts.types), null, 2)}\n`);
+    io.stdout(json(configJsonSchema(parts.types)));
   });
   return command;
+}
+
+function everyPart(io: ProcessIo): ConfigCommandParts {
+  return { types: providerDefinitions, daemonValues: () => daemonValuesOf(io) };
+}
+
+/** For `config show`: nothing where the daemon that runs has another file, which is said. */
+async function daemonValuesOf(io: ProcessIo): Promise<ConfigReport['values'] | undefined> {
+  const daemon = await daemonConfig(io);
+  if (daemon === undefined || daemon.file === configFile(io)) return daemon?.values;
+  io.stderr(`warning: the daemon that runs has another configuration, ${daemon.file}; its values are not shown here\n`);
+  return undefined;
 }
 
 async function validate(io: ProcessIo, parts: ConfigCommandParts, options: Options): Promise<void> {
@@ -52,7 +68,8 @@ async function validate(io: ProcessIo, parts: ConfigCommandParts, options: Optio
   if (loaded === undefined) return;
   const { config, warnings } = loaded;
   const [providers, credentials] = [config.providers.size, config.credentials.size];
-  if (options.json) return print(io, { file: config.file, ok: true, providers, credentials, faults: [], warnings });
+  if (options.json)
+    return io.stdout(json({ file: config.file, ok: true, providers, credentials, faults: [], warnings }));
   warn(io, warnings);
   io.stdout(`${config.file}: no faults; ${counted(providers, 'provider')}, ${counted(credentials, 'credential')}\n`);
 }
@@ -64,13 +81,15 @@ async function show(io: ProcessIo, parts: ConfigCommandParts, options: Options):
   const daemon = options.config === undefined ? await parts.daemonValues?.() : undefined;
   const differing = daemon === undefined ? [] : differences(daemon, effective);
   if (options.json) {
-    return print(io, {
-      file: config.file,
-      values: daemon ?? effective,
-      from: daemon ? 'daemon' : 'file',
-      differing,
-      warnings,
-    });
+    return io.stdout(
+      json({
+        file: config.file,
+        values: daemon ?? effective,
+        from: daemon ? 'daemon' : 'file',
+        differing,
+        warnings,
+      }),
+    );
   }
   io.stdout(`# ${config.file}\n${table(daemon ?? effective)}`);
   if (differing.length > 0) {
@@ -89,7 +108,8 @@ async function show(io: ProcessIo, parts: ConfigCommandParts, options: Options):
 function showPaths(io: ProcessIo, options: Options): void {
   const config = chosenFile(io, options);
   if (!options.json) io.stdout(`${config}\n`);
-  else print(io, { config, state: stateDir(io), sockets: socketCandidates(io).map((candidate) => candidate.path) });
+  else
+    io.stdout(json({ config, state: stateDir(io), sockets: socketCandidates(io).map((candidate) => candidate.path) }));
 }
 
 async function loadOrReport(
@@ -101,7 +121,7 @@ async function loadOrReport(
   const result = await loadConfig({ file, types: parts.types, env: io.env, homeDir: io.homeDir, uid: io.uid });
   if (result.faults === undefined) return result;
   io.setExitCode(EXIT_CONFIG);
-  if (options.json) print(io, { file, ok: false, faults: result.faults, warnings: [] });
+  if (options.json) io.stdout(json({ file, ok: false, faults: result.faults, warnings: [] }));
   else {
     for (const fault of result.faults) io.stderr(`${describeFault(fault)}\n`);
     io.stderr(`error: ${counted(result.faults.length, 'fault')} in ${file}\n`);
@@ -131,8 +151,4 @@ function warn(io: ProcessIo, warnings: readonly ConfigFault[]): void {
 
 function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
-}
-
-function print(io: ProcessIo, value: unknown): void {
-  io.stdout(`${JSON.stringify(value, null, 2)}\n`);
 }

@@ -1,15 +1,22 @@
 import path from 'node:path';
 import { Command } from 'commander';
-import { exitCodeOf, runChecks } from '../../claude/checks/all.ts';
+import { runChecks } from '../../claude/checks/all.ts';
+import { exitCodeOf } from '../../claude/checks/check.ts';
 import { planRepairs, type Repair, repair } from '../../claude/doctor/fix.ts';
 import { gatherFacts, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
-import { locateHelper } from '../../claude/doctor/helper.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor/report.ts';
+import { locateHelper } from '../../claude/install/targets.ts';
 import { scrub } from '../../claude/settings/masked-diff.ts';
-import { socketCandidates, stateDir } from '../../config/paths.ts';
+import { connect } from '../../client/broker-client.ts';
+import { type Difference, differences } from '../../config/effective.ts';
+import { loadConfig } from '../../config/load.ts';
+import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
+import { keyringOf } from '../../crypto/keyring-child.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import type { KeyHome, StatusReport } from '../../protocol/reports.ts';
+import { providerDefinitions } from '../../providers/registry.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
+import { daemonConfig } from '../running-daemon.ts';
 
 export interface DoctorParts {
   /** The running daemon's report; undefined if none answers. */
@@ -32,11 +39,11 @@ export interface DoctorOptions {
 }
 
 /** `broker doctor`: which method wins in Claude Code and why. Exit codes: 0 nothing, 1 warnings, 2 something will fail. */
-export function doctorCommand(io: ProcessIo, parts: DoctorParts): Command {
+export function doctorCommand(io: ProcessIo, parts: DoctorParts = doctorParts(io)): Command {
   return new Command('doctor')
     .description('which authentication method wins in Claude Code and why, every trap, and one remedy for each')
     .option('--json', 'print JSON')
-    .option('--fix', 'mend what is safe: modes and refresh intervals; shows each change first')
+    .option('--fix', 'fix what is safe: modes and refresh intervals; shows each change first')
     .option('--yes', 'with --fix: also take keys out of settings and shell profiles (with a backup)')
     .option('--run-helper', "try the helper also if it comes from a project's settings")
     .option('--no-run-helper', 'do not try the helper')
@@ -48,7 +55,7 @@ export function doctorCommand(io: ProcessIo, parts: DoctorParts): Command {
 async function doctor(io: ProcessIo, parts: DoctorParts, options: DoctorOptions): Promise<void> {
   let report = await examine(io, parts, options);
   if (options.fix) {
-    const changed = mend(io, report, options.yes === true);
+    const changed = fixWhatIsSafe(io, report, options.yes === true);
     if (changed) report = await examine(io, parts, options);
   }
   io.stdout(options.json ? reportJson(report) : reportText(report, io.stdoutIsTty && !io.env['NO_COLOR']));
@@ -76,8 +83,47 @@ export async function examine(io: ProcessIo, parts: DoctorParts, options: Doctor
   return { facts, findings: runChecks(facts) };
 }
 
+/** What the doctor asks the daemon. */
+export function doctorParts(io: ProcessIo): DoctorParts {
+  return {
+    fetchStatus: () =>
+      connect(io)
+        .status()
+        .catch(() => undefined),
+    differing: async () => (await configDifferences(io)).map(({ key }) => key),
+    keyHome: (home) => keyHomeFacts(io, home),
+  };
+}
+
+/**
+ * Where this shell's environment would give other values than the daemon's does, for the doctor. Empty where there is
+ * nothing to compare: no daemon, a file with faults (which is told elsewhere), or another file.
+ */
+async function configDifferences(io: ProcessIo): Promise<readonly Difference[]> {
+  const daemon = await daemonConfig(io);
+  const file = configFile(io);
+  if (daemon === undefined || daemon.file !== file) return [];
+  const here = await loadConfig({ file, types: providerDefinitions, env: io.env, homeDir: io.homeDir, uid: io.uid });
+  if (here.faults !== undefined) return [];
+  return differences(daemon.values, here.effective).filter(
+    (each) => each.daemon?.origin.kind === 'env' || each.here?.origin.kind === 'env',
+  );
+}
+
+async function keyHomeFacts(io: ProcessIo, home: KeyHome): Promise<KeyHomeFacts> {
+  const daemon = await daemonConfig(io);
+  const configured = daemon?.values.find(({ key }) => key === 'daemon.key_home')?.value;
+  // Never starts a keyring program, and never has anybody asked for a password.
+  const look = home === 'file' ? keyringOf(io) : undefined;
+  const reply = await look?.({ action: 'look', account: 'look', mayStart: false });
+  return {
+    configuredKeyHome: typeof configured === 'string' ? configured : undefined,
+    keyring: reply?.outcome === 'usable' ? 'usable' : 'none',
+  };
+}
+
 /** Everything about repairs goes to stderr, so that stdout stays the report. */
-function mend(io: ProcessIo, { facts, findings }: DoctorReport, yes: boolean): boolean {
+function fixWhatIsSafe(io: ProcessIo, { facts, findings }: DoctorReport, yes: boolean): boolean {
   const foreign = new Set(
     facts.input.settings
       .filter(({ scope, uid }) => scope === 'managed' || scope === 'project' || uid !== io.uid)
@@ -92,7 +138,7 @@ function mend(io: ProcessIo, { facts, findings }: DoctorReport, yes: boolean): b
     if (each.needsYes && !yes) say('left as it is: this takes a key away, so it needs --yes');
     else changed = carryOut(io, each, say) || changed;
   }
-  if (repairs.length === 0) say('there is nothing that --fix can mend');
+  if (repairs.length === 0) say('there is nothing that --fix can fix');
   return changed;
 }
 

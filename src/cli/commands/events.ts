@@ -1,8 +1,9 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { connect } from '../../client/broker-client.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { printable } from '../../platform/text.ts';
 import type { BrokerEvent } from '../../protocol/reports.ts';
-import { type Paint, painter, plain } from '../io.ts';
+import { type Paint, painter } from '../output.ts';
 
 interface Options {
   readonly follow?: true;
@@ -34,7 +35,7 @@ async function events(io: ProcessIo, { follow, json, limit, credential }: Option
 }
 
 function line({ at, kind, credential, detail }: BrokerEvent, paint: Paint): string {
-  const facts = Object.entries(detail).map(([name, value]) => `${paint('dim', `${name}=`)}${plain(String(value))}`);
+  const facts = Object.entries(detail).map(([name, value]) => `${paint('dim', `${name}=`)}${printable(String(value))}`);
   const time = paint('dim', at.replace('T', ' ').replace(/\.\d+Z$/, 'Z'));
   const words = [time, paint(colourOf(kind), kind.padEnd(16)), credential ?? '-', ...facts];
   return `${words.join('  ')}\n`;

@@ -3,7 +3,7 @@ import { connect, describeSelf, type ServedKey } from '../../client/broker-clien
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { LONGEST_KEY } from '../../protocol/request.ts';
-import { duration, relative } from '../io.ts';
+import { duration, relative } from '../output.ts';
 
 interface Options {
   readonly format: string;
@@ -45,7 +45,7 @@ async function get(io: ProcessIo, credential: string | undefined, { format, verb
 function requireKey(body: Buffer): void {
   const printable = body.every((byte) => byte > 0x20 && byte < 0x7f);
   if (printable && body.length > 0 && body.length <= LONGEST_KEY) return;
-  throw new BrokerError('ERR_KEY_UNUSABLE', 'what was served is no key that Claude Code accepts', {
+  throw new BrokerError('ERR_KEY_UNUSABLE', 'the value is not a key that Claude Code accepts', {
     remedy: `a key is 1 to ${LONGEST_KEY} printable ASCII characters without spaces: check path and field of the credential`,
   });
 }

@@ -12,7 +12,7 @@ import type { ProcessIo } from '../../platform/process-io.ts';
 import type { ConfigReport } from '../../protocol/reports.ts';
 import type { FactorChoice, LoginDialogue, ProviderHost } from '../../providers/provider.ts';
 import { findDefinition, providerDefinitions } from '../../providers/registry.ts';
-import { relative } from '../io.ts';
+import { json, relative } from '../output.ts';
 
 interface Options {
   readonly browser: boolean;
@@ -47,7 +47,7 @@ export function loginCommand(io: ProcessIo): Command {
 
 async function login(io: ProcessIo, name: string, options: Options): Promise<void> {
   const client = connect(io);
-  // Asked first: nobody is to log in for a daemon that is not there. It also knows what its own environment adds.
+  // Asked first: a person is not to log in for a daemon that is not there. It also knows what its own environment adds.
   const daemon = await client.config();
   const provider = findProvider(await loadAsDaemon(io, daemon), name, daemon.file);
   const logIn = await findDefinition(provider.type)?.interactive?.load();
@@ -60,7 +60,7 @@ async function login(io: ProcessIo, name: string, options: Options): Promise<voi
   });
   using token = await logIn(provider.options, hostFor(io, daemon, name), dialogue, { signal: io.signal });
   const report = await client.takeLogin(name, token);
-  if (options.json) io.stdout(`${JSON.stringify(report, null, 2)}\n`);
+  if (options.json) io.stdout(json(report));
   else
     io.stdout(
       `logged in to ${name}${report.expiresAt === null ? '' : `; the session ends ${relative(report.expiresAt, io.clock.wall())}`}\n`,
@@ -102,7 +102,7 @@ function noLogin({ name, type, options }: ProviderConfig): BrokerError {
   const remedy = type.startsWith('aws-')
     ? `run: aws sso login${profile === undefined ? '' : ` --profile ${profile}`}; the daemon takes it up at once`
     : 'log in with the tools of that secret system; the daemon takes it up at once';
-  return new BrokerError('ERR_USAGE', `nobody logs in to provider "${name}" (${type}) through the broker`, { remedy });
+  return new BrokerError('ERR_USAGE', `provider "${name}" (${type}) has no interactive login`, { remedy });
 }
 
 function hostFor(io: ProcessIo, daemon: ConfigReport, name: string): ProviderHost {
@@ -110,7 +110,7 @@ function hostFor(io: ProcessIo, daemon: ConfigReport, name: string): ProviderHos
     name,
     clock: io.clock,
     log: silentLog,
-    // The daemon keeps the login, nobody else.
+    // Only the daemon keeps the login.
     logins: { load: () => [], save: () => undefined, remove: () => undefined },
     env: environmentOf(io, daemon),
     homeDir: io.homeDir,
@@ -128,7 +128,7 @@ export interface DialogueOptions {
   readonly mfaMethod?: string | undefined;
 }
 
-/** A code on the command line would stand in the process list. */
+/** A code on the command line would be in the process list. */
 const PASSCODE_VARIABLE = 'BROKER_PASSCODE';
 
 /** A person at this terminal, or what a script hands in for them. */
@@ -194,8 +194,8 @@ async function chooseFactor(
     });
   }
   if (terminal === undefined) {
-    throw new BrokerError('ERR_USAGE', 'Vault leaves a choice of second factors, and there is no terminal to ask', {
-      remedy: `say which: --mfa-method ${names.join(' | ')}`,
+    throw new BrokerError('ERR_USAGE', 'several second factors are possible, and there is no terminal to ask', {
+      remedy: `choose one: --mfa-method ${names.join(' | ')}`,
     });
   }
   const options = choices.map((choice, at) => ({ value: choice, label: names[at] ?? '', hint: choice.type }));

@@ -2,8 +2,9 @@ import { Command } from 'commander';
 import { connect } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { printable } from '../../platform/text.ts';
 import type { CredentialStatus } from '../../protocol/reports.ts';
-import { plain, relative } from '../io.ts';
+import { json, relative } from '../output.ts';
 
 interface Options {
   readonly all?: true;
@@ -20,13 +21,14 @@ export function refreshCommand(io: ProcessIo): Command {
     .action((name: string | undefined, options: Options) => refresh(io, name, options));
 }
 
-async function refresh(io: ProcessIo, name: string | undefined, { all, json }: Options): Promise<void> {
+async function refresh(io: ProcessIo, name: string | undefined, options: Options): Promise<void> {
+  const { all } = options;
   if (all && name !== undefined) {
     throw new BrokerError('ERR_USAGE', 'a name and --all do not go together', { remedy: 'leave one of them out' });
   }
   const client = connect(io);
   const states = all ? await client.refreshAll() : [await client.refresh(name)];
-  if (json) io.stdout(`${JSON.stringify(all ? states : states[0], null, 2)}\n`);
+  if (options.json) io.stdout(json(all ? states : states[0]));
   else io.stdout(states.map((state) => `${sentence(state, io.clock.wall())}\n`).join(''));
   const failed = states.filter(({ lastError }) => lastError !== null);
   if (failed.length === 0) return;
@@ -36,8 +38,8 @@ async function refresh(io: ProcessIo, name: string | undefined, { all, json }: O
 }
 
 function sentence({ name, version, expiresAt, lastError }: CredentialStatus, nowMs: number): string {
-  if (lastError !== null) return `${name}: ${plain(lastError.message)}`;
-  const what = version === null ? '' : `, version ${plain(version)}`;
+  if (lastError !== null) return `${name}: ${printable(lastError.message)}`;
+  const what = version === null ? '' : `, version ${printable(version)}`;
   return `${name}: confirmed by the provider${what}${expiresAt === null ? '' : `, expires ${relative(expiresAt, nowMs)}`}`;
 }
 
@@ -47,9 +49,9 @@ export function invalidateCommand(io: ProcessIo): Command {
     .description('drop a cached key and revoke its lease')
     .argument('<name>', 'the credential')
     .option('--json', 'print the new state as JSON')
-    .action(async (name: string, { json }: { readonly json?: true }) => {
+    .action(async (name: string, options: Pick<Options, 'json'>) => {
       const state = await connect(io).invalidate(name);
-      if (json) io.stdout(`${JSON.stringify(state, null, 2)}\n`);
-      else io.stdout(`${state.name}: dropped; the next ask fetches it anew\n`);
+      if (options.json) io.stdout(json(state));
+      else io.stdout(`${state.name}: dropped; the next ask fetches it again\n`);
     });
 }

@@ -2,8 +2,9 @@ import { Command, Option } from 'commander';
 import { connect } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { printable } from '../../platform/text.ts';
 import { KEY_HOMES, type RotationReport, type RotationRequest } from '../../protocol/reports.ts';
-import { plain } from '../io.ts';
+import { json } from '../output.ts';
 
 interface Options {
   readonly to?: string;
@@ -14,11 +15,11 @@ interface Options {
 /** `broker rotate-key`: asks the daemon, or does it itself where none runs. */
 export function rotateKeyCommand(io: ProcessIo): Command {
   return new Command('rotate-key')
-    .description('make a new key-encryption key and wrap everything that is stored anew')
+    .description('make a new key-encryption key and wrap everything that is stored again')
     .addOption(
       new Option('--to <home>', 'where the new key is to live; default: where the old one does').choices(KEY_HOMES),
     )
-    .option('--discard', 'if the old key is lost: set aside what it sealed, and begin anew')
+    .option('--discard', 'if the old key is lost: set aside what it sealed, and start again')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -32,7 +33,7 @@ export function rotateKeyCommand(io: ProcessIo): Command {
 async function rotateKey(io: ProcessIo, options: Options): Promise<void> {
   const request = { discard: options.discard === true, to: options.to };
   const report = await rotate(io, request);
-  io.stdout(options.json ? `${JSON.stringify(report, null, 2)}\n` : sentences(report, request.discard));
+  io.stdout(options.json ? json(report) : sentences(report, request.discard));
 }
 
 async function rotate(io: ProcessIo, request: RotationRequest): Promise<RotationReport> {
@@ -47,11 +48,11 @@ async function rotate(io: ProcessIo, request: RotationRequest): Promise<Rotation
 
 function sentences({ keyId, home, rewrapped, setAside, left }: RotationReport, discard: boolean): string {
   const what = rewrapped === 1 ? '1 record' : `${rewrapped} records`;
-  const lines = [`new key-encryption key ${keyId} in ${plain(home)}; ${what} wrapped with it`];
+  const lines = [`new key-encryption key ${keyId} in ${printable(home)}; ${what} wrapped with it`];
   if (setAside !== null)
-    lines.push(`what the lost key sealed was set aside as ${plain(setAside)}; delete it when you like`);
+    lines.push(`what the lost key sealed was set aside as ${printable(setAside)}; delete it when you like`);
   else if (discard) lines.push('nothing had to be given up: the old key could be reached');
   if (left !== null)
-    lines.push(`the old key seals nothing any more; it is removed as soon as it can be: ${plain(left)}`);
+    lines.push(`the old key seals nothing any more; it is removed as soon as it can be: ${printable(left)}`);
   return lines.map((line) => `${line}\n`).join('');
 }

@@ -5,6 +5,7 @@ import type { ProcessIo } from '../../platform/process-io.ts';
 import { installForEveryone, planForEveryone, uninstallForEveryone } from '../../service/everyone.ts';
 import { askStatus, bringUp } from '../../service/health.ts';
 import { type InstallOptions, type InstallPlan, Service } from '../../service/service.ts';
+import { json } from '../output.ts';
 import { versionDifference } from '../running-daemon.ts';
 
 interface InstallWords {
@@ -28,7 +29,7 @@ export function serviceCommand(io: ProcessIo): Command {
     .option('--dry-run', 'show what would be written, change nothing')
     .option('--json', 'print JSON')
     .option('--copy-runtime', 'keep a copy of this Node in the state folder, for version managers that remove theirs')
-    .option('--no-autostart', 'the helper does not start the daemon when nobody answers')
+    .option('--no-autostart', 'the helper does not start the daemon when none answers')
     .addOption(
       new Option(
         '--sandbox <how>',
@@ -155,7 +156,7 @@ async function status(io: ProcessIo, asJson: boolean): Promise<void> {
   io.stdout(`${installed}; ${state.detail}\n`);
   if (state.stoppedOnPurpose) io.stdout('stopped on purpose; start it with: broker service start\n');
   io.stdout(
-    daemon === undefined ? 'nobody answers\n' : `broker ${daemon.version}, pid ${daemon.pid}, at ${daemon.socket}\n`,
+    daemon === undefined ? 'no daemon answers\n' : `broker ${daemon.version}, pid ${daemon.pid}, at ${daemon.socket}\n`,
   );
   const difference = daemon && versionDifference(daemon.version);
   if (difference !== undefined) io.stderr(`warning: ${difference.text}\nhint: ${difference.remedy}\n`);
@@ -168,15 +169,11 @@ async function askIfRunning(io: ProcessIo, running: boolean) {
   return running || service.manager.kind === 'none' ? await askStatus(io) : undefined;
 }
 
-function json(value: object): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
-}
-
 /** journalctl(1)'s way to say that it found none. */
 const NO_ENTRIES = '-- No entries --';
 
 /** `broker service logs [--follow] [--lines COUNT]`: the service manager's own program, passed through. */
-export async function showLogs(io: ProcessIo, { follow, lines }: { follow?: true; lines: string }): Promise<void> {
+async function showLogs(io: ProcessIo, { follow, lines }: { follow?: true; lines: string }): Promise<void> {
   if (!/^[1-9]\d{0,5}$/.test(lines)) {
     throw new BrokerError('ERR_USAGE', `--lines takes a number, not ${lines}`, { remedy: 'try: --lines 100' });
   }

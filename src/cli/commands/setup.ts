@@ -1,7 +1,8 @@
 import { Command, Option } from 'commander';
 import { runChecks } from '../../claude/checks/all.ts';
-import type { Finding } from '../../claude/doctor/report.ts';
+import type { Finding } from '../../claude/checks/check.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { printable } from '../../platform/text.ts';
 import type { LoginDialogue } from '../../providers/provider.ts';
 import type { Flags } from '../../setup/draft.ts';
 import { checkSettings, type Installed, installationSteps } from '../../setup/installation.ts';
@@ -9,15 +10,15 @@ import { Cancelled } from '../../setup/interview.ts';
 import { everyQuestion, PROVIDER_KINDS, VAULT_LOGINS } from '../../setup/questions.ts';
 import { carryOut, Session } from '../../setup/steps.ts';
 import { type Prepared, prepare } from '../../setup/wizard.ts';
-import { plain } from '../io.ts';
-import { type DoctorParts, examine } from './doctor.ts';
+import { json } from '../output.ts';
+import { doctorParts, examine } from './doctor.ts';
 import { terminalDialogue } from './login.ts';
 
 /** As a shell reports a program that Ctrl-C ended. */
 const EXIT_INTERRUPTED = 130;
 
 /** `broker setup`: from nothing to a working helper. Every question is also a flag. */
-export function setupCommand(io: ProcessIo, doctor: DoctorParts): Command {
+export function setupCommand(io: ProcessIo): Command {
   const command = new Command('setup')
     .description('from nothing to a working helper: provider, credential, daemon, Claude settings')
     .addOption(new Option('--provider <type>', 'where the key lives').choices(PROVIDER_KINDS.map(({ kind }) => kind)))
@@ -45,7 +46,7 @@ export function setupCommand(io: ProcessIo, doctor: DoctorParts): Command {
       '\nLogin and read are tried before anything is written, and when a step fails those before it are taken back.\n' +
         'An existing configuration is extended, never changed. Without a terminal nothing is ever asked.',
     )
-    .action((flags: Flags) => setup(io, doctor, flags));
+    .action((flags: Flags) => setup(io, flags));
 }
 
 interface Progress {
@@ -53,13 +54,13 @@ interface Progress {
   hasBegun: boolean;
 }
 
-async function setup(io: ProcessIo, doctor: DoctorParts, flags: Flags): Promise<void> {
+async function setup(io: ProcessIo, flags: Flags): Promise<void> {
   const session = new Session();
   const progress: Progress = { hasBegun: false };
   try {
     const prepared = await prepare(io, flags, { session, dialogue: dialogueFor(io, flags) });
     if (flags['dryRun']) dryRun(io, flags, prepared);
-    else await goAhead(io, doctor, flags, prepared, progress);
+    else await goAhead(io, flags, prepared, progress);
   } catch (error) {
     if (!(error instanceof Cancelled) && !io.signal.aborted) throw error;
     io.stderr(`cancelled: ${progress.hasBegun ? 'see above what was taken back' : 'nothing was changed'}\n`);
@@ -79,13 +80,7 @@ function dialogueFor(io: ProcessIo, flags: Flags): LoginDialogue {
   });
 }
 
-async function goAhead(
-  io: ProcessIo,
-  doctor: DoctorParts,
-  flags: Flags,
-  prepared: Prepared,
-  progress: Progress,
-): Promise<void> {
+async function goAhead(io: ProcessIo, flags: Flags, prepared: Prepared, progress: Progress): Promise<void> {
   const { plan, place, existing, scope, service, interview, trial } = prepared;
   const what = {
     ...prepared,
@@ -103,13 +98,13 @@ async function goAhead(
   }
   progress.hasBegun = true;
   const installed: Installed = { helper: '', service: '', settings: undefined };
-  const say = (text: string) => io.stderr(`${plain(text)}\n`);
+  const say = (text: string) => io.stderr(`${printable(text)}\n`);
   await carryOut(installationSteps(io, what, installed), io.signal, {
     done: (name, words) => say(`${name}: ${words}`),
     undone: (name) => say(`${name}: taken back`),
     notUndone: (name, why) => say(`${name}: could not be taken back: ${why}`),
   });
-  const facts = (await examine(io, doctor, {})).facts;
+  const facts = (await examine(io, doctorParts(io), {})).facts;
   const findings = runChecks(facts).filter(({ severity }) => severity !== 'info');
   if (flags['json']) {
     const report = { ok: true, config: place.file, provider: plan.providerName, credential: plan.credential };
@@ -121,21 +116,19 @@ async function goAhead(
       service: manager,
       settings: installed.settings ?? null,
     };
-    io.stdout(`${JSON.stringify({ ...report, ...rest, findings }, null, 2)}\n`);
+    io.stdout(json({ ...report, ...rest, findings }));
   } else io.stdout(closingWords(findings, installed, scope));
 }
 
 function closingWords(findings: readonly Finding[], { helper, settings }: Installed, scope: Prepared['scope']): string {
   const lines = findings.flatMap(({ severity, title, remedy }) => [
-    `${severity === 'error' ? 'will fail' : 'to look at'}: ${plain(title)}`,
-    `    do: ${plain(remedy)}`,
+    `${severity === 'error' ? 'will fail' : 'to look at'}: ${printable(title)}`,
+    `    do: ${printable(remedy)}`,
   ]);
   if (scope === 'none') lines.push(`Ready. Let Claude Code run it: "apiKeyHelper": "${helper}"`);
   else lines.push(`Ready: ${settings} lets Claude Code ask the broker.`);
   lines.push(
-    findings.length > 0
-      ? 'See all of it: broker doctor'
-      : 'doctor finds nothing wrong. See how it stands: broker status',
+    findings.length > 0 ? 'See all of it: broker doctor' : 'doctor finds nothing wrong. See the state: broker status',
   );
   return lines.map((line) => `${line}\n`).join('');
 }
@@ -143,9 +136,7 @@ function closingWords(findings: readonly Finding[], { helper, settings }: Instal
 function dryRun(io: ProcessIo, flags: Flags, { change, plan, trial, place }: Prepared): void {
   const { fingerprint: key, leased } = trial;
   if (flags['json']) {
-    io.stdout(
-      `${JSON.stringify({ ok: true, dryRun: true, config: place.file, text: change.text, key, leased }, null, 2)}\n`,
-    );
+    io.stdout(json({ ok: true, dryRun: true, config: place.file, text: change.text, key, leased }));
     return;
   }
   io.stderr(

@@ -2,8 +2,10 @@ import { Command } from 'commander';
 import type { BrokerClient } from '../../client/broker-client.ts';
 import { connect } from '../../client/broker-client.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { printable } from '../../platform/text.ts';
+import { sleep } from '../../platform/waiting.ts';
 import type { CredentialState, CredentialStatus, DaemonStatus, StatusReport } from '../../protocol/reports.ts';
-import { duration, type Paint, painter, plain, relative, table, thousands } from '../io.ts';
+import { duration, type Paint, painter, relative, table, thousands } from '../output.ts';
 import { versionDifference } from '../running-daemon.ts';
 
 interface Options {
@@ -19,7 +21,7 @@ const CLEAR = '\x1b[2J';
 /** `broker status [--json] [--watch]` */
 export function statusCommand(io: ProcessIo): Command {
   return new Command('status')
-    .description('how every credential stands')
+    .description('the state of every credential')
     .option('--json', 'print JSON; with --watch one document a line')
     .option('--watch', 'show it again every two seconds until interrupted')
     .action((options: Options) => status(io, options));
@@ -36,7 +38,7 @@ async function status(io: ProcessIo, options: Options): Promise<void> {
   while (!signal.aborted) {
     const text = await show(io, client, options);
     io.stdout(io.stdoutIsTty && !options.json ? `${REDRAW}${text}` : text);
-    await pause(io, WATCH_EVERY_MS, signal);
+    await sleep(WATCH_EVERY_MS, io.clock, signal).catch(() => undefined);
   }
 }
 
@@ -44,19 +46,6 @@ async function show(io: ProcessIo, client: BrokerClient, { json, watch }: Option
   const report = await client.status();
   if (json) return `${JSON.stringify(report, null, watch ? 0 : 2)}\n`;
   return renderStatus(report, io.clock.wall(), painter(io));
-}
-
-function pause({ clock }: ProcessIo, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const timer = clock.after(ms, done);
-    signal.addEventListener('abort', done);
-    function done() {
-      timer.cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-  });
 }
 
 const MARKS: Readonly<
@@ -72,11 +61,11 @@ const MARKS: Readonly<
 const HEADINGS = ['', 'CREDENTIAL', 'STATE', 'EXPIRES', 'NEXT REFRESH', 'SERVED', 'LAST ASKED', 'PROVIDER', 'VERSION'];
 const NOTHING = '-';
 
-/** `broker status` for people: one line that says how things stand, the table, and what to do about the rest. */
+/** `broker status` for people: one line for the whole, the table, and what to do about the rest. */
 export function renderStatus({ daemon, credentials }: StatusReport, nowMs: number, paint: Paint): string {
   const parts = [headline(credentials, paint), daemonLine(daemon, paint)];
   if (daemon.cache.persistent)
-    parts.push(paint('dim', `cache encrypted, its key in ${plain(daemon.cache.keyEncryptionKey)}`));
+    parts.push(paint('dim', `cache encrypted, its key in ${printable(daemon.cache.keyEncryptionKey)}`));
   if (credentials.length > 0) {
     const headings = HEADINGS.map((heading) => paint('dim', heading));
     parts.push('', table([headings, ...credentials.map((credential) => row(credential, nowMs, paint))]).trimEnd());
@@ -105,7 +94,10 @@ function headline(credentials: readonly CredentialStatus[], paint: Paint): strin
 
 function daemonLine(daemon: DaemonStatus, paint: Paint): string {
   const up = duration(daemon.uptimeSeconds * 1000);
-  return paint('dim', `broker ${daemon.version}, pid ${daemon.pid}, up ${up}, listening on ${plain(daemon.socket)}`);
+  return paint(
+    'dim',
+    `broker ${daemon.version}, pid ${daemon.pid}, up ${up}, listening on ${printable(daemon.socket)}`,
+  );
 }
 
 function row(credential: CredentialStatus, nowMs: number, paint: Paint): string[] {
@@ -120,7 +112,7 @@ function row(credential: CredentialStatus, nowMs: number, paint: Paint): string[
     thousands(credential.timesServed),
     when(credential.lastAskedAt),
     `${credential.provider} (${credential.providerType})`,
-    credential.version === null ? NOTHING : plain(credential.version).slice(0, 20),
+    credential.version === null ? NOTHING : printable(credential.version).slice(0, 20),
   ];
 }
 
@@ -137,17 +129,17 @@ interface Note {
 }
 
 function notesOf({ name, state, lastError, advice }: CredentialStatus, nowMs: number): Note[] {
-  const notes: Note[] = advice.map((text) => ({
+  const notes: Note[] = advice.map(({ message, remedy }) => ({
     mark: 'i',
     colour: 'cyan',
-    text: `${name}: ${plain(text)}`,
-    remedy: null,
+    text: `${name}: ${printable(message)}`,
+    remedy: printable(remedy),
   }));
   if (lastError === null) return notes;
   const again = lastError.nextAttemptAt === null ? '' : `, next attempt ${relative(lastError.nextAttemptAt, nowMs)}`;
   const times = lastError.failures === 1 ? 'once' : `${lastError.failures} times`;
-  const text = `${name}: ${plain(lastError.message)} (${lastError.code}, ${times}, last ${relative(lastError.at, nowMs)}${again})`;
-  const remedy = lastError.remedy === null ? null : plain(lastError.remedy);
+  const text = `${name}: ${printable(lastError.message)} (${lastError.code}, ${times}, last ${relative(lastError.at, nowMs)}${again})`;
+  const remedy = lastError.remedy === null ? null : printable(lastError.remedy);
   return [{ mark: '!', colour: state === 'failing' ? 'red' : 'yellow', text, remedy }, ...notes];
 }
 
@@ -156,11 +148,11 @@ function daemonNotes({ cache, configProblem, version }: DaemonStatus): Note[] {
   const difference = versionDifference(version);
   if (difference !== undefined) notes.push({ mark: '!', colour: 'yellow', ...difference });
   if (cache.problem !== null || !cache.persistent) {
-    const text = `cache: ${plain(cache.problem ?? 'keys do not survive a restart')}`;
-    notes.push({ mark: '!', colour: 'yellow', text, remedy: cache.remedy === null ? null : plain(cache.remedy) });
+    const text = `cache: ${printable(cache.problem ?? 'keys do not survive a restart')}`;
+    notes.push({ mark: '!', colour: 'yellow', text, remedy: cache.remedy === null ? null : printable(cache.remedy) });
   }
   if (configProblem !== null) {
-    const text = `configuration: ${plain(configProblem)}`;
+    const text = `configuration: ${printable(configProblem)}`;
     notes.push({
       mark: '!',
       colour: 'yellow',

@@ -7,7 +7,7 @@ import type { SecretContent } from '../provider.ts';
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
 /** What the HTTP answer itself said, before the SDK made a result or an error of it. */
-export interface Answer {
+export interface AwsAnswer {
   /** False while the SDK is still busy with the login. */
   asked: boolean;
   status: number | undefined;
@@ -16,16 +16,19 @@ export interface Answer {
   tooLong: boolean;
   serverTimeMs: number | undefined;
   retryAfterMs: number | undefined;
+  /** Holds the secret; wiped as soon as the SDK has read it. */
+  body: Buffer | undefined;
 }
 
 /** Before the service was asked anything. */
-export const NOTHING_ASKED: Readonly<Answer> = {
+export const NOTHING_ASKED: Readonly<AwsAnswer> = {
   asked: false,
   status: undefined,
   isJson: true,
   tooLong: false,
   serverTimeMs: undefined,
   retryAfterMs: undefined,
+  body: undefined,
 };
 
 interface HttpAnswer {
@@ -37,8 +40,8 @@ interface HttpAnswer {
 /** Notes the HTTP answer of one command and bounds its length; the SDK does neither. */
 export function watchAnswer<Input extends object, Output extends object>(
   stack: MiddlewareStack<Input, Output>,
-): Answer {
-  const answer: Answer = { ...NOTHING_ASKED };
+): AwsAnswer {
+  const answer: AwsAnswer = { ...NOTHING_ASKED };
   const middleware =
     (next: DeserializeHandler<Input, Output>): DeserializeHandler<Input, Output> =>
     async (args) => {
@@ -52,13 +55,14 @@ export function watchAnswer<Input extends object, Output extends object>(
       // Judged by the body: emulators answer with JSON under any Content-Type.
       answer.isJson = /^\s*\{/.test(body.subarray(0, 100).toString('latin1'));
       response.body = body;
+      answer.body = body;
       return result;
     };
   stack.addRelativeTo(middleware, { name: 'watchAnswer', relation: 'after', toMiddleware: 'deserializerMiddleware' });
   return answer;
 }
 
-async function readBounded(body: AsyncIterable<Buffer>, answer: Answer): Promise<Buffer> {
+async function readBounded(body: AsyncIterable<Buffer>, answer: AwsAnswer): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of body) {
@@ -69,7 +73,9 @@ async function readBounded(body: AsyncIterable<Buffer>, answer: Answer): Promise
     }
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks);
+  const whole = Buffer.concat(chunks);
+  for (const chunk of chunks) chunk.fill(0);
+  return whole;
 }
 
 function parsed(value: number): number | undefined {

@@ -1,10 +1,14 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent, type RequestOptions } from 'node:https';
+import { createSecureContext, type PeerCertificate } from 'node:tls';
 import { fromIni, fromNodeProviderChain, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
 import { loadSharedConfigFiles } from '@smithy/core/config';
 import { ProviderError } from '../../errors.ts';
+import { presentedCertificate, trustedCertificates } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
+import { proxyEnvironment } from '../proxies.ts';
 import { configFile, credentialsFile } from './login-inputs.ts';
 import type { AwsOptions } from './options.ts';
-import type { AwsAgents } from './provider.ts';
 
 const CONNECTION_LIMIT_MS = 5_000;
 const REQUEST_LIMIT_MS = 10_000;
@@ -39,7 +43,7 @@ export function awsClientConfig(options: AwsOptions, host: ProviderHost, agents:
   };
 }
 
-/** The SDK would read the profile's region too, but from a copy of the file that it keeps for ever. */
+/** The SDK would read the profile's region too, but from a copy of the file that it never reads again. */
 function regionOf(options: AwsOptions, host: ProviderHost): () => Promise<string> {
   return async () => {
     const region = options.region ?? (await profileRegion(options, host));
@@ -85,7 +89,49 @@ function credentialSource(options: AwsOptions, host: ProviderHost, transport: ob
   });
 }
 
-/** Read anew each time: the SDK would keep what it once read for ever. */
+/** Read again each time: the SDK would keep what it once read and never notice a change. */
 function sharedFiles(host: ProviderHost) {
   return { configFilepath: configFile(host), filepath: credentialsFile(host), ignoreCache: true };
+}
+
+/** Remembers whom it was last sent to: the SDK's errors do not tell the service from STS or SSO. */
+class RememberingAgent extends HttpsAgent {
+  /** Like `https://sts.eu-west-1.amazonaws.com`. */
+  lastOrigin: string | undefined;
+
+  override createConnection(...args: Parameters<HttpsAgent['createConnection']>) {
+    const { host, port } = args[0] as RequestOptions;
+    const name = String(host).includes(':') ? `[${host}]` : host;
+    this.lastOrigin = Number(port) === 443 ? `https://${name}` : `https://${name}:${port}`;
+    return super.createConnection(...args);
+  }
+}
+
+/** How AWS is reached. No connection is kept: reads are minutes apart, and an idle socket would only wake the daemon. */
+export class AwsAgents {
+  readonly httpAgent: HttpAgent;
+  readonly httpsAgent: RememberingAgent;
+  readonly #proxyEnv: Readonly<Record<string, string | undefined>>;
+
+  /** @throws ProviderError misconfigured if `ca_file` cannot be used. */
+  constructor(options: AwsOptions, host: ProviderHost) {
+    const proxyEnv = proxyEnvironment(options.proxy, host.env);
+    const ca = trustedCertificates(options.ca_file, host.name);
+    this.#proxyEnv = proxyEnv;
+    this.httpAgent = new HttpAgent({ proxyEnv });
+    this.httpsAgent = new RememberingAgent({
+      proxyEnv,
+      ...(ca === undefined ? {} : { secureContext: createSecureContext({ ca }) }),
+    });
+  }
+
+  /** Who was spoken to last over TLS, and what it shows for a certificate; nothing of ours is sent there. */
+  async inspect(
+    signal: AbortSignal,
+  ): Promise<{ readonly origin: string; readonly presented: PeerCertificate | undefined }> {
+    const origin = this.httpsAgent.lastOrigin ?? 'an unknown address';
+    if (this.httpsAgent.lastOrigin === undefined) return { origin, presented: undefined };
+    const agent = new HttpsAgent({ proxyEnv: this.#proxyEnv, rejectUnauthorized: false });
+    return { origin, presented: await presentedCertificate(origin, agent, signal) };
+  }
 }

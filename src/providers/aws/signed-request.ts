@@ -2,10 +2,9 @@ import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { HttpRequest } from '@smithy/core/protocols';
 import type { ProviderHost } from '../provider.ts';
 import { NOTHING_ASKED } from './answer.ts';
-import { awsClientConfig } from './connection.ts';
+import { AwsAgents, awsClientConfig } from './connection.ts';
 import { awsFailure } from './failures.ts';
 import type { AwsOptions } from './options.ts';
-import { AwsAgents } from './provider.ts';
 
 export interface RequestToSign {
   /** As AWS calls it in a signature: `sts`. */

@@ -1,11 +1,15 @@
 import { ProviderError } from '../../errors.ts';
-import { firstLine } from './output.ts';
-import type { Command, Outcome } from './run.ts';
+import type { ProgramEnd } from '../../platform/run-program.ts';
+import { firstLine } from '../../platform/text.ts';
 
-/** What a failed run was about, for messages. */
+/** What is run, and what a message about it may say. */
 export interface RunSubject {
   readonly provider: string;
-  readonly command: Command;
+  /** Program and arguments. */
+  readonly command: readonly [program: string, ...args: string[]];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly limitMs: number;
   readonly deniedStatus: readonly number[];
   /** Known secrets that the command could echo: values of variables it was given. */
   readonly secrets: readonly string[];
@@ -16,11 +20,11 @@ const LOGIN_COMMANDS =
   /\b(gcloud auth (?:application-default )?login|az login|op signin|databricks auth login|aws (?:sso )?login|vault login|bao login|gh auth login|glab auth login|bw (?:login|unlock)|doppler login|infisical login|akeyless auth|tsh login|oc login|heroku login)\b/i;
 const SIGNED_OUT = /not (?:currently )?(?:signed|logged) ?in|session (?:has )?expired|re-?authenticat/i;
 
-/** The failure that an outcome stands for, or undefined if the command succeeded. */
-export function runFailure(outcome: Outcome, subject: RunSubject): ProviderError | undefined {
-  switch (outcome.end) {
+/** The failure that the end of a run stands for, or undefined if the command succeeded. */
+export function runFailure(ended: ProgramEnd, subject: RunSubject): ProviderError | undefined {
+  switch (ended.end) {
     case 'exited':
-      return outcome.status === 0 ? undefined : exitFailure(outcome, subject);
+      return ended.status === 0 ? undefined : exitFailure(ended, subject);
     case 'late':
       return lateFailure(subject);
     case 'too-long':
@@ -28,15 +32,15 @@ export function runFailure(outcome: Outcome, subject: RunSubject): ProviderError
         remedy: 'let the command print the key alone, or one JSON object',
       });
     case 'not-started':
-      return startFailure(outcome.code, subject);
+      return startFailure(ended.code, subject);
     case 'stopped':
       return new ProviderError('transient', `${name(subject)} was stopped`);
   }
 }
 
 /** The program itself could not be run. */
-export function startFailure(code: string, { provider, command }: RunSubject): ProviderError {
-  const { program, env, cwd } = command;
+export function startFailure(code: string, { provider, command, env, cwd }: RunSubject): ProviderError {
+  const [program] = command;
   const where = `[providers.${provider}]`;
   const shown = firstLine(program, []);
   if (code === 'ENOENT' && !program.includes('/')) {
@@ -59,18 +63,18 @@ export function startFailure(code: string, { provider, command }: RunSubject): P
   });
 }
 
-function exitFailure(outcome: Outcome, subject: RunSubject): ProviderError {
-  const said = firstLine(outcome.stderr, [...subject.secrets, ...wordsOf(outcome.stdout)]);
-  const how = outcome.status === null ? `was killed by ${outcome.signal}` : `exited with status ${outcome.status}`;
+function exitFailure(ended: ProgramEnd, subject: RunSubject): ProviderError {
+  const said = firstLine(ended.stderr, [...subject.secrets, ...wordsOf(ended.stdout)]);
+  const how = ended.status === null ? `was killed by ${ended.signal}` : `exited with status ${ended.status}`;
   const message = `${name(subject)} ${how}${said === '' ? ' and said nothing' : `: ${said}`}`;
-  if (outcome.status !== null && subject.deniedStatus.includes(outcome.status)) {
+  if (ended.status !== null && subject.deniedStatus.includes(ended.status)) {
     return new ProviderError('denied', message, { remedy: 'ask whoever granted you access to this key' });
   }
-  const login = LOGIN_COMMANDS.exec(outcome.stderr)?.[0];
+  const login = LOGIN_COMMANDS.exec(ended.stderr)?.[0];
   if (login !== undefined) return new ProviderError('login-expired', message, { remedy: `run: ${login}` });
-  if (SIGNED_OUT.test(outcome.stderr)) {
+  if (SIGNED_OUT.test(ended.stderr)) {
     return new ProviderError('login-expired', message, {
-      remedy: `log in to ${firstLine(subject.command.program, [])} again`,
+      remedy: `log in to ${firstLine(subject.command[0], [])} again`,
     });
   }
   return new ProviderError('transient', message, {
@@ -78,15 +82,16 @@ function exitFailure(outcome: Outcome, subject: RunSubject): ProviderError {
   });
 }
 
-function lateFailure(subject: RunSubject): ProviderError {
-  const seconds = subject.command.limitMs / 1000;
+/** It ran longer than it may. */
+export function lateFailure(subject: RunSubject): ProviderError {
+  const seconds = subject.limitMs / 1000;
   return new ProviderError('transient', `${name(subject)} gave no answer within ${seconds} s and was stopped`, {
     remedy: `see whether it waits for input, or raise timeout in [providers.${subject.provider}]`,
   });
 }
 
 function name({ command }: RunSubject): string {
-  return `the command "${firstLine(command.program, [])}"`;
+  return `the command "${firstLine(command[0], [])}"`;
 }
 
 /** Whatever was printed on stdout may be the key, and some tools repeat it on stderr. */

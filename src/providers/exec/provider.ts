@@ -1,38 +1,44 @@
 import { join } from 'node:path';
-import { ProviderError } from '../../errors.ts';
-import { Underway } from '../call-scope.ts';
+import { codeOf, ProviderError } from '../../errors.ts';
+import { type ProgramEnd, ProgramRun } from '../../platform/run-program.ts';
+import { abortable } from '../../platform/waiting.ts';
+import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost } from '../provider.ts';
-import { type RunSubject, runFailure, startFailure } from './failures.ts';
+import { lateFailure, type RunSubject, runFailure, startFailure } from './failures.ts';
 import type { ExecOptions, ExecSource } from './options.ts';
 import { contentOf } from './output.ts';
-import { type Command, commandEnvironment, type Outcome } from './run.ts';
-import { SingleRun } from './single-run.ts';
 
+/** A command past its `timeout` has two seconds to end politely, and what it left behind a moment to let go of stdout. */
+const STOPPING_MS = 3_000;
+
+/** Runs a command, without a shell, for every read: the command logs in as it likes. */
 export class ExecProvider implements Provider {
+  readonly callLimitMs: number;
   readonly #options: ExecOptions;
   readonly #host: ProviderHost;
-  readonly #single: SingleRun;
-  readonly #underway: Underway;
+  readonly #calls: CallScope;
+  /** What runs now, by the command. */
+  readonly #runs = new Map<string, ProgramRun>();
 
   constructor(options: ExecOptions, host: ProviderHost) {
+    this.callLimitMs = options.timeout + STOPPING_MS;
     this.#options = options;
     this.#host = host;
-    this.#single = new SingleRun(host.clock);
-    this.#underway = new Underway(host.name);
+    this.#calls = new CallScope(host.name);
   }
 
   async issue(request: IssueRequest, call: Call): Promise<IssuedSecret> {
     const source = request.source as ExecSource;
-    const command = this.#commandOf(source);
-    const subject = this.#subjectOf(command);
-    const outcome = await this.#underway.run(call, undefined, (signal) => this.#run(command, subject, signal));
-    const failure = runFailure(outcome, subject);
+    const subject = this.#subjectOf(source);
+    const limit = { clock: this.#host.clock, limitMs: this.callLimitMs, late: () => lateFailure(subject) };
+    const ended = await this.#calls.run(call, limit, (signal) => this.#run(subject, signal));
+    const failure = runFailure(ended, subject);
     if (failure !== undefined) {
-      outcome.stdout.fill(0);
+      ended.stdout.fill(0);
       throw failure;
     }
     return {
-      content: contentOf(outcome.stdout, source.output, `the command of provider "${this.#host.name}"`),
+      content: contentOf(ended.stdout, source.output, `the command of provider "${this.#host.name}"`),
       version: undefined,
       lease: undefined,
       ttlHintMs: undefined,
@@ -46,47 +52,99 @@ export class ExecProvider implements Provider {
   }
 
   forgetLogin(): void {
-    // A command logs in by itself, each time it runs.
+    // Nothing is remembered: a command logs in each time it runs.
   }
 
   close(): void {
-    this.#underway.close();
-    this.#single.close();
+    this.#calls.close();
+    for (const run of this.#runs.values()) run.stop('SIGKILL');
   }
 
-  async #run(command: Command, subject: RunSubject, signal: AbortSignal): Promise<Outcome> {
+  /** A command runs once at a time: one that was given up may still be ending, and two would ask for one login twice. */
+  async #run(subject: RunSubject, signal: AbortSignal): Promise<ProgramEnd> {
+    const key = JSON.stringify(subject.command);
+    for (let former = this.#runs.get(key); former !== undefined; former = this.#runs.get(key)) {
+      const { ended } = former;
+      await abortable(signal, () => ended);
+    }
+    const run = this.#start(subject);
+    this.#runs.set(key, run);
+    void run.ended.then(() => this.#runs.delete(key));
+    const onAbort = () => run.stop();
+    signal.addEventListener('abort', onAbort, { once: true });
+    const ended = await run.ended;
+    signal.removeEventListener('abort', onAbort);
+    // Then the caller is gone, and with it whoever would wipe what was printed.
+    if (signal.aborted) ended.stdout.fill(0);
+    return ended;
+  }
+
+  #start(subject: RunSubject): ProgramRun {
+    const { command, cwd, env, limitMs } = subject;
     try {
-      return await this.#single.run(command, signal);
+      return new ProgramRun(command, { cwd, env, limitMs }, this.#host.clock);
     } catch (error) {
       // Node throws some of spawn's failures instead of reporting them; its error holds all the arguments.
-      throw startFailure(error instanceof Error && 'code' in error ? String(error.code) : 'unknown', subject);
+      throw startFailure(codeOf(error), subject);
     }
   }
 
-  #commandOf(source: ExecSource): Command {
-    const { homeDir, env, name } = this.#host;
+  #subjectOf(source: ExecSource): RunSubject {
+    const { homeDir, name } = this.#host;
     const [program, ...args] = source.command ?? this.#options.command ?? [];
     if (program === undefined) {
       throw new ProviderError('misconfigured', `provider "${name}" and its credential name no command`, {
         remedy: `add command = ["program", "argument"] to [providers.${name}] or to the credential`,
       });
     }
+    const { pass_env, env: set, cwd = homeDir, timeout, denied_status } = this.#options;
+    const env = commandEnvironment(this.#options, this.#host);
     return {
-      program: program.startsWith('~/') ? join(homeDir, program.slice(2)) : program,
-      args: [...args, ...source.args],
-      cwd: this.#options.cwd ?? homeDir,
-      env: commandEnvironment(env, homeDir, this.#options.pass_env, this.#options.env),
-      limitMs: this.#options.timeout,
+      provider: name,
+      command: [program.startsWith('~/') ? join(homeDir, program.slice(2)) : program, ...args, ...source.args],
+      cwd,
+      env,
+      limitMs: timeout,
+      deniedStatus: denied_status,
+      secrets: [...pass_env, ...Object.keys(set)].flatMap((variable) => env[variable] ?? []),
     };
   }
+}
 
-  #subjectOf(command: Command): RunSubject {
-    const given = [...this.#options.pass_env, ...Object.keys(this.#options.env)];
-    return {
-      provider: this.#host.name,
-      command,
-      deniedStatus: this.#options.denied_status,
-      secrets: given.flatMap((variable) => command.env[variable] ?? []),
-    };
-  }
+/** What a command-line tool needs to find its programs, its configuration and its language; nothing of it is secret. */
+const ALWAYS = [
+  'PATH',
+  'HOME',
+  'USER',
+  'LOGNAME',
+  'SHELL',
+  'LANG',
+  'LANGUAGE',
+  'LC_ALL',
+  'LC_CTYPE',
+  'LC_MESSAGES',
+  'TZ',
+  'TMPDIR',
+  'XDG_CONFIG_HOME',
+  'XDG_CACHE_HOME',
+  'XDG_DATA_HOME',
+  'XDG_STATE_HOME',
+  'XDG_RUNTIME_DIR',
+] as const;
+
+const DEFAULT_PATH = '/usr/local/bin:/usr/bin:/bin';
+
+/** The environment of a command: the few variables above, those named in `pass_env`, those set in `env`. */
+function commandEnvironment({ env: set, pass_env }: ExecOptions, { env, homeDir }: ProviderHost) {
+  const inherited = [...ALWAYS, ...pass_env].flatMap((name) => {
+    const value = env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  const environment: Record<string, string> = {
+    PATH: DEFAULT_PATH,
+    HOME: homeDir,
+    ...Object.fromEntries(inherited),
+    ...set,
+  };
+  return environment;
 }

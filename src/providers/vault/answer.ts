@@ -1,11 +1,30 @@
 import { parseRetryAfter } from '../network.ts';
 
-/** What came back over the wire, whatever its status. `json` is undefined if the body is no JSON object. */
-export interface VaultAnswer {
+/** What came back over the wire, whatever its status. `json` is undefined if the body is not a JSON object. */
+export interface HttpReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly json: Readonly<Record<string, unknown>> | undefined;
   readonly isEmpty: boolean;
+}
+
+/** What a message may say about where and whom: the configured names, never anything from the wire. */
+export interface VaultPlace {
+  readonly provider: string;
+  readonly address: string;
+}
+
+/** What was asked of Vault, for the message; `secrets` must not be repeated even if the server does. */
+export interface Asked extends VaultPlace {
+  readonly what: 'login' | 'second-factor' | 'read' | 'lease' | 'token' | 'unwrap';
+  readonly path: string;
+  readonly namespace: string | undefined;
+  readonly secrets: readonly string[];
+}
+
+/** An answer, together with what failures.ts needs to know about the request. */
+export interface VaultReply extends HttpReply {
+  readonly asked: Asked;
 }
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -31,7 +50,7 @@ export function millisecondsAt(json: Json | undefined, key: string): number {
 }
 
 /** Vault's `errors`; undefined if the answer is not one of Vault's error answers. */
-export function errorsOf(answer: VaultAnswer): readonly string[] | undefined {
+export function errorsOf(answer: HttpReply): readonly string[] | undefined {
   const errors = answer.json?.['errors'];
   return Array.isArray(errors) ? errors.filter((each) => typeof each === 'string') : undefined;
 }
@@ -42,16 +61,16 @@ export function warningsOf(json: Json | undefined): readonly string[] {
 }
 
 /** Whether a 4xx comes from Vault itself: its error list, or its ordinary envelope (a deleted KV v2 version, say). */
-export function speaksVault(answer: VaultAnswer): boolean {
+export function speaksVault(answer: HttpReply): boolean {
   return errorsOf(answer) !== undefined || typeof answer.json?.['request_id'] === 'string';
 }
 
 /** The server's clock at the answer, to the second; undefined without a usable Date header. */
-export function serverTimeOf(answer: VaultAnswer): number | undefined {
+export function serverTimeOf(answer: HttpReply): number | undefined {
   const time = Date.parse(answer.headers['date'] ?? '');
   return Number.isNaN(time) ? undefined : time;
 }
 
-export function retryAfterOf(answer: VaultAnswer): number | undefined {
+export function retryAfterOf(answer: HttpReply): number | undefined {
   return parseRetryAfter(answer.headers['retry-after'], serverTimeOf(answer));
 }

@@ -1,10 +1,9 @@
 import type { SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
+import { SingleFlight, type TimeLimit, within } from '../../platform/waiting.ts';
 import type { ProviderHost } from '../provider.ts';
-import type { VaultClient } from './client.ts';
-import { SharedWork } from './shared-work.ts';
-import { type LoginDesk, lastMomentOf } from './token-api.ts';
-import type { HeldLogin, LoginBook } from './token-store.ts';
+import { lastMomentOf, type TokenApi } from './token-api.ts';
+import type { HeldLogin, TokenStore } from './token-store.ts';
 
 /** A token that ends within this is not worth starting a request with. */
 const LAST_MOMENTS_MS = 2_000;
@@ -13,69 +12,71 @@ const LAST_MOMENTS_MS = 2_000;
  * Which login is used for new reads. One login at a time is taken, whoever needs it: callers that find none share the
  * one under way, and only the last to leave aborts it.
  */
-export class LoginSession {
+export class CurrentLogin {
   readonly #host: ProviderHost;
-  readonly #book: LoginBook;
-  readonly #desk: LoginDesk;
+  readonly #store: TokenStore;
+  readonly #tokens: TokenApi;
+  readonly #limit: TimeLimit;
+  readonly #flights = new SingleFlight<HeldLogin>();
   #current: string | undefined;
-  #acquiring: SharedWork<HeldLogin> | undefined;
-  readonly #renewing = new Map<string, SharedWork<HeldLogin>>();
   /** Grows whenever logins are forgotten: what was begun before does not become current after. */
   #epoch = 0;
 
-  constructor(host: ProviderHost, book: LoginBook, desk: LoginDesk) {
+  /** `limit`: of a login or renewal that callers share, who come and go. */
+  constructor(host: ProviderHost, store: TokenStore, tokens: TokenApi, limit: TimeLimit) {
     this.#host = host;
-    this.#book = book;
-    this.#desk = desk;
+    this.#store = store;
+    this.#tokens = tokens;
+    this.#limit = limit;
   }
 
-  /** The login for a new read that should live `wantedLifeMs`, renewed or taken anew if that gives more life. */
-  async forRead(wantedLifeMs: number, client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+  /** The login for a new read that should live `wantedLifeMs`, renewed or replaced if that gives more life. */
+  async forRead(wantedLifeMs: number, signal: AbortSignal): Promise<HeldLogin> {
     const now = this.#host.clock.now();
     this.#startFromStore(now);
     const held = this.#live(now);
-    if (held === undefined) return await this.#acquire(client, signal);
-    const renewed = isHalfOver(held, now) ? await this.#renewOrKeep(held, client, signal) : held;
-    if (renewed === undefined) return await this.#acquire(client, signal);
-    if (this.#desk.mode !== 'unattended' || !wantsSuccessor(renewed, now, wantedLifeMs)) return renewed;
-    return await this.#succeed(renewed, client, signal);
+    if (held === undefined) return await this.#acquire(signal);
+    const renewed = isHalfOver(held, now) ? await this.#renewOrKeep(held, signal) : held;
+    if (renewed === undefined) return await this.#acquire(signal);
+    if (this.#tokens.mode !== 'unattended' || !wantsSuccessor(renewed, now, wantedLifeMs)) return renewed;
+    return await this.#succeed(renewed, signal);
   }
 
-  /** Vault no longer knows this login: another one, unless somebody has taken one meanwhile. */
-  async replace(lost: HeldLogin, client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+  /** Vault no longer knows this login: another one, unless another read has taken one meanwhile. */
+  async replace(lost: HeldLogin, signal: AbortSignal): Promise<HeldLogin> {
     this.lost(lost.login.id);
-    return this.#live(this.#host.clock.now()) ?? (await this.#acquire(client, signal));
+    return this.#live(this.#host.clock.now()) ?? (await this.#acquire(signal));
   }
 
-  /** @throws ProviderError gone if Vault no longer knows it. */
-  renew(held: HeldLogin, client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+  /** @throws ProviderError gone if Vault no longer knows it, which is then forgotten. */
+  async renew(held: HeldLogin, signal: AbortSignal): Promise<HeldLogin> {
     const { id } = held.login;
-    const renew = async (shared: AbortSignal) => {
-      const renewed = await this.#desk.renew(held, client, shared);
-      return this.#book.get(id) === undefined ? renewed : this.#book.put(renewed);
-    };
-    const over = (work: SharedWork<HeldLogin>) => {
-      if (this.#renewing.get(id) === work) this.#renewing.delete(id);
-    };
-    const work = this.#renewing.get(id) ?? new SharedWork(renew, over);
-    this.#renewing.set(id, work);
-    return work.join(signal);
+    try {
+      return await this.#share(
+        `renew ${id}`,
+        signal,
+        (shared) => this.#tokens.renew(held, shared),
+        (renewed) => (this.#store.get(id) === undefined ? renewed : this.#store.put(renewed)),
+      );
+    } catch (error) {
+      if (error instanceof ProviderError && error.kind === 'gone') this.lost(id);
+      throw error;
+    }
   }
 
-  /** A person has logged in: the next read uses this login. Leases stay with the login that they hang on. */
-  async adopt(token: SecretBytes, client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+  /** A person has logged in: the next read uses this login. Leases stay with the login that they depend on. */
+  async adopt(token: SecretBytes, signal: AbortSignal): Promise<HeldLogin> {
     this.#startFromStore(this.#host.clock.now());
-    const held = this.#book.put(await this.#desk.adopt(token, client, signal));
+    const held = this.#store.put(await this.#tokens.adopt(token, signal));
     const former = this.#current;
     this.#epoch += 1;
-    this.#acquiring = undefined;
     this.#current = held.login.id;
-    if (former !== undefined && former !== held.login.id) this.#book.dropUnlessBearing(former);
+    if (former !== undefined && former !== held.login.id) this.#store.dropUnlessBearing(former);
     return held;
   }
 
   lost(id: string): void {
-    this.#book.drop(id);
+    this.#store.drop(id);
     if (this.#current === id) this.#current = undefined;
   }
 
@@ -83,76 +84,85 @@ export class LoginSession {
     return this.#current === id;
   }
 
-  /** The next read logs in anew, unless only a person can. Logins that leases may hang on stay known. */
+  /** The next read logs in again, unless only a person can. Logins that leases may depend on stay known. */
   forget(): void {
-    if (this.#desk.mode === 'interactive') return;
+    if (this.#tokens.mode === 'interactive') return;
     this.#epoch += 1;
-    this.#acquiring = undefined;
-    if (this.#current !== undefined) this.#book.dropUnlessBearing(this.#current);
+    if (this.#current !== undefined) this.#store.dropUnlessBearing(this.#current);
     this.#current = undefined;
   }
 
   #startFromStore(now: number): void {
     if (this.#epoch > 0 || this.#current !== undefined) return;
     this.#epoch = 1;
-    this.#book.load(now);
-    if (this.#desk.mode !== 'handed-in') this.#current = this.#book.longestLived()?.login.id;
+    this.#store.load(now);
+    if (this.#tokens.mode !== 'handed-in') this.#current = this.#store.longestLived()?.login.id;
   }
 
   #live(now: number): HeldLogin | undefined {
-    const held = this.#current === undefined ? undefined : this.#book.get(this.#current);
+    const held = this.#current === undefined ? undefined : this.#store.get(this.#current);
     if (held === undefined) return undefined;
     if (lives(held, now)) return held;
     this.#current = undefined;
     return undefined;
   }
 
-  #acquire(client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+  #acquire(signal: AbortSignal): Promise<HeldLogin> {
     const epoch = this.#epoch;
-    const acquire = async (shared: AbortSignal) => {
-      const held = await this.#logInOrKeep(client, shared);
-      if (epoch === this.#epoch) this.#current = held.login.id;
-      return this.#book.put(held);
-    };
-    this.#acquiring ??= new SharedWork(acquire, (work) => {
-      if (this.#acquiring === work) this.#acquiring = undefined;
-    });
-    return this.#acquiring.join(signal);
+    return this.#share(
+      `log in ${epoch}`,
+      signal,
+      (shared) => this.#logInOrKeep(shared),
+      (held) => {
+        if (epoch === this.#epoch) this.#current = held.login.id;
+        return this.#store.put(held);
+      },
+    );
+  }
+
+  #share(
+    key: string,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<HeldLogin>,
+    keep: (held: HeldLogin) => HeldLogin,
+  ): Promise<HeldLogin> {
+    return this.#flights.join(key, async (shared) => keep(await within([shared], this.#limit, work)), signal);
   }
 
   /** A changed input is no reason to lose the login that a person made: until they make another, it is the best there is. */
-  async #logInOrKeep(client: VaultClient, shared: AbortSignal): Promise<HeldLogin> {
+  async #logInOrKeep(signal: AbortSignal): Promise<HeldLogin> {
     try {
-      return await this.#desk.acquire(client, shared);
+      return await this.#tokens.acquire(signal);
     } catch (error) {
-      const kept = this.#desk.mode === 'interactive' ? this.#book.longestLived() : undefined;
-      if (kept === undefined || shared.aborted || !lives(kept, this.#host.clock.now())) throw error;
+      const kept = this.#tokens.mode === 'interactive' ? this.#store.longestLived() : undefined;
+      if (kept === undefined || signal.aborted || !lives(kept, this.#host.clock.now())) throw error;
       return kept;
     }
   }
 
   /** Undefined if the login turned out to be gone. Any other failure leaves it as it is: it still lives. */
-  async #renewOrKeep(held: HeldLogin, client: VaultClient, signal: AbortSignal): Promise<HeldLogin | undefined> {
+  async #renewOrKeep(held: HeldLogin, signal: AbortSignal): Promise<HeldLogin | undefined> {
     try {
-      const renewed = await this.renew(held, client, signal);
-      return this.#book.get(held.login.id) === undefined ? undefined : renewed;
+      const renewed = await this.renew(held, signal);
+      return this.#store.get(held.login.id) === undefined ? undefined : renewed;
     } catch (error) {
       if (signal.aborted || !(error instanceof ProviderError)) throw error;
-      if (error.kind !== 'gone') return held;
-      this.lost(held.login.id);
-      return undefined;
+      return error.kind === 'gone' ? undefined : held;
     }
   }
 
-  /** A new login before the old one's last moment; the old one stays for the leases that hang on it. */
-  async #succeed(old: HeldLogin, client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+  /** A new login before the old one's last moment; the old one stays for the leases that depend on it. */
+  async #succeed(old: HeldLogin, signal: AbortSignal): Promise<HeldLogin> {
     try {
-      const held = await this.#acquire(client, signal);
-      if (held.login.id !== old.login.id) this.#book.dropUnlessBearing(old.login.id);
+      const held = await this.#acquire(signal);
+      if (held.login.id !== old.login.id) this.#store.dropUnlessBearing(old.login.id);
       return held;
     } catch (error) {
       if (signal.aborted || !(error instanceof ProviderError)) throw error;
-      this.#host.log.warn({ code: error.code, reason: error.message }, 'no new login yet; the present one is used on');
+      this.#host.log.warn(
+        { code: error.code, reason: error.message },
+        'no new login yet; the present one is still used',
+      );
       return old;
     }
   }

@@ -1,15 +1,18 @@
 import { type FailureKind, ProviderError, type ProviderErrorOptions } from '../../errors.ts';
-import { errorsOf, isObject, objectAt, retryAfterOf, speaksVault, type VaultAnswer, warningsOf } from './answer.ts';
-import { serverWords, type VaultReply } from './client.ts';
-import { isRedirect, type Place, redirectTarget } from './transport.ts';
-
-/** What was asked of Vault, for the message; `secrets` must not be repeated even if the server does. */
-export interface Asked extends Place {
-  readonly what: 'login' | 'second-factor' | 'read' | 'lease' | 'token' | 'unwrap';
-  readonly path: string;
-  readonly namespace: string | undefined;
-  readonly secrets: readonly string[];
-}
+import { printable, redact } from '../../platform/text.ts';
+import {
+  type Asked,
+  errorsOf,
+  type HttpReply,
+  isObject,
+  objectAt,
+  retryAfterOf,
+  speaksVault,
+  type VaultPlace,
+  type VaultReply,
+  warningsOf,
+} from './answer.ts';
+import { isRedirect, redirectTarget } from './transport.ts';
 
 /** In a warning of three lines that says nothing more than our own remedy. */
 const VERSIONED = 'versioned K/V';
@@ -32,12 +35,24 @@ export function failureOf({ asked, ...answer }: VaultReply): ProviderError {
   return new ProviderError(kind, `${message}${repeated}`, options);
 }
 
+/** The reply itself if it is a success. @throws ProviderError if it is none, or not Vault's. */
+export function grantIn(reply: VaultReply): VaultReply {
+  if (reply.status !== 200) throw failureOf(reply);
+  if (reply.json === undefined) throw notVault(reply);
+  return reply;
+}
+
 /** A success that holds nothing that could be it. */
 export function notVault({ asked, ...answer }: VaultReply): ProviderError {
   const message = `what answers at ${asked.address} is not Vault (${answer.status} without Vault's JSON to ${asked.path})`;
   return new ProviderError('transient', message, {
     remedy: `check address in [providers.${asked.provider}]; a proxy or a sign-in page may be answering`,
   });
+}
+
+/** Nothing came within the time limit. */
+export function tooSlow({ address }: VaultPlace, limitMs: number, remedy: string): ProviderError {
+  return new ProviderError('transient', `Vault at ${address} did not answer within ${limitMs / 1000} s`, { remedy });
 }
 
 /** Vault's own success, with nothing in it. */
@@ -48,14 +63,14 @@ export function withoutSecret({ asked, status }: VaultReply): ProviderError {
 }
 
 /** A token that was handed in, and that Vault does not know (any more): whoever handed it in has to hand in another. */
-export function tokenOver(source: string, { address }: Place): ProviderError {
+export function tokenOver(source: string, { address }: VaultPlace): ProviderError {
   const message = `Vault at ${address} does not accept the token from ${source}: expired, revoked, or of another namespace`;
   return new ProviderError('login-expired', message, {
     remedy: `run: vault login, or hand in a valid token (${source})`,
   });
 }
 
-function sort(answer: VaultAnswer, asked: Asked, words: string | undefined): Parts {
+function sort(answer: HttpReply, asked: Asked, words: string | undefined): Parts {
   const { status } = answer;
   const table = `[providers.${asked.provider}]`;
   if (isRedirect(answer)) return redirected(answer, asked);
@@ -96,7 +111,7 @@ const UNAVAILABLE: Readonly<Record<number, readonly [what: string, remedy: strin
   530: ['was removed from its cluster', 'correct address to a live node'],
 };
 
-function redirected(answer: VaultAnswer, asked: Asked): Parts {
+function redirected(answer: HttpReply, asked: Asked): Parts {
   const target = redirectTarget(answer, asked.address);
   const where = target === undefined ? 'nowhere' : `${target.protocol}//${target.host}`.slice(0, 100);
   const message = `${asked.address} redirects to ${where} (${answer.status}), where the token is not sent`;
@@ -126,7 +141,7 @@ function withoutNamespace({ provider, path, namespace = 'asked for' }: Asked): P
   return ['misconfigured', `the namespace ${namespace} does not exist (404 to ${path})`, remedy];
 }
 
-const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: VaultAnswer, asked: Asked, words: string) => Parts>> = {
+const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: HttpReply, asked: Asked, words: string) => Parts>> = {
   read: readFailure,
   login: loginFailure,
   'second-factor': ({ status }, { provider }, words) => refusedFactor(status, provider, words),
@@ -150,7 +165,7 @@ const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: VaultAnswer, asked: As
   ],
 };
 
-function readFailure(answer: VaultAnswer, asked: Asked, words: string): Parts {
+function readFailure(answer: HttpReply, asked: Asked, words: string): Parts {
   const { status } = answer;
   const { path } = asked;
   if (status === 403) {
@@ -179,7 +194,7 @@ function readFailure(answer: VaultAnswer, asked: Asked, words: string): Parts {
   ];
 }
 
-function missing(answer: VaultAnswer, path: string, words: string): Parts {
+function missing(answer: HttpReply, path: string, words: string): Parts {
   if (words.includes(VERSIONED)) {
     const [mount, ...rest] = path.split('/');
     const right = `${mount}/data/${rest.join('/')}`;
@@ -205,7 +220,7 @@ function missing(answer: VaultAnswer, path: string, words: string): Parts {
 }
 
 /** A login that Vault refuses is mended by whoever holds its inputs, and until then a stale key may be served. */
-function loginFailure(answer: VaultAnswer, asked: Asked, words: string): Parts {
+function loginFailure(answer: HttpReply, asked: Asked, words: string): Parts {
   const table = `[providers.${asked.provider}.auth]`;
   if (answer.status === 404 || answer.status === 405) {
     return [
@@ -261,4 +276,20 @@ function remedyFor(status: number, command: string, words: string): string {
   if (/maximum TOTP validation attempts/.test(words)) return `wait a minute, then try again: ${command}`;
   const isCode = /passcode|credentials/.test(words);
   return `try again${isCode ? ', with a code that was not used yet' : ''}: ${command}`;
+}
+
+/** As much of a server's words as a message has room for. */
+const LONGEST = 160;
+
+/**
+ * Vault's own `errors` (or `warnings`) as one harmless line: printable ASCII, bounded, and without anything that the request
+ * held as a secret or that looks like one. Undefined if there is nothing to say.
+ */
+export function serverWords(messages: readonly string[], secrets: readonly string[]): string | undefined {
+  const plain = messages
+    .flatMap((message) => message.replace(/^\d+ errors? occurred:/, '').split(/\n\s*\*\s*/))
+    .map((part) => part.replaceAll(/[^\x20-\x7e]+/g, ' ').trim())
+    .filter((part) => part !== '');
+  const line = printable(redact([...new Set(plain)].join('; '), secrets).replace(/\.$/, ''), LONGEST);
+  return line === '' ? undefined : line;
 }

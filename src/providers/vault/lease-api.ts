@@ -2,53 +2,56 @@ import { parseExpiryField } from '../../credential/expiry.ts';
 import type { Lease } from '../../credential/life.ts';
 import { ProviderError } from '../../errors.ts';
 import type { IssuedSecret, ProviderHost, RenewedLease } from '../provider.ts';
-import { isObject, type Json, millisecondsAt, objectAt, serverTimeOf, textAt } from './answer.ts';
-import type { VaultClient, VaultReply } from './client.ts';
-import type { LoginSession } from './current-login.ts';
+import { isObject, type Json, millisecondsAt, objectAt, serverTimeOf, textAt, type VaultReply } from './answer.ts';
+import type { VaultClient } from './client.ts';
+import type { CurrentLogin } from './current-login.ts';
 import { failureOf, notVault, withoutSecret } from './failures.ts';
-import type { LoginDesk } from './token-api.ts';
-import type { HeldLogin, LoginBook } from './token-store.ts';
+import type { TokenApi } from './token-api.ts';
+import type { HeldLogin, TokenStore } from './token-store.ts';
 
 const RENEW = { what: 'lease', method: 'PUT', path: 'sys/leases/renew' } as const;
 const REVOKE = { what: 'lease', method: 'PUT', path: 'sys/leases/revoke' } as const;
 
-/** Renews and revokes leases, with the login that each hangs on, or the present one if that is not known any more. */
-export class LeaseDesk {
+/** Renews and revokes leases, with the login that each depends on, or the current one if that is not known any more. */
+export class LeaseApi {
   readonly #host: ProviderHost;
-  readonly #book: LoginBook;
-  readonly #session: LoginSession;
-  readonly #desk: LoginDesk;
+  readonly #client: VaultClient;
+  readonly #store: TokenStore;
+  readonly #current: CurrentLogin;
+  readonly #tokens: TokenApi;
   #deniedBefore = false;
 
-  constructor(host: ProviderHost, book: LoginBook, session: LoginSession, desk: LoginDesk) {
+  constructor(host: ProviderHost, client: VaultClient, store: TokenStore, current: CurrentLogin, tokens: TokenApi) {
     this.#host = host;
-    this.#book = book;
-    this.#session = session;
-    this.#desk = desk;
+    this.#client = client;
+    this.#store = store;
+    this.#current = current;
+    this.#tokens = tokens;
   }
 
   /** @throws ProviderError gone if the lease no longer exists or cannot be renewed. */
-  async renew(lease: Lease, client: VaultClient, signal: AbortSignal): Promise<RenewedLease> {
-    const held = await this.#loginOf(lease, client, signal);
+  async renew(lease: Lease, signal: AbortSignal): Promise<RenewedLease> {
+    const held = await this.#loginOf(lease, signal);
     using token = held.token.copy();
-    const reply = await client.send({ ...RENEW, body: { lease_id: lease.id }, token }, signal);
-    if (reply.status !== 200) throw await this.#failure(reply, held, client, signal);
+    const reply = await this.#client.send({ ...RENEW, body: { lease_id: lease.id }, token }, signal);
+    if (reply.status !== 200) throw await this.#failure(reply, held, signal);
     const durationMs = millisecondsAt(reply.json, 'lease_duration');
     if (durationMs === 0) throw notVault(reply);
     return { durationMs, renewable: reply.json?.['renewable'] === true, serverTimeMs: serverTimeOf(reply) };
   }
 
   /**
-   * Resolves if the lease is gone already. Vault's default policy does not allow this: the lease then lapses by itself, which is said once.
+   * Resolves if the lease is gone already. Vault's default policy does not allow this: the lease then lapses at its end,
+   * which is logged once.
    *
    * @throws ProviderError denied where the policy does not allow it.
    */
-  async revoke(lease: Lease, client: VaultClient, signal: AbortSignal): Promise<void> {
-    const held = await this.#loginOf(lease, client, signal);
+  async revoke(lease: Lease, signal: AbortSignal): Promise<void> {
+    const held = await this.#loginOf(lease, signal);
     using token = held.token.copy();
-    const reply = await client.send({ ...REVOKE, body: { lease_id: lease.id, sync: true }, token }, signal);
+    const reply = await this.#client.send({ ...REVOKE, body: { lease_id: lease.id, sync: true }, token }, signal);
     if (reply.status >= 200 && reply.status < 300) return;
-    const failure = await this.#failure(reply, held, client, signal);
+    const failure = await this.#failure(reply, held, signal);
     if (failure.kind === 'gone') return;
     if (failure.kind === 'denied' && !this.#deniedBefore) {
       this.#deniedBefore = true;
@@ -57,23 +60,22 @@ export class LeaseDesk {
     throw failure;
   }
 
-  /** A 403 may mean that the token is over, and then the leases that hung on it are, too. */
-  async #failure(reply: VaultReply, held: HeldLogin, client: VaultClient, signal: AbortSignal): Promise<ProviderError> {
+  /** A 403 may mean that the token is over, and then the leases that depended on it are, too. */
+  async #failure(reply: VaultReply, held: HeldLogin, signal: AbortSignal): Promise<ProviderError> {
     const failure = failureOf(reply);
     if (failure.kind !== 'denied') return failure;
     using token = held.token.copy();
-    if (await this.#desk.isAlive(token, client, signal)) return failure;
-    this.#session.lost(held.login.id);
-    return new ProviderError('gone', 'the login that the lease hung on is over, and the lease with it', {
+    if (await this.#tokens.isAlive(token, signal)) return failure;
+    this.#current.lost(held.login.id);
+    return new ProviderError('gone', 'the login that the lease depended on is over, and the lease with it', {
       remedy: 'nothing: a new one is issued when it is needed',
     });
   }
 
-  async #loginOf(lease: Lease, client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
-    this.#book.load(this.#host.clock.now());
-    const own = lease.loginId === undefined ? undefined : this.#book.get(lease.loginId);
-    if (own !== undefined) return own;
-    return await this.#session.forRead(0, client, signal);
+  async #loginOf(lease: Lease, signal: AbortSignal): Promise<HeldLogin> {
+    this.#store.load(this.#host.clock.now());
+    const own = lease.loginId === undefined ? undefined : this.#store.get(lease.loginId);
+    return own ?? (await this.#current.forRead(0, signal));
   }
 }
 

@@ -1,62 +1,68 @@
 import type { Lease, Login } from '../../credential/life.ts';
 import type { SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
-import type { Clock } from '../../platform/clock.ts';
-import { type Bounds, pause, Underway } from '../call-scope.ts';
+import { sleep, type TimeLimit } from '../../platform/waiting.ts';
+import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, RenewedLease } from '../provider.ts';
-import { errorsOf, objectAt, textAt } from './answer.ts';
-import { unwrap, VaultClient, type VaultReply } from './client.ts';
-import { LoginSession } from './current-login.ts';
-import { failureOf, notVault, tokenOver, withoutSecret } from './failures.ts';
-import { issuedSecret, LeaseDesk } from './lease-api.ts';
-import { authInputs, logsInByItself } from './logins/method.ts';
+import { errorsOf, objectAt, textAt, type VaultReply } from './answer.ts';
+import { type ApiRequest, unwrap, VaultClient } from './client.ts';
+import { CurrentLogin } from './current-login.ts';
+import { failureOf, notVault, tokenOver, tooSlow, withoutSecret } from './failures.ts';
+import { issuedSecret, LeaseApi } from './lease-api.ts';
+import { authInputs, logsInByItself } from './logins/prepare.ts';
 import { mayBeMadeByAPerson, type VaultOptions, type VaultSource } from './options.ts';
 import { expandHome } from './secret-file.ts';
-import { LoginDesk } from './token-api.ts';
-import { type HeldLogin, LoginBook } from './token-store.ts';
-import { openConnection } from './transport.ts';
+import { TokenApi } from './token-api.ts';
+import { type HeldLogin, TokenStore } from './token-store.ts';
+
+/** A performance standby may not know a token, or what it may read, for so long after the login. */
+const STANDBY_LAG_MS = 5_000;
+const PAUSES_MS = [300, 900];
 
 /** Vault and OpenBao. Opens no connection and reads no file before it is asked for something. */
 export class VaultProvider implements Provider {
+  readonly callLimitMs: number;
   readonly #options: VaultOptions;
   readonly #host: ProviderHost;
-  readonly #bounds: Bounds;
-  readonly #underway: Underway;
-  readonly #book: LoginBook;
-  readonly #desk: LoginDesk;
-  readonly #session: LoginSession;
-  readonly #reader: Reader;
-  readonly #leases: LeaseDesk;
-  #client: VaultClient | undefined;
+  readonly #limit: TimeLimit;
+  readonly #calls: CallScope;
+  readonly #client: VaultClient;
+  readonly #store: TokenStore;
+  readonly #tokens: TokenApi;
+  readonly #current: CurrentLogin;
+  readonly #leases: LeaseApi;
 
   constructor(options: VaultOptions, host: ProviderHost) {
+    this.callLimitMs = options.timeout;
     this.#options = options;
     this.#host = host;
-    this.#bounds = { clock: host.clock, limitMs: options.timeout, late: () => this.#late() };
-    this.#underway = new Underway(host.name);
-    this.#book = new LoginBook(host.logins);
-    this.#desk = new LoginDesk(host, options.auth, this.#book, this.#underway, this.#bounds);
-    this.#session = new LoginSession(host, this.#book, this.#desk);
-    this.#reader = new Reader(host.clock, this.#session, this.#desk);
-    this.#leases = new LeaseDesk(host, this.#book, this.#session, this.#desk);
+    this.#calls = new CallScope(host.name);
+    this.#client = new VaultClient(options, host);
+    const { place } = this.#client;
+    const remedy = `see whether it is up and reachable; timeout in [providers.${host.name}] sets the limit`;
+    this.#limit = { clock: host.clock, limitMs: options.timeout, late: () => tooSlow(place, options.timeout, remedy) };
+    this.#store = new TokenStore(host.logins);
+    this.#tokens = new TokenApi(host, options.auth, this.#client, this.#store);
+    this.#current = new CurrentLogin(host, this.#store, this.#tokens, this.#limit);
+    this.#leases = new LeaseApi(host, this.#client, this.#store, this.#current, this.#tokens);
   }
 
   issue({ source, wantedLifeMs }: IssueRequest, call: Call): Promise<IssuedSecret> {
-    return this.#run(call, async (client, signal) => {
+    return this.#run(call, async (signal) => {
       const { expires_metadata, ...where } = source as VaultSource;
-      const { reply, held } = await this.#reader.read(where, wantedLifeMs, client, signal);
+      const { reply, held } = await this.#read(where, wantedLifeMs, signal);
       const issued = issuedSecret(reply, held.login.id, expires_metadata);
-      if (issued.lease !== undefined) this.#book.bearsLease(held.login.id);
+      if (issued.lease !== undefined) this.#store.bearsLease(held.login.id);
       return issued;
     });
   }
 
   renew(lease: Lease, call: Call): Promise<RenewedLease> {
-    return this.#run(call, (client, signal) => this.#leases.renew(lease, client, signal));
+    return this.#run(call, (signal) => this.#leases.renew(lease, signal));
   }
 
   revoke(lease: Lease, call: Call): Promise<void> {
-    return this.#run(call, (client, signal) => this.#leases.revoke(lease, client, signal));
+    return this.#run(call, (signal) => this.#leases.revoke(lease, signal));
   }
 
   login(loginId: string): Login | undefined {
@@ -64,32 +70,27 @@ export class VaultProvider implements Provider {
   }
 
   renewLogin(loginId: string, call: Call): Promise<Login> {
-    return this.#run(call, async (client, signal) => {
+    return this.#run(call, async (signal) => {
       const held = this.#known(loginId);
       if (held === undefined) throw unknownLogin();
-      try {
-        return (await this.#session.renew(held, client, signal)).login;
-      } catch (error) {
-        if (error instanceof ProviderError && error.kind === 'gone') this.#session.lost(loginId);
-        throw error;
-      }
+      return (await this.#current.renew(held, signal)).login;
     });
   }
 
   takeLogin(token: SecretBytes, call: Call): Promise<Login> {
-    return this.#run(call, async (client, signal) => {
+    return this.#run(call, async (signal) => {
       const { auth } = this.#options;
       if (!mayBeMadeByAPerson(auth)) throw logsInByItself(this.#host.name, auth);
-      return (await this.#session.adopt(token, client, signal)).login;
+      return (await this.#current.adopt(token, signal)).login;
     });
   }
 
   retireLogin(loginId: string, call: Call): Promise<void> {
-    return this.#run(call, async (client, signal) => {
+    return this.#run(call, async (signal) => {
       const held = this.#known(loginId);
-      if (held === undefined || this.#session.isCurrent(loginId)) return;
-      if (held.login.ours) await this.#desk.revoke(held, client, signal);
-      this.#book.drop(loginId);
+      if (held === undefined || this.#current.isCurrent(loginId)) return;
+      if (held.login.ours) await this.#tokens.revoke(held, signal);
+      this.#store.drop(loginId);
     });
   }
 
@@ -100,43 +101,71 @@ export class VaultProvider implements Provider {
   }
 
   forgetLogin(): void {
-    this.#session.forget();
-    this.#client?.close();
-    this.#client = undefined;
+    this.#current.forget();
+    this.#client.reconnect();
   }
 
   close(): void {
-    this.#underway.close();
-    this.#client?.close();
-    this.#client = undefined;
-    this.#book.wipe();
+    this.#calls.close();
+    this.#client.close();
+    this.#store.wipe();
   }
 
   #known(loginId: string): HeldLogin | undefined {
-    this.#book.load(this.#host.clock.now());
-    return this.#book.get(loginId);
+    this.#store.load(this.#host.clock.now());
+    return this.#store.get(loginId);
   }
 
-  #run<T>(call: Call, work: (client: VaultClient, signal: AbortSignal) => Promise<T>): Promise<T> {
-    return this.#underway.run(call, this.#bounds, (signal) => work(this.#connected(), signal));
+  #run<T>(call: Call, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#calls.run(call, this.#limit, work);
   }
 
-  #connected(): VaultClient {
-    const { address, namespace } = this.#options;
-    this.#client ??= new VaultClient(
-      () => openConnection(this.#options, this.#host),
-      { provider: this.#host.name, address },
-      namespace,
-    );
-    return this.#client;
+  /** Reads one path with the current login; a login that Vault has lost is replaced once. */
+  async #read(source: VaultSource, wantedLifeMs: number, signal: AbortSignal): Promise<Reading> {
+    const first = await this.#current.forRead(wantedLifeMs, signal);
+    const reading = await this.#readWith(first, source, signal);
+    if (!(reading instanceof ProviderError)) return reading;
+    const next = await this.#current.replace(first, signal);
+    const second = await this.#readWith(next, source, signal);
+    if (!(second instanceof ProviderError)) return second;
+    // A login granted a moment ago lives, whatever its policy lets lookup-self say: this is a denial.
+    throw next.source === undefined ? second : tokenOver(next.source, this.#client.place);
   }
 
-  #late(): ProviderError {
-    const { address, timeout } = this.#options;
-    return new ProviderError('transient', `Vault at ${address} did not answer within ${timeout / 1000} s`, {
-      remedy: `see whether it is up and reachable; timeout in [providers.${this.#host.name}] sets the limit`,
-    });
+  /** The denial itself, not thrown, if Vault does not know the token any more. */
+  async #readWith(held: HeldLogin, source: VaultSource, signal: AbortSignal): Promise<Reading | ProviderError> {
+    using token = held.token.copy();
+    const reply = await this.#sendPatiently(requestFor(source, token), held, signal);
+    if (reply.status === 200 && reply.json !== undefined) {
+      return { reply: await unwrapped(reply, this.#client, signal), held };
+    }
+    if (reply.status >= 200 && reply.status < 300) throw reply.isEmpty ? withoutSecret(reply) : notVault(reply);
+    const failure = failureOf(reply);
+    if (failure.kind !== 'denied' || (await this.#tokens.isAlive(token, signal))) throw failure;
+    return failure;
   }
+
+  async #sendPatiently(request: ApiRequest, held: HeldLogin, signal: AbortSignal): Promise<VaultReply> {
+    for (const pauseMs of PAUSES_MS) {
+      const reply = await this.#client.send(request, signal);
+      if (!this.#mayBeLag(reply, held)) return reply;
+      await sleep(pauseMs, this.#host.clock, signal);
+    }
+    return await this.#client.send(request, signal);
+  }
+
+  /** 412 says so itself; a 403, or a 404 without any word, says it only right after a login. */
+  #mayBeLag(reply: VaultReply, { acquiredAtMs }: HeldLogin): boolean {
+    if (reply.status === 412) return true;
+    const isFresh = acquiredAtMs !== undefined && this.#host.clock.now() - acquiredAtMs < STANDBY_LAG_MS;
+    return isFresh && (reply.status === 403 || (reply.status === 404 && errorsOf(reply)?.length === 0));
+  }
+}
+
+interface Reading {
+  readonly reply: VaultReply;
+  /** The login it was read with. */
+  readonly held: HeldLogin;
 }
 
 function unknownLogin(): ProviderError {
@@ -145,81 +174,7 @@ function unknownLogin(): ProviderError {
   });
 }
 
-/** A performance standby may not know a token, or what it may read, for so long after the login. */
-const STANDBY_LAG_MS = 5_000;
-const PAUSES_MS = [300, 900];
-
-export interface Reading {
-  readonly reply: VaultReply;
-  /** The login it was read with. */
-  readonly held: HeldLogin;
-}
-
-/** Reads one path with the session's login; a login that Vault has lost is replaced once. */
-export class Reader {
-  readonly #clock: Clock;
-  readonly #session: LoginSession;
-  readonly #desk: LoginDesk;
-
-  constructor(clock: Clock, session: LoginSession, desk: LoginDesk) {
-    this.#clock = clock;
-    this.#session = session;
-    this.#desk = desk;
-  }
-
-  async read(source: VaultSource, wantedLifeMs: number, client: VaultClient, signal: AbortSignal): Promise<Reading> {
-    const first = await this.#session.forRead(wantedLifeMs, client, signal);
-    const reading = await this.#readWith(first, source, client, signal);
-    if (!(reading instanceof ProviderError)) return reading;
-    const next = await this.#session.replace(first, client, signal);
-    const second = await this.#readWith(next, source, client, signal);
-    if (!(second instanceof ProviderError)) return second;
-    // A login granted a moment ago lives, whatever its policy lets lookup-self say: this is a denial.
-    throw next.source === undefined ? second : tokenOver(next.source, client.place);
-  }
-
-  /** The denial itself, not thrown, if Vault does not know the token any more. */
-  async #readWith(
-    held: HeldLogin,
-    source: VaultSource,
-    client: VaultClient,
-    signal: AbortSignal,
-  ): Promise<Reading | ProviderError> {
-    using token = held.token.copy();
-    const reply = await this.#sendPatiently(held, token, source, client, signal);
-    if (reply.status === 200 && reply.json !== undefined) {
-      return { reply: await unwrapped(reply, client, signal), held };
-    }
-    if (reply.status >= 200 && reply.status < 300) throw reply.isEmpty ? withoutSecret(reply) : notVault(reply);
-    const failure = failureOf(reply);
-    if (failure.kind !== 'denied' || (await this.#desk.isAlive(token, client, signal))) throw failure;
-    return failure;
-  }
-
-  async #sendPatiently(
-    held: HeldLogin,
-    token: SecretBytes,
-    source: VaultSource,
-    client: VaultClient,
-    signal: AbortSignal,
-  ): Promise<VaultReply> {
-    for (const pauseMs of PAUSES_MS) {
-      const reply = await client.send(requestFor(source, token), signal);
-      if (!this.#mayBeLag(reply, held)) return reply;
-      await pause(pauseMs, this.#clock, signal);
-    }
-    return await client.send(requestFor(source, token), signal);
-  }
-
-  /** 412 says so itself; a 403, or a 404 without any word, says it only right after a login. */
-  #mayBeLag(reply: VaultReply, { acquiredAtMs }: HeldLogin): boolean {
-    if (reply.status === 412) return true;
-    const isFresh = acquiredAtMs !== undefined && this.#clock.now() - acquiredAtMs < STANDBY_LAG_MS;
-    return isFresh && (reply.status === 403 || (reply.status === 404 && errorsOf(reply)?.length === 0));
-  }
-}
-
-function requestFor(source: VaultSource, token: SecretBytes) {
+function requestFor(source: VaultSource, token: SecretBytes): ApiRequest {
   const { path, method, params, namespace, wrap_ttl: wrapTtlMs } = source;
   const common = { what: 'read', method, path: encodePath(path), token, namespace, wrapTtlMs } as const;
   if (method === 'POST') return { ...common, body: params };

@@ -1,8 +1,7 @@
 import { ProviderError } from '../../errors.ts';
-import { isObject, type Json, objectAt, textAt } from './answer.ts';
-import type { VaultReply } from './client.ts';
-import { failureOf } from './failures.ts';
-import { type Attendance, grantIn, LOGIN_LIMIT_MS } from './logins/method.ts';
+import { isObject, type Json, objectAt, textAt, type VaultReply } from './answer.ts';
+import { failureOf, grantIn } from './failures.ts';
+import { type InteractiveContext, LOGIN_LIMIT_MS } from './logins/method.ts';
 import { mayBeMadeByAPerson, type VaultAuth } from './options.ts';
 
 /** One way to give a second factor: a code, or an approval on a device where `usesPasscode` is false. */
@@ -74,18 +73,18 @@ const MOST_ATTEMPTS = 3;
  *
  * @throws ProviderError login-expired if it is not accepted.
  */
-export async function withSecondFactor(reply: VaultReply, attendance: Attendance): Promise<VaultReply> {
+export async function withSecondFactor(reply: VaultReply, context: InteractiveContext): Promise<VaultReply> {
   const held = heldBackIn(reply.json);
   if (held === undefined) return reply;
   const factors: Factor[] = [];
-  for (const enforcement of held.enforcements) factors.push(await factorFor(enforcement, factors, attendance));
+  for (const enforcement of held.enforcements) factors.push(await factorFor(enforcement, factors, context));
   for (let attempt = 1; ; attempt += 1) {
-    const answer = await validate(held, factors, attendance);
+    const answer = await validate(held, factors, context);
     if (answer.status === 200) return grantIn(answer);
     const failure = failureOf(answer);
-    const mayTryAgain = attendance.dialogue.canAskAgain && attempt < MOST_ATTEMPTS;
+    const mayTryAgain = context.dialogue.canAskAgain && attempt < MOST_ATTEMPTS;
     if (answer.status !== 403 || !mayTryAgain || !factors.some(({ usesPasscode }) => usesPasscode)) throw failure;
-    attendance.dialogue.say(`${failure.message}. A code is good once; try the next one.`);
+    context.dialogue.say(`${failure.message}. A code is good once; try the next one.`);
   }
 }
 
@@ -93,7 +92,7 @@ export async function withSecondFactor(reply: VaultReply, attendance: Attendance
 async function factorFor(
   { name, factors }: Enforcement,
   chosen: readonly Factor[],
-  { dialogue, host }: Attendance,
+  { dialogue, host }: InteractiveContext,
 ): Promise<Factor> {
   const [first] = factors;
   if (first === undefined) {
@@ -111,7 +110,7 @@ async function factorFor(
 async function validate(
   { requestId }: HeldBack,
   chosen: readonly Factor[],
-  { dialogue, ask }: Attendance,
+  { dialogue, ask }: InteractiveContext,
 ): Promise<VaultReply> {
   const factors = [...new Map(chosen.map((factor) => [factor.id, factor])).values()];
   const payload: Record<string, readonly string[]> = {};

@@ -1,5 +1,5 @@
-import { readFileSync, statSync } from 'node:fs';
 import { ProviderError } from '../../errors.ts';
+import { readRegularFile } from '../../platform/files.ts';
 import type { ProviderHost } from '../provider.ts';
 
 /** A token, secret-id, password or JWT is far smaller; anything larger is the wrong file. */
@@ -13,16 +13,11 @@ const LARGEST_BYTES = 65_536;
  */
 export function readSecretFile(file: string, what: string, host: ProviderHost): string {
   const path = expandHome(file, host);
-  let content: string;
-  try {
-    if (statSync(path).size > LARGEST_BYTES) throw unusable(path, what, 'is over 64 KiB');
-    content = readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    if (error instanceof ProviderError) throw error;
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
-    if (code === 'ENOENT') throw missing(`the file with the ${what}, ${path}, does not exist`, path, what);
-    throw unusable(path, what, `cannot be read (${code})`);
-  }
+  const reading = readRegularFile(path, { maxBytes: LARGEST_BYTES });
+  if (reading.state === 'absent') throw missing(`the file with the ${what}, ${path}, does not exist`, path, what);
+  if (reading.state === 'refused') throw unusable(path, what, reading.fault);
+  const content = reading.bytes.toString('utf8').trim();
+  reading.bytes.fill(0);
   if (content === '') throw missing(`the file with the ${what}, ${path}, is empty`, path, what);
   // A header or JSON field of Vault's is one line of ASCII; a password may be any text.
   if (what !== 'password' && !/^[\x21-\x7e]+$/.test(content)) {

@@ -2,48 +2,46 @@ import { createHash } from 'node:crypto';
 import type { Login } from '../../credential/life.ts';
 import { SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
-import type { Bounds, Underway } from '../call-scope.ts';
 import type { ProviderHost } from '../provider.ts';
 import {
   errorsOf,
+  type HttpReply,
   type Json,
   millisecondsAt,
   objectAt,
   serverTimeOf,
   textAt,
-  type VaultAnswer,
   warningsOf,
 } from './answer.ts';
 import type { VaultClient } from './client.ts';
-import { failureOf, notVault, tokenOver } from './failures.ts';
-import { loginMethod, type PrepareLogin } from './logins/method.ts';
+import { failureOf, grantIn, notVault, tokenOver } from './failures.ts';
+import type { PrepareLogin } from './logins/method.ts';
+import { prepareLogin } from './logins/prepare.ts';
 import { type FoundToken, findToken } from './logins/token.ts';
 import { isInteractive, mayBeMadeByAPerson, type VaultAuth } from './options.ts';
 import { heldBackIn, secondFactorWanted } from './second-factor.ts';
-import type { HeldLogin, LoginBook } from './token-store.ts';
+import type { Granted, HeldLogin, TokenStore } from './token-store.ts';
 
 const LOOKUP = { what: 'token', method: 'GET', path: 'auth/token/lookup-self' } as const;
 const RENEW = { what: 'token', method: 'POST', path: 'auth/token/renew-self', body: {} } as const;
 const REVOKE = { what: 'token', method: 'POST', path: 'auth/token/revoke-self', body: {} } as const;
 
-/** Where logins are had, renewed, looked up and given back. Each errand has the time limit of a call of its own. */
-export class LoginDesk {
+/** Vault's API of tokens: logs in, and looks up, renews and gives back what it got. */
+export class TokenApi {
   readonly #host: ProviderHost;
   readonly #auth: VaultAuth;
-  readonly #book: LoginBook;
-  readonly #underway: Underway;
-  readonly #bounds: Bounds;
+  readonly #client: VaultClient;
+  readonly #store: TokenStore;
   readonly #prepare: PrepareLogin | undefined;
   /** Only a person can give what Vault asks for: known from the configuration, or from what Vault said. */
   #needsAPerson: boolean;
 
-  constructor(host: ProviderHost, auth: VaultAuth, book: LoginBook, underway: Underway, bounds: Bounds) {
+  constructor(host: ProviderHost, auth: VaultAuth, client: VaultClient, store: TokenStore) {
     this.#host = host;
     this.#auth = auth;
-    this.#book = book;
-    this.#underway = underway;
-    this.#bounds = bounds;
-    this.#prepare = loginMethod(auth);
+    this.#client = client;
+    this.#store = store;
+    this.#prepare = prepareLogin(auth);
     this.#needsAPerson = isInteractive(auth);
   }
 
@@ -58,44 +56,38 @@ export class LoginDesk {
    *
    * @throws ProviderError login-expired if Vault does not know it.
    */
-  adopt(token: SecretBytes, client: VaultClient, shared: AbortSignal): Promise<HeldLogin> {
-    return this.#errand(shared, async (signal) => {
-      const held = await this.#lookUp({ token: token.reveal(), source: 'broker login' }, client, signal);
-      this.#needsAPerson = true;
-      this.#host.log.info({ method: this.#auth.method, login: held.login.id }, 'took over a login to Vault');
-      return { ...held, login: { ...held.login, ours: true }, acquiredAtMs: this.#host.clock.now(), source: undefined };
-    });
+  async adopt(token: SecretBytes, signal: AbortSignal): Promise<HeldLogin> {
+    const held = await this.#lookUp({ token: token.reveal(), source: 'broker login' }, signal);
+    this.#needsAPerson = true;
+    this.#host.log.info({ method: this.#auth.method, login: held.login.id }, 'took over a login to Vault');
+    return { ...held, login: { ...held.login, ours: true }, acquiredAtMs: this.#host.clock.now(), source: undefined };
   }
 
-  acquire(client: VaultClient, shared: AbortSignal): Promise<HeldLogin> {
-    return this.#errand(shared, async (signal) => {
-      const prepare = this.#prepare;
-      return prepare === undefined ? await this.#takeOver(client, signal) : await this.#logIn(prepare, client, signal);
-    });
+  async acquire(signal: AbortSignal): Promise<HeldLogin> {
+    const prepare = this.#prepare;
+    return prepare === undefined ? await this.#takeOver(signal) : await this.#logIn(prepare, signal);
   }
 
   /** @throws ProviderError gone if Vault no longer knows the token. */
-  renew(held: HeldLogin, client: VaultClient, shared: AbortSignal): Promise<HeldLogin> {
-    return this.#errand(shared, async (signal) => {
-      const startedAtMs = this.#host.clock.now();
-      using token = held.token.copy();
-      const reply = await client.send({ ...RENEW, token }, signal);
-      if (reply.status === 200) {
-        if (reply.json === undefined) throw notVault(reply);
-        return { ...held, ...grantedByRenewal(reply, startedAtMs, held) };
-      }
-      const failure = failureOf(reply);
-      if (failure.kind !== 'login-expired') throw failure;
-      if (!(await this.isAlive(token, client, signal))) {
-        throw new ProviderError('gone', failure.message, { remedy: failure.remedy ?? 'log in again' });
-      }
-      return { ...held, login: { ...held.login, renewable: false, maxExpiresAtMs: held.login.expiresAtMs } };
-    });
+  async renew(held: HeldLogin, signal: AbortSignal): Promise<HeldLogin> {
+    const startedAtMs = this.#host.clock.now();
+    using token = held.token.copy();
+    const reply = await this.#client.send({ ...RENEW, token }, signal);
+    if (reply.status === 200) {
+      if (reply.json === undefined) throw notVault(reply);
+      return { ...held, ...grantedByRenewal(reply, startedAtMs, held) };
+    }
+    const failure = failureOf(reply);
+    if (failure.kind !== 'login-expired') throw failure;
+    if (!(await this.isAlive(token, signal))) {
+      throw new ProviderError('gone', failure.message, { remedy: failure.remedy ?? 'log in again' });
+    }
+    return { ...held, login: { ...held.login, renewable: false, maxExpiresAtMs: held.login.expiresAtMs } };
   }
 
   /** @throws ProviderError if Vault cannot be asked. */
-  async isAlive(token: SecretBytes, client: VaultClient, signal: AbortSignal): Promise<boolean> {
-    const reply = await client.send({ ...LOOKUP, token }, signal);
+  async isAlive(token: SecretBytes, signal: AbortSignal): Promise<boolean> {
+    const reply = await this.#client.send({ ...LOOKUP, token }, signal);
     if (reply.status === 200) return true;
     const failure = failureOf(reply);
     if (failure.kind === 'login-expired') return false;
@@ -103,25 +95,19 @@ export class LoginDesk {
   }
 
   /** Resolves if the token is gone already. */
-  async revoke(held: HeldLogin, client: VaultClient, signal: AbortSignal): Promise<void> {
-    const reply = await client.send({ ...REVOKE, token: held.token }, signal);
+  async revoke(held: HeldLogin, signal: AbortSignal): Promise<void> {
+    const reply = await this.#client.send({ ...REVOKE, token: held.token }, signal);
     if (reply.status >= 200 && reply.status < 300) return;
     const failure = failureOf(reply);
     if (failure.kind === 'transient') throw failure;
     this.#host.log.debug({ status: reply.status }, 'a login was over before it was given back');
   }
 
-  #errand<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return this.#underway.run({ signal }, this.#bounds, work);
-  }
-
-  async #logIn(prepare: PrepareLogin, client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+  async #logIn(prepare: PrepareLogin, signal: AbortSignal): Promise<HeldLogin> {
     const startedAtMs = this.#host.clock.now();
-    const { path, body, secrets } = await prepare({ host: this.#host, client, signal });
-    const reply = await client.send({ what: 'login', method: 'POST', path, body, secrets }, signal);
-    if (reply.status !== 200) throw failureOf(reply);
-    if (reply.json === undefined) throw notVault(reply);
-    if (heldBackIn(reply.json) !== undefined) {
+    const request = await prepare({ host: this.#host, client: this.#client, signal });
+    const reply = await this.#client.send({ what: 'login', method: 'POST', ...request }, signal);
+    if (heldBackIn(grantIn(reply).json) !== undefined) {
       this.#needsAPerson ||= mayBeMadeByAPerson(this.#auth);
       throw secondFactorWanted(this.#host.name, this.#auth);
     }
@@ -131,21 +117,21 @@ export class LoginDesk {
     return { ...granted, acquiredAtMs: this.#host.clock.now(), source: undefined };
   }
 
-  async #takeOver(client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+  async #takeOver(signal: AbortSignal): Promise<HeldLogin> {
     if (this.#auth.method !== 'token') throw new TypeError('only method token hands in a token');
     const found = findToken(this.#auth, this.#host);
-    const known = this.#book.withToken(found.token);
-    return known === undefined ? await this.#lookUp(found, client, signal) : { ...known, source: found.source };
+    const known = this.#store.withToken(found.token);
+    return known === undefined ? await this.#lookUp(found, signal) : { ...known, source: found.source };
   }
 
   /** A policy without `default` may deny lookup-self to a good token: whether it is one, the read itself will show. */
-  async #lookUp({ token, source }: FoundToken, client: VaultClient, signal: AbortSignal): Promise<HeldLogin> {
+  async #lookUp({ token, source }: FoundToken, signal: AbortSignal): Promise<HeldLogin> {
     const startedAtMs = this.#host.clock.now();
     const bytes = SecretBytes.fromString(token);
-    const reply = await client.send({ ...LOOKUP, token: bytes }, signal);
+    const reply = await this.#client.send({ ...LOOKUP, token: bytes }, signal);
     const failure = reply.status === 200 ? undefined : failureOf(reply);
     if (failure !== undefined && failure.kind !== 'login-expired') throw failure;
-    if (errorsOf(reply)?.some((words) => /invalid token|bad token/.test(words))) throw tokenOver(source, client.place);
+    if (errorsOf(reply)?.some((words) => /invalid token|bad token/.test(words))) throw tokenOver(source, reply.asked);
     if (failure === undefined && reply.json === undefined) throw notVault(reply);
     const granted = grantedByLookup(token, failure === undefined ? reply : undefined, startedAtMs);
     return { ...granted, token: bytes, acquiredAtMs: undefined, source };
@@ -155,19 +141,13 @@ export class LoginDesk {
 /** Renewals that grant this much less than before have met the token's max TTL. */
 const ROUNDING_MS = 2_000;
 
-export interface Granted {
-  readonly login: Login;
-  /** How long the latest grant lasts; undefined for a token that does not expire. */
-  readonly grantedMs: number | undefined;
-}
-
 /**
  * The login that a login endpoint granted, with its token, which the caller wipes.
  *
  * @throws ProviderError misconfigured if there is no token in it.
  */
 export function grantedByLogin(
-  answer: VaultAnswer,
+  answer: HttpReply,
   startedAtMs: number,
   provider: string,
 ): Granted & { token: SecretBytes } {
@@ -193,7 +173,7 @@ export function grantedByLogin(
 }
 
 /** The login behind a token that was handed in, as lookup-self tells it; without an answer nothing is known of its life. */
-export function grantedByLookup(token: string, answer: VaultAnswer | undefined, startedAtMs: number): Granted {
+export function grantedByLookup(token: string, answer: HttpReply | undefined, startedAtMs: number): Granted {
   const data = answer === undefined ? undefined : objectAt(answer.json, 'data');
   const ttlMs = millisecondsAt(data, 'ttl') || undefined;
   const renewable = data?.['renewable'] === true;
@@ -211,7 +191,7 @@ export function grantedByLookup(token: string, answer: VaultAnswer | undefined, 
 }
 
 /** The login after renew-self. A grant that falls short of the former one shows where the max TTL lies. */
-export function grantedByRenewal(answer: VaultAnswer, startedAtMs: number, former: Granted): Granted {
+export function grantedByRenewal(answer: HttpReply, startedAtMs: number, former: Granted): Granted {
   const auth = objectAt(answer.json, 'auth');
   const grantedMs = millisecondsAt(auth, 'lease_duration') || undefined;
   if (grantedMs === undefined) return former;
@@ -238,7 +218,7 @@ function loginIdOf(token: string, accessor: string): string {
     : accessor;
 }
 
-function explicitEnd(data: Json | undefined, answer: VaultAnswer | undefined, startedAtMs: number): number | undefined {
+function explicitEnd(data: Json | undefined, answer: HttpReply | undefined, startedAtMs: number): number | undefined {
   const explicitMaxMs = millisecondsAt(data, 'explicit_max_ttl');
   const createdMs = millisecondsAt(data, 'creation_time');
   if (explicitMaxMs === 0 || createdMs === 0 || answer === undefined) return undefined;

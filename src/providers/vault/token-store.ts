@@ -1,7 +1,12 @@
 import type { Login } from '../../credential/life.ts';
 import type { SecretBytes } from '../../credential/secret.ts';
 import type { LoginStore } from '../provider.ts';
-import type { Granted } from './token-api.ts';
+
+export interface Granted {
+  readonly login: Login;
+  /** How long the latest grant lasts; undefined for a token that does not expire. */
+  readonly grantedMs: number | undefined;
+}
 
 /** A login with its token, as the provider holds it. */
 export interface HeldLogin extends Granted {
@@ -13,7 +18,7 @@ export interface HeldLogin extends Granted {
 }
 
 /** Every login that is known, in memory and, as far as it has to outlive a restart, in the store. */
-export class LoginBook {
+export class TokenStore {
   readonly #store: LoginStore;
   readonly #held = new Map<string, HeldLogin>();
   readonly #bearing = new Set<string>();

@@ -1,14 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { AxiosRequestConfig, AxiosResponse } from 'axios';
 import axios from 'axios';
 import { ProviderError } from '../../errors.ts';
-import { networkFailure, trustedCertificates } from '../network.ts';
+import { networkFailure, readPem, trustedCertificates } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
 import { proxyEnvironment } from '../proxies.ts';
-import { isObject, type VaultAnswer } from './answer.ts';
+import { type HttpReply, isObject, type VaultPlace } from './answer.ts';
 import type { VaultOptions } from './options.ts';
 import { expandHome } from './secret-file.ts';
 
@@ -24,7 +23,7 @@ interface TransportRequest {
   readonly json?: unknown;
   readonly signal: AbortSignal;
   /** Takes the whole answer: node-vault keeps nothing but status and body. */
-  readonly record: (answer: VaultAnswer) => void;
+  readonly record: (answer: HttpReply) => void;
 }
 
 /**
@@ -32,7 +31,7 @@ interface TransportRequest {
  * the response's headers, judges redirects itself, and takes nothing from the process's environment. What it throws is
  * still axios's, which holds token and body: client.ts lets none of it through.
  */
-export function vaultTransport(connection: Connection) {
+export function vaultTransport(connection: VaultConnection) {
   const send = async (request: TransportRequest) => {
     const answer = await follow(connection, request);
     request.record(answer);
@@ -43,7 +42,7 @@ export function vaultTransport(connection: Connection) {
   return { defaults: () => send };
 }
 
-async function follow(connection: Connection, request: TransportRequest): Promise<VaultAnswer> {
+async function follow(connection: VaultConnection, request: TransportRequest): Promise<HttpReply> {
   let { uri, method } = request;
   for (let redirects = 0; ; redirects += 1) {
     const answer = await exchange(connection, { ...request, uri, method });
@@ -53,7 +52,7 @@ async function follow(connection: Connection, request: TransportRequest): Promis
   }
 }
 
-async function exchange(connection: Connection, request: TransportRequest): Promise<VaultAnswer> {
+async function exchange(connection: VaultConnection, request: TransportRequest): Promise<HttpReply> {
   const hasBody = request.json !== undefined && request.method !== 'GET';
   const config: AxiosRequestConfig<string> = {
     url: request.uri,
@@ -80,7 +79,7 @@ async function exchange(connection: Connection, request: TransportRequest): Prom
 const OUR_HEADERS = { Accept: 'application/json', 'User-Agent': 'apikey-broker', 'X-Vault-Request': 'true' } as const;
 const JSON_BODY = { 'Content-Type': 'application/json' } as const;
 
-function readAnswer(response: AxiosResponse<Buffer>): VaultAnswer {
+function readAnswer(response: AxiosResponse<Buffer>): HttpReply {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(response.headers)) {
     if (typeof value === 'string') headers[name.toLowerCase()] = value;
@@ -92,7 +91,7 @@ function readAnswer(response: AxiosResponse<Buffer>): VaultAnswer {
   return { status: response.status, headers, json, isEmpty };
 }
 
-function parseObject(body: Buffer): VaultAnswer['json'] {
+function parseObject(body: Buffer): HttpReply['json'] {
   try {
     const parsed: unknown = JSON.parse(body.toString('utf8'));
     return isObject(parsed) ? parsed : undefined;
@@ -105,12 +104,12 @@ function parseObject(body: Buffer): VaultAnswer['json'] {
 const KEEP_METHOD = new Set([307, 308]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-export function isRedirect(answer: VaultAnswer): boolean {
+export function isRedirect(answer: HttpReply): boolean {
   return REDIRECTS.has(answer.status);
 }
 
 /** Undefined without a Location header that could be one. */
-export function redirectTarget(answer: VaultAnswer, from: string): URL | undefined {
+export function redirectTarget(answer: HttpReply, from: string): URL | undefined {
   const location = answer.headers['location'] ?? '';
   return location === '' ? undefined : (URL.parse(location, from) ?? undefined);
 }
@@ -120,7 +119,7 @@ export function redirectTarget(answer: VaultAnswer, from: string): URL | undefin
  * configured host and port and nowhere else, and never from https to http.
  */
 export function judgeRedirect(
-  answer: VaultAnswer,
+  answer: HttpReply,
   from: string,
   method: string,
 ): { readonly uri: string; readonly method: string } | undefined {
@@ -140,7 +139,7 @@ const IDLE_SOCKET_MS = 10_000;
 const MOST_SOCKETS = 16;
 
 /** How Vault is reached: made once per login epoch, so that a changed CA or certificate file is read anew. */
-export interface Connection {
+export interface VaultConnection {
   /** What node-vault is given: for a Unix socket a host name that is never resolved. */
   readonly endpoint: string;
   readonly socketPath: string | undefined;
@@ -152,7 +151,7 @@ export interface Connection {
 }
 
 /** @throws ProviderError misconfigured if a certificate or key file cannot be read or used. */
-export function openConnection(options: VaultOptions, host: ProviderHost): Connection {
+export function openConnection(options: VaultOptions, host: ProviderHost): VaultConnection {
   const socketPath = options.address.startsWith('unix:') ? decodeURI(new URL(options.address).pathname) : undefined;
   const proxyEnv = proxyEnvironment(options.proxy, host.env);
   const pool = { keepAlive: true, timeout: IDLE_SOCKET_MS, maxSockets: MOST_SOCKETS, proxyEnv };
@@ -180,37 +179,32 @@ export function openConnection(options: VaultOptions, host: ProviderHost): Conne
 }
 
 function contextOf(options: VaultOptions, host: ProviderHost): SecureContext {
-  const expand = (file: string | undefined) => (file === undefined ? undefined : expandHome(file, host));
-  const ca = trustedCertificates(expand(options.ca_file), host.name);
-  const cert = expand(options.client_cert_file);
-  const key = expand(options.client_key_file);
-  try {
-    return createSecureContext({
-      ...(ca === undefined ? {} : { ca }),
-      ...(cert === undefined ? {} : { cert: readFileSync(cert) }),
-      ...(key === undefined ? {} : { key: readFileSync(key) }),
-    });
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'not PEM';
-    const files = [options.ca_file, options.client_cert_file, options.client_key_file].filter(
-      (file) => file !== undefined,
-    );
-    throw new ProviderError('misconfigured', `the certificates of provider "${host.name}" cannot be used (${code})`, {
+  const { ca_file, client_cert_file, client_key_file } = options;
+  const unusable = (fault: string) => {
+    const files = [ca_file, client_cert_file, client_key_file].filter((file) => file !== undefined);
+    return new ProviderError('misconfigured', `the certificates of provider "${host.name}" cannot be used (${fault})`, {
       remedy: `check that ${files.join(', ')} exist, are PEM and belong together`,
     });
+  };
+  const read = (file: string) => {
+    const pem = readPem(expandHome(file, host));
+    if (typeof pem === 'string') throw unusable(`${file} ${pem}`);
+    return pem;
+  };
+  const ca = trustedCertificates(ca_file === undefined ? undefined : expandHome(ca_file, host), host.name);
+  const cert = client_cert_file === undefined ? {} : { cert: read(client_cert_file) };
+  const key = client_key_file === undefined ? {} : { key: read(client_key_file) };
+  try {
+    return createSecureContext({ ...(ca === undefined ? {} : { ca }), ...cert, ...key });
+  } catch (error) {
+    throw unusable(error instanceof Error && 'code' in error ? String(error.code) : 'not PEM');
   }
 }
 
-/** What a message may say about where and whom: the configured names, never anything from the wire. */
-export interface Place {
-  readonly provider: string;
-  readonly address: string;
-}
-
 /** The failure for a request that got no answer. `error` is only read for its code: it may hold token and body. */
-export function unreachable(error: unknown, place: Place): ProviderError {
+export function unreachable(error: unknown, place: VaultPlace): ProviderError {
   const who = `Vault at ${place.address}`;
-  const code = codeOf(error);
+  const code = wireCode(error);
   if (code === 'ENOENT' || code === 'EACCES') {
     const what = code === 'ENOENT' ? 'there is no such socket' : 'the socket is closed to you';
     return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, {
@@ -221,20 +215,20 @@ export function unreachable(error: unknown, place: Place): ProviderError {
   return networkFailure(error, who) ?? cutOff(place);
 }
 
-export function cutOff({ address }: Place): ProviderError {
+export function cutOff({ address }: VaultPlace): ProviderError {
   return new ProviderError('transient', `the answer of Vault at ${address} was cut off`, {
     remedy: 'nothing if it passes; else see whether Vault and the network between are up',
   });
 }
 
-export function tooLarge({ address, provider }: Place): ProviderError {
+export function tooLarge({ address, provider }: VaultPlace): ProviderError {
   return new ProviderError('transient', `what answers at ${address} sent over 1 MiB, which Vault never does`, {
     remedy: `check address in [providers.${provider}]; a proxy may be answering in its place`,
   });
 }
 
 /** Node's code; an error of several addresses (happy eyeballs) carries that of the last one. */
-export function codeOf(error: unknown): string {
+export function wireCode(error: unknown): string {
   for (const each of [error, (error as { cause?: unknown } | null | undefined)?.cause]) {
     const code = (each as { code?: unknown } | null | undefined)?.code;
     if (typeof code === 'string' && /^\w{1,64}$/.test(code)) return code;

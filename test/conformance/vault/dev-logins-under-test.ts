@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DevVault } from '../../../src/demo/dev-vault.ts';
 import { type Certificate, makeCertificate } from '../../fakes/certificates.ts';
+import type { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
 import { DevStage, GRANT } from './dev-stage.ts';
 import type { LoginUnderTest } from './logins-under-test.ts';
 import { privateFile } from './private-file.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ServerOptions } from 'node:https';
-import { DevVault } from '../../../src/demo/dev-vault.ts';
 import type { Certificate } from '../../fakes/certificates.ts';
+import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
 import { ask } from './ask.ts';
 import {
   type Ask,
@@ -118,7 +118,7 @@ export class DevStage implements VaultStage {
 
   async appRole(secretId: string) {
     const roleId = this.vault.logins.appRole('broker', GRANT);
-    this.vault.logins.secretId('broker', { id: secretId });
+    this.vault.logins.secretId('broker', secretId);
     return { mount: 'approle', roleId };
   }
 

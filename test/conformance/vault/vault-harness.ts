@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Fault as VaultFault } from '../../../src/demo/dev-vault/faults.ts';
 import type { FailureKind } from '../../../src/errors.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import { vaultDefinition } from '../../../src/providers/vault/options.ts';
+import type { Fault as VaultFault } from '../../fakes/dev-vault/faults.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 import type {
   ConnectParts,

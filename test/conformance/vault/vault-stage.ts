@@ -1,4 +1,4 @@
-import type { Faults } from '../../../src/demo/dev-vault/faults.ts';
+import type { Faults } from '../../fakes/dev-vault/faults.ts';
 
 /** Where secrets are stored, and read from. */
 export type Engine = 'kv-v1' | 'kv-v2' | 'cubbyhole';

@@ -1,5 +1,5 @@
-import type { DevVault } from '../../../src/demo/dev-vault.ts';
 import type { AwsJsonServer, Behaviour } from '../../fakes/aws-json-server.ts';
+import type { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
 
 /** How the broker has to take it; `unusable`: it is misconfigured in the one way that has an exit code of its own. */
 export type Verdict = 'served' | 'transient' | 'login-expired' | 'denied' | 'gone' | 'misconfigured' | 'unusable';

@@ -1,4 +1,4 @@
-import type { Fault } from '../../../src/demo/dev-vault/faults.ts';
+import type { Fault } from '../../fakes/dev-vault/faults.ts';
 import type { Verdict } from './answer.ts';
 
 /** What Vault may answer to the second factor of `broker login`, after a password that was right. */

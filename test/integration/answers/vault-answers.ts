@@ -1,5 +1,5 @@
-import type { Fault } from '../../../src/demo/dev-vault/faults.ts';
-import type { DevVault } from '../../../src/demo/dev-vault.ts';
+import type { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
+import type { Fault } from '../../fakes/dev-vault/faults.ts';
 import type { Answer, AnswerStage, Configured, Verdict } from './answer.ts';
 
 const FOR_EVER = { times: Number.POSITIVE_INFINITY };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Fault } from '../../../src/demo/dev-vault/faults.ts';
-import { DevVault } from '../../../src/demo/dev-vault.ts';
 import type { FailureKind } from '../../../src/errors.ts';
+import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
+import type { Fault } from '../../fakes/dev-vault/faults.ts';
 import { startForwardProxy } from '../../fakes/forward-proxy.ts';
 import { failure, read, VaultBench } from './vault-bench.ts';
 

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { DevVault } from '../../../src/demo/dev-vault.ts';
+import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
 
 const HOUR_MS = 3_600_000;
 

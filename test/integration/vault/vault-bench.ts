@@ -3,12 +3,12 @@ import type { ServerOptions } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
-import { DevVault, type DevVaultOptions } from '../../../src/demo/dev-vault.ts';
 import { ProviderError } from '../../../src/errors.ts';
 import type { Clock } from '../../../src/platform/clock.ts';
 import type { IssuedSecret, Provider } from '../../../src/providers/provider.ts';
 import { vaultDefinition } from '../../../src/providers/vault/options.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
+import { DevVault, type DevVaultOptions } from '../../fakes/dev-vault/dev-vault.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 

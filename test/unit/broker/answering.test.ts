@@ -291,7 +291,7 @@ describe('the provider grants less than a client wants', () => {
     }
     expect(world.provider().count('issue')).toBe(1);
     expect(world.broker.status().credentials[0]?.advice).toEqual([
-      expect.stringContaining('CLAUDE_CODE_API_KEY_HELPER_TTL_MS=60000'),
+      expect.objectContaining({ about: 'interval', remedy: 'set CLAUDE_CODE_API_KEY_HELPER_TTL_MS=60000' }),
     ]);
   });
 });

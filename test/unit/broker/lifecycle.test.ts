@@ -228,7 +228,9 @@ describe('the clock of a provider', () => {
     await world.get('anthropic', PLAIN);
     const [status] = world.broker.status().credentials;
     expect(status?.clockSkewSeconds).toBe(-seconds);
-    expect(status?.advice.join()).toMatch(words);
+    expect(status?.advice).toEqual([
+      expect.objectContaining({ about: 'clock', message: expect.stringMatching(words) }),
+    ]);
   });
 
   it('that is half a minute away is not worth a word', async () => {

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
+import { brokerChecks } from '../../../src/claude/checks/broker.ts';
 import { runHelper } from '../../../src/claude/doctor/helper.ts';
 import { type DoctorParts, doctorCommand } from '../../../src/cli/commands/doctor.ts';
 import { TemporaryHome } from './home.ts';
@@ -75,12 +76,8 @@ test('tells of a second broker', async () => {
   const env = { BROKER_SOCKET: '', XDG_RUNTIME_DIR: home.path('run') };
   expect(idsOf((await doctor(home, ['--json'], env)).out)).not.toContain('second-broker');
   // A stand-in for another user's /tmp folder: nothing else on this machine is looked at.
-  const { secondBroker } = await import('../../../src/claude/checks/helper.ts');
-  const facts = {
-    broker: { sockets: ['/a', '/b'], status: undefined },
-    input: { settings: [], environment: {}, profiles: [] },
-  };
-  expect(secondBroker(facts as never).map(({ id }) => id)).toEqual(['second-broker']);
+  const check = brokerChecks.find(({ id }) => id === 'second-broker');
+  expect(check?.find({ broker: { sockets: ['/a', '/b'] } } as never)).toHaveLength(1);
   await new Promise((resolve) => runtime.close(resolve));
 });
 
@@ -156,7 +153,7 @@ test('--fix touches no managed and no project settings', async () => {
   const project = home.write('project/.claude/settings.json', text);
   const io = await doctor(home, ['--fix', '--yes']);
   expect(readFileSync(project, 'utf8')).toBe(text);
-  expect(io.err).toContain('nothing that --fix can mend');
+  expect(io.err).toContain('nothing that --fix can fix');
 });
 
 function isGone(pid: number): boolean {

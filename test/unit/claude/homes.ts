@@ -597,9 +597,18 @@ export const HOMES: readonly Home[] = [
   {
     name: 'advice',
     files: { [USER]: ours },
-    broker: statusOf({ advice: ['set CLAUDE_CODE_API_KEY_HELPER_TTL_MS to 60000'] }),
+    broker: statusOf({
+      advice: [{ about: 'interval', message: 'keys live too short', remedy: 'shorten the interval' }],
+    }),
     wins: H,
     finds: ['broker-advice'],
+  },
+  {
+    name: 'advice about the clock',
+    files: { [USER]: ours },
+    broker: statusOf({ advice: [{ about: 'clock', message: 'the clock is off', remedy: 'set it' }] }),
+    wins: H,
+    finds: [],
   },
   {
     name: 'settings that others can write',

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { macTools } from '../../../src/claude/doctor/login.ts';
 import { readAllSettings } from '../../../src/claude/settings/files.ts';
+import { macTools } from '../../../src/claude/settings/mac-tools.ts';
 import { TemporaryHome } from './home.ts';
 import { installMacPrograms, KEYCHAIN } from './mac-programs.ts';
 

@@ -1,4 +1,4 @@
-import type { CredentialState, StatusReport } from '../../../src/protocol/reports.ts';
+import type { Advice, CredentialState, StatusReport } from '../../../src/protocol/reports.ts';
 
 export interface StatusSample {
   readonly lifeMs?: number;
@@ -7,7 +7,7 @@ export interface StatusSample {
   readonly state?: CredentialState;
   readonly isDefault?: boolean;
   readonly clockSkewSeconds?: number;
-  readonly advice?: readonly string[];
+  readonly advice?: readonly Advice[];
 }
 
 /** A daemon with one credential, `anthropic`. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { duration, painter, plain, relative, table } from '../../../src/cli/io.ts';
+import { duration, painter, relative, table } from '../../../src/cli/output.ts';
 
 it.each([
   [0, '0 s'],
@@ -43,8 +43,4 @@ describe('colour', () => {
   ])('%s', (_, env, stdoutIsTty, coloured) => {
     expect(painter({ env, stdoutIsTty })('red', 'x') !== 'x').toBe(coloured);
   });
-});
-
-it('takes escape sequences out of foreign text', () => {
-  expect(plain('a\x1b[2Jb\r\n\u202ec')).toBe('a [2Jb c');
 });

@@ -5,8 +5,11 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { renderUnits, type Units, type UnitValues } from '../../../src/service/systemd.ts';
 
+/** There everywhere, and not where this clone lies, which may be under /tmp. */
+const RUNTIME = '/bin/sh';
+
 const VALUES: UnitValues = {
-  command: [process.execPath, '--disable-sigusr1', '/opt/broker/bin/broker.mjs', 'daemon'],
+  command: [RUNTIME, '--disable-sigusr1', '/opt/broker/bin/broker.mjs', 'daemon'],
   stateDir: '/home/u/.local/state/broker',
   socket: undefined,
   env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
@@ -15,7 +18,7 @@ const VALUES: UnitValues = {
 };
 const ODD = {
   ...VALUES,
-  command: [process.execPath, '/odd %h/$HOME "quoted" \\ path;x/broker.mjs', 'daemon'],
+  command: [RUNTIME, '/odd %h/$HOME "quoted" \\ path;x/broker.mjs', 'daemon'],
   stateDir: '/home/a b/100%',
   socket: '/home/a b/100%/s.sock',
   env: { BROKER_CONFIG: '/home/a "b"/c.toml' },
@@ -95,9 +98,7 @@ test('what must hold for keys in memory and for the socket', () => {
   ]) {
     expect(service.split('\n')).toContain(line);
   }
-  expect(service).toContain(
-    `ExecStart=${process.execPath} --disable-sigusr1 /opt/broker/bin/broker.mjs daemon --journal\n`,
-  );
+  expect(service).toContain(`ExecStart=${RUNTIME} --disable-sigusr1 /opt/broker/bin/broker.mjs daemon --journal\n`);
   expect(service).not.toMatch(/^(?:Runtime|State)Directory=/m);
   expect(socket.split('\n')).toEqual(
     expect.arrayContaining(['ListenStream=%t/broker/broker.sock', 'DirectoryMode=0700', 'SocketMode=0600']),

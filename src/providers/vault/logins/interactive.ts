@@ -1,35 +1,42 @@
 import { ProviderError } from '../../../errors.ts';
-import { Underway } from '../../call-scope.ts';
-import type { Call, InteractiveLogin, ProviderHost } from '../../provider.ts';
-import { VaultClient, type VaultReply, type VaultRequest } from '../client.ts';
-import { failureOf } from '../failures.ts';
+import { within } from '../../../platform/waiting.ts';
+import type { InteractiveLogin } from '../../provider.ts';
+import type { VaultReply } from '../answer.ts';
+import { VaultClient } from '../client.ts';
+import { failureOf, grantIn, tooSlow } from '../failures.ts';
 import { hasPassword, mayBeMadeByAPerson, type PasswordAuth, type VaultOptions } from '../options.ts';
 import { withSecondFactor } from '../second-factor.ts';
 import { grantedByLogin } from '../token-api.ts';
-import { openConnection } from '../transport.ts';
-import { type Attendance, grantIn, logsInByItself } from './method.ts';
+import type { InteractiveContext } from './method.ts';
 import { oidcLogin } from './oidc.ts';
+import { logsInByItself } from './prepare.ts';
 import { loginWith, passwordIn } from './simple.ts';
 
 /** `broker login`: oidc, userpass and ldap, and the second factor that Vault may want after any of them. */
-export const logInInteractively: InteractiveLogin<VaultOptions> = async (options, host, dialogue, call) => {
-  const { address, namespace, auth } = options;
+export const logInInteractively: InteractiveLogin<VaultOptions> = async (options, host, dialogue, { signal }) => {
+  const { address, namespace, auth, timeout } = options;
   if (!mayBeMadeByAPerson(auth)) throw logsInByItself(host.name, auth);
-  const client = new VaultClient(() => openConnection(options, host), { provider: host.name, address }, namespace);
-  const attendance: Attendance = { host, dialogue, signal: call.signal, ask: asker(client, options, host, call) };
+  const client = new VaultClient(options, host);
+  const late = (limitMs: number) => tooSlow(client.place, limitMs, 'see whether it is up and reachable from here');
+  const context: InteractiveContext = {
+    host,
+    dialogue,
+    signal,
+    ask: (request, limitMs = timeout) =>
+      within([signal], { clock: host.clock, limitMs, late: () => late(limitMs) }, (own) => client.send(request, own)),
+  };
   try {
     const first = await (auth.method === 'oidc'
-      ? oidcLogin(auth, { address, namespace }, attendance)
-      : passwordLogin(auth, attendance));
-    const reply = await withSecondFactor(first, attendance);
+      ? oidcLogin(auth, { address, namespace }, context)
+      : passwordLogin(auth, context));
+    const reply = await withSecondFactor(first, context);
     return grantedByLogin(reply, host.clock.now(), host.name).token;
   } finally {
     client.close();
   }
 };
 
-async function passwordLogin(auth: PasswordAuth, attendance: Attendance): Promise<VaultReply> {
-  const { dialogue, ask, host } = attendance;
+async function passwordLogin(auth: PasswordAuth, { dialogue, ask, host }: InteractiveContext): Promise<VaultReply> {
   if (hasPassword(auth)) {
     return grantIn(await ask({ what: 'login', method: 'POST', ...loginWith(passwordIn(auth, host), auth) }));
   }
@@ -39,15 +46,4 @@ async function passwordLogin(auth: PasswordAuth, attendance: Attendance): Promis
   throw new ProviderError('login-expired', failureOf(reply).message, {
     remedy: `check the password, and username and mount in [providers.${reply.asked.provider}.auth]; then try again`,
   });
-}
-
-function asker(client: VaultClient, { address, timeout }: VaultOptions, host: ProviderHost, call: Call) {
-  const underway = new Underway(host.name);
-  return (request: VaultRequest, limitMs: number = timeout) => {
-    const late = () =>
-      new ProviderError('transient', `Vault at ${address} did not answer within ${limitMs / 1000} s`, {
-        remedy: 'see whether it is up and reachable from here',
-      });
-    return underway.run(call, { clock: host.clock, limitMs, late }, (signal) => client.send(request, signal));
-  };
 }

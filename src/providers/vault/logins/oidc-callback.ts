@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { ProviderError } from '../../../errors.ts';
+import { codeOf, ProviderError } from '../../../errors.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import { tooLate } from './method.ts';
 
@@ -41,10 +41,9 @@ export class OidcCallback {
         callback.#server.once('error', reject).listen({ port, host: '127.0.0.1', exclusive: true }, resolve);
       });
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
       throw new ProviderError(
         'misconfigured',
-        `the browser cannot come back to port ${port} of this machine (${code})`,
+        `the browser cannot come back to port ${port} of this machine (${codeOf(error)})`,
         {
           remedy: `end the other login that is under way, or set another callback_port in [providers.${provider}.auth] that the role allows`,
         },

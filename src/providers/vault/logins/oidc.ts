@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { ProviderError } from '../../../errors.ts';
-import { pause } from '../../call-scope.ts';
-import { errorsOf, objectAt, textAt } from '../answer.ts';
-import type { VaultReply } from '../client.ts';
-import { failureOf } from '../failures.ts';
+import { sleep } from '../../../platform/waiting.ts';
+import { errorsOf, objectAt, textAt, type VaultReply } from '../answer.ts';
+import { failureOf, grantIn } from '../failures.ts';
 import type { AuthOf } from '../options.ts';
-import { type Attendance, grantIn, LOGIN_LIMIT_MS, tooLate } from './method.ts';
+import { type InteractiveContext, LOGIN_LIMIT_MS, tooLate } from './method.ts';
 import { OidcCallback } from './oidc-callback.ts';
 
 const SHORTEST_POLL_MS = 1_000;
@@ -33,13 +32,17 @@ interface Whereabouts {
  * this machine (client, the only one that Vault knows) or to OpenBao (direct), or nowhere (device). In the latter two
  * OpenBao is asked again and again, as its `poll_interval` says.
  */
-export async function oidcLogin(auth: AuthOf<'oidc'>, vault: Whereabouts, attendance: Attendance): Promise<VaultReply> {
+export async function oidcLogin(
+  auth: AuthOf<'oidc'>,
+  vault: Whereabouts,
+  context: InteractiveContext,
+): Promise<VaultReply> {
   const clientNonce = randomBytes(20).toString('hex');
-  const { address, polled, userCode } = await begin(auth, vault, clientNonce, attendance);
-  if (polled === undefined) return await comeBack(auth, address, clientNonce, attendance);
-  await attendance.dialogue.showPage(address);
-  if (userCode !== '') attendance.dialogue.say(`Enter this code there: ${userCode}`);
-  return await poll(auth, { state: polled.state, client_nonce: clientNonce }, polled.intervalMs, attendance);
+  const { address, polled, userCode } = await begin(auth, vault, clientNonce, context);
+  if (polled === undefined) return await comeBack(auth, address, clientNonce, context);
+  await context.dialogue.showPage(address);
+  if (userCode !== '') context.dialogue.say(`Enter this code there: ${userCode}`);
+  return await poll(auth, { state: polled.state, client_nonce: clientNonce }, polled.intervalMs, context);
 }
 
 /** Vault says nothing of a role's mode to whoever has not named a redirect URI that suits it, so both are tried. */
@@ -47,7 +50,7 @@ async function begin(
   auth: AuthOf<'oidc'>,
   vault: Whereabouts,
   clientNonce: string,
-  { ask }: Attendance,
+  { ask }: InteractiveContext,
 ): Promise<Begun> {
   const request = async (redirectUri: string) => {
     const body = { role: auth.role ?? '', redirect_uri: redirectUri, client_nonce: clientNonce };
@@ -89,9 +92,9 @@ async function comeBack(
   auth: AuthOf<'oidc'>,
   address: string,
   clientNonce: string,
-  attendance: Attendance,
+  context: InteractiveContext,
 ): Promise<VaultReply> {
-  const { host, dialogue, signal } = attendance;
+  const { host, dialogue, signal } = context;
   const state = new URL(address).searchParams.get('state') ?? '';
   const callback = await OidcCallback.listen(auth.callback_port, state, host.name);
   try {
@@ -101,7 +104,7 @@ async function comeBack(
       const query = new URLSearchParams({ ...parameters, client_nonce: clientNonce });
       const secrets = [...Object.values(parameters).filter((value) => value.length > 3), clientNonce];
       const path = `auth/${auth.mount}/oidc/callback`;
-      const reply = grantIn(await attendance.ask({ what: 'login', method: 'GET', path, query: `${query}`, secrets }));
+      const reply = grantIn(await context.ask({ what: 'login', method: 'GET', path, query: `${query}`, secrets }));
       respond(true);
       return reply;
     } catch (error) {
@@ -117,13 +120,13 @@ async function poll(
   auth: AuthOf<'oidc'>,
   body: Readonly<Record<string, string>>,
   intervalMs: number,
-  { ask, host, signal }: Attendance,
+  { ask, host, signal }: InteractiveContext,
 ): Promise<VaultReply> {
   const { clock } = host;
   const giveUpAtMs = clock.now() + LOGIN_LIMIT_MS;
   let pauseMs = Math.min(Math.max(intervalMs, SHORTEST_POLL_MS), LONGEST_POLL_MS);
   while (clock.now() + pauseMs < giveUpAtMs) {
-    await pause(pauseMs, clock, signal);
+    await sleep(pauseMs, clock, signal);
     const path = `auth/${auth.mount}/oidc/poll`;
     const reply = await ask({ what: 'login', method: 'POST', path, body, secrets: Object.values(body) });
     if (reply.status === 200) return grantIn(reply);

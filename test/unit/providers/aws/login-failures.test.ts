@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { loginFailure } from '../../../../src/providers/aws/failures.ts';
+import { loginFailure } from '../../../../src/providers/aws/failure-tables.ts';
 
 const subject = { provider: 'aws-dev', secret: 'the secret "x"', options: { profile: 'dev' } };
 const CHAIN = 'CredentialsProviderError';

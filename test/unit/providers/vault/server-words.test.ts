@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { serverWords } from '../../../../src/providers/vault/client.ts';
+import { serverWords } from '../../../../src/providers/vault/failures.ts';
 
 describe("a server's words", () => {
   test("are Vault's lists in one line", () => {

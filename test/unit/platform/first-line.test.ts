@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { firstLine } from '../../../../src/providers/exec/output.ts';
+import { firstLine } from '../../../src/platform/text.ts';
 
 const KEY = 'sk-ant-api03-AbC123xyz789';
 
@@ -8,7 +8,7 @@ test.each([
   ['\n\n  not found  \nsecond', 'not found'],
   ['\u001b[31mERROR:\u001b[0m denied', 'ERROR: denied'],
   ['bell\u0007 and \u202e tricks', 'bell and tricks'],
-  [`bad key ${KEY}.`, 'bad key [redacted]'],
+  [`bad key ${KEY}.`, 'bad key [redacted].'],
   [`"${KEY}" is no key`, '"[redacted]" is no key'],
   ['password: hunter2', 'password: [redacted]'],
   ['token=abc', 'token=[redacted]'],

@@ -1,4 +1,5 @@
-import { type Handler, refusal, type VaultAnswer, type VaultRequest } from './wire.ts';
+import { refusal } from '../../../src/demo/vault.ts';
+import type { DevHandler } from './request.ts';
 
 /**
  * active · sealed: 503 to everything · standby: sends clients to `activeAddress` (307), or, knowing none, answers 500
@@ -7,7 +8,7 @@ import { type Handler, refusal, type VaultAnswer, type VaultRequest } from './wi
 export type Mode = 'active' | 'sealed' | 'standby';
 
 /** `sys/health` and `sys/seal-status`: answered without a token in every mode. */
-export function systemHandler(mode: () => Mode, nowMs: () => number): Handler {
+export function systemHandler(mode: () => Mode, nowMs: () => number): DevHandler {
   return (request) => {
     const sealed = mode() === 'sealed';
     const standby = mode() === 'standby';
@@ -36,8 +37,3 @@ export const SEALED = refusal(503, 'Vault is sealed');
 /** OpenBao's words. */
 export const NO_NAMESPACE = refusal(404, 'namespace not found');
 export const LEADERLESS = refusal(500, 'local node not active but active cluster node not found');
-
-/** `sys/mounts` and the like are not here: a client of the broker has no business with them. */
-export function noRoute(request: VaultRequest): VaultAnswer {
-  return refusal(404, `no handler for route "${request.path}". route entry not found.`);
-}

@@ -52,14 +52,11 @@ export function relative(at: string, nowMs: number): string {
   return ms > 0 ? `in ${duration(ms)}` : `${duration(-ms)} ago`;
 }
 
-export function thousands(count: number): string {
-  return count.toLocaleString('en');
+/** How every command prints JSON. */
+export function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/**
- * Text from elsewhere (a provider's message, a process's name) made harmless for a terminal: no control characters,
- * hence no escape sequences.
- */
-export function plain(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
+export function thousands(count: number): string {
+  return count.toLocaleString('en');
 }

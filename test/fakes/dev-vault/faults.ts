@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http';
-// Faults are about real sockets: they take real time also where the Vault's own clock is a fake one.
 import { setTimeout as delay } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
+
+// Faults are about real sockets: they take real time also where the Vault's own clock is a fake one.
 
 /**
  * Something going wrong between client and Vault.

@@ -1,26 +1,19 @@
 import { randomBytes } from 'node:crypto';
+import { type ApiAnswer, envelope, PERMISSION_DENIED, refusal, seconds } from '../../../src/demo/vault.ts';
 import type { LeaseGrant, Leases } from './leases.ts';
-import type { Tokens } from './tokens.ts';
-import {
-  envelope,
-  type Handler,
-  PERMISSION_DENIED,
-  refusal,
-  seconds,
-  type VaultAnswer,
-  type VaultRequest,
-} from './wire.ts';
+import type { DevHandler, DevRequest } from './request.ts';
+import type { TokenStore } from './tokens.ts';
 
 /** `apikeys/creds/ROLE` (GET, or POST with parameters, as engines differ), `aws/sts/ROLE` and `identity/oidc/token/ROLE`. */
 export class Engines {
   readonly #nowMs: () => number;
-  readonly #tokens: Tokens;
+  readonly #tokens: TokenStore;
   readonly #leases: Leases;
   readonly #roles = new Map<string, LeaseGrant & { readonly post?: boolean }>();
   readonly #awsRoles = new Map<string, LeaseGrant>();
   readonly #oidcRoles = new Map<string, number>();
 
-  constructor(nowMs: () => number, tokens: Tokens, leases: Leases) {
+  constructor(nowMs: () => number, tokens: TokenStore, leases: Leases) {
     this.#nowMs = nowMs;
     this.#tokens = tokens;
     this.#leases = leases;
@@ -40,7 +33,7 @@ export class Engines {
     this.#oidcRoles.set(name, ttlMs);
   }
 
-  readonly handle: Handler = (request) => {
+  readonly handle: DevHandler = (request) => {
     const dynamic = /^apikeys\/creds\/([^/]+)$/.exec(request.path)?.[1];
     if (dynamic !== undefined) return this.#issue(dynamic, request);
     const aws = /^aws\/sts\/([^/]+)$/.exec(request.path)?.[1];
@@ -49,7 +42,7 @@ export class Engines {
     return oidc === undefined ? undefined : this.#idToken(oidc, request);
   };
 
-  #issue(name: string, request: VaultRequest): VaultAnswer {
+  #issue(name: string, request: DevRequest): ApiAnswer {
     const role = this.#roles.get(name);
     if (role === undefined) return refusal(400, `unknown role: ${name}`);
     if ((request.method === 'GET') === (role.post === true)) {
@@ -66,7 +59,7 @@ export class Engines {
     });
   }
 
-  #assume(name: string, request: VaultRequest): VaultAnswer {
+  #assume(name: string, request: DevRequest): ApiAnswer {
     const role = this.#awsRoles.get(name);
     const token = this.#tokens.find(request.token);
     if (role === undefined) return refusal(400, `Role '${name}' not found`);
@@ -87,7 +80,7 @@ export class Engines {
     });
   }
 
-  #idToken(name: string, request: VaultRequest): VaultAnswer {
+  #idToken(name: string, request: DevRequest): ApiAnswer {
     const ttlMs = this.#oidcRoles.get(name);
     if (ttlMs === undefined) return refusal(400, `role "${name}" not found`);
     const entityId = this.#tokens.find(request.token)?.entityId ?? '';

@@ -1,15 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { Token, Tokens } from './tokens.ts';
-import {
-  envelope,
-  type Handler,
-  NO_CONTENT,
-  parseDurationMs,
-  refusal,
-  seconds,
-  text,
-  type VaultAnswer,
-} from './wire.ts';
+import { type ApiAnswer, envelope, refusal, seconds, text } from '../../../src/demo/vault.ts';
+import { type DevHandler, NO_CONTENT, parseDurationMs } from './request.ts';
+import type { Token, TokenStore } from './tokens.ts';
 
 /** What a dynamic engine's role grants. */
 export interface LeaseGrant {
@@ -32,10 +24,10 @@ interface LeaseRecord {
 /** The lease store with `sys/leases/*`. A lease dies with the token that asked for it. */
 export class Leases {
   readonly #nowMs: () => number;
-  readonly #tokens: Tokens;
+  readonly #tokens: TokenStore;
   readonly #leases = new Map<string, LeaseRecord>();
 
-  constructor(nowMs: () => number, tokens: Tokens) {
+  constructor(nowMs: () => number, tokens: TokenStore) {
     this.#nowMs = nowMs;
     this.#tokens = tokens;
     tokens.onEnd = (token) => this.#endAllOf(token);
@@ -74,7 +66,7 @@ export class Leases {
     this.#leases.delete(id);
   }
 
-  readonly handle: Handler = (request) => {
+  readonly handle: DevHandler = (request) => {
     const action = /^sys\/(?:leases\/)?(renew|revoke|lookup)(?:\/(.+))?$/.exec(request.path);
     if (action === null) return undefined;
     const id = text(request.body['lease_id']) || (action[2] ?? '');
@@ -84,7 +76,7 @@ export class Leases {
     return request.body['sync'] === true ? NO_CONTENT : { status: 202 };
   };
 
-  #renew(id: string, increment: unknown): VaultAnswer {
+  #renew(id: string, increment: unknown): ApiAnswer {
     const lease = this.find(id);
     if (lease === undefined) return refusal(400, 'lease not found');
     if (lease.grant.renewable === false) return refusal(400, 'lease is not renewable');
@@ -97,7 +89,7 @@ export class Leases {
     });
   }
 
-  #lookup(id: string): VaultAnswer {
+  #lookup(id: string): ApiAnswer {
     const lease = this.find(id);
     if (lease === undefined) return refusal(400, 'invalid lease');
     return envelope({

@@ -1,6 +1,6 @@
-import { randomBytes, randomUUID } from 'node:crypto';
-import { TOTP_PERIOD_MS, totpAt } from './totp.ts';
-import { envelope, type Handler, refusal, text, type VaultAnswer, type VaultRequest } from './wire.ts';
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { type ApiAnswer, envelope, refusal, text } from '../../../src/demo/vault.ts';
+import type { DevHandler, DevRequest } from './request.ts';
 
 /** One method of login MFA; with `key` it takes the codes that go with it, without one it asks a device. */
 interface MfaMethod {
@@ -20,7 +20,7 @@ interface Enforcement {
 }
 
 interface HeldBack {
-  readonly answer: VaultAnswer;
+  readonly answer: ApiAnswer;
   readonly enforcements: readonly Enforcement[];
   readonly expiresAtMs: number;
 }
@@ -56,7 +56,7 @@ export class SecondFactors {
   }
 
   /** What the client gets: `answer` itself, or a requirement in its place. */
-  applyTo(answer: VaultAnswer, { path }: VaultRequest): VaultAnswer {
+  applyTo(answer: ApiAnswer, { path }: DevRequest): ApiAnswer {
     const mount = /^auth\/([^/]+)\//.exec(path)?.[1] ?? '';
     const enforcements = this.#enforcements.filter(({ mounts }) => mounts.includes(mount));
     if (enforcements.length === 0 || (answer.body?.['auth'] ?? null) === null) return answer;
@@ -67,9 +67,10 @@ export class SecondFactors {
     return envelope({ auth: { ...NO_TOKEN, mfa_requirement }, warnings: [WARNING] });
   }
 
-  readonly handle: Handler = (request) => (request.path === 'sys/mfa/validate' ? this.#validate(request) : undefined);
+  readonly handle: DevHandler = (request) =>
+    request.path === 'sys/mfa/validate' ? this.#validate(request) : undefined;
 
-  #validate({ body }: VaultRequest): VaultAnswer {
+  #validate({ body }: DevRequest): ApiAnswer {
     const requestId = text(body['mfa_request_id']);
     if (requestId === '') return refusal(400, 'missing request ID');
     const held = this.#held.get(requestId);
@@ -123,4 +124,16 @@ function reasons(methods: readonly MfaMethod[], tried: readonly MfaMethod[]): st
   }
   const each = tried.map(({ key }) => (key === undefined ? 'push declined' : 'failed to validate TOTP passcode'));
   return `2 errors occurred:\n\t* ${each.join('\n\t* ')}\n\t* login MFA validation failed for methodID: [${methods.map(({ id }) => id).join(' ')}]\n\n`;
+}
+
+export const TOTP_PERIOD_MS = 30_000;
+
+/** The six digits of a moment (RFC 6238, SHA-1), as every authenticator app shows them. */
+export function totpAt(key: Buffer, nowMs: number): string {
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(nowMs / TOTP_PERIOD_MS)));
+  const digest = createHmac('sha1', key).update(counter).digest();
+  const offset = (digest.at(-1) ?? 0) & 0x0f;
+  const truncated = digest.readUInt32BE(offset) & 0x7fffffff;
+  return String(truncated % 1_000_000).padStart(6, '0');
 }

@@ -1,33 +1,31 @@
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { parse } from 'jsonc-parser';
-import { type QuietFile, readQuietly, statQuietly } from '../settings/document.ts';
-import { clientFolder } from '../settings/files.ts';
+import { readQuietly, statQuietly } from './document.ts';
+import { clientFolder } from './files.ts';
+import type { MacTools } from './mac-tools.ts';
 
 /** `.claude.json` grows with every project; it has been seen at tens of megabytes. */
 const MAX_STATE_BYTES = 64 * 1024 * 1024;
 
-/** What the client remembers by itself and this program needs. */
+/** What the client itself remembers and this program needs. */
 interface ClientState {
   readonly approved: readonly string[];
   readonly rejected: readonly string[];
   readonly trusted: boolean | undefined;
   /** A Console login keeps its key here. */
   readonly holdsKey: boolean;
-  readonly found: QuietFile;
 }
 
 export function readClientState(file: string, projectDir: string): ClientState {
-  const { bytes, ...found } = readQuietly(file, MAX_STATE_BYTES);
+  const { bytes, state: outcome } = readQuietly(file, MAX_STATE_BYTES);
   const state = asObject(parseLoosely(bytes.toString('utf8')));
   const answers = asObject(state['customApiKeyResponses']);
   return {
     approved: texts(answers['approved']),
     rejected: texts(answers['rejected']),
-    trusted: found.state === 'read' ? trustOf(asObject(state['projects']), projectDir) : undefined,
+    trusted: outcome === 'read' ? trustOf(asObject(state['projects']), projectDir) : undefined,
     holdsKey: typeof state['primaryApiKey'] === 'string' && state['primaryApiKey'] !== '',
-    found: { ...found, bytes: Buffer.alloc(0) },
   };
 }
 
@@ -103,36 +101,4 @@ function keychainSuffix(around: LoginSurroundings): string {
 function accountOf(env: LoginSurroundings['env']): string {
   const user = env['USER'] ?? '';
   return /^[\w.-]+$/.test(user) ? user : 'claude-code-user';
-}
-
-/** Programs of macOS for what cannot be read as a file. */
-export interface MacTools {
-  /** A property list, XML or binary, as JSON; undefined if it is none. */
-  plistAsJson(plist: Uint8Array): Buffer | undefined;
-  /** Whether the keychain has such an item; its secret is not asked for. undefined: that could not be found out. */
-  hasKeychainItem(service: string, account: string): boolean | undefined;
-}
-
-const LIMIT_MS = 5_000;
-/** errSecItemNotFound, as `security` ends with it. */
-const NOT_FOUND = 44;
-
-/** Found on PATH, as the client finds them. */
-export function macTools(env: Readonly<Record<string, string | undefined>>): MacTools {
-  const run = (program: string, args: readonly string[], input: Uint8Array = Buffer.alloc(0)) => {
-    const path = [env['PATH'], '/usr/bin'].filter(Boolean).join(':');
-    return spawnSync(program, args, { env: { ...env, PATH: path }, input, timeout: LIMIT_MS });
-  };
-  return {
-    plistAsJson: (plist) => {
-      const { status, stdout } = run('plutil', ['-convert', 'json', '-o', '-', '-'], plist);
-      return status === 0 ? stdout : undefined;
-    },
-    hasKeychainItem: (service, account) => {
-      // Without -w and -g it prints attributes only, opens nothing and asks nobody.
-      const { status } = run('security', ['find-generic-password', '-a', account, '-s', service]);
-      if (status === 0) return true;
-      return status === NOT_FOUND ? false : undefined;
-    },
-  };
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { TokenGrant, Tokens } from './tokens.ts';
-import { envelope, type Handler, refusal, text, type VaultAnswer, type VaultRequest } from './wire.ts';
+import { type ApiAnswer, envelope, refusal, text } from '../../../src/demo/vault.ts';
+import type { DevHandler, DevRequest } from './request.ts';
+import type { TokenGrant, TokenStore } from './tokens.ts';
 
 interface OidcRole {
   readonly grant: TokenGrant;
@@ -27,13 +28,13 @@ interface Begun {
  * the browser back at once. The page lies under `/v1/dev/oidc/`.
  */
 export class OidcLogins {
-  readonly #tokens: Tokens;
+  readonly #tokens: TokenStore;
   readonly #secretPrefix: string;
   readonly #address: () => string;
   readonly #roles = new Map<string, OidcRole>();
   readonly #begun = new Map<string, Begun>();
 
-  constructor(tokens: Tokens, secretPrefix: string, address: () => string) {
+  constructor(tokens: TokenStore, secretPrefix: string, address: () => string) {
     this.#tokens = tokens;
     this.#secretPrefix = secretPrefix;
     this.#address = address;
@@ -44,7 +45,7 @@ export class OidcLogins {
     this.#roles.set(name, role);
   }
 
-  readonly handle: Handler = (request) => {
+  readonly handle: DevHandler = (request) => {
     switch (request.path) {
       case 'auth/oidc/oidc/auth_url':
         return this.#begin(request);
@@ -59,7 +60,7 @@ export class OidcLogins {
     }
   };
 
-  #begin({ body }: VaultRequest): VaultAnswer {
+  #begin({ body }: DevRequest): ApiAnswer {
     const name = text(body['role']) || 'default';
     const role = this.#roles.get(name);
     if (role === undefined) return refusal(400, `role "${name}" could not be found`);
@@ -80,7 +81,7 @@ export class OidcLogins {
     return envelope({ data: { auth_url: page, state, user_code: 'BROK-ER01', poll_interval: '1' } });
   }
 
-  #page({ query }: VaultRequest): VaultAnswer {
+  #page({ query }: DevRequest): ApiAnswer {
     const state = query.get('state') ?? '';
     const begun = this.#begun.get(state);
     if (begun === undefined) return refusal(400, 'unknown state');
@@ -90,10 +91,10 @@ export class OidcLogins {
     back.searchParams.set('state', state);
     if (begun.role.refusal === undefined) back.searchParams.set('code', begun.code);
     else back.searchParams.set('error', begun.role.refusal);
-    return { status: 302, location: back.href };
+    return { status: 302, headers: { location: back.href } };
   }
 
-  #complete({ query }: VaultRequest): VaultAnswer {
+  #complete({ query }: DevRequest): ApiAnswer {
     const begun = this.#begun.get(query.get('state') ?? '');
     if (begun === undefined) return refusal(400, 'Vault login failed. Expired or missing OAuth state.');
     const isDirect = begun.role.mode === 'direct';
@@ -109,7 +110,7 @@ export class OidcLogins {
     return this.#granted(begun, 'auth/oidc/oidc/callback');
   }
 
-  #poll({ body }: VaultRequest): VaultAnswer {
+  #poll({ body }: DevRequest): ApiAnswer {
     const begun = this.#begun.get(text(body['state']));
     if (begun === undefined) return refusal(400, 'Vault login failed. Expired or missing OAuth state.');
     if (begun.clientNonce !== body['client_nonce']) return refusal(400, 'invalid client_nonce');
@@ -119,7 +120,7 @@ export class OidcLogins {
     return this.#granted(begun, 'auth/oidc/oidc/poll');
   }
 
-  #granted({ role }: Begun, path: string): VaultAnswer {
+  #granted({ role }: Begun, path: string): ApiAnswer {
     return envelope({ auth: this.#tokens.authOf(this.#tokens.create(role.grant, path)) });
   }
 }

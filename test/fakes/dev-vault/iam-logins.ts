@@ -1,6 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
-import type { TokenGrant, Tokens } from './tokens.ts';
-import { envelope, type Handler, refusal, text, type VaultAnswer, type VaultRequest } from './wire.ts';
+import { type ApiAnswer, envelope, refusal, text } from '../../../src/demo/vault.ts';
+import type { DevHandler, DevRequest } from './request.ts';
+import type { TokenGrant, TokenStore } from './tokens.ts';
 
 interface IamRole {
   readonly accessKeyId: string;
@@ -23,10 +24,10 @@ const SIGNATURE_LIFE_MS = 900_000;
 /** `auth/aws/login`, type iam, with STS's part done here: the signature is worked out anew and compared. */
 export class IamLogins {
   readonly #nowMs: () => number;
-  readonly #tokens: Tokens;
+  readonly #tokens: TokenStore;
   readonly #roles = new Map<string, IamRole>();
 
-  constructor(nowMs: () => number, tokens: Tokens) {
+  constructor(nowMs: () => number, tokens: TokenStore) {
     this.#nowMs = nowMs;
     this.#tokens = tokens;
   }
@@ -35,9 +36,9 @@ export class IamLogins {
     this.#roles.set(name, role);
   }
 
-  readonly handle: Handler = (request) => (request.path === 'auth/aws/login' ? this.#login(request) : undefined);
+  readonly handle: DevHandler = (request) => (request.path === 'auth/aws/login' ? this.#login(request) : undefined);
 
-  #login({ body, path }: VaultRequest): VaultAnswer {
+  #login({ body, path }: DevRequest): ApiAnswer {
     const name = text(body['role']);
     const role = this.#roles.get(name);
     if (role === undefined) return refusal(400, `entry for role "${name}" not found`);
@@ -57,7 +58,7 @@ export class IamLogins {
 
 const AMZ_DATE = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/;
 
-function signedRequest(body: VaultRequest['body']): SignedRequest | undefined {
+function signedRequest(body: DevRequest['body']): SignedRequest | undefined {
   const part = (key: string) => Buffer.from(text(body[key]), 'base64').toString('utf8');
   try {
     const pairs = Object.entries(JSON.parse(part('iam_request_headers')) as Record<string, string | string[]>);

@@ -1,66 +1,61 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import {
+  type ApiAnswer,
   envelope,
-  type Handler,
   INVALID_TOKEN,
-  NO_CONTENT,
   NOT_FOUND,
-  parseDurationMs,
   refusal,
+  type TokenGrant as SmallGrant,
+  type Token as SmallToken,
   seconds,
+  Tokens,
   text,
-  type VaultAnswer,
-  type VaultRequest,
-} from './wire.ts';
+} from '../../../src/demo/vault.ts';
+import { type DevRequest, NO_CONTENT, parseDurationMs } from './request.ts';
 
 /** What a login or `auth/token/create` grants. Absent times mean: without limit. */
-export interface TokenGrant {
-  readonly policies?: readonly string[];
-  readonly ttlMs?: number;
+export interface TokenGrant extends SmallGrant {
   readonly maxTtlMs?: number;
   /** A maximum that lookup-self shows, unlike the role's own `maxTtlMs`. */
   readonly explicitMaxTtlMs?: number;
   readonly periodMs?: number;
   readonly type?: 'service' | 'batch';
-  readonly namespace?: string;
   readonly noDefaultPolicy?: boolean;
 }
 
-export interface Token {
-  readonly id: string;
+export interface Token extends SmallToken {
   /** Empty for batch tokens, as in Vault. */
   readonly accessor: string;
-  readonly policies: readonly string[];
   readonly grant: TokenGrant;
   readonly createdAtMs: number;
   readonly namespace: string;
   readonly path: string;
-  /** Who logged in; empty for a token that was made from another, which is nobody's. */
+  /** Who logged in; empty for a token that was made from another. */
   readonly entityId: string;
   readonly orphan: boolean;
   expiresAtMs: number | undefined;
 }
 
 /** The token store with `auth/token/*`. */
-export class Tokens {
-  readonly #nowMs: () => number;
+export class TokenStore extends Tokens {
+  declare protected readonly tokens: Map<string, Token>;
   readonly #secretPrefix: string;
-  readonly #tokens = new Map<string, Token>();
   /** Called with every token that ends, so that leases can die with it. */
   onEnd: (token: Token) => void = () => {};
 
+  /** @param secretPrefix stands in every token, so that a search for it finds leaks. */
   constructor(nowMs: () => number, secretPrefix: string) {
-    this.#nowMs = nowMs;
+    super(nowMs);
     this.#secretPrefix = secretPrefix;
   }
 
-  create(grant: TokenGrant, path = 'auth/token/create', id?: string): Token {
-    const type = grant.type ?? 'service';
-    const now = this.#nowMs();
+  override create(grant: TokenGrant, path = 'auth/token/create', id?: string): Token {
+    const isBatch = grant.type === 'batch';
+    const now = this.nowMs();
     const ttl = grant.periodMs ?? grant.ttlMs;
     const token: Token = {
-      id: id ?? `${type === 'batch' ? 'hvb' : 'hvs'}.${this.#secretPrefix}${randomBytes(24).toString('base64url')}`,
-      accessor: type === 'batch' ? '' : randomBytes(18).toString('base64url'),
+      id: id ?? `${isBatch ? 'hvb' : 'hvs'}.${this.#secretPrefix}${randomBytes(24).toString('base64url')}`,
+      accessor: isBatch ? '' : randomBytes(18).toString('base64url'),
       policies: [...(grant.noDefaultPolicy === true ? [] : ['default']), ...(grant.policies ?? [])],
       grant,
       createdAtMs: now,
@@ -70,28 +65,24 @@ export class Tokens {
       orphan: path !== 'auth/token/create',
       expiresAtMs: ttl === undefined ? undefined : Math.min(now + ttl, this.#capMs(grant, now)),
     };
-    this.#tokens.set(token.id, token);
+    this.tokens.set(token.id, token);
     return token;
   }
 
-  /** The live token; an expired one ends at this moment. */
-  find(id: string): Token | undefined {
-    const token = this.#tokens.get(id);
-    if (token?.expiresAtMs === undefined || token.expiresAtMs > this.#nowMs()) return token;
-    this.#end(token);
-    return undefined;
+  override find(id: string): Token | undefined {
+    return super.find(id) as Token | undefined;
   }
 
   revoke(id: string): void {
-    const token = this.#tokens.get(id);
-    if (token !== undefined) this.#end(token);
+    const token = this.tokens.get(id);
+    if (token !== undefined) this.end(token);
   }
 
   live(): readonly Token[] {
-    return [...this.#tokens.keys()].flatMap((id) => this.find(id) ?? []);
+    return [...this.tokens.keys()].flatMap((id) => this.find(id) ?? []);
   }
 
-  authOf(token: Token): Readonly<Record<string, unknown>> {
+  override authOf(token: Token): Readonly<Record<string, unknown>> {
     return {
       client_token: token.id,
       accessor: token.accessor,
@@ -108,7 +99,7 @@ export class Tokens {
     };
   }
 
-  readonly handle: Handler = (request) => {
+  handle(request: DevRequest): ApiAnswer | undefined {
     const action = /^auth\/token\/(.+)$/.exec(request.path)?.[1];
     if (action === undefined) return undefined;
     const self = this.find(request.token);
@@ -122,14 +113,14 @@ export class Tokens {
     if (action.startsWith('lookup')) return this.#lookup(other);
     if (action.startsWith('renew')) return this.#renew(other, request);
     return action.startsWith('revoke') ? this.#revoked(other) : undefined;
-  };
+  }
 
-  #named(action: string, request: VaultRequest): Token | undefined {
+  #named(action: string, request: DevRequest): Token | undefined {
     if (!action.endsWith('-accessor')) return this.find(text(request.body['token']));
     return this.live().find((token) => token.accessor !== '' && token.accessor === request.body['accessor']);
   }
 
-  #createFor(parent: Token, request: VaultRequest): VaultAnswer {
+  #createFor(parent: Token, request: DevRequest): ApiAnswer {
     const { body } = request;
     const ttlMs = parseDurationMs(body['ttl']);
     const explicitMaxTtlMs = parseDurationMs(body['explicit_max_ttl']);
@@ -146,7 +137,7 @@ export class Tokens {
     return envelope({ auth: this.authOf(this.create(grant, request.path)) });
   }
 
-  #lookup(token: Token): VaultAnswer {
+  #lookup(token: Token): ApiAnswer {
     const { grant, expiresAtMs } = token;
     return envelope({
       data: {
@@ -172,10 +163,10 @@ export class Tokens {
     });
   }
 
-  #renew(token: Token, request: VaultRequest): VaultAnswer {
+  #renew(token: Token, request: DevRequest): ApiAnswer {
     if (token.grant.type === 'batch') return refusal(400, 'batch tokens cannot be renewed');
     if (!renewable(token)) return refusal(400, 'lease is not renewable');
-    const now = this.#nowMs();
+    const now = this.nowMs();
     const wanted = token.grant.periodMs ?? parseDurationMs(request.body['increment']) ?? token.grant.ttlMs ?? 0;
     const granted = Math.min(now + wanted, this.#capMs(token.grant, token.createdAtMs));
     token.expiresAtMs = granted;
@@ -184,14 +175,14 @@ export class Tokens {
     return envelope({ auth: this.authOf(token), ...(warnings.length > 0 ? { warnings } : {}) });
   }
 
-  #revoked(token: Token): VaultAnswer {
+  #revoked(token: Token): ApiAnswer {
     if (token.grant.type === 'batch') return refusal(400, 'batch tokens cannot be revoked');
-    this.#end(token);
+    this.end(token);
     return NO_CONTENT;
   }
 
-  #end(token: Token): void {
-    this.#tokens.delete(token.id);
+  protected override end(token: Token): void {
+    super.end(token);
     this.onEnd(token);
   }
 
@@ -202,7 +193,7 @@ export class Tokens {
   }
 
   #leftSeconds(token: Token): number {
-    return token.expiresAtMs === undefined ? 0 : seconds(token.expiresAtMs - this.#nowMs());
+    return token.expiresAtMs === undefined ? 0 : seconds(token.expiresAtMs - this.nowMs());
   }
 }
 

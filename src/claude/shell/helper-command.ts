@@ -1,0 +1,56 @@
+import path from 'node:path';
+import { scanShell } from './tokenizer.ts';
+
+/** What `/bin/sh -c` would make of a helper setting, as far as that can be said without running it. */
+interface HelperCommand {
+  /** Words of the first simple command, quotes removed; leading `NAME=value` words are left out. */
+  readonly words: readonly string[];
+  /** No pipe, list, expansion, glob, redirection, comment or `NAME=value`: the words are exactly what runs. */
+  readonly simple: boolean;
+}
+
+export function parseHelperCommand(text: string): HelperCommand {
+  const { statements, isLiteral } = scanShell(text);
+  const words = (statements[0]?.words ?? []).map((word) => word.text);
+  const assignments = words.findIndex((word) => !/^[A-Za-z_]\w*=/.test(word));
+  return { words: assignments > 0 ? words.slice(assignments) : words, simple: isLiteral && assignments <= 0 };
+}
+
+/**
+ * Whether a setting runs this project's helper: `broker-key …` or `broker get …` and nothing else. Such a line may be
+ * replaced without asking.
+ */
+export function runsBrokerHelper(text: string): boolean {
+  const { words, simple } = parseHelperCommand(text);
+  const [program, first] = words;
+  if (!simple || program === undefined) return false;
+  const name = path.posix.basename(program);
+  return name === 'broker-key' || (name === 'broker' && first === 'get');
+}
+
+/** The credential that a line of ours asks for; undefined where it takes the default one. */
+export function credentialOf(text: string): string | undefined {
+  const { words } = parseHelperCommand(text);
+  const rest = words.slice(path.posix.basename(words[0] ?? '') === 'broker' ? 2 : 1);
+  for (let at = 0; at < rest.length; at += 1) {
+    const word = rest[at] ?? '';
+    if (word === '--format') at += 1;
+    else if (!word.startsWith('-')) return word;
+  }
+  return undefined;
+}
+
+/**
+ * What may be shown of somebody's helper command: people write keys into them. Our own is shown as it is, of any other
+ * the program, if it is plainly one, and the number of its arguments.
+ */
+export function describeCommand(command: string): string {
+  if (runsBrokerHelper(command)) return command;
+  const { words, simple } = parseHelperCommand(command);
+  const [program = '', ...rest] = words;
+  const isPath = /^(\/|~\/|\.{1,2}\/|\$HOME\/)[\w./@+ -]*$/.test(program);
+  const isName = /^[a-z][a-z_.-]{0,19}$/.test(program);
+  if (!isPath && !isName) return '(a command)';
+  if (!simple) return `${program} …`;
+  return rest.length === 0 ? program : `${program} (and ${rest.length} more word${rest.length === 1 ? '' : 's'})`;
+}
