@@ -93,8 +93,10 @@ log_level = "warn"
 
 /** The helper asks for a key that is in the cache, for a client that was served before. */
 async function walkAsk(daemon: CountedDaemon, client: Client): Promise<Walk> {
-  for (let warmUp = 0; warmUp < 3; warmUp += 1) await client.ask('hot');
-  await pause(SETTLED_MS);
+  for (let warmUp = 0; warmUp < 2; warmUp += 1) {
+    await client.ask('hot');
+    await pause(INTERVAL_MS);
+  }
   await daemon.take();
   await client.ask('hot');
   await pause(LOOK_MS);
@@ -163,8 +165,9 @@ class CountedDaemon {
   }
 }
 
-/** At an interval so short no ask comes early. */
-const CLIENT = { CLAUDE_CODE_ENTRYPOINT: 'cli', CLAUDE_CODE_API_KEY_HELPER_TTL_MS: '4000' };
+/** The shortest interval at which an ask that comes early is suspicious. */
+const INTERVAL_MS = 5_000;
+const CLIENT = { CLAUDE_CODE_ENTRYPOINT: 'cli', CLAUDE_CODE_API_KEY_HELPER_TTL_MS: String(INTERVAL_MS) };
 
 /** A shell by the name of the client, which runs the helper as the client does: with a socket as stdin that is silent. */
 class Client {

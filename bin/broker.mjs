@@ -1,7 +1,6 @@
 #!/usr/bin/env node
-// Says in one line that this Node is too old before anything native is loaded: better-sqlite3 13 does not
-// refuse a Node without Node-API 10 (before 22.14, and 23.0 to 23.5), it crashes it. Only syntax that those versions
-// can read may stand in this file.
+// Refuses a Node that is too old before anything native is loaded: better-sqlite3 13 crashes a Node without Node-API 10
+// (before 22.14, and 23.0 to 23.5) instead of refusing it. This file may only use syntax that those versions can parse.
 if (Number(process.versions.napi) < 10) {
   process.stderr.write(
     `error: broker needs Node 22.14 or newer (of 23: 23.6), this is ${process.versions.node} (${process.execPath}); hint: install a current Node from https://nodejs.org and run this again\n`,

@@ -1,7 +1,7 @@
 /**
- * `node lint/house.ts`, part of `npm run check`: the rules of docs/architecture.md that no linter knows. Fails on an arrow
- * between rooms that its table does not allow, on a circle of imports, on a type name that two files export, and on a
- * file so small that its only importer could as well hold it.
+ * `node lint/house.ts`, part of `npm run check`: the rules of docs/architecture.md that the linter does not have. Fails on an
+ * import between rooms that its table does not allow, on an import cycle, on a type name that two files export, and on a file
+ * so small that its content should be in its only importer.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -51,7 +51,7 @@ function roomOf(name: string): string {
   return name.split('/')[0]?.replace(/\.ts$/, '') ?? name;
 }
 
-/** The table of docs/architecture.md: the rooms, and in the last column whom each may know besides what all know. */
+/** The table of docs/architecture.md: each room with the rooms of the last column; KNOWN_TO_ALL is not in the table. */
 function allowedArrows(): Map<string, Set<string>> {
   const page = readFileSync(path.join(ROOT, 'docs', 'architecture.md'), 'utf8');
   const rows = [...page.matchAll(/^\| `src\/([a-z]+)(?:\/|\.ts)` \|.*\|([^|]*)\|$/gm)];
@@ -72,7 +72,7 @@ function* forbiddenArrows(): Generator<string> {
   }
 }
 
-/** One fault for each group of files of which every one leads to every other. */
+/** One fault for each group of files that all import each other, directly or through others of the group. */
 function* circles(): Generator<string> {
   const reach = new Map([...sources.keys()].map((name) => [name, reachableFrom(name)]));
   const told = new Set<string>();
@@ -113,7 +113,7 @@ function* needlesslySmall(): Generator<string> {
   const importers = new Map<string, number>();
   for (const { imports, lazyImports } of sources.values()) {
     for (const target of new Set(imports)) importers.set(target, (importers.get(target) ?? 0) + 1);
-    // What is loaded on first use has to be a file of its own.
+    // A module that is loaded on first use has to be a file of its own.
     for (const target of new Set(lazyImports)) importers.set(target, Number.POSITIVE_INFINITY);
   }
   for (const { name, text } of sources.values()) {

@@ -38,8 +38,8 @@ struct pidfd_info_v0 {
 };
 enum { PIDFD_INFO_WITH_PIDS = 1 };
 
-/* The parent of the peer, without a walk through /proc, which for a process just born is most of an answer's system time.
- * 0: the kernel cannot say it like this. */
+/* The parent of the peer without reading /proc, which for a process just started is most of an answer's system time.
+ * 0: the kernel does not support this. */
 static int peer_parent(int fd)
 {
     struct pidfd_info_v0 info = {.mask = PIDFD_INFO_WITH_PIDS};
@@ -54,7 +54,7 @@ static int peer_parent(int fd)
 
 /*
  * peerCredentials(fd, into): pid, uid and gid as they were when the peer connected, or began to listen, and its parent's
- * pid or 0. Asked for every connection, and making an object takes three times as long as asking the kernel.
+ * pid or 0. Called for every connection, so it fills an array: making an object takes three times as long as the system call.
  */
 napi_value peer_credentials(napi_env env, napi_callback_info info)
 {
@@ -111,7 +111,7 @@ static ssize_t read_proc(int pid, const char *file, char *buffer, size_t room)
     return length;
 }
 
-/* proc(5): `pid (name) state ppid …`, read as far as that: most questions are this one. 0 if there is no such process. */
+/* proc(5): `pid (name) state ppid …`, parsed as far as that, because most callers need no more. 0 if there is no such process. */
 static int read_parent(int pid)
 {
     char stat[512];
@@ -137,7 +137,7 @@ static bool read_process(int pid, struct process *process)
     return true;
 }
 
-/* The executable's path; fails for processes of others and for those that are not dumpable. */
+/* The executable's path; fails for processes of other users and for those that are not dumpable. */
 static bool read_executable(int pid, char *path, size_t room)
 {
     char link[64];

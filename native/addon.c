@@ -1,6 +1,6 @@
 /*
- * What the daemon needs of the kernel and Node has no API for: who is at the other end of a Unix socket, which process
- * started it, a clock that counts sleep, a lock that dies with its holder, and a word to the service manager.
+ * What the daemon needs of the kernel and Node has no API for: the peer of a Unix socket, the process that started it, a
+ * clock that counts sleep, a lock that is freed when its holder ends, and sd_notify(3).
  *
  * Plain Node-API, so one binary serves every Node from 22 on. Every function checks its arguments, throws a JavaScript
  * Error with an errno name as its `code`, and never keeps a value after it returns.
@@ -29,7 +29,7 @@
 
 enum { NOTIFY_TIMEOUT_MS = 500 /* the event loop is blocked meanwhile */ };
 
-/* bootTimeMs(): milliseconds since boot with the time asleep, which os.uptime() gives in hundredths of a second. */
+/* bootTimeMs(): milliseconds since boot, time asleep included; os.uptime() has only hundredths of a second. */
 static napi_value boot_time_ms(napi_env env, napi_callback_info info)
 {
     napi_value result = NULL;

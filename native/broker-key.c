@@ -106,7 +106,7 @@ static _Noreturn void finish(int code)
     _exit(code);
 }
 
-/* Makes one line of plain ASCII of the parts, whatever a path, an argument or the daemon put into them. */
+/* Joins the parts to one line of printable ASCII: a path, an argument or the daemon's answer may contain other bytes. */
 static void say(char line[LINE_LIMIT + 1], const char *const parts[])
 {
     size_t start = join(line, LINE_LIMIT, PARTS("broker-key: "));
@@ -138,12 +138,12 @@ static _Noreturn void print(const char *bytes, size_t length)
 
 /* ---- where the daemon is ------------------------------------------------------------------------------------ */
 
-/* Why the first place that was there could not be trusted: said if no other place answers. */
+/* Why the first place that exists is not trusted: printed if no other place answers. */
 static char refusal[LINE_LIMIT];
 
 #define REFUSE(...) do { if (refusal[0] == '\0') join(refusal, sizeof refusal, PARTS(__VA_ARGS__)); } while (0)
 
-/* Whose the socket, its folder and its server have to be. */
+/* The user that socket, folder and server have to belong to. */
 static uid_t accepted_uid(void)
 {
     const char *given = variable("BROKER_SERVER_UID");
@@ -262,7 +262,7 @@ static int connect_within_deadline(int fd, const struct sockaddr_un *address)
     return 0;
 }
 
-/* A connection to a server that may be trusted with the question, or UNKNOWN. */
+/* A connection to a server of the right user, or UNKNOWN. */
 static int connect_to(char path[PATH_ROOM], uid_t owner)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -311,10 +311,10 @@ static _Noreturn void no_daemon(const char *why)
     if (why[0] != '\0') FAIL(EX_UNAVAILABLE, why);
     while (!place(which, path)) which++; /* ends: the last one applies if the first does not */
     FAIL(EX_UNAVAILABLE, "broker is not running: nothing answers at ", path,
-         "; start it with `broker daemon`, or once and for all with `broker service install`");
+         "; start it with `broker daemon`, or install it with `broker service install`");
 }
 
-/* ---- what is asked ------------------------------------------------------------------------------------------ */
+/* ---- the request -------------------------------------------------------------------------------------------- */
 
 static const char *const FORMATS[] = {"raw", "headers", "json", "aws", "proxy", NULL};
 
@@ -433,10 +433,10 @@ static size_t write_request(char request[REQUEST_ROOM], const struct question *q
         variable("CLAUDECODE") == NULL ? "" : ", agent=1", "\r\n\r\n"));
 }
 
-/* ---- what is answered --------------------------------------------------------------------------------------- */
+/* ---- the answer --------------------------------------------------------------------------------------------- */
 
 #define NOT_HTTP "the server at the broker's socket does not answer in HTTP/1.1; stop it and start `broker daemon`"
-#define CUT_OFF "the daemon's answer broke off; try again, and see its log if that helps nothing"
+#define CUT_OFF "the daemon's answer broke off; try again; if it happens again, see its log"
 
 struct head {
     size_t length; /* status line, fields and the empty line */
@@ -501,7 +501,7 @@ static bool parse_head(struct head *head)
     return false;
 }
 
-/* Adds what has come to the reply: its length, 0 at the end, negative if the connection was reset. */
+/* Appends what was received to the reply. Returns its length, 0 at the end, a negative number if the connection was reset. */
 static ssize_t receive(int fd)
 {
     ssize_t count;
@@ -514,7 +514,7 @@ static ssize_t receive(int fd)
     return count;
 }
 
-/* False if the reply was cut off before a complete status line: then the daemon has judged nothing yet. */
+/* False if the reply was cut off before a complete status line: then the request can be repeated. */
 static bool exchange(int fd, const char *request, size_t length, struct head *head)
 {
     wipe_reply();
@@ -604,7 +604,7 @@ int main(int count, char **arguments)
         if (fd >= 0 && exchange(fd, request, length, &head)) deliver(&head, &question);
         if (fd >= 0) {
             close(fd);
-            cut_off = true; /* it was there a moment ago: a restart, which is waited for */
+            cut_off = true; /* the daemon was there a moment ago: it restarts, and is waited for */
         }
         pause_ms(pause);
     }

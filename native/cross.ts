@@ -1,6 +1,6 @@
 /**
  * `npm run build:cross`: helper and addon for every machine that the package serves, with one zig compiler: `$ZIG`, or a
- * pinned one that it fetches. Looks at each as far as that can be done here, and writes docs/prebuilds.md about it.
+ * pinned one that it fetches. Examines each binary as far as this machine can, and writes docs/prebuilds.md.
  * `--if-possible`: with a compiler that is there already, or else not at all.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

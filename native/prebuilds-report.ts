@@ -91,8 +91,8 @@ ${rows.join('\n')}
 
 The addon's entry point and the version in the helper were found in each. The addon for Linux on arm64 was loaded once by
 hand, in Node 24 for that machine under qemu-user with Debian's \`libc6-arm64-cross\`. Nothing was run on macOS. Signatures of macOS
-binaries are ad hoc, which its kernel wants on arm64; they are not notarized. On a machine that none of them is for,
-\`broker-key\` is \`broker get\`, and the daemon does without the addon: no readiness, no watchdog, and callers are
-identified by what they say of themselves. With musl's C library (Alpine) the helper runs and the addon does not load.
+binaries are ad hoc, which its kernel requires on arm64; they are not notarized. On a machine that none of them is for,
+\`broker-key\` runs \`broker get\`, and the daemon runs without the addon: no readiness, no watchdog, and callers are
+identified by their own hints. With musl's C library (Alpine) the helper runs and the addon does not load.
 `;
 }

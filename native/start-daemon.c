@@ -28,9 +28,9 @@
 
 enum { LAUNCH_ROOM = 8192,
        WORDS = 24, /* of a command or an environment */
-       LOCK_FD = 3, /* BROKER_LOCK_FD tells the daemon */
+       LOCK_FD = 3, /* the daemon gets it as BROKER_LOCK_FD */
        ERROR_FD = 4,
-       ELSEWHERE_MS = 1500 /* a daemon that listens elsewhere is not waited for longer */ };
+       ELSEWHERE_MS = 1500 /* how long to wait for a daemon that listens elsewhere */ };
 
 static bool cannot(char why[LINE_LIMIT], const char *const parts[])
 {
@@ -42,7 +42,7 @@ static bool cannot(char why[LINE_LIMIT], const char *const parts[])
 
 /* ---- the state folder --------------------------------------------------------------------------------------- */
 
-/* As src/config/paths.ts has it; false where it cannot be told or HOME is another user's (sudo, su). */
+/* By the rules of src/config/paths.ts; false where HOME is not set or another user's (sudo, su). */
 static bool find_state_folder(char folder[PATH_ROOM], char why[LINE_LIMIT])
 {
     const char *home = variable("HOME"), *given = variable("BROKER_STATE_DIR"), *xdg = variable("XDG_STATE_HOME");
@@ -118,7 +118,7 @@ static bool add_word(char *words[WORDS + 1], char *word)
     return true;
 }
 
-/* One `KEY VALUE` a line; keys of later versions are passed over. */
+/* One `KEY VALUE` a line; unknown keys, of later versions, are ignored. */
 static bool parse_line(struct launch *launch, char *line)
 {
     char *value = strchr(line, ' ');
@@ -241,8 +241,8 @@ static void set(struct environment *environment, const char *name, const char *v
 }
 
 /*
- * Only what says who the user is and where things lie; what is set first counts. A project's VAULT_ADDR, NODE_OPTIONS
- * or keys have no business in a daemon that serves every project.
+ * Only variables that identify the user and the places; the first value set for a name counts. A project's VAULT_ADDR,
+ * NODE_OPTIONS or keys must not get into a daemon that serves every project.
  */
 static void set_allowed(struct environment *environment)
 {
@@ -264,7 +264,7 @@ static bool has_ended(pid_t child, int *code)
 
 /* ---- the service -------------------------------------------------------------------------------------------- */
 
-/* A home may be mounted where the service manager that it was installed for does not run (containers). */
+/* A home may be mounted into a container, where the service manager of the installation does not run. */
 static bool service_manager_runs(const struct launch *launch)
 {
     char path[PATH_ROOM];
@@ -331,8 +331,8 @@ static bool listens_elsewhere(const struct search *search, int lock, char why[LI
     if (search->includes(path)) return false;
     if (since == 0) since = now_ms();
     if (now_ms() - since < ELSEWHERE_MS) return false;
-    return !cannot(why, PARTS("the broker listens at ", path, " and not where this looks; set BROKER_SOCKET to that, or "
-                              "stop it with `broker service stop`"));
+    return !cannot(why, PARTS("the broker listens at ", path, ", where broker-key does not look; set BROKER_SOCKET to that "
+                              "path, or stop the broker with `broker service stop`"));
 }
 
 static pid_t run_daemon(struct launch *launch, const char *state, int lock)
@@ -373,7 +373,7 @@ static bool start_directly(struct launch *launch, const char *state, const struc
     }
     /* Another helper may have started one that bound its socket between our looking and our locking. */
     if (ours && (*connection = search->connect()) < 0) {
-        (void)!ftruncate(lock, 0); /* what it says is about a daemon that is gone */
+        (void)!ftruncate(lock, 0); /* its content describes a daemon that is gone */
         child = run_daemon(launch, state, lock);
         if (child == 0) CANNOT("cannot run ", launch->run[0], ": ", strerror(errno), "; run `broker service install`");
     }

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LINE_LIMIT = 400, /* of what is said on stderr, newline included */
+enum { LINE_LIMIT = 400, /* of a line on stderr, newline included */
        PATH_ROOM = 512,
        UNKNOWN = -1 };
 

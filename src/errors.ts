@@ -1,7 +1,7 @@
 /**
  * Every failure that a person or a script can see is a BrokerError: a stable code to switch on, one sentence that
- * says what failed, and a remedy that says what to do. None of the three ever holds a secret: whoever builds one
- * from foreign text (a provider's answer, a command's stderr) passes only text it has vetted.
+ * says what failed, and a remedy that says what to do. None of the three ever holds a secret: foreign text (a provider's
+ * answer, a command's stderr) is redacted before it becomes part of one (src/platform/text.ts).
  */
 
 /** Exit codes follow sysexits(3); HTTP statuses are what the socket answers with. */
@@ -30,7 +30,7 @@ const CODES = {
 export type ErrorCode = keyof typeof CODES;
 
 interface BrokerErrorOptions {
-  /** What to do about it: one sentence in the imperative, with the command to type where there is one. */
+  /** What to do: one sentence in the imperative, with the command to type where there is one. */
   readonly remedy?: string;
   readonly cause?: unknown;
 }
@@ -58,8 +58,8 @@ export class BrokerError extends Error {
 /**
  * How a provider failed, which decides what the broker does next:
  * transient: back off and try again, a stale key may be served · login-expired: log in again once, then wait for a
- * person, a stale key may be served · denied, gone: somebody was meant to lose the key, so it is dropped ·
- * misconfigured: do not hammer, say who has to change what.
+ * person, a stale key may be served · denied, gone: access was taken away, so the key is dropped · misconfigured: ask
+ * again rarely, and say what a person has to change.
  */
 export type FailureKind = 'transient' | 'login-expired' | 'denied' | 'gone' | 'misconfigured';
 
@@ -74,7 +74,7 @@ const CODE_OF_FAILURE: Record<FailureKind, ErrorCode> = {
 export interface ProviderErrorOptions extends BrokerErrorOptions {
   /** What the provider itself asked for (Retry-After), in milliseconds from now. */
   readonly retryAfterMs?: number;
-  /** Only where the kind's own code says too little: ERR_KEY_UNUSABLE for a secret that no client would accept. */
+  /** Replaces the kind's own code where that says too little: ERR_KEY_UNUSABLE for a secret that no client would accept. */
   readonly code?: ErrorCode;
 }
 
@@ -90,21 +90,21 @@ export class ProviderError extends BrokerError {
   }
 }
 
-/** What a person reads: the sentence, then the remedy, on as many lines as they need. */
+/** What a person reads: `error:` with the message, then `hint:` with the remedy. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return `error: ${String(error)}`;
   const remedy = error instanceof BrokerError ? error.remedy : undefined;
   return remedy === undefined ? `error: ${error.message}` : `error: ${error.message}\nhint: ${remedy}`;
 }
 
-/** The system's or Node's code of an error (`ENOENT`, `ERR_…`); `unknown` where it has none. */
+/** The system's or Node's code of an error (`ENOENT`, `ERR_…`); `unknown` if it has none. */
 export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
 }
 
 const PLAIN_WORD = /^[\w./:@%+=,-]+$/;
 
-/** One word of a command that a remedy tells people to type: as it is where that is safe, else in single quotes. */
+/** One word of a command that a remedy gives to type: in single quotes if a shell would not take it literally. */
 export function shellWord(word: string): string {
   return PLAIN_WORD.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -39,7 +39,7 @@ async function main(): Promise<GrowthFigures> {
   const started = performance.now();
   const daemon = await composeDaemon({
     installation: new Installation(),
-    config: { config: configWith(count), effective: [], warnings: [] },
+    config: { config: configWith(count), effective: async () => [], warnings: [] },
     places: { configFile: '/nowhere/config.toml', stateDir, isNetworkFileSystem: false },
     definitions: [boundlessProvider],
     log,
@@ -54,7 +54,7 @@ async function main(): Promise<GrowthFigures> {
   const issueStarted = performance.now();
   if (known < count) await broker.refreshAll();
   const issueMicros = known < count ? ((performance.now() - issueStarted) * 1000) / count : 0;
-  const answerMicros = await timeAnswers(broker, clientsOf(Number(clientCount)));
+  const answerMicros = await timeAnswers(broker, clock, clientsOf(Number(clientCount)));
   const statusMs = timeStatus(broker);
   const scheduleMicros = timeScheduler(clock);
   global.gc?.();
@@ -64,14 +64,21 @@ async function main(): Promise<GrowthFigures> {
   return { composeMs, issueMicros, answerMicros, statusMs, scheduleMicros, residentMb };
 }
 
-async function timeAnswers(broker: Broker, clients: readonly Client[]): Promise<number> {
+async function timeAnswers(broker: Broker, clock: Clock, clients: readonly Client[]): Promise<number> {
   const { signal } = new AbortController();
   let started = 0;
   for (let asked = 0; asked < WARM_UP + ANSWERS; asked++) {
     if (asked === WARM_UP) started = spentMicros();
     const credential = nameOf(((asked % IN_USE) * 7919) % count);
     const client = clients[asked % clients.length];
-    const answer = await broker.answer({ credential, intervalMs: 1_000, client, judged: true, signal });
+    const answer = await broker.answer({
+      at: clock.read(),
+      credential,
+      intervalMs: 1_000,
+      client,
+      judged: true,
+      signal,
+    });
     for (const secret of answer.secrets.values()) secret.wipe();
     answer.delivered();
   }

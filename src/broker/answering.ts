@@ -1,15 +1,15 @@
-import type { SecretFields } from '../cache/cache.ts';
-import type { DaemonConfig } from '../config/config.ts';
 import { allowsStale } from '../credential/back-off.ts';
-import { type Freshness, judgeFreshness } from '../credential/freshness.ts';
-import type { KeyVersion } from '../credential/key.ts';
+import type { Freshness } from '../credential/freshness.ts';
 import { BrokerError } from '../errors.ts';
-import type { Clock } from '../platform/clock.ts';
-import type { Client } from '../platform/process-tree.ts';
+import type { Moment } from '../platform/clock.ts';
+import { sleep, waitUntil } from '../platform/waiting.ts';
+import type { Ask, BrokerPorts, OpenedKey } from './api.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { ProviderGate } from './gate.ts';
-import type { BrokerPorts } from './ports.ts';
 import type { Refresher } from './refresher.ts';
+
+/** The client warns its user at 10 s, and the helper gives up at 9.5. */
+const MAX_WAIT_MS = 9_000;
 
 /** With a stale key in hand an ask waits this long for a better one, counted from the start of the refresh. */
 const STALE_WAIT_MS = 2_000;
@@ -20,118 +20,108 @@ const STALE_WAIT_MS = 2_000;
  */
 const KNOWN_MS = 60_000;
 
-interface AnsweringDeps {
-  readonly refresher: Refresher;
-  readonly policy: () => DaemonConfig;
-  /** What a login is made from has changed: its failures are forgiven. */
-  readonly onMendedLogin: (gate: ProviderGate) => void;
-}
-
-/** A key that may be served to this ask. */
-interface Servable {
-  readonly key: KeyVersion;
-  readonly state: OpenedKey['state'];
-}
+/** A key that may be served to this ask, unsealed in the same turn in which it was judged. */
+type Servable = Omit<OpenedKey, 'delivered'>;
 
 /** Points 4 to 6 of what makes a key fit to serve: at once, refreshed behind, after a short wait, after a long one, or not. */
 export class Answering {
   readonly #ports: BrokerPorts;
-  readonly #deps: AnsweringDeps;
+  readonly #refresher: Refresher;
+  readonly #onMendedLogin: (gate: ProviderGate) => void;
 
-  constructor(ports: BrokerPorts, deps: AnsweringDeps) {
+  /** @param onMendedLogin what a login is made from has changed: its failures are forgiven. */
+  constructor(ports: BrokerPorts, refresher: Refresher, onMendedLogin: (gate: ProviderGate) => void) {
     this.#ports = ports;
-    this.#deps = deps;
+    this.#refresher = refresher;
+    this.#onMendedLogin = onMendedLogin;
   }
 
   /**
-   * @param deadlineMs on the steady clock: nobody waits longer for anything.
+   * @param at as of when the key is judged: the ask's own time, unless it has waited since.
    * @throws BrokerError why there is nothing to serve.
    */
-  async find(credential: ManagedCredential, ask: Ask, deadlineMs: number): Promise<Servable> {
-    const freshness = this.#judge(credential, ask);
+  async find(credential: ManagedCredential, ask: Ask, at: Moment): Promise<Servable> {
+    const freshness = credential.judge(at.nowMs, ask.intervalMs);
     if (freshness?.state === 'fresh') {
-      if (freshness.refreshBehind) this.#refreshBehind(credential);
-      return this.#servable(credential, 'fresh');
+      const servable = this.#open(credential, 'fresh', at);
+      if (servable !== undefined) {
+        if (freshness.refreshBehind) this.#refreshBehind(credential, at);
+        return servable;
+      }
     }
-    if (credential.gate.noticeMendedLogin()) this.#deps.onMendedLogin(credential.gate);
-    if (freshness?.state === 'stale') {
-      const servable = await this.#findBetterThanStale(credential, ask);
-      if (servable !== undefined) return servable;
-    }
-    return this.#waitForKey(credential, ask, deadlineMs);
+    if (credential.gate.noticeMendedLogin()) this.#onMendedLogin(credential.gate);
+    const servable = freshness?.state === 'stale' ? await this.#findBetterThanStale(credential, ask, at) : undefined;
+    return servable ?? this.#waitForKey(credential, ask);
   }
 
-  #judge(credential: ManagedCredential, ask: Ask): Freshness | undefined {
-    const { living } = credential;
-    if (living === undefined) return undefined;
-    return judgeFreshness(living, this.#ports.clock.now(), ask.intervalMs, {
-      turnMarginMs: this.#deps.policy().turnMarginMs,
-      maxStaleMs: credential.spec.config.maxStaleMs,
-    });
-  }
-
-  #servable(credential: ManagedCredential, state: OpenedKey['state']): Servable {
+  /** undefined: what is stored does not authenticate any more, which is as if there were nothing. */
+  #open(credential: ManagedCredential, state: OpenedKey['state'], at: Moment): Servable | undefined {
     const { key } = credential;
     if (key === undefined) throw new TypeError('judged servable without a key');
-    return { key, state };
+    const secrets = this.#ports.cache.open(credential.name);
+    if (secrets !== undefined) return { key, state, secrets, at };
+    this.#refresher.drop(credential);
+    return undefined;
   }
 
-  #refreshBehind(credential: ManagedCredential): void {
-    if (credential.holdOff(this.#ports.clock.now()) === undefined) this.#start(credential, 'behind');
-  }
-
-  #start(credential: ManagedCredential, reason: 'ask' | 'behind'): Promise<void> {
-    return this.#deps.refresher.refresh(credential, reason);
+  #refreshBehind(credential: ManagedCredential, { nowMs }: Moment): void {
+    if (credential.holdOff(nowMs) === undefined) this.#refresher.refresh(credential, 'behind');
   }
 
   /** undefined: nothing may be served without the provider. */
-  async #findBetterThanStale(credential: ManagedCredential, ask: Ask): Promise<Servable | undefined> {
+  async #findBetterThanStale(credential: ManagedCredential, ask: Ask, at: Moment): Promise<Servable | undefined> {
     const { clock } = this.#ports;
-    const known = credential.knownFailure(clock.now() - KNOWN_MS);
+    const known = credential.knownFailure(at.nowMs - KNOWN_MS);
     if (known !== undefined && allowsStale(known.record.kind)) {
       // Known to be down: nobody waits for it, but the first ask after the hold-off sends a probe behind its answer.
-      this.#refreshBehind(credential);
-      return this.#servable(credential, 'stale');
+      this.#refreshBehind(credential, at);
+      return this.#open(credential, 'stale', at);
     }
-    if (credential.holdOff(clock.now()) !== undefined) return undefined;
-    const done = this.#start(credential, 'ask');
-    const startedAtMs = credential.flight?.startedAtMs ?? clock.now();
+    if (credential.holdOff(at.nowMs) !== undefined) return undefined;
+    const done = this.#refresher.refresh(credential, 'ask');
+    const startedAtMs = credential.flight?.startedAtMs ?? at.nowMs;
     try {
       await waitUntil(clock, done, startedAtMs + STALE_WAIT_MS, ask.signal);
     } catch (fault) {
       ask.signal.throwIfAborted();
       if (!mayServeStaleAfter(fault, credential)) return undefined;
     }
-    const freshness = this.#judge(credential, ask);
+    const now = clock.read();
+    const freshness = credential.judge(now.nowMs, ask.intervalMs);
     if (freshness === undefined || freshness.state === 'unfit') return undefined;
-    return this.#servable(credential, freshness.state);
+    return this.#open(credential, freshness.state, now);
   }
 
-  async #waitForKey(credential: ManagedCredential, ask: Ask, deadlineMs: number): Promise<Servable> {
+  async #waitForKey(credential: ManagedCredential, ask: Ask): Promise<Servable> {
     const { clock } = this.#ports;
+    const deadlineMs = ask.at.nowMs + MAX_WAIT_MS;
     for (;;) {
       const hold = credential.flight === undefined ? credential.holdOff(clock.now()) : undefined;
       if (hold !== undefined) {
         const { nextAttemptAtMs, kind } = hold.record;
         if (kind !== 'transient' || nextAttemptAtMs >= deadlineMs) throw hold.error;
-        await waitUntil(clock, sleepUntil(clock, nextAttemptAtMs), deadlineMs, ask.signal);
-        // Somebody else may have tried again at the same moment, and with more luck.
-        if (this.#judge(credential, ask)?.state === 'fresh') return this.#servable(credential, 'fresh');
-        continue;
+        await sleep(nextAttemptAtMs - clock.now(), clock, ask.signal);
+      } else {
+        const done = this.#refresher.refresh(credential, 'ask');
+        try {
+          const outcome = await waitUntil(clock, done, deadlineMs, ask.signal);
+          if (!outcome.done) throw stillRefreshing(credential);
+        } catch (fault) {
+          ask.signal.throwIfAborted();
+          // A transient failure may pass within the time that is left; the hold-off says when to try again.
+          const nowMs = clock.now();
+          if (credential.holdOff(nowMs)?.record.kind === 'transient' && nowMs < deadlineMs) continue;
+          throw fault;
+        }
       }
-      const done = this.#start(credential, 'ask');
-      try {
-        const outcome = await waitUntil(clock, done, deadlineMs, ask.signal);
-        if (!outcome.done) throw stillRefreshing(credential);
-      } catch (fault) {
-        ask.signal.throwIfAborted();
-        // A transient failure may pass within the time that is left; the hold-off says when to try again.
-        if (credential.holdOff(clock.now())?.record.kind === 'transient' && clock.now() < deadlineMs) continue;
-        throw fault;
-      }
-      const freshness = this.#judge(credential, ask);
+      const at = clock.read();
+      const freshness = credential.judge(at.nowMs, ask.intervalMs);
+      // After a hold-off somebody else may have tried again at the same moment, and with more luck.
+      if (hold !== undefined && freshness?.state !== 'fresh') continue;
       if (freshness === undefined || freshness.state === 'unfit') throw nothingFit(credential, freshness);
-      return this.#servable(credential, freshness.state);
+      const servable = this.#open(credential, freshness.state, at);
+      if (servable === undefined) throw cannotOpen(credential);
+      return servable;
     }
   }
 }
@@ -161,58 +151,8 @@ function nothingFit(credential: ManagedCredential, freshness: Freshness | undefi
   });
 }
 
-/** One question to the broker, as the server understood it. */
-export interface Ask {
-  /** undefined: the configured default. */
-  readonly credential: string | undefined;
-  /** How long the client will keep the answer. */
-  readonly intervalMs: number;
-  readonly client: Client | undefined;
-  /** Whether this is the client's own call for its own key, and so may be judged an early repeat. */
-  readonly judged: boolean;
-  /** Aborted when the asker hangs up. */
-  readonly signal: AbortSignal;
-}
-
-/** The process that wanted the key. Pid and start time together are never reused. */
-/** The receiver wipes `secrets` when the last byte is written, and then says so with `delivered()`. */
-export interface OpenedKey {
-  readonly key: KeyVersion;
-  readonly state: 'fresh' | 'stale';
-  readonly secrets: SecretFields;
-  /** The answer was written completely: only now does it count as served. */
-  delivered(): void;
-}
-
-type Outcome<T> = { readonly done: true; readonly value: T } | { readonly done: false };
-
-/**
- * Waits for `work`, but no longer than until `atMs` on the steady clock and no longer than the asker does. The work
- * itself goes on; its failure is the caller's only if it came in time.
- */
-export async function waitUntil<T>(
-  clock: Clock,
-  work: Promise<T>,
-  atMs: number,
-  signal?: AbortSignal,
-): Promise<Outcome<T>> {
-  signal?.throwIfAborted();
-  const { promise, resolve, reject } = Promise.withResolvers<Outcome<T>>();
-  const hungUp = () => reject(signal?.reason);
-  signal?.addEventListener('abort', hungUp, { once: true });
-  const timer = clock.after(Math.max(0, atMs - clock.now()), () => resolve({ done: false }));
-  work.then((value) => resolve({ done: true, value }), reject);
-  try {
-    return await promise;
-  } finally {
-    timer.cancel();
-    signal?.removeEventListener('abort', hungUp);
-  }
-}
-
-/** A promise that resolves when the steady clock shows `atMs`. */
-function sleepUntil(clock: Clock, atMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.after(Math.max(0, atMs - clock.now()), resolve);
+function cannotOpen(credential: ManagedCredential): BrokerError {
+  return new BrokerError('ERR_INTERNAL', `the key of "${credential.name}" cannot be read back after it was stored`, {
+    remedy: 'see `broker status` for the state of the cache, then restart the daemon',
   });
 }

@@ -1,14 +1,14 @@
-import type { CredentialConfig } from '../config/config.ts';
+import type { Config, CredentialConfig } from '../config/config.ts';
 import { type FailureRecord, isHeldOff } from '../credential/back-off.ts';
+import { type Freshness, judgeFreshness } from '../credential/freshness.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import type { KeyAndLogin } from '../credential/life.ts';
 import type { Verdict } from '../credential/rejection.ts';
-import type { BrokerError } from '../errors.ts';
+import type { RenewalNeeds } from '../credential/renewal.ts';
+import { BrokerError } from '../errors.ts';
 import { DEFAULT_CLIENT_INTERVAL_MS } from '../protocol/request.ts';
-import { ProviderGate, type ProviderSource } from './gate.ts';
-import type { LeaseKeeper } from './leases.ts';
-import type { BrokerPorts } from './ports.ts';
-import type { Refresher } from './refresher.ts';
+import type { BrokerPorts } from './api.ts';
+import { ProviderGate, type ProviderSource, type RememberedFailure } from './gate.ts';
 
 /** How a credential is read: what the configuration says, and the identity of the secret behind it. */
 export interface CredentialSpec {
@@ -21,21 +21,26 @@ export interface CredentialSpec {
   readonly place: string;
 }
 
-interface RememberedFailure {
-  readonly record: FailureRecord;
-  readonly error: BrokerError;
-}
-
 /** A refresh under way. */
 interface Flight {
   readonly startedAtMs: number;
   readonly done: Promise<void>;
 }
 
+/** A configuration made ready for the broker: fingerprints taken, providers openable. */
+export interface BrokerSetup {
+  readonly config: Config;
+  readonly providers: readonly ProviderSpec[];
+  readonly credentials: readonly CredentialSpec[];
+}
+
 /** Everything the broker remembers of one credential. Only the refresher changes `key`, `failure` and `flight`. */
 export class ManagedCredential {
-  spec: CredentialSpec;
+  readonly name: string;
   readonly gate: ProviderGate;
+  spec: CredentialSpec;
+  /** A key must outlive the client's own cache by this much. */
+  turnMarginMs: number;
   key: KeyVersion | undefined;
   failure: RememberedFailure | undefined;
   flight: Flight | undefined;
@@ -47,18 +52,14 @@ export class ManagedCredential {
   /** Taken out of the configuration, or changed there: what is still under way for it must not touch its successor. */
   isRetired = false;
   /** Digests of values that the API rejected. */
-  readonly rejected: Set<string>;
+  rejected = new Set<string>();
   #interval = { longestMs: 0, seenAtMs: 0 };
 
-  constructor(spec: CredentialSpec, gate: ProviderGate, key: KeyVersion | undefined, rejected: Iterable<string>) {
-    this.spec = spec;
+  constructor(spec: CredentialSpec, gate: ProviderGate, turnMarginMs: number) {
+    this.name = spec.config.name;
     this.gate = gate;
-    this.key = key;
-    this.rejected = new Set(rejected);
-  }
-
-  get name(): string {
-    return this.spec.config.name;
+    this.spec = spec;
+    this.turnMarginMs = turnMarginMs;
   }
 
   /** undefined: nothing that could be served. */
@@ -67,9 +68,21 @@ export class ManagedCredential {
     return { key: this.key, login: this.gate.login(this.key.lease?.loginId) };
   }
 
+  /** How fit the key is for a client that keeps it for so long; undefined: there is none. */
+  judge(nowMs: number, intervalMs: number): Freshness | undefined {
+    const { living, turnMarginMs } = this;
+    if (living === undefined) return undefined;
+    return judgeFreshness(living, nowMs, intervalMs, { turnMarginMs, maxStaleMs: this.spec.config.maxStaleMs });
+  }
+
+  /** What its refreshes are planned by. */
+  get needs(): RenewalNeeds {
+    return { longestIntervalMs: this.longestIntervalMs, turnMarginMs: this.turnMarginMs };
+  }
+
   /**
    * The longest refresh interval named lately; it is forgotten when nobody has named it for `forgetAfterMs`.
-   * @returns whether it changed, so that what was planned with it has to be planned anew.
+   * @returns whether it changed, so that what was planned with it has to be planned again.
    */
   noteAsk(nowMs: number, intervalMs: number, forgetAfterMs: number): boolean {
     this.lastAskedAtMs = nowMs;
@@ -90,31 +103,24 @@ export class ManagedCredential {
 
   /** What keeps the provider from being asked just now, its own failure or its provider's; undefined: nothing does. */
   holdOff(nowMs: number): RememberedFailure | undefined {
-    const provider = this.providerFailure;
-    if (isHeldOff(this.failure?.record, nowMs)) {
-      return isHeldOff(provider?.record, nowMs) && later(provider, this.failure) ? provider : this.failure;
-    }
-    return isHeldOff(provider?.record, nowMs) ? provider : undefined;
+    const known = later(this.failure, this.gate.outage);
+    return isHeldOff(known?.record, nowMs) ? known : undefined;
   }
 
   /** Its own failure or its provider's, unless it could have been tried again since `sinceMs`. */
   knownFailure(sinceMs: number): RememberedFailure | undefined {
-    return [this.failure, this.providerFailure].find((known) => (known?.record.nextAttemptAtMs ?? 0) > sinceMs);
-  }
-
-  get providerFailure(): RememberedFailure | undefined {
-    const { failure, error } = this.gate;
-    return failure && error && { record: failure, error };
+    return [this.failure, this.gate.outage].find((known) => (known?.record.nextAttemptAtMs ?? 0) > sinceMs);
   }
 
   /** Known to be failing, whether or not the provider may be asked again by now. */
   get lastFailure(): RememberedFailure | undefined {
-    return this.failure ?? this.providerFailure;
+    return this.failure ?? this.gate.outage;
   }
 }
 
-function later(a: RememberedFailure | undefined, b: RememberedFailure | undefined): boolean {
-  return (a?.record.nextAttemptAtMs ?? 0) > (b?.record.nextAttemptAtMs ?? 0);
+/** The one that holds off for longer. */
+function later(a: RememberedFailure | undefined, b: RememberedFailure | undefined): RememberedFailure | undefined {
+  return (b?.record.nextAttemptAtMs ?? 0) > (a?.record.nextAttemptAtMs ?? 0) ? b : a;
 }
 
 /** A provider as the configuration describes it; `fingerprint` changes when its configuration does. */
@@ -122,33 +128,53 @@ export interface ProviderSpec extends Omit<ProviderSource, 'onRecovery'> {
   readonly fingerprint: string;
 }
 
-interface RosterDeps {
-  readonly leases: LeaseKeeper;
-  readonly refresher: Refresher;
+interface AdoptDeps {
+  /** The credential is no longer what was configured. */
+  readonly retire: (credential: ManagedCredential) => void;
+  /** Whether there are leases that only this gate can revoke. */
+  readonly holdsLeases: (gate: ProviderGate) => boolean;
   readonly onRecovery: (gate: ProviderGate, outage: FailureRecord) => void;
 }
 
 /** Which providers and credentials there are. Over a change of configuration, what did not change keeps everything. */
-export class CredentialSet {
+export class CredentialSet implements Iterable<ManagedCredential> {
+  /** The one in force. */
+  config: Config;
   readonly #ports: BrokerPorts;
   readonly #gates = new Map<string, { readonly gate: ProviderGate; readonly fingerprint: string }>();
   readonly #credentials = new Map<string, ManagedCredential>();
   readonly #readers = new Map<string, Set<ManagedCredential>>();
 
-  constructor(ports: BrokerPorts) {
+  constructor(ports: BrokerPorts, config: Config) {
     this.#ports = ports;
+    this.config = config;
+  }
+
+  [Symbol.iterator](): Iterator<ManagedCredential> {
+    return this.#credentials.values();
   }
 
   get(name: string): ManagedCredential | undefined {
     return this.#credentials.get(name);
   }
 
-  get credentials(): Iterable<ManagedCredential> {
-    return this.#credentials.values();
+  /** @param name undefined: the configured default. @throws BrokerError ERR_UNKNOWN_CREDENTIAL. */
+  find(name: string | undefined): ManagedCredential {
+    const { defaultCredential, file } = this.config;
+    const wanted = name ?? defaultCredential;
+    const credential = wanted === undefined ? undefined : this.#credentials.get(wanted);
+    if (credential !== undefined) return credential;
+    const names = [...this.#credentials.keys()].slice(0, 10).join(', ');
+    const [message, otherwise] =
+      wanted === undefined
+        ? ['no credential was named and the configuration has no `default`', `set \`default\` in ${file}`]
+        : [`there is no credential "${wanted}"`, `add [credentials.${wanted}] to ${file}`];
+    const remedy = `${wanted === undefined ? 'name' : 'use'} one of: ${names}; or ${otherwise}`;
+    throw new BrokerError('ERR_UNKNOWN_CREDENTIAL', message, { remedy });
   }
 
-  get names(): readonly string[] {
-    return [...this.#credentials.keys()];
+  get size(): number {
+    return this.#credentials.size;
   }
 
   readersOf(readId: string): Iterable<ManagedCredential> {
@@ -163,58 +189,64 @@ export class CredentialSet {
     for (const { gate } of this.#gates.values()) yield gate;
   }
 
-  adopt(providers: readonly ProviderSpec[], specs: readonly CredentialSpec[], deps: RosterDeps): void {
+  adopt({ config, providers, credentials: specs }: BrokerSetup, deps: AdoptDeps): void {
+    this.config = config;
     const abandoned = this.#adoptProviders(providers, deps);
-    const stored = new Map(this.#ports.cache.keys().map((key) => [key.credential, key]));
+    const stored = this.#storedKeys();
     const former = new Map(this.#credentials);
     this.#credentials.clear();
     this.#readers.clear();
     for (const spec of specs) {
-      const gate = this.gate(spec.config.provider);
-      if (gate === undefined) throw new TypeError(`credential "${spec.config.name}" without a provider`);
-      const credential = this.#keepOrCreate(former.get(spec.config.name), spec, gate, stored, deps);
-      former.delete(spec.config.name);
-      this.#credentials.set(credential.name, credential);
+      const { name } = spec.config;
+      const credential = this.#keepOrCreate(former.get(name), spec, stored.get(name), deps);
+      former.delete(name);
+      stored.delete(name);
+      this.#credentials.set(name, credential);
       const readers = this.#readers.get(spec.readId) ?? new Set();
       this.#readers.set(spec.readId, readers.add(credential));
-      stored.delete(credential.name);
     }
-    for (const credential of former.values()) deps.refresher.retire(credential);
+    for (const credential of former.values()) deps.retire(credential);
     // Keys on record that no credential of this configuration may serve.
     for (const name of stored.keys()) this.#ports.cache.remove(name);
     for (const gate of abandoned) {
       gate.isAbandoned = true;
-      if (!deps.leases.dependOn(gate)) gate.close();
+      if (!deps.holdsLeases(gate)) gate.close();
     }
   }
 
   /** Keys and marks as the cache has them now. */
-  reloadKeys(): void {
-    const stored = new Map(this.#ports.cache.keys().map((key) => [key.credential, key]));
+  reload(): void {
+    const stored = this.#storedKeys();
     for (const credential of this.#credentials.values()) {
-      const key = stored.get(credential.name);
-      credential.key = key?.sourceFingerprint === credential.spec.sourceFingerprint ? key : undefined;
       credential.lastVerdict = undefined;
-      credential.rejected.clear();
-      for (const digest of this.#ports.cache.rejectedMarks(credential.name)) credential.rejected.add(digest);
+      this.#load(credential, stored.get(credential.name));
     }
   }
 
-  #adoptProviders(providers: readonly ProviderSpec[], deps: RosterDeps): ProviderGate[] {
+  /** Forgets the values that the API rejected so long ago. */
+  pruneRejected(beforeMs: number): void {
+    this.#ports.cache.pruneRejected(beforeMs);
+    for (const credential of this.#credentials.values()) this.#loadRejected(credential);
+  }
+
+  #storedKeys(): Map<string, KeyVersion> {
+    return new Map(this.#ports.cache.keys().map((key) => [key.credential, key]));
+  }
+
+  #adoptProviders(providers: readonly ProviderSpec[], { onRecovery }: AdoptDeps): ProviderGate[] {
     const former = new Map(this.#gates);
     this.#gates.clear();
     for (const spec of providers) {
-      const known = former.get(spec.name);
-      if (known?.fingerprint === spec.fingerprint) {
-        former.delete(spec.name);
-        this.#gates.set(spec.name, known);
+      const { name, fingerprint } = spec;
+      const known = former.get(name);
+      if (known?.fingerprint === fingerprint) {
+        former.delete(name);
+        this.#gates.set(name, known);
         continue;
       }
-      const gate: ProviderGate = new ProviderGate(
-        { ...spec, onRecovery: (outage) => deps.onRecovery(gate, outage) },
-        this.#ports,
-      );
-      this.#gates.set(spec.name, { gate, fingerprint: spec.fingerprint });
+      const source: ProviderSource = { ...spec, onRecovery: (outage) => onRecovery(gate, outage) };
+      const gate: ProviderGate = new ProviderGate(source, this.#ports);
+      this.#gates.set(name, { gate, fingerprint });
     }
     return [...former.values()].map(({ gate }) => gate);
   }
@@ -222,20 +254,30 @@ export class CredentialSet {
   #keepOrCreate(
     former: ManagedCredential | undefined,
     spec: CredentialSpec,
-    gate: ProviderGate,
-    stored: ReadonlyMap<string, KeyVersion>,
-    deps: RosterDeps,
+    stored: KeyVersion | undefined,
+    { retire }: AdoptDeps,
   ): ManagedCredential {
-    const { name } = spec.config;
+    const { name, provider } = spec.config;
+    const gate = this.gate(provider);
+    if (gate === undefined) throw new TypeError(`credential "${name}" without a provider`);
+    const { turnMarginMs } = this.config.daemon;
     if (former?.gate === gate && former.spec.sourceFingerprint === spec.sourceFingerprint) {
-      former.spec = spec;
-      former.failure = undefined;
-      return former;
+      return Object.assign(former, { spec, turnMarginMs, failure: undefined });
     }
-    if (former !== undefined) deps.refresher.retire(former);
-    const key = stored.get(name);
-    const usable = key?.sourceFingerprint === spec.sourceFingerprint ? key : undefined;
-    if (key !== undefined && usable === undefined) this.#ports.cache.remove(name);
-    return new ManagedCredential(spec, gate, usable, this.#ports.cache.rejectedMarks(name));
+    if (former !== undefined) retire(former);
+    const credential = new ManagedCredential(spec, gate, turnMarginMs);
+    this.#load(credential, stored);
+    if (stored !== undefined && credential.key === undefined) this.#ports.cache.remove(name);
+    return credential;
+  }
+
+  /** A key from another source is not this credential's. */
+  #load(credential: ManagedCredential, stored: KeyVersion | undefined): void {
+    credential.key = stored?.sourceFingerprint === credential.spec.sourceFingerprint ? stored : undefined;
+    this.#loadRejected(credential);
+  }
+
+  #loadRejected(credential: ManagedCredential): void {
+    credential.rejected = new Set(this.#ports.cache.rejectedMarks(credential.name));
   }
 }

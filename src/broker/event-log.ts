@@ -1,8 +1,7 @@
 import type { StoredEvent } from '../cache/cache.ts';
 import type { Timer } from '../platform/clock.ts';
 import type { BrokerEvent } from '../protocol/reports.ts';
-import type { EventQuery } from './api.ts';
-import type { BrokerPorts } from './ports.ts';
+import type { BrokerPorts, EventQuery } from './api.ts';
 
 /** Events wait this long to be written with others: off the answer's path, and one wake-up for many. */
 const BATCH_MS = 1_000;
@@ -22,9 +21,9 @@ export class EventLog {
     this.#ports = ports;
   }
 
-  /** @param detail never a key, a token or a password. */
-  add(kind: string, credential: string | undefined, detail: Detail = {}): void {
-    this.#pending.push({ atMs: this.#ports.clock.wall(), kind, credential, detail });
+  /** @param detail never a key, a token or a password. @param atMs on the wall clock. */
+  add(kind: string, credential: string | undefined, detail: Detail = {}, atMs = this.#ports.clock.wall()): void {
+    this.#pending.push({ atMs, kind, credential, detail });
     if (this.#pending.length >= BATCH_SIZE) {
       this.flush();
       return;

@@ -3,7 +3,7 @@ import type { Login } from '../credential/life.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
 import { type TimeLimit, within } from '../platform/waiting.ts';
 import type { Call, Provider } from '../providers/provider.ts';
-import type { BrokerPorts } from './ports.ts';
+import type { BrokerPorts } from './api.ts';
 
 /** Not called, because the circuit is open; `error` is what the provider failed with. */
 export class CircuitOpen extends Error {
@@ -13,6 +13,11 @@ export class CircuitOpen extends Error {
     super('circuit open', { cause: error });
     this.error = error;
   }
+}
+
+export interface RememberedFailure {
+  readonly record: FailureRecord;
+  readonly error: BrokerError;
 }
 
 /** A provider ends its calls within its own limit; one that does not is cut off so much later. */
@@ -46,8 +51,7 @@ export class ProviderGate {
   readonly #closing = new AbortController();
   #opening: Promise<Provider> | undefined;
   #provider: Provider | undefined;
-  #failure: FailureRecord | undefined;
-  #error: BrokerError | undefined;
+  #outage: RememberedFailure | undefined;
   #probe: Promise<void> | undefined;
   #loginInputs: string | undefined;
 
@@ -59,12 +63,8 @@ export class ProviderGate {
   }
 
   /** Set while the provider as a whole is known to be down or its login to be over. */
-  get failure(): FailureRecord | undefined {
-    return this.#failure;
-  }
-
-  get error(): BrokerError | undefined {
-    return this.#error;
+  get outage(): RememberedFailure | undefined {
+    return this.#outage;
   }
 
   /** A call is under way that tells whether the provider is back. */
@@ -87,13 +87,14 @@ export class ProviderGate {
    */
   async call<T>(work: (provider: Provider, call: Call) => Promise<T>, forced = false): Promise<T> {
     // Nothing is awaited between looking and becoming the probe, so that there is never a second one.
-    while (!forced && this.#failure !== undefined) {
-      if (this.#error && isHeldOff(this.#failure, this.#ports.clock.now())) throw new CircuitOpen(this.#error);
+    while (!forced && this.#outage !== undefined) {
+      const { record, error } = this.#outage;
+      if (isHeldOff(record, this.#ports.clock.now())) throw new CircuitOpen(error);
       if (this.#probe === undefined) break;
       await this.#probe;
     }
     const attempt = this.#attempt(work);
-    if (this.#failure !== undefined && this.#probe === undefined) {
+    if (this.#outage !== undefined && this.#probe === undefined) {
       this.#probe = attempt.then(
         () => undefined,
         () => undefined,
@@ -122,8 +123,7 @@ export class ProviderGate {
 
   /** The reason for the failures is gone (a wake, a mended login): try again without delay. */
   forgiveFailure(): void {
-    this.#failure = undefined;
-    this.#error = undefined;
+    this.#outage = undefined;
   }
 
   get isClosed(): boolean {
@@ -163,8 +163,8 @@ export class ProviderGate {
   #remember(cause: unknown, inputs: string | undefined): unknown {
     if (!(cause instanceof ProviderError)) return cause;
     if (cause.kind === 'transient' || cause.kind === 'login-expired') {
-      this.#failure = recordFailure(this.#failure, cause, this.#ports.clock.now(), this.#ports.random());
-      this.#error = cause;
+      const { clock, random } = this.#ports;
+      this.#outage = { record: recordFailure(this.#outage?.record, cause, clock.now(), random()), error: cause };
     } else {
       this.#recover();
     }
@@ -173,9 +173,9 @@ export class ProviderGate {
   }
 
   #recover(): void {
-    const outage = this.#failure;
+    const outage = this.#outage;
     this.forgiveFailure();
-    if (outage !== undefined) this.#source.onRecovery(outage);
+    if (outage !== undefined) this.#source.onRecovery(outage.record);
   }
 
   async #open(): Promise<Provider> {

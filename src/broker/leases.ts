@@ -3,16 +3,16 @@ import type { KeyVersion } from '../credential/key.ts';
 import type { Lease } from '../credential/life.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
 import type { Client } from '../platform/process-tree.ts';
+import type { BrokerPorts } from './api.ts';
 import type { EventLog } from './event-log.ts';
 import { CircuitOpen, type ProviderGate } from './gate.ts';
-import type { BrokerPorts } from './ports.ts';
 
 /** How often replaced leases are looked at while there are any. */
 const SWEEP_MS = 60_000;
 /** Who held a lease is not known after a restart; whoever did has asked again by then, unless it keeps keys for longer. */
 const UNKNOWN_HOLD_MS = 60 * 60_000;
-/** When it was replaced if it is to go whoever holds it: the next daemon, too, is not to wait for them. */
-const LONG_AGO_MS = 0;
+/** Stands in the journal as the time of replacement: the next daemon, too, revokes it whoever holds it. */
+const REVOKE_AT_ONCE_MS = 0;
 /** The last answer with a lease may still be on its way when that lease is replaced. */
 const HANDOVER_MS = 10_000;
 
@@ -110,15 +110,14 @@ export class LeaseKeeper {
   }
 
   /** The key, which may have been replaced since, was written to this client completely. */
-  delivered(key: KeyVersion, client: Client | undefined): void {
-    const now = this.#ports.clock.now();
+  delivered(key: KeyVersion, client: Client | undefined, nowMs: number): void {
     for (const held of this.#byCredential.get(key.credential) ?? []) {
       if (held.lease.id === key.lease?.id) {
         if (client === undefined) held.anonymous = true;
         else held.holders.set(client.id, { client, newerSinceMs: undefined });
       } else if (client !== undefined && held.replacedAtMs !== undefined) {
         const holder = held.holders.get(client.id);
-        if (holder !== undefined) holder.newerSinceMs ??= now;
+        if (holder !== undefined) holder.newerSinceMs ??= nowMs;
       }
     }
   }
@@ -139,7 +138,7 @@ export class LeaseKeeper {
         replacedAtMs: entry.replacedAtMs,
         holders: new Map(),
         anonymous: false,
-        unknownUntilMs: entry.replacedAtMs === LONG_AGO_MS ? 0 : now + UNKNOWN_HOLD_MS,
+        unknownUntilMs: entry.replacedAtMs === REVOKE_AT_ONCE_MS ? 0 : now + UNKNOWN_HOLD_MS,
         isEnding: false,
       });
     }
@@ -197,7 +196,7 @@ export class LeaseKeeper {
 
   /** If the provider cannot be reached now it is revoked when it can, by this daemon or the next. */
   #endForced(held: HeldLease): Promise<void> {
-    held.replacedAtMs = LONG_AGO_MS;
+    held.replacedAtMs = REVOKE_AT_ONCE_MS;
     held.unknownUntilMs = 0;
     held.anonymous = false;
     held.holders.clear();

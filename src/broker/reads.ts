@@ -1,105 +1,155 @@
-import { BrokerError } from '../errors.ts';
-import type { Clock } from '../platform/clock.ts';
-import type { IssuedSecret } from '../providers/provider.ts';
-import type { ManagedCredential } from './credentials.ts';
-import type { RefreshReason, RequestTime } from './refresher.ts';
+import { type CredentialCache, type SecretFields, VALUE } from '../cache/cache.ts';
+import type { CredentialConfig } from '../config/config.ts';
+import { decodeJwt, findExpiry } from '../credential/expiry.ts';
+import { type KeyVersion, toKey } from '../credential/key.ts';
+import type { Lease } from '../credential/life.ts';
+import { fieldAt, type SecretBytes, selectField } from '../credential/secret.ts';
+import { ProviderError } from '../errors.ts';
+import type { Moment } from '../platform/clock.ts';
+import type { IssuedLease, IssuedSecret } from '../providers/provider.ts';
+import type { CredentialSpec } from './credentials.ts';
 
-type Outcome = Map<ManagedCredential, BrokerError | undefined>;
-
-interface GroupRead {
-  readonly members: Set<ManagedCredential>;
-  /** What became of each member; `leased`: the answer belongs to the first one alone. */
-  readonly done: Promise<Outcome | 'leased'>;
+/** What a provider answered. */
+export interface SecretRead {
+  readonly secret: IssuedSecret;
+  /** When it was asked. The wall clock counts where the provider does not tell its own time. */
+  readonly at: Moment;
 }
 
-interface SharedReadsDeps {
-  readonly clock: Clock;
-  /** How long a key of this credential is wanted to live. */
-  readonly wantedLifeMs: (credential: ManagedCredential) => number;
-  /** Credentials that read the same secret. */
-  readonly readersOf: (readId: string) => Iterable<ManagedCredential>;
-  /** Makes what was read the credential's key. @throws BrokerError why it cannot be. */
-  readonly take: (
-    credential: ManagedCredential,
-    secret: IssuedSecret,
-    time: RequestTime,
-    reason: RefreshReason,
-  ) => void;
+/** The same answer in the hands of one of those who waited for it. The last to let go of it wipes it. */
+interface LentRead extends SecretRead, Disposable {
+  /** It is the answer to this one's own request. */
+  readonly isOwn: boolean;
 }
 
-/** One read for all credentials that live on the same secret, unless what is read is a lease. */
-export class SharedReads {
-  readonly #deps: SharedReadsDeps;
-  readonly #reads = new Map<string, GroupRead>();
+export interface SharedRead {
+  readonly answer: Promise<SecretRead>;
+  /** How many wait for it or use it. */
+  users: number;
+}
 
-  constructor(deps: SharedReadsDeps) {
-    this.#deps = deps;
+/**
+ * One read for all that want the same secret at the same time. A lease belongs to the one that caused it: the others read
+ * again.
+ * @param reads those under way, by `readId`.
+ * @throws what `read` does.
+ */
+export async function readOnce(
+  reads: Map<string, SharedRead>,
+  readId: string,
+  read: () => Promise<SecretRead>,
+): Promise<LentRead> {
+  for (;;) {
+    const shared = reads.get(readId);
+    if (shared === undefined) break;
+    shared.users += 1;
+    const lent = lend(shared, await shared.answer, false);
+    if (lent.secret.lease === undefined) return lent;
+    lent[Symbol.dispose]();
   }
+  const shared = { answer: read().finally(() => reads.delete(readId)), users: 1 };
+  reads.set(readId, shared);
+  return lend(shared, await shared.answer, true);
+}
 
-  /** @throws BrokerError what the provider said, or why this credential cannot use it. */
-  async issue(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
-    const { readId } = credential.spec;
-    for (;;) {
-      const shared = this.#reads.get(readId);
-      if (shared === undefined) break;
-      shared.members.add(credential);
-      const outcome = await shared.done;
-      // Leased, or joined after it was dealt out: nothing was read for this one.
-      if (outcome === 'leased' || !outcome.has(credential)) continue;
-      const fault = outcome.get(credential);
-      if (fault !== undefined) throw fault;
-      return;
+function lend(shared: SharedRead, { secret, at }: SecretRead, isOwn: boolean): LentRead {
+  const release = () => {
+    shared.users -= 1;
+    if (shared.users === 0 && secret.content.kind === 'text') secret.content.text.wipe();
+  };
+  return { secret, at, isOwn, [Symbol.dispose]: release };
+}
+
+/** A key ready to be sealed; the receiver wipes `secrets`. */
+interface Reading {
+  readonly key: KeyVersion;
+  readonly secrets: SecretFields;
+}
+
+/**
+ * Turns what a provider answered into the key that a credential wants from it.
+ * @throws ProviderError `misconfigured` if there is no such field or its value is not a key.
+ */
+export function keyFromSecret(
+  { config: credential, sourceFingerprint }: CredentialSpec,
+  { secret, at }: SecretRead,
+  cache: CredentialCache,
+): Reading {
+  const secrets = selectSecrets(credential, secret);
+  const value = secrets.get(VALUE);
+  const jwt = value === undefined ? undefined : decodeJwt(value.bytes);
+  const { content } = secret;
+  const field =
+    credential.expiresField !== undefined && content.kind === 'json'
+      ? fieldAt(content.json, credential.expiresField)
+      : undefined;
+  const ttlMs = secret.ttlHintMs === undefined ? credential.ttlMs : Math.min(credential.ttlMs, secret.ttlHintMs);
+  const key: KeyVersion = {
+    credential: credential.name,
+    sourceFingerprint,
+    version: secret.version,
+    digest: cache.digest(secrets),
+    issuedAtMs: at.nowMs,
+    confirmedAtMs: at.nowMs,
+    ...findExpiry({
+      requestedAtMs: at.nowMs,
+      serverNowMs: secret.serverTimeMs ?? at.wallMs,
+      jwtExpiresAtMs: jwt?.expiresAtMs,
+      providerExpiresAtMs: secret.expiresAtServerMs,
+      field,
+    }),
+    ttlMs,
+    lease: secret.lease && startLease(secret.lease, at.nowMs),
+    isJwt: jwt !== undefined,
+  };
+  return { key, secrets };
+}
+
+/** A lease runs from the start of the request: the broker's view of it ends before the provider's does. */
+export function startLease(lease: IssuedLease, startedAtMs: number): Lease {
+  return {
+    id: lease.id,
+    issuedAtMs: startedAtMs,
+    expiresAtMs: startedAtMs + lease.durationMs,
+    renewable: lease.renewable,
+    maxExpiresAtMs: lease.maxDurationMs === undefined ? undefined : startedAtMs + lease.maxDurationMs,
+    loginId: lease.loginId,
+  };
+}
+
+function selectSecrets(credential: CredentialConfig, { content }: IssuedSecret): SecretFields {
+  if (content.kind === 'text') {
+    const wanted = credential.field ?? (credential.fields && Object.values(credential.fields)[0]);
+    if (wanted !== undefined) {
+      throw new ProviderError('misconfigured', `the secret is plain text, so it has no field "${wanted}"`, {
+        remedy: 'remove `field` from the credential, or store the secret as a JSON object',
+      });
     }
-    const members = new Set([credential]);
-    const done = this.#readFor(credential, members, reason).finally(() => this.#reads.delete(readId));
-    this.#reads.set(readId, { members, done });
-    const outcome = await done;
-    if (outcome === 'leased') return;
-    const fault = outcome.get(credential);
-    if (fault !== undefined) throw fault;
+    return new Map([[VALUE, toKey(content.text.bytes, 'the secret')]]);
   }
-
-  async #readFor(
-    first: ManagedCredential,
-    members: ReadonlySet<ManagedCredential>,
-    reason: RefreshReason,
-  ): Promise<Outcome | 'leased'> {
-    const { clock, take, readersOf } = this.#deps;
-    let time: RequestTime = { startedAtMs: clock.now(), wallMs: clock.wall() };
-    const request = { source: first.spec.config.source, wantedLifeMs: this.#deps.wantedLifeMs(first) };
-    const secret = await first.gate.call((provider, call) => {
-      // Only now: it may have waited for a probe to come back.
-      time = { startedAtMs: clock.now(), wallMs: clock.wall() };
-      return provider.issue(request, call);
-    }, reason === 'person');
-    try {
-      if (secret.lease !== undefined) {
-        take(first, secret, time, reason);
-        return 'leased';
-      }
-      const outcome: Outcome = new Map();
-      for (const member of members) outcome.set(member, this.#tryTake(member, secret, time, reason));
-      for (const reader of readersOf(first.spec.readId)) {
-        if (!outcome.has(reader) && reader.key !== undefined) this.#tryTake(reader, secret, time, 'ahead');
-      }
-      return outcome;
-    } finally {
-      if (secret.content.kind === 'text') secret.content.text.wipe();
+  const wanted = Object.entries(credential.fields ?? { [VALUE]: credential.field });
+  const secrets = new Map<string, SecretBytes>();
+  try {
+    for (const [name, path] of wanted) {
+      const { value, origin } = selectField(content.json, path);
+      secrets.set(name, toKeyFromText(value, origin));
     }
+  } catch (fault) {
+    wipeAll(secrets);
+    throw fault;
   }
+  return secrets;
+}
 
-  #tryTake(
-    credential: ManagedCredential,
-    secret: IssuedSecret,
-    time: RequestTime,
-    reason: RefreshReason,
-  ): BrokerError | undefined {
-    try {
-      this.#deps.take(credential, secret, time, reason);
-      return undefined;
-    } catch (fault) {
-      if (fault instanceof BrokerError) return fault;
-      throw fault;
-    }
+function toKeyFromText(text: string, origin: string): SecretBytes {
+  const raw = Buffer.from(text, 'utf8');
+  try {
+    return toKey(raw, origin);
+  } finally {
+    raw.fill(0);
   }
+}
+
+export function wipeAll(secrets: SecretFields): void {
+  for (const secret of secrets.values()) secret.wipe();
 }

@@ -1,19 +1,14 @@
-import { type CredentialCache, type SecretFields, VALUE } from '../cache/cache.ts';
-import type { CredentialConfig, DaemonConfig } from '../config/config.ts';
 import { dropsKey, recordFailure } from '../credential/back-off.ts';
-import { decodeJwt, findExpiry } from '../credential/expiry.ts';
-import { type KeyVersion, toKey } from '../credential/key.ts';
-import { certainEnd, type Lease } from '../credential/life.ts';
-import { nextRefreshAt, type RenewalNeeds, refreshAction, wantedLife } from '../credential/renewal.ts';
-import { fieldAt, type SecretBytes, selectField } from '../credential/secret.ts';
+import type { KeyVersion } from '../credential/key.ts';
+import { certainEnd } from '../credential/life.ts';
+import { nextRefreshAt, refreshAction, wantedLife } from '../credential/renewal.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
-import type { IssuedLease, IssuedSecret } from '../providers/provider.ts';
-import type { ManagedCredential } from './credentials.ts';
+import type { BrokerPorts } from './api.ts';
+import type { CredentialSet, ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
 import { CircuitOpen } from './gate.ts';
 import type { LeaseKeeper } from './leases.ts';
-import type { BrokerPorts } from './ports.ts';
-import { SharedReads } from './reads.ts';
+import { keyFromSecret, readOnce, type SecretRead, type SharedRead, startLease, wipeAll } from './reads.ts';
 import { Renewals } from './renewals.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -25,13 +20,12 @@ export type RefreshReason = 'ahead' | 'behind' | 'ask' | 'rejection' | 'person';
 
 /** What an outage held up is not all tried at the same moment. */
 export const SPREAD_MS = 5_000;
+
 interface RefresherDeps {
+  readonly credentials: CredentialSet;
   readonly events: EventLog;
   readonly leases: LeaseKeeper;
   readonly scheduler: Scheduler;
-  readonly policy: () => DaemonConfig;
-  /** Credentials that read the same secret. */
-  readonly readersOf: (readId: string) => Iterable<ManagedCredential>;
 }
 
 /**
@@ -41,32 +35,20 @@ interface RefresherDeps {
 export class Refresher {
   readonly #ports: BrokerPorts;
   readonly #deps: RefresherDeps;
-  readonly #reads: SharedReads;
+  readonly #reads = new Map<string, SharedRead>();
   readonly #renewals: Renewals;
 
   constructor(ports: BrokerPorts, deps: RefresherDeps) {
-    const { clock } = ports;
     this.#ports = ports;
     this.#deps = deps;
-    this.#renewals = new Renewals(clock);
-    this.#reads = new SharedReads({
-      clock,
-      readersOf: deps.readersOf,
-      wantedLifeMs: (credential) => this.#wantedLife(credential),
-      take: (credential, secret, time, reason) => this.#take(credential, secret, time, reason),
-    });
+    this.#renewals = new Renewals(ports.clock);
   }
 
   /** Joins a refresh under way. Rejects with a BrokerError; the failure is remembered in the credential. */
   refresh(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
     if (credential.flight !== undefined) return credential.flight.done;
     const startedAtMs = this.#ports.clock.now();
-    // Starts in a later turn, so that `flight` is set before anything can clear it.
-    const done = Promise.resolve()
-      .then(() => this.#refresh(credential, reason, startedAtMs))
-      .finally(() => {
-        credential.flight = undefined;
-      });
+    const done = this.#fly(credential, reason, startedAtMs);
     done.catch(() => undefined);
     credential.flight = { startedAtMs, done };
     return done;
@@ -77,30 +59,24 @@ export class Refresher {
    * @param notBeforeMs when one that has no key may be tried again although no failure of its own says so.
    */
   schedule(credential: ManagedCredential, notBeforeMs = 0): void {
-    const { clock, random } = this.#ports;
-    const now = clock.now();
-    const { scheduler } = this.#deps;
     if (credential.isRetired) return;
-    if (!credential.isWanted(now, this.#deps.policy().idleAfterMs)) {
-      scheduler.cancel(credential.name);
+    const { clock, random } = this.#ports;
+    const { scheduler, credentials } = this.#deps;
+    const nowMs = clock.now();
+    const { failure, living, name } = credential;
+    // Somebody was meant to lose it: only an ask tries again.
+    const wasTaken = failure !== undefined && dropsKey(failure.record.kind);
+    const hasNothing = living === undefined && failure === undefined && notBeforeMs === 0;
+    if (wasTaken || hasNothing || !credential.isWanted(nowMs, credentials.config.daemon.idleAfterMs)) {
+      scheduler.cancel(name);
       return;
     }
-    const { failure, living } = credential;
-    if (failure !== undefined && dropsKey(failure.record.kind)) {
-      // Somebody was meant to lose it: only an ask tries again.
-      scheduler.cancel(credential.name);
-      return;
-    }
-    const outage = credential.gate.failure;
-    const allowedAtMs = outage === undefined ? now : Math.max(now, outage.nextAttemptAtMs) + random() * SPREAD_MS;
-    if (living === undefined && failure === undefined && notBeforeMs === 0) {
-      scheduler.cancel(credential.name);
-      return;
-    }
+    const outage = credential.gate.outage?.record;
+    const allowedAtMs = outage === undefined ? nowMs : Math.max(nowMs, outage.nextAttemptAtMs) + random() * SPREAD_MS;
     // What failed may have been asked for before its time, by a suspicion or a person: that is no reason to go on early.
-    const dueAtMs = living === undefined ? 0 : nextRefreshAt(living, this.#needs(credential), random());
+    const dueAtMs = living === undefined ? 0 : nextRefreshAt(living, credential.needs, random());
     const retryAtMs = failure?.record.nextAttemptAtMs ?? 0;
-    scheduler.schedule(credential.name, Math.max(allowedAtMs, dueAtMs, retryAtMs, notBeforeMs));
+    scheduler.schedule(name, Math.max(allowedAtMs, dueAtMs, retryAtMs, notBeforeMs));
   }
 
   /** Forgets the key everywhere; its lease, if any, is retired. */
@@ -118,6 +94,16 @@ export class Refresher {
     credential.isRetired = true;
   }
 
+  async #fly(credential: ManagedCredential, reason: RefreshReason, startedAtMs: number): Promise<void> {
+    try {
+      // Starts in a later turn, when `flight` has been set.
+      await undefined;
+      await this.#refresh(credential, reason, startedAtMs);
+    } finally {
+      credential.flight = undefined;
+    }
+  }
+
   async #refresh(credential: ManagedCredential, reason: RefreshReason, startedAtMs: number): Promise<void> {
     const hold = reason === 'person' ? undefined : credential.holdOff(startedAtMs);
     if (hold !== undefined) {
@@ -125,12 +111,12 @@ export class Refresher {
       throw hold.error;
     }
     try {
-      const { living } = credential;
+      const { living, needs } = credential;
       const mayRenew = reason !== 'rejection' && reason !== 'person' && living?.key.lease !== undefined;
-      if (mayRenew && refreshAction(living, this.#needs(credential), startedAtMs, reason !== 'ahead') === 'renew') {
+      if (mayRenew && refreshAction(living, needs, startedAtMs, reason !== 'ahead') === 'renew') {
         if (await this.#renew(credential, living.key, startedAtMs)) return;
       }
-      await this.#reads.issue(credential, reason);
+      await this.#issue(credential, reason);
     } catch (fault) {
       throw this.#fail(credential, fault, reason);
     }
@@ -146,7 +132,7 @@ export class Refresher {
         lease,
         confirmedAtMs: key.confirmedAtMs,
         startedAtMs,
-        wantedLifeMs: this.#wantedLife(credential),
+        wantedLifeMs: wantedLife(credential.needs),
       });
       if (extended === undefined) return false;
       const next: KeyVersion = { ...key, confirmedAtMs: startedAtMs, lease: extended };
@@ -164,20 +150,49 @@ export class Refresher {
     }
   }
 
-  /** Makes what was read the credential's key: validated, sealed, stored, and only then in use. */
-  #take(credential: ManagedCredential, secret: IssuedSecret, time: RequestTime, reason: RefreshReason): void {
-    const { cache } = this.#ports;
-    const digestOf: CredentialCache['digest'] = (secrets) => cache.digest(secrets);
-    const { config, sourceFingerprint } = credential.spec;
-    if (credential.isRetired) throw this.#discard(credential, secret, time);
-    if (secret.serverTimeMs !== undefined) credential.clockSkewMs = time.wallMs - secret.serverTimeMs;
-    const reading = readKey(config, sourceFingerprint, secret, time, digestOf);
+  async #issue(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
+    using read = await readOnce(this.#reads, credential.spec.readId, () => this.#read(credential, reason));
+    try {
+      this.#adopt(credential, read, reason);
+    } finally {
+      if (read.isOwn && read.secret.lease === undefined) this.#confirmOthers(credential, read);
+    }
+  }
+
+  #read(credential: ManagedCredential, reason: RefreshReason): Promise<SecretRead> {
+    const { spec, gate, needs } = credential;
+    const request = { source: spec.config.source, wantedLifeMs: wantedLife(needs) };
+    return gate.call(async (provider, call) => {
+      // Only now: it may have waited for a probe to come back.
+      const at = this.#ports.clock.read();
+      return { secret: await provider.issue(request, call), at };
+    }, reason === 'person');
+  }
+
+  /** Those that live on the same secret and did not ask for it: whoever asked adopts it for itself. */
+  #confirmOthers(reader: ManagedCredential, read: SecretRead): void {
+    for (const other of this.#deps.credentials.readersOf(reader.spec.readId)) {
+      if (other === reader || other.flight !== undefined || other.key === undefined) continue;
+      try {
+        this.#adopt(other, read, 'ahead');
+      } catch (fault) {
+        // The secret as it is now is not fit for that one, which is told when it asks.
+        if (!(fault instanceof BrokerError)) throw fault;
+      }
+    }
+  }
+
+  /** Makes what was read the credential's key: validated, journaled, sealed, stored, and only then in use. */
+  #adopt(credential: ManagedCredential, read: SecretRead, reason: RefreshReason): void {
+    const { cache, clock } = this.#ports;
+    const { secret, at } = read;
+    if (credential.isRetired) throw this.#discard(credential, read);
+    if (secret.serverTimeMs !== undefined) credential.clockSkewMs = at.wallMs - secret.serverTimeMs;
+    const reading = keyFromSecret(credential.spec, read, cache);
     try {
       const previous = credential.key;
-      // A mark from before the cache found its database comes to light only now that its value has been digested.
-      for (const mark of cache.rejectedMarks(credential.name)) credential.rejected.add(mark);
       if (credential.rejected.has(reading.key.digest)) throw stillRejected(reading.key);
-      if (isOver(reading.key, this.#ports.clock.now())) throw alreadyExpired(credential);
+      if (isOver(reading.key, clock.now())) throw alreadyExpired(credential);
       const same = previous?.digest === reading.key.digest && reading.key.lease === undefined;
       const key = same ? { ...reading.key, issuedAtMs: previous.issuedAtMs } : reading.key;
       if (key.lease !== undefined) this.#deps.leases.issued(credential.gate, credential.name, key.lease);
@@ -193,14 +208,14 @@ export class Refresher {
         fingerprint: key.digest.slice(0, 8),
       });
     } finally {
-      wipe(reading.secrets);
+      wipeAll(reading.secrets);
     }
   }
 
   /** The configuration changed while this was read: nobody is given it, and its lease has to end. */
-  #discard({ gate, name }: ManagedCredential, secret: IssuedSecret, time: RequestTime): BrokerError {
+  #discard({ gate, name }: ManagedCredential, { secret, at }: SecretRead): BrokerError {
     if (secret.lease !== undefined) {
-      const lease = startLease(secret.lease, time.startedAtMs);
+      const lease = startLease(secret.lease, at.nowMs);
       this.#deps.leases.issued(gate, name, lease);
       this.#deps.leases.replaced(lease);
     }
@@ -237,14 +252,6 @@ export class Refresher {
     this.schedule(credential);
     return error;
   }
-
-  #wantedLife(credential: ManagedCredential): number {
-    return wantedLife(this.#needs(credential));
-  }
-
-  #needs(credential: ManagedCredential): RenewalNeeds {
-    return { longestIntervalMs: credential.longestIntervalMs, turnMarginMs: this.#deps.policy().turnMarginMs };
-  }
 }
 
 function isOver(key: KeyVersion, nowMs: number): boolean {
@@ -276,108 +283,4 @@ function internalError(credential: string, fault: unknown): BrokerError {
     remedy: 'this is a bug in broker: please report it with the output of `broker events`',
     cause: fault,
   });
-}
-
-/** When the request was made that a secret came from. */
-export interface RequestTime {
-  /** Start, on the steady clock. */
-  readonly startedAtMs: number;
-  /** The wall clock at the start: used where the provider does not tell its own time. */
-  readonly wallMs: number;
-}
-
-/** A key ready to be sealed; the receiver wipes `secrets`. */
-interface Reading {
-  readonly key: KeyVersion;
-  readonly secrets: SecretFields;
-}
-
-/**
- * Turns what a provider answered into the key that a credential wants from it.
- * @throws ProviderError `misconfigured` if there is no such field or its value is no key.
- */
-function readKey(
-  credential: CredentialConfig,
-  sourceFingerprint: string,
-  secret: IssuedSecret,
-  time: RequestTime,
-  digestOf: CredentialCache['digest'],
-): Reading {
-  const secrets = selectSecrets(credential, secret);
-  const value = secrets.get(VALUE);
-  const jwt = value === undefined ? undefined : decodeJwt(value.bytes);
-  const { content } = secret;
-  const field =
-    credential.expiresField !== undefined && content.kind === 'json'
-      ? fieldAt(content.json, credential.expiresField)
-      : undefined;
-  const ttlMs = secret.ttlHintMs === undefined ? credential.ttlMs : Math.min(credential.ttlMs, secret.ttlHintMs);
-  const key: KeyVersion = {
-    credential: credential.name,
-    sourceFingerprint,
-    version: secret.version,
-    digest: digestOf(secrets),
-    issuedAtMs: time.startedAtMs,
-    confirmedAtMs: time.startedAtMs,
-    ...findExpiry({
-      requestedAtMs: time.startedAtMs,
-      serverNowMs: secret.serverTimeMs ?? time.wallMs,
-      jwtExpiresAtMs: jwt?.expiresAtMs,
-      providerExpiresAtMs: secret.expiresAtServerMs,
-      field,
-    }),
-    ttlMs,
-    lease: secret.lease && startLease(secret.lease, time.startedAtMs),
-    isJwt: jwt !== undefined,
-  };
-  return { key, secrets };
-}
-
-/** A lease runs from the start of the request: the broker's view of it ends before the provider's does. */
-function startLease(lease: IssuedLease, startedAtMs: number): Lease {
-  return {
-    id: lease.id,
-    issuedAtMs: startedAtMs,
-    expiresAtMs: startedAtMs + lease.durationMs,
-    renewable: lease.renewable,
-    maxExpiresAtMs: lease.maxDurationMs === undefined ? undefined : startedAtMs + lease.maxDurationMs,
-    loginId: lease.loginId,
-  };
-}
-
-function selectSecrets(credential: CredentialConfig, { content }: IssuedSecret): SecretFields {
-  if (content.kind === 'text') {
-    const wanted = credential.field ?? (credential.fields && Object.values(credential.fields)[0]);
-    if (wanted !== undefined) {
-      throw new ProviderError('misconfigured', `the secret is plain text, so it has no field "${wanted}"`, {
-        remedy: 'remove `field` from the credential, or store the secret as a JSON object',
-      });
-    }
-    return new Map([[VALUE, toKey(content.text.bytes, 'the secret')]]);
-  }
-  const wanted = Object.entries(credential.fields ?? { [VALUE]: credential.field });
-  const secrets = new Map<string, SecretBytes>();
-  try {
-    for (const [name, path] of wanted) {
-      const { value, origin } = selectField(content.json, path);
-      secrets.set(name, toKeyFromText(value, origin));
-    }
-  } catch (fault) {
-    wipe(secrets);
-    throw fault;
-  }
-  return secrets;
-}
-
-function toKeyFromText(text: string, origin: string): SecretBytes {
-  const raw = Buffer.from(text, 'utf8');
-  try {
-    return toKey(raw, origin);
-  } finally {
-    raw.fill(0);
-  }
-}
-
-function wipe(secrets: SecretFields): void {
-  for (const secret of secrets.values()) secret.wipe();
 }

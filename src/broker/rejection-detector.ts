@@ -1,5 +1,5 @@
 import type { KeyVersion } from '../credential/key.ts';
-import { certainEnd } from '../credential/life.ts';
+import { certainEnd, type KeyAndLogin } from '../credential/life.ts';
 import {
   EMPTY_LEDGER,
   type Judgement,
@@ -13,86 +13,74 @@ import {
   type Verdict,
 } from '../credential/rejection.ts';
 import { BrokerError } from '../errors.ts';
+import type { Moment } from '../platform/clock.ts';
 import type { Client } from '../platform/process-tree.ts';
-import { type Ask, waitUntil } from './answering.ts';
+import { waitUntil } from '../platform/waiting.ts';
+import type { Ask, BrokerPorts } from './api.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
-import type { BrokerPorts } from './ports.ts';
 import type { Refresher } from './refresher.ts';
 
 /**
  * Rejection at work: puts the asks of clients before the judge of credential/rejection.ts, asks the provider when it
- * wants that, and keeps the ledgers.
+ * wants that, and remembers what each client was served.
  */
 export class RejectionDetector {
   readonly #ports: BrokerPorts;
   readonly #events: EventLog;
   readonly #refresher: Refresher;
-  readonly #ledgers: ClientHistory;
+  readonly #history: ClientHistory;
 
   constructor(ports: BrokerPorts, events: EventLog, refresher: Refresher) {
     this.#ports = ports;
     this.#events = events;
     this.#refresher = refresher;
-    this.#ledgers = new ClientHistory(ports.isAlive);
+    this.#history = new ClientHistory(ports.isAlive);
   }
 
-  /** Returns when the ask may be answered by what freshness says. @throws BrokerError ERR_KEY_REJECTED. */
-  async consider(credential: ManagedCredential, ask: Ask): Promise<void> {
-    const { client, judged } = ask;
-    if (client === undefined || !judged) return;
-    const suspicion = this.#describe(credential, ask);
-    if (suspicion === undefined) return;
-    const judgement = judgeAsk(this.#ledgers.get(client, credential.name), suspicion);
-    this.#enter(credential, client, judgement);
-    if (judgement.action !== 'revalidate') return;
+  /**
+   * @returns the moment as of which the ask may be answered by what freshness says.
+   * @throws BrokerError ERR_KEY_REJECTED.
+   */
+  async consider(credential: ManagedCredential, ask: Ask): Promise<Moment> {
+    const { client, judged, at } = ask;
+    const { living } = credential;
+    if (client === undefined || !judged || living === undefined) return at;
+    const ledger = this.#history.get(client, credential.name);
+    const judgement = judgeAsk(ledger, suspicionOf(credential, living, ask, at));
+    if (judgement.action === 'serve' && judgement.ledger === ledger) return at;
+    this.#enter(credential, client, judgement, at);
+    if (judgement.action !== 'revalidate') return at;
     const verdict = await this.#revalidate(credential, ask, client);
-    const after = this.#describe(credential, ask);
+    const now = this.#ports.clock.read();
+    const { living: livingNow } = credential;
     // Dropped by the provider's own answer: what follows is an ask with nothing to serve.
-    if (after === undefined) return;
-    this.#enter(credential, client, judgeVerdict(this.#ledgers.get(client, credential.name), after, verdict));
+    if (livingNow === undefined) return now;
+    const suspicion = suspicionOf(credential, livingNow, ask, now);
+    this.#enter(credential, client, judgeVerdict(this.#history.get(client, credential.name), suspicion, verdict), now);
+    return now;
   }
 
   /** An answer was written completely. */
-  served(client: Client, credential: string, key: KeyVersion): void {
-    const { clock } = this.#ports;
+  served(client: Client, key: KeyVersion, { nowMs, wallMs }: Moment): void {
     const jwtExpiresAtMs = key.isJwt ? certainEnd({ key, login: undefined }) : undefined;
-    const served = { digest: key.digest, jwtExpiresAtMs, atMs: clock.now(), atWallMs: clock.wall() };
-    const ledger = recordServed(this.#ledgers.get(client, credential), served);
-    this.#ledgers.set(client, credential, ledger, served.atMs);
+    const served = { digest: key.digest, jwtExpiresAtMs, atMs: nowMs, atWallMs: wallMs };
+    this.#history.set(client, key.credential, recordServed(this.#history.get(client, key.credential), served), nowMs);
   }
 
   /** Values have other digests from now on: what clients were served cannot be told from what they are served next. */
   forgetClients(): void {
-    this.#ledgers.clear();
+    this.#history.clear();
   }
 
-  #describe(credential: ManagedCredential, ask: Ask): Suspicion | undefined {
-    const { living } = credential;
-    if (living === undefined) return undefined;
-    const { key } = living;
-    return {
-      nowMs: this.#ports.clock.now(),
-      wallMs: this.#ports.clock.wall(),
-      intervalMs: ask.intervalMs,
-      lastVerdict: credential.lastVerdict,
-      key: {
-        digest: key.digest,
-        leased: key.lease !== undefined,
-        jwtExpiresAtMs: key.isJwt ? certainEnd(living) : undefined,
-      },
-    };
-  }
-
-  #enter(credential: ManagedCredential, client: Client, judgement: Judgement): void {
-    const now = this.#ports.clock.now();
-    const before = this.#ledgers.get(client, credential.name);
+  #enter(credential: ManagedCredential, client: Client, judgement: Judgement, { nowMs }: Moment): void {
+    const before = this.#history.get(client, credential.name);
     // Unchanged, it need not be entered: the answer that follows does that.
-    if (judgement.ledger !== before) this.#ledgers.set(client, credential.name, judgement.ledger, now);
+    if (judgement.ledger !== before) this.#history.set(client, credential.name, judgement.ledger, nowMs);
     const { rejected } = judgement;
     if (rejected !== undefined && !credential.rejected.has(rejected)) {
       credential.rejected.add(rejected);
-      this.#ports.cache.markRejected(credential.name, rejected, now);
+      this.#ports.cache.markRejected(credential.name, rejected, nowMs);
       this.#events.add('rejected', credential.name, { fingerprint: rejected.slice(0, 8), client: client.pid });
     }
     const count = judgement.ledger.strikes?.count ?? 0;
@@ -143,8 +131,19 @@ export class RejectionDetector {
   /** Only a lease that was really issued counts, and for every client whose suspicion it answered. */
   #charge(client: Client, credential: string): void {
     const now = this.#ports.clock.now();
-    this.#ledgers.set(client, credential, recordIssue(this.#ledgers.get(client, credential), now), now);
+    this.#history.set(client, credential, recordIssue(this.#history.get(client, credential), now), now);
   }
+}
+
+function suspicionOf(
+  { lastVerdict }: ManagedCredential,
+  living: KeyAndLogin<KeyVersion>,
+  { intervalMs }: Ask,
+  { nowMs, wallMs }: Moment,
+): Suspicion {
+  const { digest, lease, isJwt } = living.key;
+  const jwtExpiresAtMs = isJwt ? certainEnd(living) : undefined;
+  return { nowMs, wallMs, intervalMs, lastVerdict, key: { digest, leased: lease !== undefined, jwtExpiresAtMs } };
 }
 
 function keyRejected(credential: ManagedCredential): BrokerError {
@@ -195,10 +194,6 @@ class ClientHistory {
 
   clear(): void {
     this.#books.clear();
-  }
-
-  get size(): number {
-    return this.#books.size;
   }
 
   #sweep(nowMs: number): void {

@@ -1,6 +1,7 @@
 import type { Lease } from '../credential/life.ts';
 import { ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
+import { SingleFlight } from '../platform/waiting.ts';
 import type { RenewedLease } from '../providers/provider.ts';
 import type { ProviderGate } from './gate.ts';
 
@@ -16,10 +17,11 @@ interface Renewal {
   readonly wantedLifeMs: number;
 }
 
-/** Leases, and the logins that they hang on, extended at their provider. */
+/** Leases, and the logins that they depend on, extended at their provider. */
 export class Renewals {
   readonly #clock: Clock;
-  readonly #logins = new Map<string, Promise<unknown>>();
+  /** Many leases may depend on one login, and be renewed at the same moment. */
+  readonly #logins = new SingleFlight<unknown>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -46,15 +48,9 @@ export class Renewals {
     if (login === undefined || !login.renewable || login.expiresAtMs === undefined) return false;
     const enoughMs = lease.expiresAtMs - lease.issuedAtMs + wantedLifeMs;
     if (login.expiresAtMs - this.#clock.now() >= enoughMs) return false;
+    const renew = () => gate.call(async (provider, call) => provider.renewLogin?.(login.id, call));
     const renewalId = `${gate.name} ${login.id}`;
-    // Many leases may hang on one login, and be renewed at the same moment.
-    const renewal = this.#logins.get(renewalId) ?? gate.call(async (p, call) => p.renewLogin?.(login.id, call));
-    this.#logins.set(renewalId, renewal);
-    try {
-      await renewal;
-    } finally {
-      if (this.#logins.get(renewalId) === renewal) this.#logins.delete(renewalId);
-    }
+    await this.#logins.join(renewalId, renew);
     return true;
   }
 }

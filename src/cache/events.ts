@@ -1,7 +1,5 @@
 import type { Database } from 'better-sqlite3';
 import type { StoredEvent } from './cache.ts';
-import { statementsFor } from './columns.ts';
-import type { SqliteStore } from './persistence.ts';
 import { DamagedDatabaseError } from './recovery.ts';
 
 /** How many events wait in memory for a database that cannot be written; the oldest go first. */
@@ -34,9 +32,9 @@ export class EventJournal {
   }
 
   /** Writes what is pending, within a transaction; `written()` after its commit. */
-  flush(store: SqliteStore): void {
-    for (const event of this.#pending) store.events.add(event);
-    if (this.#written % PRUNE_EVERY < this.#pending.length) store.events.prune();
+  flush(table: EventsTable): void {
+    for (const event of this.#pending) table.add(event);
+    if (this.#written % PRUNE_EVERY < this.#pending.length) table.prune();
   }
 
   written(): void {
@@ -44,13 +42,13 @@ export class EventJournal {
     this.#pending.length = 0;
   }
 
-  newest(limit: number, store: SqliteStore | undefined): NumberedEvent[] {
-    const stored = store?.events.newest(limit) ?? [];
+  newest(limit: number, table: EventsTable | undefined): NumberedEvent[] {
+    const stored = table?.newest(limit) ?? [];
     return [...stored, ...this.#pending].slice(-limit);
   }
 
-  after(id: number, limit: number, store: SqliteStore | undefined): NumberedEvent[] {
-    const stored = store?.events.after(id, limit) ?? [];
+  after(id: number, limit: number, table: EventsTable | undefined): NumberedEvent[] {
+    const stored = table?.after(id, limit) ?? [];
     return [...stored, ...this.#pending.filter((event) => event.id > id)].slice(0, limit);
   }
 }
@@ -69,18 +67,20 @@ interface Row {
 export const EVENTS_KEPT = 10_000;
 export const EVENTS_KEPT_MS = 30 * 24 * 3_600_000;
 
-const COLUMNS = ['id', 'at_ms', 'kind', 'credential', 'detail'] as const;
-const STATEMENTS = statementsFor('events', COLUMNS);
+/** See SqliteStore for the aliases. */
+const SELECT = 'SELECT id AS id, at_ms AS at_ms, kind AS kind, credential AS credential, detail AS detail FROM events';
 /** Bound by position: there is one for every answer, and a name for every value takes half as long again. */
-const INSERT = `INSERT OR REPLACE INTO events (${COLUMNS.join(', ')}) VALUES (?, ?, ?, ?, ?)`;
+const INSERT = 'INSERT OR REPLACE INTO events (id, at_ms, kind, credential, detail) VALUES (?, ?, ?, ?, ?)';
+
+export type EventsTable = ReturnType<typeof eventsTable>;
 
 export function eventsTable(database: Database) {
   const insert = database.prepare<[number, number, string, string | null, string]>(INSERT);
   const newest = database.prepare<[], { id: number; at_ms: number }>(
     'SELECT id AS id, at_ms AS at_ms FROM events ORDER BY id DESC LIMIT 1',
   );
-  const selectNewest = database.prepare<[number], Row>(`${STATEMENTS.select} ORDER BY id DESC LIMIT ?`);
-  const selectAfter = database.prepare<[number, number], Row>(`${STATEMENTS.select} WHERE id > ? ORDER BY id LIMIT ?`);
+  const selectNewest = database.prepare<[number], Row>(`${SELECT} ORDER BY id DESC LIMIT ?`);
+  const selectAfter = database.prepare<[number, number], Row>(`${SELECT} WHERE id > ? ORDER BY id LIMIT ?`);
   const pruneById = database.prepare<[number]>('DELETE FROM events WHERE id <= ?');
   // From the oldest on, as far as they are too old: a look at every event at every batch was dearer than the writing.
   const pruneByAge = database.prepare<[number]>(

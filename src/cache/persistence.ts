@@ -1,96 +1,191 @@
-import type { Database } from 'better-sqlite3';
-import type { KekHome } from '../crypto/kek-store.ts';
-import { type EventJournal, eventsTable } from './events.ts';
-import { keysTable } from './keys-table.ts';
-import { leasesTable } from './leases-table.ts';
-import { loginsTable } from './logins-table.ts';
-import { metaTable } from './meta-table.ts';
-import { type Attached, type CacheOptions, databasePath, setDamagedAside } from './open.ts';
-import type { Records } from './records.ts';
-import { type DatabaseOptions, durably, emptyLog, openDatabase } from './records-db.ts';
-import { classifyFailure, describeEnvironment, type Problem } from './recovery.ts';
-import { rejectedTable } from './rejected-table.ts';
-import type { Sealer } from './sealer.ts';
-
-/** What the database is to hold: always the whole of memory, never a part of it. */
-export interface Contents {
-  readonly records: Records;
-  readonly sealer: Sealer;
-  readonly home: KekHome;
-  readonly events: EventJournal;
-}
+import type { KeyEncryptionKey } from '../crypto/envelope.ts';
+import type { KekStore, RecordedKek } from '../crypto/kek-store.ts';
+import { BrokerError, codeOf } from '../errors.ts';
+import type { Timeline } from '../platform/timeline.ts';
+import { type Attached, attach, type CacheOptions, type Detached } from './attach.ts';
+import type { CacheHealth } from './cache.ts';
+import { type Memory, runsOn } from './memory.ts';
+import { classifyFailure, databasePath, describeEnvironment, setDamagedAside, type Trouble } from './recovery.ts';
+import { SqliteStore } from './store.ts';
 
 /** Between two attempts to write to a disk that refused: each may block for the busy time limit. */
-const RETRY_AFTER_MS = 5_000;
+const WRITE_AGAIN_MS = 5_000;
 /** A disk that damages every new database as well is not going to be cured by another one. */
 const MAX_REBUILDS = 3;
+/** A keyring that refuses to remove a key is left in peace for a while. */
+const REMOVE_AGAIN_MS = 600_000;
+/** One that may have put a dialogue before a person, who did not answer, is asked less and less. */
+const FIRST_PAUSE_MS = 60_000;
+const LONGEST_PAUSE_MS = 3_600_000;
 
 /**
- * Writes memory through to the database and never throws: a write that fails leaves the database behind, and from
- * then on everything is written at once as soon as that works again. A database that turns out damaged is set aside
- * and built anew from memory, which has everything.
+ * The life of the database: found together with its key, written through from memory, written as a whole when it was
+ * out of reach or behind, set aside and built again when it is damaged. Nothing here loses an answer: memory has
+ * everything, and a disk that fails costs persistence only.
  */
 export class Persistence {
-  /** Absent between a damaged database and the next one. */
+  readonly options: CacheOptions;
+  readonly memory: Memory;
+  /** Where the key lives that seals the database; undefined while the cache works from memory only. */
+  #home: KekStore | undefined;
+  #detached: Detached | undefined;
+  /** Absent while there is no home, and between a damaged database and the next one. */
   #store: SqliteStore | undefined;
-  #behind: (Problem & { readonly sinceMs: number }) | undefined;
-  #notice: Problem | undefined;
-  #rebuilds = 0;
-  readonly #options: CacheOptions;
-
-  constructor({ store, notice, writeFailure }: Attached, options: CacheOptions) {
-    this.#store = store;
-    this.#notice = notice;
-    this.#options = options;
-    if (writeFailure !== undefined) this.#fallBehind(writeFailure);
-  }
-
-  get behind(): Problem | undefined {
-    return this.#behind;
-  }
-
+  /** Why the database lacks what memory has. */
+  #behind: (Trouble & { readonly sinceMs: number }) | undefined;
   /** What a person should know although all is well: a database was set aside. */
-  get notice(): Problem | undefined {
-    return this.#notice;
+  #notice: Trouble | undefined;
+  #rebuilds = 0;
+  #unused: readonly RecordedKek[] = [];
+  #removeAgainMs = Number.NEGATIVE_INFINITY;
+  #pause = { untilMs: Number.NEGATIVE_INFINITY, nextMs: FIRST_PAUSE_MS };
+  /** What waits for stores of keys, or changes which key seals, is done one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
+
+  private constructor(options: CacheOptions, memory: Memory) {
+    this.options = options;
+    this.memory = memory;
   }
 
-  /** `memory` is only what to fall back to: it already holds what `action` writes. */
-  write(memory: Contents, action: (store: SqliteStore) => void, committed: () => void = () => {}): void {
+  /** Finds the database and its key, if they can be found now. */
+  static async open(options: CacheOptions, memory: Memory): Promise<Persistence> {
+    const persistence = new Persistence(options, memory);
+    await persistence.reach();
+    return persistence;
+  }
+
+  get home(): KekStore | undefined {
+    return this.#home;
+  }
+
+  get detached(): Detached | undefined {
+    return this.#detached;
+  }
+
+  /** As a database has it that could not be authenticated yet. */
+  get timelineHint(): Timeline | undefined {
+    return this.#detached?.timeline;
+  }
+
+  health(): CacheHealth {
+    const persistent = this.#home !== undefined && this.#behind === undefined;
+    const { problem, remedy } = this.#detached ??
+      this.#behind ??
+      this.#notice ?? { problem: undefined, remedy: undefined };
+    const keyEncryptionKeyHome = this.#home?.description ?? 'none: an ephemeral key in memory';
+    return { persistent, problem, remedy, keyEncryptionKeyHome, keyHome: this.#home?.kind };
+  }
+
+  /**
+   * Tries again what did not work before: to find the database and its key, to write to it, to remove keys that seal
+   * nothing any more. True if memory was joined with a database just now: then keys, leases and logins may have joined,
+   * and digests have changed, so whoever copied `keys()` reads them again. Costs nothing while all is well, takes a few
+   * seconds at most, and never rejects.
+   *
+   * @param now although a person may just have been asked for a password in vain: a person wants it.
+   */
+  async reach(now = false): Promise<boolean> {
+    if (this.#home !== undefined && this.#behind === undefined && this.#unused.length === 0) return false;
+    return await this.inTurn(() => this.reachInTurn(now));
+  }
+
+  /** The same, for what is done in turn itself. */
+  async reachInTurn(now: boolean): Promise<boolean> {
+    if (this.#home === undefined) return await this.#attach(now);
+    if (this.#behind !== undefined) this.catchUp();
+    if (this.options.wallMs() >= this.#removeAgainMs) for (const kek of this.#unused) await this.removeKek(kek);
+    return false;
+  }
+
+  inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(action);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Memory already holds what `action` writes. Never throws: what cannot be written is made up for later. */
+  write(action: (store: SqliteStore) => void, committed: () => void = () => {}): void {
+    if (this.#home === undefined) return;
     if (this.#behind !== undefined) {
-      const waitedMs = this.#options.wallMs() - this.#behind.sinceMs;
-      if (waitedMs >= RETRY_AFTER_MS || waitedMs < 0) this.catchUp(memory);
+      const waitedMs = this.options.wallMs() - this.#behind.sinceMs;
+      if (waitedMs >= WRITE_AGAIN_MS || waitedMs < 0) this.catchUp();
       return;
     }
-    this.#attempt(memory, () => {
+    this.#attempt(() => {
       this.#open().transaction(action);
       committed();
     });
   }
 
   /** Writes everything, now. True if the database is no longer behind. */
-  catchUp(memory: Contents): boolean {
-    this.#attempt(memory, () => {
+  catchUp(): boolean {
+    this.#attempt(() => {
       this.#store?.reclaim();
-      this.#replaceAll(memory);
+      this.#replaceAll();
     });
     return this.#behind === undefined;
   }
 
-  /** One transaction, synced to the disk. Throws: for what a person asked for and has to hear about. */
-  durably(action: (store: SqliteStore) => void): void {
-    this.#open().durably(action);
-  }
-
   /** Never throws: with a database that cannot be read, `fallback` has to do. */
   read<T>(read: (store: SqliteStore) => T, fallback: () => T): T {
+    if (this.#home === undefined) return fallback();
     try {
       return read(this.#open());
     } catch (error) {
-      this.#options.log.warn({ code: codeOf(error) }, 'the cache database could not be read');
+      this.options.log.warn({ code: codeOf(error) }, 'the cache database could not be read');
       return fallback();
     }
   }
 
+  /**
+   * Seals everything with another key, in one transaction that is on the disk when this returns; memory follows.
+   *
+   * @param unused the key that is replaced, which its home has yet to remove.
+   * @throws BrokerError
+   */
+  rewrap(kek: KeyEncryptionKey, home: KekStore, unused?: RecordedKek): void {
+    const { records, sealer } = this.memory;
+    const contents = { records: records.map((row) => sealer.rewrap(row, kek)), sealer: sealer.under(kek) };
+    const left = [...this.#unused, ...(unused === undefined ? [] : [unused])].filter(({ id }) => id !== kek.id);
+    this.#durably((store) => store.replaceAll(contents, home.kind, left));
+    this.memory.become(contents);
+    this.#home = home;
+    this.#unused = left;
+    this.#detached = undefined;
+    this.#behind = undefined;
+  }
+
+  /** On the disk before the key is in its home, so that a crash leaves no key there that is not on record. @throws BrokerError */
+  noteUnusedKek(kek: RecordedKek): void {
+    this.#durably((store) => store.noteUnusedKek(kek));
+    this.#unused = [...this.#unused, kek];
+  }
+
+  /** Removes a key that seals nothing (any more) from its home. Returns why it is still there; never rejects. */
+  async removeKek(kek: RecordedKek): Promise<string | undefined> {
+    const home = this.options.kekStores.find(({ kind }) => kind === kek.home);
+    const isInUse = kek.id === this.memory.sealer.kek.id;
+    const obstacle = isInUse ? undefined : await home?.remove(kek.id);
+    if (obstacle !== undefined) {
+      const fields = { home: kek.home, reason: obstacle.reason };
+      this.options.log.warn(fields, 'a key that seals nothing any more could not be removed yet');
+      this.#removeAgainMs = this.options.wallMs() + REMOVE_AGAIN_MS;
+      return obstacle.reason;
+    }
+    this.#unused = this.#unused.filter(({ id }) => id !== kek.id);
+    this.write((store) => store.forgetUnusedKek(kek));
+    return undefined;
+  }
+
+  /** @throws BrokerError why the database does not hold what memory has. */
+  requireWritten(): void {
+    if (this.#isClosed) throw refused({ problem: 'the cache is closed', remedy: 'Start the daemon.' });
+    if (this.#detached !== undefined) throw refused(this.#detached);
+    if (this.#behind !== undefined && !this.catchUp()) throw refused(this.#behind);
+  }
+
+  /** Pages and statements that SQLite keeps at hand: read again when they are needed. */
   releaseMemory(): void {
     if (this.#store !== undefined)
       this.read(
@@ -100,133 +195,120 @@ export class Persistence {
   }
 
   close(): void {
+    this.#isClosed = true;
+    if (this.#home !== undefined && this.#behind !== undefined) this.catchUp();
+    this.#home = undefined;
+    this.#closeStore();
+  }
+
+  async #attach(now: boolean): Promise<boolean> {
+    if (this.#isClosed || (!now && this.options.wallMs() < this.#pause.untilMs)) return false;
+    const found = await attach(this.options, this.memory.sealer, this.#notice);
+    if (this.#isClosed) {
+      if (found.state === 'attached') found.store.close();
+      return false;
+    }
+    this.memory.events.startAfter(found.lastEventId);
+    this.#notice = found.notice;
+    if (found.state === 'attached') this.#take(found);
+    else this.#stayDetached(found);
+    return found.state === 'attached';
+  }
+
+  #stayDetached(found: Detached): void {
+    const { problem, remedy, mayHavePrompted } = found;
+    const { log, wallMs } = this.options;
+    if (problem !== this.#detached?.problem) log.error({ remedy }, `the cache works from memory only: ${problem}`);
+    const { nextMs } = this.#pause;
+    this.#pause = mayHavePrompted
+      ? { untilMs: wallMs() + nextMs, nextMs: Math.min(nextMs * 2, LONGEST_PAUSE_MS) }
+      : { untilMs: Number.NEGATIVE_INFINITY, nextMs: FIRST_PAUSE_MS };
+    this.#detached = found;
+  }
+
+  #take(found: Attached): void {
+    const { records, store, home, unused, changed, sealer } = found;
+    const { log } = this.options;
+    const isJoin = this.#detached !== undefined;
+    const clock = this.memory.records.get('timeline', '')?.facts ?? this.timelineHint;
+    const stored = records.all('key');
+    if (clock !== undefined && stored.length > 0 && !runsOn(records.get('timeline', '')?.facts, clock)) {
+      log.warn({}, 'stored keys were dropped: their times are not on the timeline that the clock runs on');
+      for (const { row } of stored) records.delete('key', row.id);
+    }
+    this.memory.join(found);
+    this.#store = store;
+    this.#home = home;
+    this.#unused = unused.filter(({ id }) => id !== sealer.kek.id);
+    this.#detached = undefined;
+    if (!isJoin && !changed) return;
+    this.#attempt(() => this.#replaceAll());
+    if (isJoin && this.#behind === undefined) log.info({ home: home.description }, 'the cache is stored on disk again');
+  }
+
+  #open(): SqliteStore {
+    this.#store ??= SqliteStore.open(databasePath(this.options.stateDir), this.options);
+    return this.#store;
+  }
+
+  #closeStore(): void {
     this.#store?.close();
     this.#store = undefined;
   }
 
-  #open(): SqliteStore {
-    this.#store ??= SqliteStore.open(databasePath(this.#options.stateDir), this.#options);
-    return this.#store;
-  }
-
-  #replaceAll({ records, sealer, home, events }: Contents): void {
-    this.#open().transaction((store) => {
-      store.replaceAll(records, sealer, home);
-      events.flush(store);
-    });
-    events.written();
-  }
-
-  #attempt(memory: Contents, write: () => void): void {
+  #durably(action: (store: SqliteStore) => void): void {
     try {
-      write();
-      if (this.#behind !== undefined) this.#options.log.info({}, 'the cache is stored on disk again');
-      this.#behind = undefined;
+      this.#open().durably(action);
     } catch (error) {
-      if (classifyFailure(error) === 'damaged' && this.#rebuild(memory, error)) return;
-      this.#fallBehind(error);
+      const { problem, remedy } = describeEnvironment(databasePath(this.options.stateDir), error);
+      throw new BrokerError('ERR_IO', `the key was not rotated: ${problem}`, { remedy, cause: error });
     }
   }
 
-  #rebuild(memory: Contents, damage: unknown): boolean {
-    if (this.#rebuilds >= MAX_REBUILDS) return false;
+  #replaceAll(): void {
+    const home = this.#home;
+    if (home === undefined) return;
+    this.#open().transaction((store) => {
+      store.replaceAll(this.memory, home.kind, this.#unused);
+      this.memory.events.flush(store.events);
+    });
+    this.memory.events.written();
+  }
+
+  #attempt(write: () => void): void {
+    try {
+      write();
+      if (this.#behind !== undefined) this.options.log.info({}, 'the cache is stored on disk again');
+      this.#behind = undefined;
+    } catch (error) {
+      if (classifyFailure(error) === 'damaged' && this.#rebuilds < MAX_REBUILDS) this.#rebuild(error);
+      else this.#fallBehind(error);
+    }
+  }
+
+  #rebuild(damage: unknown): void {
     this.#rebuilds += 1;
     try {
-      this.close();
-      this.#notice = setDamagedAside(this.#options, damage);
-      this.#replaceAll(memory);
+      this.#closeStore();
+      const { target, ...told } = setDamagedAside(databasePath(this.options.stateDir), damage, this.options.wallMs());
+      this.options.log.error({ setAside: target }, told.problem);
+      this.#notice = told;
+      this.#replaceAll();
       this.#behind = undefined;
-      return true;
     } catch (error) {
       this.#fallBehind(error);
-      return true;
     }
   }
 
   #fallBehind(error: unknown): void {
-    const { problem, remedy } = describeEnvironment(databasePath(this.#options.stateDir), error);
+    const { problem, remedy } = describeEnvironment(databasePath(this.options.stateDir), error);
     if (this.#behind === undefined) {
-      this.#options.log.error({ code: codeOf(error) }, `${problem}; serving from memory`);
+      this.options.log.error({ code: codeOf(error) }, `${problem}; serving from memory`);
     }
-    this.#behind = { problem, remedy, sinceMs: this.#options.wallMs() };
+    this.#behind = { problem, remedy, sinceMs: this.options.wallMs() };
   }
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-}
-
-/** The database as tables of records. Throws what SQLite throws; who may know what about a failure is decided above. */
-export class SqliteStore {
-  readonly keys: ReturnType<typeof keysTable>;
-  readonly leases: ReturnType<typeof leasesTable>;
-  readonly logins: ReturnType<typeof loginsTable>;
-  readonly rejected: ReturnType<typeof rejectedTable>;
-  readonly events: ReturnType<typeof eventsTable>;
-  readonly meta: ReturnType<typeof metaTable>;
-  readonly #database: Database;
-
-  private constructor(database: Database) {
-    this.#database = database;
-    this.keys = keysTable(database);
-    this.leases = leasesTable(database);
-    this.logins = loginsTable(database);
-    this.rejected = rejectedTable(database);
-    this.events = eventsTable(database);
-    this.meta = metaTable(database);
-  }
-
-  static open(path: string, options: DatabaseOptions): SqliteStore {
-    const database = openDatabase(path, options);
-    try {
-      return new SqliteStore(database);
-    } catch (error) {
-      // Statements that do not compile: the stored schema is not what its version says.
-      database.close();
-      throw error;
-    }
-  }
-
-  /** All of `action` or nothing. */
-  transaction(action: (store: SqliteStore) => void): void {
-    this.#database.transaction(() => action(this)).immediate();
-  }
-
-  /** The same, synced to the disk. */
-  durably(action: (store: SqliteStore) => void): void {
-    durably(this.#database, () => action(this));
-  }
-
-  /** Whether anything in here needs the key that sealed it. */
-  holdsSealed(): boolean {
-    return this.keys.all().length > 0 || this.logins.all().length > 0 || this.meta.digestKey() !== undefined;
-  }
-
-  /** Makes the database hold exactly `records`, and know which key sealed them. Within a transaction. */
-  replaceAll(records: Records, sealer: Sealer, home: KekHome): void {
-    this.meta.recordKek({ home: home.kind, id: sealer.kek.id });
-    this.meta.putDigestKey(sealer.sealedDigestKey);
-    const { timeline } = records;
-    if (timeline === undefined) this.meta.clearTimeline();
-    else this.meta.putTimeline({ timeline, mac: sealer.timelineMac(timeline) });
-    for (const table of [this.keys, this.leases, this.logins, this.rejected]) table.clear();
-    for (const record of records.keys.values()) this.keys.put(record);
-    for (const record of records.logins.values()) this.logins.put(record);
-    for (const entry of records.leases.values()) this.leases.put({ entry, mac: sealer.leaseMac(entry) });
-    for (const mark of records.rejectedMarks()) this.rejected.put(mark);
-  }
-
-  /** Frees what disk space can be freed: a log that could not grow any more has to be emptied before anything else. */
-  reclaim(): void {
-    emptyLog(this.#database);
-  }
-
-  /** Pages and statements that SQLite keeps at hand. */
-  releaseMemory(): void {
-    this.#database.pragma('shrink_memory');
-  }
-
-  close(): void {
-    this.#database.close();
-  }
+export function refused({ problem, remedy }: Trouble): BrokerError {
+  return new BrokerError('ERR_IO', problem, { remedy });
 }

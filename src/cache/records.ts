@@ -3,16 +3,21 @@ import type { Login } from '../credential/life.ts';
 import type { Timeline } from '../platform/timeline.ts';
 import type { LeaseEntry } from './cache.ts';
 
-export interface SealedKey {
+/** What is on record about each kind of thing, in the clear. A key and a login have a secret besides, which is sealed. */
+export interface RecordFacts {
   readonly key: KeyVersion;
-  readonly sealed: Buffer;
+  readonly login: LoginFacts;
+  readonly lease: LeaseEntry;
+  readonly rejected: RejectedMark;
+  readonly timeline: Timeline;
 }
 
-export interface SealedLogin {
+export type Kind = keyof RecordFacts;
+
+export interface LoginFacts {
   readonly provider: string;
   readonly fingerprint: string;
   readonly login: Login;
-  readonly sealed: Buffer;
 }
 
 export interface RejectedMark {
@@ -21,55 +26,79 @@ export interface RejectedMark {
   readonly atMs: number;
 }
 
+/** A record as the database holds it. `sealed` is bound to all the rest as it is written here; see Sealer. */
+export interface Row {
+  readonly kind: string;
+  readonly id: string;
+  /** JSON. */
+  readonly facts: string;
+  readonly sealed: Buffer;
+}
+
+export interface Stored<K extends Kind> {
+  readonly facts: RecordFacts[K];
+  readonly row: Row;
+}
+
+/** What tells two records of one kind apart. Ids of leases and logins are unique only within their provider. */
+const IDS: { readonly [K in Kind]: (facts: RecordFacts[K]) => string } = {
+  key: ({ credential }) => credential,
+  login: ({ provider, login }) => idWithin(provider, login.id),
+  lease: ({ provider, lease }) => idWithin(provider, lease.id),
+  rejected: ({ credential, digest }) => idWithin(credential, digest),
+  timeline: () => '',
+};
+
+/** Names of providers and credentials hold no line break. */
+export function idWithin(name: string, id: string): string {
+  return `${name}\n${id}`;
+}
+
+export function idOf<K extends Kind>(kind: K, facts: RecordFacts[K]): string {
+  return IDS[kind](facts);
+}
+
+export function isKind(word: string): word is Kind {
+  return Object.hasOwn(IDS, word);
+}
+
 /**
  * Everything the cache knows but events, secrets sealed. Memory leads and the database follows: an answer needs no
  * SELECT, and a disk that fails costs persistence, never an answer.
  */
 export class Records {
-  readonly keys = new Map<string, SealedKey>();
-  readonly logins = new Map<string, SealedLogin>();
-  readonly leases = new Map<string, LeaseEntry>();
-  readonly rejected = new Map<string, Map<string, number>>();
-  timeline: Timeline | undefined;
+  readonly #all = new Map<string, Stored<Kind>>();
 
   get isEmpty(): boolean {
-    const tables = [this.keys, this.logins, this.leases, this.rejected];
-    return this.timeline === undefined && tables.every((table) => table.size === 0);
+    return this.#all.size === 0;
   }
 
-  addKey(record: SealedKey): void {
-    this.keys.set(record.key.credential, record);
+  get<K extends Kind>(kind: K, id: string): Stored<K> | undefined {
+    return this.#all.get(keyOf(kind, id)) as Stored<K> | undefined;
   }
 
-  addLogin(record: SealedLogin): void {
-    this.logins.set(idWithin(record.provider, record.login.id), record);
+  all<K extends Kind>(kind: K): Stored<K>[] {
+    return [...this.#all.values()].filter(({ row }) => row.kind === kind) as Stored<K>[];
   }
 
-  addLease(entry: LeaseEntry): void {
-    this.leases.set(idWithin(entry.provider, entry.lease.id), entry);
+  rows(): Row[] {
+    return [...this.#all.values()].map(({ row }) => row);
   }
 
-  addRejected({ credential, digest, atMs }: RejectedMark): void {
-    const marks = this.rejected.get(credential);
-    if (marks === undefined) this.rejected.set(credential, new Map([[digest, atMs]]));
-    else marks.set(digest, atMs);
+  put<K extends Kind>(stored: Stored<K>): void {
+    this.#all.set(keyOf(stored.row.kind, stored.row.id), stored as Stored<Kind>);
   }
 
-  rejectedMarks(): RejectedMark[] {
-    return [...this.rejected].flatMap(([credential, marks]) =>
-      [...marks].map(([digest, atMs]) => ({ credential, digest, atMs })),
-    );
+  delete(kind: Kind, id: string): void {
+    this.#all.delete(keyOf(kind, id));
   }
 
-  pruneRejected(beforeMs: number): void {
-    for (const [credential, marks] of this.rejected) {
-      for (const [digest, atMs] of marks) if (atMs < beforeMs) marks.delete(digest);
-      if (marks.size === 0) this.rejected.delete(credential);
-    }
+  /** The same facts about other rows: everything wrapped by another key. */
+  map(change: (row: Row) => Row): Records {
+    const changed = new Records();
+    for (const { facts, row } of this.#all.values()) changed.put({ facts, row: change(row) });
+    return changed;
   }
 }
 
-/** Ids are unique only within their provider. Provider names hold no line break. */
-export function idWithin(provider: string, id: string): string {
-  return `${provider}\n${id}`;
-}
+const keyOf = (kind: string, id: string): string => `${kind} ${id}`;

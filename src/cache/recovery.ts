@@ -1,9 +1,9 @@
 import { existsSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
 import { SqliteError } from 'better-sqlite3';
-import type { RecordedKek } from '../crypto/kek-locator.ts';
-import type { KekHome } from '../crypto/kek-store.ts';
-import { ForeignDatabaseError } from './migrations.ts';
-import type { CacheOptions } from './open.ts';
+import { codeOf } from '../errors.ts';
+
+export const databasePath = (stateDir: string): string => join(stateDir, 'cache.db');
 
 /** What SQLite keeps beside a database: a write-ahead log belongs to its database, wherever that goes. */
 const SUFFIXES = ['', '-wal', '-shm', '-journal'] as const;
@@ -24,6 +24,18 @@ export function setAside(path: string, label: string): string {
   return target;
 }
 
+/** Sets a database aside as damaged, newer or foreign. @returns what to tell a person. Throws what the file system throws. */
+export function setDamagedAside(path: string, error: unknown, wallMs: number): Trouble & { readonly target: string } {
+  const label = error instanceof ForeignDatabaseError ? error.label : undefined;
+  const target = setAside(path, label ?? `corrupt-${timestamp(wallMs)}`);
+  const reason = error instanceof Error ? error.message : 'damaged';
+  return {
+    target,
+    problem: `${path} could not be used (${reason}) and was set aside as ${target}`,
+    remedy: 'Nothing has to be done: keys are fetched again. Delete the file set aside when it is not needed any more.',
+  };
+}
+
 /** 20250131T235959Z, for file names. */
 export function timestamp(ms: number): string {
   return new Date(ms).toISOString().replace(/[-:]|\.\d+/g, '');
@@ -37,6 +49,17 @@ type DatabaseFailure = 'environment' | 'damaged';
 
 const ENVIRONMENT =
   /^SQLITE_(BUSY|LOCKED|FULL|READONLY|CANTOPEN|PERM|NOMEM|INTERRUPT|PROTOCOL|IOERR(?!_(SHORT_READ|CORRUPTFS|DATA)))/;
+
+/** The file is a database that this version must not touch: newer, or not ours. */
+export class ForeignDatabaseError extends Error {
+  /** What it is set aside as; undefined: as a damaged one is. */
+  readonly label: string | undefined;
+
+  constructor(message: string, label?: string) {
+    super(message);
+    this.label = label;
+  }
+}
 
 export class DamagedDatabaseError extends Error {}
 
@@ -52,14 +75,14 @@ export function lacksSharedMemory(error: unknown): boolean {
   return error instanceof SqliteError && /^SQLITE_(IOERR|CANTOPEN|FULL)/.test(error.code);
 }
 
-export interface Problem {
+export interface Trouble {
   readonly problem: string;
   readonly remedy: string;
 }
 
 /** What to tell a person who has to free the database. */
-export function describeEnvironment(path: string, error: unknown): Problem {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+export function describeEnvironment(path: string, error: unknown): Trouble {
+  const code = codeOf(error);
   const problem = `${path} cannot be written: ${error instanceof Error ? error.message : 'unknown error'}`;
   const folder = path.slice(0, path.lastIndexOf('/')) || '/';
   if (/^SQLITE_FULL/.test(code)) return { problem, remedy: `Free some space: df -h ${folder}` };
@@ -67,35 +90,4 @@ export function describeEnvironment(path: string, error: unknown): Problem {
     return { problem, remedy: `Close whatever else has it open: fuser -v ${path}` };
   }
   return { problem, remedy: `Check space, permissions and mount: df -h ${folder}; ls -la ${folder}` };
-}
-
-/**
- * Removes a key that seals nothing (any more) from its home. Returns why it is still there; never rejects.
- *
- * @param inUse the id of the key that does seal: a damaged note about another one must not cost it.
- */
-export async function removeUnusedKek(
-  unused: RecordedKek,
-  inUse: string,
-  { kekHomes, log }: CacheOptions,
-): Promise<string | undefined> {
-  if (unused.id === inUse) return undefined;
-  try {
-    const home = kekHomes.find(({ kind }) => kind === unused.home);
-    if (home !== undefined) await removeFrom(home, unused.id);
-    return undefined;
-  } catch (error) {
-    const left = error instanceof Error ? error.message : 'unknown error';
-    log.warn({ home: unused.home, reason: left }, 'a key that seals nothing any more could not be removed yet');
-    return left;
-  }
-}
-
-async function removeFrom(home: KekHome, id: string): Promise<void> {
-  await home.keeper?.remove(id);
-  if (home.writer === undefined) return;
-  for (const slot of ['current', 'next'] as const) {
-    const reading = home.read(slot);
-    if (reading.state === 'reachable' && reading.kek.id === id) home.writer.clear(slot);
-  }
 }

@@ -1,33 +1,39 @@
 import type { KeyVersion } from '../credential/key.ts';
-import type { Login } from '../credential/life.ts';
-import type { SecretBytes } from '../credential/secret.ts';
-import { DigestKey } from '../crypto/digest.ts';
+import { SecretBytes } from '../credential/secret.ts';
+import { DigestKey, lengthPrefixed } from '../crypto/digest.ts';
 import { KeyEncryptionKey, openEnvelope, rewrapEnvelope, sealEnvelope, UnwrappedEnvelope } from '../crypto/envelope.ts';
-import type { Timeline } from '../platform/timeline.ts';
-import { digestKeyBinding, keyBinding, leaseEntryFields, loginBinding, timelineFields } from './bindings.ts';
-import type { LeaseEntry, SecretFields } from './cache.ts';
-import { packSecrets, unpackSecrets } from './secret-fields.ts';
+import type { SecretFields } from './cache.ts';
+import { idOf, type Kind, type RecordFacts, type Row, type Stored } from './records.ts';
+
+/**
+ * Version of what a seal is bound to. Change the binding or what a fact means, and raise it: every stored record then
+ * stops authenticating, which is better than being misread. It is not the database's user_version, which counts changes
+ * of tables as well.
+ */
+const RECORD_SCHEMA = 'broker/record/2';
+const DIGEST_KEY = 'digest-key';
+const NOTHING = Buffer.alloc(0);
 
 /** One key-encryption key and the digest key under it: seals, opens and authenticates what the cache keeps. */
 export class Sealer {
   readonly kek: KeyEncryptionKey;
   /** The digest key as the database stores it. */
-  readonly sealedDigestKey: Buffer;
+  readonly digestKeyRow: Row;
   readonly #digestKey: DigestKey;
-  /** By the very record that was sealed: whatever is put in its place has to be unwrapped first. */
-  readonly #unwrapped = new WeakMap<Uint8Array, { readonly key: KeyVersion; readonly envelope: UnwrappedEnvelope }>();
+  /** By the very row that was sealed: whatever is put in its place has to be unwrapped first. */
+  readonly #unwrapped = new WeakMap<Row, UnwrappedEnvelope>();
 
-  private constructor(kek: KeyEncryptionKey, digestKey: DigestKey, sealedDigestKey: Buffer) {
+  private constructor(kek: KeyEncryptionKey, digestKey: DigestKey, digestKeyRow: Row) {
     this.kek = kek;
     this.#digestKey = digestKey;
-    this.sealedDigestKey = sealedDigestKey;
+    this.digestKeyRow = digestKeyRow;
   }
 
   /** With a new digest key: nothing that another sealer digested will be recognised. */
   static create(kek: KeyEncryptionKey): Sealer {
     const bytes = DigestKey.generateBytes();
-    const sealed = sealEnvelope(kek, bytes, digestKeyBinding());
-    return new Sealer(kek, new DigestKey(bytes), sealed);
+    const row = sealRow(kek, DIGEST_KEY, '', '{}', bytes);
+    return new Sealer(kek, new DigestKey(bytes), row);
   }
 
   static ephemeral(): Sealer {
@@ -35,67 +41,101 @@ export class Sealer {
   }
 
   /** With the stored digest key; undefined if that does not authenticate. */
-  static restore(kek: KeyEncryptionKey, sealedDigestKey: Buffer): Sealer | undefined {
-    const opened = openEnvelope(kek, sealedDigestKey, digestKeyBinding());
-    return opened && new Sealer(kek, new DigestKey(opened.bytes), sealedDigestKey);
+  static restore(kek: KeyEncryptionKey, row: Row): Sealer | undefined {
+    const opened = row.kind === DIGEST_KEY ? openRow(kek, row) : undefined;
+    return opened && new Sealer(kek, new DigestKey(opened.bytes), row);
   }
 
-  /** The same digest key under another KEK, for a rotation. */
-  rewrapped(to: KeyEncryptionKey): Sealer {
-    const sealed = rewrapEnvelope(this.kek, to, this.sealedDigestKey);
-    if (sealed === undefined) throw new TypeError('the digest key was sealed by another key');
-    return new Sealer(to, this.#digestKey, sealed);
+  /** The same digest key under another KEK: what this one digested is recognised. */
+  under(kek: KeyEncryptionKey): Sealer {
+    return new Sealer(kek, this.#digestKey, this.rewrap(this.digestKeyRow, kek));
   }
 
-  sealKey(key: KeyVersion, secrets: SecretFields): Buffer {
-    const packed = packSecrets(secrets);
-    try {
-      return sealEnvelope(this.kek, packed, keyBinding(key));
-    } finally {
-      packed.fill(0);
-    }
-  }
-
-  openKey(key: KeyVersion, sealed: Uint8Array): SecretFields | undefined {
-    const packed = this.#unwrap(key, sealed)?.open();
-    return packed && unpackSecrets(packed.bytes);
-  }
-
-  /** Keys are opened for every answer, so what is the same for all of them is done once. */
-  #unwrap(key: KeyVersion, sealed: Uint8Array): UnwrappedEnvelope | undefined {
-    const known = this.#unwrapped.get(sealed);
-    if (known?.key === key) return known.envelope;
-    const envelope = tolerant(() => UnwrappedEnvelope.unwrap(this.kek, sealed, keyBinding(key)));
-    if (envelope !== undefined) this.#unwrapped.set(sealed, { key, envelope });
-    return envelope;
-  }
-
-  sealLogin(provider: string, fingerprint: string, login: Login, token: SecretBytes): Buffer {
-    return sealEnvelope(this.kek, token.bytes, loginBinding(provider, fingerprint, login));
-  }
-
-  openLogin(provider: string, fingerprint: string, login: Login, sealed: Uint8Array): SecretBytes | undefined {
-    return tolerant(() => openEnvelope(this.kek, sealed, loginBinding(provider, fingerprint, login)));
+  digestsLike(other: Sealer): boolean {
+    return this.#digestKey === other.#digestKey;
   }
 
   digest(secrets: SecretFields): string {
     return this.#digestKey.ofSecret(secrets);
   }
 
-  leaseMac(entry: LeaseEntry): Buffer {
-    return this.#digestKey.ofRow('lease', leaseEntryFields(entry));
+  /** The caller wipes `secret`. */
+  seal<K extends Kind>(kind: K, facts: RecordFacts[K], secret: Uint8Array = NOTHING): Stored<K> {
+    return { facts, row: sealRow(this.kek, kind, idOf(kind, facts), JSON.stringify(facts), secret) };
   }
 
-  timelineMac(timeline: Timeline): Buffer {
-    return this.#digestKey.ofRow('timeline', timelineFields(timeline));
+  /** What was sealed in the row; the caller wipes. Undefined if the row is not exactly as it was sealed. */
+  open(row: Row): SecretBytes | undefined {
+    return openRow(this.kek, row);
+  }
+
+  sealKey(key: KeyVersion, secrets: SecretFields): Stored<'key'> {
+    const packed = packSecrets(secrets);
+    try {
+      return this.seal('key', key, packed);
+    } finally {
+      packed.fill(0);
+    }
+  }
+
+  /** Keys are opened for every answer, so what is the same for all of them is done once. */
+  openKey(row: Row): SecretFields | undefined {
+    const envelope =
+      this.#unwrapped.get(row) ?? tolerant(() => UnwrappedEnvelope.unwrap(this.kek, row.sealed, bindingOf(row)));
+    if (envelope === undefined) return undefined;
+    this.#unwrapped.set(row, envelope);
+    const packed = envelope.open();
+    return packed && unpackSecrets(packed.bytes);
+  }
+
+  /** @throws TypeError if it was sealed by another key. */
+  rewrap(row: Row, to: KeyEncryptionKey): Row {
+    const sealed = rewrapEnvelope(this.kek, to, row.sealed);
+    if (sealed === undefined) throw new TypeError('a record was sealed by another key');
+    return { ...row, sealed };
   }
 }
 
-/** What a damaged database hands back may be of any type and have no encoding at all: that authenticates nothing. */
+/** Everything else in the row, as it is stored: whose it is and everything that gives it life. */
+function bindingOf({ kind, id, facts }: Omit<Row, 'sealed'>): Buffer {
+  return lengthPrefixed(RECORD_SCHEMA, kind, id, facts);
+}
+
+function sealRow(kek: KeyEncryptionKey, kind: string, id: string, facts: string, secret: Uint8Array): Row {
+  return { kind, id, facts, sealed: sealEnvelope(kek, secret, bindingOf({ kind, id, facts })) };
+}
+
+function openRow(kek: KeyEncryptionKey, row: Row): SecretBytes | undefined {
+  return tolerant(() => openEnvelope(kek, row.sealed, bindingOf(row)));
+}
+
+/** What a damaged database hands back may be of any type: that authenticates nothing. */
 function tolerant<T>(open: () => T): T | undefined {
   try {
     return open();
   } catch {
     return undefined;
   }
+}
+
+/** The plaintext of a sealed key: name and value of each field, each with its length. The caller wipes. */
+function packSecrets(secrets: SecretFields): Buffer {
+  return lengthPrefixed(...[...secrets].flatMap(([name, secret]) => [name, secret.bytes]));
+}
+
+/** The values are views into `packed`, not copies: wiping each of them wipes every secret byte of it. */
+function unpackSecrets(packed: Buffer): SecretFields {
+  const secrets = new Map<string, SecretBytes>();
+  let at = 0;
+  const next = (): Buffer => {
+    const start = at + 4;
+    at = start + packed.readUInt32BE(at);
+    return packed.subarray(start, at);
+  };
+  while (at < packed.length) secrets.set(next().toString('utf8'), SecretBytes.from(next()));
+  return secrets;
+}
+
+export function wipeSecrets(secrets: SecretFields): void {
+  for (const secret of secrets.values()) secret.wipe();
 }

@@ -1,11 +1,14 @@
 import type { z } from 'zod';
 import { DEFAULT_HEADER, NAME_RULE } from '../protocol/request.ts';
 import type { Config, CredentialConfig, DaemonConfig, ProviderConfig } from './config.ts';
-import { type EffectiveValues, isSecret } from './effective.ts';
-import { applyEnvironment, type Environment } from './environment.ts';
-import { explainIssues, type Findings, kindOf, nearest, orList, tomlValue } from './explain.ts';
+import type { EffectiveValues } from './effective.ts';
+import { applyEnvironment, type Contributions, type Environment } from './environment.ts';
+import { explainIssues, type Findings, kindOf, nearest, orList } from './explain.ts';
+import { expandHome } from './paths.ts';
+import { type KeyPath, pathId } from './positions.ts';
 import { commonCredentialSchema, daemonSchema, fileSchema, nameSchema, type ProviderSchemas } from './schema.ts';
-import { childSchema, expandFilePaths, isTable, type KeyPath, keysOf, type Origins, type Table } from './walk.ts';
+import { tomlValue } from './toml.ts';
+import { isTable, keysOf, membersOf, type Table, unwrap } from './walk.ts';
 
 /** Checks a parsed file as a whole; every fault goes to `context.findings`. The result counts only if there is none. */
 export function checkFile(
@@ -16,8 +19,8 @@ export function checkFile(
   const { findings, effective } = context;
   const outermost = fileSchema.safeParse(root);
   if (!outermost.success) {
-    const checked = { schema: fileSchema, value: root, base: [], placeOf: context.placeOf };
-    for (const finding of explainIssues(outermost.error.issues, checked)) findings.add(finding);
+    const checked = { schema: fileSchema, value: root, base: [], placeOf: placeOfCommonKey };
+    findings.add(...explainIssues(outermost.error.issues, checked));
   }
   const providerTables = namedTables(root, 'providers', context);
   const credentialTables = namedTables(root, 'credentials', context);
@@ -74,7 +77,7 @@ function checkDefault(value: unknown, names: readonly string[], { findings }: Ch
 
 const DAEMON_DEFAULTS = daemonSchema.parse({});
 
-function checkDaemon(value: unknown, { findings, effective, placeOf }: CheckContext): DaemonConfig {
+function checkDaemon(value: unknown, { findings, effective }: CheckContext): DaemonConfig {
   const path = ['daemon'];
   const table = value ?? {};
   if (!isTable(table)) {
@@ -84,8 +87,8 @@ function checkDaemon(value: unknown, { findings, effective, placeOf }: CheckCont
   effective.addTable(path, table, daemonSchema);
   const parsed = daemonSchema.safeParse(table);
   if (parsed.success) return daemonConfig(parsed.data);
-  const checked = { schema: daemonSchema, value: table, base: path, placeOf };
-  for (const finding of explainIssues(parsed.error.issues, checked)) findings.add(finding);
+  const checked = { schema: daemonSchema, value: table, base: path, placeOf: placeOfCommonKey };
+  findings.add(...explainIssues(parsed.error.issues, checked));
   return daemonConfig(DAEMON_DEFAULTS);
 }
 
@@ -101,7 +104,7 @@ function daemonConfig(options: typeof DAEMON_DEFAULTS): DaemonConfig {
 }
 
 /** Where a key of the common tables belongs, for keys that stand in another. */
-export function placeOfCommonKey(key: string): string | undefined {
+function placeOfCommonKey(key: string): string | undefined {
   if (key === 'default') return 'at the top of the file, above the first [table]';
   if (key === 'providers' || key === 'credentials') return `in tables of its own: [${key}.NAME]`;
   if (keysOf(daemonSchema, {}).includes(key)) return 'in [daemon]';
@@ -117,7 +120,7 @@ function checkProvider(
   surroundings: { readonly env: Environment; readonly homeDir: string },
 ): ProviderConfig | undefined {
   const path: KeyPath = ['providers', name];
-  const { findings, effective, origins } = context;
+  const { findings, effective, contributions } = context;
   if (!isTable(value)) {
     findings.add({ path, message: `this is ${kindOf(value)}, not a table`, remedy: `write a table: [providers.NAME]` });
     return undefined;
@@ -125,8 +128,8 @@ function checkProvider(
   const schemas = typeOf(value, path, context);
   if (schemas === undefined) return undefined;
   const { type, ...table } = value;
-  applyEnvironment(table, schemas, surroundings.env, path, origins);
-  expandFilePaths(table, schemas.providerSchema, surroundings.homeDir);
+  applyEnvironment(table, schemas, surroundings.env, path, contributions);
+  expandFilePaths(table, schemas.providerSchema, path, surroundings.homeDir);
   effective.add([...path, 'type'], type);
   effective.addTable(path, table, schemas.providerSchema);
   warnOfInlineSecrets(table, schemas.providerSchema, path, context);
@@ -139,9 +142,9 @@ function checkProvider(
     base: path,
     moreKeys: ['type'],
     placeOf: (key: string) =>
-      keysOf(schemas.credentialSchema, table).includes(key) ? 'in [credentials.NAME]' : context.placeOf(key),
+      keysOf(schemas.credentialSchema, table).includes(key) ? 'in [credentials.NAME]' : placeOfCommonKey(key),
   };
-  for (const finding of explainIssues(parsed.error.issues, checked)) findings.add(finding);
+  findings.add(...explainIssues(parsed.error.issues, checked));
   return undefined;
 }
 
@@ -163,20 +166,26 @@ function typeOf(table: Table, base: KeyPath, { types, findings }: CheckContext):
   return undefined;
 }
 
+/** Replaces `~/` in every value that its schema marks as a path (`filePath()`), in place. */
+function expandFilePaths(table: Table, schema: z.core.$ZodType, path: KeyPath, homeDir: string): void {
+  for (const member of membersOf(table, schema, path)) {
+    const { value, parent } = member;
+    const isFile = member.schema !== undefined && unwrap(member.schema).meta.file === true;
+    if (isFile && typeof value === 'string') Object.assign(parent.value, { [member.key]: expandHome(value, homeDir) });
+  }
+}
+
 /** Works, but a file is read over shoulders, backed up and committed. */
 function warnOfInlineSecrets(table: Table, schema: z.core.$ZodType, base: KeyPath, context: CheckContext): void {
-  for (const [key, value] of Object.entries(table)) {
-    const path = [...base, key];
-    const child = childSchema(schema, key, table);
-    if (isTable(value) && child !== undefined) warnOfInlineSecrets(value, child, path, context);
-    if (typeof value !== 'string' || !isSecret(key, child) || context.origins.variableAt(path) !== undefined) continue;
+  for (const { path, key, value, isSecret, isElement, parent } of membersOf(table, schema, base)) {
+    if (typeof value !== 'string' || !isSecret || isElement || context.contributions.has(pathId(path))) continue;
     const fileKey = `${key}_file`;
-    const keep = keysOf(schema, table).includes(fileKey)
+    const keep = keysOf(parent.schema, parent.value).includes(fileKey)
       ? `name a 0600 file with ${fileKey} instead`
       : 'keep it elsewhere';
     const message = context.readableByOthers
-      ? 'a secret stands in a file that other users can read'
-      : 'a secret stands in the configuration file';
+      ? 'there is a secret in a file that other users can read'
+      : 'there is a secret in the configuration file';
     const remedy = context.readableByOthers ? `${keep}, or at least make the file private with chmod 600` : keep;
     context.findings.warn({ path, message, remedy });
   }
@@ -268,11 +277,11 @@ function checkSource(
     if (keysOf(schemas.providerSchema, own).includes(key)) return 'in [providers.NAME]';
     const other = types.find((type) => type !== schemas && keysOf(type.credentialSchema, own).includes(key));
     return other === undefined
-      ? context.placeOf(key)
+      ? placeOfCommonKey(key)
       : `to credentials of type ${other.type}, and this one's provider is of type ${schemas.type}`;
   };
   const checked = { schema: schemas.credentialSchema, value: own, base: path, moreKeys: COMMON_KEYS, placeOf };
-  for (const finding of explainIssues(parsed.error.issues, checked)) findings.add(finding);
+  findings.add(...explainIssues(parsed.error.issues, checked));
   return undefined;
 }
 
@@ -296,11 +305,11 @@ function schemasOf(
 }
 
 /** Without a provider nothing says which keys are right, but some are right for none. */
-function refuseKeysOfNoType(own: Table, path: KeyPath, { types, findings, placeOf }: CheckContext): void {
+function refuseKeysOfNoType(own: Table, path: KeyPath, { types, findings }: CheckContext): void {
   const known = [...new Set(types.flatMap(({ credentialSchema }) => keysOf(credentialSchema, own)))];
   for (const key of Object.keys(own)) {
     if (known.includes(key)) continue;
-    const place = placeOf(key);
+    const place = placeOfCommonKey(key);
     const near = nearest(key, [...COMMON_KEYS, ...known]);
     const message = 'no type of provider has this key';
     let remedy = near === undefined ? 'remove it' : `write ${near}`;
@@ -321,20 +330,6 @@ interface CheckContext {
   readonly types: readonly ProviderSchemas[];
   readonly findings: Findings;
   readonly effective: EffectiveValues;
-  readonly origins: Origins;
+  readonly contributions: Contributions;
   readonly readableByOthers: boolean;
-  /** Where a key belongs that stands in the wrong table. */
-  readonly placeOf: (key: string) => string | undefined;
-}
-
-/** A table with the schema that it was checked by, for saying what is wrong with it. */
-export interface CheckedTable {
-  readonly schema: z.core.$ZodType;
-  readonly value: unknown;
-  /** Where the table stands in the file. */
-  readonly base: KeyPath;
-  /** Keys that are right in this table although its schema does not have them. */
-  readonly moreKeys?: readonly string[];
-  /** Where a key belongs that is wrong here. */
-  readonly placeOf?: (key: string) => string | undefined;
 }

@@ -1,8 +1,12 @@
 import type { z } from 'zod';
+import { type KeyPath, pathId } from './positions.ts';
 import type { ProviderSchemas } from './schema.ts';
-import { childSchema, isTable, type KeyPath, type Origins, type Table, unwrap } from './walk.ts';
+import { childSchema, isTable, type Table, unwrap } from './walk.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The variable behind each value that the environment contributed, by the `pathId` of its key. */
+export type Contributions = Map<string, string>;
 
 /**
  * Fills what a provider's table leaves open from the environment, as its definition says, and remembers which variable
@@ -13,7 +17,7 @@ export function applyEnvironment(
   schemas: ProviderSchemas,
   env: Environment,
   base: KeyPath,
-  origins: Origins,
+  contributions: Contributions,
 ): void {
   for (const [key, contributed] of Object.entries(schemas.environmentDefaults)) {
     const variables = 'variablesFor' in contributed ? contributed.variablesFor(table, env) : contributed;
@@ -21,7 +25,7 @@ export function applyEnvironment(
     const text = variable === undefined ? undefined : env[variable];
     if (variable === undefined || text === undefined) continue;
     const path = key.split('.');
-    if (putIfAbsent(table, schemas.providerSchema, path, text)) origins.setVariable([...base, ...path], variable);
+    if (putIfAbsent(table, schemas.providerSchema, path, text)) contributions.set(pathId([...base, ...path]), variable);
   }
 }
 
@@ -41,7 +45,7 @@ function putIfAbsent(table: Table, schema: z.core.$ZodType, path: readonly strin
   return true;
 }
 
-/** Variables are text; what is no boolean or number stays text, and the schema then says so. */
+/** Variables are text; what is not a boolean or number stays text, and the schema refuses it. */
 function typed(text: string, schema: z.core.$ZodType): unknown {
   const { type } = unwrap(schema).core._zod.def;
   if (type === 'boolean') {

@@ -1,20 +1,40 @@
 import { distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { BrokerError } from '../errors.ts';
-import type { CheckedTable } from './check.ts';
-import { exampleFor, isSecret, maskShapes, redactor, shorten } from './effective.ts';
-import type { TomlPositions } from './toml.ts';
-import { dotted, type KeyPath, keysOf, type Origins, schemaAt, valueAt, writtenKey } from './walk.ts';
+import { scrub } from '../platform/text.ts';
+import { MASK, maskShapes } from './effective.ts';
+import type { Contributions } from './environment.ts';
+import { dotted, type KeyPath, pathId, type TomlPositions, writtenKey } from './positions.ts';
+import { tomlValue } from './toml.ts';
+import { isSecretKey, isTableSchema, keysOf, membersOf, schemaAt, type Table, unwrap, valueAt } from './walk.ts';
 
 type Issue = z.core.$ZodIssue;
+
+/** A table with the schema that it was checked by, for saying what is wrong with it. */
+interface CheckedTable {
+  readonly schema: z.core.$ZodType;
+  readonly value: Table;
+  /** The path of the table in the file. */
+  readonly base: KeyPath;
+  /** Keys that are right in this table although its schema does not have them. */
+  readonly moreKeys?: readonly string[];
+  /** Where a key belongs that is wrong here. */
+  readonly placeOf?: (key: string) => string | undefined;
+}
 
 /** zod's issues in the words of the configuration: what is wrong, what to write instead. */
 export function explainIssues(issues: readonly Issue[], table: CheckedTable): readonly Finding[] {
   // A schema's own words might repeat what it refused.
-  const redact = redactor(table.value, table.schema, table.base[0] === 'credentials');
+  const secrets = [...membersOf(table.value, table.schema, table.base)].flatMap(({ value, isSecret }) =>
+    isSecret && typeof value === 'string' ? [value] : [],
+  );
   return issues
     .flatMap((issue) => explain(issue, table))
-    .map((found) => ({ ...found, message: redact(found.message), remedy: redact(found.remedy) }));
+    .map((found) => ({
+      ...found,
+      message: scrub(found.message, secrets, MASK),
+      remedy: scrub(found.remedy, secrets, MASK),
+    }));
 }
 
 function explain(issue: Issue, table: CheckedTable): readonly Finding[] {
@@ -126,7 +146,7 @@ function noneOf(
 ): Finding {
   const key = String(path.at(-1) ?? '');
   const near = typeof found === 'string' ? nearest(found, words) : undefined;
-  const hidden = isSecret(key, schemaAt(table.schema, path, table.value), table.base[0] === 'credentials');
+  const hidden = isSecretKey(key, schemaAt(table.schema, path, table.value), table.base[0] === 'credentials');
   const shown = hidden || typeof found === 'object' ? 'the value' : maskShapes(shorten(tomlValue(found)));
   return finding(
     at,
@@ -167,6 +187,50 @@ function limit(bound: number | bigint, word: string, origin: string): string {
 
 function examplePart(example: string): string {
   return example.startsWith('write ') && !example.includes('…') ? `, as in ${example.slice('write '.length)}` : '';
+}
+
+/** What to write at `path`, by the schema there: its example, its default, the value itself in quotes, or its form. */
+function exampleFor(path: KeyPath, table: CheckedTable): string {
+  const key = String([...path].reverse().find((part) => typeof part === 'string') ?? '');
+  const schema = schemaAt(table.schema, path, table.value);
+  if (schema === undefined) return `write what docs/configuration.md says about ${writtenKey(key)}`;
+  const found = valueAt(table.value, path);
+  const { core, meta, written } = unwrap(schema);
+  const { type } = core._zod.def;
+  const left = typeof path.at(-1) === 'number' ? 'elements like ' : `${writtenKey(key)} = `;
+  if (type === 'boolean') return `write ${left}true or false`;
+  const [example] = Array.isArray(meta['examples']) ? meta['examples'] : [];
+  if (example !== undefined) return `write ${left}${tomlValue(example)}`;
+  if (written !== undefined && typeof written !== 'object') return `write ${left}${tomlValue(written)}`;
+  const isScalar = typeof found === 'number' || typeof found === 'boolean';
+  if (type === 'string' && isScalar && !isSecretKey(key, schema)) {
+    return `write ${left}${maskShapes(shorten(tomlValue(String(found))))}`;
+  }
+  if (isTableSchema(schema)) return `write a table: [${dotted([...table.base, ...path])}]`;
+  return `write ${left}${placeholder(core)}${aside(meta.description)}`;
+}
+
+function shorten(words: string): string {
+  return words.length > 60 ? `${words.slice(0, 59)}…` : words;
+}
+
+function placeholder(core: ReturnType<typeof unwrap>['core']): string {
+  const { def } = core._zod;
+  if ('format' in def && def.format === 'url') return '"https://…"';
+  return PLACEHOLDERS[def.type] ?? '…';
+}
+
+const PLACEHOLDERS: Record<string, string> = {
+  string: '"…"',
+  number: '1',
+  array: '["…"]',
+  record: '{ name = "…" }',
+};
+
+/** Where there is no example, at least what the key is: the first sentence of its description. */
+function aside(description: string | undefined): string {
+  const sentence = description?.match(/^.*?[.:](?=\s|$)/)?.[0].replace(/[.:]$/, '');
+  return sentence === undefined ? '' : ` (${sentence})`;
 }
 
 /**
@@ -227,7 +291,7 @@ export function inFileOrder(faults: readonly ConfigFault[]): readonly ConfigFaul
   return [...unique.values()].sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
 }
 
-/** All faults as one error, for whoever can only throw one. */
+/** All faults as one error. */
 export function configError(faults: readonly ConfigFault[]): BrokerError {
   const [first] = faults;
   if (faults.length === 1 && first !== undefined) {
@@ -237,70 +301,56 @@ export function configError(faults: readonly ConfigFault[]): BrokerError {
   }
   const list = faults.map((fault) => `\n${describeFault(fault)}`).join('');
   return new BrokerError('ERR_CONFIG', `the configuration has ${faults.length} faults${list}`, {
-    remedy: 'mend them and run: broker config validate',
+    remedy: 'fix them, then run: broker config validate',
   });
 }
 
+/** What is wrong at one place of the file, before it is known which line that is. */
 interface Finding {
   readonly path: KeyPath;
   readonly message: string;
   readonly remedy: string;
-  /** Something is not there. Not reported beside syntax errors, which may have swallowed it. */
+  /** Something is missing. Not reported beside syntax errors, which may have swallowed it. */
   readonly absence?: boolean;
 }
 
-/** Collects what is wrong and says where it stands. */
+/** Collects what is wrong. */
 export class Findings {
-  readonly faults: ConfigFault[] = [];
-  readonly warnings: ConfigFault[] = [];
-  readonly #file: string;
-  readonly #positions: TomlPositions;
-  readonly #origins: Origins;
-  readonly #incomplete: boolean;
+  readonly faults: Finding[] = [];
+  readonly warnings: Finding[] = [];
+  readonly #isIncomplete: boolean;
 
-  constructor(file: string, positions: TomlPositions, origins: Origins, incomplete: boolean) {
-    this.#file = file;
-    this.#positions = positions;
-    this.#origins = origins;
-    this.#incomplete = incomplete;
+  /** @param isIncomplete parts of the file could not be read. */
+  constructor(isIncomplete: boolean) {
+    this.#isIncomplete = isIncomplete;
   }
 
-  add(finding: Finding): void {
-    if (finding.absence === true && this.#incomplete) return;
-    this.faults.push(this.#locate(finding));
-  }
-
-  /** For a fault whose line is known otherwise. */
-  addAt(line: number, finding: Finding): void {
-    this.faults.push({ ...this.#locate(finding), line });
+  add(...findings: readonly Finding[]): void {
+    this.faults.push(...findings.filter(({ absence }) => absence !== true || !this.#isIncomplete));
   }
 
   warn(finding: Finding): void {
-    this.warnings.push(this.#locate(finding));
-  }
-
-  #locate({ path, message, remedy }: Finding): ConfigFault {
-    const variable = this.#origins.variableAt(path);
-    return {
-      file: this.#file,
-      line: this.#positions.lineNear(path),
-      key: path.length === 0 ? undefined : maskShapes(dotted(path)),
-      message: maskShapes(variable === undefined ? message : `${message} (from the environment variable ${variable})`),
-      remedy: maskShapes(variable === undefined ? remedy : `correct or unset ${variable}, or ${remedy}`),
-    };
+    this.warnings.push(finding);
   }
 }
 
-/** A value as one would write it in the file, on one line. */
-export function tomlValue(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
-  if (value instanceof Date) return value.toISOString();
-  if (Array.isArray(value)) return `[${value.map(tomlValue).join(', ')}]`;
-  if (typeof value === 'object' && value !== null) {
-    const pairs = Object.entries(value).map(([key, inner]) => `${writtenKey(key)} = ${tomlValue(inner)}`);
-    return pairs.length === 0 ? '{}' : `{ ${pairs.join(', ')} }`;
-  }
-  return String(value);
+interface Whereabouts {
+  readonly file: string;
+  readonly positions: TomlPositions;
+  readonly contributions: Contributions;
+}
+
+/** Says where a finding is; `line` where that is known already. */
+export function locate(found: Finding & { readonly line?: number }, where: Whereabouts): ConfigFault {
+  const { path, message, remedy } = found;
+  const variable = where.contributions.get(pathId(path));
+  return {
+    file: where.file,
+    line: found.line ?? where.positions.lineNear(path),
+    key: path.length === 0 ? undefined : maskShapes(dotted(path)),
+    message: maskShapes(variable === undefined ? message : `${message} (from the environment variable ${variable})`),
+    remedy: maskShapes(variable === undefined ? remedy : `correct or unset ${variable}, or ${remedy}`),
+  };
 }
 
 /** `a number`, `a table` …: what a value is, in the words of TOML. */

@@ -1,13 +1,14 @@
 import { BrokerError } from '../errors.ts';
-import { checkFile, placeOfCommonKey } from './check.ts';
+import type { ConfigValue } from '../protocol/reports.ts';
+import { checkFile } from './check.ts';
 import type { Config } from './config.ts';
-import { type EffectiveValue, EffectiveValues } from './effective.ts';
-import type { Environment } from './environment.ts';
-import { type ConfigFault, Findings, inFileOrder } from './explain.ts';
+import { EffectiveValues } from './effective.ts';
+import type { Contributions, Environment } from './environment.ts';
+import { type ConfigFault, Findings, inFileOrder, locate } from './explain.ts';
+import { TomlPositions } from './positions.ts';
 import { readSafeFile } from './safe-file.ts';
 import type { ProviderSchemas } from './schema.ts';
-import { parseToml } from './toml.ts';
-import { Origins } from './walk.ts';
+import { readToml, syntaxFault } from './toml.ts';
 
 interface LoadOptions {
   /** Absolute path. */
@@ -25,8 +26,8 @@ export type LoadResult = LoadedConfig | RefusedConfig;
 
 export interface LoadedConfig {
   readonly config: Config;
-  /** Every key with its effective value, masked, and where it comes from. */
-  readonly effective: readonly EffectiveValue[];
+  /** Every key with its effective value, masked, and where it comes from. Looks the lines up when it is first asked. */
+  readonly effective: () => Promise<readonly ConfigValue[]>;
   /** What works but should not stay so. */
   readonly warnings: readonly ConfigFault[];
   readonly faults?: undefined;
@@ -42,7 +43,7 @@ interface RefusedConfig {
 export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
   try {
     const { bytes, readableByOthers } = await readSafeFile(options.file, options.uid);
-    return checkConfig(bytes, options, readableByOthers);
+    return await checkConfig(bytes, options, readableByOthers);
   } catch (error) {
     const known = error instanceof BrokerError;
     const message = known ? error.message : 'the configuration cannot be checked';
@@ -52,27 +53,39 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
 }
 
 /** Checks the content of a configuration file that has been read already. */
-export function checkConfig(
+export async function checkConfig(
   bytes: Uint8Array,
   options: Omit<LoadOptions, 'uid'>,
   readableByOthers = false,
-): LoadResult {
+): Promise<LoadResult> {
   const { file, types } = options;
   const text = decoded(bytes);
   if (typeof text !== 'string') return { faults: [{ file, key: undefined, ...text }] };
-  const { root, positions, faults: syntaxFaults } = parseToml(text);
-  const origins = new Origins();
-  const findings = new Findings(file, positions, origins, syntaxFaults.length > 0);
-  for (const { line, path, message, remedy } of syntaxFaults)
-    findings.addAt(line, { path: path ?? [], message, remedy });
-  const effective = new EffectiveValues(positions, origins);
-  const context = { types, findings, effective, origins, readableByOthers, placeOf: placeOfCommonKey };
-  const config = checkFile(root, context, options);
-  if (findings.faults.length > 0) return { faults: inFileOrder(findings.faults) };
-  return { config, effective: effective.values, warnings: inFileOrder(findings.warnings) };
+  const { root, sound, broken } = readToml(text);
+  const contributions: Contributions = new Map();
+  const findings = new Findings(broken.length > 0);
+  const effective = new EffectiveValues();
+  const config = checkFile(root, { types, findings, effective, contributions, readableByOthers }, options);
+
+  let read: Promise<TomlPositions> | undefined;
+  const findPositions = () => (read ??= TomlPositions.of(sound));
+  const located = async (found: readonly Parameters<typeof locate>[0][]) => {
+    const positions = await findPositions();
+    return inFileOrder(found.map((each) => locate(each, { file, positions, contributions })));
+  };
+  if (broken.length + findings.faults.length > 0) {
+    const positions = await findPositions();
+    const syntax = broken.map((statement) => syntaxFault(statement, positions));
+    return { faults: await located([...syntax, ...findings.faults]) };
+  }
+  return {
+    config,
+    effective: async () => effective.located(await findPositions(), contributions),
+    warnings: findings.warnings.length === 0 ? [] : await located(findings.warnings),
+  };
 }
 
-/** TOML is UTF-8; a byte order mark is skipped by the parser. */
+/** TOML is UTF-8; the parser skips a byte order mark. */
 function decoded(bytes: Uint8Array): string | { line: number; message: string; remedy: string } {
   const start = [...bytes.subarray(0, 2)].join();
   const isUtf16 = start === '255,254' || start === '254,255';
@@ -83,8 +96,8 @@ function decoded(bytes: Uint8Array): string | { line: number; message: string; r
   }
   const remedy = 'save the file as UTF-8';
   if (isUtf16) return { line: 1, message: 'the file is UTF-16, not UTF-8', remedy };
-  // The first bad sequence becomes U+FFFD; what the file may have of them rightly encoded would be found too early,
-  // which still names a line worth looking at.
+  // The first bad sequence becomes U+FFFD; one that the file has itself would be found too early, which still names a
+  // line worth looking at.
   const before = new TextDecoder('utf-8').decode(bytes).split('\uFFFD', 1)[0] ?? '';
   return { line: before.split('\n').length, message: 'the file is not UTF-8', remedy };
 }

@@ -1,8 +1,74 @@
 import { z } from 'zod';
-import { expandHome } from './paths.ts';
-import type { TomlPositions } from './toml.ts';
+import { isSecretName } from '../platform/text.ts';
+import type { KeyPath } from './positions.ts';
 
 type Schema = z.core.$ZodType;
+
+/** One value in a table that a schema describes, at whatever depth. */
+interface Member {
+  /** From the outermost table of the file. */
+  readonly path: KeyPath;
+  /** The last part of `path`. */
+  readonly key: string | number;
+  readonly value: unknown;
+  /** undefined: the schema does not have this key. */
+  readonly schema: Schema | undefined;
+  /** By the schema, by the name of its key, or because of a table around it. */
+  readonly isSecret: boolean;
+  /** In an array, which has been visited itself. */
+  readonly isElement: boolean;
+  /** The table or array that it is in. */
+  readonly parent: { readonly value: Table | unknown[]; readonly schema: Schema };
+}
+
+/**
+ * Every value of a table and of the tables and arrays in it, in their order, and after those of each table the defaults
+ * of the keys that it leaves open. Tables themselves are passed over, arrays are not.
+ *
+ * @param base the path of the table.
+ */
+export function membersOf(table: Table, schema: Schema, base: KeyPath): Generator<Member> {
+  return members(table, schema, { path: base, isSecret: false, isElement: false });
+}
+
+type Around = Pick<Member, 'path' | 'isSecret' | 'isElement'>;
+
+function* members(holder: Table | unknown[], schema: Schema, around: Around): Generator<Member> {
+  const parent = { value: holder, schema };
+  const isElement = around.isElement || Array.isArray(holder);
+  const visit = function* (key: string | number, value: unknown, child: Schema | undefined): Generator<Member> {
+    const isSecret =
+      around.isSecret || (typeof key === 'string' && isSecretKey(key, child, around.path[0] === 'credentials'));
+    const member = { path: [...around.path, key], key, value, schema: child, isSecret, isElement, parent };
+    if (!isTable(value)) yield member;
+    if (isTable(value) || Array.isArray(value)) yield* members(value, child ?? ANYTHING, member);
+  };
+  if (Array.isArray(holder)) {
+    for (const [index, value] of holder.entries()) yield* visit(index, value, childSchema(schema, index, holder));
+    return;
+  }
+  for (const [key, value] of Object.entries(holder)) yield* visit(key, value, childSchema(schema, key, holder));
+  const [only, ...others] = objectsOf(schema, holder);
+  if (only === undefined || others.length > 0) return;
+  for (const [key, child] of Object.entries(only._zod.def.shape)) {
+    const { written } = unwrap(child);
+    if (written !== undefined && !Object.hasOwn(holder, key)) yield* visit(key, written, child);
+  }
+}
+
+/** For what the schema does not have. */
+const ANYTHING = z.unknown();
+
+/**
+ * Whether the value of a key is a secret: what the schema says with `.meta({ secret })`, else by its name. `secret_id` of a
+ * credential (`inCredential`) is not: there it is the name that AWS Secrets Manager gives to a secret.
+ */
+export function isSecretKey(name: string, schema: Schema | undefined, inCredential = false): boolean {
+  const marked = schema === undefined ? undefined : unwrap(schema).meta.secret;
+  if (typeof marked === 'boolean') return marked;
+  if (inCredential && /^secret[_-]?id$/i.test(name)) return false;
+  return isSecretName(name);
+}
 
 /** A schema without the wrappers around it (optional, default, transform …), and what they said. */
 interface Unwrapped {
@@ -115,73 +181,4 @@ export function isTable(value: unknown): value is Table {
 function memberOf(value: unknown, key: string | number): unknown {
   if (Array.isArray(value) && typeof key === 'number') return value[key];
   return isTable(value) && Object.hasOwn(value, key) ? value[key] : undefined;
-}
-
-/** Where an effective value comes from. */
-export type Origin =
-  | { readonly kind: 'file'; readonly line: number }
-  | { readonly kind: 'env'; readonly variable: string }
-  | { readonly kind: 'default' };
-
-/** Remembers which values the environment contributed; what the file has is a value of the file. */
-export class Origins {
-  readonly #variables = new Map<string, string>();
-
-  setVariable(path: KeyPath, variable: string): void {
-    this.#variables.set(pathId(path), variable);
-  }
-
-  variableAt(path: KeyPath): string | undefined {
-    return this.#variables.get(pathId(path));
-  }
-
-  of(path: KeyPath, positions: TomlPositions): Origin {
-    const variable = this.variableAt(path);
-    if (variable !== undefined) return { kind: 'env', variable };
-    const line = positions.lineOf(path);
-    return line === undefined ? { kind: 'default' } : { kind: 'file', line };
-  }
-}
-
-/** Where a value stands in the file: names of tables and keys, numbers for the elements of an array. */
-export type KeyPath = readonly (string | number)[];
-
-const BARE = /^[A-Za-z0-9_-]+$/;
-
-/** As TOML writes it, quoted where it has to be: `credentials."a.b".fields`, `command[0]`. */
-export function dotted(path: KeyPath): string {
-  let text = '';
-  for (const part of path) {
-    if (typeof part === 'number') text += `[${part}]`;
-    else text += `${text === '' ? '' : '.'}${writtenKey(part)}`;
-  }
-  return text;
-}
-
-/** One key as it has to be written: bare if it can be. Cut short, because it may be anything at all. */
-export function writtenKey(key: string): string {
-  const short = key.length > 80 ? `${key.slice(0, 79)}…` : key;
-  return BARE.test(short) ? short : JSON.stringify(short);
-}
-
-/** An identity for maps. */
-export function pathId(path: KeyPath): string {
-  return JSON.stringify(path);
-}
-
-/** Replaces `~/` in every value that its schema marks as a path (`filePath()`), in place. */
-export function expandFilePaths(table: Table, schema: z.core.$ZodType, homeDir: string): void {
-  for (const [key, value] of Object.entries(table)) {
-    const child = childSchema(schema, key, table);
-    if (child === undefined) continue;
-    if (isTable(value)) expandFilePaths(value, child, homeDir);
-    else if (Array.isArray(value))
-      table[key] = value.map((element) => expanded(element, childSchema(child, 0, value), homeDir));
-    else table[key] = expanded(value, child, homeDir);
-  }
-}
-
-function expanded(value: unknown, schema: z.core.$ZodType | undefined, homeDir: string): unknown {
-  const isFile = schema !== undefined && unwrap(schema).meta.file === true;
-  return isFile && typeof value === 'string' ? expandHome(value, homeDir) : value;
 }

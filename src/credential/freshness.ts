@@ -1,4 +1,4 @@
-import { canBeRenewed, certainEnd, hasUnknownLife, type KeyAndLogin, lifeStart, possibleEnd } from './life.ts';
+import { canBeRenewed, certainEnd, type KeyAndLogin, lifeStart, possibleEnd } from './life.ts';
 
 /** How far a key may be trusted; durations in milliseconds. */
 interface FreshnessPolicy {
@@ -37,7 +37,7 @@ export function judgeFreshness(
   const end = certainEnd(living);
   if (end !== undefined && nowMs >= end) return { state: 'unfit', reason: 'expired' };
   const sinceConfirmed = nowMs - living.key.confirmedAtMs;
-  if (hasUnknownLife(living)) {
+  if (end === undefined && possibleEnd(living) === undefined) {
     if (sinceConfirmed < 2 * living.key.ttlMs) {
       return { state: 'fresh', refreshBehind: sinceConfirmed >= living.key.ttlMs };
     }

@@ -70,6 +70,7 @@ function renewableEnd(grant: Lease | Login | undefined): number | undefined {
 }
 
 function earliest(times: readonly (number | undefined)[]): number | undefined {
-  const known = times.filter((time) => time !== undefined);
-  return known.length === 0 ? undefined : Math.min(...known);
+  let first: number | undefined;
+  for (const time of times) if (time !== undefined && !(first !== undefined && first <= time)) first = time;
+  return first;
 }

@@ -1,72 +1,111 @@
 import type { KeyHome } from '../protocol/reports.ts';
-import type { KeyEncryptionKey } from './envelope.ts';
+import { KeyEncryptionKey } from './envelope.ts';
 
 /**
- * `next` holds a new key while a rotation goes on; it becomes `current` when the database has been committed under
- * it. Whichever of the two the database names is the right one, so that a crash at any point loses nothing.
+ * A place that keeps key-encryption keys outside the database, by their ids; one file in crypto/ each. Nothing here
+ * rejects, and nothing takes longer than a few seconds, however long the keyring of the operating system takes.
  */
-export type KekSlot = 'current' | 'next';
+export interface KekStore {
+  readonly kind: KeyHome;
+  /** For people: what and where. */
+  readonly description: string;
+  /** Whether the key of a new database may be kept here. Any store is asked for the key that a database names. */
+  readonly isForNewKeys: boolean;
+
+  find(id: string): Promise<KekReading>;
+  /**
+   * Keeps a key, durably; where another process keeps it, it was read back. Absent where only an administrator can put
+   * one. Whatever else is kept here stays. @returns what is in the way; undefined: it is kept.
+   */
+  add?(kek: KeyEncryptionKey, options?: AddOptions): Promise<Obstacle | undefined>;
+  /** Destroys a key that seals nothing any more; none there: nothing done. @returns what is in the way. */
+  remove(id: string): Promise<Obstacle | undefined>;
+  /**
+   * A key that lies here and is not the one in use: put there by an administrator, or left by a database that is gone.
+   * Absent where keys are found by their ids only.
+   */
+  spare?(inUse?: string): Promise<KekReading>;
+}
 
 /** What looking for a key found. Unreachable and missing are different things, and neither is a reason to make a key. */
 export type KekReading =
   | { readonly state: 'reachable'; readonly kek: KeyEncryptionKey }
-  | KekUnreachable
-  /** The place can be looked at and holds no key. */
-  | { readonly state: 'missing'; readonly reason: string; readonly remedy: string };
+  /** The place cannot be looked at now (locked, refused, no service), or what lies there must not be used as it is. */
+  | ({ readonly state: 'unreachable' } & Obstacle)
+  /** The place can be looked at and does not hold the key. */
+  | ({ readonly state: 'missing' } & Obstacle);
 
-/** The place cannot be looked at now (locked, refused, no service) or what lies there must not be used as it is. */
-export interface KekUnreachable {
-  readonly state: 'unreachable';
+export interface Obstacle {
   readonly reason: string;
   readonly remedy: string;
-  /** Nobody has looked yet: `look` of the home's keeper does. */
-  readonly notYet?: boolean;
+  /** Asking again may put another dialogue before a person, so it is not done soon. */
+  readonly mayHavePrompted?: boolean;
+}
+
+export interface AddOptions {
+  /** A keyring program that does not run may be started. Default: false. */
+  readonly mayStart?: boolean;
+  /** What lies here is not to be used: it is moved out of the way under this label, and not destroyed. */
+  readonly setAside?: string;
+}
+
+interface NewKekOptions {
+  /** A person gives up what lies in our own places: it is set aside under this label. */
+  readonly discarding?: string;
+  /** Where a person wants it, whatever the configuration says. */
+  readonly to?: KeyHome | undefined;
+}
+
+/** What a database says about a key. */
+export interface RecordedKek {
+  /** A string and not a KeyHome: a later version may have written one that this version does not know. */
+  readonly home: string;
+  readonly id: string;
+}
+
+export type KekFinding =
+  | { readonly state: 'reachable'; readonly kek: KeyEncryptionKey; readonly home: KekStore }
+  | Exclude<KekReading, { state: 'reachable' }>;
+
+/** Finds the key that a database says it was sealed with. */
+export async function findRecordedKek(stores: readonly KekStore[], { home, id }: RecordedKek): Promise<KekFinding> {
+  const store = stores.find(({ kind }) => kind === home);
+  if (store !== undefined) return foundIn(store, await store.find(id));
+  return {
+    state: 'unreachable',
+    reason: `the key lives in "${home}", which this version or machine does not know`,
+    remedy: 'Run the version that sealed it, or give up what it sealed: broker rotate-key --discard',
+  };
 }
 
 /**
- * A place that keeps a key-encryption key outside the database. One file in crypto/ each. It is read once at start, and
- * again only while it cannot be reached. Reading is synchronous; a home that other processes keep has a keeper, which
- * looks asynchronously, and tells of what that saw.
+ * The key for a database that has sealed nothing: one that lies in a store already, else a new one in the first store
+ * that takes it. A key that is there but cannot be reached is never bypassed.
+ *
+ * @param stores best first.
  */
-export interface KekHome {
-  readonly kind: KeyHome;
-  /** For people: what and where. */
-  readonly description: string;
-  /** Whether this run was given the place at all. An unconfigured home is looked at only if the database names it. */
-  readonly configured: boolean;
-  /** Absent where only an administrator can put a key, and where a keeper does. */
-  readonly writer?: KekWriter;
-  readonly keeper?: KekKeeper;
-  /**
-   * `id` is that of the key that is wanted; undefined: a key for a database that has sealed nothing. Only a home that
-   * keeps its keys by their ids needs it.
-   */
-  read(slot: KekSlot, id?: string): KekReading;
+export async function newKek(stores: readonly KekStore[], { discarding, to }: NewKekOptions = {}): Promise<KekFinding> {
+  const wanted = stores.filter(({ kind, isForNewKeys }) => (to === undefined ? isForNewKeys : kind === to));
+  let obstacle: Obstacle = { reason: 'there is no place to keep a key in', remedy: 'Give the daemon a state folder.' };
+  let state: 'missing' | 'unreachable' = 'missing';
+  for (const store of wanted) {
+    if (store.spare === undefined || (discarding !== undefined && store.add !== undefined)) continue;
+    const reading = await store.spare();
+    if (reading.state !== 'missing') return foundIn(store, reading);
+    obstacle = reading;
+  }
+  for (const store of wanted) {
+    if (store.add === undefined) continue;
+    const kek = KeyEncryptionKey.ephemeral();
+    // Where another store would do as well, no program is started for it.
+    const mayStart = wanted.length === 1 || discarding !== undefined;
+    const refusal = await store.add(kek, { mayStart, ...(discarding !== undefined && { setAside: discarding }) });
+    if (refusal === undefined) return { state: 'reachable', kek, home: store };
+    [obstacle, state] = [refusal, 'unreachable'];
+  }
+  return { ...obstacle, state };
 }
 
-/** A home behind another process, the keyring of the operating system: it keeps any number of keys by their ids. */
-export interface KekKeeper {
-  /**
-   * Looks for what `read` was asked for in vain; false if there was nothing to look for, or it is too early to try
-   * again. Never rejects, and never takes longer than a few seconds.
-   * @param now although it is too early: a person asked for it.
-   */
-  look(now?: boolean): Promise<boolean>;
-  /** What was seen may be out of date: `read` tells of nothing until the next look. */
-  forget(): void;
-  /** Keeps a key, durably: it was read back. Rejects with a BrokerError. */
-  add(kek: KeyEncryptionKey): Promise<void>;
-  /** Destroys a key that seals nothing any more; none there: nothing done. Rejects with a BrokerError. */
-  remove(id: string): Promise<void>;
-}
-
-export interface KekWriter {
-  /** Makes a random key in the slot, durably. Throws a BrokerError if it cannot or if the slot is taken. */
-  create(slot: KekSlot): KeyEncryptionKey;
-  /** `next` replaces `current`, atomically. Throws a BrokerError. */
-  promote(): void;
-  /** Destroys what is in the slot, if anything: for a key that seals nothing any more. */
-  clear(slot: KekSlot): void;
-  /** Moves `current` out of the way without destroying it; `stamp` tells several apart. Nothing there: nothing done. */
-  setAside(stamp: string): void;
+function foundIn(home: KekStore, reading: KekReading): KekFinding {
+  return reading.state === 'reachable' ? { ...reading, home } : reading;
 }

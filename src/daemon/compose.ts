@@ -1,13 +1,11 @@
+import type { BrokerPorts } from '../broker/api.ts';
 import { Broker } from '../broker/broker.ts';
-import type { BrokerPorts } from '../broker/ports.ts';
-import type { SqliteCache } from '../cache/cache.ts';
 import { openCache } from '../cache/open.ts';
+import type { SqliteCache } from '../cache/sqlite-cache.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Places } from '../config/paths.ts';
 import { keyringOf } from '../crypto/keyring-child.ts';
-import type { Rotation } from '../crypto/rotation.ts';
-import { BrokerError } from '../errors.ts';
 import { ClientIdentity } from '../platform/client-identity.ts';
 import { SystemClock, systemRandom } from '../platform/clock.ts';
 import { fingerprintFiles } from '../platform/files.ts';
@@ -15,14 +13,11 @@ import { type Installation, VERSION } from '../platform/installation.ts';
 import type { NativeBindings } from '../platform/native.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
 import { nativeProcessReader, procReader } from '../platform/process-tree.ts';
-import type { RotationReport } from '../protocol/reports.ts';
-import { KEY_HOMES, type KeyHome } from '../protocol/reports.ts';
 import type { ProviderDefinition } from '../providers/provider.ts';
 import { clientFormats } from '../server/formats.ts';
 import type { Administration } from '../server/routes.ts';
 import { BrokerServer } from '../server/server.ts';
-import { UpgradeWatch } from './lifecycle.ts';
-import { prepareSetup } from './provider-sources.ts';
+import { prepareSetup, UpgradeWatch } from './provider-sources.ts';
 
 interface DaemonParts {
   readonly config: LoadedConfig;
@@ -56,7 +51,8 @@ export interface ComposedDaemon {
 export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon> {
   const { places, log, native, env, homeDir } = parts;
   const { config } = parts.config;
-  const cache = openCache({
+  // Before there is a socket: an ask waits for the key of the cache within its own deadline.
+  const cache = await openCache({
     stateDir: places.stateDir,
     networkFileSystem: places.isNetworkFileSystem,
     credentialsDir: env['CREDENTIALS_DIRECTORY'],
@@ -65,12 +61,10 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     log,
     wallMs: () => Date.now(),
   });
-  // A key in a keyring takes another process to fetch: its time limit is that of the start, too.
-  if (cache.awaitsKeeper) await cache.reach();
   // Told while some other code reads the clock, so what follows from it happens a turn later.
   const clock: SystemClock = new SystemClock({
     timeline: cache.timeline(),
-    bootTimeMs: native && (() => native.bootTimeMs()),
+    bootTimeMs: native?.bootTimeMs,
     onJump: (jump) => setImmediate(() => onJump(jump)),
   });
   const identity = new ClientIdentity(native === undefined ? procReader : nativeProcessReader(native));
@@ -83,25 +77,15 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     isAlive: (client) => identity.isAlive(client),
     onTick: () => {
       cache.saveTimeline(clock.timeline());
-      if (cache.health().persistent && !cache.awaitsKeeper) return;
       void cache.reach().then((joined) => joined && broker.reloadCache());
     },
   };
   const facts: ComposedDaemon['facts'] = { socket: '', configProblem: undefined };
   const startedAtMs = clock.now();
-  const lostCode = new UpgradeWatch(parts.installation, log);
-  let current = config;
-  let loaded = parts.config;
+  const upgrade = new UpgradeWatch(parts.installation, log);
+  let inForce = parts.config;
   const setup = (next: Config) =>
-    prepareSetup(next, {
-      definitions: parts.definitions,
-      cache,
-      clock,
-      log,
-      env,
-      homeDir,
-      onLost: (cause) => lostCode.explain(cause),
-    });
+    prepareSetup(next, { definitions: parts.definitions, cache, clock, log, env, homeDir, upgrade });
   const broker: Broker = new Broker(ports, setup(config), () => ({
     version: VERSION,
     pid: process.pid,
@@ -123,11 +107,11 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     clock,
     log,
     uid: parts.uid,
-    administration: administrationOf(broker, cache, () => loaded),
-    formats: clientFormats((credential) => current.credentials.get(credential)?.header),
+    administration: administrationOf(broker, cache, () => inForce),
+    formats: clientFormats((credential) => inForce.config.credentials.get(credential)?.header),
     peers: {
-      peerCredentials: native && ((fd) => native.peerCredentials(fd)),
-      identify: (peer, hints) => identity.identify(peer, hints),
+      peerCredentials: native?.peerCredentials,
+      identify: identity.identify.bind(identity),
     },
   });
   cache.saveTimeline(clock.timeline());
@@ -137,12 +121,11 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     cache,
     clock,
     facts,
-    config: () => current,
-    needsRestart: lostCode.needsRestart,
+    config: () => inForce.config,
+    needsRestart: upgrade.needsRestart,
     reconfigure: (taken) => {
       const next = taken.config;
-      loaded = taken;
-      current = next;
+      inForce = taken;
       facts.configProblem = undefined;
       log.level = next.daemon.logLevel;
       broker.reconfigure(setup(next));
@@ -151,28 +134,14 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
 }
 
 /** What a person may do to a daemon that runs. */
-function administrationOf(broker: Broker, cache: SqliteCache, loaded: () => LoadedConfig): Administration {
+function administrationOf(broker: Broker, cache: SqliteCache, inForce: () => LoadedConfig): Administration {
   return {
-    config: () => ({ file: loaded().config.file, values: loaded().effective }),
-    rotateKey: async ({ discard, to }) => {
-      const rotation = await cache.rotateKey({ discard, to: keyHomeNamed(to) });
-      // Joined with what was in memory under another key, keys and marks have other digests.
-      if (rotation.setAside !== undefined) broker.reloadCache();
-      return rotationReport(rotation);
+    config: async () => ({ file: inForce().config.file, values: await inForce().effective() }),
+    rotateKey: async (request) => {
+      // The person may have unlocked the keyring for it.
+      if (await cache.reach(true)) broker.reloadCache();
+      return await cache.rotateKey(request);
     },
     takeLogin: (provider, token) => broker.takeLogin(provider, token),
   };
-}
-
-export function rotationReport({ kekId, home, rewrapped, setAside, left }: Rotation): RotationReport {
-  return { keyId: kekId, home, rewrapped, setAside: setAside ?? null, left: left ?? null };
-}
-
-/** @throws BrokerError ERR_USAGE for a word that is no home. */
-export function keyHomeNamed(word: string | undefined): KeyHome | undefined {
-  const kind = KEY_HOMES.find((candidate) => candidate === word);
-  if (kind !== undefined || word === undefined) return kind;
-  throw new BrokerError('ERR_USAGE', `"${word.slice(0, 40)}" is no home of a key`, {
-    remedy: `choose one of: ${KEY_HOMES.join(', ')}`,
-  });
 }

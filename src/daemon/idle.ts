@@ -1,87 +1,47 @@
 import type { Clock, Timer } from '../platform/clock.ts';
 
 /**
- * A daemon that a helper started leaves again when nobody has asked it anything for a while; the next helper starts
- * another. The clock runs while the machine sleeps.
+ * Calls back once when nobody has asked anything for a while, and again only after somebody has. There is one timer for
+ * the whole time and not one for every ask, and none once it has called back: an idle daemon does not wake up.
  */
-export class IdleExit {
-  /** Resolves when nobody has asked for the time set. */
-  readonly reached: Promise<void>;
+export class Idle {
   readonly #clock: Clock;
-  #resolve: () => void = () => {};
+  readonly #onIdle: () => void;
   #limitMs = 0;
   #lastAskMs: number;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock) {
+  /** @param limitMs on the steady clock, which runs while the machine sleeps; 0: never. */
+  constructor(clock: Clock, limitMs: number, onIdle: () => void) {
     this.#clock = clock;
+    this.#onIdle = onIdle;
     this.#lastAskMs = clock.now();
-    this.reached = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
+    this.setLimit(limitMs);
   }
 
-  /** 0: never. */
   setLimit(limitMs: number): void {
+    this.#timer?.cancel();
     this.#limitMs = limitMs;
-    this.#arm();
+    if (limitMs > 0) this.#look();
   }
 
-  noteAsk(): void {
-    this.#lastAskMs = this.#clock.now();
-  }
-
-  stop(): void {
-    this.#limitMs = 0;
-    this.#timer?.cancel();
-  }
-
-  /** One timer for as long as the limit, not one for every ask. */
-  #arm(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    if (this.#limitMs === 0) return;
-    const leftMs = this.#lastAskMs + this.#limitMs - this.#clock.now();
-    if (leftMs <= 0) this.#resolve();
-    else this.#timer = this.#clock.after(leftMs, () => this.#arm());
-  }
-}
-
-/** Without a request for so long, nobody is in the middle of anything. */
-const QUIET_MS = 20_000;
-
-/**
- * Calls back once when it has become quiet, and again only after it was not. While it is quiet no timer runs: a daemon
- * that nobody asks anything is to wake nobody up.
- */
-export class Quiet {
-  readonly #clock: Clock;
-  readonly #onQuiet: () => void;
-  #lastAskMs = 0;
-  #timer: Timer | undefined;
-
-  constructor(clock: Clock, onQuiet: () => void) {
-    this.#clock = clock;
-    this.#onQuiet = onQuiet;
-    this.noteAsk();
-  }
-
-  noteAsk(): void {
-    this.#lastAskMs = this.#clock.now();
-    this.#timer ??= this.#clock.after(QUIET_MS, () => this.#look());
+  noteAsk(nowMs: number): void {
+    this.#lastAskMs = nowMs;
+    if (this.#timer === undefined && this.#limitMs > 0) this.#arm(this.#limitMs);
   }
 
   stop(): void {
-    this.#timer?.cancel();
+    this.setLimit(0);
   }
 
   #look(): void {
-    const leftMs = this.#lastAskMs + QUIET_MS - this.#clock.now();
-    if (leftMs > 0) {
-      this.#timer = this.#clock.after(leftMs, () => this.#look());
-      return;
-    }
+    const leftMs = this.#lastAskMs + this.#limitMs - this.#clock.now();
     this.#timer = undefined;
-    this.#onQuiet();
+    if (leftMs > 0) this.#arm(leftMs);
+    else this.#onIdle();
+  }
+
+  #arm(delayMs: number): void {
+    this.#timer = this.#clock.after(delayMs, () => this.#look());
   }
 }

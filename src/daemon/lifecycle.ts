@@ -1,8 +1,6 @@
-import { BrokerError } from '../errors.ts';
-import type { Installation } from '../platform/installation.ts';
-import type { Log } from '../platform/log.ts';
 import type { NativeBindings } from '../platform/native.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
+import { waitUntil } from '../platform/waiting.ts';
 import type { Listener } from '../server/listener.ts';
 import type { ComposedDaemon } from './compose.ts';
 
@@ -43,55 +41,11 @@ export async function stopDaemon(
   const orderly = async () => {
     listener.unlink();
     await server.close(ANSWERS_MS);
-    if (revokeLeases) await within(REVOKE_MS, broker.revokeLeases(), clock);
+    if (revokeLeases) await waitUntil(clock, broker.revokeLeases(), clock.now() + REVOKE_MS);
     await broker.stop();
   };
-  await within(
-    STOP_LIMIT_MS,
-    orderly().catch((error: unknown) => log.error({ reason: String(error) }, 'could not stop in order')),
-    clock,
-  );
+  const stopped = orderly().catch((error: unknown) => log.error({ reason: String(error) }, 'could not stop in order'));
+  await waitUntil(clock, stopped, clock.now() + STOP_LIMIT_MS);
   cache.saveTimeline(clock.timeline());
   cache.close();
-}
-
-function within(limitMs: number, work: Promise<void>, clock: ComposedDaemon['clock']): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.after(limitMs, resolve);
-    work.then(resolve, reject).finally(() => timer.cancel());
-  });
-}
-
-/**
- * Providers are loaded when they are first needed, which may be after an upgrade has put other files in the place of
- * those that this process was started from. Then only a new process is of any use.
- */
-export class UpgradeWatch {
-  /** Resolves when this process should make room for another. */
-  readonly needsRestart: Promise<void>;
-  readonly #installation: Installation;
-  readonly #log: Log;
-  #restart: () => void = () => {};
-
-  constructor(installation: Installation, log: Log) {
-    this.#installation = installation;
-    this.#log = log;
-    this.needsRestart = new Promise((resolve) => {
-      this.#restart = resolve;
-    });
-  }
-
-  /** @returns what to tell whoever asked; a helper tries again by itself and finds the next daemon. */
-  explain(cause: unknown): BrokerError {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    if (!this.#installation.wasReplaced) {
-      this.#log.error({ reason }, 'a part of the program could not be loaded');
-      const remedy = 'install it again: npm install -g apikey-broker';
-      return new BrokerError('ERR_INTERNAL', 'a part of the program could not be loaded', { remedy, cause });
-    }
-    this.#log.warn({ reason }, 'the program was replaced while it ran: making room for the new one');
-    this.#restart();
-    const remedy = 'it restarts by itself: try again in a few seconds';
-    return new BrokerError('ERR_DAEMON_UNREACHABLE', 'the daemon was upgraded while it ran', { remedy, cause });
-  }
 }

@@ -21,12 +21,14 @@ import { providerDefinitions } from '../providers/registry.ts';
 import { adoptSocket, bindSocket, type Listener, refuseConnections, takeInheritedSocket } from '../server/listener.ts';
 import { refreshStableHelper } from '../service/stable-helper.ts';
 import { type ComposedDaemon, composeDaemon } from './compose.ts';
-import { IdleExit, Quiet } from './idle.ts';
+import { Idle } from './idle.ts';
 import { harden, stopDaemon, untilStopped } from './lifecycle.ts';
 import { SystemdNotifier } from './sd-notify.ts';
 import { acquireForService, type StartContext, takeStartContext } from './start-lock.ts';
 
 const EX_TEMPFAIL = 75;
+/** After so long without a request memory is given back. */
+const QUIET_MS = 20_000;
 
 export interface DaemonOptions {
   /** The variables of the process: what was meant for this process alone (LISTEN_FDS, NOTIFY_SOCKET) is taken out. */
@@ -72,8 +74,8 @@ interface RunningDaemon {
   readonly listener: Listener;
   readonly watcher: ConfigWatcher;
   readonly log: AdjustableLog;
-  readonly idle: IdleExit;
-  readonly quiet: Quiet;
+  readonly idleForLong: Promise<void>;
+  readonly idles: readonly Idle[];
 }
 
 async function startDaemon(options: DaemonOptions, context: Context, clock: Clock): Promise<RunningDaemon> {
@@ -87,18 +89,19 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   const log = await createPinoLog({
     format: chooseLogFormat({ env, isTty: options.stderrIsTty, journal: options.journal }),
   });
-  const idle = new IdleExit(clock);
   let daemon: ComposedDaemon | undefined;
+  let exit: Idle | undefined;
+  // Only what a helper started leaves again when nobody has asked it anything for a while: the next helper starts another.
+  const exitLimitMs = (config: Config) => (byHelper ? config.daemon.idleExitMs : 0);
   // While a keyring is asked for the key there is no daemon yet that could take over anything.
   let early: LoadResult | undefined;
-  const obey = ({ daemon: { idleExitMs } }: Config) => byHelper && idle.setLimit(idleExitMs);
   const watcher = new ConfigWatcher({
     file: places.configFile,
     load: () => loadConfig({ file: places.configFile, types: providerDefinitions, env, homeDir, uid }),
     after: (delayMs, callback) => clock.after(delayMs, callback),
     onChange: (result) => {
       if (daemon === undefined) early = result;
-      else obey(takeOver(daemon, result, log));
+      else exit?.setLimit(exitLimitMs(takeOver(daemon, result, log)));
     },
     onTrouble: ({ message }) => log.warn({ reason: message }, 'the configuration is not watched: SIGHUP reloads it'),
   });
@@ -114,27 +117,29 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
     homeDir,
     uid,
   });
-  const listener = await listen(daemon, inputs, context.inheritedSocket);
   const { cache } = daemon;
-  const quiet = new Quiet(daemon.clock, () => {
+  const quiet = new Idle(daemon.clock, QUIET_MS, () => {
     cache.releaseMemory();
     releaseMemory(native);
   });
-  daemon.server.onRequest(() => {
-    idle.noteAsk();
-    quiet.noteAsk();
+  const { promise: idleForLong, resolve } = Promise.withResolvers<void>();
+  const inForce = early === undefined ? config.config : takeOver(daemon, early, log);
+  exit = new Idle(daemon.clock, exitLimitMs(inForce), resolve);
+  const idles = [quiet, exit];
+  daemon.server.onRequest((nowMs) => {
+    for (const idle of idles) idle.noteAsk(nowMs);
   });
-  obey(early === undefined ? config.config : takeOver(daemon, early, log));
+  const listener = await listen(daemon, inputs, context.inheritedSocket);
   daemon.facts.socket = listener.path;
   lock.record(listener.path);
   const { configFile, stateDir } = places;
   refreshStableHelper(baseStateDir(inputs), uid);
   log.info({ version: VERSION, socket: listener.path, config: configFile, state: stateDir }, 'broker is ready');
-  return { daemon, listener, watcher, log, idle, quiet };
+  return { daemon, listener, watcher, log, idleForLong, idles };
 }
 
 async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
-  const { daemon, listener, watcher, log, idle, quiet } = running;
+  const { daemon, listener, watcher, log, idleForLong, idles } = running;
   const stopped = untilStopped(() => {
     manager.reloading();
     watcher.reload().finally(() => manager.reloaded());
@@ -142,7 +147,7 @@ async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
   manager.ready(daemon.clock);
   const reason = await Promise.race([
     stopped,
-    idle.reached.then(() => 'idle' as const),
+    idleForLong.then(() => 'idle' as const),
     daemon.needsRestart.then(() => 'replaced' as const),
   ]);
   // A service manager starts a service again that failed.
@@ -150,8 +155,7 @@ async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
   log.info({ reason }, 'stopping');
   manager.stopping();
   watcher.close();
-  idle.stop();
-  quiet.stop();
+  for (const idle of idles) idle.stop();
   const isOrdered = reason !== 'idle' && reason !== 'replaced';
   const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, log));
   await stopDaemon(daemon, listener, isRealStop, log);

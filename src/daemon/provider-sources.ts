@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { BrokerSetup } from '../broker/broker.ts';
-import type { CredentialSpec, ProviderSpec } from '../broker/credentials.ts';
+import type { BrokerSetup, CredentialSpec, ProviderSpec } from '../broker/credentials.ts';
 import type { CredentialCache } from '../cache/cache.ts';
 import type { Config, CredentialConfig, ProviderConfig } from '../config/config.ts';
 import type { Login } from '../credential/life.ts';
-import type { BrokerError } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
+import type { Installation } from '../platform/installation.ts';
 import type { Log } from '../platform/log.ts';
 import type { LoginStore, ProviderDefinition } from '../providers/provider.ts';
 
@@ -16,8 +16,7 @@ interface SetupDeps {
   readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
-  /** Code that was to be loaded is not there, or not as expected. Returns what to tell whoever asked. */
-  readonly onLost: (cause: unknown) => BrokerError;
+  readonly upgrade: UpgradeWatch;
 }
 
 /** Makes a checked configuration ready for the broker: what identifies each source, and how to open each provider. */
@@ -52,7 +51,7 @@ function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: Se
       const create = await definitionOf(type, deps)
         .load()
         .catch((fault: unknown) => {
-          throw deps.onLost(fault);
+          throw deps.upgrade.explain(fault);
         });
       return create(options, { name, clock, log: log.child({ provider: name }), logins, env, homeDir });
     },
@@ -111,4 +110,41 @@ function withoutSecrets(value: unknown): unknown {
 
 function hash(parts: readonly unknown[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32);
+}
+
+/**
+ * Providers are loaded when they are first needed, which may be after an upgrade has put other files in the place of
+ * those that this process was started from. Then only a new process is of any use.
+ */
+export class UpgradeWatch {
+  /** Resolves when this process should make room for another. */
+  readonly needsRestart: Promise<void>;
+  readonly #installation: Installation;
+  readonly #log: Log;
+  #restart: () => void = () => {};
+
+  constructor(installation: Installation, log: Log) {
+    this.#installation = installation;
+    this.#log = log;
+    this.needsRestart = new Promise((resolve) => {
+      this.#restart = resolve;
+    });
+  }
+
+  /**
+   * Code that was to be loaded is not there, or not as expected.
+   * @returns what to tell whoever asked; a helper tries again automatically and finds the next daemon.
+   */
+  explain(cause: unknown): BrokerError {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    if (!this.#installation.wasReplaced) {
+      this.#log.error({ reason }, 'a part of the program could not be loaded');
+      const remedy = 'install it again: npm install -g apikey-broker';
+      return new BrokerError('ERR_INTERNAL', 'a part of the program could not be loaded', { remedy, cause });
+    }
+    this.#log.warn({ reason }, 'the program was replaced while it ran: making room for the new one');
+    this.#restart();
+    const remedy = 'it restarts automatically: try again in a few seconds';
+    return new BrokerError('ERR_DAEMON_UNREACHABLE', 'the daemon was upgraded while it ran', { remedy, cause });
+  }
 }

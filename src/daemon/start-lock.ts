@@ -13,7 +13,6 @@ import { readLockHolder, StateLock, type StateLockOptions } from '../platform/st
 import { sleep } from '../platform/waiting.ts';
 import type { RotationReport, RotationRequest } from '../protocol/reports.ts';
 import { providerDefinitions } from '../providers/registry.ts';
-import { keyHomeNamed, rotationReport } from './compose.ts';
 
 /** A daemon stops within five seconds. */
 const LONGEST_WAIT_MS = 8_000;
@@ -76,9 +75,8 @@ export function takeStartContext(env: Record<string, string | undefined>): Start
  */
 export async function rotateOffline(
   inputs: PathInputs & { readonly clock: Clock },
-  { discard, to }: RotationRequest,
+  request: RotationRequest,
 ): Promise<RotationReport> {
-  const home = keyHomeNamed(to);
   process.umask(0o077);
   const native = loadNative();
   const places = preparePlaces(inputs);
@@ -91,7 +89,7 @@ export async function rotateOffline(
   try {
     // What there is to say, the report and the errors say.
     const log = await createPinoLog({ format: 'json', level: 'silent' });
-    const cache = openCache({
+    const cache = await openCache({
       stateDir: places.stateDir,
       networkFileSystem: places.isNetworkFileSystem,
       credentialsDir: inputs.env['CREDENTIALS_DIRECTORY'],
@@ -101,7 +99,7 @@ export async function rotateOffline(
       wallMs: () => inputs.clock.wall(),
     });
     try {
-      return rotationReport(await cache.rotateKey({ discard, to: home }));
+      return await cache.rotateKey(request);
     } finally {
       cache.close();
     }

@@ -5,30 +5,30 @@ import { readFileSync } from 'node:fs';
 export interface TimeSources {
   /** Since the epoch; anybody may set it. */
   readonly wallMs: () => number;
-  /** Since some moment in the past; stands still while the machine sleeps. */
+  /** Since some moment in the past; does not advance while the machine sleeps. */
   readonly monotonicMs: () => number;
-  /** Since boot, time asleep included; coarse (10 ms) and dear to read (a file). */
+  /** Since boot, time asleep included; coarse (10 ms) and slow to read (a file). */
   readonly uptimeMs: () => number;
   /** Since boot, time asleep included; exact and cheap. Undefined without the native addon. */
   readonly bootTimeMs: (() => number) | undefined;
 }
 
-/** `sleep`: the machine was suspended for so long · `wall`: the wall clock was set forward (back if negative) by so much. */
+/** `sleep`: the machine was suspended for `byMs` · `wall`: the wall clock was set forward (back if negative) by `byMs`. */
 export interface ClockJump {
   readonly kind: 'sleep' | 'wall';
   readonly byMs: number;
 }
 
-/** Under this, differences between wall and monotonic clock are drift, adjustment and coarse reading. */
+/** Smaller differences between wall and monotonic clock are drift, adjustment and coarse reading. */
 const NOTICEABLE_MS = 500;
-/** The uptime is compared rarely and exactly enough for shorter sleeps. */
+/** The uptime is compared rarely, and exactly enough to notice shorter sleeps. */
 const NOTICEABLE_SLEEP_MS = 250;
-/** Two clocks read further apart than this say nothing about each other. */
+/** Readings of two clocks that were taken further apart than this cannot be compared. */
 const TOGETHER_MS = 20;
 
 /**
- * Time since boot, time asleep included, from clocks that Node has. The monotonic clock carries it; only when wall
- * and monotonic clock have drifted apart since the last look, or a timer fired, is the uptime asked whether that was a sleep.
+ * Time since boot, time asleep included, from clocks that Node has. The monotonic clock carries it; the uptime is read to
+ * detect a sleep only when wall and monotonic clock have drifted apart since the last look, or when a timer fired.
  */
 export class BootTime {
   readonly #sources: TimeSources;
@@ -46,17 +46,17 @@ export class BootTime {
     this.#wallAheadMs = this.#aheadOfMonotonic(sources.wallMs);
   }
 
-  /** Never goes backwards. */
-  read(): number {
-    const { wallMs, monotonicMs, bootTimeMs } = this.#sources;
+  /** Never goes backwards. @param wallMs as just read. */
+  read(wallMs = this.#sources.wallMs()): number {
+    const { monotonicMs, bootTimeMs } = this.#sources;
     const monotonic = monotonicMs();
-    if (Math.abs(wallMs() - monotonic - this.#wallAheadMs) > NOTICEABLE_MS) this.look();
+    if (Math.abs(wallMs - monotonic - this.#wallAheadMs) > NOTICEABLE_MS) this.look();
     const ms = bootTimeMs?.() ?? monotonic + this.#aheadMs;
     this.#lastMs = Math.max(this.#lastMs, ms);
     return this.#lastMs;
   }
 
-  /** Compares all clocks and tells of a sleep or a jump since the last look. */
+  /** Compares all clocks and reports a sleep or a jump since the last look. */
   look(): void {
     const { bootTimeMs, uptimeMs, wallMs } = this.#sources;
     const sinceLastMs = this.#aheadOfMonotonic(bootTimeMs ?? uptimeMs) - this.#aheadMs;
@@ -85,8 +85,8 @@ export class BootTime {
 }
 
 /**
- * Names this boot of the machine, so that times since boot are only ever compared within one boot. Undefined where
- * the system has no such name: every start then counts as a boot of its own.
+ * Identifies this boot of the machine, so that times since boot are compared only within one boot. Undefined where
+ * the system has no such id: every start then counts as a boot of its own.
  */
 export function currentBootId(platform: NodeJS.Platform = process.platform): string | undefined {
   if (platform === 'linux') return readBootId();

@@ -4,7 +4,7 @@ import { type Client, type ProcessReader, ProcessSnapshot, ProcessTree } from '.
 
 interface IdentifiedClient {
   readonly client: Client | undefined;
-  /** The client itself called its helper for its own key, as far as can be told. */
+  /** As far as the hints and the kernel show, the client itself ran its helper for its own key. */
   readonly judged: boolean;
 }
 
@@ -22,14 +22,15 @@ interface Origin {
   readonly session: string | undefined;
 }
 
-/** Clients whose environment has been looked at; one or two are usual. */
+/** Clients whose environment has been read; one or two are usual. */
 const CACHE_LIMIT = 256;
 
 /**
- * Tells who asks, and whether an early repeat of theirs may be held against a key. Claude Code sets CLAUDECODE for
- * everything that it runs (the agent's shell, hooks, the status line, MCP servers) except for its helpers. Where the
- * client itself has inherited it, what is left to go by is how the helper is run: in the client's process group, with a
- * socket as stdin, in the session that the client was started in. test/claude/ holds this against the real client.
+ * Finds out which client asks, and whether an early repeat of its calls counts as a sign that its key was rejected. Claude
+ * Code sets CLAUDECODE for everything that it runs (the agent's shell, hooks, the status line, MCP servers) except for its
+ * helpers. Where the client itself has inherited CLAUDECODE, its helper is recognised by how it is run: in the client's
+ * process group, with a socket as stdin, in the session that the client was started in. test/claude/ checks this with the
+ * real client.
  */
 export class ClientIdentity {
   readonly #reader: ProcessReader;
@@ -43,11 +44,11 @@ export class ClientIdentity {
     this.#tree = new ProcessTree(this.#snapshot);
   }
 
-  /** @param peer as the kernel says; undefined without the addon, where the helper's own word has to do. */
+  /** @param peer as the kernel says; undefined without the addon: then the helper's own hints count. */
   identify(peer: Peer | undefined, hintsHeader: string | undefined): IdentifiedClient {
     const hints = parseHints(hintsHeader);
     const pid = peer?.pid ?? hints?.pid;
-    // 0: the peer lives in a pid name space that is not ours, so its own word for its parent names somebody else here.
+    // 0: the peer is in another pid namespace, where the parent pid of its hints names another process than here.
     if (pid === undefined || pid === 0) return { client: undefined, judged: false };
     this.#snapshot.discard();
     const client = this.#tree.clientOf(pid, hints?.ppid, peer?.ppid);
@@ -61,7 +62,7 @@ export class ClientIdentity {
 
   #isForOwnKey(hints: ClientHints, pid: number, client: Client): boolean {
     if (hints.entrypoint === undefined || hints.purpose !== undefined) return false;
-    // Wrappers may give the helper another stdin or process group (timeout does); a terminal means a person.
+    // A wrapper may change the helper's stdin or process group (timeout does); a terminal as stdin means a person.
     if (!hints.agent && client.isClaudeCode) return hints.stdin !== undefined && hints.stdin !== 'tty';
     if (hints.stdin !== 'socket' || !this.#sharesGroup(pid, client)) return false;
     if (!hints.agent) return true;
@@ -69,7 +70,7 @@ export class ClientIdentity {
     return byAgent && session === hints.session;
   }
 
-  /** Where the helper is hidden from us, nothing is known. */
+  /** 0: the helper is hidden from us, which proves nothing against it. */
   #sharesGroup(helperPid: number, client: Client): boolean {
     const group = this.#snapshot.processGroup(helperPid);
     return group === 0 || group === this.#snapshot.processGroup(client.pid);
@@ -85,7 +86,7 @@ export class ClientIdentity {
   }
 }
 
-/** Nothing where the environment of others cannot be read (macOS, hardened processes): then the helper is not judged. */
+/** Empty where the environment of other processes cannot be read (macOS, hardened processes): then the helper is not judged. */
 function readOrigin(pid: number): Origin {
   try {
     const environment = readFileSync(`/proc/${pid}/environ`);
@@ -98,7 +99,7 @@ function readOrigin(pid: number): Origin {
   }
 }
 
-/** Of the variables only these few are made strings of: others may be secrets. */
+/** Makes a string of this one variable only: others may be secrets, and strings cannot be wiped. */
 function valueIn(environment: Buffer, name: string): string | undefined {
   const start = Buffer.from(`${name}=`);
   const isFirst = environment.subarray(0, start.length).equals(start);

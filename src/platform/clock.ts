@@ -14,8 +14,16 @@ export interface Clock {
   now(): number;
   /** What the wall clock shows at this moment, jumps and all. */
   wall(): number;
+  /** Both in one reading, to be handed on by whoever needs to know the time of one event several times. */
+  read(): Moment;
   /** Calls back once, after at least `delayMs` of waking time; any finite delay is allowed. */
   after(delayMs: number, callback: () => void): Timer;
+}
+
+/** What the steady and the wall clock showed at the same time. */
+export interface Moment {
+  readonly nowMs: number;
+  readonly wallMs: number;
 }
 
 export interface Timer {
@@ -67,6 +75,11 @@ export class SystemClock implements Clock {
     return this.#sources.wallMs();
   }
 
+  read(): Moment {
+    const wallMs = this.#sources.wallMs();
+    return { nowMs: this.#offsetMs + this.#bootTime.read(wallMs), wallMs };
+  }
+
   after(delayMs: number, callback: () => void): Timer {
     return new LongTimer(delayMs, this.#sources.monotonicMs, () => {
       this.#bootTime.look();
@@ -82,8 +95,8 @@ export class SystemClock implements Clock {
 
 function systemSources(bootTimeMs: (() => number) | undefined): TimeSources {
   return {
-    wallMs: () => Date.now(),
-    monotonicMs: () => performance.now(),
+    wallMs: Date.now,
+    monotonicMs: performance.now.bind(performance),
     uptimeMs: () => uptime() * 1000,
     bootTimeMs,
   };

@@ -21,18 +21,18 @@ import { basename, dirname, join } from 'node:path';
 import { BrokerError, codeOf, shellWord } from '../errors.ts';
 
 export interface ReplaceOptions {
-  /** Of a file that is new; where `prepare` is given it may set another. */
+  /** Of the new file; `prepare` may set another. */
   readonly mode: number;
-  /** Before the bytes are synced: owner and mode of the file that is replaced, for one. */
+  /** Called before the bytes are synced, to set owner and mode of the replaced file, for example. */
   readonly prepare?: (descriptor: number) => void;
-  /** Asked when all is on the disk and only the name is missing; false: nothing is changed. */
+  /** Called when the bytes are on the disk and before the rename; false: nothing is changed. */
   readonly stillWanted?: () => boolean;
 }
 
 /**
- * Puts `content` in the place of a file, whole or not at all, and on the disk before it is seen: readers, and whoever reads
- * after a crash, find the old bytes or the new ones. A symbolic link at its place is replaced, not followed. Two processes
- * that replace one file at once need a lock of their own. Throws the system's error.
+ * Replaces a file by `content`, whole or not at all: a reader, also one after a crash, finds the old bytes or the new ones.
+ * A symbolic link at `file` is replaced, not followed. Processes that replace one file at the same time need a lock of their
+ * own. Throws the system's error.
  *
  * @returns false if `stillWanted` said so.
  */
@@ -59,7 +59,7 @@ export function replaceFile(file: string, content: string | Uint8Array, options:
   }
 }
 
-/** As replaceFile. @returns false if the file was just so already and nothing had to be done. */
+/** As replaceFile. @returns false if the file already had these bytes and this mode, and nothing was done. */
 export function writeFileAtomically(file: string, content: string | Uint8Array, mode: number): boolean {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   return !isJustSo(file, bytes, mode) && replaceFile(file, bytes, { mode });
@@ -75,7 +75,7 @@ function isJustSo(file: string, bytes: Uint8Array, mode: number): boolean {
   }
 }
 
-/** A new name survives a power failure only once its folder is on the disk (fsync(2)); not every file system can do that. */
+/** A new name survives a power failure only once its folder is synced (fsync(2)); not every file system can do that. */
 export function syncFolder(folder: string): void {
   const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
@@ -108,9 +108,9 @@ export interface ReadOptions {
 }
 
 /**
- * Reads a regular file of bounded size, in a time that no file can stretch: a named pipe, a device or a folder is refused
- * without being waited for (open(2): O_NONBLOCK). What is judged is the opened file, so that nothing can be exchanged in
- * between: judge `stats`. Never throws.
+ * Reads a regular file of bounded size, without ever blocking: a named pipe, a device or a folder is refused without
+ * waiting for it (open(2): O_NONBLOCK). `stats` are those of the opened file, so that nobody can exchange it between a check
+ * of them and the reading. Never throws.
  */
 export function readRegularFile(file: string, { maxBytes, followLinks = true }: ReadOptions): FileReading {
   let fd: number;
@@ -155,7 +155,7 @@ function tooLarge(maxBytes: number): FileFault {
   return { state: 'refused', why: 'size', fault: `is over ${limit}`, code: '' };
 }
 
-/** Files in /proc say that they are empty: what counts is what can be read. */
+/** Reads on whatever the size says: files in /proc have size 0. */
 function readUpTo(fd: number, limit: number): Buffer {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -174,9 +174,9 @@ function readUpTo(fd: number, limit: number): Buffer {
 }
 
 /**
- * What a place is for decides who may reach it. `private`: what is in it is the user's secret, so it is theirs and closed to
- * everybody else. `trusted`: what is in it decides what the daemon does, so it is theirs or root's, and nobody else can
- * write it.
+ * Who may reach a file or folder, by its purpose. `private`: it holds the user's secrets, so it belongs to the user and is
+ * closed to everybody else. `trusted`: it decides what the daemon does, so it belongs to the user or root, and nobody else
+ * can write it.
  */
 export type PlaceRule = 'private' | 'trusted';
 
@@ -186,7 +186,7 @@ export interface Flaw {
   readonly remedy: string;
 }
 
-/** Judges what lstat(2), or fstat(2) of the opened file, said of `file`. */
+/** @param stats of lstat(2), or of fstat(2) on the opened file. */
 export function flawOf(file: string, stats: Stats, rule: PlaceRule, uid: number): Flaw | undefined {
   const quoted = shellWord(file);
   if (stats.isSymbolicLink()) {
@@ -218,8 +218,8 @@ export function flawOf(file: string, stats: Stats, rule: PlaceRule, uid: number)
 }
 
 /**
- * Makes sure that `path` is a folder of ours that nobody else can reach, creating it (and missing parents) with mode
- * 0700. What is there already is judged, never changed: whoever loosened or planted it has to hear of it.
+ * Makes sure that `path` is a folder of this user that nobody else can reach, creating it (and missing parents) with mode
+ * 0700. A folder that exists is checked, never changed: the user has to learn that somebody loosened or planted it.
  * Throws ERR_UNSAFE_FILE, or the system's error if the folder can be neither found nor made.
  */
 export function ensurePrivateFolder(path: string, uid: number): void {
@@ -241,13 +241,13 @@ function make(path: string, parentToo = true): void {
   }
 }
 
-/** Judges a folder that must be there. Throws ERR_UNSAFE_FILE with the command that fixes it. */
+/** Checks a folder that must exist. Throws ERR_UNSAFE_FILE with the command that fixes it. */
 export function checkPrivateFolder(path: string, stats: Stats, uid: number): void {
   const flaw = folderFlaw(path, stats) ?? flawOf(path, stats, 'private', uid);
   if (flaw !== undefined) throw new BrokerError('ERR_UNSAFE_FILE', flaw.reason, { remedy: flaw.remedy });
 }
 
-/** A link to a folder is as much in the way as a file: nothing of ours was ever in it. */
+/** A link to a folder is refused like a file; the broker never had anything in it, so the remedy may remove it. */
 function folderFlaw(path: string, stats: Stats): Flaw | undefined {
   const quoted = shellWord(path);
   if (stats.isSymbolicLink()) {
@@ -260,13 +260,13 @@ function folderFlaw(path: string, stats: Stats): Flaw | undefined {
   };
 }
 
-/** Whether `path` is a folder, no link to one, and belongs to `uid`; others may look into it. */
+/** Whether `path` is a folder (not a link to one) that belongs to `uid`; others may be able to read it. */
 export function isOwnFolder(path: string, uid: number): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   return stats?.isDirectory() === true && stats.uid === uid;
 }
 
-/** So many files of a folder are looked at; the caches of command-line logins hold a handful. */
+/** Files of a folder that are included; the caches of command-line logins hold a handful. */
 const MAX_ENTRIES = 64;
 
 /** Changes whenever one of these files, or a file in one of these folders, does. Never throws; costs a stat each. */
@@ -311,7 +311,7 @@ const NETWORK_TYPES: ReadonlySet<number> = new Set([
   0x19830326, // BeeGFS
 ]);
 
-/** Whether a folder that exists lies on another machine; false where the system does not say. */
+/** Whether an existing folder is on another machine; false where the system does not say. */
 export function isOnNetwork(folder: string): boolean {
   try {
     // A signed 32-bit number on some architectures.

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import path, { join } from 'node:path';
 import { PACKAGE_ROOT } from './native.ts';
 
-/** The package as it lay on the disk when this process was started. */
+/** The package as it was on the disk when this process was started. */
 export class Installation {
   readonly #manifest: string;
   readonly #before: string;
@@ -12,7 +12,7 @@ export class Installation {
     this.#before = this.#look();
   }
 
-  /** It was upgraded, moved or removed under this process: what has not been loaded yet may be missing or not fit. */
+  /** Whether it was upgraded, moved or removed since: modules that are not loaded yet may be missing or of another version. */
   get wasReplaced(): boolean {
     return this.#look() !== this.#before;
   }
@@ -23,7 +23,7 @@ export class Installation {
   }
 }
 
-/** As package.json says; from src/platform and dist/platform alike. */
+/** As in package.json, which is found from src/platform and from dist/platform. */
 export const VERSION: string = readVersion();
 
 function readVersion(): string {

@@ -16,8 +16,8 @@ export const silentLog: Log = { debug: ignore, info: ignore, warn: ignore, error
 const DEEPEST_CAUSE = 3;
 
 /**
- * An error as a log may show it. Errors of libraries carry whole requests as properties, tokens included: of them
- * only name, code and stack are taken, and the stack without the message it repeats, since that is foreign text.
+ * An error as a log may show it. Errors of libraries carry whole requests as properties, tokens included: only their
+ * name, code and stack are logged, and the stack without the message that it repeats, since that is foreign text.
  */
 export function describeForLog(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return typeof error === 'object' ? '[object]' : error;

@@ -20,18 +20,18 @@ export interface NativeBindings {
   parentPid(pid: number): number;
   /** 0 if there is no such process. */
   processGroup(pid: number): number;
-  /** A descriptor for this very process, to be closed; -1 where there is none (macOS, Linux before 5.3, no such process). */
+  /** A descriptor of this very process, to be closed; -1 where there is none (macOS, Linux before 5.3, no such process). */
   openProcess(pid: number): number;
   /** Of a descriptor of `openProcess`. */
   hasExited(fd: number): boolean;
   /** Milliseconds since boot, time asleep included. */
   bootTimeMs(): number;
-  /** Tries for the exclusive lock on an open file; false if another process holds it. The kernel frees it on any death. */
+  /** Tries to get the exclusive lock on an open file; false if another process holds it. The kernel frees it when this process ends. */
   flock(fd: number): boolean;
-  /** Keeps other processes of the same user out of this one's memory and environment; false where that cannot be (macOS). */
+  /** Keeps other processes of the same user out of this one's memory and environment; false where that is not possible (macOS). */
   setNonDumpable(): boolean;
   setCoreLimitZero(): void;
-  /** Gives memory back that the C library keeps for itself; false where there is nothing to do. */
+  /** Returns free memory of the C library to the system; false if there was none. */
   trimHeap(): boolean;
   /** One sd_notify(3) message to `address`, the value of NOTIFY_SOCKET: an absolute path, or `@name` in the abstract space. */
   sdNotify(address: string, message: string): void;
@@ -47,7 +47,7 @@ export interface ParentFacts {
 export interface ProcessFacts extends ParentFacts {
   /** As the kernel shortens it. */
   readonly name: string;
-  /** Absent where it may not be read: processes of others, processes that are not dumpable. */
+  /** Absent where it cannot be read: processes of other users, processes that are not dumpable. */
   readonly executable?: string;
   /** The first three words of the command line; empty for kernel threads and zombies. */
   readonly argv: readonly string[];
@@ -57,24 +57,24 @@ interface PeerCredentials {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
-  /** undefined: the kernel does not say it together with the rest (Linux before 6.13, macOS). */
+  /** undefined: the kernel does not return it together with the rest (Linux before 6.13, macOS). */
   readonly ppid: number | undefined;
 }
 
-/** From `src/platform` and from `dist/platform` alike. */
+/** The same from `src/platform` and from `dist/platform`. */
 export const PACKAGE_ROOT = path.resolve(import.meta.dirname, '..', '..');
 
 const PREBUILDS = path.join(PACKAGE_ROOT, 'prebuilds', `${process.platform}-${process.arch}`);
 
 let loaded: { readonly bindings: NativeBindings | undefined } | undefined;
 
-/** The addon, or undefined where it was not built or does not fit this machine's C library. Loaded once. */
+/** The addon; undefined where it was not built or cannot be loaded with this machine's C library. Loaded once. */
 export function loadNative(): NativeBindings | undefined {
   loaded ??= { bindings: load(path.join(PREBUILDS, 'broker.node')) };
   return loaded.bindings;
 }
 
-/** The native helper's absolute path, or undefined where it was not built for this machine. */
+/** The native helper's absolute path; undefined where it was not built for this machine. */
 export function helperPath(): string | undefined {
   const file = path.join(PREBUILDS, 'broker-key');
   return existsSync(file) ? file : undefined;
@@ -90,7 +90,7 @@ function load(file: string): NativeBindings | undefined {
   return bindings(module.exports as RawBindings);
 }
 
-/** As the addon has it: what is asked for at every connection comes in numbers and not in an object. */
+/** As the addon has it: peerCredentials, called for every connection, fills an array, which is cheaper than an object. */
 interface RawBindings extends Omit<NativeBindings, 'peerCredentials'> {
   peerCredentials(fd: number, into: Int32Array): void;
 }
@@ -108,8 +108,8 @@ function bindings(raw: RawBindings): NativeBindings {
 }
 
 /**
- * The descriptor under a connection, for calls that Node has no API for (peer credentials). Only valid until the
- * connection closes, so ask at once when it comes in. Undefined if Node should ever hide it.
+ * The descriptor of a connection, for calls that Node has no API for (peer credentials). Valid only until the connection
+ * closes, so use it as soon as the connection is accepted. Undefined if a version of Node hides it.
  */
 export function socketFd(socket: Socket): number | undefined {
   const handle: unknown = Reflect.get(socket, '_handle');
@@ -122,10 +122,10 @@ type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'last-resor
 
 let collect: Collect | undefined;
 
-/** Collects all garbage and gives what is free back to the system. Takes some 10 to 30 ms, during which nothing is answered. */
+/** Collects all garbage and returns free memory to the system. Takes 10 to 30 ms, during which nothing is answered. */
 export function releaseMemory(native: NativeBindings | undefined): void {
   if (collect === undefined) {
-    // The only way to it for a program that is already running; v8.setFlagsFromString in Node's documentation.
+    // The only way to get it in a program that is already running; v8.setFlagsFromString in Node's documentation.
     setFlagsFromString('--expose-gc');
     collect = runInNewContext('gc') as Collect;
   }
@@ -135,9 +135,9 @@ export function releaseMemory(native: NativeBindings | undefined): void {
 
 /**
  * Node's HTTP and sockets, fetched as built-ins: importing `node:http` by name builds the whole ESM facade of the
- * module and costs a start-up of 40 ms some 45 ms more. Types come from `import type` as usual.
+ * module, which adds 45 ms to a start of 40 ms. Types come from `import type` as usual.
  */
 export const net = process.getBuiltinModule('node:net');
 
-/** Not before it is needed: a helper's request needs none of it. */
+/** Loaded on first use: a helper's request does not need it. */
 export const loadHttp = (): typeof import('node:http') => process.getBuiltinModule('node:http');

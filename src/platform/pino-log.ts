@@ -19,9 +19,7 @@ export interface AdjustableLog extends Log {
   level: string;
 }
 
-/**
- * Never on purpose does a secret get as far as a log; should one, under a name it is likely to have, it ends here.
- */
+/** The last safeguard: no secret is logged on purpose, and one that is logged by mistake under such a name is redacted. */
 const SECRET_NAMES = [
   'key',
   'value',
@@ -47,7 +45,7 @@ export function chooseLogFormat(options: {
   return options.env['JOURNAL_STREAM'] === nameOfStderr() ? 'journal' : 'json';
 }
 
-/** systemd.exec(5): JOURNAL_STREAM is inherited by children whose output goes elsewhere, so it names the very stream. */
+/** systemd.exec(5): children whose output goes elsewhere inherit JOURNAL_STREAM, so its device and inode have to match. */
 function nameOfStderr(): string | null {
   try {
     const { dev, ino } = fstatSync(2, { bigint: true });
@@ -58,8 +56,8 @@ function nameOfStderr(): string | null {
 }
 
 /**
- * Writes synchronously, so that the last words before a crash are not lost, and never throws: a daemon whose standard
- * error is closed or full goes on without a log.
+ * Writes synchronously, so that the last lines before a crash are not lost, and never throws: a daemon whose standard
+ * error is closed or full continues without a log.
  */
 export async function createPinoLog(options: PinoLogOptions): Promise<AdjustableLog> {
   const write = options.write ?? writeToStderr;
@@ -104,6 +102,6 @@ function writeToStderr(line: string): void {
     const bytes = Buffer.from(line);
     for (let written = 0; written < bytes.length; ) written += writeSync(2, bytes, written);
   } catch {
-    // Closed, full or not ready to take more: there is nobody left to tell.
+    // Standard error is closed, full or not ready: there is nowhere to report that.
   }
 }

@@ -6,14 +6,14 @@ import { BrokerError, codeOf } from '../errors.ts';
 import { type Clock, SystemClock } from './clock.ts';
 
 /**
- * Everything a command may touch of the process it runs in, so that commands can be run inside a test exactly as they
- * run in a terminal.
+ * Everything that a command may use of the process that it runs in, so that a test can run commands exactly as a terminal
+ * does.
  */
 export interface ProcessIo {
   /** Bytes are for keys: the caller wipes them once this returns. */
   stdout(text: string | Uint8Array): void;
   stderr(text: string): void;
-  /** The process's own: the daemon takes out what was meant for it alone. */
+  /** The process's own: the daemon removes the variables that are meant for it alone. */
   readonly env: Record<string, string | undefined>;
   readonly homeDir: string;
   readonly uid: number;
@@ -22,9 +22,9 @@ export interface ProcessIo {
   readonly platform: NodeJS.Platform;
   readonly stdoutIsTty: boolean;
   readonly stderrIsTty: boolean;
-  /** Where a person can be asked; undefined if standard input or standard error is not a terminal: then nobody is ever asked. */
+  /** Where a person can be asked; undefined if standard input or standard error is not a terminal: then nobody is asked. */
   readonly terminal?: Terminal | undefined;
-  /** For what is handed in on standard input on request (`--password-stdin`). Looked at only then. */
+  /** For input that a flag announces (`--password-stdin`). Opened only then. */
   readonly stdin?: Readable;
   /** Width of the terminal; undefined when standard output is not a terminal. */
   readonly columns: number | undefined;
@@ -41,17 +41,17 @@ export interface Terminal {
   readonly output: Writable;
 }
 
-/** sysexits(3): what could not be said was not done. */
+/** sysexits(3): output that could not be written is a failure. */
 const EX_IOERR = 74;
 
-/** This process. Call it once: it takes over SIGINT and SIGTERM until the first of them came. */
+/** This process. Call it once: it registers error handlers on standard output and standard error. */
 export function processIo(): ProcessIo {
   const stop = new AbortController();
   const { stdout, stderr } = process;
   let clock: SystemClock | undefined;
   const onSignal = () => stop.abort();
   let listening = false;
-  // A reader that went away is no reason to die by a signal or to show a stack.
+  // A reader that went away must not end the process by a signal or show a stack.
   stdout.on('error', () => process.exit(EX_IOERR));
   stderr.on('error', () => undefined);
   return {
@@ -68,7 +68,7 @@ export function processIo(): ProcessIo {
     platform: process.platform,
     stdoutIsTty: stdout.isTTY === true,
     stderrIsTty: stderr.isTTY === true,
-    // Looking at standard input opens it, so that only those who ask do.
+    // A getter, because reading process.stdin opens it.
     get terminal() {
       return isatty(0) && stderr.isTTY ? { input: process.stdin, output: stderr } : undefined;
     },
@@ -78,12 +78,12 @@ export function processIo(): ProcessIo {
     get columns() {
       return stdout.isTTY ? stdout.columns : undefined;
     },
-    // Made when first asked for: most commands never look at it.
+    // Made on first use: most commands do not need it.
     get clock() {
       clock ??= new SystemClock();
       return clock;
     },
-    /** A command that asks for it ends in order; every other dies of the signal as usual. */
+    /** A command that uses it ends in order; any other is ended by the signal as usual. */
     get signal() {
       if (!listening) process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
       listening = true;
@@ -95,7 +95,7 @@ export function processIo(): ProcessIo {
   };
 }
 
-/** Returns when the last byte is written: the stream might keep some for later, and the caller wipes them. */
+/** Returns when the last byte is written: a stream might keep some for later, but the caller wipes them. */
 function writeNow(bytes: Uint8Array): void {
   for (let written = 0; written < bytes.length; ) {
     try {
@@ -104,10 +104,10 @@ function writeNow(bytes: Uint8Array): void {
       const code = codeOf(error);
       if (code !== 'EAGAIN') {
         throw new BrokerError('ERR_IO', `cannot write to standard output (${code})`, {
-          remedy: 'check that whoever reads it is still there and that the disk is not full',
+          remedy: 'check that the program that reads it still runs and that the disk is not full',
         });
       }
-      // Somebody made it non-blocking and is slow to read.
+      // EAGAIN: another process made the pipe non-blocking, and its reader is slow.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }

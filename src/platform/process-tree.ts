@@ -2,30 +2,30 @@ import { closeSync, readFileSync, readlinkSync } from 'node:fs';
 import type { NativeBindings, ParentFacts, ProcessFacts } from './native.ts';
 
 /**
- * Who wanted a key: not the helper, which lives for a millisecond, but the program that ran it. That is the first
- * ancestor that is Claude Code, else the nearest one that is more than a wrapper, so that a user's own script around
- * the helper changes nothing (docs/protocol.md, "Who is the client").
+ * The client of a helper: not the helper itself, which runs for a millisecond, but the program that ran it. That is the
+ * first ancestor that is Claude Code, else the nearest one that is not a wrapper, so that a user's own script around the
+ * helper changes nothing (docs/protocol.md, "Who is the client").
  */
 
-/** How processes are looked at. */
+/** How facts about processes are read. */
 export interface ProcessReader {
   processParent(pid: number): ParentFacts | undefined;
   processInfo(pid: number): ProcessFacts | undefined;
-  /** The parent alone, which may be cheaper to tell; 0 if there is no such process or it is hidden. */
+  /** The parent alone, which may be cheaper to read; 0 if there is no such process or it is hidden. */
   parentPid?(pid: number): number;
   /** Likewise. */
   processGroup?(pid: number): number;
-  /** Holds on to that very process; undefined where the system cannot, or where it is gone. */
+  /** Keeps a handle of that very process; undefined where the system cannot, or if the process is gone. */
   hold?(process: Pick<Client, 'pid' | 'startTime'>): HeldProcess | undefined;
 }
 
-/** As long as it has not exited its pid cannot be another's. */
+/** Until it has exited, no other process can have its pid. */
 interface HeldProcess {
   hasExited(): boolean;
   release(): void;
 }
 
-/** The process for which a helper asks, told from every other that has or had its pid. */
+/** The process for which a helper asks, distinguished from every other that has or had its pid. */
 export interface Client {
   /** Pid and start time as one word, made once: a client is looked up several times for every answer. */
   readonly id: string;
@@ -36,12 +36,12 @@ export interface Client {
   readonly isClaudeCode: boolean;
 }
 
-/** A chain of ancestors longer than this is not followed further. */
+/** At most this many ancestors are followed. */
 const MAX_DEPTH = 32;
 
-/** Answers kept; a client is one or two of them. */
+/** Entries of the cache; a client takes one or two of them. */
 const CACHE_LIMIT = 256;
-/** Clients held on to; each takes a descriptor. */
+/** Clients with a handle; each takes a descriptor. */
 const HELD_LIMIT = 64;
 
 interface HeldClient {
@@ -61,10 +61,10 @@ export class ProcessTree {
   }
 
   /**
-   * The client behind a helper. `parentHint` is the helper's own word for its parent, used only if the kernel shows
-   * us nothing of the helper (it has exited, or /proc hides it). undefined: there is no process that could be recognised again.
+   * The client of a helper; undefined if no ancestor can be identified. `parentHint` is the parent pid of the helper's hints,
+   * used only if the kernel shows nothing of the helper (it has exited, or /proc hides it).
    *
-   * @param knownParent as the kernel has said already.
+   * @param knownParent the helper's parent pid, if the kernel has returned it already.
    */
   clientOf(helperPid: number, parentHint?: number, knownParent?: number): Client | undefined {
     const parent = knownParent ?? this.#parentOf(helperPid) ?? parentHint;
@@ -101,7 +101,7 @@ export class ProcessTree {
     return client;
   }
 
-  /** Wrappers are not held: a shell around the helper lives as long as the helper. */
+  /** Wrappers are not held: a shell around the helper ends with the helper. */
   #hold(client: Client): void {
     const process = this.#reader.hold?.(client);
     if (process === undefined) return;
@@ -121,7 +121,7 @@ export class ProcessTree {
     const { startTime } = info;
     const self = { id: processId(pid, startTime), pid, startTime, name: programName(info) };
     if (isClaudeCode(info)) return { ...self, name: 'claude', isClaudeCode: true };
-    // Orphans are handed to init: it ran nothing itself, and all orphans would look like one client.
+    // Orphans become children of init, which ran nothing itself: all orphans would look like one client.
     if (pid === 1) return null;
     const above = this.#clientFrom(info.ppid, depth - 1);
     if (above?.isClaudeCode || isWrapper(self.name)) return above;
@@ -147,7 +147,7 @@ function programName({ executable, name }: ProcessFacts): string {
 }
 
 /**
- * The native binary is called `claude` or lies under `claude/versions/`; the older package is node running
+ * The native binary is called `claude` or is under `claude/versions/`; the older package is node running
  * `…/claude-code/cli.js` or a link named `claude` to it.
  */
 function isClaudeCode(info: ProcessFacts): boolean {
@@ -183,7 +183,7 @@ function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
 }
 
-/** Looks at each process once per question: reading /proc is the dearest part of telling who asks. */
+/** Reads each process once per question: reading /proc is the slowest part of identifying a client. */
 export class ProcessSnapshot implements ProcessReader {
   readonly #reader: ProcessReader;
   /** Two or three: the helper, the process that ran it, and perhaps a shell in between. */
@@ -193,7 +193,7 @@ export class ProcessSnapshot implements ProcessReader {
     this.#reader = reader;
   }
 
-  /** To be called before the next question: by then everything may have changed. */
+  /** To be called before the next question: since the last one every process may have changed. */
   discard(): void {
     this.#seen.length = 0;
   }
@@ -223,7 +223,7 @@ export class ProcessSnapshot implements ProcessReader {
   }
 }
 
-/** Looks at processes through Linux's /proc without the addon: slower, and the same facts. proc(5). */
+/** Reads processes from Linux's /proc without the addon: the same facts, more slowly. proc(5). */
 export const procReader: ProcessReader = { processParent, processInfo };
 
 function processParent(pid: number): ParentFacts | undefined {
@@ -257,7 +257,7 @@ function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-/** Looks at processes through the addon. What the kernel refuses to tell counts as hidden. */
+/** Reads processes through the addon. What the kernel refuses to show counts as hidden. */
 export function nativeProcessReader(native: NativeBindings): ProcessReader {
   return {
     processParent: (pid) => attempt(() => native.processParent(pid)),
@@ -267,7 +267,7 @@ export function nativeProcessReader(native: NativeBindings): ProcessReader {
     hold: ({ pid, startTime }) => {
       const fd = attempt(() => native.openProcess(pid)) ?? -1;
       if (fd < 0) return undefined;
-      // The pid cannot become another's from now on; before, it may have.
+      // From now on no other process can get the pid; before the call one may have got it.
       if (attempt(() => native.processParent(pid))?.startTime !== startTime) {
         closeSync(fd);
         return undefined;

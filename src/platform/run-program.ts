@@ -2,24 +2,24 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { codeOf } from '../errors.ts';
 import type { Clock, Timer } from './clock.ts';
 
-/** From the polite signal to the one that cannot be ignored. */
+/** From SIGTERM to SIGKILL. */
 const GRACE_MS = 2_000;
-/** A process that the program left behind may keep its stdout open and never end. */
+/** How long after the program's end its stdout is read on: a process that it left behind may keep it open. */
 const TRAILING_OUTPUT_MS = 250;
 
 export interface ProgramOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Default: the current folder. */
   readonly cwd?: string;
-  /** Default: nothing, at once at its end. */
+  /** Default: standard input is empty. */
   readonly input?: string | Uint8Array;
   readonly limitMs: number;
-  /** More on stdout ends the program; of stderr only so much is kept. Default 1 MiB and 8 KiB. */
+  /** More output on stdout ends the program; stderr is cut at its limit. Default 1 MiB and 8 KiB. */
   readonly maxOutputBytes?: number;
   readonly maxErrorBytes?: number;
 }
 
-/** How a run ended. Whoever gets it wipes `stdout` if that may hold a secret. */
+/** How a run ended. The caller wipes `stdout` if that may hold a secret. */
 export interface ProgramEnd {
   readonly end: 'exited' | 'late' | 'too-long' | 'not-started' | 'stopped';
   /** For `exited`: the status, or null if a signal ended it. */
@@ -32,8 +32,8 @@ export interface ProgramEnd {
 }
 
 /**
- * One program in a process group and session of its own: it can be stopped with all that it started, and nothing in it can
- * ask on a terminal. It has a time limit and an output limit.
+ * One program in a process group and session of its own: it can be stopped with all that it started, and cannot ask on the
+ * terminal. It has a time limit and an output limit.
  */
 export class ProgramRun {
   /** Settles when the process is gone; never rejects. */
@@ -56,7 +56,7 @@ export class ProgramRun {
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       detached: true,
     });
-    // A program that does not read its input is not at fault for it.
+    // EPIPE: a program may ignore its input.
     this.#child.stdin?.on('error', () => {});
     this.#child.stdin?.end(input);
     this.#collect(this.#child.stdout, this.#stdout, maxOutputBytes, () => this.#stop('too-long', 'SIGTERM'));
@@ -65,7 +65,7 @@ export class ProgramRun {
     this.ended = this.#settle();
   }
 
-  /** Ends the whole group; `SIGKILL` for those who cannot wait out the grace time. */
+  /** Ends the whole group; `SIGKILL` if the caller cannot wait for the grace time. */
   stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): void {
     this.#stop('stopped', signal);
   }
@@ -87,7 +87,7 @@ export class ProgramRun {
       });
       this.#child.on('exit', () => {
         this.#exited = true;
-        // Those that outlived the polite signal; at this moment the id of the group cannot be another's yet.
+        // For members of the group that ignored SIGTERM; until now no other group can have got its id.
         if (this.#end !== 'exited') this.#signalGroup('SIGKILL');
         this.#timers.push(this.#clock.after(TRAILING_OUTPUT_MS, () => this.#dropPipes()));
       });
@@ -123,7 +123,7 @@ export class ProgramRun {
     try {
       process.kill(-this.#child.pid, signal);
     } catch {
-      // ESRCH: all of them are gone already.
+      // ESRCH: the whole group is gone already.
     }
   }
 }

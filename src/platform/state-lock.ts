@@ -4,35 +4,38 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { BrokerError, codeOf } from '../errors.ts';
 
-/** Who holds the state folder, as written in STATE/lock for the next one to read. */
+/** The daemon that holds the state folder, as it writes it into STATE/lock for others to read. */
 export interface LockHolder {
   readonly pid: number;
   readonly host: string;
   /** Null until it is bound. */
   readonly socket: string | null;
-  /** It gives way to one that a service manager starts. */
+  /** Such a daemon exits when a service manager starts another. */
   readonly startedByHelper: boolean;
 }
 
-export interface StateLockOptions {
+export interface StateLockOptions extends LockOptions {
   /** Must be private already; see files.ts. */
   readonly folder: string;
   readonly pid: number;
   readonly host: string;
   readonly startedByHelper?: boolean;
-  /** LOCK_EX | LOCK_NB from the native addon: false if somebody else holds it. Else util-linux `flock`, on macOS O_EXLOCK. */
-  readonly flock?: ((fd: number) => boolean) | undefined;
   /** A descriptor of STATE/lock that the helper locked before it started us. */
   readonly inheritedFd?: number | undefined;
+}
+
+export interface LockOptions {
+  /** LOCK_EX | LOCK_NB from the native addon: false if another process holds it. Else util-linux `flock`, on macOS O_EXLOCK. */
+  readonly flock?: ((fd: number) => boolean) | undefined;
   readonly platform?: NodeJS.Platform;
 }
 
-/** Linux and macOS do not agree on O_EXLOCK and Node does not name it. */
+/** O_EXLOCK of macOS, which Node does not define and Linux does not have. */
 const DARWIN_O_EXLOCK = 0x20;
 
 /**
- * One daemon per state folder. The lock lives as long as the descriptor, so the kernel frees it on any death of ours;
- * the file stays and is never removed, because removing it would let two daemons lock two different files.
+ * One daemon per state folder. The lock lasts as long as the descriptor, so the kernel frees it however the process ends;
+ * the file is never removed, because then two daemons could lock two different files.
  */
 export class StateLock {
   readonly fd: number;
@@ -50,9 +53,9 @@ export class StateLock {
   /** Throws ERR_ALREADY_RUNNING, saying who holds it, and ERR_IO if the folder cannot be locked at all. */
   static acquire(options: StateLockOptions): StateLock {
     const path = join(options.folder, 'lock');
-    const fd = inheritedFd(path, options.inheritedFd) ?? openLockFile(path, options.platform ?? process.platform);
+    const fd = lockFile(path, options, inheritedFd(path, options.inheritedFd));
+    if (fd === undefined) throw alreadyRunning(path);
     try {
-      if (!lock(fd, path, options)) throw alreadyRunning(path);
       return new StateLock(fd, path, options);
     } catch (error) {
       closeSync(fd);
@@ -60,7 +63,7 @@ export class StateLock {
     }
   }
 
-  /** Writes who we are; again once the socket is bound. */
+  /** Writes who holds the lock; called again once the socket is bound. */
   record(socket: string | null): void {
     const holder: LockHolder = { ...this.#self, socket };
     const text = `${JSON.stringify(holder)}\n`;
@@ -68,7 +71,7 @@ export class StateLock {
     writeSync(this.fd, text, 0);
   }
 
-  /** A daemon keeps it for life and leaves this to the kernel. */
+  /** A daemon never calls this: it keeps the lock until it ends. */
   release(): void {
     closeSync(this.fd);
   }
@@ -88,8 +91,8 @@ export function readLockHolder(path: string): LockHolder | undefined {
 }
 
 /**
- * Whether some process holds the lock now. Takes it for a moment to see, so it is for commands that people type; without
- * the native call it only looks whether the holder's pid is in use.
+ * Whether some process holds the lock now. Takes the lock for a moment to find out, so only commands that people type call
+ * it; without the native call it only checks whether the holder's pid is in use.
  */
 export function isLockHeld(path: string, flock: StateLockOptions['flock']): boolean {
   const holder = readLockHolder(path);
@@ -116,14 +119,35 @@ function isInUse(pid: number): boolean {
   }
 }
 
-function openLockFile(path: string, platform: NodeJS.Platform): number {
+/**
+ * Takes the lock on a file, which is made where it is missing. It lasts until the descriptor is closed, so the kernel frees it
+ * on any death of its holder.
+ *
+ * @param inherited an open descriptor of this file, to be locked instead; closed if it cannot be.
+ * @returns the descriptor; undefined if another process holds the lock.
+ * @throws BrokerError ERR_UNSAFE_FILE, ERR_IO if the file cannot be locked at all.
+ */
+export function lockFile(path: string, options: LockOptions, inherited?: number): number | undefined {
+  const fd = inherited ?? openLockFile(path, options.platform ?? process.platform);
+  if (fd === undefined) return undefined;
+  let isOurs = false;
+  try {
+    isOurs = lock(fd, path, options);
+    return isOurs ? fd : undefined;
+  } finally {
+    if (!isOurs) closeSync(fd);
+  }
+}
+
+/** undefined: on macOS another process holds the lock. */
+function openLockFile(path: string, platform: NodeJS.Platform): number | undefined {
   const exclusive = platform === 'darwin' ? DARWIN_O_EXLOCK | constants.O_NONBLOCK : 0;
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | exclusive;
   try {
     return openSync(path, flags, 0o600);
   } catch (error) {
     const code = codeOf(error);
-    if (code === 'EAGAIN' || code === 'EWOULDBLOCK') throw alreadyRunning(path);
+    if (code === 'EAGAIN' || code === 'EWOULDBLOCK') return undefined;
     if (code === 'ELOOP') {
       throw new BrokerError('ERR_UNSAFE_FILE', `${path} is a symbolic link`, {
         remedy: `look at who made it, then remove it`,
@@ -135,7 +159,7 @@ function openLockFile(path: string, platform: NodeJS.Platform): number {
   }
 }
 
-/** Undefined if none was handed down; only a descriptor of the very file counts. */
+/** Undefined if none was handed down, or if it is not a descriptor of this file. */
 function inheritedFd(path: string, fd: number | undefined): number | undefined {
   if (fd === undefined) return undefined;
   try {
@@ -146,10 +170,10 @@ function inheritedFd(path: string, fd: number | undefined): number | undefined {
   }
 }
 
-function lock(fd: number, path: string, options: StateLockOptions): boolean {
+function lock(fd: number, path: string, options: LockOptions): boolean {
   if (options.flock !== undefined) return options.flock(fd);
   if ((options.platform ?? process.platform) === 'darwin') return true;
-  // The lock belongs to the open file description that the child shares with us, so it stays when the child exits.
+  // The lock belongs to the open file description, which the child shares with us, so it stays when the child exits.
   const child = spawnSync('flock', ['-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
   if (child.status === 0) return true;
   if (child.status === 1) return false;

@@ -2,12 +2,12 @@ import { createHmac } from 'node:crypto';
 import { stripVTControlCharacters } from 'node:util';
 
 /**
- * Text of others (a server, a command, a file, a person's settings) made fit to be shown, logged or stored: one list of
- * what looks like a secret, and one way to take it out.
+ * Makes foreign text (of a server, a command, a file, a person's settings) fit to be shown, logged or stored: the one list
+ * of what looks like a secret, and the one way to remove it.
  */
 export const REDACTED = '[redacted]';
 
-/** Prefixes that say what kind of secret a value is, and nothing about the value. The longest that fits comes first. */
+/** Prefixes that say what kind of secret a value is, and nothing else about it. Longer ones precede those they begin with. */
 const KINDS = [
   'sk-ant-api03-',
   'sk-ant-oat01-',
@@ -28,18 +28,18 @@ const KINDS = [
 ] as const;
 
 /**
- * What is a secret by its shape, wherever it is found: tokens of Vault (hvs.) and OpenBao (s., b. and r.), API keys, GitHub's
- * and Slack's tokens, AWS access key ids, JWTs, PEM blocks.
+ * Text that is a secret by its shape, wherever it is found: tokens of Vault (hvs.) and OpenBao (s., b. and r.), API keys,
+ * GitHub's and Slack's tokens, AWS access key ids, JWTs, PEM blocks.
  */
 const SHAPES =
-  /\b(?:hv[sbr]\.[\w-]{8,}|[sbr]\.(?=[\w-]*\d)[\w-]{20,}|sk-(?:ant|proj)-[\w-]*|sk-[A-Za-z0-9]{20,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abpr]-[\w-]{10,}|A[KS]IA[A-Z0-9]{16}\b|eyJ[\w-]{8,}(?:\.[\w.+/=-]*)?)|-----BEGIN [\s\S]*?(?:-----END [A-Z ]*-----|$)/g;
+  /\b(?:hv[sbr]\.[\w-]{8,}|[sbr]\.(?=[\w-]*\d)[\w-]{20,}|sk-(?:ant|proj)-[\w-]*|sk-[A-Za-z0-9]{20,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abpr]-[\w-]{10,}|A[KS]IA[A-Z0-9]{16}\b|eyJ[\w-]{8,})(?:[\w.+/=-]*[\w+/=-])?|-----BEGIN [\s\S]*?(?:-----END [A-Z ]*-----|$)/g;
 const USER_IN_URL = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/?#@]+@/gi;
 const PASSWORD_IN_URL = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s/?#@:]*:)[^\s/?#]*(@)/gi;
 /** Vault's secret-ids and accessors are UUIDs. */
 const UUID = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/gi;
-/** Letters and digits mixed, without a break: keys, digests, encoded blobs. */
+/** If it mixes letters and digits: a key, a digest, an encoded blob. */
 const LONG_WORD = /[A-Za-z0-9+/=_.~-]{16,}/g;
-/** What follows such a word is taken for its value, however short it is. */
+/** The text after such a word is taken for its value, however short it is. */
 const NAMED =
   /\b((?:[\w-]*[_-])?(?:password|passwd|passphrase|pgpassword|pwd|secret|token|bearer|basic|api[-_ ]?key|apikey|credential|pin|otp|passcode)s?)(["']?\s*[:=]\s*|\s+is\s+|\s+)(["']?)([^\s"',;]+)/gi;
 /** Words that follow a prompt or a label and are not its value. */
@@ -54,14 +54,14 @@ export function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name);
 }
 
-/** Hides what is a secret by its shape, and passwords in URLs, and nothing else: for text that people wrote to be read. */
+/** Hides secrets recognised by their shape and passwords in URLs, nothing else: for text that people wrote to be read. */
 export function hideShapes(text: string, mask: string = REDACTED): string {
   return text.replaceAll(SHAPES, mask).replaceAll(PASSWORD_IN_URL, `$1${mask}$2`);
 }
 
 /**
- * Takes out of foreign words whatever is or may be a secret: the `known` ones, shapes, what stands in a URL before the
- * `@`, UUIDs, long mixed words, and what follows `password=` and the like. Ordinary words stay.
+ * Removes everything that is or may be a secret: the `known` ones, shapes, the part of a URL before the `@`, UUIDs, long
+ * mixed words, and what follows `password=` and the like. Ordinary words stay.
  */
 export function redact(text: string, known: Iterable<string> = []): string {
   return scrub(text, known, REDACTED)
@@ -80,7 +80,7 @@ function isMixed(word: string): boolean {
   return parts.some((part) => part.length >= 16 && /\d/.test(part) && /[A-Za-z]/.test(part));
 }
 
-/** Of `password=x` always, of `Password: x` unless it is a word that programs print there, of `pin 4711` by its digits. */
+/** `password=x`: always; `Password: x`: unless x is a word that programs print there; `pin 4711`: if it has digits. */
 function isValue(link: string, value: string): boolean {
   if (value.startsWith(REDACTED)) return false;
   if (/[:=]\S*$/.test(link) && !/\s$/.test(link)) return true;
@@ -88,13 +88,13 @@ function isValue(link: string, value: string): boolean {
   return /\d/.test(value);
 }
 
-/** Replaces each of `secrets`, the longest first; those under four characters would take ordinary text apart. */
+/** Replaces each of `secrets`, the longest first; those under four characters are left, because they occur in ordinary text. */
 export function scrub(text: string, secrets: Iterable<string>, mask: string = '…'): string {
   const longestFirst = [...secrets].filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length);
   return longestFirst.reduce((clean, secret) => clean.replaceAll(secret, mask), text);
 }
 
-/** One line without control characters, terminal sequences and invisible ones; at most `longest` characters. */
+/** One line without terminal sequences, control and invisible characters; at most `longest` characters. */
 export function printable(text: string, longest: number = Number.POSITIVE_INFINITY): string {
   const line = stripVTControlCharacters(text)
     .replaceAll(/[\p{C}\p{Zl}\p{Zp}\s]+/gu, ' ')
@@ -102,28 +102,28 @@ export function printable(text: string, longest: number = Number.POSITIVE_INFINI
   return line.length > longest ? `${line.slice(0, longest - 3)}...` : line;
 }
 
-/** The first line of a program's output that says something, printable and redacted. */
+/** The first line of a program's output that is not blank, printable and redacted. */
 export function firstLine(output: string, known: Iterable<string> = [], longest: number = 160): string {
   const lines = stripVTControlCharacters(output).split(/[\r\n]+/);
   const line = lines.map((each) => printable(each)).find((each) => each !== '') ?? '';
   return printable(redact(line, known), longest);
 }
 
-/** Under this length a digest would let somebody guess the value. */
+/** In characters; the digest of a shorter value would allow to guess it. */
 const SHORTEST_FINGERPRINTED = 20;
 
-/** What may be shown of a secret: its kind, its length and a digest that tells two of them apart. */
+/** What may be shown of a secret: its kind, its length and a digest that distinguishes two of them. */
 export function fingerprint(secret: string): string {
   const value = secret.trim();
   const length = `${value.length} characters`;
   if (value.length < SHORTEST_FINGERPRINTED) return `(${length})`;
   const kind = KINDS.find((prefix) => value.startsWith(prefix)) ?? '';
-  // The key is no secret: it keeps these digests from being looked up in tables of plain SHA-256.
+  // The key is not a secret: it only keeps these digests from being looked up in tables of plain SHA-256.
   const digest = createHmac('sha256', 'broker doctor fingerprint').update(value).digest('hex').slice(0, 8);
   return `${kind}… (${length}, #${digest})`;
 }
 
-/** A URL without what may precede the `@` or follow the `?`. */
+/** A URL without user, password and query. */
 export function maskUrl(url: string): string {
   if (!URL.canParse(url)) return '(not a URL)';
   const { protocol, host, pathname } = new URL(url);

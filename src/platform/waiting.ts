@@ -97,14 +97,14 @@ interface Flight<T> {
 }
 
 /**
- * Work of which there is at most one at a time for each key, whoever asks. A caller that gives up takes nothing from the
- * others; when the last has given up the work is aborted, and the next caller starts it again instead of waiting for
- * something that hangs.
+ * Work that runs at most once at a time for each key; callers share it. A caller that gives up does not affect the others;
+ * when the last has given up the work is aborted, and the next caller starts it again instead of waiting for something
+ * that hangs.
  */
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>();
 
-  /** Joins what is under way for `key`, else starts it. The value is shared: whoever gets it must not change it. */
+  /** Joins the work under way for `key`, else starts it. The value is shared: callers must not change it. */
   async join(key: string, start: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
     signal?.throwIfAborted();
     const flight = this.#flights.get(key) ?? this.#start(key, start);
@@ -120,7 +120,7 @@ export class SingleFlight<T> {
     }
   }
 
-  /** Whether somebody waits for `key`. */
+  /** Whether work for `key` is under way. */
   has(key: string): boolean {
     return this.#flights.has(key);
   }

@@ -1,7 +1,7 @@
 import { BrokerError, type ErrorCode } from '../errors.ts';
 import type { Problem } from './reports.ts';
 
-/** RFC 9457 `title`: the same for every occurrence of a code. Also the list of all codes there are. */
+/** RFC 9457 `title`: the same for every occurrence of a code. Also the list of all codes. */
 export const PROBLEM_TITLES: Readonly<Record<ErrorCode, string>> = {
   ERR_USAGE: 'Request not understood',
   ERR_KEY_UNUSABLE: 'Key not usable',
@@ -26,7 +26,7 @@ export const PROBLEM_TITLES: Readonly<Record<ErrorCode, string>> = {
 
 export const PROBLEM_CONTENT_TYPE = 'application/problem+json';
 
-/** What the helper may print at most, its line end not counted: its own name, then the daemon's line. */
+/** The longest line that the helper prints, without its line end: its own name, then the daemon's line. */
 const LONGEST_PRINTED_BYTES = 400;
 export const LONGEST_LINE_BYTES = LONGEST_PRINTED_BYTES - 'broker-key: '.length;
 
@@ -42,22 +42,25 @@ export function problemOf(error: BrokerError, status: number = error.httpStatus)
   };
 }
 
-/** The error that a problem document tells of; undefined if the document is none of ours. */
+/** The error that a problem document describes; undefined if the document is not one of ours. */
 export function errorOfProblem(value: unknown): BrokerError | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { code, detail, remedy } = value as Partial<Record<keyof Problem, unknown>>;
   if (typeof detail !== 'string') return undefined;
-  // A newer daemon may know codes that we do not.
+  // A newer daemon may send codes that this version does not know.
   const known = typeof code === 'string' && Object.hasOwn(PROBLEM_TITLES, code) ? (code as ErrorCode) : 'ERR_INTERNAL';
   return new BrokerError(known, detail, typeof remedy === 'string' ? { remedy } : {});
 }
 
-/** `MESSAGE; REMEDY`, one line without its end, before which whoever prints it puts its own name. What does not fit is cut from the message, since the remedy is what helps. */
+/**
+ * `MESSAGE; REMEDY` in one line without a line end, to be printed after the program's name. What does not fit is cut from
+ * the message, because the remedy is more useful.
+ */
 export function problemLine(error: BrokerError): string {
   const remedy = error.remedy === undefined ? '' : `; ${oneLine(error.remedy)}`;
   const tail = cut(remedy, LONGEST_LINE_BYTES / 2);
   const head = cut(oneLine(error.message), LONGEST_LINE_BYTES - Buffer.byteLength(tail));
-  // A short message leaves more room for the remedy.
+  // A short message leaves the remedy more than half of the line.
   return head + cut(remedy, LONGEST_LINE_BYTES - Buffer.byteLength(head));
 }
 
@@ -69,7 +72,7 @@ function cut(text: string, bytes: number): string {
   if (Buffer.byteLength(text) <= bytes) return text;
   let end = bytes - 3;
   const buffer = Buffer.from(text);
-  // Never in the middle of a character: continuation bytes are 10xxxxxx.
+  // Not in the middle of a character: UTF-8 continuation bytes are 10xxxxxx.
   while (end > 0 && ((buffer[end] ?? 0) & 0xc0) === 0x80) end--;
   return `${buffer.toString('utf8', 0, end)}...`;
 }

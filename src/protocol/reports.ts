@@ -1,11 +1,11 @@
 /**
- * Where the key that encrypts the cache can be kept. Recorded in the database and written in configurations: renaming one
- * breaks what exists.
+ * Where the key that encrypts the cache can be kept. The names are stored in databases and written in configurations:
+ * renaming one breaks both.
  */
 export const KEY_HOMES = ['keyring', 'file', 'systemd-credential'] as const;
 export type KeyHome = (typeof KEY_HOMES)[number];
 
-/** `GET /v1/status`: what `broker status --json` prints. Times are RFC 3339; absent facts are null, never left out. */
+/** `GET /v1/status`: what `broker status --json` prints. Times are RFC 3339; unknown values are null, never left out. */
 export interface StatusReport {
   readonly daemon: DaemonStatus;
   readonly credentials: readonly CredentialStatus[];
@@ -20,18 +20,18 @@ export interface DaemonStatus {
   readonly configFile: string;
   readonly stateDir: string;
   readonly node: string;
-  /** Whether client identity comes from the kernel (addon) or from the helper's own word. */
+  /** Whether the client is identified through the kernel (addon) or by the helper's own hints. */
   readonly peerCredentials: 'kernel' | 'hints';
   readonly cache: {
     readonly persistent: boolean;
-    /** Where the key-encryption key lives, for people. */
+    /** Where the key-encryption key is kept, for people. */
     readonly keyEncryptionKey: string;
     /** The same for programs; null while it cannot be reached. */
     readonly keyHome: KeyHome | null;
     readonly problem: string | null;
     readonly remedy: string | null;
   };
-  /** Set while a changed configuration file could not be taken over. */
+  /** Why a changed configuration file is not in force; null if it is. */
   readonly configProblem: string | null;
 }
 
@@ -48,7 +48,7 @@ export interface CredentialStatus {
   readonly providerType: string;
   readonly state: CredentialState;
   readonly version: string | null;
-  /** First eight hex digits of the keyed digest: tells two keys apart, gives nothing away. */
+  /** First eight hex digits of the keyed digest: distinguishes two keys without revealing either. */
   readonly fingerprint: string | null;
   readonly issuedAt: string | null;
   readonly confirmedAt: string | null;
@@ -60,7 +60,7 @@ export interface CredentialStatus {
   readonly refreshing: boolean;
   readonly lastAskedAt: string | null;
   readonly timesServed: number;
-  /** This machine's clock less the provider's; null where the provider does not tell its time. */
+  /** This machine's clock minus the provider's; null if the provider sends no time. */
   readonly clockSkewSeconds: number | null;
   /** What to know about this credential although it works. */
   readonly advice: readonly Advice[];
@@ -94,7 +94,7 @@ export interface Problem {
 }
 
 /**
- * One line of `GET /v1/events` and of `broker events --json`: who was given what, every refresh and every failure.
+ * One line of `GET /v1/events` and of `broker events --json`: each key served and to whom, every refresh, every failure.
  * Never a key, a token or a password.
  */
 export interface BrokerEvent {
@@ -117,18 +117,18 @@ export interface HealthReport {
   readonly remedy: string | null;
 }
 
-/** What people do to the daemon itself, as it goes over the wire. */
-
 /** `GET /v1/config`: the configuration in force, with the daemon's environment and secrets masked. */
 export interface ConfigReport {
   readonly file: string;
   readonly values: readonly ConfigValue[];
 }
 
-interface ConfigValue {
+/** One key as it takes effect, secrets masked. */
+export interface ConfigValue {
   /** Dotted, as in the file. */
   readonly key: string;
   readonly value: unknown;
+  /** Where the value comes from: a line of the file, a variable of the daemon's environment, or neither. */
   readonly origin:
     | { readonly kind: 'file'; readonly line: number }
     | { readonly kind: 'env'; readonly variable: string }
@@ -138,20 +138,20 @@ interface ConfigValue {
 /** `POST /v1/rotate-key?discard=1&to=HOME`. */
 export interface RotationRequest {
   readonly discard: boolean;
-  /** keyring, file or systemd-credential; undefined: where the present key lives. */
+  /** keyring, file or systemd-credential; undefined: where the present key is. */
   readonly to: string | undefined;
 }
 
 export interface RotationReport {
-  /** Names the new key; no part of it. */
+  /** Id of the new key; says nothing about the key. */
   readonly keyId: string;
-  /** Where it lives, for people. */
+  /** Where it is kept, for people. */
   readonly home: string;
-  /** How many keys and logins were wrapped anew. */
+  /** How many keys and logins were wrapped again. */
   readonly rewrapped: number;
-  /** Where a database that a lost key had sealed lies now; null: nothing was given up. */
+  /** Path of the database that a lost key had sealed and that was set aside; null: nothing was given up. */
   readonly setAside: string | null;
-  /** Why the old key, which seals nothing any more, is still where it was; null: it is gone. */
+  /** Why the old key, which no longer seals anything, could not be removed; null: it is removed. */
   readonly left: string | null;
 }
 

@@ -9,7 +9,7 @@ export const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** NAME in words that follow "a name is". */
 export const NAME_RULE = '1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or digit';
 
-/** In bytes; what Claude Code accepts from a helper (observed with version 2.1). It refuses anything longer with a message. */
+/** In bytes; Claude Code refuses a longer key (observed with version 2.1). */
 export const LONGEST_KEY = 16_384;
 
 /** How a key is put into an HTTP header. */
@@ -19,7 +19,7 @@ export interface HeaderForm {
   readonly prefix: string;
 }
 
-/** What the Messages API and most gateways take. */
+/** The header that the Messages API and most gateways read. */
 export const DEFAULT_HEADER: HeaderForm = { name: 'x-api-key', prefix: '' };
 
 /** Request: how long the client keeps a key, in milliseconds. */
@@ -35,22 +35,22 @@ export const CLIENT_HINTS = 'broker-client-hints';
 /** Answer: the sysexits code that the helper is to exit with; present on every error. */
 export const EXIT_CODE = 'broker-exit-code';
 
-/** Answer: the provider's word for the version served, percent-encoded. */
+/** Answer: the provider's name for the version served, percent-encoded. */
 export const KEY_VERSION = 'broker-key-version';
 
-/** Answer: RFC 3339 time at which the key dies; absent where that is unknown. */
+/** Answer: RFC 3339 time at which the key expires; absent where that is unknown. */
 export const KEY_EXPIRES = 'broker-key-expires';
 
 /** Answer: fresh | stale. */
 export const KEY_STATE = 'broker-key-state';
 
-/** The client's own default where it says nothing or nonsense (docs: CLAUDE_CODE_API_KEY_HELPER_TTL_MS). */
+/** The client's own default if the header is missing or not valid (docs: CLAUDE_CODE_API_KEY_HELPER_TTL_MS). */
 export const DEFAULT_CLIENT_INTERVAL_MS = 300_000;
 
 /** In a path, the credential that the configuration names as `default`. */
 export const DEFAULT_CREDENTIAL = '_default';
 
-/** What the helper says of its own surroundings, for judging only: anybody can write these words. */
+/** What the helper says of its own surroundings, for judging only: any process of the user can send these words. */
 export interface ClientHints {
   readonly pid: number | undefined;
   readonly ppid: number | undefined;
@@ -60,20 +60,20 @@ export interface ClientHints {
   readonly entrypoint: string | undefined;
   /** The first SESSION_START characters of CLAUDE_CODE_SESSION_ID. */
   readonly session: string | undefined;
-  /** `mcp`: the client wants headers for an MCP server, and a script makes them of our raw answer. */
+  /** `mcp`: the client needs headers for an MCP server, and a script makes them from the raw answer. */
   readonly purpose: string | undefined;
   /** The agent's own shell, not the client, ran the helper (CLAUDECODE is set). */
   readonly agent: boolean;
 }
 
-/** So much of a session's UUID tells it from another. */
+/** Characters of a session's UUID; enough to distinguish two sessions. */
 export const SESSION_START = 8;
 
 type StreamKind = (typeof STREAM_KINDS)[number];
 
 const STREAM_KINDS = ['socket', 'pipe', 'tty', 'file', 'null', 'closed', 'other'] as const;
 
-/** A header longer than this says nothing. */
+/** A longer header is ignored. */
 const LONGEST_HEADER = 512;
 
 const PAIR = /([a-z]{1,16})=([a-z0-9-]{1,32})(, |$)/y;
@@ -83,8 +83,8 @@ type Word = 'pid' | 'ppid' | 'stdin' | 'stdout' | 'entrypoint' | 'session' | 'pu
 
 /**
  * Reads the CLIENT_HINTS header: `name=token` pairs joined by `, `. undefined if it is missing or any part of it is
- * malformed, twice there or out of range, because half a hint misleads; well-formed pairs with names not known here
- * (a newer helper's) are passed over. Never throws.
+ * malformed, duplicate or out of range, because half of the hints would mislead; well-formed pairs with unknown names
+ * (a newer helper's) are ignored. Never throws.
  */
 export function parseHints(header: string | undefined): ClientHints | undefined {
   if (header === undefined || header.length > LONGEST_HEADER) return undefined;
@@ -112,7 +112,7 @@ function read(words: Readonly<Partial<Record<Word, string>>>): ClientHints | und
   return { pid, ppid, stdin, stdout, entrypoint, session, purpose, agent: agent === '1' };
 }
 
-/** null: there, but wrong. A helper in another pid name space has parent 0. */
+/** null: present, but not valid. A helper in another pid namespace has parent 0. */
 function processId(token: string | undefined): number | null | undefined {
   if (token === undefined) return undefined;
   return PROCESS_ID.test(token) && Number(token) <= 0x7fff_ffff ? Number(token) : null;
@@ -120,5 +120,5 @@ function processId(token: string | undefined): number | null | undefined {
 
 function streamKind(token: string | undefined): StreamKind | null | undefined {
   if (token === undefined) return undefined;
-  return STREAM_KINDS.find((kind) => kind === token) ?? null;
+  return (STREAM_KINDS as readonly string[]).includes(token) ? (token as StreamKind) : null;
 }

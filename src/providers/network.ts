@@ -1,14 +1,8 @@
 import { type Agent, request } from 'node:https';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import tls from 'node:tls';
-import { type FailureKind, ProviderError } from '../errors.ts';
+import { ProviderError } from '../errors.ts';
 import { readRegularFile } from '../platform/files.ts';
-
-interface Row {
-  readonly what: string;
-  readonly remedy: string;
-  readonly kind?: FailureKind;
-}
 
 const DNS = 'check the address in the configuration and whether this machine needs a VPN or a proxy';
 /** What to do about an address that cannot be reached. */
@@ -18,50 +12,39 @@ const TRUST =
   'if you are in a public network, log in to it first';
 const ADDRESS = 'correct the address in the configuration: scheme (http or https), host and port';
 
-/**
- * Node's codes for what can go wrong below HTTP. A certificate that is not trusted is transient, not a fault of the
- * configuration: the usual cause is a network that intercepts (a café, a train), and the key at hand is none the worse.
- */
-const ROWS: Readonly<Record<string, Row>> = {
-  ENOTFOUND: { what: 'its name does not exist in DNS', remedy: DNS },
-  EAI_AGAIN: { what: 'DNS does not answer', remedy: DNS },
-  ECONNREFUSED: { what: 'the connection was refused', remedy: ROUTE },
-  ECONNRESET: { what: 'the connection was reset', remedy: ROUTE },
-  ECONNABORTED: { what: 'the connection was cut off', remedy: ROUTE },
-  EPIPE: { what: 'the connection was cut off', remedy: ROUTE },
-  ERR_STREAM_PREMATURE_CLOSE: { what: 'the answer was cut off', remedy: ROUTE },
-  HPE_INVALID_CONSTANT: { what: 'the answer was no HTTP', remedy: ADDRESS },
-  ETIMEDOUT: { what: 'the connection timed out', remedy: ROUTE },
-  EHOSTUNREACH: { what: 'there is no route to it', remedy: ROUTE },
-  ENETUNREACH: { what: 'there is no network', remedy: ROUTE },
-  ERR_PROXY_TUNNEL: { what: 'the proxy refused to connect to it', remedy: ROUTE },
-  EPROTO: { what: 'it does not speak TLS as expected', remedy: ADDRESS },
-  ERR_SSL_WRONG_VERSION_NUMBER: { what: 'it does not speak TLS', remedy: ADDRESS },
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: { what: 'it does not speak TLS', remedy: ADDRESS },
-  CERT_HAS_EXPIRED: {
-    what: 'its certificate has expired',
-    remedy: 'check the clock of this machine; else its owner has to renew it',
-  },
-  CERT_NOT_YET_VALID: { what: 'its certificate is not valid yet', remedy: 'check the clock of this machine' },
-  ERR_TLS_CERT_ALTNAME_INVALID: { what: 'its certificate is for another name', remedy: TRUST },
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: { what: 'its certificate is signed by an unknown authority', remedy: TRUST },
-  UNABLE_TO_GET_ISSUER_CERT: { what: 'its certificate is signed by an unknown authority', remedy: TRUST },
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: { what: 'its certificate is signed by an unknown authority', remedy: TRUST },
-  SELF_SIGNED_CERT_IN_CHAIN: { what: 'its certificate is signed by an unknown authority', remedy: TRUST },
-  DEPTH_ZERO_SELF_SIGNED_CERT: { what: 'its certificate is self-signed', remedy: TRUST },
+/** Node's codes for what can go wrong below HTTP, but for certificates. */
+const ROWS: Readonly<Record<string, readonly [what: string, remedy: string]>> = {
+  ENOTFOUND: ['its name does not exist in DNS', DNS],
+  EAI_AGAIN: ['DNS does not answer', DNS],
+  ECONNREFUSED: ['the connection was refused', ROUTE],
+  ECONNRESET: ['the connection was reset', ROUTE],
+  ECONNABORTED: ['the connection was cut off', ROUTE],
+  EPIPE: ['the connection was cut off', ROUTE],
+  ERR_STREAM_PREMATURE_CLOSE: ['the answer was cut off', ROUTE],
+  HPE_INVALID_CONSTANT: ['the answer was not HTTP', ADDRESS],
+  ETIMEDOUT: ['the connection timed out', ROUTE],
+  EHOSTUNREACH: ['there is no route to it', ROUTE],
+  ENETUNREACH: ['there is no network', ROUTE],
+  ERR_PROXY_TUNNEL: ['the proxy refused to connect to it', ROUTE],
+  EPROTO: ['it does not speak TLS as expected', ADDRESS],
+  ERR_SSL_WRONG_VERSION_NUMBER: ['it does not speak TLS', ADDRESS],
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: ['it does not speak TLS', ADDRESS],
 };
 
-/** The failure for an error below HTTP, or undefined if it is none. `who` is whom nobody could reach. */
+/** The failure for an error below HTTP; undefined for any other error. `who` could not be reached. */
 export function networkFailure(error: unknown, who: string): ProviderError | undefined {
   const code = networkCode(error);
   if (code === undefined) return undefined;
-  const { what, remedy, kind } = ROWS[code] ?? { what: 'TLS failed', remedy: ADDRESS };
-  return new ProviderError(kind ?? 'transient', `${who} cannot be reached: ${what} (${code})`, { remedy });
+  if (isCertificateFailure(code)) {
+    return certificateFailure(code, { who, authorityRemedy: TRUST, nameRemedy: TRUST, owner: 'its owner' }, undefined);
+  }
+  const [what, remedy] = ROWS[code] ?? ['TLS failed', ADDRESS];
+  return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, { remedy });
 }
 
 /**
  * A library's error may hide the system's as a cause, or several of them (one per address) in an AggregateError.
- * Undefined if it is none below HTTP. Which certificate it was, certificate-failures.ts can tell.
+ * Undefined for an error that is not below HTTP. certificateFailure() tells which certificate it was.
  */
 export function networkCode(error: unknown, depth = 0): string | undefined {
   if (!(error instanceof Error) || depth > 5) return undefined;
@@ -71,7 +54,7 @@ export function networkCode(error: unknown, depth = 0): string | undefined {
   return networkCode(inner, depth + 1);
 }
 
-/** Who was spoken to, and who may mend it. */
+/** Who was spoken to, and what fixes it. */
 export interface Contacted {
   /** As in `the certificate of Vault at https://vault.example.com`. */
   readonly who: string;
@@ -79,7 +62,7 @@ export interface Contacted {
   readonly authorityRemedy: string;
   /** What to do about a certificate for another name. */
   readonly nameRemedy: string;
-  /** Whoever has to renew the certificate. */
+  /** Who has to renew the certificate. */
   readonly owner: string;
 }
 
@@ -102,8 +85,9 @@ export function isCertificateFailure(code: string): boolean {
 }
 
 /**
- * Says which certificate was presented: the quickest way to see that a proxy, or another server, is answering.
- * Transient, as in network-failures.ts: the usual cause is a network that intercepts, and passes.
+ * Says which certificate was presented: the quickest way to see that a proxy, or another server, is answering. Transient,
+ * not a fault of the configuration: the usual cause is a network that intercepts (a café, a train), and the present key
+ * is still good.
  */
 export function certificateFailure(
   code: string,
@@ -226,8 +210,8 @@ function readCertificates(file: string, provider: string): string {
 }
 
 /**
- * Retry-After in milliseconds, given as seconds or as a date (RFC 9110 section 10.2.3); undefined if it is neither. How
- * long anybody may silence the broker is back-off.ts's to say.
+ * Retry-After in milliseconds, given as seconds or as a date (RFC 9110 section 10.2.3); undefined if it is neither. back-off.ts
+ * limits how long a server can silence the broker.
  *
  * @param serverTimeMs The server's own clock. Without it a date says nothing: ours may be off.
  */

@@ -26,32 +26,32 @@ export interface Provider {
   /** Ends a lease; absent where there are no leases. Resolves if it is gone already. */
   revoke?(lease: Lease, call: Call): Promise<void>;
 
-  /** The login that `loginId` names as it stands; undefined if the provider no longer knows it. */
+  /** The login that `loginId` names as it is now; undefined if the provider no longer knows it. */
   login?(loginId: string): Login | undefined;
 
-  /** Extends a login that leases hang on. Throws kind `gone` if it no longer exists. */
+  /** Extends a login that leases depend on. Throws kind `gone` if it no longer exists. */
   renewLogin?(loginId: string, call: Call): Promise<Login>;
 
   /**
    * A person has logged in (`broker login`): their token is used from now on and kept like a login of the provider's
-   * own. Copies the token; the caller wipes it. Absent where nobody can. Throws a BrokerError ERR_USAGE if this
-   * configuration logs in by itself, kind `login-expired` if the token is not (or no longer) good.
+   * own. Copies the token; the caller wipes it. Absent where a person cannot log in. Throws a BrokerError ERR_USAGE if
+   * this configuration logs in automatically, kind `login-expired` if the token is not (or no longer) good.
    */
   takeLogin?(token: SecretBytes, call: Call): Promise<Login>;
 
   /**
-   * No lease hangs on this login any more: forget it and, if the provider's own login made it, revoke it. A login
+   * No lease depends on this login any more: forget it and, if the provider's own login made it, revoke it. A login
    * that is still in use for new reads is left alone.
    */
   retireLogin?(loginId: string, call: Call): Promise<void>;
 
   /**
-   * Files and variables whose change may mend a failed login (token file, secret-id file, CA file, ~/.aws/config …).
+   * Files and variables whose change may fix a failed login (token file, secret-id file, CA file, ~/.aws/config …).
    * Compared by stat and value by the broker on an ask that would fail.
    */
   loginInputs(): readonly string[];
 
-  /** A login input changed: forget memoized logins, SDK clients and cached files, so that the next call starts anew. */
+  /** A login input changed: forget memoized logins, SDK clients and cached files, so that the next call starts from nothing. */
   forgetLogin(): void;
 
   /** Waits for nothing; aborts what is under way. */
@@ -114,7 +114,7 @@ export interface ProviderDefinition<Options = unknown, Source = unknown> extends
    * Only what changes the answer belongs in it.
    */
   identify(source: Source): string;
-  /** Where the secret lies, for messages to people: a path, a name. */
+  /** Where the secret is, for messages to people: a path, a name. */
   describe(source: Source): string;
   /** Logins that only a person can make, for `broker login`; absent where there are none. */
   readonly interactive?: {
@@ -140,13 +140,13 @@ export interface ProviderHost {
 /** What a login asks of the person who makes it. The terminal behind it is the CLI's. */
 export interface LoginDialogue {
   say(text: string): void;
-  /** Nothing is echoed; the caller wipes the answer. @throws BrokerError ERR_USAGE where there is nobody to ask. */
+  /** Nothing is echoed; the caller wipes the answer. @throws BrokerError ERR_USAGE without a terminal. */
   askPassword(question: string): Promise<SecretBytes>;
-  /** A code of a second factor, which the caller wipes. @throws BrokerError ERR_USAGE where there is nobody to ask. */
+  /** A code of a second factor, which the caller wipes. @throws BrokerError ERR_USAGE without a terminal. */
   askPasscode(question: string): Promise<SecretBytes>;
   /** Whether a passcode that was not accepted may be asked for again: false where it was handed in. */
   readonly canAskAgain: boolean;
-  /** One of several second factors. @throws BrokerError ERR_USAGE where nobody says which. */
+  /** One of several second factors. @throws BrokerError ERR_USAGE without a terminal and a choice. */
   chooseFactor(question: string, choices: readonly FactorChoice[]): Promise<FactorChoice>;
   /** Opens the address in a browser, or shows it where that cannot be or is not wanted. */
   showPage(address: string): Promise<void>;
@@ -163,7 +163,7 @@ export interface FactorChoice {
  * One login by a person; the token, which the caller wipes, is then handed to the daemon. Waits for the person as long
  * as a login page lives, at most some minutes.
  *
- * @throws BrokerError ERR_USAGE if the provider logs in by itself; ProviderError if the login fails.
+ * @throws BrokerError ERR_USAGE if the provider logs in automatically; ProviderError if the login fails.
  */
 export type InteractiveLogin<Options = unknown> = (
   options: Options,

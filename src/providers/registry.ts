@@ -3,7 +3,7 @@ import { execDefinition } from './exec/options.ts';
 import type { ProviderDefinition } from './provider.ts';
 import { vaultDefinition } from './vault/options.ts';
 
-/** A definition whose own types nobody outside its folder has to know: its schemas parse what its functions take. */
+/** A definition without the types that only its folder knows: its schemas parse what its functions take. */
 export type AnyProviderDefinition = ProviderDefinition<unknown, unknown>;
 
 /** Every provider there is. A new one adds its import and its line here, and nothing elsewhere. */

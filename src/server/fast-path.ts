@@ -1,65 +1,58 @@
 import { BrokerError } from '../errors.ts';
+import type { Moment } from '../platform/clock.ts';
 import { DEFAULT_CREDENTIAL, NAME } from '../protocol/request.ts';
-import type { ClientConnection, Connections } from './connections.ts';
-import { contain } from './contain.ts';
-import { findKey, type KeyAnswering, type KeyReply, type KeyRequest } from './key-answer.ts';
+import { type ClientConnection, closeFor } from './connections.ts';
+import { findKey, type KeyAnswering, type KeyReply, type KeyRequest, wipeReply } from './key-answer.ts';
 import { presentable, rawLine, rawReply } from './limits.ts';
 import { RouteError } from './routes.ts';
-import { LazyAbort } from './server.ts';
-
-interface HelperLaneOptions extends KeyAnswering {
-  readonly connections: Connections;
-}
 
 /**
  * The helper's own requests, which are nearly all there are: one request, one answer, and the connection closes. They
  * need nothing of what HTTP can do besides, and without it an answer takes a third less time (bench/report.md).
  */
 export class HelperLane {
-  readonly #options: HelperLaneOptions;
+  readonly #answering: KeyAnswering;
 
-  constructor(options: HelperLaneOptions) {
-    this.#options = options;
+  constructor(answering: KeyAnswering) {
+    this.#answering = answering;
   }
 
-  /** Never rejects. */
-  async answer(connection: ClientConnection, request: KeyRequest): Promise<void> {
-    const { connections } = this.#options;
-    const hangUp = new LazyAbort();
-    connection.asker = hangUp;
-    connections.asks(connection);
-    let answer: KeyReply | undefined;
+  /** @param at when the request came in. Never rejects. */
+  async answer(connection: ClientConnection, request: KeyRequest, at: Moment): Promise<void> {
+    const { log } = this.#answering;
+    connection.asks();
+    let found: KeyReply | undefined;
     let reply: Buffer;
     try {
-      answer = await findKey(this.#options, connection.peer, request, hangUp);
-      if (answer === undefined) return;
-      reply = rawReply(200, 'OK', answer.headers, answer.body);
-      answer.wipe();
+      found = await findKey(this.#answering, connection, request, at);
+      if (found === undefined) return;
+      reply = rawReply(200, 'OK', found.headers, found.body);
+      wipeReply(found);
     } catch (error) {
       // What is not handed out is not served.
-      answer?.wipe();
-      answer = undefined;
+      if (found !== undefined) wipeReply(found);
+      found = undefined;
       // This daemon is as good as gone: without an answer the helper asks again, and the next one gives it.
       if (error instanceof BrokerError && error.code === 'ERR_DAEMON_UNREACHABLE') {
         connection.socket.destroy();
         return;
       }
-      reply = rawLine(presentable(error, this.#options.log), error instanceof RouteError ? error.status : undefined);
+      reply = rawLine(presentable(error, log), error instanceof RouteError ? error.status : undefined);
     }
-    this.#write(connection, reply, answer);
-  }
-
-  #write(connection: ClientConnection, reply: Buffer, answer: KeyReply | undefined): void {
     const { socket } = connection;
     // Called without an error when the kernel has every byte.
-    socket.write(reply, (error) => {
+    socket.write(reply, (failure) => {
       reply.fill(0);
-      if (error === undefined || error === null) contain(socket, this.#options.log, () => answer?.delivered());
+      try {
+        if (failure === undefined || failure === null) found?.opened.delivered();
+      } catch (error) {
+        closeFor(error, socket, log);
+      }
       // Destroyed right here, the stream would make an error for nobody.
       queueMicrotask(() => socket.destroy());
     });
     // Usually the kernel has taken it all by now.
-    if (socket.writableLength > 0) this.#options.connections.draining(connection);
+    if (socket.writableLength > 0) connection.draining();
   }
 }
 

@@ -1,4 +1,4 @@
-import type { OpenedKey } from '../broker/answering.ts';
+import type { OpenedKey } from '../broker/api.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
 import { DEFAULT_HEADER, type HeaderForm } from '../protocol/request.ts';

@@ -3,8 +3,7 @@ import type { Socket } from 'node:net';
 import { BrokerError } from '../errors.ts';
 import type { Log } from '../platform/log.ts';
 import { loadHttp } from '../platform/native.ts';
-import type { ClientConnection, Connections, Exchange } from './connections.ts';
-import { contain } from './contain.ts';
+import { type ClientConnection, type Connections, contain, type Exchange } from './connections.ts';
 import { EVENTS_CONTENT_TYPE, eventLines, followEvents, parseEventsQuery, readEvents } from './events.ts';
 import { answerKey, type KeyAnswering } from './key-answer.ts';
 import { presentable, rawProblem, type ServerLimits, sendBody, sendError, sendJson } from './limits.ts';
@@ -75,7 +74,7 @@ export class HttpLane {
       sendError(request, response, presentable(error, this.#options.log), status);
     }
     // Usually the kernel has taken it all by now.
-    if (response.writableEnded && request.socket.writableLength > 0) this.#options.connections.draining(connection);
+    if (response.writableEnded && request.socket.writableLength > 0) connection.draining();
   }
 
   /** What came in is not HTTP. Whoever has an answer coming gets that first. */
@@ -86,7 +85,7 @@ export class HttpLane {
       return;
     }
     const tooLong = error.code === 'HPE_HEADER_OVERFLOW';
-    const problem = new BrokerError('ERR_USAGE', tooLong ? 'the headers are too long' : 'this is no HTTP request', {
+    const problem = new BrokerError('ERR_USAGE', tooLong ? 'the headers are too long' : 'this is not an HTTP request', {
       remedy: 'speak HTTP/1.1: curl --unix-socket SOCKET http://broker/v1/status',
     });
     connection.refuse(
@@ -132,7 +131,7 @@ export class Dispatcher {
           await this.#administration.rotateKey({ discard: route.discard, to: route.home }),
         );
       case 'config':
-        return sendJson(response, 200, this.#administration.config());
+        return sendJson(response, 200, await this.#administration.config());
       case 'status':
         return sendJson(response, 200, service.status());
       case 'health': {
@@ -178,7 +177,7 @@ export class Dispatcher {
   }
 
   async #sendEvents({ response }: Exchange, connection: ClientConnection, query: URLSearchParams): Promise<void> {
-    const { service, limits, connections } = this.#options;
+    const { service, limits } = this.#options;
     const asked = parseEventsQuery(query);
     if (!asked.follow) {
       const body = Buffer.from(eventLines(readEvents(service, asked)));
@@ -193,8 +192,8 @@ export class Dispatcher {
     this.#followers++;
     try {
       await followEvents(service, asked, response, {
-        late: () => connections().draining(connection),
-        inTime: () => connections().drained(connection),
+        late: () => connection.draining(),
+        inTime: () => connection.drained(),
       });
     } finally {
       this.#followers--;

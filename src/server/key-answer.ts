@@ -1,7 +1,6 @@
-import type { Ask, OpenedKey } from '../broker/answering.ts';
-import type { BrokerApi } from '../broker/api.ts';
+import type { Ask, BrokerApi, OpenedKey } from '../broker/api.ts';
 import { certainEnd } from '../credential/life.ts';
-import type { Clock } from '../platform/clock.ts';
+import type { Clock, Moment } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import {
   CLIENT_HINTS,
@@ -11,13 +10,11 @@ import {
   KEY_STATE,
   KEY_VERSION,
 } from '../protocol/request.ts';
-import type { ClientConnection, Exchange } from './connections.ts';
-import { contain } from './contain.ts';
+import { type ClientConnection, contain, type Exchange } from './connections.ts';
 import type { Formatter } from './formats.ts';
 import { sendBody } from './limits.ts';
-import type { PeerCredentials, PeerIdentity } from './peer.ts';
+import type { PeerIdentity } from './peer.ts';
 import { RouteError } from './routes.ts';
-import { LazyAbort } from './server.ts';
 
 export interface KeyAnswering {
   readonly service: BrokerApi;
@@ -36,78 +33,73 @@ export interface KeyRequest {
   readonly hints: string | undefined;
 }
 
-/** The one answer with a secret in it. Whoever writes it wipes it, and says `delivered()` if the kernel has every byte. */
+/** The one answer with a secret in it: to be wiped when it is written. */
 export interface KeyReply {
-  readonly headers: Record<string, string>;
+  readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
-  delivered(): void;
-  wipe(): void;
+  /** To be told `delivered()` when the kernel has every byte. */
+  readonly opened: OpenedKey;
 }
 
 /** undefined: the asker has gone meanwhile. @throws BrokerError why there is no key for this asker. */
 export async function findKey(
-  { service, clock, peers, formats }: KeyAnswering,
-  peer: PeerCredentials | undefined,
+  { service, peers, formats }: KeyAnswering,
+  connection: ClientConnection,
   { credential, format, interval, hints }: KeyRequest,
-  hangUp: LazyAbort,
+  at: Moment,
 ): Promise<KeyReply | undefined> {
   const formatter = formats.get(format);
   if (formatter === undefined) {
     const known = [...formats.keys()].join(', ');
     throw new RouteError(400, 'there is no such format', `the formats are: ${known}`);
   }
-  const { client, judged } = peers.identify(peer, hints);
+  const { client, judged } = peers.identify(connection.peer, hints);
   const ask: Ask = {
+    at,
     credential,
-    intervalMs: intervalOf(interval),
+    // As the client treats its own variable: nonsense counts as the default.
+    intervalMs: interval !== undefined && INTERVAL.test(interval) ? Number(interval) : DEFAULT_CLIENT_INTERVAL_MS,
     client,
     judged: judged && format === 'raw',
     get signal() {
-      return hangUp.signal;
+      return connection.signal;
     },
   };
-  const answer = await service.answer(ask);
+  const opened = await service.answer(ask);
   try {
-    if (!hangUp.gone) return written(answer, formatter, clock);
+    if (!connection.isGone) return written(opened, formatter);
   } catch (error) {
-    wipe(answer);
+    wipeSecrets(opened);
     throw error;
   }
-  wipe(answer);
+  wipeSecrets(opened);
   return undefined;
 }
 
-function written(answer: OpenedKey, formatter: Formatter, clock: Clock): KeyReply {
-  const now = clock.now();
-  const { confirmedAtMs, version } = answer.key;
-  const expiresAtMs = certainEnd({ key: answer.key, login: undefined });
-  const expiresAt = expiresAtMs === undefined ? undefined : new Date(expiresAtMs - now + clock.wall()).toISOString();
-  const { contentType, body } = formatter(answer, { expiresAt });
+const INTERVAL = /^\d{1,15}$/;
+
+function written(opened: OpenedKey, formatter: Formatter): KeyReply {
+  const { key, state, at } = opened;
+  const expiresAtMs = certainEnd({ key, login: undefined });
+  const expiresAt = expiresAtMs === undefined ? undefined : new Date(expiresAtMs - at.nowMs + at.wallMs).toISOString();
+  const { contentType, body } = formatter(opened, { expiresAt });
   const headers: Record<string, string> = {
     'content-type': contentType,
-    age: String(Math.max(0, Math.floor((now - confirmedAtMs) / 1000))),
-    [KEY_STATE]: answer.state,
+    age: String(Math.max(0, Math.floor((at.nowMs - key.confirmedAtMs) / 1000))),
+    [KEY_STATE]: state,
   };
-  if (version !== undefined) headers[KEY_VERSION] = encodeURIComponent(version);
+  if (key.version !== undefined) headers[KEY_VERSION] = encodeURIComponent(key.version);
   if (expiresAt !== undefined) headers[KEY_EXPIRES] = expiresAt;
-  return {
-    headers,
-    body,
-    delivered: () => answer.delivered(),
-    wipe: () => {
-      body.fill(0);
-      wipe(answer);
-    },
-  };
+  return { headers, body, opened };
 }
 
-function wipe(answer: OpenedKey): void {
-  for (const secret of answer.secrets.values()) secret.wipe();
+export function wipeReply({ body, opened }: KeyReply): void {
+  body.fill(0);
+  wipeSecrets(opened);
 }
 
-/** As the client treats its own variable: nonsense counts as the default. */
-function intervalOf(header: string | undefined): number {
-  return header !== undefined && /^\d{1,15}$/.test(header) ? Number(header) : DEFAULT_CLIENT_INTERVAL_MS;
+function wipeSecrets({ secrets }: OpenedKey): void {
+  for (const secret of secrets.values()) secret.wipe();
 }
 
 /** What the path of `GET /v1/credentials/{name}/key` says. */
@@ -116,33 +108,25 @@ interface KeyRoute {
   readonly query: URLSearchParams | undefined;
 }
 
-/** For whoever speaks HTTP; the helper's own requests take helper-lane.ts. */
+/** For whoever speaks HTTP; the helper's own requests take fast-path.ts. */
 export async function answerKey(
   answering: KeyAnswering,
   { request, response }: Exchange,
-  { peer }: ClientConnection,
+  connection: ClientConnection,
   { credential, query }: KeyRoute,
 ): Promise<void> {
-  const hangUp = new LazyAbort();
-  let isWritten = false;
-  response.on('finish', () => {
-    isWritten = true;
-  });
-  response.on('close', () => {
-    if (!isWritten) hangUp.noteGone();
-  });
   const asked = {
     credential,
     format: query?.get('format') ?? 'raw',
     interval: single(request.headers[CLIENT_INTERVAL]),
     hints: single(request.headers[CLIENT_HINTS]),
   };
-  const answer = await findKey(answering, peer, asked, hangUp);
-  if (answer === undefined) return;
+  const reply = await findKey(answering, connection, asked, answering.clock.read());
+  if (reply === undefined) return;
   // 'finish' means that the kernel has every byte; a hang-up before that is 'close' without it.
-  response.on('finish', () => contain(request.socket, answering.log, () => answer.delivered()));
-  response.on('close', () => answer.wipe());
-  sendBody(response, 200, answer.headers, answer.body);
+  response.on('finish', () => contain(request.socket, answering.log, () => reply.opened.delivered()));
+  response.on('close', () => wipeReply(reply));
+  sendBody(response, 200, reply.headers, reply.body);
 }
 
 function single(header: string | string[] | undefined): string | undefined {

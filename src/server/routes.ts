@@ -112,7 +112,7 @@ function printable(text: string): string {
 
 /** What a person may do to the daemon itself. Rejects and throws BrokerErrors only. */
 export interface Administration {
-  config(): ConfigReport;
+  config(): Promise<ConfigReport>;
   rotateKey(request: RotationRequest): Promise<RotationReport>;
   /** Takes over a login to this provider. Copies the token; the caller wipes it. */
   takeLogin(provider: string, token: SecretBytes): Promise<Login>;

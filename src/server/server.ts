@@ -4,8 +4,7 @@ import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import { net, socketFd } from '../platform/native.ts';
-import { type ClientConnection, Connections } from './connections.ts';
-import { contain } from './contain.ts';
+import { type ClientConnection, Connections, closeFor, contain } from './connections.ts';
 import { HelperLane, readHelperRequest } from './fast-path.ts';
 import { BASIC_FORMATS, type Formatter } from './formats.ts';
 import { Dispatcher, HttpLane } from './http.ts';
@@ -39,7 +38,7 @@ export class BrokerServer {
   readonly #connections: Connections;
   readonly #helperLane: HelperLane;
   #httpLane: HttpLane | undefined;
-  #onRequest: () => void = () => {};
+  #onRequest: (nowMs: number) => void = () => {};
 
   constructor(options: BrokerServerOptions) {
     const { clock, log } = options;
@@ -52,18 +51,16 @@ export class BrokerServer {
       limits: this.#limits,
       begin: (exchange, connection) => contain(connection.socket, log, () => this.#http.answer(exchange, connection)),
     });
-    this.#helperLane = new HelperLane({ ...options, formats: this.#formats, connections: this.#connections });
-    this.socket = net.createServer({ allowHalfOpen: true }, (socket) =>
-      contain(socket, log, () => this.#connected(socket)),
-    );
+    this.#helperLane = new HelperLane({ ...options, formats: this.#formats });
+    this.socket = net.createServer({ allowHalfOpen: true }, this.#accept.bind(this));
   }
 
   get connections(): number {
     return this.#connections.size;
   }
 
-  /** Called with every request, whoever sent it. */
-  onRequest(listener: () => void): void {
+  /** Called with every request, whoever sent it, and when it came in. */
+  onRequest(listener: (nowMs: number) => void): void {
     this.#onRequest = listener;
   }
 
@@ -77,40 +74,52 @@ export class BrokerServer {
       const cutOff = this.#options.clock.after(graceMs, () => this.#connections.cutOff());
       this.socket.close(() => {
         cutOff.cancel();
-        this.#connections.forget();
         resolve();
       });
       this.#connections.stop();
     });
   }
 
-  #connected(socket: Socket): void {
+  #accept(socket: Socket): void {
+    const { peers, uid, log } = this.#options;
     socket.on('error', ignore);
-    let peer: PeerCredentials | undefined;
-    if (this.#options.peers.peerCredentials !== undefined) {
-      // The descriptor is only sure to be there at this moment.
-      const fd = socketFd(socket);
-      peer = fd === undefined ? undefined : this.#options.peers.peerCredentials(fd);
-      if (peer?.uid !== this.#options.uid) {
-        this.#refusePeer(socket, peer);
-        return;
+    try {
+      let peer: PeerCredentials | undefined;
+      if (peers.peerCredentials !== undefined) {
+        // The descriptor is only sure to be there at this moment.
+        const fd = socketFd(socket);
+        peer = fd === undefined ? undefined : peers.peerCredentials(fd);
+        if (peer?.uid !== uid) {
+          this.#refusePeer(socket, peer);
+          return;
+        }
       }
+      const connection = this.#connections.admit(socket, peer);
+      if (connection === undefined) return;
+      socket.on('end', hangUp);
+      socket.once('data', this.#begin.bind(this, connection));
+    } catch (error) {
+      closeFor(error, socket, log);
     }
-    const connection = this.#connections.admit(socket, peer);
-    if (connection === undefined) return;
-    socket.on('end', hangUp);
-    socket.once('data', (packet) => contain(socket, this.#options.log, () => this.#begin(connection, packet)));
   }
 
-  #begin(connection: ClientConnection, packet: Buffer): void | Promise<void> {
-    const request = readHelperRequest(packet);
-    if (request !== undefined) {
-      this.#onRequest();
-      return this.#helperLane.answer(connection, request);
-    }
+  /** The first packet says which lane it takes. */
+  #begin(connection: ClientConnection, packet: Buffer): void {
+    const { clock, log } = this.#options;
     const { socket } = connection;
-    socket.off('end', hangUp);
-    this.#http.take(socket, packet);
+    try {
+      const request = readHelperRequest(packet);
+      if (request === undefined) {
+        socket.off('end', hangUp);
+        this.#http.take(socket, packet);
+        return;
+      }
+      const at = clock.read();
+      this.#onRequest(at.nowMs);
+      void this.#helperLane.answer(connection, request, at);
+    } catch (error) {
+      closeFor(error, socket, log);
+    }
   }
 
   /** Made for the first who needs it. */
@@ -119,7 +128,7 @@ export class BrokerServer {
       log: this.#options.log,
       headerBytes: this.#limits.headerBytes,
       connections: this.#connections,
-      onRequest: () => this.#onRequest(),
+      onRequest: () => this.#onRequest(this.#options.clock.now()),
       dispatcher: new Dispatcher({
         ...this.#options,
         administration: this.#options.administration,
@@ -147,30 +156,3 @@ function hangUp(this: Socket): void {
 
 /** A peer that goes away says so in 'close' as well. */
 function ignore(): void {}
-
-/**
- * Whether the asker is still there. The signal is made only for whoever asks for it: answers that wait for nothing
- * are most of all answers, and making and aborting a signal costs as much as the rest of them.
- */
-export class LazyAbort {
-  #gone = false;
-  #controller: AbortController | undefined;
-
-  get gone(): boolean {
-    return this.#gone;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#gone) this.#controller.abort();
-    }
-    return this.#controller.signal;
-  }
-
-  /** The connection closed before the answer was written. */
-  noteGone(): void {
-    this.#gone = true;
-    this.#controller?.abort();
-  }
-}

@@ -4,18 +4,18 @@ import { BrokerError } from '../errors.ts';
 import { loadNative } from '../platform/native.ts';
 import { type PlannedFile, run, type Surroundings, writePlanned } from './manager.ts';
 import { type DaemonCommand, daemonCommand } from './runtime.ts';
-import { renderUnits } from './systemd.ts';
+import { unitFiles } from './systemd.ts';
 
 interface EveryonePlan {
   readonly daemon: DaemonCommand;
   readonly files: readonly PlannedFile[];
 }
 
-/** Where an administrator's units for the services of every user lie. */
+/** The folder of an administrator's units for the services of every user. */
 const FOLDER = '/etc/systemd/user';
 
 /**
- * The units for a machine that many people use: no path of anybody's, `%h` and `%t` instead; one daemon per user.
+ * The units for a machine that many people use: no user's own path, `%h` and `%t` instead; one daemon per user.
  *
  * @throws BrokerError ERR_CONFIG if others cannot run what this runs on.
  */
@@ -26,7 +26,7 @@ export function planForEveryone(
 ): EveryonePlan {
   const daemon = daemonCommand({ execPath, copyRuntime: false, dryRun: true, stateDir: '/nonexistent', searched });
   for (const file of [daemon.node, daemon.program]) refuseClosed(file);
-  const units = renderUnits({
+  const files = unitFiles(FOLDER, {
     command: daemon.command,
     stateDir: undefined,
     socket: undefined,
@@ -34,11 +34,6 @@ export function planForEveryone(
     canNotify: loadNative() !== undefined,
     namespaces: sandbox === undefined ? namespacesAllowed() : sandbox === 'full',
   });
-  const files = Object.entries(units).map(([name, content]) => ({
-    path: path.join(FOLDER, name),
-    content,
-    mode: 0o644,
-  }));
   return { daemon, files };
 }
 

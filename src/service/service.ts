@@ -1,8 +1,8 @@
-import { lstatSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stateDir } from '../config/paths.ts';
 import { BrokerError, shellWord } from '../errors.ts';
-import { ensurePrivateFolder } from '../platform/files.ts';
+import { ensurePrivateFolder, readRegularFile } from '../platform/files.ts';
 import { VERSION } from '../platform/installation.ts';
 import { askStatus } from './health.ts';
 import { findLaunchd } from './launchd.ts';
@@ -208,9 +208,6 @@ function refuseForeignLinks(files: readonly PlannedFile[]): void {
 }
 
 function leadsTo(file: string, content: string): boolean {
-  try {
-    return readFileSync(file, 'utf8') === content;
-  } catch {
-    return false;
-  }
+  const read = readRegularFile(file, { maxBytes: Buffer.byteLength(content) });
+  return read.state === 'read' && read.bytes.toString() === content;
 }

@@ -58,7 +58,7 @@ class Systemd implements ServiceManager {
 
   async files(settings: ServiceSettings): Promise<readonly PlannedFile[]> {
     const { daemon, stateDir, socket, env, sandbox } = settings;
-    const units = renderUnits({
+    return unitFiles(this.#folder, {
       command: daemon.command,
       stateDir,
       socket,
@@ -66,11 +66,6 @@ class Systemd implements ServiceManager {
       canNotify: loadNative() !== undefined,
       namespaces: sandbox === undefined ? await this.#allowsNamespaces() : sandbox === 'full',
     });
-    return Object.entries(units).map(([name, content]) => ({
-      path: path.join(this.#folder, name),
-      content,
-      mode: 0o644,
-    }));
   }
 
   async activate(_: ServiceSettings, changed: boolean): Promise<void> {
@@ -194,6 +189,14 @@ export interface UnitValues {
   readonly canNotify: boolean;
   /** Sandboxing that needs user namespaces. */
   readonly namespaces: boolean;
+}
+
+export function unitFiles(folder: string, values: UnitValues): readonly PlannedFile[] {
+  return Object.entries(renderUnits(values)).map(([name, content]) => ({
+    path: path.join(folder, name),
+    content,
+    mode: 0o644,
+  }));
 }
 
 export interface Units {

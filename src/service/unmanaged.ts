@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ownStateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
-import { writeFileAtomically } from '../platform/files.ts';
+import { readRegularFile, writeFileAtomically } from '../platform/files.ts';
 import { loadNative } from '../platform/native.ts';
 import { isLockHeld, type LockHolder, readLockHolder } from '../platform/state-lock.ts';
 import { sleep } from '../platform/waiting.ts';
@@ -178,11 +177,8 @@ export function writeLaunchRecord(stateDir: string, record: LaunchRecord): boole
 
 /** Undefined if there is none or it makes no sense. */
 export function readLaunchRecord(stateDir: string): LaunchRecord | undefined {
-  try {
-    return parseLaunchRecord(readFileSync(launchFile(stateDir), 'utf8'));
-  } catch {
-    return undefined;
-  }
+  const read = readRegularFile(launchFile(stateDir), { maxBytes: LARGEST_BYTES });
+  return read.state === 'read' ? parseLaunchRecord(read.bytes.toString()) : undefined;
 }
 
 export function formatLaunchRecord({ run, env, service, autostart }: LaunchRecord): string {

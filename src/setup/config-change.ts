@@ -1,9 +1,10 @@
 import { lstatSync, mkdirSync, readFileSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/config.ts';
-import { configError, tomlValue } from '../config/explain.ts';
+import { configError } from '../config/explain.ts';
 import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
-import { type KeyPath, writtenKey } from '../config/walk.ts';
+import { type KeyPath, writtenKey } from '../config/positions.ts';
+import { tomlValue } from '../config/toml.ts';
 import { BrokerError } from '../errors.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { writePlanned } from '../service/manager.ts';
@@ -48,11 +49,11 @@ export async function readExisting({ file, homeDir, uid }: ConfigPlace): Promise
  *
  * @throws BrokerError ERR_USAGE if a name is taken; ERR_CONFIG if the answers make no valid configuration.
  */
-export function changeConfig(existing: Existing, plan: Plan, place: ConfigPlace): ConfigChange {
+export async function changeConfig(existing: Existing, plan: Plan, place: ConfigPlace): Promise<ConfigChange> {
   const { config } = existing;
   if (existing.text === undefined || config === undefined) return checked(newConfig(plan), place);
   if (config.credentials.has(plan.credential)) throw taken('credential', plan.credential, place.file, '--credential');
-  const alone = checked(newConfig(plan), place);
+  const alone = await checked(newConfig(plan), place);
   const known = config.providers.get(plan.providerName);
   const same = known !== undefined && isSame(known, alone.loaded.config.providers.get(plan.providerName));
   if (known !== undefined && !same) throw taken('provider', plan.providerName, place.file, '--provider-name');
@@ -61,17 +62,17 @@ export function changeConfig(existing: Existing, plan: Plan, place: ConfigPlace)
 }
 
 /** A name for the provider that is free, or that names the very same provider. */
-export function providerNameFor(
+export async function providerNameFor(
   existing: Existing,
   plan: Omit<Plan, 'providerName'>,
   wanted: string,
   place: ConfigPlace,
-): string {
+): Promise<string> {
   for (let number = 1; ; number += 1) {
     const name = number === 1 ? wanted : `${wanted}-${number}`;
     const known = existing.config?.providers.get(name);
     if (known === undefined) return name;
-    const alone = checked(newConfig({ ...plan, providerName: name }), place);
+    const alone = await checked(newConfig({ ...plan, providerName: name }), place);
     if (isSame(known, alone.loaded.config.providers.get(name))) return name;
   }
 }
@@ -106,8 +107,13 @@ function removeIfEmpty(folder: string, first: string): void {
   }
 }
 
-function checked(text: string, { file, homeDir }: ConfigPlace): ConfigChange {
-  const result = checkConfig(Buffer.from(text), { file, types: providerDefinitions, env: NO_ENVIRONMENT, homeDir });
+async function checked(text: string, { file, homeDir }: ConfigPlace): Promise<ConfigChange> {
+  const result = await checkConfig(Buffer.from(text), {
+    file,
+    types: providerDefinitions,
+    env: NO_ENVIRONMENT,
+    homeDir,
+  });
   if (result.faults !== undefined) throw configError(result.faults.map((fault) => ({ ...fault, line: undefined })));
   return { text, loaded: result };
 }

@@ -101,7 +101,7 @@ function questionsOf({ kind, auth }: Draft): readonly Question[] {
   return [...connectionQuestions(kind, auth['method'] as string | undefined), ...sourceQuestions(kind)];
 }
 
-function isAnswered(question: Question, questions: readonly Question[], draft: Draft): boolean {
+export function isAnswered(question: Question, questions: readonly Question[], draft: Draft): boolean {
   if (draft[question.into][question.key] !== undefined) return true;
   const other = questions.find(({ flag }) => flag === question.instead);
   return other !== undefined && draft[other.into][other.key] !== undefined;

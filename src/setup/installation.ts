@@ -4,7 +4,7 @@ import { type InstallRequest, install, uninstall } from '../claude/install/insta
 import { additionsFor, parseTarget, placeOf } from '../claude/install/targets.ts';
 import { connect } from '../client/broker-client.ts';
 import { ownStateDir, stateDir } from '../config/paths.ts';
-import { writtenKey } from '../config/walk.ts';
+import { writtenKey } from '../config/positions.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
@@ -16,24 +16,19 @@ import { askStatus, bringUp } from '../service/health.ts';
 import { recordLaunch, Service } from '../service/service.ts';
 import { stableHelper } from '../service/stable-helper.ts';
 import { launchFile, Unmanaged } from '../service/unmanaged.ts';
-import { type ConfigChange, type ConfigPlace, type Existing, writeConfig } from './config-change.ts';
-import type { Plan, SettingsScope } from './draft.ts';
-import type { Session, Step, StepOutcome } from './steps.ts';
-import type { Trial } from './trial.ts';
+import { type ConfigChange, writeConfig } from './config-change.ts';
+import type { Plan } from './draft.ts';
+import type { Step, StepOutcome } from './steps.ts';
+import type { Prepared } from './wizard.ts';
 
-interface Installation {
-  readonly plan: Plan;
-  readonly existing: Existing;
-  readonly change: ConfigChange;
-  readonly place: ConfigPlace;
-  readonly trial: Trial;
-  readonly session: Session;
-  readonly scope: SettingsScope;
-  readonly service: boolean;
+interface Installation extends Omit<Prepared, 'interview'> {
   readonly project: string | undefined;
   /** Replace an apiKeyHelper that this program did not write. */
   readonly force: boolean;
 }
+
+/** As much of it as decides what is written into which settings. */
+type SettingsWish = Pick<Installation, 'plan' | 'scope' | 'project' | 'force'>;
 
 /** What came of it, for the report. */
 export interface Installed {
@@ -66,10 +61,7 @@ export function installationSteps(io: ProcessIo, what: Installation, installed: 
 }
 
 /** @throws BrokerError if the settings cannot be written, before anything is. */
-export function checkSettings(
-  io: ProcessIo,
-  what: Omit<Installation, 'change' | 'existing' | 'trial' | 'session'>,
-): string | undefined {
+export function checkSettings(io: ProcessIo, what: SettingsWish): string | undefined {
   if (what.scope === 'none') return undefined;
   const { context, request } = settingsRequest(io, what, '/broker-key');
   return install(context, { ...request, dryRun: true }).file;
@@ -111,7 +103,7 @@ function writeSettings(io: ProcessIo, what: Installation, installed: Installed):
 
 function settingsRequest(
   io: ProcessIo,
-  { plan, scope, project, force }: Omit<Installation, 'change' | 'existing' | 'trial' | 'session'>,
+  { plan, scope, project, force }: SettingsWish,
   helper: string,
   change?: ConfigChange,
 ) {

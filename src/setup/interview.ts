@@ -1,7 +1,7 @@
 import { confirm, isCancel, log, note, select, text } from '@clack/prompts';
 import type { Terminal } from '../platform/process-io.ts';
 import { NAME } from '../protocol/request.ts';
-import { type Draft, type Folders, normalise, type SettingsScope } from './draft.ts';
+import { type Draft, type Folders, isAnswered, normalise, type SettingsScope } from './draft.ts';
 import type { Machine } from './machine.ts';
 import {
   connectionQuestions,
@@ -144,9 +144,8 @@ export class Interview {
 
   async #ask(questions: readonly Question[], draft: Draft): Promise<void> {
     for (const question of questions) {
-      const table = draft[question.into];
-      const has = table[question.key] !== undefined || isAnswered(question.instead, questions, draft);
-      if (!has && (question.needed || question.asked)) await this.#put(question, draft);
+      const wanted = question.needed || question.asked;
+      if (wanted && !isAnswered(question, questions, draft)) await this.#put(question, draft);
     }
   }
 
@@ -170,9 +169,4 @@ export class Interview {
     if (isCancel(answer) || this.#io.signal.aborted) throw new Cancelled();
     return answer as T;
   }
-}
-
-function isAnswered(flag: string | undefined, questions: readonly Question[], draft: Draft): boolean {
-  const other = questions.find((question) => question.flag === flag);
-  return other !== undefined && draft[other.into][other.key] !== undefined;
 }

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { readRegularFile } from '../platform/files.ts';
 
 /** What this machine knows of secret systems, for suggestions. Nothing in here is a secret. */
 export interface Machine {
@@ -50,15 +51,16 @@ export function lookAround({ env, homeDir }: MachineInputs): Machine {
   };
 }
 
+const MOST_AWS_BYTES = 1024 * 1024;
+
 /** Sections of an INI file as the AWS CLI writes it: profile → its lines. Empty if it cannot be read. */
 function awsProfiles(file: string): ReadonlyMap<string, string> {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    return new Map();
-  }
-  const sections = text.split(/^\s*\[/m).slice(1);
+  const read = readRegularFile(file, { maxBytes: MOST_AWS_BYTES });
+  if (read.state !== 'read') return new Map();
+  const sections = read.bytes
+    .toString()
+    .split(/^\s*\[/m)
+    .slice(1);
   return new Map(
     sections.flatMap((section) => {
       const [head = '', ...lines] = section.split('\n');

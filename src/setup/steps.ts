@@ -1,5 +1,3 @@
-import type { SecretBytes } from '../credential/secret.ts';
-
 /** One thing that setup does; `undo` takes it back. */
 export interface Step {
   /** For the person who watches: `the configuration`. */
@@ -43,24 +41,5 @@ export async function carryOut(steps: readonly Step[], signal: AbortSignal, watc
       }
     }
     throw error;
-  }
-}
-
-/** The login that a person makes on the way: once, however often is tried, and then for the daemon. */
-export class Session {
-  #token: SecretBytes | undefined;
-
-  get token(): SecretBytes | undefined {
-    return this.#token;
-  }
-
-  set(token: SecretBytes): void {
-    this.end();
-    this.#token = token;
-  }
-
-  end(): void {
-    this.#token?.wipe();
-    this.#token = undefined;
   }
 }

@@ -16,7 +16,6 @@ import type {
 import { findDefinition } from '../providers/registry.ts';
 import { INHERITED } from '../service/unmanaged.ts';
 import type { Plan } from './draft.ts';
-import type { Session } from './steps.ts';
 
 interface TrialInputs {
   readonly clock: Clock;
@@ -130,6 +129,25 @@ async function giveBack(open: () => Provider, logins: TrialLogins): Promise<void
   }
   provider.close();
   logins.wipe();
+}
+
+/** The login that a person makes on the way: once, however often is tried, and then for the daemon. */
+export class Session {
+  #token: SecretBytes | undefined;
+
+  get token(): SecretBytes | undefined {
+    return this.#token;
+  }
+
+  set(token: SecretBytes): void {
+    this.end();
+    this.#token = token;
+  }
+
+  end(): void {
+    this.#token?.wipe();
+    this.#token = undefined;
+  }
 }
 
 /** A store that lives as long as the trial. */

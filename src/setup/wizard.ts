@@ -23,8 +23,7 @@ import {
 import { Cancelled, Interview } from './interview.ts';
 import { describeMachine, lookAround, type Machine } from './machine.ts';
 import { connectionQuestions, PROVIDER_KINDS, type ProviderKind } from './questions.ts';
-import type { Session } from './steps.ts';
-import { type Trial, tryOut } from './trial.ts';
+import { type Session, type Trial, tryOut } from './trial.ts';
 
 /** Everything is known and was tried; nothing is written yet. */
 export interface Prepared {
@@ -140,19 +139,19 @@ class Tester {
 
   async #try(draft: Draft): Promise<Tried> {
     const { io, place, existing, session, dialogue } = this.#parts;
-    const plan = this.#planOf(draft);
-    const change = changeConfig(existing, plan, place);
+    const plan = await this.#planOf(draft);
+    const change = await changeConfig(existing, plan, place);
     const { clock, env, homeDir, signal } = io;
     const trial = await tryOut(change.loaded, plan, { clock, env, homeDir, signal, dialogue, session });
     return { plan, change, trial };
   }
 
-  #planOf({ kind, providerName, options, auth, source, field, credential }: Draft): Plan {
+  async #planOf({ kind, providerName, options, auth, source, field, credential }: Draft): Promise<Plan> {
     if (kind === undefined) throw new TypeError('a draft without a provider');
     const { io, place, existing, folders } = this.#parts;
     const found = withEnvironment(kind, options, io.env, folders);
     const rest = { kind, options: found, auth, source, field, credential: credential ?? DEFAULT_CREDENTIAL };
     const usual = PROVIDER_KINDS.find((each) => each.kind === kind)?.name ?? kind;
-    return { ...rest, providerName: providerName ?? providerNameFor(existing, rest, usual, place) };
+    return { ...rest, providerName: providerName ?? (await providerNameFor(existing, rest, usual, place)) };
   }
 }

@@ -131,7 +131,7 @@ describe('broker claude install', () => {
     [['--for', 'ftp'], 64, 'no target "ftp"'],
     [['--for', 'aws', '--ttl', '5m'], 64, 'keeps no interval'],
     [['--scope', 'file'], 64, 'needs a file'],
-    [['--helper', '/nowhere/broker-key'], 64, 'no executable file'],
+    [['--helper', '/nowhere/broker-key'], 64, 'not an executable file'],
   ])('refuses %j', async (flags, code, words) => {
     using home = homeWithHelper();
     const io = await claude(home, 'install', '--helper', home.helper, ...flags);

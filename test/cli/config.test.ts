@@ -4,8 +4,8 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type ConfigCommandParts, configCommand } from '../../src/cli/commands/config.ts';
 import { main } from '../../src/cli/main.ts';
-import type { EffectiveValue } from '../../src/config/effective.ts';
 import type { ProcessIo } from '../../src/platform/process-io.ts';
+import type { ConfigValue } from '../../src/protocol/reports.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import { providerTypes } from '../fakes/provider-schemas.ts';
 
@@ -59,7 +59,7 @@ async function run(words: readonly string[], more: { env?: object; parts?: Parti
 it('validate says what it found, and warns of a secret in the file', async () => {
   expect(await run(['validate'])).toEqual({
     stdout: `${file}: no faults; 1 provider, 1 credential\n`,
-    stderr: `warning: ${file}:3: providers.v.auth.token: a secret stands in the configuration file\n  hint: name a 0600 file with token_file instead\n`,
+    stderr: `warning: ${file}:3: providers.v.auth.token: there is a secret in the configuration file\n  hint: name a 0600 file with token_file instead\n`,
     code: 0,
   });
 });
@@ -131,7 +131,7 @@ it('show prints every effective value with where it comes from, secrets masked',
 });
 
 it('show prints the values of the daemon that runs, and where this shell differs', async () => {
-  const values = async (address: string): Promise<EffectiveValue[]> => {
+  const values = async (address: string): Promise<ConfigValue[]> => {
     const { stdout } = await run(['show', '--json'], { env: { VAULT_ADDR: address } });
     return JSON.parse(stdout).values;
   };

@@ -109,9 +109,9 @@ describe('the tables that the pages show', () => {
     blocks(text, 'toml').map((block, index) => [`${page} ${index + 1}`, block] as const),
   );
 
-  it.each(all)('%s', (_, block) => {
+  it.each(all)('%s', async (_, block) => {
     const options = { file: '/c/config.toml', types: providerDefinitions, env: {}, homeDir: '/home/ada' };
-    const { faults = [] } = checkConfig(Buffer.from(completed(block)), options);
+    const { faults = [] } = await checkConfig(Buffer.from(completed(block)), options);
     expect(faults.map(({ message, line }) => `${line}: ${message}`)).toEqual([]);
   });
 

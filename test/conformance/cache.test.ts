@@ -4,16 +4,16 @@ import { describeCache } from './cache-suite.ts';
 
 describeCache('SqliteCache on disk', () => onDisk(false));
 describeCache('SqliteCache on a network file system', () => onDisk(true));
-describeCache('SqliteCache in memory', () => ({ cache: openMemoryCache() }));
+describeCache('SqliteCache in memory', () => Promise.resolve({ cache: openMemoryCache() }));
 
-function onDisk(networkFileSystem: boolean) {
+async function onDisk(networkFileSystem: boolean) {
   const folder = temporaryFolder();
-  let cache = openTestCache(folder, { networkFileSystem });
+  let cache = await openTestCache(folder, { networkFileSystem });
   return {
     cache,
-    reopen: () => {
+    reopen: async () => {
       cache.close();
-      cache = openTestCache(folder, { networkFileSystem });
+      cache = await openTestCache(folder, { networkFileSystem });
       return cache;
     },
   };

@@ -25,13 +25,13 @@ export interface ProviderHarness {
   /** Deletes it: reading it is now `capabilities.missing`. */
   remove(name: string): Promise<void>;
 
-  /** What this harness can make go wrong, whoever asks, until `clear()`. */
+  /** What this harness can make go wrong for every request until `clear()`. */
   readonly faults: Readonly<Partial<Record<Fault, () => Promise<InjectedFault>>>>;
 
-  /** Present if the login can be spoilt and mended through the provider's loginInputs. */
+  /** Present if the login can be broken and fixed through the provider's loginInputs. */
   readonly loginChange?: {
     spoil(): Promise<void>;
-    mend(): Promise<void>;
+    fix(): Promise<void>;
   };
 
   /** Present if and only if `capabilities.leases`. */
@@ -57,7 +57,7 @@ export interface Capabilities {
   /** The kind of failure for a secret that does not exist. */
   readonly missing: FailureKind;
   readonly leases: boolean;
-  /** Leases hang on logins, which are kept in the LoginStore. */
+  /** Leases depend on logins, which are kept in the LoginStore. */
   readonly logins: boolean;
 }
 
@@ -66,16 +66,16 @@ export interface LeasedHarness {
   source(): Promise<unknown>;
   /** Whether the server itself still holds the lease. */
   isLive(leaseId: string): Promise<boolean>;
-  /** The server forgets every login that it granted (and the leases that hang on them). */
+  /** The server forgets every login that it granted (and the leases that depend on them). */
   dropLogins?(): Promise<void>;
 }
 
 /**
  * unavailable: up but unable (503) · throttled: asked too often, with Retry-After of 7 s if there is such a thing ·
- * denied: a live login without the permission · misconfigured: an answer that only a changed configuration can mend ·
+ * denied: a live login without the permission · misconfigured: an answer that only a changed configuration can fix ·
  * login-expired: the login is over and no new one can be had · html: a proxy's page behind a 502 · refused: nobody listens ·
  * reset: cut before any answer · cut-off: cut in mid-answer · oversized: an answer that never ends · hang: no answer
- * at all · slow-drip: a byte now and then, for ever.
+ * at all · slow-drip: a byte now and then, without an end.
  */
 export type Fault =
   | 'unavailable'

@@ -5,15 +5,15 @@ import type { Provider } from '../../src/providers/provider.ts';
 import { CollectingLog } from '../fakes/collecting-log.ts';
 import { MemoryLoginStore } from '../fakes/memory-login-store.ts';
 import {
-  type Bench,
   expectHelpful,
   expectValue,
   keyContent,
   never,
   promptly,
   readKey,
+  type SuiteHarness,
   WANTED_LIFE_MS,
-} from './bench.ts';
+} from './harness.ts';
 import type { Fault, ProviderHarness } from './provider-harness.ts';
 import { describeLeases } from './provider-leases.ts';
 import { expectNoCanary } from './redaction.ts';
@@ -40,7 +40,7 @@ export function describeProvider(name: string, harness: ProviderHarness): void {
     let log = new CollectingLog();
     let logins = new MemoryLoginStore();
 
-    const bench: Bench = {
+    const suite: SuiteHarness = {
       harness,
       canary,
       get log() {
@@ -76,21 +76,21 @@ export function describeProvider(name: string, harness: ProviderHarness): void {
       logins = new MemoryLoginStore();
     });
 
-    describeReading(bench);
-    describeFailures(bench);
-    describeCancellation(bench);
-    if (harness.capabilities.leases) describeLeases(bench);
+    describeReading(suite);
+    describeFailures(suite);
+    describeCancellation(suite);
+    if (harness.capabilities.leases) describeLeases(suite);
   });
 }
 
-function describeReading(bench: Bench): void {
-  const { harness } = bench;
+function describeReading(suite: SuiteHarness): void {
+  const { harness } = suite;
   const { capabilities } = harness;
 
   test.runIf(capabilities.contents.includes('text'))('a text secret arrives as it was stored', async () => {
-    const value = bench.value();
-    const source = await harness.store(bench.name(), value);
-    const provider = await bench.connect();
+    const value = suite.value();
+    const source = await harness.store(suite.name(), value);
+    const provider = await suite.connect();
     const { content } = await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
     expect(content.kind).toBe('text');
     expect(content.kind === 'text' && content.text.reveal()).toBe(value);
@@ -100,13 +100,13 @@ function describeReading(bench: Bench): void {
     'a structured secret arrives with its depth, its length and its types',
     async () => {
       const stored = {
-        key: bench.value(),
-        deep: { er: { value: bench.value() } },
+        key: suite.value(),
+        deep: { er: { value: suite.value() } },
         umlaut: 'größer ✓',
         long: 'x'.repeat(20_000),
       };
-      const source = await harness.store(bench.name(), stored);
-      const { content } = await (await bench.connect()).issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
+      const source = await harness.store(suite.name(), stored);
+      const { content } = await (await suite.connect()).issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
       expect(content.kind).toBe('json');
       expect(content.kind === 'json' && content.json).toEqual(stored);
     },
@@ -115,10 +115,10 @@ function describeReading(bench: Bench): void {
   test.skipIf(capabilities.issues)(
     'a rotation shows in the next read, under a new version where there are versions',
     async () => {
-      const [first, second] = [bench.value(), bench.value()];
-      const name = bench.name();
+      const [first, second] = [suite.value(), suite.value()];
+      const name = suite.name();
       const source = await harness.store(name, keyContent(harness, first));
-      const provider = await bench.connect();
+      const provider = await suite.connect();
       const before = await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
       await harness.rotate(name, keyContent(harness, second));
       const after = await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
@@ -135,55 +135,55 @@ function describeReading(bench: Bench): void {
   );
 
   test.runIf(capabilities.serverTime)("an answer carries the provider's time", async () => {
-    const source = await harness.store(bench.name(), keyContent(harness, bench.value()));
-    const { serverTimeMs } = await (await bench.connect()).issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
+    const source = await harness.store(suite.name(), keyContent(harness, suite.value()));
+    const { serverTimeMs } = await (await suite.connect()).issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());
     expect(Math.abs((serverTimeMs ?? 0) - Date.now())).toBeLessThan(10_000);
   });
 
   test('parallel reads each own what they got', async () => {
-    const value = bench.value();
-    const source = await harness.store(bench.name(), keyContent(harness, value));
-    const provider = await bench.connect();
+    const value = suite.value();
+    const source = await harness.store(suite.name(), keyContent(harness, value));
+    const provider = await suite.connect();
     await Promise.all(Array.from({ length: 6 }, () => expectValue(harness, provider, source, value)));
   });
 
-  test('a forgotten login is taken anew', async () => {
-    const value = bench.value();
-    const source = await harness.store(bench.name(), keyContent(harness, value));
-    const provider = await bench.connect();
+  test('a forgotten login is made again', async () => {
+    const value = suite.value();
+    const source = await harness.store(suite.name(), keyContent(harness, value));
+    const provider = await suite.connect();
     await readKey(provider, source);
     provider.forgetLogin();
     await expectValue(harness, provider, source, value);
   });
 
   test('login inputs are absolute paths and names of variables, nothing secret', async () => {
-    const inputs = (await bench.connect()).loginInputs();
+    const inputs = (await suite.connect()).loginInputs();
     for (const input of inputs) expect(input).toMatch(/^\/|^[A-Za-z_][A-Za-z0-9_]*$/);
-    expect(inputs.join('\n')).not.toContain(bench.canary);
+    expect(inputs.join('\n')).not.toContain(suite.canary);
   });
 }
 
-function describeFailures(bench: Bench): void {
-  const { harness } = bench;
+function describeFailures(suite: SuiteHarness): void {
+  const { harness } = suite;
 
   test.skipIf(harness.capabilities.issues)('a secret that does not exist', async () => {
-    const name = bench.name();
-    const source = await harness.store(name, keyContent(harness, bench.value()));
-    const provider = await bench.connect();
+    const name = suite.name();
+    const source = await harness.store(name, keyContent(harness, suite.value()));
+    const provider = await suite.connect();
     await readKey(provider, source);
     await harness.remove(name);
-    expectHelpful(await bench.failure(readKey(provider, source)), [harness.capabilities.missing]);
+    expectHelpful(await suite.failure(readKey(provider, source)), [harness.capabilities.missing]);
   });
 
   for (const [fault, kinds] of Object.entries(KINDS_OF)) {
     const inject = harness.faults[fault as Fault];
     test.runIf(inject !== undefined)(`${fault} is ${kinds.join(' or ')}, and passes`, async () => {
-      const value = bench.value();
-      const source = await harness.store(bench.name(), keyContent(harness, value));
-      const provider = await bench.connect();
+      const value = suite.value();
+      const source = await harness.store(suite.name(), keyContent(harness, value));
+      const provider = await suite.connect();
       const injected = await inject?.();
       try {
-        const error = await bench.failure(readKey(provider, source));
+        const error = await suite.failure(readKey(provider, source));
         expectHelpful(error, kinds);
         if (fault === 'throttled') expect([undefined, 7_000]).toContain((error as ProviderError).retryAfterMs);
       } finally {
@@ -194,43 +194,43 @@ function describeFailures(bench: Bench): void {
     });
   }
 
-  test.runIf(harness.loginChange !== undefined)('a mended login takes effect once it is forgotten', async () => {
-    const value = bench.value();
-    const source = await harness.store(bench.name(), keyContent(harness, value));
-    const provider = await bench.connect();
+  test.runIf(harness.loginChange !== undefined)('a fixed login takes effect once it is forgotten', async () => {
+    const value = suite.value();
+    const source = await harness.store(suite.name(), keyContent(harness, value));
+    const provider = await suite.connect();
     await harness.loginChange?.spoil();
     try {
       provider.forgetLogin();
-      expectHelpful(await bench.failure(readKey(provider, source)), ['login-expired', 'denied', 'misconfigured']);
+      expectHelpful(await suite.failure(readKey(provider, source)), ['login-expired', 'denied', 'misconfigured']);
     } finally {
-      await harness.loginChange?.mend();
+      await harness.loginChange?.fix();
     }
     provider.forgetLogin();
     await expectValue(harness, provider, source, value);
   });
 }
 
-function describeCancellation(bench: Bench): void {
-  const { harness } = bench;
+function describeCancellation(suite: SuiteHarness): void {
+  const { harness } = suite;
 
   test('a signal that is aborted already fails the call with its reason', async () => {
-    const source = await harness.store(bench.name(), keyContent(harness, bench.value()));
+    const source = await harness.store(suite.name(), keyContent(harness, suite.value()));
     const reason = new Error('too late');
-    expect(await bench.failure(readKey(await bench.connect(), source, AbortSignal.abort(reason)))).toBe(reason);
+    expect(await suite.failure(readKey(await suite.connect(), source, AbortSignal.abort(reason)))).toBe(reason);
   });
 
   for (const fault of ['hang', 'slow-drip'] as const) {
     const inject = harness.faults[fault];
 
     test.runIf(inject !== undefined)(`${fault}: an abort ends the call at once, and only that call`, async () => {
-      const value = bench.value();
-      const source = await harness.store(bench.name(), keyContent(harness, value));
-      const provider = await bench.connect();
+      const value = suite.value();
+      const source = await harness.store(suite.name(), keyContent(harness, value));
+      const provider = await suite.connect();
       const injected = await inject?.();
       const [impatient, patient] = [new AbortController(), new AbortController()];
       try {
-        const other = bench.failure(readKey(provider, source, patient.signal));
-        const call = bench.failure(readKey(provider, source, impatient.signal));
+        const other = suite.failure(readKey(provider, source, patient.signal));
+        const call = suite.failure(readKey(provider, source, impatient.signal));
         await injected?.reached;
         const reason = new Error('the asker hung up');
         impatient.abort(reason);
@@ -245,15 +245,15 @@ function describeCancellation(bench: Bench): void {
     });
 
     test.runIf(inject !== undefined)(`${fault}: close() ends what is under way`, async () => {
-      const source = await harness.store(bench.name(), keyContent(harness, bench.value()));
-      const provider = await bench.connect();
+      const source = await harness.store(suite.name(), keyContent(harness, suite.value()));
+      const provider = await suite.connect();
       const injected = await inject?.();
       try {
-        const call = bench.failure(readKey(provider, source));
+        const call = suite.failure(readKey(provider, source));
         await injected?.reached;
         provider.close();
         expect(await promptly(call)).toBeInstanceOf(Error);
-        expect(await promptly(bench.failure(readKey(provider, source)))).toBeInstanceOf(Error);
+        expect(await promptly(suite.failure(readKey(provider, source)))).toBeInstanceOf(Error);
       } finally {
         await injected?.clear();
       }

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { SqliteCache } from '../../src/cache/cache.ts';
 import { type OpenCacheOptions, openCache } from '../../src/cache/open.ts';
+import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import type { KeyVersion } from '../../src/credential/key.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { keyVersion, NOW, secret } from './material.ts';
@@ -16,8 +16,8 @@ export function temporaryFolder(): string {
 }
 
 /** A cache that is closed when the test ends. */
-export function openTestCache(stateDir: string, options: Partial<OpenCacheOptions> = {}): SqliteCache {
-  const cache = openCache({ stateDir, log: silentLog, wallMs: () => NOW, ...options });
+export async function openTestCache(stateDir: string, options: Partial<OpenCacheOptions> = {}): Promise<SqliteCache> {
+  const cache = await openCache({ stateDir, log: silentLog, wallMs: () => NOW, ...options });
   onTestFinished(() => cache.close());
   return cache;
 }

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../src/platform/clock.ts';
+import type { Clock, Moment, Timer } from '../../src/platform/clock.ts';
 
 interface Armed {
   readonly dueMs: number;
@@ -40,6 +40,10 @@ export class FakeClock implements Clock {
 
   wall(): number {
     return this.#wallOffsetMs + this.#awakeMs;
+  }
+
+  read(): Moment {
+    return { nowMs: this.now(), wallMs: this.wall() };
   }
 
   /** Waking time since the beginning: what a person at the machine waits. */

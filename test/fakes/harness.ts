@@ -1,7 +1,7 @@
-import type { Ask } from '../../src/broker/answering.ts';
-import type { DaemonFacts } from '../../src/broker/api.ts';
-import { Broker, type BrokerSetup } from '../../src/broker/broker.ts';
-import type { BrokerPorts } from '../../src/broker/ports.ts';
+import type { Ask, BrokerPorts } from '../../src/broker/api.ts';
+import { Broker } from '../../src/broker/broker.ts';
+import type { BrokerSetup } from '../../src/broker/credentials.ts';
+import type { DaemonFacts } from '../../src/broker/status.ts';
 import { type CredentialCache, VALUE } from '../../src/cache/cache.ts';
 import { openMemoryCache } from '../../src/cache/open.ts';
 import type { CredentialConfig, DaemonConfig } from '../../src/config/config.ts';
@@ -136,6 +136,7 @@ export class BrokerHarness {
   async ask(name: string, sketch: AskSketch = {}): Promise<Told> {
     const startedAtMs = this.clock.now();
     const ask: Ask = {
+      at: this.#machine.read(),
       credential: name,
       intervalMs: sketch.intervalMs ?? 5 * MINUTE,
       client: 'client' in sketch ? sketch.client : client(1),

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../src/platform/clock.ts';
+import type { Clock, Moment, Timer } from '../../src/platform/clock.ts';
 import type { Provider } from '../../src/providers/provider.ts';
 
 /**
@@ -36,6 +36,10 @@ export class FakeProcess implements Clock {
 
   wall(): number {
     return this.#clock.wall();
+  }
+
+  read(): Moment {
+    return this.#clock.read();
   }
 
   after(delayMs: number, callback: () => void): Timer {

@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../../src/platform/clock.ts';
 export const realClock: Clock = {
   now: () => Date.now(),
   wall: () => Date.now(),
+  read: () => ({ nowMs: Date.now(), wallMs: Date.now() }),
   after(delayMs: number, callback: () => void): Timer {
     const timer = setTimeout(callback, delayMs);
     return { cancel: () => clearTimeout(timer) };

@@ -1,5 +1,4 @@
-import type { Ask, OpenedKey } from '../../src/broker/answering.ts';
-import type { BrokerApi, EventQuery, MetricFamily } from '../../src/broker/api.ts';
+import type { Ask, BrokerApi, EventQuery, MetricFamily, OpenedKey } from '../../src/broker/api.ts';
 import type { KeyVersion } from '../../src/credential/key.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import { BrokerError } from '../../src/errors.ts';
@@ -83,6 +82,7 @@ export class ScriptedBroker implements BrokerApi {
     const answer: OpenedKey = {
       key: { ...KEY_VERSION, credential: ask.credential ?? 'anthropic', ...key },
       state: 'fresh',
+      at: ask.at,
       secrets: new Map(Object.entries(fields).map(([name, text]) => [name, SecretBytes.fromString(text)])),
       delivered: () => {
         this.delivered++;

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { SqliteCache } from '../../src/cache/cache.ts';
+import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import { openTestCache, store, temporaryFolder } from '../fakes/cache.ts';
 import { CollectingLog } from '../fakes/log.ts';
@@ -64,7 +64,7 @@ describe.each([false, true])('with networkFileSystem: %s', (networkFileSystem) =
     const log = new CollectingLog();
     const before = process.umask(0);
     try {
-      const cache = openTestCache(folder, { networkFileSystem, log });
+      const cache = await openTestCache(folder, { networkFileSystem, log });
       // With a rollback journal every commit waits for the disk.
       await useHard(cache, networkFileSystem ? 21 : 60);
       expect(findLeaks(folder)).toEqual([]);
@@ -80,9 +80,9 @@ describe.each([false, true])('with networkFileSystem: %s', (networkFileSystem) =
   });
 });
 
-it('the search finds what it looks for', () => {
+it('the search finds what it looks for', async () => {
   const folder = temporaryFolder();
-  const cache = openTestCache(folder);
+  const cache = await openTestCache(folder);
   for (const leak of [CANARY, Buffer.from(CANARY).toString('hex'), Buffer.from(`xx${CANARY}`).toString('base64')]) {
     const key = store(cache, 'a', 'x');
     cache.appendEvents([{ atMs: NOW, kind: 'leak', credential: key.credential, detail: { leak } }]);
@@ -90,9 +90,9 @@ it('the search finds what it looks for', () => {
   }
 });
 
-it('what is deleted is overwritten: a removed row leaves no trace in the database', () => {
+it('what is deleted is overwritten: a removed row leaves no trace in the database', async () => {
   const folder = temporaryFolder();
-  const cache = openTestCache(folder, { networkFileSystem: true });
+  const cache = await openTestCache(folder, { networkFileSystem: true });
   for (let n = 0; n < 9; n += 1) store(cache, `credential-${n}`, 'sk');
   for (let n = 0; n < 9; n += 1) cache.remove(`credential-${n}`);
   cache.close();
@@ -110,10 +110,10 @@ const hasShell = (() => {
 
 it.skipIf(!hasShell)('a dump by the sqlite3 shell, while the cache is open, shows no key', async () => {
   const folder = temporaryFolder();
-  const cache = openTestCache(folder);
+  const cache = await openTestCache(folder);
   await useHard(cache);
   const dump = execFileSync('sqlite3', [join(folder, 'cache.db'), '.dump'], { encoding: 'latin1' });
-  expect(dump).toContain('INSERT INTO keys');
+  expect(dump).toContain('INSERT INTO records');
   const bytes = Buffer.from(dump, 'latin1');
   expect(shapesOf(CANARY).some((shape) => bytes.includes(shape))).toBe(false);
 });

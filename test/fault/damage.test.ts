@@ -11,9 +11,9 @@ import { openTestCache, served, store, temporaryFolder } from '../fakes/cache.ts
 import { lease, login, NOW } from '../fakes/material.ts';
 
 /** A small database with something in every table, as its files lie there. */
-function sampleFiles(): { database: Buffer; kek: Buffer; values: Map<string, string> } {
+async function sampleFiles(): Promise<{ database: Buffer; kek: Buffer; values: Map<string, string> }> {
   const folder = temporaryFolder();
-  const cache = openTestCache(folder);
+  const cache = await openTestCache(folder);
   const values = new Map<string, string>();
   for (let n = 0; n < 8; n += 1) {
     values.set(`c${n}`, `sk-value-${n}`);
@@ -37,12 +37,12 @@ function sampleFiles(): { database: Buffer; kek: Buffer; values: Map<string, str
 }
 
 /** Opens a damaged copy: it may lose keys, it may never serve a wrong one, throw or stop working. */
-function expectHarmless(damaged: Buffer, original: ReturnType<typeof sampleFiles>): void {
+async function expectHarmless(damaged: Buffer, original: Awaited<ReturnType<typeof sampleFiles>>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'broker-damage-'));
   try {
     writeFileSync(join(folder, 'cache.db'), damaged, { mode: 0o600 });
     writeFileSync(join(folder, 'kek'), original.kek, { mode: 0o600 });
-    const cache = openCache({ stateDir: folder, log: silentLog, wallMs: () => NOW });
+    const cache = await openCache({ stateDir: folder, log: silentLog, wallMs: () => NOW });
     try {
       for (const key of cache.keys()) {
         expect(served(cache, key.credential)).toBe(original.values.get(key.credential));
@@ -59,7 +59,7 @@ function expectHarmless(damaged: Buffer, original: ReturnType<typeof sampleFiles
     } finally {
       cache.close();
     }
-    const again = openCache({ stateDir: folder, log: silentLog, wallMs: () => NOW });
+    const again = await openCache({ stateDir: folder, log: silentLog, wallMs: () => NOW });
     expect(served(again, 'new')).toBe('sk-new');
     again.close();
   } finally {
@@ -73,46 +73,46 @@ function flipped(database: Buffer, bits: readonly number[]): Buffer {
   return damaged;
 }
 
-it('flipped bits anywhere in the database cost at most the keys they hit', () => {
-  const original = sampleFiles();
+it('flipped bits anywhere in the database cost at most the keys they hit', async () => {
+  const original = await sampleFiles();
   const bit = fc.nat(original.database.length * 8 - 1);
   // Half of them in the first page and its schema, where damage is worst.
   const early = fc.nat(4096 * 8 - 1);
   // Every bit of the page size and the format versions: each changes how SQLite treats the whole file.
-  for (let at = 16 * 8; at < 24 * 8; at += 1) expectHarmless(flipped(original.database, [at]), original);
-  fc.assert(
-    fc.property(fc.array(fc.oneof(bit, early), { minLength: 1, maxLength: 4 }), (bits) => {
-      expectHarmless(flipped(original.database, bits), original);
+  for (let at = 16 * 8; at < 24 * 8; at += 1) await expectHarmless(flipped(original.database, [at]), original);
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.oneof(bit, early), { minLength: 1, maxLength: 4 }), async (bits) => {
+      await expectHarmless(flipped(original.database, bits), original);
     }),
     { numRuns: 250 },
   );
 });
 
-it('garbage pages, truncation, other files and an empty file are set aside or begun anew', () => {
-  const original = sampleFiles();
+it('garbage pages, truncation, other files and an empty file are set aside or begun again', async () => {
+  const original = await sampleFiles();
   const { database } = original;
-  fc.assert(
-    fc.property(
+  await fc.assert(
+    fc.asyncProperty(
       fc.nat(database.length / 4096 - 1),
       fc.uint8Array({ minLength: 4096, maxLength: 4096 }),
-      (page, noise) => {
+      async (page, noise) => {
         const damaged = Buffer.from(database);
         damaged.set(noise, page * 4096);
-        expectHarmless(damaged, original);
+        await expectHarmless(damaged, original);
       },
     ),
     { numRuns: 40 },
   );
-  fc.assert(
-    fc.property(fc.nat(database.length - 1), (length) => expectHarmless(database.subarray(0, length), original)),
+  await fc.assert(
+    fc.asyncProperty(fc.nat(database.length - 1), (length) => expectHarmless(database.subarray(0, length), original)),
     { numRuns: 40 },
   );
-  for (const other of ['', 'not a database', 'SQLite format 3\0']) expectHarmless(Buffer.from(other), original);
+  for (const other of ['', 'not a database', 'SQLite format 3\0']) await expectHarmless(Buffer.from(other), original);
 });
 
-it('a damaged database is kept under another name, and health says so', () => {
+it('a damaged database is kept under another name, and health says so', async () => {
   const folder = temporaryFolder();
-  const cache = openTestCache(folder);
+  const cache = await openTestCache(folder);
   store(cache, 'a', 'sk-a');
   cache.close();
   const size = readFileSync(join(folder, 'cache.db')).length;
@@ -120,7 +120,7 @@ it('a damaged database is kept under another name, and health says so', () => {
   const before = readFileSync(join(folder, 'cache.db'));
 
   for (const expected of ['cache.db.corrupt-20250615T150640Z', 'cache.db.corrupt-20250615T150640Z-2']) {
-    const next = openTestCache(folder);
+    const next = await openTestCache(folder);
     expect(next.keys()).toEqual([]);
     expect(next.health()).toMatchObject({ persistent: true, problem: expect.stringContaining(expected) });
     next.close();
@@ -129,18 +129,18 @@ it('a damaged database is kept under another name, and health says so', () => {
   }
 });
 
-it('a database damaged under the running daemon is set aside and built anew from memory', () => {
+it('a database damaged under the running daemon is set aside and built anew from memory', async () => {
   const folder = temporaryFolder();
-  const cache = openTestCache(folder);
+  const cache = await openTestCache(folder);
   store(cache, 'a', 'sk-a');
   const other = new SqliteDatabase(join(folder, 'cache.db'));
-  other.exec('DROP TABLE keys');
+  other.exec('DROP TABLE records');
   other.close();
   for (let n = 0; n < 20; n += 1) store(cache, `b${n}`, `sk-b${n}`);
   expect(served(cache, 'a')).toBe('sk-a');
   expect(cache.health().persistent).toBe(true);
   cache.close();
-  const next = openTestCache(folder);
+  const next = await openTestCache(folder);
   expect(served(next, 'a')).toBe('sk-a');
   expect(served(next, 'b19')).toBe('sk-b19');
 });

@@ -9,7 +9,7 @@ import { keyVersion, NOW, secret } from '../fakes/material.ts';
  */
 const [stateDir = '', filler = '', mode = 'fill'] = process.argv.slice(2);
 let now = NOW;
-const cache = openCache({ stateDir, log: silentLog, wallMs: () => now });
+const cache = await openCache({ stateDir, log: silentLog, wallMs: () => now });
 const read = (credential: string) => cache.open(credential)?.get('value')?.reveal();
 const put = (credential: string, text: string) => {
   const value = secret(text);

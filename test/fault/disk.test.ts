@@ -26,12 +26,12 @@ const SERVED_ALL_ALONG = {
   afterwards: { health: { persistent: true }, after: 'sk-after' },
 };
 
-it('writes that the system refuses cost persistence, never an answer, and are made up for', () => {
+it('writes that the system refuses cost persistence, never an answer, and are made up for', async () => {
   const folder = temporaryFolder();
   // Files may not grow beyond 256 blocks; SIGXFSZ ignored, so that writes fail with EFBIG.
   const report = runUser('trap "" XFSZ; ulimit -f 256; exec "$@"', folder);
   expect(report).toMatchObject(SERVED_ALL_ALONG);
-  const next = openTestCache(folder);
+  const next = await openTestCache(folder);
   expect(['before', 'after', 'last', 'big1'].map((name) => served(next, name))).toEqual([
     'sk-before',
     'sk-after',
@@ -61,7 +61,7 @@ it('a database that somebody else has locked is written as soon as it is free', 
   const folder = temporaryFolder();
   let now = NOW;
   const log = new CollectingLog();
-  const cache = openTestCache(folder, { log, wallMs: () => now });
+  const cache = await openTestCache(folder, { log, wallMs: () => now });
   store(cache, 'a', 'sk-a');
   const other = new SqliteDatabase(join(folder, 'cache.db'));
   other.exec('BEGIN IMMEDIATE');
@@ -74,7 +74,7 @@ it('a database that somebody else has locked is written as soon as it is free', 
   expect(cache.health()).toMatchObject({ persistent: false, remedy: expect.stringContaining('fuser') });
   // One attempt, one line: while it is known to be locked, no answer waits for it.
   expect(log.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
-  expect(cache.retry()).toBe(false);
+  expect(await cache.reach()).toBe(false);
   await expect(cache.rotateKey()).rejects.toThrow(/locked/);
 
   other.exec('COMMIT');
@@ -83,26 +83,26 @@ it('a database that somebody else has locked is written as soon as it is free', 
   store(cache, 'c', 'sk-c');
   expect(cache.health()).toMatchObject({ persistent: true, problem: undefined });
   cache.close();
-  const next = openTestCache(folder);
+  const next = await openTestCache(folder);
   expect(['a', 'b', 'c'].map((name) => served(next, name))).toEqual(['sk-a2', 'sk-b', 'sk-c']);
   expect(next.leases()).toHaveLength(1);
 });
 
-it('a database that cannot be opened at start is left alone until it can', () => {
+it('a database that cannot be opened at start is left alone until it can', async () => {
   const folder = temporaryFolder();
-  const cache = openTestCache(folder);
+  const cache = await openTestCache(folder);
   store(cache, 'a', 'sk-a');
   cache.close();
   const path = join(folder, 'cache.db');
   renameSync(path, `${path}.real`);
   mkdirSync(path, { mode: 0o700 });
 
-  const without = openTestCache(folder);
-  expect(without.health()).toMatchObject({ persistent: false, problem: `${path} is no regular file` });
+  const without = await openTestCache(folder);
+  expect(without.health()).toMatchObject({ persistent: false, problem: `${path} is not a regular file` });
   store(without, 'b', 'sk-b');
-  expect(without.retry()).toBe(false);
+  expect(await without.reach()).toBe(false);
   rmdirSync(path);
   renameSync(`${path}.real`, path);
-  expect(without.retry()).toBe(true);
+  expect(await without.reach()).toBe(true);
   expect([served(without, 'a'), served(without, 'b')]).toEqual(['sk-a', 'sk-b']);
 });

@@ -25,7 +25,7 @@ it('a process killed -9 in the middle of writes and rotations leaves a database 
   for (const [round, afterMs] of [0, 3, 17, 40, 71, 123].entries()) {
     await writeUntilKilled(folder, round * 100_000, afterMs);
     const log = new CollectingLog();
-    const cache = openTestCache(folder, { log });
+    const cache = await openTestCache(folder, { log });
     expect(log.lines).toEqual([]);
     expect(cache.health()).toMatchObject({ persistent: true, problem: undefined });
 

@@ -8,9 +8,9 @@ import { CollectingLog } from '../fakes/log.ts';
 import { lease, login, NOW, secret } from '../fakes/material.ts';
 
 /** A database with two keys, a lease and a login, closed. */
-function filled() {
+async function filled() {
   const folder = temporaryFolder();
-  const cache = openTestCache(folder);
+  const cache = await openTestCache(folder);
   store(cache, 'old', 'sk-old', { confirmedAtMs: NOW - 9_000 });
   store(cache, 'newer', 'sk-newer', { confirmedAtMs: NOW + 9_000 });
   store(cache, 'invalidated', 'sk-bad');
@@ -41,11 +41,11 @@ const UNREACHABLE: [string, (kek: string) => void, (kek: string) => void][] = [
 
 describe.each(UNREACHABLE)('a key file that %s', (_, lose, mend) => {
   it('means memory only, the database untouched and no new key; then everything comes together again', async () => {
-    const { folder, database, kek, before } = filled();
+    const { folder, database, kek, before } = await filled();
     lose(kek);
     const filesBefore = readdirSync(folder).toSorted();
     const log = new CollectingLog();
-    const cache = openTestCache(folder, { log });
+    const cache = await openTestCache(folder, { log });
     expect(cache.health()).toMatchObject({ persistent: false, problem: expect.stringContaining(kek) });
     expect(cache.health().remedy).toBeTruthy();
     expect(cache.keys()).toEqual([]);
@@ -57,24 +57,23 @@ describe.each(UNREACHABLE)('a key file that %s', (_, lose, mend) => {
     cache.remove('invalidated');
     cache.forgetLease('p', 'l2');
     cache.saveLogin('p', 'f', login('2'), SecretBytes.fromString('hvs.memory'));
-    cache.markRejected('old', cache.digest(secret('sk-rejected-meanwhile')), NOW);
+    cache.markRejected('old', cache.digest(secret('sk-fetched-again')), NOW);
     cache.appendEvents([{ atMs: NOW, kind: 'in memory', credential: undefined, detail: {} }]);
     expect(served(cache, 'old')).toBe('sk-fetched-again');
-    expect(cache.retry()).toBe(false);
+    expect(await cache.reach()).toBe(false);
     await expect(cache.rotateKey()).rejects.toThrow();
     expect(readFileSync(database)).toEqual(before);
     expect(readdirSync(folder).toSorted()).toEqual(filesBefore);
 
     mend(kek);
-    expect(cache.retry()).toBe(true);
-    expect(cache.retry()).toBe(false);
+    expect(await cache.reach()).toBe(true);
+    expect(await cache.reach()).toBe(false);
     expect(cache.health()).toMatchObject({ persistent: true, problem: undefined });
-    // What is digested anew is found again: the value that was rejected under the former digest key stays rejected.
-    const meanwhile = cache.digest(secret('sk-rejected-meanwhile'));
-    expect(cache.rejectedMarks('old')).toContain(meanwhile);
+    // Digested again, with another key: a value that was rejected meanwhile and is still there stays rejected.
+    expect(cache.rejectedMarks('old')).toContain(cache.digest(secret('sk-fetched-again')));
     cache.close();
 
-    const next = openTestCache(folder);
+    const next = await openTestCache(folder);
     expect(
       next
         .keys()
@@ -93,39 +92,39 @@ describe.each(UNREACHABLE)('a key file that %s', (_, lose, mend) => {
         .map(({ token }) => token.reveal())
         .toSorted(),
     ).toEqual(['hvs.memory', 'hvs.stored']);
-    for (const text of ['sk-rejected-before', 'sk-rejected-meanwhile']) {
+    for (const text of ['sk-rejected-before', 'sk-fetched-again']) {
       expect(next.rejectedMarks('old')).toContain(next.digest(secret(text)));
     }
     expect(next.events({ limit: 9 }).map(({ kind }) => kind)).toEqual(['stored', 'in memory']);
   });
 
   it('can be given up by a person: the database is set aside, what is in memory goes into a new one', async () => {
-    const { folder, kek, before } = filled();
+    const { folder, kek, before } = await filled();
     lose(kek);
-    const cache = openTestCache(folder);
+    const cache = await openTestCache(folder);
     store(cache, 'a', 'sk-a');
     const rotation = await cache.rotateKey({ discard: true });
     expect(readFileSync(rotation.setAside ?? '')).toEqual(before);
     if (existsSync(`${kek}.away`)) rmSync(`${kek}.away`);
     expect(cache.health()).toMatchObject({ persistent: true, problem: undefined });
     cache.close();
-    const next = openTestCache(folder);
+    const next = await openTestCache(folder);
     expect(next.keys().map(({ credential }) => credential)).toEqual(['a']);
     expect(served(next, 'a')).toBe('sk-a');
   });
 });
 
-it('keys are not judged by a timeline that somebody changed while the key was out of reach', () => {
-  const { folder, database, kek } = filled();
+it('keys are not judged by a timeline that somebody changed while the key was out of reach', async () => {
+  const { folder, database, kek } = await filled();
   renameSync(kek, `${kek}.away`);
   const tampered = new SqliteDatabase(database);
-  tampered.exec('UPDATE timeline SET offset_ms = -1e9');
+  tampered.exec("UPDATE records SET facts = json_set(facts, '$.offsetMs', -1e9) WHERE kind = 'timeline'");
   tampered.close();
-  const cache = openTestCache(folder);
+  const cache = await openTestCache(folder);
   expect(cache.timeline()?.offsetMs).toBe(-1e9);
   store(cache, 'fetched', 'sk-fetched');
   renameSync(`${kek}.away`, kek);
-  expect(cache.retry()).toBe(true);
+  expect(await cache.reach()).toBe(true);
   expect(cache.keys().map(({ credential }) => credential)).toEqual(['fetched']);
 });
 
@@ -134,30 +133,30 @@ it.each([
   ['a clock set back within one boot', { bootId: 'b', offsetMs: -3_600_000, lastSeenMs: NOW + 1 }, 0],
   ['a later boot', { bootId: 'c', offsetMs: 99, lastSeenMs: NOW + 1 }, 3],
   ['a later boot whose clock is behind', { bootId: 'c', offsetMs: 99, lastSeenMs: NOW - 1 }, 0],
-])('stored keys join a running clock only if it counts like theirs: %s', (_, timeline, expected) => {
-  const { folder, kek } = filled();
+])('stored keys join a running clock only if it counts like theirs: %s', async (_, timeline, expected) => {
+  const { folder, kek } = await filled();
   renameSync(kek, `${kek}.away`);
-  const cache = openTestCache(folder);
+  const cache = await openTestCache(folder);
   cache.saveTimeline(timeline);
   renameSync(`${kek}.away`, kek);
-  expect(cache.retry()).toBe(true);
+  expect(await cache.reach()).toBe(true);
   expect(cache.keys()).toHaveLength(expected);
   expect(cache.timeline()).toEqual(timeline);
 });
 
-it('a new state folder makes its own key; one whose database is gone keeps the key it has', () => {
-  const { folder, database, kek } = filled();
+it('a new state folder makes its own key; one whose database is gone keeps the key it has', async () => {
+  const { folder, database, kek } = await filled();
   const bytes = readFileSync(kek);
   rmSync(database);
-  const cache = openTestCache(folder);
+  const cache = await openTestCache(folder);
   expect(cache.health().persistent).toBe(true);
   expect(readFileSync(kek)).toEqual(bytes);
 });
 
-it('a state folder that is open to others is refused with the command that mends it', () => {
+it('a state folder that is open to others is refused with the command that fixes it', async () => {
   const folder = temporaryFolder();
   chmodSync(folder, 0o755);
-  expect(() => openTestCache(folder)).toThrow(
+  await expect(openTestCache(folder)).rejects.toThrow(
     expect.objectContaining({ code: 'ERR_UNSAFE_FILE', remedy: expect.stringContaining(`chmod 700 ${folder}`) }),
   );
 });

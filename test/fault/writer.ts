@@ -4,7 +4,7 @@ import { keyVersion, lease, login, NOW, secret } from '../fakes/material.ts';
 
 /** A process that writes to the cache until it is killed, and says so once it has begun. */
 const [stateDir = '', start = '0'] = process.argv.slice(2);
-const cache = openCache({ stateDir, log: silentLog, wallMs: () => NOW });
+const cache = await openCache({ stateDir, log: silentLog, wallMs: () => NOW });
 for (let round = Number(start); ; round += 1) {
   const credential = `c${round % 7}`;
   const value = secret(`sk-${credential}-${round}`);

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../src/platform/clock.ts';
+import type { Clock, Moment, Timer } from '../../src/platform/clock.ts';
 
 /**
  * The clock of one machine of many: while it sleeps its timers stand still, and after that they run on for what was
@@ -19,6 +19,10 @@ export class HostClock implements Clock {
 
   wall(): number {
     return this.#clock.wall();
+  }
+
+  read(): Moment {
+    return this.#clock.read();
   }
 
   sleep(): void {

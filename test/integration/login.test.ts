@@ -179,7 +179,7 @@ describe('what cannot be logged in to', () => {
   it('says so', async () => {
     home.configure(config('method = "token"\ntoken_file = "~/t"'));
     await home.start();
-    expect((await home.broker('login', 'corp')).stderr).toContain('logs in by itself, with method token');
+    expect((await home.broker('login', 'corp')).stderr).toContain('logs in automatically, with method token');
     expect((await home.broker('login', 'crop')).stderr).toContain('name one of: corp');
   });
 

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { EffectiveValue } from '../../src/config/effective.ts';
+import type { ConfigValue } from '../../src/protocol/reports.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { type ForwardProxy, startForwardProxy } from '../fakes/forward-proxy.ts';
 import { enrolLaptop, laptopConfig } from '../fakes/laptop.ts';
@@ -36,8 +36,8 @@ function configure(providerKeys: string, at = address): void {
   writeFileSync(home.config, text, { mode: 0o600 });
 }
 
-const values = async (): Promise<readonly EffectiveValue[]> =>
-  (JSON.parse((await home.broker('config', 'show', '--json')).stdout) as { values: EffectiveValue[] }).values;
+const values = async (): Promise<readonly ConfigValue[]> =>
+  (JSON.parse((await home.broker('config', 'show', '--json')).stdout) as { values: ConfigValue[] }).values;
 
 describe('a provider behind a proxy', () => {
   it('is reached through the proxy that the configuration names, with none in the environment', async () => {

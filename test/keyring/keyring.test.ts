@@ -146,7 +146,7 @@ describe.skipIf(skipped)('a key in the Secret Service', () => {
   it('is found by what it seals, whatever a damaged note in the database says', async () => {
     const folder = await filled();
     const database = new SqliteDatabase(join(folder, 'cache.db'));
-    database.exec("DELETE FROM meta WHERE name LIKE 'kek%'");
+    database.exec('DELETE FROM keks');
     database.close();
     expect(served(await open(folder), 'a')).toBe('sk-a');
   });
@@ -155,12 +155,11 @@ describe.skipIf(skipped)('a key in the Secret Service', () => {
     const folder = await filled();
     const [account = ''] = await desk.accounts();
     const database = new SqliteDatabase(join(folder, 'cache.db'));
-    const note = database.prepare('INSERT INTO meta (name, value) VALUES (?, ?)');
-    for (const [name, value] of Object.entries({ unused_kek_home: 'keyring', unused_kek_id: account }))
-      note.run(name, value);
+    database.exec('UPDATE keks SET seals = 0');
     database.close();
     const cache = await open(folder);
-    expect([cache.awaitsKeeper, await desk.accounts()]).toEqual([false, [account]]);
+    await cache.reach();
+    expect(await desk.accounts()).toEqual([account]);
     expect(served(cache, 'a')).toBe('sk-a');
   });
 
@@ -200,7 +199,6 @@ describe.skipIf(skipped)('a key in the Secret Service', () => {
     const askKeyring = () => Promise.reject(new Error('somebody asked the keyring'));
     const cache = await open(folder, { askKeyring });
     expect(cache.health()).toMatchObject({ persistent: true, keyHome: 'file' });
-    expect(cache.awaitsKeeper).toBe(false);
     expect(await desk.accounts()).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
-import type { SqliteCache } from '../../src/cache/cache.ts';
 import { type OpenCacheOptions, openCache } from '../../src/cache/open.ts';
+import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { keyringOf } from '../../src/crypto/keyring-child.ts';
 import { SystemClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
@@ -8,13 +8,11 @@ import type { Desk } from './desk.ts';
 
 export const askAt = ({ env }: Pick<Desk, 'env'>) => keyringOf({ env, platform: 'linux', clock: new SystemClock() });
 
-/** The cache as a daemon at this desk opens it: the keyring is asked if it has to be. */
-export async function openAt(
+/** The cache as a daemon at this desk opens it. */
+export function openAt(
   desk: Pick<Desk, 'env'>,
   stateDir: string,
   options: Partial<OpenCacheOptions> = {},
 ): Promise<SqliteCache> {
-  const cache = openCache({ stateDir, log: silentLog, wallMs: () => NOW, askKeyring: askAt(desk), ...options });
-  if (cache.awaitsKeeper) await cache.reach();
-  return cache;
+  return openCache({ stateDir, log: silentLog, wallMs: () => NOW, askKeyring: askAt(desk), ...options });
 }

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatDuration, LONGEST_DURATION_MS, parseDuration } from '../../src/config/durations.ts';
-import { describeFault, tomlValue } from '../../src/config/explain.ts';
+import { describeFault } from '../../src/config/explain.ts';
 import { checkConfig, type LoadedConfig } from '../../src/config/load.ts';
+import { tomlValue } from '../../src/config/toml.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { providerTypes } from '../fakes/provider-schemas.ts';
 
@@ -72,11 +73,11 @@ const fragment = fc.constantFrom(
 const nearlyToml = fc.array(fc.oneof(fragment, fc.string()), { maxLength: 40 }).map((parts) => parts.join(''));
 
 describe('the loader', () => {
-  it('throws at nothing and finds faults with a remedy in whatever it refuses', () => {
+  it('throws at nothing and finds faults with a remedy in whatever it refuses', async () => {
     const content = fc.oneof(fc.uint8Array({ maxLength: 200 }), nearlyToml);
-    fc.assert(
-      fc.property(content, (bytes) => {
-        const { faults, config } = check(bytes);
+    await fc.assert(
+      fc.asyncProperty(content, async (bytes) => {
+        const { faults, config } = await check(bytes);
         if (faults === undefined) return expect(config).toBeDefined();
         expect(faults.length).toBeGreaterThan(0);
         for (const fault of faults) {
@@ -101,19 +102,19 @@ describe('the loader', () => {
     ['many brackets', '[\n'.repeat(400_000)],
     ['many quotes', '"\n'.repeat(400_000)],
     ['many blanks', `x =${' '.repeat(900_000)}`],
-  ])('survives %s', (_, text) => {
-    expect(check(text).faults).not.toHaveLength(0);
+  ])('survives %s', { timeout: 30_000 }, async (_, text) => {
+    expect((await check(text)).faults).not.toHaveLength(0);
   });
 });
 
 describe('a secret', () => {
   const secret = fc.stringMatching(/^[A-Za-z0-9+/=_.@:-]{12,60}$/);
 
-  it('is in nothing that is shown of a sound configuration', () => {
-    fc.assert(
-      fc.property(secret, secret, secret, (token, password, variable) => {
+  it('is in nothing that is shown of a sound configuration', async () => {
+    await fc.assert(
+      fc.asyncProperty(secret, secret, secret, async (token, password, variable) => {
         fc.pre(!/[/@:?#]/.test(password) && new Set([token, password, variable]).size === 3);
-        const { faults, ...shown } = check(
+        const { faults, ...shown } = await check(
           [
             '[providers.v]\ntype = "vault"',
             `address = "https://user:${password}@v:8200"`,
@@ -125,13 +126,13 @@ describe('a secret', () => {
         );
         expect(faults).toBeUndefined();
         const { effective, warnings } = shown as LoadedConfig;
-        const printed = JSON.stringify([effective, warnings]);
+        const printed = JSON.stringify([await effective(), warnings]);
         for (const value of [token, password, variable]) expect(printed.includes(value)).toBe(false);
       }),
     );
   });
 
-  it('is in no fault, wherever the faults are', () => {
+  it('is in no fault, wherever the faults are', async () => {
     const around = fc.constantFrom(
       (value: string) =>
         `[providers.v]\ntype = "vault"\naddress = 1\nauth = { method = "token", token = "${value}" }\n`,
@@ -147,9 +148,9 @@ describe('a secret', () => {
       (value: string) => `[providers.x]\ntype = "exec"\nenv = { A = "${value}", B = 1 }\n`,
       (value: string) => `[providers.x]\ntype = "exec"\nenv = "${value}"\n`,
     );
-    fc.assert(
-      fc.property(fc.stringMatching(/^[A-Za-z0-9]{24,60}$/), around, (value, text) => {
-        const { faults = [] } = check(text(value));
+    await fc.assert(
+      fc.asyncProperty(fc.stringMatching(/^[A-Za-z0-9]{24,60}$/), around, async (value, text) => {
+        const { faults = [] } = await check(text(value));
         expect(faults.length).toBeGreaterThan(0);
         expect(faults.map(describeFault).join('\n').includes(value)).toBe(false);
       }),

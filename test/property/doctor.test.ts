@@ -122,7 +122,18 @@ test('doctor never throws, never hangs and never prints a secret, whatever lies 
 
 test('the profile reader takes any text, in time that grows with its length', () => {
   fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 2000 }), (text) => void findAssignments(text, 'sh')));
-  for (const hard of ['"', '`', '\\\n', '<<A\n', '$(', "alias a='", ';', '{']) {
+  for (const hard of [
+    '"',
+    '`',
+    '\\\n',
+    '<<A\n',
+    '$(',
+    "alias a='",
+    ';',
+    '{',
+    '>a ',
+    'ANTHROPIC_API_KEY=1\nexport ANTHROPIC_API_KEY\n',
+  ]) {
     findAssignments(hard.repeat(100_000), 'sh');
     findAssignments(hard.repeat(100_000), 'fish');
   }

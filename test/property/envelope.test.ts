@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodeFields, type Field } from '../../src/crypto/digest.ts';
+import { lengthPrefixed } from '../../src/crypto/digest.ts';
 import {
   ENVELOPE_OVERHEAD,
   KeyEncryptionKey,
@@ -11,14 +11,7 @@ import {
 
 const kek = KeyEncryptionKey.ephemeral();
 const bytes = fc.uint8Array({ maxLength: 200 });
-const field: fc.Arbitrary<Field> = fc.oneof(
-  fc.string({ unit: 'grapheme', maxLength: 4 }),
-  fc.double({ noNaN: true }),
-  fc.integer({ min: -2, max: 2 }),
-  fc.boolean(),
-  fc.constant(undefined),
-  fc.uint8Array({ maxLength: 4 }),
-);
+const part = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 4 }), fc.uint8Array({ maxLength: 4 }));
 
 describe('envelope', () => {
   it('opens to what was sealed, and leaves the plaintext alone', () => {
@@ -88,56 +81,35 @@ describe('envelope', () => {
   });
 });
 
-describe('canonical encoding', () => {
+describe('what a seal is bound to', () => {
   it('is injective: equal only for equal lists', () => {
-    const list = fc.array(field, { maxLength: 4 });
+    const list = fc.array(part, { maxLength: 4 });
     fc.assert(
       fc.property(list, list, (a, b) => {
-        expect(encodeFields('d', a).equals(encodeFields('d', b))).toBe(sameList(a, b));
+        const isSame = a.length === b.length && a.every((one, at) => Buffer.from(one).equals(Buffer.from(b[at] ?? '')));
+        expect(lengthPrefixed(...a).equals(lengthPrefixed(...b))).toBe(isSame);
       }),
       { numRuns: 5_000 },
     );
   });
 
-  it('cannot be cut differently, and keeps types and domains apart', () => {
-    const lists: Field[][] = [
+  it('cannot be cut differently', () => {
+    const lists = [
       ['ab', 'c'],
       ['a', 'bc'],
       ['abc'],
-      // A value that imitates the border between two fields: tag of a string, a length of none or of one.
-      ['a\u0001\0\0\0\0bc'],
-      ['a\u0001\0\0\0\u0002bc'],
+      // A value that imitates the border between two parts: a length of none or of two.
+      ['a\0\0\0\0bc'],
+      ['a\0\0\0\u0002bc'],
       ['abc', ''],
-      ['abc', undefined],
-      [Buffer.from('abc')],
-      ['1'],
-      [1],
-      [true],
-      [false],
-      [undefined],
+      ['', 'abc'],
       [''],
       [],
     ];
-    const encodings = lists.map((one) => encodeFields('d', one).toString('hex'));
-    encodings.push(encodeFields('da', ['bc']).toString('hex'));
+    const encodings = lists.map((one) => lengthPrefixed(...one).toString('hex'));
     expect(new Set(encodings).size).toBe(encodings.length);
   });
-
-  it('encodes equal numbers equally and refuses what has no one encoding', () => {
-    expect(encodeFields('', [-0])).toEqual(encodeFields('', [0]));
-    expect(() => encodeFields('', [Number.NaN])).toThrow(TypeError);
-    expect(() => encodeFields('', ['\ud800'])).toThrow(TypeError);
-  });
 });
-
-function sameList(a: readonly Field[], b: readonly Field[]): boolean {
-  return a.length === b.length && a.every((one, index) => sameField(one, b[index]));
-}
-
-function sameField(a: Field, b: Field): boolean {
-  if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.from(a).equals(b);
-  return a === b;
-}
 
 function flip(buffer: Uint8Array, bit: number): void {
   buffer[bit >> 3] = (buffer[bit >> 3] ?? 0) ^ (1 << (bit & 7));

@@ -7,12 +7,15 @@ const SEEDS = Array.from({ length: 20 }, (_, index) => 1_000 + index);
 
 describe('a simulated day', () => {
   it('is the same for the same seed', async () => {
-    const [first, second] = [await new Day({ seed: 7, hours: 2 }).run(), await new Day({ seed: 7, hours: 2 }).run()];
+    const [first, second] = [
+      await (await Day.begin({ seed: 7, hours: 2 })).run(),
+      await (await Day.begin({ seed: 7, hours: 2 })).run(),
+    ];
     expect(second).toEqual(first);
     expect(first.answers).toBeGreaterThan(100);
   });
 
   it.each(SEEDS)('breaks no rule, seed %d', async (seed) => {
-    await new Day({ seed, hours: HOURS }).run();
+    await (await Day.begin({ seed, hours: HOURS })).run();
   });
 });

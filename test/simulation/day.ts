@@ -44,7 +44,7 @@ const HELPER_LIMIT_MS = 9_500;
 export class Day {
   readonly #options: DayOptions;
   readonly #dice: Dice;
-  readonly #clock = new FakeClock();
+  readonly #clock: FakeClock;
   readonly #store: Store;
   readonly #bench: BrokerHarness;
   readonly #invariants: Invariants;
@@ -59,11 +59,16 @@ export class Day {
   #bornAtMs: number;
   #counts = { turns: 0, failedTurns: 0, refusedAsks: 0, suspicious: 0, restarts: 0, crashes: 0, wakes: 0, person: 0 };
 
-  constructor(options: DayOptions) {
+  static async begin(options: DayOptions): Promise<Day> {
+    const clock = new FakeClock();
+    return new Day(options, clock, await Store.open(() => clock.wall()));
+  }
+
+  private constructor(options: DayOptions, clock: FakeClock, store: Store) {
     this.#options = options;
     this.#dice = new Dice(options.seed);
-    const clock = this.#clock;
-    this.#store = new Store(() => clock.wall());
+    this.#clock = clock;
+    this.#store = store;
     this.#bench = new BrokerHarness({
       credentials: credentialsOf(options.credentials ?? 50),
       cache: this.#store.cache,
@@ -192,12 +197,12 @@ export class Day {
       this.#note('restart');
       this.#counts.restarts += 1;
       await this.#bench.broker.stop();
-      this.#bench.crash(this.#store.reopen());
+      this.#bench.crash(await this.#store.reopen());
     } else {
       const torn = this.#dice.chance(0.4) ? Math.floor(this.#dice.between(1, 20_000)) : 0;
       this.#note(`kill -9, ${torn} bytes torn off`);
       this.#counts.crashes += 1;
-      this.#bench.crash(this.#store.crash(torn));
+      this.#bench.crash(await this.#store.crash(torn));
     }
     this.#bornAtMs = this.#clock.now();
     this.#rhythm.restart();

@@ -1,4 +1,4 @@
-import type { SqliteCache } from '../../src/cache/cache.ts';
+import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import type { CredentialSketch, Told } from '../fakes/harness.ts';
 import { MINUTE, SECOND } from '../fakes/living.ts';

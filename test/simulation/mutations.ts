@@ -45,9 +45,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     rule: 'absolute times are corrected by the clock of the server',
-    file: 'src/broker/refresher.ts',
-    from: 'serverNowMs: secret.serverTimeMs ?? time.wallMs',
-    to: 'serverNowMs: time.wallMs',
+    file: 'src/broker/reads.ts',
+    from: 'serverNowMs: secret.serverTimeMs ?? at.wallMs',
+    to: 'serverNowMs: at.wallMs',
   },
   {
     rule: 'never a rejected key',
@@ -62,7 +62,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     rule: 'nine seconds at the most',
-    file: 'src/broker/broker.ts',
+    file: 'src/broker/answering.ts',
     from: 'const MAX_WAIT_MS = 9_000;',
     to: 'const MAX_WAIT_MS = 12_000;',
   },
@@ -92,15 +92,15 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     rule: 'credentials that read the same secret share one read',
-    file: 'src/broker/refresher.ts',
+    file: 'src/broker/reads.ts',
     from: 'if (shared === undefined) break;',
     to: 'if (shared !== null) break;',
   },
   {
     rule: 'leases on one login do not renew it together',
-    file: 'src/broker/refresher.ts',
-    from: 'const renewal = this.#loginRenewals.get(renewalId) ??',
-    to: 'const renewal =',
+    file: 'src/broker/renewals.ts',
+    from: 'await this.#logins.join(renewalId, renew);',
+    to: 'await renew();',
   },
   {
     rule: 'a leased key expires with its login',

@@ -16,7 +16,7 @@ const hours = Number(values.hours);
 const total: Record<string, number> = {};
 for (let seed = first; seed < first + count; seed += 1) {
   try {
-    const report: DayReport = await new Day({ seed, hours }).run();
+    const report: DayReport = await (await Day.begin({ seed, hours })).run();
     for (const [name, value] of Object.entries(report)) total[name] = (total[name] ?? 0) + value;
   } catch (fault) {
     console.error(fault instanceof Error ? fault.message : fault);

@@ -18,8 +18,8 @@ interface World {
   join(pid: number, options?: { intervalMs?: number; api?: (key: string) => 200 | 401 | 403 }): Promise<ClientDouble>;
 }
 
-function worldOf(credential: CredentialSketch): World {
-  const bench = new BrokerHarness({ credentials: [credential], cache: openTestCache(temporaryFolder()) });
+async function worldOf(credential: CredentialSketch): Promise<World> {
+  const bench = new BrokerHarness({ credentials: [credential], cache: await openTestCache(temporaryFolder()) });
   for (const provider of bench.providers.values()) provider.trouble = () => ({ delayMs: 30 });
   return {
     bench,
@@ -45,7 +45,7 @@ function worldOf(credential: CredentialSketch): World {
 
 /** What people use today: a file or a script that keeps a key for its time and knows nothing else. */
 async function withPlainCache(happen: (system: SecretSystem) => void, ttlMs = 15 * MINUTE): Promise<Turn> {
-  const { bench } = worldOf(STATIC);
+  const { bench } = await worldOf(STATIC);
   const { clock, system } = bench;
   let cached = { key: '', atMs: Number.NEGATIVE_INFINITY };
   const double = new ClientDouble({
@@ -84,7 +84,7 @@ describe('the client double', () => {
   });
 
   it('serves an hour-old key once after an idle hour, and the new one next', async () => {
-    const { bench, join } = worldOf(STATIC);
+    const { bench, join } = await worldOf(STATIC);
     const double = await join(1);
     const old = double.key;
     const next = bench.system.rotate('anthropic');
@@ -97,7 +97,7 @@ describe('the client double', () => {
   });
 
   it('from a cold start calls a failing helper three times, and that is it', async () => {
-    const { bench } = worldOf(STATIC);
+    const { bench } = await worldOf(STATIC);
     let calls = 0;
     const double = new ClientDouble({
       clock: bench.clock,
@@ -117,7 +117,7 @@ describe('the client double', () => {
 
 describe('a revoked key', () => {
   it('whose successor is there costs one failed request, and the turn succeeds within two seconds', async () => {
-    const { bench, join } = worldOf(STATIC);
+    const { bench, join } = await worldOf(STATIC);
     const double = await join(1);
     const happen = (system: SecretSystem) => {
       system.revokeCurrent('anthropic');
@@ -133,7 +133,7 @@ describe('a revoked key', () => {
   });
 
   it('without a successor ends the turn within fifteen seconds, with the right words', async () => {
-    const { bench, join } = worldOf(STATIC);
+    const { bench, join } = await worldOf(STATIC);
     const double = await join(1);
     bench.system.revokeCurrent('anthropic');
     const turn = await bench.finish(double.turn());
@@ -147,7 +147,7 @@ describe('a revoked key', () => {
   });
 
   it('that gets its successor later works again in the next turn', async () => {
-    const { bench, join } = worldOf(STATIC);
+    const { bench, join } = await worldOf(STATIC);
     const double = await join(1);
     bench.system.revokeCurrent('anthropic');
     await bench.finish(double.turn());
@@ -161,7 +161,7 @@ describe('a revoked key', () => {
 
 describe('four subagents in parallel', () => {
   it('whose 401s come 2.5 s apart after a rotation all recover', async () => {
-    const { bench, join } = worldOf(STATIC);
+    const { bench, join } = await worldOf(STATIC);
     const double = await join(1);
     bench.system.revokeCurrent('anthropic');
     bench.system.rotate('anthropic');
@@ -176,7 +176,7 @@ describe('four subagents in parallel', () => {
 
 describe('one model that answers 403 for lack of permission', () => {
   it('ends its turn within fifteen seconds and locks nobody out', async () => {
-    const { bench, join } = worldOf(STATIC);
+    const { bench, join } = await worldOf(STATIC);
     let model = 'allowed';
     const double = await join(1, {
       api: (key) => (!bench.system.accepts(key) ? 401 : model === 'allowed' ? 200 : 403),
@@ -198,7 +198,7 @@ describe('one model that answers 403 for lack of permission', () => {
 
 describe('a provider that hangs during a rejection', () => {
   it('costs two seconds and no strike', async () => {
-    const { bench, join } = worldOf(STATIC);
+    const { bench, join } = await worldOf(STATIC);
     const double = await join(1);
     const old = double.key;
     let refusals = 1;
@@ -215,7 +215,7 @@ describe('a provider that hangs during a rejection', () => {
 
 describe('a fifteen-minute lease engine under a dead policy', () => {
   it('issues at most two leases per client in ten minutes', async () => {
-    const { bench, join } = worldOf(LEASED);
+    const { bench, join } = await worldOf(LEASED);
     const doubles = [await join(1), await join(2), await join(3)];
     bench.system.forbid('db');
     const before = bench.provider().count('issue');

@@ -1,8 +1,8 @@
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SqliteCache } from '../../src/cache/cache.ts';
 import { openCache } from '../../src/cache/open.ts';
+import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { silentLog } from '../../src/platform/log.ts';
 
 const FILES = ['cache.db', 'cache.db-wal', 'kek'] as const;
@@ -12,31 +12,36 @@ export class Store {
   readonly #root = mkdtempSync(join(tmpdir(), 'broker-simulation-'));
   readonly #wallMs: () => number;
   #generation = 0;
-  #cache: SqliteCache;
+  #cache: SqliteCache | undefined;
 
-  constructor(wallMs: () => number) {
+  private constructor(wallMs: () => number) {
     this.#wallMs = wallMs;
-    this.#cache = this.#open();
+  }
+
+  static async open(wallMs: () => number): Promise<Store> {
+    const store = new Store(wallMs);
+    await store.#open();
+    return store;
   }
 
   get cache(): SqliteCache {
+    if (this.#cache === undefined) throw new TypeError('the store is not open yet');
     return this.#cache;
   }
 
   /** An orderly end and the next start. */
-  reopen(): SqliteCache {
-    this.#cache.close();
-    this.#cache = this.#open();
-    return this.#cache;
+  async reopen(): Promise<SqliteCache> {
+    this.cache.close();
+    return await this.#open();
   }
 
   /**
    * kill -9: the files as they lie there at this moment, while the database is open, are what the next start finds.
    * @param tornBytes that much of the log's end never reached the disk, as after a power cut in the middle of a write.
    */
-  crash(tornBytes: number): SqliteCache {
+  async crash(tornBytes: number): Promise<SqliteCache> {
     const from = this.#folder;
-    const dead = this.#cache;
+    const dead = this.cache;
     this.#generation += 1;
     mkdirSync(this.#folder, { mode: 0o700 });
     for (const file of FILES) {
@@ -47,12 +52,11 @@ export class Store {
     if (tornBytes > 0 && existsSync(log)) truncateSync(log, Math.max(0, statSync(log).size - tornBytes));
     dead.close();
     rmSync(from, { recursive: true });
-    this.#cache = this.#open();
-    return this.#cache;
+    return await this.#open();
   }
 
   remove(): void {
-    this.#cache.close();
+    this.cache.close();
     rmSync(this.#root, { recursive: true, force: true });
   }
 
@@ -60,7 +64,8 @@ export class Store {
     return join(this.#root, String(this.#generation));
   }
 
-  #open(): SqliteCache {
-    return openCache({ stateDir: this.#folder, log: silentLog, wallMs: this.#wallMs });
+  async #open(): Promise<SqliteCache> {
+    this.#cache = await openCache({ stateDir: this.#folder, log: silentLog, wallMs: this.#wallMs });
+    return this.#cache;
   }
 }

@@ -26,7 +26,7 @@ async function prepareVault(): Promise<DevVault> {
   return vault;
 }
 
-/** The address in a configuration is part of what a stored key is bound to, so it has to be the same for ever. */
+/** The address in a configuration is part of what a stored key is bound to, so it must never change. */
 async function answerAtPort(vault: DevVault): Promise<() => void> {
   const target = Number(new URL(vault.address).port);
   const server = createServer((socket) => {
@@ -42,7 +42,7 @@ async function answerAtPort(vault: DevVault): Promise<() => void> {
 }
 
 async function main(): Promise<void> {
-  if (existsSync(FOLDER)) throw new Error(`${FOLDER} is there: what a version wrote is never written anew`);
+  if (existsSync(FOLDER)) throw new Error(`${FOLDER} is there: what a released version wrote is never written again`);
   const vault = await prepareVault();
   const leave = await answerAtPort(vault);
   const text = config(

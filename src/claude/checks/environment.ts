@@ -1,7 +1,7 @@
+import { fingerprint, maskUrl } from '../../platform/text.ts';
 import type { Facts } from '../doctor/gather.ts';
 import { type KeyKind, keyKind } from '../doctor/helper.ts';
 import { customHeaders, effectiveVariable, originFile, originText, type SettingOrigin } from '../settings/effective.ts';
-import { fingerprint, maskUrl } from '../settings/masked-diff.ts';
 import { isOn } from '../shell/variables.ts';
 import { type Check, check } from './check.ts';
 
@@ -65,7 +65,7 @@ export const environmentChecks: readonly Check[] = [
     where: ({ origin }) => originFile(origin),
   }),
   profileCheck('profile-overrides-helper', ({ beatsHelper, inThisShell }) => beatsHelper && !inThisShell),
-  // What this shell has already has its own finding if it beats the helper; a computed value is no key in the file.
+  // What this shell has already has its own finding if it beats the helper; with a computed value the file holds no key.
   profileCheck('profile-holds-key', ({ beatsHelper, inThisShell, value }) =>
     beatsHelper ? inThisShell : value !== undefined,
   ),

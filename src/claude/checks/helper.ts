@@ -1,7 +1,7 @@
 import type { Facts } from '../doctor/gather.ts';
 import type { HelperFacts } from '../doctor/helper.ts';
 import { describeCommand } from '../shell/helper-command.ts';
-import { shellStatements } from '../shell/tokenizer.ts';
+import { ASSIGNMENT, shellStatements } from '../shell/tokenizer.ts';
 import { type Check, check } from './check.ts';
 
 const REINSTALL = 'write the line again: broker claude install';
@@ -152,7 +152,7 @@ const ASKERS = new Set([
 /** The first word of every command, in the setting and in the script that it names; also behind a pipe and in `$(…)`. */
 function programsOf({ command, script = '' }: HelperFacts): string[] {
   const text = `${command}\n${script}`;
-  const firsts = shellStatements(text).map(({ words }) => words.find((word) => !/^[A-Za-z_]\w*=/.test(word.text)));
+  const firsts = shellStatements(text).map(({ words }) => words.find((word) => !ASSIGNMENT.test(word.text)));
   const inner = [...text.matchAll(/\$\(\s*([\w./-]+)/g)].map(([, word]) => word);
   return [...firsts.map((word) => word?.text), ...inner].map((word = '') => word.slice(word.lastIndexOf('/') + 1));
 }

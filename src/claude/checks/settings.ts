@@ -30,13 +30,11 @@ export const settingsChecks: readonly Check[] = [
   check({
     id: 'settings-unreadable',
     severity: 'error',
-    when: ({ input }) =>
-      input.settings.filter(({ state }) => state === 'too-large' || state === 'no-file' || state === 'unreadable'),
-    title: ({ file, state, code }) =>
-      `${file} ${state === 'too-large' ? 'is too large' : state === 'no-file' ? 'is not a regular file' : `cannot be read (${code})`}`,
+    when: ({ input }) => input.settings.filter(({ fault }) => fault !== undefined),
+    title: ({ file, fault }) => `${file} ${fault?.fault}`,
     cost: 'nothing in it is in effect',
-    remedy: ({ file, code }) =>
-      code === 'EACCES' ? `type: chmod u+r ${file}` : 'put a regular JSON file there, or remove it',
+    remedy: ({ file, fault }) =>
+      fault?.code === 'EACCES' ? `type: chmod u+r ${file}` : 'put a regular JSON file there, or remove it',
     where: ({ file }) => file,
   }),
   check({
@@ -117,8 +115,8 @@ export const settingsChecks: readonly Check[] = [
   check({
     id: 'profile-unreadable',
     severity: 'info',
-    when: ({ input }) => input.profiles.filter(({ state }) => state !== 'read'),
-    title: ({ file, state, code }) => `${file} could not be searched (${code ?? state})`,
+    when: ({ input }) => input.profiles.filter(({ fault }) => fault !== undefined),
+    title: ({ file, fault }) => `${file} could not be searched: it ${fault}`,
     cost: 'a variable that it sets would not be found',
     remedy: ({ file }) => `look into ${file} yourself`,
     where: ({ file }) => file,

@@ -1,3 +1,4 @@
+import { fingerprint } from '../../platform/text.ts';
 import {
   type ChainInput,
   customHeaders,
@@ -6,7 +7,6 @@ import {
   keyAnswer,
   type SettingOrigin,
 } from '../settings/effective.ts';
-import { fingerprint } from '../settings/masked-diff.ts';
 import { describeCommand } from '../shell/helper-command.ts';
 import { CLOUD_VARIABLES, isOn } from '../shell/variables.ts';
 

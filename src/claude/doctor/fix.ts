@@ -3,10 +3,11 @@ import { BrokerError } from '../../errors.ts';
 import type { Finding, Fix } from '../checks/check.ts';
 import type { InstallerContext } from '../install/installer.ts';
 import { exclusively } from '../install/lock.ts';
-import { followLinks, keepBackup, readIfThere, replaceFile } from '../settings/backups.ts';
+import { keepBackup } from '../settings/backups.ts';
 import { parseSettings } from '../settings/document.ts';
 import { removeProperty } from '../settings/edit.ts';
 import { profileDiff, settingsDiff } from '../settings/masked-diff.ts';
+import { followLinks, readIfThere, replaceFile } from '../settings/replace-file.ts';
 import { TTL_VARIABLE } from '../shell/variables.ts';
 
 /** One repair, shown before it is made. */
@@ -39,7 +40,7 @@ export function planRepairs(findings: readonly Finding[], mayEdit: (file: string
 /**
  * Makes one repair, with a 0600 backup of the file as it was in the state folder.
  *
- * @returns where the backup lies; undefined where the content did not change.
+ * @returns the path of the backup; undefined where the content did not change.
  * @throws BrokerError ERR_IO if the file changed meanwhile or cannot be written.
  */
 export function repair(context: InstallerContext, { fix, finding }: Repair): string | undefined {
@@ -47,55 +48,63 @@ export function repair(context: InstallerContext, { fix, finding }: Repair): str
     chmodSync(fix.file, fix.mode);
     return undefined;
   }
-  const file = followLinks(fix.file);
   return exclusively(context.stateDir, context.uid, () => {
-    const content = readIfThere(file);
-    const mended = content === undefined ? undefined : mend(content, fix);
-    if (content === undefined || mended === undefined) throw moved(file);
-    const backup = keepBackup({ ...context, file, content, reason: `broker doctor --fix: ${finding.id}` });
-    if (!replaceFile(file, content, Buffer.from(mended), 0o600)) throw moved(file);
+    const change = changeFor(fix);
+    if (change === undefined) throw moved(fix.file);
+    const { file, before, after } = change;
+    const backup = keepBackup({ ...context, file, content: before, reason: `broker doctor --fix: ${finding.id}` });
+    if (!replaceFile(file, before, Buffer.from(after), 0o600)) throw moved(file);
     return backup.copy;
   });
+}
+
+function moved(file: string): BrokerError {
+  return new BrokerError('ERR_IO', `${file} changed while it was looked at`, { remedy: 'run broker doctor again' });
 }
 
 function diffOf(fix: Fix): string | undefined {
   if (fix.kind === 'chmod') return `chmod ${fix.mode.toString(8)} ${fix.file}`;
   try {
-    const content = readIfThere(followLinks(fix.file));
-    const mended = content === undefined ? undefined : mend(content, fix);
-    if (content === undefined || mended === undefined) return undefined;
-    const before = content.toString('utf8');
+    const change = changeFor(fix);
+    if (change === undefined) return undefined;
+    const before = change.before.toString('utf8');
     return fix.kind === 'take-line-out'
-      ? profileDiff(fix.file, before, mended)
-      : settingsDiff(fix.file, before, mended, []);
+      ? profileDiff(fix.file, before, change.after)
+      : settingsDiff(fix.file, before, change.after, []);
   } catch {
     return undefined;
   }
 }
 
+type ContentFix = Exclude<Fix, { kind: 'chmod' }>;
+
 /** undefined: the file does not hold what was found in it. */
-function mend(content: Buffer, fix: Exclude<Fix, { kind: 'chmod' }>): string | undefined {
-  if (fix.kind === 'remove-setting') {
-    const { text } = parseSettings(content, fix.file);
-    const mended = removeProperty(text, fix.path);
-    return mended === text ? undefined : mended;
-  }
+function changeFor(fix: ContentFix) {
+  const file = followLinks(fix.file);
+  const before = readIfThere(file);
+  const after = before && (fix.kind === 'take-line-out' ? withoutLine(before, fix) : withoutSetting(before, fix));
+  return before === undefined || after === undefined ? undefined : { file, before, after };
+}
+
+function withoutSetting(content: Buffer, { file, path }: Extract<Fix, { kind: 'remove-setting' }>): string | undefined {
+  const { text } = parseSettings(content, file);
+  const without = removeProperty(text, path);
+  return without === text ? undefined : without;
+}
+
+function withoutLine(content: Buffer, fix: Extract<Fix, { kind: 'take-line-out' }>): string | undefined {
   const text = content.toString('utf8');
-  // Bytes that are no UTF-8 would not survive the way through text.
+  // Bytes that are not UTF-8 would not survive the way through text.
   if (!Buffer.from(text).equals(content)) return undefined;
   const lines = text.split('\n');
   const found = lines.slice(fix.line - 1, fix.lastLine);
-  if (found.length === 0 || !found.some((line) => line.includes(fix.name))) return undefined;
-  const word = `# ${fix.name} was taken out by broker doctor; see: broker claude backups`;
-  for (let at = fix.line - 1; at < fix.lastLine; at += 1) {
-    const indent = /^[ \t]*/.exec(lines[at] ?? '')?.[0] ?? '';
+  if (!found.some((line) => line.includes(fix.name))) return undefined;
+  for (const [index, line] of found.entries()) {
+    const indent = /^[ \t]*/.exec(line)?.[0] ?? '';
+    const note = index === 0 ? `# ${fix.name} was taken out by broker doctor; see: broker claude backups` : '#';
     // In sh a block with nothing but a comment is a syntax error. Lines are replaced one by one, so that the numbers
     // of the lines behind them stay right for the repairs that follow.
-    lines[at] = `${indent}${fix.syntax === 'sh' ? ': ' : ''}${at === fix.line - 1 ? word : '#'}`;
+    lines[fix.line - 1 + index] = `${indent}${fix.syntax === 'sh' ? ': ' : ''}${note}`;
   }
   return lines.join('\n');
-}
-
-function moved(file: string): BrokerError {
-  return new BrokerError('ERR_IO', `${file} changed while it was looked at`, { remedy: 'run broker doctor again' });
 }

@@ -184,25 +184,28 @@ function answers(socket: string, clock: Clock): Promise<boolean> {
 }
 
 function guardedFiles(input: ChainInput, helper: HelperFacts | undefined, options: GatherOptions): GuardedFile[] {
-  const files: GuardedFile[] = [];
-  for (const { file, scope, state, mode, uid, env } of input.settings) {
-    if (state === 'missing' || state === 'unreadable' || state === 'no-file') continue;
+  const settings = input.settings.flatMap(({ file, scope, env }) => {
     const holdsSecret = [...env].some(([name, { value }]) => isSecretVariable(name) && value !== '');
-    if (scope === 'project' && !holdsSecret) continue;
-    files.push({ file, role: holdsSecret && scope !== 'managed' ? 'secret' : 'settings', mode, uid });
-  }
-  for (const { file, mode, uid, assignments, state } of input.profiles) {
+    if (scope === 'project' && !holdsSecret) return [];
+    return guarded(file, holdsSecret && scope !== 'managed' ? 'secret' : 'settings');
+  });
+  const profiles = input.profiles.flatMap(({ file, assignments }) => {
     const holdsSecret = assignments.some(({ name, value }) => isSecretVariable(name) && (value ?? '') !== '');
-    if (state === 'read') files.push({ file, role: holdsSecret ? 'secret' : 'settings', mode, uid });
-  }
-  if (helper?.path !== undefined && helper.found) files.push(...guarded(helper.path, 'program'));
-  files.push(...guarded(credentialsFile(options), 'secret'), ...guarded(options.stateDir, 'state'));
-  return files;
+    return guarded(file, holdsSecret ? 'secret' : 'settings');
+  });
+  return [
+    ...settings,
+    ...profiles,
+    ...(helper?.path === undefined ? [] : guarded(helper.path, 'program')),
+    ...guarded(credentialsFile(options), 'secret'),
+    ...guarded(options.stateDir, 'state'),
+  ];
 }
 
 function guarded(file: string, role: GuardedFile['role']): GuardedFile[] {
   const stat = statQuietly(file);
-  return stat === undefined ? [] : [{ file, role, mode: stat.mode & 0o7777, uid: stat.uid }];
+  if (stat === undefined || !(stat.isFile() || role === 'state')) return [];
+  return [{ file, role, mode: stat.mode & 0o7777, uid: stat.uid }];
 }
 
 function installedApps(homeDir: string, platform: NodeJS.Platform): InstalledApps {

@@ -3,11 +3,12 @@ import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { decodeJwt } from '../../credential/expiry.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { readRegularFile } from '../../platform/files.ts';
+import { fingerprint, firstLine } from '../../platform/text.ts';
 import { LONGEST_KEY } from '../../protocol/request.ts';
-import { isExecutable, readQuietly, statQuietly } from '../settings/document.ts';
+import { isExecutable, statQuietly } from '../settings/document.ts';
 import { type ChainInput, effectiveHelper } from '../settings/effective.ts';
 import type { SettingsFile } from '../settings/files.ts';
-import { fingerprint } from '../settings/masked-diff.ts';
 import { credentialOf, parseHelperCommand, runsBrokerHelper } from '../shell/helper-command.ts';
 
 export interface HelperFacts {
@@ -19,11 +20,11 @@ export interface HelperFacts {
   readonly ours: boolean;
   /** The credential that a command of ours asks for; undefined: the default one. */
   readonly credential: string | undefined;
-  /** The first word; undefined where the command is no plain command. */
+  /** The first word; undefined where the command has none. */
   readonly program: string | undefined;
   readonly words: readonly string[];
   readonly how: 'absolute' | 'relative' | 'by name' | 'unknown';
-  /** Where the program lies, if that can be said. */
+  /** Of the program, if that can be said. */
   readonly path: string | undefined;
   readonly found: boolean;
   readonly executable: boolean;
@@ -41,7 +42,7 @@ interface HelperSurroundings {
   readonly projectDir: string;
   readonly uid: number;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Where this installation's own `broker-key` lies, and the copy that it puts into settings: only these are our own. */
+  /** This installation's own `broker-key`, and the copy that it puts into settings. */
   readonly ownHelpers: readonly string[];
 }
 
@@ -93,8 +94,9 @@ function isBuiltIn(program: string | undefined): boolean {
 }
 
 function scriptText(file: string): string | undefined {
-  const { state, bytes } = readQuietly(file, MAX_SCRIPT_BYTES);
-  return state === 'read' && bytes.subarray(0, 2).toString('latin1') === '#!' ? bytes.toString('utf8') : undefined;
+  const found = readRegularFile(file, { maxBytes: MAX_SCRIPT_BYTES });
+  const text = found.state === 'read' ? found.bytes.toString('utf8') : '';
+  return text.startsWith('#!') ? text : undefined;
 }
 
 /** By the file and not by its name: a repository can bring a `broker-key` of its own. */
@@ -130,24 +132,25 @@ export interface HelperRun {
   readonly kind: KeyKind | undefined;
   /** Of a JWT, how much of its life was left; negative once it is over. */
   readonly expiresInMs: number | undefined;
-  /** stderr of our own helper, which holds no secret; of any other only that there was some. */
+  /** The first line that our own helper wrote to stderr; of any other only that it wrote something. */
   readonly message: string | undefined;
 }
 
 export type KeyKind = 'api-key' | 'oauth-token' | 'admin-key' | 'jwt' | 'json' | 'other';
 
-/** The client warns at 10 s; nobody wants to wait longer for a diagnosis. */
+/** The client warns at 10 s; a diagnosis is not worth a longer wait. */
 const RUN_LIMIT_MS = 12_000;
 
-/** The client refuses more than 16,384 characters; nothing behind that is of interest. */
+/** Well above LONGEST_KEY, so that what is too long is seen to be. */
 const MAX_OUTPUT_BYTES = 64 * 1024;
+const LONGEST_MESSAGE = 400;
 
 interface RunOptions {
   readonly command: string;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
-  /** Its stderr holds no secret and may be shown. */
+  /** What it writes to stderr may be shown. */
   readonly ours: boolean;
   readonly limitMs?: number;
 }
@@ -175,7 +178,7 @@ export async function runHelper(options: RunOptions): Promise<HelperRun> {
   const output = out().trim();
   const refusal = refusalOf(output);
   const expiry = decodeJwt(Buffer.from(output))?.expiresAtMs;
-  const told = err().trim().split('\n')[0] ?? '';
+  const told = firstLine(err(), [], LONGEST_MESSAGE);
   return {
     ms,
     outcome: outcome.kind,
@@ -184,8 +187,7 @@ export async function runHelper(options: RunOptions): Promise<HelperRun> {
     shown: refusal === undefined ? fingerprint(output) : undefined,
     kind: refusal === undefined ? keyKind(output) : undefined,
     expiresInMs: expiry === undefined ? undefined : expiry - clock.wall(),
-    message:
-      told === '' ? undefined : options.ours ? told.slice(0, 400) : 'it wrote to stderr; run it yourself to read that',
+    message: told === '' || options.ours ? told || undefined : 'it wrote to stderr; run it yourself to read that',
   };
 }
 

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
+import { scrub } from '../../platform/text.ts';
 import { exitCodeOf, type Finding, type Severity } from '../checks/check.ts';
 import { originText } from '../settings/effective.ts';
-import { scrub } from '../settings/masked-diff.ts';
 import { isSecretVariable, SECRET_VARIABLES } from '../shell/variables.ts';
 import type { AuthMethod, HeaderSource, ModeOutcome } from './auth-chain.ts';
 import type { Facts } from './gather.ts';
@@ -105,7 +105,7 @@ export function reportJson({ facts, findings }: DoctorReport): string {
   return `${text}\n`;
 }
 
-/** Everything that was read and may be a secret, the longest first so that none leaves a part of another. */
+/** Everything that was read and may be a secret. */
 export function secretsIn({ input }: Facts): string[] {
   const secrets = new Set<string>(SECRET_VARIABLES.map((name) => input.environment[name] ?? ''));
   for (const { env } of input.settings) {
@@ -114,7 +114,7 @@ export function secretsIn({ input }: Facts): string[] {
   for (const { assignments } of input.profiles) {
     for (const { name, value } of assignments) if (isSecretVariable(name) && value !== undefined) secrets.add(value);
   }
-  return [...secrets].filter((secret) => secret.trim().length >= 8).sort((a, b) => b.length - a.length);
+  return [...secrets].filter((secret) => secret.trim().length >= 8);
 }
 
 function sourceOf({ present, origin, shown, id }: AuthMethod): string {

@@ -1,16 +1,9 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../../errors.ts';
-import {
-  type Backup,
-  followLinks,
-  keepBackup,
-  makeFolders,
-  readIfThere,
-  removeEmptyFolders,
-  replaceFile,
-} from '../settings/backups.ts';
+import { type Backup, keepBackup } from '../settings/backups.ts';
 import type { Addition } from '../settings/edit.ts';
+import { followLinks, makeFolders, readIfThere, removeEmptyFolders, replaceFile } from '../settings/replace-file.ts';
 import { exclusively } from './lock.ts';
 import { planInstall, planUninstall, type WritePlan } from './plan.ts';
 import { readRecord, removeRecord, writeRecord } from './undo.ts';
@@ -60,8 +53,8 @@ export interface InstallOutcome {
 /**
  * Puts the additions into a settings file and changes no other byte of it.
  *
- * @throws SettingsSyntaxError for a broken file · BrokerError ERR_DENIED where a value of somebody else's stands and
- * `force` is not set · ERR_UNSAFE_FILE, ERR_IO.
+ * @throws SettingsSyntaxError for a broken file · BrokerError ERR_DENIED where another value is set and
+ * `force` is not · ERR_UNSAFE_FILE, ERR_IO.
  */
 export function install(context: InstallerContext, request: InstallRequest): InstallOutcome {
   return carryOut(context, request, (current, file) =>

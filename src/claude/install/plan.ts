@@ -37,7 +37,7 @@ export function planInstall(
 ): WritePlan {
   if (current !== undefined) parseSettings(current, input.file);
   const before = record?.additions ?? [];
-  // What was installed before and is not asked for anew stays: a second install adds to the first.
+  // What was installed before and is not asked for again stays: a second install adds to the first.
   const asks = (old: RecordedAddition) => input.additions.some(({ path }) => samePath(path, old.addition.path));
   const kept = before.filter((old) => !asks(old));
   const asked = input.additions.map((addition) => {
@@ -139,7 +139,7 @@ function judgeReplaced(plan: EditPlan, wanted: readonly RecordedAddition[], file
   return loses;
 }
 
-/** Items that somebody else had put in the list before are not ours to take out again. */
+/** Items that were in the list before are not ours to take out again. */
 function onlyFresh(root: Parameters<typeof valueAt>[0], addition: Addition): RecordedAddition['addition'] {
   if ('value' in addition) return { path: [...addition.path], value: addition.value };
   const held = valueAt(root, addition.path);

@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { BrokerError, shellWord } from '../../errors.ts';
+import { PACKAGE_ROOT } from '../../platform/native.ts';
 import { isExecutable } from '../settings/document.ts';
 import { type Addition, settingsObject } from '../settings/edit.ts';
 import { clientFolder, clientStateFile, managedFolder, type SettingsRoots } from '../settings/files.ts';
@@ -85,7 +85,7 @@ export function additionsFor(target: Target, options: TargetOptions): Addition[]
   }
 }
 
-/** Where the state folder lies in anybody's home, unless they moved it. */
+/** The state folder in each user's home, unless they moved it. */
 export const USUAL_STATE_DIR = '~/.local/state/broker';
 
 /** Rules that keep the agent's own tools from the key; they bind the agent, not a program that it writes. */
@@ -121,7 +121,7 @@ export function rootsOf(
     env,
     platform,
     systemRoot: '/',
-    ...(settings === undefined ? {} : { flagFile: path.resolve(settings) }),
+    flagFile: settings === undefined ? undefined : path.resolve(settings),
   };
 }
 
@@ -140,11 +140,11 @@ export function placeOf(
   return { file, folderMode: scope === 'user' ? 0o700 : 0o755, fileMode: 0o600 };
 }
 
-/** Where a target is written in a scope. MCP servers of the user stand in the client's own state file. */
+/** Where a target is written in a scope. MCP servers of the user are in the client's own state file. */
 function fileFor(target: Target, scope: 'user' | 'project-local', roots: SettingsRoots): string {
   if (target.kind === 'mcp') {
     if (scope === 'user') return clientStateFile(roots);
-    throw new BrokerError('ERR_USAGE', 'MCP servers of a project stand in its .mcp.json', {
+    throw new BrokerError('ERR_USAGE', 'MCP servers of a project are in its .mcp.json', {
       remedy: 'type: broker claude install --for mcp:NAME --settings .mcp.json',
     });
   }
@@ -165,16 +165,12 @@ export function managedText(additions: readonly Addition[]): string {
   ].join('\n');
 }
 
-/** `bin/broker-key` of this installation, seen from src/claude/install and from dist alike. */
-const OWN_PLACE = '../../bin/broker-key';
-
 /**
  * The path of `broker-key` to write into settings: the name on PATH if it leads to this installation's own binary (it
  * survives an upgrade), else that binary, else whatever PATH has. undefined: nowhere.
  */
 export function locateHelper(env: Readonly<Record<string, string | undefined>>): string | undefined {
-  const beside = fileURLToPath(new URL(OWN_PLACE, import.meta.url));
-  const own = isExecutable(beside) ? beside : undefined;
+  const own = [path.join(PACKAGE_ROOT, 'bin', 'broker-key')].find(isExecutable);
   const folders = (env['PATH'] ?? '').split(':').filter((folder) => path.isAbsolute(folder));
   const onPath = folders.map((folder) => path.join(folder, 'broker-key')).filter(isExecutable);
   return onPath.find((file) => own !== undefined && realpathSync(file) === realpathSync(own)) ?? own ?? onPath[0];
@@ -188,7 +184,7 @@ export function requireHelper(file: string | undefined): string {
     });
   }
   if (!isExecutable(file)) {
-    throw new BrokerError('ERR_USAGE', `${file} is no executable file`, {
+    throw new BrokerError('ERR_USAGE', `${file} is not an executable file`, {
       remedy: 'name the right path with --helper, or add --force if it is meant for another machine',
     });
   }

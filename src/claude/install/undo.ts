@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { ensurePrivateFolder } from '../../platform/files.ts';
+import { ensurePrivateFolder, writeFileAtomically } from '../../platform/files.ts';
 import { nodeAt, parseSettings, valueAt } from '../settings/document.ts';
 import { type Addition, isBare, removeItems, removeProperty, revertEdits } from '../settings/edit.ts';
 
 interface Undone {
   /** The file without what was installed; undefined if there was no file. */
   readonly content: Buffer | undefined;
-  /** The very bytes from before the installation; otherwise somebody edited the file since and keeps those edits. */
+  /** The very bytes from before the installation; otherwise the file was edited since, and those edits stay. */
   readonly exact: boolean;
 }
 
@@ -107,7 +107,7 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** A record that is missing or broken counts as none: the file is then judged by what stands in it. */
+/** A record that is missing or broken counts as none: the file is then judged by its content. */
 export function readRecord(stateDir: string, file: string): InstallRecord | undefined {
   try {
     const record = schema.parse(JSON.parse(readFileSync(recordFile(stateDir, file), 'utf8')));
@@ -118,10 +118,9 @@ export function readRecord(stateDir: string, file: string): InstallRecord | unde
 }
 
 export function writeRecord(stateDir: string, uid: number, record: InstallRecord): void {
-  ensurePrivateFolder(path.dirname(recordFile(stateDir, record.file)), uid);
   const target = recordFile(stateDir, record.file);
-  writeFileSync(`${target}.tmp`, `${JSON.stringify(record)}\n`, { mode: 0o600 });
-  renameSync(`${target}.tmp`, target);
+  ensurePrivateFolder(path.dirname(target), uid);
+  writeFileAtomically(target, `${JSON.stringify(record)}\n`, 0o600);
 }
 
 export function removeRecord(stateDir: string, file: string): void {

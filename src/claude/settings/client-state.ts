@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { parse } from 'jsonc-parser';
-import { readQuietly, statQuietly } from './document.ts';
+import { readRegularFile } from '../../platform/files.ts';
+import { statQuietly } from './document.ts';
 import { clientFolder } from './files.ts';
 import type { MacTools } from './mac-tools.ts';
 
@@ -18,18 +19,18 @@ interface ClientState {
 }
 
 export function readClientState(file: string, projectDir: string): ClientState {
-  const { bytes, state: outcome } = readQuietly(file, MAX_STATE_BYTES);
-  const state = asObject(parseLoosely(bytes.toString('utf8')));
+  const found = readRegularFile(file, { maxBytes: MAX_STATE_BYTES });
+  const state = found.state === 'read' ? asObject(parseLoosely(found.bytes.toString('utf8'))) : {};
   const answers = asObject(state['customApiKeyResponses']);
   return {
     approved: texts(answers['approved']),
     rejected: texts(answers['rejected']),
-    trusted: outcome === 'read' ? trustOf(asObject(state['projects']), projectDir) : undefined,
+    trusted: found.state === 'read' ? trustOf(asObject(state['projects']), projectDir) : undefined,
     holdsKey: typeof state['primaryApiKey'] === 'string' && state['primaryApiKey'] !== '',
   };
 }
 
-/** Trust in a folder covers what lies in it. */
+/** Trust in a folder covers what is in it. */
 function trustOf(projects: Record<string, unknown>, projectDir: string): boolean {
   for (let folder = projectDir; ; folder = path.dirname(folder)) {
     if (Object.hasOwn(projects, folder) && asObject(projects[folder])['hasTrustDialogAccepted'] === true) return true;
@@ -56,7 +57,7 @@ function texts(value: unknown): string[] {
 
 /** A subscription or Console login that the client keeps. */
 export interface KeptLogin {
-  /** Where it lies: a file, or an item of the macOS Keychain. */
+  /** Where it is: a file, or an item of the macOS Keychain. */
   readonly file: string;
   readonly present: boolean;
   /** The keychain could not be asked, so that there may be one all the same. */

@@ -1,8 +1,8 @@
-import { accessSync, closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { getNodeValue, type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser';
 import { BrokerError } from '../../errors.ts';
 
-/** Larger than any settings file that a person wrote: what lies above it is not read. */
+/** Larger than any settings file that a person wrote. */
 export const MAX_SETTINGS_BYTES = 4 * 1024 * 1024;
 
 /** The text of a settings file with its syntax tree; offsets are into `text`, a byte-order mark included. */
@@ -12,17 +12,17 @@ export interface SettingsDocument {
   readonly root: Node | undefined;
 }
 
-/** A settings file that is no JSON object. The message ends with `file:line:column`. */
+/** A settings file that is not a JSON object. The message ends with `file:line:column`. */
 export class SettingsSyntaxError extends BrokerError {
-  readonly file: string;
+  readonly what: string;
   readonly position: Position;
 
   constructor(file: string, position: Position, what: string) {
     super('ERR_CONFIG', `${what}: ${file}:${position.line}:${position.column}`, {
-      remedy: `mend line ${position.line} of ${file} by hand; the file was left as it is`,
+      remedy: `fix line ${position.line} of ${file} by hand; the file was left as it is`,
     });
     this.name = 'SettingsSyntaxError';
-    this.file = file;
+    this.what = what;
     this.position = position;
   }
 }
@@ -31,7 +31,7 @@ export class SettingsSyntaxError extends BrokerError {
  * Reads more than the client does: comments, trailing commas, a byte-order mark and an empty file are taken as they
  * are, so that they can be kept byte for byte. `firstLaxity` says where the client would disagree.
  *
- * @throws SettingsSyntaxError where there is no JSON object, or the bytes are not UTF-8.
+ * @throws SettingsSyntaxError where it is not a JSON object, or the bytes are not UTF-8.
  */
 export function parseSettings(bytes: Uint8Array, file: string): SettingsDocument {
   const text = decode(bytes, file);
@@ -44,7 +44,7 @@ export function parseSettings(bytes: Uint8Array, file: string): SettingsDocument
     throw new SettingsSyntaxError(file, lineAndColumn(text, error.offset), sentence(error));
   }
   if (root !== undefined && root.type !== 'object') {
-    throw new SettingsSyntaxError(file, lineAndColumn(text, root.offset), 'the settings are no JSON object');
+    throw new SettingsSyntaxError(file, lineAndColumn(text, root.offset), 'the settings are not a JSON object');
   }
   return { text, root };
 }
@@ -58,6 +58,11 @@ export function firstLaxity(document: SettingsDocument): Position | undefined {
   parseTree(withoutBom(document.text), errors, { disallowComments: true, allowEmptyContent: true });
   const first = errors.toSorted((a, b) => a.offset - b.offset)[0];
   return first === undefined ? undefined : lineAndColumn(document.text, first.offset);
+}
+
+/** The syntax tree of what was parsed before: faults are passed over. */
+export function parseTolerantly(text: string): Node | undefined {
+  return parseTree(withoutBom(text), [], { allowTrailingComma: true });
 }
 
 /** Same length, so that every offset still counts from the start of the file. */
@@ -118,7 +123,7 @@ export function valueAt(root: Node | undefined, path: SettingsPath): unknown {
   return node === undefined ? undefined : getNodeValue(node);
 }
 
-/** How often a name stands in one object; above 1 the earlier ones are dead text. */
+/** How often a name is set in one object; above 1 the earlier ones are dead text. */
 export function countOf(object: Node | undefined, name: string): number {
   return object?.children?.filter((property) => property.children?.[0]?.value === name).length ?? 0;
 }
@@ -137,55 +142,6 @@ export function lineAndColumn(text: string, offset: number): Position {
     start = at + 1;
   }
   return { line, column: offset - start + 1 };
-}
-
-/** A file as the doctor may find it; nothing about it is an error. */
-export interface QuietFile {
-  readonly file: string;
-  readonly state: 'read' | 'missing' | 'unreadable' | 'no-file' | 'too-large';
-  readonly bytes: Buffer;
-  readonly mode: number;
-  readonly uid: number;
-  /** `ENOENT`, `EACCES`, `ELOOP`, … */
-  readonly code: string | undefined;
-}
-
-const NOTHING = { bytes: Buffer.alloc(0), mode: 0, uid: -1, code: undefined };
-
-/** Reads a regular file of at most `limit` bytes; never waits (a FIFO), never throws. */
-export function readQuietly(file: string, limit: number): QuietFile {
-  let descriptor: number;
-  try {
-    descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
-    return { ...NOTHING, file, state: code === 'ENOENT' || code === 'ENOTDIR' ? 'missing' : 'unreadable', code };
-  }
-  try {
-    const stat = fstatSync(descriptor);
-    const found = { ...NOTHING, file, mode: stat.mode & 0o7777, uid: stat.uid };
-    if (!stat.isFile()) return { ...found, state: 'no-file' };
-    if (stat.size > limit) return { ...found, state: 'too-large' };
-    // One byte more than allowed: files in /proc and growing ones are larger than they say.
-    const buffer = Buffer.alloc(Math.min(limit, Math.max(stat.size, 4096)) + 1);
-    const length = readFully(descriptor, buffer);
-    if (length > limit || length === buffer.length) return { ...found, state: 'too-large' };
-    return { ...found, state: 'read', bytes: Buffer.from(buffer.subarray(0, length)) };
-  } catch (error) {
-    return { ...NOTHING, file, state: 'unreadable', code: (error as NodeJS.ErrnoException).code };
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-function readFully(descriptor: number, buffer: Buffer): number {
-  let length = 0;
-  while (length < buffer.length) {
-    const read = readSync(descriptor, buffer, length, buffer.length - length, null);
-    if (read === 0) break;
-    length += read;
-  }
-  return length;
 }
 
 /** undefined for whatever cannot be looked at: missing, unreachable, links in a circle. */

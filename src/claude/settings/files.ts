@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Node } from 'jsonc-parser';
+import { type FileFault, readRegularFile } from '../../platform/files.ts';
 import {
   countOf,
   firstLaxity,
@@ -10,8 +11,6 @@ import {
   type Position,
   parseSettings,
   propertyAt,
-  type QuietFile,
-  readQuietly,
   SettingsSyntaxError,
   valueAt,
 } from './document.ts';
@@ -30,19 +29,20 @@ export interface SettingsFile {
   readonly source?: ManagedSource;
   /**
    * refused: readable JSON that the client ignores as a whole, `problem` says why · outranked: a stronger source of
-   * managed settings is there · the rest as in QuietFile.
+   * managed settings is there · unreadable, no-file, too-large: `fault` says why.
    */
-  readonly state: 'in-effect' | 'refused' | 'outranked' | 'broken' | Exclude<QuietFile['state'], 'read'>;
+  readonly state: 'in-effect' | 'refused' | 'outranked' | 'broken' | 'missing' | 'unreadable' | 'no-file' | 'too-large';
   /** In a file that is in effect: one entry of it is not. */
   readonly problem: { readonly what: string; readonly position: Position } | undefined;
-  readonly code: string | undefined;
+  readonly fault: FileFault | undefined;
+  /** Of the file that was read. */
   readonly mode: number;
   readonly uid: number;
   /** undefined: not set here. Set but empty counts: it hides the helper of every weaker file. */
   readonly helper: LocatedText | undefined;
   readonly proxyHelper: LocatedText | undefined;
   readonly env: ReadonlyMap<string, LocatedText>;
-  /** Names that stand twice in their object; the last one counts. */
+  /** Names that are set twice in their object; the last one counts. */
   readonly duplicates: readonly string[];
   /** Bash and Read rules under permissions.deny. */
   readonly denied: readonly string[];
@@ -65,11 +65,17 @@ const NOTHING = {
   mergesSources: false,
 };
 
+const UNREAD = { kind: 'no-file', link: 'no-file', size: 'too-large', system: 'unreadable' } as const;
+
 export function readSettingsFile(location: SettingsLocation, tools: Pick<MacTools, 'plistAsJson'>): SettingsFile {
-  const { bytes: read, state, ...found } = readQuietly(location.file, MAX_SETTINGS_BYTES);
-  const base = { ...location, code: found.code, mode: found.mode, uid: found.uid, ...NOTHING };
-  if (state !== 'read') return { ...base, state, problem: undefined };
-  const bytes = location.file.endsWith('.plist') ? tools.plistAsJson(read) : read;
+  const found = readRegularFile(location.file, { maxBytes: MAX_SETTINGS_BYTES });
+  const unread = { ...location, ...NOTHING, problem: undefined, fault: undefined, mode: 0, uid: -1 };
+  if (found.state === 'absent' || (found.state === 'refused' && found.code === 'ENOTDIR')) {
+    return { ...unread, state: 'missing' };
+  }
+  if (found.state === 'refused') return { ...unread, state: UNREAD[found.why], fault: found };
+  const base = { ...unread, mode: found.stats.mode & 0o7777, uid: found.stats.uid };
+  const bytes = location.file.endsWith('.plist') ? tools.plistAsJson(found.bytes) : found.bytes;
   if (bytes === undefined) {
     const problem = { what: 'not a property list that plutil can make JSON of', position: { line: 1, column: 1 } };
     return { ...base, state: 'broken', problem };
@@ -82,7 +88,9 @@ export function readSettingsFile(location: SettingsLocation, tools: Pick<MacTool
     // A managed file loses the entry only, any other file everything (seen with 2.1.330).
     const isRefused = laxity !== undefined || (wrongType !== undefined && location.scope !== 'managed');
     const problem =
-      laxity === undefined ? wrongType : { what: 'a comment or a trailing comma, which is no JSON', position: laxity };
+      laxity === undefined
+        ? wrongType
+        : { what: 'a comment or a trailing comma, which JSON does not allow', position: laxity };
     return {
       ...base,
       state: isRefused ? 'refused' : 'in-effect',
@@ -98,8 +106,7 @@ export function readSettingsFile(location: SettingsLocation, tools: Pick<MacTool
     };
   } catch (error) {
     if (!(error instanceof SettingsSyntaxError)) throw error;
-    const what = error.message.slice(0, error.message.indexOf(`: ${location.file}`));
-    return { ...base, state: 'broken', problem: { what, position: error.position } };
+    return { ...base, state: 'broken', problem: { what: error.what, position: error.position } };
   }
 }
 
@@ -109,11 +116,11 @@ function located(text: string, root: Node | undefined, path: readonly string[]):
   return { value: String(node.value), line: lineAndColumn(text, node.offset).line };
 }
 
-/** The client refuses the whole file if apiKeyHelper is no text. */
+/** The client refuses the whole file if apiKeyHelper is not a string. */
 function typeFault(text: string, root: Node | undefined) {
   const node = nodeAt(root, ['apiKeyHelper']);
   if (node === undefined || node.type === 'string') return undefined;
-  return { what: 'apiKeyHelper is no text', position: lineAndColumn(text, node.offset) };
+  return { what: 'apiKeyHelper is not a string', position: lineAndColumn(text, node.offset) };
 }
 
 function environmentOf(text: string, root: Node | undefined): Map<string, LocatedText> {
@@ -163,14 +170,14 @@ export interface SettingsRoots {
   readonly systemRoot: string;
 }
 
-/** Where the user's own settings, login and client state lie: `$CLAUDE_CONFIG_DIR`, else `~/.claude`. */
+/** Where the user's own settings, login and client state are: `$CLAUDE_CONFIG_DIR`, else `~/.claude`. */
 export function clientFolder(roots: Pick<SettingsRoots, 'homeDir' | 'env' | 'projectDir'>): string {
   const moved = roots.env['CLAUDE_CONFIG_DIR'];
   if (moved === undefined || moved === '') return path.join(roots.homeDir, '.claude');
   return path.resolve(roots.projectDir, moved);
 }
 
-/** `.claude.json`: what the client remembers. It lies beside `~/.claude`, or inside `$CLAUDE_CONFIG_DIR`. */
+/** `.claude.json`: what the client remembers. It is beside `~/.claude`, or inside `$CLAUDE_CONFIG_DIR`. */
 export function clientStateFile(roots: Pick<SettingsRoots, 'homeDir' | 'env' | 'projectDir'>): string {
   const moved = roots.env['CLAUDE_CONFIG_DIR'];
   return path.join(moved === undefined || moved === '' ? roots.homeDir : clientFolder(roots), '.claude.json');
@@ -180,7 +187,7 @@ export function managedFolder(platform: NodeJS.Platform, systemRoot = '/'): stri
   return path.join(systemRoot, platform === 'darwin' ? 'Library/Application Support/ClaudeCode' : 'etc/claude-code');
 }
 
-/** What an MDM profile with this domain leaves on the machine; the user's own ~/Library/Preferences is no policy. */
+/** What an MDM profile with this domain leaves on the machine; the user's own ~/Library/Preferences is not policy. */
 function profiles({ platform, systemRoot, env }: SettingsRoots): SettingsLocation[] {
   if (platform !== 'darwin') return [];
   const folder = path.join(systemRoot, 'Library/Managed Preferences');

@@ -24,7 +24,7 @@ export function macTools(env: Readonly<Record<string, string | undefined>>): Mac
       return status === 0 ? stdout : undefined;
     },
     hasKeychainItem: (service, account) => {
-      // Without -w and -g it prints attributes only, opens nothing and asks nobody.
+      // Without -w and -g it prints attributes only, unlocks nothing and asks for nothing.
       const { status } = run('security', ['find-generic-password', '-a', account, '-s', service]);
       if (status === 0) return true;
       return status === NOT_FOUND ? false : undefined;

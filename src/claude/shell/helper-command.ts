@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { scanShell } from './tokenizer.ts';
+import { ASSIGNMENT, scanShell } from './tokenizer.ts';
 
 /** What `/bin/sh -c` would make of a helper setting, as far as that can be said without running it. */
 interface HelperCommand {
@@ -12,7 +12,7 @@ interface HelperCommand {
 export function parseHelperCommand(text: string): HelperCommand {
   const { statements, isLiteral } = scanShell(text);
   const words = (statements[0]?.words ?? []).map((word) => word.text);
-  const assignments = words.findIndex((word) => !/^[A-Za-z_]\w*=/.test(word));
+  const assignments = words.findIndex((word) => !ASSIGNMENT.test(word));
   return { words: assignments > 0 ? words.slice(assignments) : words, simple: isLiteral && assignments <= 0 };
 }
 

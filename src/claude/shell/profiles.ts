@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { type QuietFile, readQuietly } from '../settings/document.ts';
-import { type ShellStatement, type ShellWord, shellStatements } from './tokenizer.ts';
+import { readRegularFile } from '../../platform/files.ts';
+import { ASSIGNMENT, type ShellWord, shellStatements } from './tokenizer.ts';
 import { RELEVANT_VARIABLES } from './variables.ts';
 
 /** Profiles are a few kilobytes; generated ones seldom more than some hundred. */
@@ -11,10 +11,8 @@ const MAX_PROFILE_BYTES = 1024 * 1024;
 export interface Profile {
   readonly file: string;
   readonly syntax: ProfileSyntax;
-  readonly state: QuietFile['state'];
-  readonly code: string | undefined;
-  readonly mode: number;
-  readonly uid: number;
+  /** Why it could not be read, in words that follow its name. */
+  readonly fault: string | undefined;
   readonly assignments: readonly Assignment[];
 }
 
@@ -25,49 +23,40 @@ interface ProfileRoots {
   readonly systemRoot: string;
 }
 
-const HOME_FILES = [
-  '.zshenv',
-  '.zprofile',
-  '.zshrc',
-  '.zlogin',
-  '.bash_profile',
-  '.bash_login',
-  '.bashrc',
-  '.bash_aliases',
-  '.profile',
-];
+const ZSH_FILES = ['.zshenv', '.zprofile', '.zshrc', '.zlogin'];
+const BASH_FILES = ['.bash_profile', '.bash_login', '.bashrc', '.bash_aliases', '.profile'];
 
 /** Reads every profile there is, runs none; files that are not there are left out. */
 export function readProfiles(roots: ProfileRoots): Profile[] {
-  const { homeDir, env, systemRoot } = roots;
+  return profileFiles(roots).flatMap(({ file, syntax }): Profile[] => {
+    const found = readRegularFile(file, { maxBytes: MAX_PROFILE_BYTES });
+    if (found.state === 'absent' || (found.state === 'refused' && found.code === 'ENOTDIR')) return [];
+    if (found.state === 'refused') return [{ file, syntax, fault: found.fault, assignments: [] }];
+    return [{ file, syntax, fault: undefined, assignments: findAssignments(found.bytes.toString('utf8'), syntax) }];
+  });
+}
+
+/** In the order in which they are read: what is set last counts. */
+function profileFiles({ homeDir, env, systemRoot }: ProfileRoots) {
   const zdotdir = env['ZDOTDIR'];
+  const hasOtherZdotdir = zdotdir !== undefined && zdotdir !== homeDir && path.isAbsolute(zdotdir);
+  const etc = path.join(systemRoot, 'etc');
   const config = path.join(homeDir, '.config');
-  const files: [string, ProfileSyntax][] = [
-    [path.join(systemRoot, 'etc/environment'), 'environment'],
-    ...inFolder(path.join(config, 'environment.d'), '.conf').map((file): [string, ProfileSyntax] => [
-      file,
-      'environment',
+  const of = (syntax: ProfileSyntax, files: readonly string[]) => files.map((file) => ({ file, syntax }));
+  return [
+    ...of('environment', [path.join(etc, 'environment'), ...filesIn(path.join(config, 'environment.d'), '.conf')]),
+    ...of('sh', [
+      path.join(etc, 'profile'),
+      ...filesIn(path.join(etc, 'profile.d'), '.sh'),
+      ...[...ZSH_FILES, ...BASH_FILES].map((name) => path.join(homeDir, name)),
+      ...(hasOtherZdotdir ? ZSH_FILES.map((name) => path.join(zdotdir, name)) : []),
     ]),
-    [path.join(systemRoot, 'etc/profile'), 'sh'],
-    ...inFolder(path.join(systemRoot, 'etc/profile.d'), '.sh').map((file): [string, ProfileSyntax] => [file, 'sh']),
-    ...HOME_FILES.map((name): [string, ProfileSyntax] => [path.join(homeDir, name), 'sh']),
-    ...(zdotdir === undefined || zdotdir === homeDir || !path.isAbsolute(zdotdir)
-      ? []
-      : HOME_FILES.slice(0, 4).map((name): [string, ProfileSyntax] => [path.join(zdotdir, name), 'sh'])),
-    [path.join(config, 'fish/config.fish'), 'fish'],
-    ...inFolder(path.join(config, 'fish/conf.d'), '.fish').map((file): [string, ProfileSyntax] => [file, 'fish']),
-    [path.join(config, 'fish/fish_variables'), 'fish-universal'],
+    ...of('fish', [path.join(config, 'fish/config.fish'), ...filesIn(path.join(config, 'fish/conf.d'), '.fish')]),
+    ...of('fish-universal', [path.join(config, 'fish/fish_variables')]),
   ];
-  return files.map(([file, syntax]) => readProfile(file, syntax)).filter(({ state }) => state !== 'missing');
 }
 
-function readProfile(file: string, syntax: ProfileSyntax): Profile {
-  const { bytes, ...found } = readQuietly(file, MAX_PROFILE_BYTES);
-  const text = bytes.toString('utf8');
-  return { ...found, syntax, assignments: found.state === 'read' ? findAssignments(text, syntax) : [] };
-}
-
-function inFolder(folder: string, extension: string): string[] {
+function filesIn(folder: string, extension: string): string[] {
   try {
     const names = readdirSync(folder).filter((name) => name.endsWith(extension));
     return names
@@ -88,7 +77,7 @@ interface Assignment {
   readonly effect: 'set' | 'local' | 'command' | 'unset';
   readonly line: number;
   readonly lastLine: number;
-  /** Nothing else stands on its lines, so that the lines can be commented out. */
+  /** Nothing else is on its lines, so that the lines can be commented out. */
   readonly alone: boolean;
 }
 
@@ -112,86 +101,74 @@ const KEYWORDS = new Set([
   'builtin',
   'command',
 ]);
-const ASSIGNMENT = /^([A-Za-z_]\w*)\+?=/;
+
+type Found = Pick<Assignment, 'name' | 'value' | 'effect'>;
 
 /** Linear in the text; what it cannot make sense of it leaves out. */
 export function findAssignments(text: string, syntax: ProfileSyntax): Assignment[] {
   if (syntax === 'environment') return byLine(text, /^\s*(?:export\s+)?([A-Za-z_]\w*)=(.*)$/, unquote);
   if (syntax === 'fish-universal') return byLine(text, /^SETUVAR (?:--export )([A-Za-z_]\w*):(.*)$/, (value) => value);
   const found: Assignment[] = [];
-  let exportAll = false;
-  for (const statement of shellStatements(text)) {
-    const words = withoutKeywords(statement.words);
-    if (words[0]?.text === 'set' && /^-[a-z]*a/.test(words[1]?.text ?? '') && syntax === 'sh') exportAll = true;
-    else if (words[0]?.text === 'set' && syntax === 'fish') found.push(...fishSet(statement, words));
-    else found.push(...inStatement(statement, words, exportAll, found));
+  const exported = new Set<string>();
+  let exportsAll = false;
+  for (const { words, line, lastLine, alone } of shellStatements(text)) {
+    const [command, ...rest] = withoutKeywords(words);
+    if (command === undefined) continue;
+    if (isExport(command, rest)) for (const word of rest) exported.add(word.text);
+    if (command.text === 'set' && syntax === 'sh') exportsAll ||= /^-[a-z]*a/.test(rest[0]?.text ?? '');
+    const inIt = command.text === 'set' && syntax === 'fish' ? fishSet(rest) : inStatement(command, rest, exportsAll);
+    const relevant = inIt.filter(({ name }) => RELEVANT_VARIABLES.has(name));
+    found.push(...relevant.map((each) => ({ ...each, line, lastLine, alone })));
   }
-  return found.filter(({ name }) => RELEVANT_VARIABLES.has(name));
+  // `NAME=…` on one line and `export NAME` on another.
+  return found.map((each) => (each.effect === 'local' && exported.has(each.name) ? { ...each, effect: 'set' } : each));
 }
 
-function inStatement(statement: ShellStatement, words: readonly ShellWord[], exportAll: boolean, before: Assignment[]) {
-  const [first, ...rest] = words;
-  if (first === undefined) return [];
-  if (first.text === 'unset') return rest.map(({ text }) => entry(statement, text, undefined, 'unset'));
-  if (first.text === 'alias') {
-    return rest.flatMap(({ text }) =>
-      findAssignments(text.slice(text.indexOf('=') + 1), 'sh').map(({ name, value }) =>
-        entry(statement, name, value, 'command'),
-      ),
-    );
-  }
-  if (DECLARE.has(first.text)) {
-    const exported = first.text === 'export' || rest.some(({ text }) => /^-[a-z]*x/.test(text));
-    if (exported) for (const { text } of rest) markExported(before, text);
-    return rest.flatMap((word) => assignmentIn(statement, word, exported || exportAll ? 'set' : 'local'));
-  }
-  const command = words.findIndex(({ text }) => !ASSIGNMENT.test(text));
-  if (command === 0 && first.text !== 'env') return [];
-  const assignments = words.slice(0, command === -1 ? undefined : first.text === 'env' ? words.length : command);
-  const effect = command === -1 ? (exportAll ? 'set' : 'local') : 'command';
-  return assignments.flatMap((word) => assignmentIn(statement, word, effect));
+function isExport(command: ShellWord, rest: readonly ShellWord[]): boolean {
+  return command.text === 'export' || (DECLARE.has(command.text) && rest.some(({ text }) => /^-[a-z]*x/.test(text)));
 }
 
-/** `NAME=…` on one line and `export NAME` on another. */
-function markExported(found: Assignment[], name: string): void {
-  for (const [index, assignment] of found.entries()) {
-    if (assignment.name === name && assignment.effect === 'local') found[index] = { ...assignment, effect: 'set' };
+function inStatement(command: ShellWord, rest: readonly ShellWord[], exportsAll: boolean): Found[] {
+  if (command.text === 'unset') return rest.map(({ text }) => ({ name: text, value: undefined, effect: 'unset' }));
+  if (command.text === 'alias') {
+    const commands = rest.map(({ text }) => text.slice(text.indexOf('=') + 1));
+    return commands.flatMap((text) => findAssignments(text, 'sh')).map((each) => ({ ...each, effect: 'command' }));
   }
+  const own = exportsAll ? 'set' : 'local';
+  if (DECLARE.has(command.text)) return assignmentsIn(rest, isExport(command, rest) ? 'set' : own);
+  if (command.text === 'env') return assignmentsIn(rest, 'command');
+  const words = [command, ...rest];
+  const program = words.findIndex(({ text }) => !ASSIGNMENT.test(text));
+  return program === -1 ? assignmentsIn(words, own) : assignmentsIn(words.slice(0, program), 'command');
 }
 
-function assignmentIn(statement: ShellStatement, word: ShellWord, effect: Assignment['effect']): Assignment[] {
-  const name = ASSIGNMENT.exec(word.text)?.[1];
-  if (name === undefined) return [];
-  const value = word.text.slice(word.text.indexOf('=') + 1);
-  return [entry(statement, name, word.dynamic ? undefined : value, effect)];
+function assignmentsIn(words: readonly ShellWord[], effect: Found['effect']): Found[] {
+  return words.flatMap(({ text, dynamic }) => {
+    const name = ASSIGNMENT.exec(text)?.[1];
+    if (name === undefined) return [];
+    return [{ name, value: dynamic ? undefined : text.slice(text.indexOf('=') + 1), effect }];
+  });
 }
 
 /** `set -gx NAME value`, `set -Ux …`, `set --export …`, `set -e NAME`. */
-function fishSet(statement: ShellStatement, words: readonly ShellWord[]): Assignment[] {
-  const flags = words.slice(1).filter(({ text }) => text.startsWith('-'));
-  const [name, value] = words.slice(1).filter(({ text }) => !text.startsWith('-'));
+function fishSet(words: readonly ShellWord[]): Found[] {
+  const flags = words.filter(({ text }) => text.startsWith('-'));
+  const [name, value] = words.filter(({ text }) => !text.startsWith('-'));
   if (name === undefined) return [];
   const has = (letter: string, long: string) =>
     flags.some(({ text }) => text === long || (/^-[A-Za-z]+$/.test(text) && text.includes(letter)));
-  if (has('e', '--erase')) return [entry(statement, name.text, undefined, 'unset')];
-  const exported = has('x', '--export');
-  return [
-    entry(
-      statement,
-      name.text,
-      value === undefined || value.dynamic ? undefined : value.text,
-      exported ? 'set' : 'local',
-    ),
-  ];
+  if (has('e', '--erase')) return [{ name: name.text, value: undefined, effect: 'unset' }];
+  const known = value === undefined || value.dynamic ? undefined : value.text;
+  return [{ name: name.text, value: known, effect: has('x', '--export') ? 'set' : 'local' }];
 }
 
 function byLine(text: string, pattern: RegExp, read: (value: string) => string): Assignment[] {
   const found: Assignment[] = [];
-  for (const [index, line] of text.split('\n').entries()) {
-    const [, name, value] = pattern.exec(line.trimEnd()) ?? [];
+  for (const [index, content] of text.split('\n').entries()) {
+    const [, name, value] = pattern.exec(content.trimEnd()) ?? [];
     if (name === undefined || value === undefined || !RELEVANT_VARIABLES.has(name)) continue;
-    const place = { line: index + 1, lastLine: index + 1, alone: true };
-    found.push({ name, value: read(value), effect: 'set', ...place });
+    const line = index + 1;
+    found.push({ name, value: read(value), effect: 'set', line, lastLine: line, alone: true });
   }
   return found;
 }
@@ -204,13 +181,4 @@ function unquote(value: string): string {
 function withoutKeywords(words: readonly ShellWord[]): readonly ShellWord[] {
   const start = words.findIndex(({ text }) => !KEYWORDS.has(text));
   return start === -1 ? [] : words.slice(start);
-}
-
-function entry(
-  statement: ShellStatement,
-  name: string,
-  value: string | undefined,
-  effect: Assignment['effect'],
-): Assignment {
-  return { name, value, effect, line: statement.line, lastLine: statement.lastLine, alone: statement.alone };
 }

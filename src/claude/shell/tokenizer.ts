@@ -15,6 +15,9 @@ export interface ShellStatement {
   readonly alone: boolean;
 }
 
+/** A word that sets a variable: its name. */
+export const ASSIGNMENT = /^([A-Za-z_]\w*)\+?=/;
+
 interface ShellText {
   readonly statements: readonly ShellStatement[];
   /** Words and closed quotes are all there is: no operator, line end, expansion, glob or comment. */

@@ -1,3 +1,5 @@
+import { isSecretName } from '../../platform/text.ts';
+
 /** The variables that decide how Claude Code authenticates, and what they are. */
 
 /** Hold a secret: never shown, only fingerprinted. */
@@ -37,7 +39,8 @@ const SECRETS: ReadonlySet<string> = new Set(SECRET_VARIABLES);
 /** Also of variables that the client does not know: what looks like a secret by its name is not shown either. */
 export function isSecretVariable(name: string): boolean {
   if (RELEVANT_VARIABLES.has(name) || name.endsWith('_MS')) return SECRETS.has(name);
-  return /KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH/i.test(name);
+  // Wider than what the broker's own names need: a value too many that is hidden costs nothing here.
+  return isSecretName(name) || /KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH/i.test(name);
 }
 
 /** The client takes 1, true, yes and on, in any case; everything else is off (0 was seen to be). */

@@ -12,10 +12,10 @@ import {
   type Target,
   USUAL_STATE_DIR,
 } from '../../claude/install/targets.ts';
-import { readIfThere } from '../../claude/settings/backups.ts';
 import { firstLaxity, nodeAt, parseSettings } from '../../claude/settings/document.ts';
 import { type Addition, settingsObject } from '../../claude/settings/edit.ts';
 import { settingsDiff } from '../../claude/settings/masked-diff.ts';
+import { readIfThere } from '../../claude/settings/replace-file.ts';
 import { parseDuration } from '../../config/durations.ts';
 import { loadConfig } from '../../config/load.ts';
 import { configFile, stateDir } from '../../config/paths.ts';

@@ -1,8 +1,9 @@
 import { Command, Option } from 'commander';
 import { rootsOf, type SettingsChoice } from '../../claude/install/targets.ts';
 import { readRecord } from '../../claude/install/undo.ts';
-import { deleteBackups, followLinks, listBackups } from '../../claude/settings/backups.ts';
+import { deleteBackups, listBackups } from '../../claude/settings/backups.ts';
 import { readAllSettings, type SettingsFile } from '../../claude/settings/files.ts';
+import { followLinks } from '../../claude/settings/replace-file.ts';
 import { describeCommand, runsBrokerHelper } from '../../claude/shell/helper-command.ts';
 import { TTL_VARIABLE } from '../../claude/shell/variables.ts';
 import { stateDir } from '../../config/paths.ts';

@@ -1,14 +1,14 @@
 import path from 'node:path';
 import { Command } from 'commander';
-import { differences, type EffectiveValue } from '../../config/effective.ts';
-import { type ConfigFault, describeFault, tomlValue } from '../../config/explain.ts';
+import { differences } from '../../config/effective.ts';
+import { type ConfigFault, describeFault } from '../../config/explain.ts';
 import { configJsonSchema } from '../../config/json-schema.ts';
 import { type LoadedConfig, loadConfig } from '../../config/load.ts';
 import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
 import type { ProviderSchemas } from '../../config/schema.ts';
-import type { Origin } from '../../config/walk.ts';
+import { tomlValue } from '../../config/toml.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
-import type { ConfigReport } from '../../protocol/reports.ts';
+import type { ConfigReport, ConfigValue } from '../../protocol/reports.ts';
 import { providerDefinitions } from '../../providers/registry.ts';
 import { json } from '../output.ts';
 import { daemonConfig } from '../running-daemon.ts';
@@ -17,7 +17,7 @@ export interface ConfigCommandParts {
   /** Every provider type that there is. */
   readonly types: readonly ProviderSchemas[];
   /** The effective values of the daemon that runs, masked by it; undefined if none runs. Default: nobody is asked. */
-  readonly daemonValues?: () => Promise<readonly EffectiveValue[] | undefined>;
+  readonly daemonValues?: () => Promise<readonly ConfigValue[] | undefined>;
 }
 
 interface Options {
@@ -77,7 +77,8 @@ async function validate(io: ProcessIo, parts: ConfigCommandParts, options: Optio
 async function show(io: ProcessIo, parts: ConfigCommandParts, options: Options): Promise<void> {
   const loaded = await loadOrReport(io, parts, options);
   if (loaded === undefined) return;
-  const { config, effective, warnings } = loaded;
+  const { config, warnings } = loaded;
+  const effective = await loaded.effective();
   const daemon = options.config === undefined ? await parts.daemonValues?.() : undefined;
   const differing = daemon === undefined ? [] : differences(daemon, effective);
   if (options.json) {
@@ -134,13 +135,13 @@ function chosenFile(io: ProcessIo, { config }: Options): string {
 }
 
 /** Every line is TOML, so that the output can be searched, compared and pasted. */
-function table(values: readonly EffectiveValue[]): string {
+function table(values: readonly ConfigValue[]): string {
   const lines = values.map(({ key, value, origin }) => [`${key} = ${tomlValue(value)}`, originWord(origin)] as const);
   const width = Math.min(72, Math.max(0, ...lines.map(([line]) => line.length)));
   return lines.map(([line, origin]) => `${line.padEnd(width)}  # ${origin}\n`).join('');
 }
 
-function originWord(origin: Origin): string {
+function originWord(origin: ConfigValue['origin']): string {
   if (origin.kind === 'file') return `line ${origin.line}`;
   return origin.kind === 'env' ? `from ${origin.variable}` : 'default';
 }

@@ -6,13 +6,13 @@ import { planRepairs, type Repair, repair } from '../../claude/doctor/fix.ts';
 import { gatherFacts, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor/report.ts';
 import { locateHelper } from '../../claude/install/targets.ts';
-import { scrub } from '../../claude/settings/masked-diff.ts';
 import { connect } from '../../client/broker-client.ts';
 import { type Difference, differences } from '../../config/effective.ts';
 import { loadConfig } from '../../config/load.ts';
 import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
 import { keyringOf } from '../../crypto/keyring-child.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { scrub } from '../../platform/text.ts';
 import type { KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { providerDefinitions } from '../../providers/registry.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
@@ -105,7 +105,7 @@ async function configDifferences(io: ProcessIo): Promise<readonly Difference[]> 
   if (daemon === undefined || daemon.file !== file) return [];
   const here = await loadConfig({ file, types: providerDefinitions, env: io.env, homeDir: io.homeDir, uid: io.uid });
   if (here.faults !== undefined) return [];
-  return differences(daemon.values, here.effective).filter(
+  return differences(daemon.values, await here.effective()).filter(
     (each) => each.daemon?.origin.kind === 'env' || each.here?.origin.kind === 'env',
   );
 }

@@ -3,7 +3,7 @@ import { SecretBytes } from '../../credential/secret.ts';
 import { parseRetryAfter } from '../network.ts';
 import type { SecretContent } from '../provider.ts';
 
-/** Secrets Manager allows 64 KiB, SSM 8 KiB; whatever is longer is no answer of theirs. */
+/** Secrets Manager allows 64 KiB, SSM 8 KiB; a longer answer is not from them. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
 /** What the HTTP answer itself said, before the SDK made a result or an error of it. */

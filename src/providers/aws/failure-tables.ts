@@ -74,7 +74,7 @@ const SERVICE_ROWS: readonly ServiceRow[] = [
     name: /^DecryptionFailure|^InvalidKeyId|^KMS|^EncryptionFailure/,
     kind: 'misconfigured',
     what: ({ secret }) => `AWS cannot decrypt ${secret} with the KMS key it is encrypted with`,
-    remedy: () => 'whoever owns the KMS key has to enable it, or to encrypt the secret with another one',
+    remedy: () => 'have the owner of the KMS key enable it, or encrypt the secret with another key',
   },
   {
     name: /^InvalidSignature|^SignatureDoesNotMatch/,
@@ -151,8 +151,8 @@ const check = (subject: Subject) => `run: aws sts get-caller-identity${flag(subj
 /**
  * How logging in fails: by the SDK's own words if one of its credential providers gave up, else by the error's name,
  * since the words of a service may hold anything (the ARN of an SSO role, say). The first row that fits. A login that is missing
- * counts as expired, because a person mends both in the same way and the key at hand is good meanwhile; on a machine in the
- * cloud it is moreover what an instance role looks like while the metadata service is away.
+ * counts as expired, because a person fixes both in the same way and the present key is good meanwhile; on a machine in the
+ * cloud it is also what an instance role looks like while the metadata service is away.
  */
 const LOGIN_ROWS: readonly LoginRow[] = [
   {
@@ -165,7 +165,7 @@ const LOGIN_ROWS: readonly LoginRow[] = [
     when: /ForbiddenException/,
     kind: 'denied',
     message: (subject) => `SSO refuses ${who(subject)} the role that its profile names`,
-    remedy: () => 'ask whoever runs IAM Identity Center to assign you this account and permission set',
+    remedy: () => 'ask the administrator of IAM Identity Center to assign you this account and permission set',
   },
   {
     when: /aws login/i,

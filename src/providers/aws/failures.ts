@@ -39,7 +39,7 @@ function timeoutFailure(error: AwsError, service: string): ProviderError | undef
 }
 
 function tooLong({ secret, provider }: Subject): ProviderError {
-  return new ProviderError('misconfigured', `the answer about ${secret} is over 1 MiB long, and so none of AWS's`, {
+  return new ProviderError('misconfigured', `the answer about ${secret} is over 1 MiB long, so it is not from AWS`, {
     remedy: `correct endpoint in [providers.${provider}]`,
   });
 }
@@ -82,7 +82,7 @@ export async function untrusted(
     who: `${asked ? 'AWS' : "AWS's login service"} at ${origin}`,
     authorityRemedy: `name the authority's PEM file as ca_file in [providers.${provider}]; in a public network, sign in to it first`,
     nameRemedy: `correct endpoint in [providers.${provider}]; else something between here and AWS is answering`,
-    owner: 'whoever runs what answers there',
+    owner: 'the operator of that server',
   };
   return certificateFailure(code, contacted, presented);
 }

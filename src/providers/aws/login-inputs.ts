@@ -23,7 +23,7 @@ export function credentialsFile({ env, homeDir }: Surroundings): string {
   return env['AWS_SHARED_CREDENTIALS_FILE'] ?? join(homeDir, '.aws', 'credentials');
 }
 
-/** Everything whose change may mend an AWS login: variables, the shared files, and what `aws sso login` leaves behind. */
+/** Everything whose change may fix an AWS login: variables, the shared files, and what `aws sso login` leaves behind. */
 export function awsLoginInputs(options: AwsOptions, host: Surroundings): readonly string[] {
   const { env, homeDir } = host;
   const files = [

@@ -37,7 +37,7 @@ const awsProviderSchema = z
     for (const key of ['external_id', 'role_session_name', 'sts_endpoint'] as const) {
       if (options[key] !== undefined && options.role_arn === undefined) {
         const params = { remedy: `add role_arn, or remove ${key}` };
-        context.addIssue({ code: 'custom', path: [key], message: `${key} says nothing without role_arn`, params });
+        context.addIssue({ code: 'custom', path: [key], message: `${key} requires role_arn`, params });
       }
     }
   });
@@ -62,7 +62,7 @@ function awsEnvironmentDefaults(service: string): Readonly<Record<string, readon
 const secretsManagerCredentialSchema = z.strictObject({
   secret_id: text().describe('Name or ARN of the secret; across accounts the ARN.'),
   version_stage: text().optional().describe('Staging label. Default: AWSCURRENT.'),
-  version_id: text().optional().describe('One version for ever: no rotation will ever show.'),
+  version_id: text().optional().describe('Pins this version: later rotations are ignored.'),
   watch_rotation: z
     .boolean()
     .default(false)
@@ -74,7 +74,7 @@ const secretsManagerCredentialSchema = z.strictObject({
 export type SecretsManagerSource = z.output<typeof secretsManagerCredentialSchema>;
 
 const ssmCredentialSchema = z.strictObject({
-  parameter: text().describe('Name or ARN of the parameter; with :VERSION or :LABEL after it, that one for ever.'),
+  parameter: text().describe('Name or ARN of the parameter; with :VERSION or :LABEL after it, pinned to that one.'),
 });
 
 export type SsmSource = z.output<typeof ssmCredentialSchema>;

@@ -40,7 +40,7 @@ class Rotations {
 
   /**
    * NextRotationDate is the latest day on which the rotation will happen, so it is a hint when to read again and no
-   * expiry. Often nobody granted DescribeSecret: that never fails the read.
+   * expiry. DescribeSecret is often not allowed: that never fails the read.
    */
   async untilNext(source: SecretsManagerSource, call: Call): Promise<number | undefined> {
     try {

@@ -15,7 +15,7 @@ export interface RequestToSign {
 }
 
 /**
- * The headers of a POST, signed for AWS with the login that `options` describe, for somebody else to send. The SDK has no
+ * The headers of a POST, signed for AWS with the login that `options` describe, for Vault to send. The SDK has no
  * call for that; the signer is the one that every client of it resolves for itself, told another service.
  *
  * @throws ProviderError as any login to AWS.

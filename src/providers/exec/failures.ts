@@ -68,7 +68,7 @@ function exitFailure(ended: ProgramEnd, subject: RunSubject): ProviderError {
   const how = ended.status === null ? `was killed by ${ended.signal}` : `exited with status ${ended.status}`;
   const message = `${name(subject)} ${how}${said === '' ? ' and said nothing' : `: ${said}`}`;
   if (ended.status !== null && subject.deniedStatus.includes(ended.status)) {
-    return new ProviderError('denied', message, { remedy: 'ask whoever granted you access to this key' });
+    return new ProviderError('denied', message, { remedy: 'ask the person who granted you access to this key' });
   }
   const login = LOGIN_COMMANDS.exec(ended.stderr)?.[0];
   if (login !== undefined) return new ProviderError('login-expired', message, { remedy: `run: ${login}` });

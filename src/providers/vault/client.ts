@@ -16,7 +16,7 @@ import {
   wireCode,
 } from './transport.ts';
 
-export interface ApiRequest {
+export interface VaultRequest {
   readonly what: Asked['what'];
   readonly method: 'GET' | 'POST' | 'PUT';
   /** Without `/v1/`; each part already percent-encoded where that matters. */
@@ -51,7 +51,7 @@ export class VaultClient {
    *
    * @throws ProviderError if there was none. The reason of the signal if that was aborted.
    */
-  async send(request: ApiRequest, signal: AbortSignal): Promise<VaultReply> {
+  async send(request: VaultRequest, signal: AbortSignal): Promise<VaultReply> {
     this.#connection ??= openConnection(this.#options, this.#host);
     const connection = this.#connection;
     const recorded: { answer?: HttpReply } = {};
@@ -69,7 +69,7 @@ export class VaultClient {
       });
     } catch (error) {
       signal.throwIfAborted();
-      // node-vault throws for every status but 200; what it throws is dropped for what was recorded.
+      // node-vault throws for every status but 200; what it throws gives way to what was recorded.
       if (recorded.answer === undefined) throw await this.#failure(error, connection, signal);
     }
     if (recorded.answer === undefined) throw cutOff(this.place);
@@ -91,13 +91,13 @@ export class VaultClient {
     this.#connection = undefined;
   }
 
-  #asked({ what, path, namespace = this.#options.namespace, token, secrets = [] }: ApiRequest): Asked {
+  #asked({ what, path, namespace = this.#options.namespace, token, secrets = [] }: VaultRequest): Asked {
     const unspeakable = token === undefined ? secrets : [...secrets, token.reveal()];
     return { ...this.place, what, path, namespace, secrets: unspeakable };
   }
 
   /** A client per request: node-vault keeps the token in itself. Everything it would else read from process.env is given. */
-  #vaultFor({ namespace = this.#options.namespace ?? '', token }: ApiRequest, connection: VaultConnection) {
+  #vaultFor({ namespace = this.#options.namespace ?? '', token }: VaultRequest, connection: VaultConnection) {
     const vault = nodeVault({
       endpoint: connection.endpoint,
       debug: () => {},
@@ -106,7 +106,7 @@ export class VaultClient {
     return Object.assign(vault, { token: token?.reveal() ?? '', namespace, pathPrefix: '' });
   }
 
-  #headersOf(request: ApiRequest): Record<string, string> {
+  #headersOf(request: VaultRequest): Record<string, string> {
     return {
       ...(this.#index === undefined ? {} : { 'X-Vault-Index': this.#index }),
       ...(request.wrapTtlMs === undefined ? {} : { 'X-Vault-Wrap-TTL': `${Math.ceil(request.wrapTtlMs / 1000)}s` }),

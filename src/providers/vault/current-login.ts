@@ -9,7 +9,7 @@ import type { HeldLogin, TokenStore } from './token-store.ts';
 const LAST_MOMENTS_MS = 2_000;
 
 /**
- * Which login is used for new reads. One login at a time is taken, whoever needs it: callers that find none share the
+ * Which login is used for new reads. One login at a time is made: reads that find none share the
  * one under way, and only the last to leave aborts it.
  */
 export class CurrentLogin {

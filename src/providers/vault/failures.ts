@@ -20,9 +20,9 @@ const VERSIONED = 'versioned K/V';
 type Parts = readonly [kind: FailureKind, message: string, remedy: string];
 
 /**
- * Sorts an answer that is no success, as https://developer.hashicorp.com/vault/api-docs#http-status-codes and
- * `sys/health` document the statuses. Only Vault's own words can take a key away: the same status in somebody else's
- * (a proxy's page) is transient. 403 to a read is `denied` here; whether the login still lives is the caller's to find out.
+ * Sorts an answer that is not a success, as https://developer.hashicorp.com/vault/api-docs#http-status-codes and
+ * `sys/health` document the statuses. Only Vault's own words can take a key away: the same status on the page of
+ * something else (a proxy) is transient. 403 to a read is `denied` here; whether the login still lives is the caller's to find out.
  */
 export function failureOf({ asked, ...answer }: VaultReply): ProviderError {
   const errors = errorsOf(answer) ?? [];
@@ -35,7 +35,7 @@ export function failureOf({ asked, ...answer }: VaultReply): ProviderError {
   return new ProviderError(kind, `${message}${repeated}`, options);
 }
 
-/** The reply itself if it is a success. @throws ProviderError if it is none, or not Vault's. */
+/** The reply itself if it is a success. @throws ProviderError if it is not, or not from Vault. */
 export function grantIn(reply: VaultReply): VaultReply {
   if (reply.status !== 200) throw failureOf(reply);
   if (reply.json === undefined) throw notVault(reply);
@@ -62,7 +62,7 @@ export function withoutSecret({ asked, status }: VaultReply): ProviderError {
   });
 }
 
-/** A token that was handed in, and that Vault does not know (any more): whoever handed it in has to hand in another. */
+/** Vault does not know the token that was handed in, or no longer: a person has to hand in another. */
 export function tokenOver(source: string, { address }: VaultPlace): ProviderError {
   const message = `Vault at ${address} does not accept the token from ${source}: expired, revoked, or of another namespace`;
   return new ProviderError('login-expired', message, {
@@ -100,7 +100,7 @@ function sort(answer: HttpReply, asked: Asked, words: string | undefined): Parts
 const SEALED = ['is sealed', "have Vault's operators unseal it"] as const;
 
 const UNAVAILABLE: Readonly<Record<number, readonly [what: string, remedy: string]>> = {
-  412: ['lags behind our last request', 'nothing, it catches up; else have the cluster checked'],
+  412: ['lags behind our last request', 'wait a moment; if it goes on, ask the Vault administrator'],
   429: ['is asked too often, or is a standby', 'wait; if it lasts, ask its operators for a higher rate or lease quota'],
   472: ['is a disaster-recovery secondary', 'correct address to the primary, or have the secondary promoted'],
   473: ['is a performance standby that does not forward', 'correct address to the active node, or wait'],
@@ -126,16 +126,12 @@ function unmounted({ provider, path, namespace }: Asked): Parts {
   return ['misconfigured', `nothing is mounted at ${path}${where}`, remedy];
 }
 
-/** A 500 of Vault's for a name that can be nobody's, with a blank in it say; OpenBao and older ones answer 404. */
+/** Vault answers 500 to a name that no user can have (with a blank in it, say); OpenBao and older versions answer 404. */
 function noSuchName({ path, provider }: Asked): Parts {
-  return [
-    'misconfigured',
-    `nobody can have the name of the login at ${path}`,
-    `correct username in [providers.${provider}.auth]`,
-  ];
+  return ['misconfigured', `Vault rejects the username at ${path}`, `correct username in [providers.${provider}.auth]`];
 }
 
-/** OpenBao says so; Vault Enterprise finds no route. The key is not gone: it was never looked for where it lies. */
+/** OpenBao says so; Vault Enterprise finds no route. The key is not gone: Vault never looked for it. */
 function withoutNamespace({ provider, path, namespace = 'asked for' }: Asked): Parts {
   const remedy = `correct namespace in [providers.${provider}] or in the credential`;
   return ['misconfigured', `the namespace ${namespace} does not exist (404 to ${path})`, remedy];
@@ -154,7 +150,7 @@ const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: HttpReply, asked: Aske
     answer.status === 403
       ? [
           'denied',
-          `the login may not touch leases (403 to ${asked.path})`,
+          `the policy of this login does not allow ${asked.path} (403)`,
           `allow update on ${asked.path} in its policy`,
         ]
       : ['gone', `the lease is gone (${answer.status})`, 'nothing: a new one is issued when it is needed'],
@@ -201,7 +197,7 @@ function missing(answer: HttpReply, path: string, words: string): Parts {
     return [
       'misconfigured',
       `${path} lacks the data/ of a KV v2 path (404)`,
-      `write path = "${right}" (data/ stands right after the mount)`,
+      `write path = "${right}" (data/ comes right after the mount)`,
     ];
   }
   const data = answer.json?.['data'];
@@ -219,7 +215,7 @@ function missing(answer: HttpReply, path: string, words: string): Parts {
   return ['gone', `there is no secret at ${path} (404)`, 'correct path, or have the secret written'];
 }
 
-/** A login that Vault refuses is mended by whoever holds its inputs, and until then a stale key may be served. */
+/** A person who can change its inputs fixes a refused login; until then a stale key may be served. */
 function loginFailure(answer: HttpReply, asked: Asked, words: string): Parts {
   const table = `[providers.${asked.provider}.auth]`;
   if (answer.status === 404 || answer.status === 405) {
@@ -229,7 +225,7 @@ function loginFailure(answer: HttpReply, asked: Asked, words: string): Parts {
       `correct method, mount and names in ${table}`,
     ];
   }
-  // A mount that is not there is answered like this, too: nobody without a token is told what is mounted.
+  // A mount that does not exist is answered like this, too: Vault does not tell a stranger what is mounted.
   if (answer.status === 403) {
     return [
       'login-expired',

@@ -76,7 +76,7 @@ const jwtAuth = z.strictObject({
   method: z.literal('jwt'),
   role: role("Role to log in to. Default: the mount's default_role.").optional(),
   jwt_file: filePath().describe(
-    'File with the JWT, read anew for every login: a CI or projected service-account token.',
+    'File with the JWT, read again for every login: a CI or projected service-account token.',
   ),
   mount: mount('jwt'),
 });
@@ -203,7 +203,7 @@ const skipVerifySchema = z
   .boolean()
   .prefault(false)
   .describe(
-    'Boolean. Whether any certificate is accepted: whoever sits between can read every key. Default false, or VAULT_SKIP_VERIFY.',
+    'Boolean. Whether any certificate is accepted: anybody in between can read every key. Default false, or VAULT_SKIP_VERIFY.',
   )
   .meta({ examples: [false] });
 

@@ -5,11 +5,11 @@ import { sleep, type TimeLimit } from '../../platform/waiting.ts';
 import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, RenewedLease } from '../provider.ts';
 import { errorsOf, objectAt, textAt, type VaultReply } from './answer.ts';
-import { type ApiRequest, unwrap, VaultClient } from './client.ts';
+import { unwrap, VaultClient, type VaultRequest } from './client.ts';
 import { CurrentLogin } from './current-login.ts';
 import { failureOf, notVault, tokenOver, tooSlow, withoutSecret } from './failures.ts';
 import { issuedSecret, LeaseApi } from './lease-api.ts';
-import { authInputs, logsInByItself } from './logins/prepare.ts';
+import { authInputs, logsInUnattended } from './logins/prepare.ts';
 import { mayBeMadeByAPerson, type VaultOptions, type VaultSource } from './options.ts';
 import { expandHome } from './secret-file.ts';
 import { TokenApi } from './token-api.ts';
@@ -80,7 +80,7 @@ export class VaultProvider implements Provider {
   takeLogin(token: SecretBytes, call: Call): Promise<Login> {
     return this.#run(call, async (signal) => {
       const { auth } = this.#options;
-      if (!mayBeMadeByAPerson(auth)) throw logsInByItself(this.#host.name, auth);
+      if (!mayBeMadeByAPerson(auth)) throw logsInUnattended(this.#host.name, auth);
       return (await this.#current.adopt(token, signal)).login;
     });
   }
@@ -145,7 +145,7 @@ export class VaultProvider implements Provider {
     return failure;
   }
 
-  async #sendPatiently(request: ApiRequest, held: HeldLogin, signal: AbortSignal): Promise<VaultReply> {
+  async #sendPatiently(request: VaultRequest, held: HeldLogin, signal: AbortSignal): Promise<VaultReply> {
     for (const pauseMs of PAUSES_MS) {
       const reply = await this.#client.send(request, signal);
       if (!this.#mayBeLag(reply, held)) return reply;
@@ -174,7 +174,7 @@ function unknownLogin(): ProviderError {
   });
 }
 
-function requestFor(source: VaultSource, token: SecretBytes): ApiRequest {
+function requestFor(source: VaultSource, token: SecretBytes): VaultRequest {
   const { path, method, params, namespace, wrap_ttl: wrapTtlMs } = source;
   const common = { what: 'read', method, path: encodePath(path), token, namespace, wrapTtlMs } as const;
   if (method === 'POST') return { ...common, body: params };

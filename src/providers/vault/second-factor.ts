@@ -26,7 +26,7 @@ interface HeldBack {
 }
 
 /**
- * What stands in the place of the token where login MFA is enforced
+ * What Vault sends in the place of the token where login MFA is enforced
  * (https://developer.hashicorp.com/vault/api-docs/system/mfa/validate); undefined if there is a token or nothing.
  */
 export function heldBackIn(json: Json | undefined): HeldBack | undefined {
@@ -49,7 +49,7 @@ function factorsOf(constraint: unknown): readonly Factor[] {
   }));
 }
 
-/** The daemon has nobody to ask: it says who can give the factor, or what has to change if nobody should. */
+/** The daemon cannot ask a person: it says how a person gives the factor, or what has to change if none should. */
 export function secondFactorWanted(provider: string, auth: VaultAuth): ProviderError {
   const message = 'Vault wants a second factor for this login';
   if (mayBeMadeByAPerson(auth)) {
@@ -64,7 +64,7 @@ function mountOf(auth: VaultAuth): string {
   return auth.method === 'token' ? 'token' : auth.mount;
 }
 
-/** Vault itself counts attempts, and locks longer with each: nobody is to run into that by mistyping. */
+/** Vault itself counts attempts and locks longer with each; a person who mistypes must not run into that. */
 const MOST_ATTEMPTS = 3;
 
 /**

@@ -17,7 +17,7 @@ import type { VaultClient } from './client.ts';
 import { failureOf, grantIn, notVault, tokenOver } from './failures.ts';
 import type { PrepareLogin } from './logins/method.ts';
 import { prepareLogin } from './logins/prepare.ts';
-import { type FoundToken, findToken } from './logins/token.ts';
+import { type FoundToken, findToken } from './logins/simple.ts';
 import { isInteractive, mayBeMadeByAPerson, type VaultAuth } from './options.ts';
 import { heldBackIn, secondFactorWanted } from './second-factor.ts';
 import type { Granted, HeldLogin, TokenStore } from './token-store.ts';
@@ -190,7 +190,7 @@ export function grantedByLookup(token: string, answer: HttpReply | undefined, st
   return { login, grantedMs: ttlMs === undefined ? undefined : grantedMs };
 }
 
-/** The login after renew-self. A grant that falls short of the former one shows where the max TTL lies. */
+/** The login after renew-self. A grant that falls short of the former one shows where the max TTL is. */
 export function grantedByRenewal(answer: HttpReply, startedAtMs: number, former: Granted): Granted {
   const auth = objectAt(answer.json, 'auth');
   const grantedMs = millisecondsAt(auth, 'lease_duration') || undefined;

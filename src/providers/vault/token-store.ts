@@ -44,7 +44,7 @@ export class TokenStore {
     this.dropExpired(now);
   }
 
-  /** A lease hangs on it: from now on only the broker says when it may go. */
+  /** A lease depends on it: from now on only the broker decides when it is dropped. */
   bearsLease(id: string): void {
     if (this.#bearing.has(id)) return;
     this.#bearing.add(id);
@@ -52,7 +52,7 @@ export class TokenStore {
     if (held !== undefined) this.#save(held);
   }
 
-  /** Drops it unless leases may hang on it, as they may on any that was stored by an earlier process. */
+  /** Drops it unless leases may depend on it, as they may on any that an earlier process stored. */
   dropUnlessBearing(id: string): void {
     if (!this.#bearing.has(id)) this.drop(id);
   }
@@ -97,7 +97,7 @@ export class TokenStore {
     this.#held.clear();
   }
 
-  /** A token that was handed in is not ours to keep, but the leases that hang on it have to be renewed after a restart. */
+  /** A token that was handed in is not ours to keep, but the leases that depend on it have to be renewed after a restart. */
   #save({ login, token }: HeldLogin): void {
     if (login.ours || this.#bearing.has(login.id)) this.#store.save(login, token);
   }

@@ -35,7 +35,7 @@ export function vaultTransport(connection: VaultConnection) {
   const send = async (request: TransportRequest) => {
     const answer = await follow(connection, request);
     request.record(answer);
-    // node-vault takes 202 for a failure; Vault means that a revocation goes on by itself.
+    // node-vault takes 202 for a failure; Vault means that a revocation goes on in the background.
     const statusCode = answer.status >= 200 && answer.status < 300 ? 200 : answer.status;
     return { statusCode, body: answer.json, request: { path: new URL(request.uri).pathname } };
   };
@@ -115,7 +115,7 @@ export function redirectTarget(answer: HttpReply, from: string): URL | undefined
 }
 
 /**
- * Where to go on with the same token, or undefined if the answer is none that may be followed: a token goes to the
+ * Where to go on with the same token, or undefined if the answer must not be followed: a token goes to the
  * configured host and port and nowhere else, and never from https to http.
  */
 export function judgeRedirect(
@@ -138,7 +138,7 @@ export function judgeRedirect(
 const IDLE_SOCKET_MS = 10_000;
 const MOST_SOCKETS = 16;
 
-/** How Vault is reached: made once per login epoch, so that a changed CA or certificate file is read anew. */
+/** How Vault is reached: made once per login epoch, so that a changed CA or certificate file is read again. */
 export interface VaultConnection {
   /** What node-vault is given: for a Unix socket a host name that is never resolved. */
   readonly endpoint: string;
@@ -206,7 +206,7 @@ export function unreachable(error: unknown, place: VaultPlace): ProviderError {
   const who = `Vault at ${place.address}`;
   const code = wireCode(error);
   if (code === 'ENOENT' || code === 'EACCES') {
-    const what = code === 'ENOENT' ? 'there is no such socket' : 'the socket is closed to you';
+    const what = code === 'ENOENT' ? 'there is no such socket' : 'you may not open the socket';
     return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, {
       remedy: `see whether Vault Agent or Proxy listens there, or correct address in [providers.${place.provider}]`,
     });
@@ -217,7 +217,7 @@ export function unreachable(error: unknown, place: VaultPlace): ProviderError {
 
 export function cutOff({ address }: VaultPlace): ProviderError {
   return new ProviderError('transient', `the answer of Vault at ${address} was cut off`, {
-    remedy: 'nothing if it passes; else see whether Vault and the network between are up',
+    remedy: 'nothing if it happens once; else check Vault and the network in between',
   });
 }
 

@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -129,5 +131,40 @@ test("the daemon's HTTP_PROXY is used, and NO_PROXY is honoured", async () => {
   expect(await read({ endpoint: 'http://secrets.invalid' }, { HTTP_PROXY: proxy.url })).toBe('sk-value');
   expect(await read({ endpoint: 'http://secrets.invalid' }, { HTTP_PROXY: proxy.url, NO_PROXY: '*' })).toMatch(
     /^transient: AWS cannot be reached: .*(ENOTFOUND|EAI_AGAIN)/,
+  );
+});
+
+test('a name that DNS does not know', async () => {
+  expect(await read({ endpoint: 'http://secrets.invalid' })).toMatch(
+    /^transient: AWS cannot be reached: (its name does not exist in DNS \(ENOTFOUND\)|DNS does not answer \(EAI_AGAIN\)) → /,
+  );
+});
+
+test('TLS spoken to a server without TLS', async () => {
+  const plain = createServer((socket) => socket.on('error', () => {}).end('hello\r\n\r\n')).listen(0, '127.0.0.1');
+  await once(plain, 'listening');
+  const { port } = plain.address() as { port: number };
+  const text = await read({ endpoint: `https://127.0.0.1:${port}` });
+  plain.close();
+  expect(text).toBe(
+    'transient: AWS cannot be reached: it does not speak TLS as expected (EPROTO) → ' +
+      'correct the address in the configuration: scheme (http or https), host and port',
+  );
+});
+
+test('a ca_file that does not exist, or is not PEM', async () => {
+  expect(await read({ ca_file: '/no/such.pem' })).toBe(
+    'misconfigured: the ca_file /no/such.pem of provider "under-test" cannot be read (ENOENT) → ' +
+      'correct ca_file in [providers.under-test], or make the file readable for you',
+  );
+  expect(await read({ ca_file: '/etc/hostname' })).toMatch(/^misconfigured: .* holds no PEM certificate → convert/);
+});
+
+test('a region that only the profile names is not in the remedy', async () => {
+  const server = await start();
+  server.secrets.clear();
+  expect(await read({ endpoint: server.url })).toBe(
+    'gone: the secret "key" does not exist in this AWS account and region → ' +
+      'check region, account and name in [providers.under-test] and the credential',
   );
 });

@@ -23,7 +23,7 @@ export class AwsScriptedHarness<Options, Source> implements ProviderHarness {
   readonly faults = awsFaults(this.#server, () => this.#canary);
   readonly loginChange = {
     spoil: () => this.#home.writeCredentials(''),
-    mend: () => this.#writeLogin(),
+    fix: () => this.#writeLogin(),
   };
 
   constructor(definition: ProviderDefinition<Options, Source>, sourceOf: (name: string) => object) {

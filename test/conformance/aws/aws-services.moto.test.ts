@@ -135,7 +135,7 @@ test('a role may read what the login alone may not', async () => {
   const role = { role_arn: 'arn:aws:iam::123456789012:role/keys', sts_endpoint: MOTO, region: 'us-east-1' };
   await enforcePermissions(true);
   try {
-    // moto refuses in XML, which Secrets Manager never does; what AWS itself says is in aws-answers.test.ts.
+    // moto refuses in XML, which Secrets Manager never does; what AWS itself says is in test/integration/answers.
     const alone = await failure(read({ secret_id: 'guarded' }, { profile: 'dev', region: 'us-east-1' }, own));
     expect(alone.message).toContain('(status 403)');
     expect(text(await read({ secret_id: 'guarded' }, { profile: 'dev', ...role }, own))).toBe('key');

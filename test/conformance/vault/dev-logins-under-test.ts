@@ -33,7 +33,7 @@ export function aws(): LoginUnderTest {
     async spoil(folder) {
       await privateFile(folder, '.aws/credentials', awsFile('AKIABROKERTEST000000', 'not-the-right-one'));
     },
-    async mend(_stage, folder) {
+    async fix(_stage, folder) {
       await privateFile(folder, '.aws/credentials', good);
     },
   };
@@ -62,7 +62,7 @@ export function cert({ authority, folder }: { authority: Certificate; folder: st
       client_key_file: join(shown, 'client.key'),
     }),
     spoil: (to) => show(to, client('stranger')),
-    mend: (_stage, to) => show(to, client('laptop-7')),
+    fix: (_stage, to) => show(to, client('laptop-7')),
   };
 }
 

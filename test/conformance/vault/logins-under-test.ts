@@ -17,8 +17,8 @@ export interface LoginUnderTest {
   beforeConnecting?(stage: VaultStage, folder: string): Promise<void>;
   /** No login can be had any more, by the fault of its inputs. */
   spoil(folder: string): Promise<void>;
-  mend(stage: VaultStage, folder: string): Promise<void>;
-  /** What a person does before a provider can read anything, and after `mend()`. */
+  fix(stage: VaultStage, folder: string): Promise<void>;
+  /** What a person does before a provider can read anything, and after `fix()`. */
   logIn?(options: VaultOptions, host: ProviderHost): Promise<SecretBytes>;
   /** Whether the broker logs in itself, so that its logins are kept and leases hang on them. */
   readonly ours: boolean;
@@ -43,7 +43,7 @@ function withFile(name: string, prepare: (stage: VaultStage, canary: string) => 
     async spoil(folder) {
       await privateFile(folder, 'secret', 'not-the-right-one\n');
     },
-    async mend(_stage, folder) {
+    async fix(_stage, folder) {
       await privateFile(folder, 'secret', secret);
     },
   };
@@ -74,7 +74,7 @@ export const wrappedApprole = (): LoginUnderTest => {
     async spoil(folder) {
       await privateFile(folder, 'secret', 'not-the-right-one\n');
     },
-    async mend(stage, folder) {
+    async fix(stage, folder) {
       await handOut(stage, folder);
     },
   };
@@ -116,7 +116,7 @@ export function oidc(mode: CallbackMode = 'client'): LoginUnderTest {
     async spoil() {
       await stage?.dropLogins();
     },
-    async mend() {},
+    async fix() {},
     async logIn(options, host) {
       const logIn = await vaultDefinition.interactive?.load();
       if (logIn === undefined) throw new Error('no interactive login');
@@ -125,7 +125,7 @@ export function oidc(mode: CallbackMode = 'client'): LoginUnderTest {
   };
 }
 
-/** A token that was handed in: nothing of it is the broker's, and only its giver can mend it. */
+/** A token that was handed in: nothing of it is the broker's, and only its giver can fix it. */
 export const token = (): LoginUnderTest => ({
   name: 'token',
   ours: false,
@@ -135,7 +135,7 @@ export const token = (): LoginUnderTest => ({
   async spoil(folder) {
     await privateFile(folder, 'token', 'hvs.not-the-right-one');
   },
-  async mend(stage, folder) {
+  async fix(stage, folder) {
     await privateFile(folder, 'token', await stage.token());
   },
 });

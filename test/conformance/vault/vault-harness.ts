@@ -55,7 +55,7 @@ export class VaultHarness implements ProviderHarness {
     };
     this.loginChange = {
       spoil: () => login.spoil(this.#folder),
-      mend: () => this.#mend(),
+      fix: () => this.#fix(),
     };
     this.faults = this.#everyFault();
     if (leases) {
@@ -103,8 +103,8 @@ export class VaultHarness implements ProviderHarness {
     return provider;
   }
 
-  async #mend(): Promise<void> {
-    await this.#parts.login.mend(this.stage, this.#folder);
+  async #fix(): Promise<void> {
+    await this.#parts.login.fix(this.stage, this.#folder);
     await this.#logIn();
   }
 
@@ -192,7 +192,7 @@ export class VaultHarness implements ProviderHarness {
     const { login } = this.#parts;
     await login.spoil(this.#folder);
     await this.stage.dropLogins();
-    return { reached: Promise.resolve(), clear: () => this.#mend() };
+    return { reached: Promise.resolve(), clear: () => this.#fix() };
   }
 }
 

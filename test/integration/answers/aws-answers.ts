@@ -48,6 +48,7 @@ export const awsAnswers: readonly Answer[] = [
       denied('secretsmanager:GetSecretValue', 'no identity-based policy allows it'),
     ),
   ),
+  secret('denied without a reason', 'denied', answers(403, 'AccessDenied')),
   secret('denied by KMS', 'denied', answers(400, 'AccessDeniedException', 'Access to KMS is not allowed')),
   secret(
     'does not exist',
@@ -64,6 +65,15 @@ export const awsAnswers: readonly Answer[] = [
     ),
   ),
   secret(
+    'no such version',
+    'gone',
+    answers(
+      400,
+      'ResourceNotFoundException',
+      "Secrets Manager can't find the specified secret value for VersionId: 5e8b",
+    ),
+  ),
+  secret(
     'marked for deletion',
     'gone',
     answers(
@@ -73,13 +83,25 @@ export const awsAnswers: readonly Answer[] = [
     ),
   ),
   secret('an invalid name', 'misconfigured', answers(400, 'ValidationException', 'Invalid name. Must be a valid name')),
+  secret('an invalid parameter', 'misconfigured', answers(400, 'InvalidParameterException', 'x')),
+  secret(
+    'another invalid request',
+    'misconfigured',
+    answers(400, 'InvalidRequestException', 'You provided a parameter value that is not valid for the current state'),
+  ),
   secret('its KMS key is disabled', 'misconfigured', answers(400, 'DecryptionFailure', 'x')),
   secret('it has no value yet', 'misconfigured', ({ response }) => reply(response, 200, { Name: 'x' })),
   secret('text where a field is wanted', 'misconfigured', ({ response }) =>
     reply(response, 200, { SecretString: 'sk-canary' }),
   ),
   secret('throttled', 'transient', answers(400, 'ThrottlingException', 'Rate exceeded')),
+  secret('too many requests', 'transient', answers(429, 'TooManyRequestsException')),
   secret('an internal error', 'transient', answers(500, 'InternalServiceError', 'x')),
+  secret('out of service', 'transient', answers(503, 'ServiceUnavailable', 'x')),
+  secret('asked of another service', 'misconfigured', answers(400, 'UnknownOperationException')),
+  secret('an error of a name that is not known', 'misconfigured', answers(418, 'TeapotException', 'short and stout')),
+  secret('the sign-in page of a hotel', 'transient', ({ response }) => page(response, 200, '<html>Welcome</html>')),
+  secret("a proxy's 502", 'transient', ({ response }) => page(response, 502, '<html>Bad Gateway</html>')),
   secret("a proxy's 403", 'transient', ({ response }) => page(response, 403, '<html>Blocked</html>')),
   secret('a reset', 'transient', ({ response }) => void response.socket?.resetAndDestroy()),
   secret(
@@ -91,6 +113,15 @@ export const awsAnswers: readonly Answer[] = [
     'an access key that was deleted',
     'login-expired',
     answers(400, 'UnrecognizedClientException', 'The security token included in the request is invalid.'),
+  ),
+  secret(
+    'a wrong secret access key',
+    'login-expired',
+    answers(
+      400,
+      'InvalidSignatureException',
+      'The request signature we calculated does not match the signature you provided.',
+    ),
   ),
   secret(
     'a clock that is wrong',
@@ -114,5 +145,11 @@ export const awsAnswers: readonly Answer[] = [
     'denied',
     answers(400, 'AccessDeniedException', denied('ssm:GetParameter', 'no identity-based policy allows it')),
   ),
+  parameter(
+    'no such version',
+    'gone',
+    answers(400, 'ParameterVersionNotFound', 'Systems Manager could not find version 7'),
+  ),
+  parameter('it has no value', 'misconfigured', ({ response }) => reply(response, 200, {})),
   parameter('its KMS key is invalid', 'misconfigured', answers(400, 'InvalidKeyId', 'x')),
 ];

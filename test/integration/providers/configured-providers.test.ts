@@ -7,8 +7,8 @@ function check(toml: string, env: Record<string, string> = {}) {
   return checkConfig(Buffer.from(toml), surroundings);
 }
 
-test('keys, defaults and what the environment contributes reach the providers', () => {
-  const { config, faults } = check(
+test('keys, defaults and what the environment contributes reach the providers', async () => {
+  const { config, faults } = await check(
     `default = "tool"
     [providers.tools]
     type = "exec"
@@ -56,8 +56,8 @@ test.each([
   ['type = "aws-secrets-manager"\nrole_arn = "keys"', 'role_arn'],
   ['type = "aws-ssm"\nexternal_id = "a"', 'external_id'],
   ['type = "aws-ssm"\nca_file = "corp.pem"', 'ca_file'],
-])('%s is a fault of that key, with what to write instead', (table, key) => {
-  const { faults } = check(`[providers.p]\n${table}`);
+])('%s is a fault of that key, with what to write instead', async (table, key) => {
+  const { faults } = await check(`[providers.p]\n${table}`);
   expect(faults).toContainEqual(
     expect.objectContaining({ key: `providers.p.${key}`, line: 3, remedy: expect.stringMatching(/\S/) }),
   );

@@ -5,6 +5,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { ProviderGate } from '../../../src/broker/gate.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import { findDefinition } from '../../../src/providers/registry.ts';
+import { AwsHome, PROFILE } from '../../conformance/aws/aws-home.ts';
+import { AwsJsonServer } from '../../fakes/aws-json-server.ts';
 import { temporaryFolder } from '../../fakes/cache.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
@@ -14,7 +16,7 @@ import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
 const LATE_MS = 35_000;
 
 /** A read of `source` through the broker's gate, on a clock that stands still. */
-async function reading(type: string, options: object, source: object) {
+async function reading(type: string, options: object, source: object, env: Readonly<Record<string, string>> = {}) {
   const definition = findDefinition(type) ?? expect.fail(type);
   const clock = new FakeClock();
   const folder = temporaryFolder();
@@ -24,7 +26,7 @@ async function reading(type: string, options: object, source: object) {
     clock,
     log: new CollectingLog(),
     logins: new MemoryLoginStore(),
-    env: {},
+    env,
     homeDir: folder,
   };
   const open = async (): Promise<Provider> => create(definition.providerSchema.parse(options), host);
@@ -96,5 +98,26 @@ test('and one that prints nothing is stopped after two minutes', async () => {
   expect(await answer).toMatchObject({
     kind: 'transient',
     message: 'the command "/bin/sh" gave no answer within 120 s and was stopped',
+  });
+});
+
+test('an AWS that never answers is given up after half a minute, by the provider, which says so', async () => {
+  const [server, home] = [new AwsJsonServer(), new AwsHome()];
+  await server.start();
+  await home.create('AKIDEXAMPLE', 'wJalrXUtnFEMI');
+  onTestFinished(async () => {
+    await server.stop();
+    await home.remove();
+  });
+  const reached = Promise.withResolvers<void>();
+  server.behaviour = () => reached.resolve();
+  const options = { profile: PROFILE, endpoint: server.url };
+  const { clock, read } = await reading('aws-secrets-manager', options, { secret_id: 'key' }, home.env);
+  const answer = read().catch((error: unknown) => error);
+  await reached.promise;
+  await clock.advance(30_000);
+  expect(await answer).toMatchObject({
+    kind: 'transient',
+    message: 'AWS gave no whole answer about the secret "key" within 30 s',
   });
 });

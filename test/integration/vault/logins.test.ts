@@ -2,108 +2,108 @@ import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
-import { failure, fields, HOUR_MS, read, VaultBench } from './vault-bench.ts';
+import { failure, fields, HOUR_MS, read, VaultFixture } from './vault-fixture.ts';
 
 const LOGIN = /POST auth\/approle\/login/;
 const LOOKUP = /GET auth\/token\/lookup-self/;
 const RENEWAL = /POST auth\/token\/renew-self/;
 const GRANT = { ttlMs: HOUR_MS, maxTtlMs: 24 * HOUR_MS };
 
-async function start(): Promise<VaultBench> {
-  const bench = await VaultBench.start({ namespaces: ['team-a', 'team-b'] });
-  bench.vault.kv.writeV1('kv/claude', { key: 'sk-1' });
-  bench.vault.engines.role('hourly', { ttlMs: HOUR_MS, maxTtlMs: 4 * HOUR_MS });
-  return bench;
+async function start(): Promise<VaultFixture> {
+  const fixture = await VaultFixture.start({ namespaces: ['team-a', 'team-b'] });
+  fixture.vault.kv.writeV1('kv/claude', { key: 'sk-1' });
+  fixture.vault.engines.role('hourly', { ttlMs: HOUR_MS, maxTtlMs: 4 * HOUR_MS });
+  return fixture;
 }
 
 describe('a login', () => {
   test('is taken once for many credentials at once, and again once when it is lost', async () => {
-    const bench = await start();
-    const provider = await bench.withAppRole(GRANT);
+    const fixture = await start();
+    const provider = await fixture.withAppRole(GRANT);
     await Promise.all(Array.from({ length: 20 }, () => read(provider, 'kv/claude')));
-    expect(bench.vault.count(LOGIN)).toBe(1);
-    for (const { id } of bench.vault.tokens.live()) if (id !== 'dev-root') bench.vault.tokens.revoke(id);
-    bench.clock.pass(10_000);
+    expect(fixture.vault.count(LOGIN)).toBe(1);
+    for (const { id } of fixture.vault.tokens.live()) if (id !== 'dev-root') fixture.vault.tokens.revoke(id);
+    fixture.clock.pass(10_000);
     await Promise.all(Array.from({ length: 20 }, () => read(provider, 'kv/claude')));
-    expect(bench.vault.count(LOGIN)).toBe(2);
+    expect(fixture.vault.count(LOGIN)).toBe(2);
   });
 
   test('outlives a restart: the next provider neither logs in nor looks up', async () => {
-    const bench = await start();
-    (await bench.withAppRole(GRANT)).close();
-    const first = await bench.withAppRole(GRANT);
+    const fixture = await start();
+    (await fixture.withAppRole(GRANT)).close();
+    const first = await fixture.withAppRole(GRANT);
     await read(first, 'kv/claude');
     first.close();
-    const before = bench.vault.seen.length;
-    await read(await bench.withAppRole(GRANT), 'kv/claude');
-    expect(bench.vault.seen.slice(before).map(({ path }) => path)).toEqual(['kv/claude']);
+    const before = fixture.vault.seen.length;
+    await read(await fixture.withAppRole(GRANT), 'kv/claude');
+    expect(fixture.vault.seen.slice(before).map(({ path }) => path)).toEqual(['kv/claude']);
   });
 
   test('that expired meanwhile is not taken from the store, and goes from it', async () => {
-    const bench = await start();
-    const first = await bench.withAppRole(GRANT);
+    const fixture = await start();
+    const first = await fixture.withAppRole(GRANT);
     await read(first, 'kv/claude');
     first.close();
-    const stale = bench.logins.load()[0]?.login.id ?? '';
-    bench.clock.pass(2 * HOUR_MS);
-    await read(await bench.withAppRole(GRANT), 'kv/claude');
-    expect(bench.vault.count(LOGIN)).toBe(2);
-    expect(bench.logins.load().map(({ login }) => login.id)).not.toContain(stale);
+    const stale = fixture.logins.load()[0]?.login.id ?? '';
+    fixture.clock.pass(2 * HOUR_MS);
+    await read(await fixture.withAppRole(GRANT), 'kv/claude');
+    expect(fixture.vault.count(LOGIN)).toBe(2);
+    expect(fixture.logins.load().map(({ login }) => login.id)).not.toContain(stale);
   });
 
   test('is renewed past its half, by a read', async () => {
-    const bench = await start();
-    const provider = await bench.withAppRole(GRANT);
+    const fixture = await start();
+    const provider = await fixture.withAppRole(GRANT);
     await read(provider, 'kv/claude');
-    bench.clock.pass(0.4 * HOUR_MS);
+    fixture.clock.pass(0.4 * HOUR_MS);
     await read(provider, 'kv/claude');
-    expect(bench.vault.count(RENEWAL)).toBe(0);
+    expect(fixture.vault.count(RENEWAL)).toBe(0);
     for (let night = 0; night < 10; night += 1) {
-      bench.clock.pass(0.55 * HOUR_MS);
+      fixture.clock.pass(0.55 * HOUR_MS);
       await read(provider, 'kv/claude');
     }
-    expect(bench.vault.count(RENEWAL)).toBe(10);
-    expect(bench.vault.count(LOGIN)).toBe(1);
+    expect(fixture.vault.count(RENEWAL)).toBe(10);
+    expect(fixture.vault.count(LOGIN)).toBe(1);
   });
 
   test('that a wanted life would outlive has a successor; the old one stays until it is retired', async () => {
-    const bench = await start();
-    const provider = await bench.withAppRole({ ttlMs: HOUR_MS, maxTtlMs: HOUR_MS });
+    const fixture = await start();
+    const provider = await fixture.withAppRole({ ttlMs: HOUR_MS, maxTtlMs: HOUR_MS });
     const first = await read(provider, 'apikeys/creds/hourly', undefined, HOUR_MS);
     const early = await read(provider, 'apikeys/creds/hourly', undefined, 4 * HOUR_MS);
     expect(early.lease?.loginId).toBe(first.lease?.loginId);
-    bench.clock.pass(0.7 * HOUR_MS);
+    fixture.clock.pass(0.7 * HOUR_MS);
     const second = await read(provider, 'apikeys/creds/hourly', undefined, HOUR_MS / 2);
     const [oldId, newId] = [first.lease?.loginId ?? '', second.lease?.loginId ?? ''];
     expect(newId).not.toBe(oldId);
-    expect(bench.vault.count(LOGIN)).toBe(2);
+    expect(fixture.vault.count(LOGIN)).toBe(2);
     expect(provider.login?.(oldId)).toMatchObject({ id: oldId, ours: true });
-    expect(bench.vault.leases.find(first.lease?.id ?? '')).toBeDefined();
+    expect(fixture.vault.leases.find(first.lease?.id ?? '')).toBeDefined();
     await provider.retireLogin?.(oldId, call());
     expect(provider.login?.(oldId)).toBeUndefined();
-    expect(bench.vault.leases.find(first.lease?.id ?? '')).toBeUndefined();
-    expect(bench.vault.leases.find(second.lease?.id ?? '')).toBeDefined();
+    expect(fixture.vault.leases.find(first.lease?.id ?? '')).toBeUndefined();
+    expect(fixture.vault.leases.find(second.lease?.id ?? '')).toBeDefined();
     await provider.retireLogin?.(newId, call());
     expect(provider.login?.(newId)).toBeDefined();
   });
 
   test('shows its max TTL when a renewal falls short', async () => {
-    const bench = await start();
-    const provider = await bench.withAppRole({ ttlMs: HOUR_MS, maxTtlMs: 1.5 * HOUR_MS });
+    const fixture = await start();
+    const provider = await fixture.withAppRole({ ttlMs: HOUR_MS, maxTtlMs: 1.5 * HOUR_MS });
     const { lease } = await read(provider, 'apikeys/creds/hourly');
     const id = lease?.loginId ?? '';
     expect(provider.login?.(id)?.maxExpiresAtMs).toBeUndefined();
-    bench.clock.pass(0.8 * HOUR_MS);
+    fixture.clock.pass(0.8 * HOUR_MS);
     const renewed = await provider.renewLogin?.(id, call());
-    expect((renewed?.maxExpiresAtMs ?? 0) - bench.clock.now()).toBeCloseTo(0.7 * HOUR_MS, -4);
-    expect(bench.logins.load()[0]?.login).toEqual(renewed);
+    expect((renewed?.maxExpiresAtMs ?? 0) - fixture.clock.now()).toBeCloseTo(0.7 * HOUR_MS, -4);
+    expect(fixture.logins.load()[0]?.login).toEqual(renewed);
   });
 
   test('that Vault does not know any more cannot be renewed', async () => {
-    const bench = await start();
-    const provider = await bench.withAppRole(GRANT);
+    const fixture = await start();
+    const provider = await fixture.withAppRole(GRANT);
     const { lease } = await read(provider, 'apikeys/creds/hourly');
-    for (const { id } of bench.vault.tokens.live()) if (id !== 'dev-root') bench.vault.tokens.revoke(id);
+    for (const { id } of fixture.vault.tokens.live()) if (id !== 'dev-root') fixture.vault.tokens.revoke(id);
     const id = lease?.loginId ?? '';
     expect(await failure(provider.renewLogin?.(id, call()) ?? Promise.resolve())).toMatchObject({ kind: 'gone' });
     expect(provider.login?.(id)).toBeUndefined();
@@ -111,45 +111,45 @@ describe('a login', () => {
   });
 
   test('that is denied a path is asked about once, and kept', async () => {
-    const bench = await start();
-    const provider = await bench.withAppRole(GRANT);
+    const fixture = await start();
+    const provider = await fixture.withAppRole(GRANT);
     await read(provider, 'kv/claude');
-    bench.clock.pass(10_000);
+    fixture.clock.pass(10_000);
     const error = await failure(read(provider, 'sys/policies/acl/root'));
     expect(error).toMatchObject({ kind: 'denied', exitCode: 77 });
     expect(error.remedy).toMatch(/allow read on sys\/policies/);
-    expect(bench.vault.count(LOGIN)).toBe(1);
-    expect(bench.vault.count(LOOKUP)).toBe(1);
+    expect(fixture.vault.count(LOGIN)).toBe(1);
+    expect(fixture.vault.count(LOOKUP)).toBe(1);
   });
 
   test('whose policy lacks even lookup-self is denied, not lost, after one more login', async () => {
-    const bench = await start();
-    const provider = await bench.withAppRole({ ...GRANT, noDefaultPolicy: true });
+    const fixture = await start();
+    const provider = await fixture.withAppRole({ ...GRANT, noDefaultPolicy: true });
     await expect(read(provider, 'kv/claude')).resolves.toBeDefined();
     expect(await failure(read(provider, 'sys/policies/acl/root'))).toMatchObject({ kind: 'denied' });
-    expect(bench.vault.count(LOGIN)).toBe(2);
+    expect(fixture.vault.count(LOGIN)).toBe(2);
   });
 
   test('on a cluster whose standbys lag is tried again on the same token', async () => {
-    const bench = await start();
-    const provider = await bench.withAppRole(GRANT);
+    const fixture = await start();
+    const provider = await fixture.withAppRole(GRANT);
     const body = JSON.stringify({ errors: ['permission denied'] });
-    bench.vault.faults.plan({ kind: 'answer', status: 403, body }, { path: /^kv/, times: 2 });
+    fixture.vault.faults.plan({ kind: 'answer', status: 403, body }, { path: /^kv/, times: 2 });
     await expect(read(provider, 'kv/claude')).resolves.toBeDefined();
-    expect(bench.vault.count(LOGIN)).toBe(1);
-    expect(bench.vault.count(LOOKUP)).toBe(0);
+    expect(fixture.vault.count(LOGIN)).toBe(1);
+    expect(fixture.vault.count(LOOKUP)).toBe(0);
   });
 
   test('repeats the state it has seen, and waits for a standby that lacks it', async () => {
-    const bench = await VaultBench.start({ sendsIndex: true });
-    bench.vault.kv.writeV1('kv/claude', { key: 'sk' });
-    const provider = await bench.withAppRole(GRANT);
+    const fixture = await VaultFixture.start({ sendsIndex: true });
+    fixture.vault.kv.writeV1('kv/claude', { key: 'sk' });
+    const provider = await fixture.withAppRole(GRANT);
     const body = JSON.stringify({ errors: ['required index state not present'] });
-    bench.vault.faults.plan({ kind: 'answer', status: 412, body }, { path: /^kv/ });
+    fixture.vault.faults.plan({ kind: 'answer', status: 412, body }, { path: /^kv/ });
     await read(provider, 'kv/claude');
-    const [login, first, second] = bench.vault.seen.map(({ headers }) => headers['x-vault-index']);
+    const [login, first, second] = fixture.vault.seen.map(({ headers }) => headers['x-vault-index']);
     expect([login, first, second]).toEqual([undefined, 'v1:1', 'v1:1']);
-    bench.vault.faults.plan({ kind: 'answer', status: 412, body }, { path: /^kv/, times: 9 });
+    fixture.vault.faults.plan({ kind: 'answer', status: 412, body }, { path: /^kv/, times: 9 });
     expect(await failure(read(provider, 'kv/claude'))).toMatchObject({ kind: 'transient' });
   });
 });
@@ -166,13 +166,13 @@ describe('refused logins', () => {
     ['a sealed Vault', 503, 'Vault is sealed', 'transient', /unseal/],
     ['too many', 429, 'rate limit quota exceeded', 'transient', /quota/],
   ])('%s', async (_name, status, words, kind, remedy) => {
-    const bench = await start();
-    const provider = await bench.withAppRole(GRANT);
+    const fixture = await start();
+    const provider = await fixture.withAppRole(GRANT);
     const secretId = await import('node:fs').then(({ readFileSync }) =>
-      readFileSync(`${bench.folder}/secret-id`, 'utf8'),
+      readFileSync(`${fixture.folder}/secret-id`, 'utf8'),
     );
     const body = JSON.stringify({ errors: [`${words} (${secretId})`] });
-    bench.vault.faults.plan({ kind: 'answer', status, body }, { path: /login/ });
+    fixture.vault.faults.plan({ kind: 'answer', status, body }, { path: /login/ });
     const error = await failure(read(provider, 'kv/claude'));
     expect(error.kind).toBe(kind);
     expect(error.message).toContain(words.slice(0, 12));
@@ -181,15 +181,15 @@ describe('refused logins', () => {
   });
 
   test('a missing secret-id file says which, and a new one mends it', async () => {
-    const bench = await start();
-    const role_id = bench.vault.logins.appRole('broker', { ...GRANT, policies: ['reader'] });
-    const secret_id_file = `${bench.folder}/late-secret-id`;
-    const provider = await bench.provider({ options: { auth: { method: 'approle', role_id, secret_id_file } } });
+    const fixture = await start();
+    const role_id = fixture.vault.logins.appRole('broker', { ...GRANT, policies: ['reader'] });
+    const secret_id_file = `${fixture.folder}/late-secret-id`;
+    const provider = await fixture.provider({ options: { auth: { method: 'approle', role_id, secret_id_file } } });
     expect(provider.loginInputs()).toEqual([secret_id_file]);
     const error = await failure(read(provider, 'kv/claude'));
     expect(error).toMatchObject({ kind: 'login-expired', exitCode: 77 });
     expect(`${error.message} ${error.remedy}`).toContain(secret_id_file);
-    await bench.file('late-secret-id', bench.vault.logins.secretId('broker'));
+    await fixture.file('late-secret-id', fixture.vault.logins.secretId('broker'));
     provider.forgetLogin();
     await expect(read(provider, 'kv/claude')).resolves.toBeDefined();
   });
@@ -197,75 +197,75 @@ describe('refused logins', () => {
 
 describe('AppRole', () => {
   test('a wrapped secret-id is unwrapped once, remembered, and its file removed if so wished', async () => {
-    const bench = await start();
-    const role_id = bench.vault.logins.appRole('broker', { ...GRANT, policies: ['reader'] });
-    const secret_id_file = await bench.file('wrapped', bench.vault.wrapSecretId('broker'));
+    const fixture = await start();
+    const role_id = fixture.vault.logins.appRole('broker', { ...GRANT, policies: ['reader'] });
+    const secret_id_file = await fixture.file('wrapped', fixture.vault.wrapSecretId('broker'));
     const wishes = { secret_id_wrapped: true, remove_secret_id_file: true };
     const auth = { method: 'approle', role_id, secret_id_file, ...wishes };
-    const provider = await bench.provider({ options: { auth } });
+    const provider = await fixture.provider({ options: { auth } });
     await read(provider, 'kv/claude');
     expect(existsSync(secret_id_file)).toBe(false);
     provider.forgetLogin();
     await read(provider, 'kv/claude');
-    expect(bench.vault.count(/sys\/wrapping\/unwrap/)).toBe(1);
-    expect(bench.vault.count(LOGIN)).toBe(2);
+    expect(fixture.vault.count(/sys\/wrapping\/unwrap/)).toBe(1);
+    expect(fixture.vault.count(LOGIN)).toBe(2);
   });
 
   test('a wrapping token that somebody has used says so', async () => {
-    const bench = await start();
-    const role_id = bench.vault.logins.appRole('broker', GRANT);
-    const secret_id_file = await bench.file('wrapped', 'hvs.somebodyelsehasusedthis');
+    const fixture = await start();
+    const role_id = fixture.vault.logins.appRole('broker', GRANT);
+    const secret_id_file = await fixture.file('wrapped', 'hvs.somebodyelsehasusedthis');
     const auth = { method: 'approle', role_id, secret_id_file, secret_id_wrapped: true };
-    const error = await failure(read(await bench.provider({ options: { auth } }), 'kv/claude'));
+    const error = await failure(read(await fixture.provider({ options: { auth } }), 'kv/claude'));
     expect(error).toMatchObject({ kind: 'login-expired' });
     expect(error.message).toMatch(/wrapping token is spent, expired or forged/);
     expect(error.remedy).toMatch(/somebody else has/);
   });
 
   test('a role without secret-ids needs none; a role-id may lie in a file', async () => {
-    const bench = await start();
-    const roleId = bench.vault.logins.appRole('open', { ...GRANT, policies: ['reader'] }, { bindSecretId: false });
-    const role_id_file = await bench.file('role-id', `${roleId}\n`);
-    const provider = await bench.provider({ options: { auth: { method: 'approle', role_id_file } } });
+    const fixture = await start();
+    const roleId = fixture.vault.logins.appRole('open', { ...GRANT, policies: ['reader'] }, { bindSecretId: false });
+    const role_id_file = await fixture.file('role-id', `${roleId}\n`);
+    const provider = await fixture.provider({ options: { auth: { method: 'approle', role_id_file } } });
     await expect(read(provider, 'kv/claude')).resolves.toBeDefined();
   });
 });
 
 describe('other methods', () => {
   test('ldap and jwt', async () => {
-    const bench = await start();
+    const fixture = await start();
     const grant = { ...GRANT, policies: ['reader'] };
-    bench.vault.logins.user('ldap', 'ada', 'geheim', grant);
-    bench.vault.logins.jwtRole('jwt', 'ci', 'eyJ.ci.token', grant);
-    const jwt_file = await bench.file('jwt', 'eyJ.ci.token\n');
+    fixture.vault.logins.user('ldap', 'ada', 'geheim', grant);
+    fixture.vault.logins.jwtRole('jwt', 'ci', 'eyJ.ci.token', grant);
+    const jwt_file = await fixture.file('jwt', 'eyJ.ci.token\n');
     const ldap = { method: 'ldap', username: 'ada', password: 'geheim' };
     for (const auth of [ldap, { method: 'jwt', role: 'ci', jwt_file }]) {
-      const provider = await bench.provider({ options: { auth }, logins: new MemoryLoginStore() });
+      const provider = await fixture.provider({ options: { auth }, logins: new MemoryLoginStore() });
       await expect(read(provider, 'kv/claude')).resolves.toBeDefined();
     }
   });
 
   test('a batch token is not renewed, and no lease outlives it', async () => {
-    const bench = await start();
-    const provider = await bench.withAppRole({ ttlMs: HOUR_MS / 2, type: 'batch' });
+    const fixture = await start();
+    const provider = await fixture.withAppRole({ ttlMs: HOUR_MS / 2, type: 'batch' });
     const { lease } = await read(provider, 'apikeys/creds/hourly');
     const login = provider.login?.(lease?.loginId ?? '');
     expect(login).toMatchObject({ renewable: false, ours: true, maxExpiresAtMs: login?.expiresAtMs });
     expect(login?.id).toMatch(/^token-[0-9a-f]{24}$/);
     expect(lease?.durationMs).toBeLessThanOrEqual(HOUR_MS / 2);
     await read(provider, 'kv/claude', undefined, 4 * HOUR_MS);
-    expect(bench.vault.count(LOGIN)).toBe(1);
-    bench.clock.pass(0.3 * HOUR_MS);
+    expect(fixture.vault.count(LOGIN)).toBe(1);
+    fixture.clock.pass(0.3 * HOUR_MS);
     await read(provider, 'kv/claude', undefined, HOUR_MS / 4);
-    expect(bench.vault.count(RENEWAL)).toBe(0);
-    expect(bench.vault.count(LOGIN)).toBe(2);
+    expect(fixture.vault.count(RENEWAL)).toBe(0);
+    expect(fixture.vault.count(LOGIN)).toBe(2);
   });
 
   test('a second factor is a matter for the configuration', async () => {
-    const bench = await start();
-    const provider = await bench.withAppRole(GRANT);
+    const fixture = await start();
+    const provider = await fixture.withAppRole(GRANT);
     const auth = { client_token: '', mfa_requirement: { mfa_request_id: '1' } };
-    bench.vault.faults.plan({ kind: 'answer', status: 200, body: JSON.stringify({ request_id: '1', auth }) });
+    fixture.vault.faults.plan({ kind: 'answer', status: 200, body: JSON.stringify({ request_id: '1', auth }) });
     const error = await failure(read(provider, 'kv/claude'));
     expect(error).toMatchObject({ kind: 'misconfigured', message: expect.stringContaining('second factor') });
   });
@@ -273,26 +273,29 @@ describe('other methods', () => {
 
 describe('a token that was handed in', () => {
   test('comes from token, token_file, VAULT_TOKEN, ~/.vault-token, in that order', async () => {
-    const bench = await start();
-    const token = () => bench.vault.createToken({ policies: ['reader'], ttlMs: HOUR_MS }).id;
+    const fixture = await start();
+    const token = () => fixture.vault.createToken({ policies: ['reader'], ttlMs: HOUR_MS }).id;
     const tokens = { inline: token(), file: token(), env: token(), home: token() };
-    const token_file = await bench.file('token', `${tokens.file}\n`);
-    await bench.file('.vault-token', tokens.home);
+    const token_file = await fixture.file('token', `${tokens.file}\n`);
+    await fixture.file('.vault-token', tokens.home);
     const env = { VAULT_TOKEN: tokens.env };
     const used = async (auth: object, variables: Record<string, string>) => {
-      const provider = await bench.provider({ options: { auth: { method: 'token', ...auth } }, env: variables });
+      const provider = await fixture.provider({ options: { auth: { method: 'token', ...auth } }, env: variables });
       await read(provider, 'kv/claude');
-      return { token: bench.vault.seen.at(-1)?.headers['x-vault-token'], inputs: provider.loginInputs() };
+      return { token: fixture.vault.seen.at(-1)?.headers['x-vault-token'], inputs: provider.loginInputs() };
     };
     expect((await used({ token: tokens.inline }, env)).token).toBe(tokens.inline);
     expect(await used({ token_file }, env)).toEqual({ token: tokens.file, inputs: [token_file] });
     expect((await used({}, env)).token).toBe(tokens.env);
-    expect(await used({}, {})).toEqual({ token: tokens.home, inputs: ['VAULT_TOKEN', `${bench.folder}/.vault-token`] });
+    expect(await used({}, {})).toEqual({
+      token: tokens.home,
+      inputs: ['VAULT_TOKEN', `${fixture.folder}/.vault-token`],
+    });
   });
 
   test('none at all says what to run', async () => {
-    const bench = await start();
-    const error = await failure(read(await bench.provider({ options: { auth: { method: 'token' } } }), 'kv/claude'));
+    const fixture = await start();
+    const error = await failure(read(await fixture.provider({ options: { auth: { method: 'token' } } }), 'kv/claude'));
     expect(error).toMatchObject({
       kind: 'login-expired',
       exitCode: 77,
@@ -301,85 +304,85 @@ describe('a token that was handed in', () => {
   });
 
   test('is renewed, never revoked, and looked up once', async () => {
-    const bench = await start();
-    const { id } = bench.vault.createToken({ policies: ['reader'], periodMs: HOUR_MS });
-    const provider = await bench.provider({ options: { auth: { method: 'token', token: id } } });
+    const fixture = await start();
+    const { id } = fixture.vault.createToken({ policies: ['reader'], periodMs: HOUR_MS });
+    const provider = await fixture.provider({ options: { auth: { method: 'token', token: id } } });
     const { lease } = await read(provider, 'apikeys/creds/hourly');
     const login = provider.login?.(lease?.loginId ?? '');
     expect(login).toMatchObject({ ours: false, renewable: true, maxExpiresAtMs: undefined });
-    bench.clock.pass(0.6 * HOUR_MS);
+    fixture.clock.pass(0.6 * HOUR_MS);
     await read(provider, 'kv/claude');
-    expect(bench.vault.count(RENEWAL)).toBe(1);
-    expect(bench.vault.count(LOOKUP)).toBe(1);
+    expect(fixture.vault.count(RENEWAL)).toBe(1);
+    expect(fixture.vault.count(LOOKUP)).toBe(1);
     provider.forgetLogin();
     await provider.retireLogin?.(login?.id ?? '', call());
-    expect(bench.vault.tokens.find(id)).toBeDefined();
-    expect(bench.vault.count(/revoke-self/)).toBe(0);
+    expect(fixture.vault.tokens.find(id)).toBeDefined();
+    expect(fixture.vault.count(/revoke-self/)).toBe(0);
   });
 
   test('with an explicit maximum says when it ends for good', async () => {
-    const bench = await start();
-    const { id } = bench.vault.createToken({ policies: ['reader'], ttlMs: HOUR_MS, explicitMaxTtlMs: 2 * HOUR_MS });
-    const provider = await bench.provider({ options: { auth: { method: 'token', token: id } } });
+    const fixture = await start();
+    const { id } = fixture.vault.createToken({ policies: ['reader'], ttlMs: HOUR_MS, explicitMaxTtlMs: 2 * HOUR_MS });
+    const provider = await fixture.provider({ options: { auth: { method: 'token', token: id } } });
     const { lease } = await read(provider, 'apikeys/creds/hourly');
     const end = provider.login?.(lease?.loginId ?? '')?.maxExpiresAtMs ?? 0;
-    expect(Math.abs(end - bench.clock.now() - 2 * HOUR_MS)).toBeLessThan(5_000);
+    expect(Math.abs(end - fixture.clock.now() - 2 * HOUR_MS)).toBeLessThan(5_000);
   });
 
   test('that is over is named with its source; a new one in the same file is taken up', async () => {
-    const bench = await start();
-    const { id } = bench.vault.createToken({ policies: ['reader'], ttlMs: HOUR_MS });
-    const token_file = await bench.file('token', id);
-    const provider = await bench.provider({ options: { auth: { method: 'token', token_file } } });
+    const fixture = await start();
+    const { id } = fixture.vault.createToken({ policies: ['reader'], ttlMs: HOUR_MS });
+    const token_file = await fixture.file('token', id);
+    const provider = await fixture.provider({ options: { auth: { method: 'token', token_file } } });
     await read(provider, 'kv/claude');
-    bench.vault.tokens.revoke(id);
+    fixture.vault.tokens.revoke(id);
     const error = await failure(read(provider, 'kv/claude'));
     expect(error).toMatchObject({ kind: 'login-expired', exitCode: 77 });
     expect(error.message).toContain(token_file);
     expect(`${error.message}${error.remedy}`).not.toContain(id);
-    const sinceLost = bench.vault.seen.length;
+    const sinceLost = fixture.vault.seen.length;
     expect(await failure(read(provider, 'kv/claude'))).toMatchObject({ kind: 'login-expired' });
-    expect(bench.vault.seen.length - sinceLost).toBe(1);
-    await bench.file('token', bench.vault.createToken({ policies: ['reader'], ttlMs: HOUR_MS }).id);
+    expect(fixture.vault.seen.length - sinceLost).toBe(1);
+    await fixture.file('token', fixture.vault.createToken({ policies: ['reader'], ttlMs: HOUR_MS }).id);
     await expect(read(provider, 'kv/claude')).resolves.toBeDefined();
   });
 
   test('that an older Vault refuses in fewer words is told apart by the read', async () => {
-    const bench = await start();
-    const provider = await bench.provider({ options: { auth: { method: 'token', token: 'hvs.long-forgotten' } } });
+    const fixture = await start();
+    const provider = await fixture.provider({ options: { auth: { method: 'token', token: 'hvs.long-forgotten' } } });
     const body = JSON.stringify({ errors: ['permission denied'] });
-    bench.vault.faults.plan({ kind: 'answer', status: 403, body }, { times: Number.POSITIVE_INFINITY });
+    fixture.vault.faults.plan({ kind: 'answer', status: 403, body }, { times: Number.POSITIVE_INFINITY });
     const error = await failure(read(provider, 'kv/claude'));
     expect(error).toMatchObject({ kind: 'login-expired', message: expect.stringContaining('[providers.prod.auth]') });
   });
 
   test('whose policy denies lookup-self works all the same', async () => {
-    const bench = await start();
-    const { id } = bench.vault.createToken({ policies: ['reader'], ttlMs: HOUR_MS, noDefaultPolicy: true });
-    const provider = await bench.provider({ options: { auth: { method: 'token', token: id } } });
+    const fixture = await start();
+    const { id } = fixture.vault.createToken({ policies: ['reader'], ttlMs: HOUR_MS, noDefaultPolicy: true });
+    const provider = await fixture.provider({ options: { auth: { method: 'token', token: id } } });
     await expect(read(provider, 'kv/claude')).resolves.toBeDefined();
   });
 });
 
 describe('a namespace', () => {
   test('is used for login and read, and may differ for a credential', async () => {
-    const bench = await start();
-    bench.vault.kv.writeV1('kv/claude', { key: 'sk-a' }, 'team-a');
-    bench.vault.kv.writeV1('kv/claude', { key: 'sk-b' }, 'team-b');
-    const provider = await bench.withAppRole({ ...GRANT, namespace: 'team-a' }, { options: {} });
+    const fixture = await start();
+    fixture.vault.kv.writeV1('kv/claude', { key: 'sk-a' }, 'team-a');
+    fixture.vault.kv.writeV1('kv/claude', { key: 'sk-b' }, 'team-b');
+    const provider = await fixture.withAppRole({ ...GRANT, namespace: 'team-a' }, { options: {} });
     expect(await failure(read(provider, 'kv/claude'))).toMatchObject({ kind: 'login-expired' });
-    const role_id = bench.vault.logins.appRole('inner', { ...GRANT, policies: ['reader'], namespace: 'team-a' });
-    const secret_id_file = await bench.file('inner', bench.vault.logins.secretId('inner'));
+    const role_id = fixture.vault.logins.appRole('inner', { ...GRANT, policies: ['reader'], namespace: 'team-a' });
+    const secret_id_file = await fixture.file('inner', fixture.vault.logins.secretId('inner'));
     const auth = { method: 'approle', role_id, secret_id_file };
-    const inner = await bench.provider({ options: { namespace: '/team-a/', auth } });
+    const inner = await fixture.provider({ options: { namespace: '/team-a/', auth } });
     expect(fields(await read(inner, 'kv/claude'))).toEqual({ key: 'sk-a' });
-    const root = await bench.provider({ logins: new MemoryLoginStore() });
+    const root = await fixture.provider({ logins: new MemoryLoginStore() });
     expect(fields(await read(root, { path: 'kv/claude', namespace: 'team-b' }))).toEqual({ key: 'sk-b' });
   });
 });
 
 test('what the process has in its environment changes nothing, and DEBUG prints nothing', async () => {
-  const bench = await start();
+  const fixture = await start();
   const poison = {
     VAULT_TOKEN: 'hvs.of-the-process',
     VAULT_NAMESPACE: 'of-the-process',
@@ -392,9 +395,9 @@ test('what the process has in its environment changes nothing, and DEBUG prints 
   const before = { ...process.env };
   Object.assign(process.env, poison);
   try {
-    const provider = await bench.withAppRole(GRANT, { log: new CollectingLog() });
+    const provider = await fixture.withAppRole(GRANT, { log: new CollectingLog() });
     await read(provider, 'kv/claude');
-    for (const { headers, path } of bench.vault.seen) {
+    for (const { headers, path } of fixture.vault.seen) {
       expect(headers['x-vault-namespace']).toBeUndefined();
       expect(headers['x-vault-token']).not.toBe(poison.VAULT_TOKEN);
       expect(path).not.toContain('of-the-process');

@@ -3,7 +3,7 @@ import { closeSync, ftruncateSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { awsSecretsManagerDefinition } from '../../../src/providers/aws/options.ts';
-import { failure, read, VaultBench } from './vault-bench.ts';
+import { failure, read, VaultFixture } from './vault-fixture.ts';
 
 /** What may be where a file should be. A plain read of the first blocks the daemon until somebody writes to it. */
 const THINGS: Readonly<Record<string, (path: string) => string>> = {
@@ -41,9 +41,9 @@ const INPUTS: Readonly<Record<string, (file: string) => Readonly<Record<string, 
 test.each(Object.keys(THINGS).flatMap((thing) => Object.keys(INPUTS).map((input) => [thing, input] as const)))(
   '%s as %s is an error at once',
   async (thing, input) => {
-    const bench = await VaultBench.start();
-    const path = THINGS[thing]?.(join(bench.folder, 'odd')) ?? '';
-    const provider = await bench.provider({ options: INPUTS[input]?.(path) ?? {} });
+    const fixture = await VaultFixture.start();
+    const path = THINGS[thing]?.(join(fixture.folder, 'odd')) ?? '';
+    const provider = await fixture.provider({ options: INPUTS[input]?.(path) ?? {} });
     const startedAt = performance.now();
     const error = await failure(read(provider, 'kv/claude'));
     expect(performance.now() - startedAt).toBeLessThan(SOON_MS);
@@ -53,11 +53,11 @@ test.each(Object.keys(THINGS).flatMap((thing) => Object.keys(INPUTS).map((input)
 );
 
 test.each(Object.keys(THINGS))('%s as ca_file of AWS is an error at once', async (thing) => {
-  const bench = await VaultBench.start();
-  const ca_file = THINGS[thing]?.(join(bench.folder, 'odd')) ?? '';
+  const fixture = await VaultFixture.start();
+  const ca_file = THINGS[thing]?.(join(fixture.folder, 'odd')) ?? '';
   const create = await awsSecretsManagerDefinition.load();
   const options = awsSecretsManagerDefinition.providerSchema.parse({ region: 'eu-west-1', ca_file });
-  const { clock, log, logins, folder: homeDir } = bench;
+  const { clock, log, logins, folder: homeDir } = fixture;
   const provider = create(options, { name: 'aws', clock, log, logins, homeDir, env: {} });
   const startedAt = performance.now();
   const source = awsSecretsManagerDefinition.credentialSchema.parse({ secret_id: 'x' });

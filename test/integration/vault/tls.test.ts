@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Certificate, hasOpenssl, makeCertificate } from '../../fakes/certificates.ts';
 import { startForwardProxy } from '../../fakes/forward-proxy.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
-import { failure, fields, read, VaultBench } from './vault-bench.ts';
+import { failure, fields, read, VaultFixture } from './vault-fixture.ts';
 
 describe.runIf(hasOpenssl)('TLS', () => {
   let folder = '';
@@ -21,9 +21,9 @@ describe.runIf(hasOpenssl)('TLS', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  async function bench(certificate: Certificate): Promise<VaultBench> {
+  async function fixture(certificate: Certificate): Promise<VaultFixture> {
     const { cert, key } = certificate;
-    const started = await VaultBench.start({
+    const started = await VaultFixture.start({
       tls: { cert, key, ca: authority.cert, requestCert: true, rejectUnauthorized: false },
     });
     started.vault.kv.writeV1('kv/claude', { key: 'sk-tls' });
@@ -31,7 +31,7 @@ describe.runIf(hasOpenssl)('TLS', () => {
   }
 
   async function refusal(certificate: Certificate, options: Record<string, unknown> = {}) {
-    const started = await bench(certificate);
+    const started = await fixture(certificate);
     const error = await failure(read(await started.provider({ options }), 'kv/claude'));
     expect(error).toMatchObject({ kind: 'transient', exitCode: 69 });
     expect(error.cause).toBeUndefined();
@@ -40,7 +40,7 @@ describe.runIf(hasOpenssl)('TLS', () => {
   }
 
   test('an authority in ca_file is trusted, connections are shared', async () => {
-    const started = await bench(good);
+    const started = await fixture(good);
     const provider = await started.provider({ options: { ca_file: authority.certFile } });
     expect(fields(await read(provider, 'kv/claude'))).toEqual({ key: 'sk-tls' });
     await expect(read(provider, 'kv/claude')).resolves.toBeDefined();
@@ -88,18 +88,18 @@ describe.runIf(hasOpenssl)('TLS', () => {
     const error = await refusal(named, { ca_file: authority.certFile });
     expect(error.message).toMatch(/is for DNS:vault\.corp\.example \(ERR_TLS_CERT_ALTNAME_INVALID\)/);
     expect(error.remedy).toMatch(/tls_server_name/);
-    const started = await bench(named);
+    const started = await fixture(named);
     const options = { ca_file: authority.certFile, tls_server_name: 'vault.corp.example' };
     await expect(read(await started.provider({ options }), 'kv/claude')).resolves.toBeDefined();
   });
 
   test('skip_verify accepts anything', async () => {
-    const started = await bench(good);
+    const started = await fixture(good);
     await expect(read(await started.provider({ options: { skip_verify: true } }), 'kv/claude')).resolves.toBeDefined();
   });
 
   test('a ca_file that is missing, or is none, is named', async () => {
-    const started = await bench(good);
+    const started = await fixture(good);
     const missing = await failure(
       read(await started.provider({ options: { ca_file: '/nowhere/ca.pem' } }), 'kv/claude'),
     );
@@ -110,7 +110,7 @@ describe.runIf(hasOpenssl)('TLS', () => {
   });
 
   test('a mended ca_file takes effect once the login is forgotten', async () => {
-    const started = await bench(good);
+    const started = await fixture(good);
     const file = await started.file(
       'ca.pem',
       makeCertificate(folder, 'stale', { commonName: 'Stale', isAuthority: true }).cert.toString(),
@@ -124,7 +124,7 @@ describe.runIf(hasOpenssl)('TLS', () => {
   });
 
   test('a client certificate logs in with auth method cert', async () => {
-    const started = await bench(good);
+    const started = await fixture(good);
     started.vault.logins.certificate('laptop-7', { policies: ['reader'], ttlMs: 60_000 });
     const client = makeCertificate(folder, 'client', { commonName: 'laptop-7', issuer: authority });
     const certificates = { client_cert_file: client.certFile, client_key_file: client.keyFile };
@@ -143,7 +143,7 @@ describe.runIf(hasOpenssl)('TLS', () => {
   });
 
   test('an authority in NODE_EXTRA_CA_CERTS or in the system store is trusted; in neither, it is not', async () => {
-    const started = await bench(good);
+    const started = await fixture(good);
     const readBy = async (env: Record<string, string>) => {
       const args = ['--input-type=module', '-e', readsOnce(started.vault.address, started.vault.rootToken)];
       return (await promisify(execFile)(process.execPath, args, { env })).stdout.trim();
@@ -155,7 +155,7 @@ describe.runIf(hasOpenssl)('TLS', () => {
   });
 
   test('HTTPS_PROXY is gone through, NO_PROXY goes around it, and an untrusted certificate behind it is still named', async () => {
-    const started = await bench(good);
+    const started = await fixture(good);
     const proxy = await startForwardProxy();
     const env = { HTTPS_PROXY: proxy.address };
     const options = { ca_file: authority.certFile };

@@ -5,15 +5,15 @@ import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
 import { failure } from '../../fakes/scripted-provider.ts';
 
 const STATIC = { name: 'anthropic', engine: { kind: 'static' } } as const;
-const bench = (options: Partial<HarnessOptions> = {}) =>
-  new BrokerHarness({ credentials: [STATIC], cache: openTestCache(temporaryFolder()), ...options });
+const bench = async (options: Partial<HarnessOptions> = {}) =>
+  new BrokerHarness({ credentials: [STATIC], cache: await openTestCache(temporaryFolder()), ...options });
 
 /** Not judged: what these tests ask has nothing to do with rejection. */
 const PLAIN = { judged: false };
 
 describe('single flight', () => {
   it('asks the provider once, however many ask the broker', async () => {
-    const world = bench();
+    const world = await bench();
     world.provider().trouble = () => ({ delayMs: SECOND });
     const all = Array.from({ length: 20 }, (_, index) => world.ask('anthropic', { client: client(index) }));
     const told = await world.finish(Promise.all(all));
@@ -22,7 +22,7 @@ describe('single flight', () => {
   });
 
   it('reads a secret once for all credentials that live on it', async () => {
-    const world = bench({
+    const world = await bench({
       credentials: [
         { ...STATIC, name: 'a', path: 'shared' },
         { ...STATIC, name: 'b', path: 'shared' },
@@ -36,7 +36,7 @@ describe('single flight', () => {
 
   it('issues a lease for each credential even if they name the same path', async () => {
     const engine = { kind: 'leased', lastsMs: HOUR } as const;
-    const world = bench({
+    const world = await bench({
       credentials: [
         { name: 'a', path: 'creds', engine },
         { name: 'b', path: 'creds', engine },
@@ -49,7 +49,7 @@ describe('single flight', () => {
   });
 
   it('refreshes a sharer that has a key, and fetches nothing for one that was never asked for', async () => {
-    const world = bench({
+    const world = await bench({
       credentials: ['a', 'b', 'c'].map((name) => ({ ...STATIC, name, path: 'shared' })),
     });
     await world.get('a', PLAIN);
@@ -63,7 +63,7 @@ describe('single flight', () => {
 
 describe('a key past its ttl', () => {
   it('is served at once and refreshed behind', async () => {
-    const world = bench({ daemon: { idleAfterMs: SECOND } });
+    const world = await bench({ daemon: { idleAfterMs: SECOND } });
     const { value } = await world.get('anthropic', PLAIN);
     await world.clock.advance(20 * MINUTE);
     const rotated = world.system.rotate('anthropic');
@@ -74,7 +74,7 @@ describe('a key past its ttl', () => {
   });
 
   it('makes the answer wait for the provider past twice its ttl', async () => {
-    const world = bench({ daemon: { idleAfterMs: SECOND } });
+    const world = await bench({ daemon: { idleAfterMs: SECOND } });
     await world.get('anthropic', PLAIN);
     await world.clock.advance(30 * MINUTE);
     const rotated = world.system.rotate('anthropic');
@@ -85,7 +85,7 @@ describe('a key past its ttl', () => {
 
 describe('waiting', () => {
   it('that ends without an answer still says what went wrong before', async () => {
-    const world = bench();
+    const world = await bench();
     let calls = 0;
     world.provider().trouble = () => (calls++ === 0 ? { error: failure.transient() } : { delayMs: 30 * SECOND });
     const told = await world.get('anthropic');
@@ -94,7 +94,7 @@ describe('waiting', () => {
   });
 
   it('takes nine seconds at most without a key; the refresh goes on', async () => {
-    const world = bench();
+    const world = await bench();
     world.provider().trouble = () => ({ delayMs: 12 * SECOND });
     const told = await world.get('anthropic');
     expect(told).toMatchObject({ code: 'ERR_REFRESH_PENDING', tookMs: 9 * SECOND });
@@ -105,7 +105,7 @@ describe('waiting', () => {
   });
 
   it('takes two seconds once with a stale key, then none while the provider hangs or is known to be down', async () => {
-    const world = bench({ daemon: { idleAfterMs: SECOND } });
+    const world = await bench({ daemon: { idleAfterMs: SECOND } });
     const { value } = await world.get('anthropic', PLAIN);
     await world.clock.advance(HOUR);
     world.provider().trouble = () => ({ hang: 'honest' });
@@ -121,7 +121,7 @@ describe('waiting', () => {
 
   it('is over after nine seconds although a verdict was waited for before', async () => {
     const engine = { kind: 'expires-at', lastsMs: 10 * MINUTE } as const;
-    const world = bench({ credentials: [{ name: 'short', engine }], daemon: { idleAfterMs: SECOND } });
+    const world = await bench({ credentials: [{ name: 'short', engine }], daemon: { idleAfterMs: SECOND } });
     await world.get('short', { intervalMs: HOUR });
     await world.clock.advance(11 * MINUTE);
     world.provider().trouble = () => ({ hang: 'honest' });
@@ -132,7 +132,7 @@ describe('waiting', () => {
   });
 
   it('takes two seconds again when nobody has looked at the outage for an hour', async () => {
-    const world = bench({ daemon: { idleAfterMs: SECOND } });
+    const world = await bench({ daemon: { idleAfterMs: SECOND } });
     await world.get('anthropic', PLAIN);
     await world.clock.advance(HOUR);
     world.provider().trouble = () => ({ error: failure.transient() });
@@ -144,11 +144,12 @@ describe('waiting', () => {
   });
 
   it('ends when the asker hangs up, and the refresh goes on', async () => {
-    const world = bench();
+    const world = await bench();
     world.provider().trouble = () => ({ delayMs: SECOND });
     const controller = new AbortController();
     const reason = new Error('hung up');
     const asked = world.broker.answer({
+      at: world.clock.read(),
       credential: 'anthropic',
       intervalMs: 1,
       client: undefined,
@@ -163,7 +164,7 @@ describe('waiting', () => {
   });
 
   it('uses the time that is left for another attempt after a failure that passes', async () => {
-    const world = bench();
+    const world = await bench();
     let failures = 0;
     world.provider().trouble = () => (++failures < 3 ? { error: failure.transient() } : {});
     const told = await world.get('anthropic');
@@ -175,7 +176,7 @@ describe('waiting', () => {
 
 describe('a provider that cannot be asked', () => {
   async function withStaleKey() {
-    const world = bench({ daemon: { idleAfterMs: SECOND } });
+    const world = await bench({ daemon: { idleAfterMs: SECOND } });
     const { value } = await world.get('anthropic', PLAIN);
     await world.clock.advance(HOUR);
     return { world, value };
@@ -235,7 +236,7 @@ describe('a provider that cannot be asked', () => {
 
 describe('a login that was mended', () => {
   it('takes effect at once: the hold-off is cleared and the login forgotten', async () => {
-    const world = bench();
+    const world = await bench();
     const provider = world.provider();
     provider.inputs = ['/token'];
     world.files.set('/token', 'old');
@@ -250,7 +251,7 @@ describe('a login that was mended', () => {
   });
 
   it('is noticed although the file changed while the failing login was still under way', async () => {
-    const world = bench();
+    const world = await bench();
     const provider = world.provider();
     provider.inputs = ['/token'];
     world.files.set('/token', 'old');
@@ -264,7 +265,7 @@ describe('a login that was mended', () => {
   });
 
   it('helps every credential of that provider', async () => {
-    const world = bench({
+    const world = await bench({
       credentials: [STATIC, { ...STATIC, name: 'gateway' }],
     });
     const provider = world.provider();
@@ -283,7 +284,7 @@ describe('a login that was mended', () => {
 describe('the provider grants less than a client wants', () => {
   it('the key is served without waiting or issuing until half its life, and the status says what to set', async () => {
     const engine = { kind: 'leased', lastsMs: 6 * MINUTE } as const;
-    const world = bench({ credentials: [{ name: 'short', engine }] });
+    const world = await bench({ credentials: [{ name: 'short', engine }] });
     await world.get('short', PLAIN);
     for (let second = 0; second < 170; second += 10) {
       expect(await world.get('short', PLAIN)).toMatchObject({ state: 'fresh', tookMs: 0 });
@@ -298,7 +299,7 @@ describe('the provider grants less than a client wants', () => {
 
 describe('a key that is stored but cannot be opened', () => {
   it('is as if it were not there', async () => {
-    const world = bench();
+    const world = await bench();
     const { value } = await world.get('anthropic');
     world.cache.remove('anthropic');
     expect((await world.get('anthropic', PLAIN)).value).toBe(value);
@@ -306,9 +307,9 @@ describe('a key that is stored but cannot be opened', () => {
   });
 
   it('is not fetched for ever', async () => {
-    const cache = openTestCache(temporaryFolder());
+    const cache = await openTestCache(temporaryFolder());
     cache.open = () => undefined;
-    const world = bench({ cache });
+    const world = await bench({ cache });
     expect((await world.get('anthropic', PLAIN)).code).toBeDefined();
     expect(world.provider().count('issue')).toBeLessThanOrEqual(2);
   });
@@ -316,7 +317,7 @@ describe('a key that is stored but cannot be opened', () => {
 
 describe('unknown names', () => {
   it('are refused with the names there are', async () => {
-    const told = await bench().get('typo');
+    const told = await (await bench()).get('typo');
     expect(told.code).toBe('ERR_UNKNOWN_CREDENTIAL');
     expect(told.error?.remedy).toContain('anthropic');
   });

@@ -6,10 +6,10 @@ import { failure } from '../../fakes/scripted-provider.ts';
 
 const PLAIN = { judged: false };
 const names = (count: number) => Array.from({ length: count }, (_, index) => `c${index}`);
-const benchOf = (count: number, random = () => 0.5) =>
+const benchOf = async (count: number, random = () => 0.5) =>
   new BrokerHarness({
     credentials: names(count).map((name) => ({ name, engine: { kind: 'static' } })),
-    cache: openTestCache(temporaryFolder()),
+    cache: await openTestCache(temporaryFolder()),
     random,
   });
 
@@ -20,7 +20,7 @@ const seeded = (seed: number) => () => {
 
 describe('the circuit', () => {
   it('lets one probe through when its time is over, and the others wait for what becomes of it', async () => {
-    const world = benchOf(10);
+    const world = await benchOf(10);
     for (const name of names(10)) await world.get(name, PLAIN);
     await world.clock.advance(2 * HOUR);
     const provider = world.provider();
@@ -36,7 +36,7 @@ describe('the circuit', () => {
   });
 
   it('costs nobody any time while it is open and there is a stale key', async () => {
-    const world = benchOf(3);
+    const world = await benchOf(3);
     for (const name of names(3)) await world.get(name, PLAIN);
     await world.clock.advance(2 * HOUR);
     world.provider().trouble = () => ({ delayMs: 1_000, error: failure.transient() });
@@ -45,7 +45,7 @@ describe('the circuit', () => {
   });
 
   it('calls rarely during a long outage, whoever asks', async () => {
-    const world = benchOf(50, seeded(7));
+    const world = await benchOf(50, seeded(7));
     for (const name of names(50)) await world.get(name, PLAIN);
     world.provider().trouble = () => ({ error: failure.transient() });
     await world.clock.advance(30 * MINUTE);
@@ -59,7 +59,7 @@ describe('the circuit', () => {
   });
 
   it('asks again after an hour, and a bit, whatever Retry-After says', async () => {
-    const world = benchOf(2);
+    const world = await benchOf(2);
     world.provider().trouble = () => ({ error: failure.transient(24 * 60 * MINUTE) });
     expect((await world.get('c0')).code).toBe('ERR_PROVIDER_UNAVAILABLE');
     world.provider().trouble = () => ({});
@@ -70,7 +70,7 @@ describe('the circuit', () => {
   });
 
   it('honours Retry-After for everybody but a person', async () => {
-    const world = benchOf(2);
+    const world = await benchOf(2);
     world.provider().trouble = () => ({ error: failure.transient(10 * MINUTE) });
     expect((await world.get('c0')).code).toBe('ERR_PROVIDER_UNAVAILABLE');
     world.provider().trouble = () => ({});
@@ -83,7 +83,7 @@ describe('the circuit', () => {
   });
 
   it('spreads what was held off when the provider is back', async () => {
-    const world = benchOf(50, seeded(3));
+    const world = await benchOf(50, seeded(3));
     for (const name of names(50)) await world.get(name, PLAIN);
     const provider = world.provider();
     provider.trouble = () => ({ error: failure.transient() });
@@ -102,7 +102,7 @@ describe('the circuit', () => {
 
 describe('a provider that never answers', () => {
   it.each(['honest', 'deaf'] as const)('is given up after thirty seconds: %s', async (hang) => {
-    const world = benchOf(1);
+    const world = await benchOf(1);
     world.provider().trouble = () => ({ hang });
     void world.ask('c0');
     await world.clock.advance(30 * SECOND - 1);
@@ -115,7 +115,7 @@ describe('a provider that never answers', () => {
   });
 
   it('does not keep others waiting who read other secrets', async () => {
-    const world = benchOf(2);
+    const world = await benchOf(2);
     world.provider().trouble = ({ what }) => (what === 'c0' ? { hang: 'deaf' } : {});
     void world.ask('c0');
     expect(await world.get('c1')).toMatchObject({ state: 'fresh', tookMs: 0 });
@@ -124,7 +124,7 @@ describe('a provider that never answers', () => {
 
 describe('one secret that fails for itself', () => {
   it('does not keep the others from being read', async () => {
-    const world = benchOf(2);
+    const world = await benchOf(2);
     world.provider().trouble = ({ what }) => (what === 'c0' ? { error: failure.denied() } : {});
     expect((await world.get('c0')).code).toBe('ERR_DENIED');
     expect(await world.get('c1')).toMatchObject({ state: 'fresh', tookMs: 0 });
@@ -133,7 +133,7 @@ describe('one secret that fails for itself', () => {
 
 describe('what a person asks for', () => {
   it('and does not get leaves the next refresh where it was, since nothing was due', async () => {
-    const world = benchOf(1);
+    const world = await benchOf(1);
     await world.get('c0', PLAIN);
     const planned = world.broker.status().credentials[0]?.nextRefreshAt;
     world.provider().trouble = () => ({ error: failure.transient() });
@@ -142,7 +142,7 @@ describe('what a person asks for', () => {
   });
 
   it('goes through at once, whatever held others off, and tells what failed', async () => {
-    const world = benchOf(1);
+    const world = await benchOf(1);
     world.provider().trouble = () => ({ error: failure.misconfigured() });
     await world.get('c0');
     await expect(world.broker.refresh('c0')).rejects.toMatchObject({ code: 'ERR_PROVIDER_MISCONFIGURED' });
@@ -152,14 +152,14 @@ describe('what a person asks for', () => {
   });
 
   it('is done for all, and the failures are in the states', async () => {
-    const world = benchOf(3);
+    const world = await benchOf(3);
     world.provider().trouble = ({ what }) => (what === 'c1' ? { error: failure.denied() } : {});
     const states = await world.finish(world.broker.refreshAll());
     expect(states.map(({ state }) => state)).toEqual(['fresh', 'failing', 'fresh']);
   });
 
   it('drops a key on request, and the next ask fetches anew', async () => {
-    const world = benchOf(1);
+    const world = await benchOf(1);
     await world.get('c0', PLAIN);
     expect(await world.broker.invalidate('c0')).toMatchObject({ state: 'idle', fingerprint: null });
     await world.clock.advance(HOUR);
@@ -171,7 +171,7 @@ describe('what a person asks for', () => {
 
 describe('a fault of the broker itself', () => {
   it('reaches nobody as anything but a BrokerError without foreign text', async () => {
-    const world = benchOf(1);
+    const world = await benchOf(1);
     world.provider().issue = () => Promise.reject(new TypeError('canary'));
     const told = await world.get('c0');
     expect(told.code).toBe('ERR_INTERNAL');

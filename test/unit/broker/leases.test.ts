@@ -9,8 +9,8 @@ const FIXED = { kind: 'leased', lastsMs: HOUR } as const;
 const LEASED = { name: 'db', engine: RENEWABLE };
 const PLAIN = { judged: false };
 
-function bench(options: Partial<HarnessOptions> = {}) {
-  return new BrokerHarness({ credentials: [LEASED], cache: openTestCache(temporaryFolder()), ...options });
+async function bench(options: Partial<HarnessOptions> = {}) {
+  return new BrokerHarness({ credentials: [LEASED], cache: await openTestCache(temporaryFolder()), ...options });
 }
 
 /** Asks every minute, as a busy client would. */
@@ -28,7 +28,7 @@ async function use(world: BrokerHarness, name: string, forMs: number, everyMs = 
 
 describe('a renewable lease', () => {
   it('is renewed at two thirds of what was granted, and keeps its key', async () => {
-    const world = bench();
+    const world = await bench();
     expect(await use(world, 'db', 10 * HOUR)).toHaveLength(1);
     expect(world.provider().count('issue')).toBe(1);
     const renewals = world.provider().arrivals.filter(({ operation }) => operation === 'renew');
@@ -38,7 +38,7 @@ describe('a renewable lease', () => {
   });
 
   it('is replaced before its max TTL, without anybody waiting', async () => {
-    const world = bench();
+    const world = await bench();
     const values = await use(world, 'db', 3 * 24 * HOUR, 5 * MINUTE);
     expect(world.provider().count('issue')).toBe(values.length);
     expect(values.length).toBeGreaterThanOrEqual(4);
@@ -46,7 +46,7 @@ describe('a renewable lease', () => {
   });
 
   it('is replaced in time although the provider never says what its max TTL is', async () => {
-    const world = bench();
+    const world = await bench();
     const read = world.provider().issue.bind(world.provider());
     world.provider().issue = async (request, call) => {
       const secret = await read(request, call);
@@ -56,7 +56,7 @@ describe('a renewable lease', () => {
   });
 
   it.each(['honest', undefined] as const)('that is gone is issued anew at once (hang: %s)', async () => {
-    const world = bench();
+    const world = await bench();
     const { value } = await world.get('db', PLAIN);
     world.system.revokeLease([...world.system.leases.keys()][0] ?? '');
     await use(world, 'other', 0);
@@ -69,7 +69,7 @@ describe('a renewable lease', () => {
   });
 
   it('is kept through an outage shorter than what is left of it', async () => {
-    const world = bench();
+    const world = await bench();
     await world.get('db', PLAIN);
     await world.clock.advance(30 * MINUTE);
     world.provider().trouble = () => ({ error: failure.transient() });
@@ -82,7 +82,7 @@ describe('a renewable lease', () => {
   });
 
   it('that lapsed while nobody asked is issued anew, not renewed', async () => {
-    const world = bench();
+    const world = await bench();
     await world.get('db', PLAIN);
     await world.clock.advance(30 * HOUR);
     const renewals = world.provider().count('renew');
@@ -95,7 +95,7 @@ describe('a renewable lease', () => {
 describe('dormant credentials', () => {
   it('mint nothing: fifty of them, a whole night', async () => {
     const names = Array.from({ length: 50 }, (_, index) => `c${index}`);
-    const world = bench({
+    const world = await bench({
       credentials: names.map((name) => ({ name, engine: FIXED })),
       daemon: { idleAfterMs: 30 * MINUTE },
     });
@@ -113,7 +113,7 @@ describe('dormant credentials', () => {
 
 describe('a replaced lease', () => {
   async function replaced(holders: readonly number[]) {
-    const world = bench();
+    const world = await bench();
     for (const pid of holders) await world.get('db', { ...PLAIN, client: client(pid) });
     const [first] = world.system.leases.values();
     await world.finish(world.broker.refresh('db'));
@@ -142,7 +142,7 @@ describe('a replaced lease', () => {
   });
 
   it('is left to lapse if it went to somebody who cannot be told', async () => {
-    const world = bench();
+    const world = await bench();
     await world.get('db', { ...PLAIN, client: undefined });
     const [first] = world.system.leases.values();
     await world.finish(world.broker.refresh('db'));
@@ -152,7 +152,7 @@ describe('a replaced lease', () => {
   });
 
   it('is not revoked under a client whose answer was still on its way when it was replaced', async () => {
-    const world = bench();
+    const world = await bench();
     const late = await world.get('db', { ...PLAIN, delivered: false });
     const [first] = world.system.leases.values();
     await world.finish(world.broker.refresh('db'));
@@ -166,7 +166,7 @@ describe('a replaced lease', () => {
 
   it('is revoked although other leases are replaced all the time', async () => {
     const names = Array.from({ length: 30 }, (_, index) => `c${index}`);
-    const world = bench({ credentials: names.map((name) => ({ name, engine: FIXED })) });
+    const world = await bench({ credentials: names.map((name) => ({ name, engine: FIXED })) });
     for (const name of names) await world.get(name, PLAIN);
     const first = [...world.system.leases.values()];
     world.exited.add(1);
@@ -198,7 +198,7 @@ describe('a replaced lease', () => {
   });
 
   it('is revoked at once with the key that a person drops', async () => {
-    const world = bench();
+    const world = await bench();
     await world.get('db', PLAIN);
     await world.broker.invalidate('db');
     expect(world.system.liveLeases).toEqual([]);
@@ -206,7 +206,7 @@ describe('a replaced lease', () => {
   });
 
   it('is revoked for a credential that the configuration no longer has', async () => {
-    const world = bench({ credentials: [LEASED, { name: 'other', engine: { kind: 'static' } }] });
+    const world = await bench({ credentials: [LEASED, { name: 'other', engine: { kind: 'static' } }] });
     await world.get('db', PLAIN);
     world.exited.add(1);
     world.reconfigure(world.credentials.filter(({ name }) => name === 'other'));
@@ -215,7 +215,7 @@ describe('a replaced lease', () => {
   });
 
   it('is revoked for a credential that the configuration reads elsewhere now', async () => {
-    const world = bench();
+    const world = await bench();
     await world.get('db', PLAIN);
     world.exited.add(1);
     world.reconfigure([{ ...LEASED, path: 'elsewhere' }]);
@@ -226,14 +226,14 @@ describe('a replaced lease', () => {
 
 describe('a lease hangs on its login', () => {
   it('lives no longer than the login, which is renewed while leases hang on it', async () => {
-    const world = bench();
+    const world = await bench();
     world.system.loginPolicy = { lastsMs: 20 * MINUTE, maxMs: 48 * HOUR, renewable: true };
     expect(await use(world, 'db', 10 * HOUR)).toHaveLength(1);
     expect(world.provider().count('renewLogin')).toBeGreaterThan(10);
   });
 
   it('is replaced before the max TTL of the login, and the old login is retired', async () => {
-    const world = bench();
+    const world = await bench();
     world.system.loginPolicy = { lastsMs: HOUR, maxMs: 4 * HOUR, renewable: true };
     const values = await use(world, 'db', 12 * HOUR);
     expect(values.length).toBeGreaterThanOrEqual(3);
@@ -241,7 +241,7 @@ describe('a lease hangs on its login', () => {
   });
 
   it('that cannot be renewed itself is kept by renewing the login, without being reissued', async () => {
-    const world = bench({ credentials: [{ name: 'db', engine: { kind: 'leased', lastsMs: 8 * HOUR } }] });
+    const world = await bench({ credentials: [{ name: 'db', engine: { kind: 'leased', lastsMs: 8 * HOUR } }] });
     world.system.loginPolicy = { lastsMs: 30 * MINUTE, maxMs: 48 * HOUR, renewable: true };
     expect(await use(world, 'db', 4 * HOUR)).toHaveLength(1);
     expect(world.provider().count('renew')).toBe(0);
@@ -250,7 +250,7 @@ describe('a lease hangs on its login', () => {
 
   it('renews the login once for all the leases that hang on it', async () => {
     const names = ['a', 'b', 'c', 'd'];
-    const world = bench({
+    const world = await bench({
       credentials: names.map((name) => ({ name, engine: { kind: 'leased', lastsMs: 8 * HOUR } })),
     });
     world.system.loginPolicy = { lastsMs: 30 * MINUTE, maxMs: 48 * HOUR, renewable: true };
@@ -262,7 +262,7 @@ describe('a lease hangs on its login', () => {
   });
 
   it('that went with its login is issued anew', async () => {
-    const world = bench();
+    const world = await bench();
     world.system.loginPolicy = { lastsMs: HOUR, maxMs: 4 * HOUR, renewable: true };
     await world.get('db', PLAIN);
     for (const entry of world.system.logins.values()) entry.revoked = true;
@@ -274,7 +274,7 @@ describe('a lease hangs on its login', () => {
 
 describe('a stop', () => {
   it('revokes nothing by itself, so that a restart loses nothing', async () => {
-    const world = bench();
+    const world = await bench();
     await world.get('db', PLAIN);
     await world.broker.stop();
     expect(world.system.liveLeases).toHaveLength(1);
@@ -282,7 +282,7 @@ describe('a stop', () => {
   });
 
   it('that is to leave nothing behind revokes every lease and login', async () => {
-    const world = bench({ credentials: ['a', 'b'].map((name) => ({ name, engine: RENEWABLE })) });
+    const world = await bench({ credentials: ['a', 'b'].map((name) => ({ name, engine: RENEWABLE })) });
     world.system.loginPolicy = { lastsMs: HOUR, maxMs: 4 * HOUR, renewable: true };
     world.provider().trouble = () => ({ delayMs: 100 });
     await world.get('a', PLAIN);
@@ -296,12 +296,12 @@ describe('a stop', () => {
 
   it('that revoked a lease leaves no key of it to the next daemon', async () => {
     const folder = temporaryFolder();
-    const world = bench({ cache: openTestCache(folder) });
+    const world = await bench({ cache: await openTestCache(folder) });
     const { value } = await world.get('db', PLAIN);
     await world.finish(world.broker.revokeLeases());
     await world.broker.stop();
     world.cache.close();
-    world.crash(openTestCache(folder));
+    world.crash(await openTestCache(folder));
     const told = await world.get('db', PLAIN);
     expect(told.value).not.toBe(value);
     expect(world.system.accepts(told.value ?? '')).toBe(true);
@@ -312,7 +312,7 @@ describe('a stop', () => {
     ['is down', () => ({ error: failure.transient() })],
   ])('while the provider %s leaves its leases to the next daemon, which revokes them', async (_, trouble) => {
     const folder = temporaryFolder();
-    const world = bench({ cache: openTestCache(folder) });
+    const world = await bench({ cache: await openTestCache(folder) });
     await world.get('db', PLAIN);
     world.provider().trouble = trouble;
     const revoking = world.broker.revokeLeases();
@@ -320,7 +320,7 @@ describe('a stop', () => {
     await revoking;
     world.cache.close();
     world.provider().trouble = () => ({});
-    world.crash(openTestCache(folder));
+    world.crash(await openTestCache(folder));
     expect(world.cache.leases()).toHaveLength(1);
     await world.clock.advance(2 * MINUTE);
     expect(world.system.liveLeases).toEqual([]);
@@ -330,7 +330,7 @@ describe('a stop', () => {
 
 describe('an invalidated key', () => {
   it('whose provider is down keeps its lease on record until it can be revoked', async () => {
-    const world = bench();
+    const world = await bench();
     await world.get('db', PLAIN);
     world.provider().trouble = () => ({ error: failure.transient() });
     await world.finish(world.broker.invalidate('db'));
@@ -345,10 +345,10 @@ describe('an invalidated key', () => {
 describe('after a crash', () => {
   it('the lease on record is used and renewed, not issued anew', async () => {
     const folder = temporaryFolder();
-    const world = bench({ cache: openTestCache(folder) });
+    const world = await bench({ cache: await openTestCache(folder) });
     const { value } = await world.get('db', PLAIN);
     world.cache.close();
-    world.crash(openTestCache(folder));
+    world.crash(await openTestCache(folder));
     expect(await world.get('db', PLAIN)).toMatchObject({ value, tookMs: 0 });
     await world.clock.advance(41 * MINUTE);
     expect(world.provider().count('renew')).toBe(1);
@@ -357,25 +357,25 @@ describe('after a crash', () => {
 
   it('a lease whose key never reached the cache is revoked', async () => {
     const folder = temporaryFolder();
-    const cache = openTestCache(folder);
-    const world = bench({ cache });
+    const cache = await openTestCache(folder);
+    const world = await bench({ cache });
     cache.put = () => {
       throw new Error('killed');
     };
     await world.get('db', PLAIN);
     expect(world.system.liveLeases.length).toBeGreaterThan(0);
-    world.crash(openTestCache(folder));
+    world.crash(await openTestCache(folder));
     await world.clock.advance(2 * MINUTE);
     expect(world.system.liveLeases).toEqual([]);
   });
 
   it('a lease that was replaced before is revoked when whoever had it must have asked again', async () => {
     const folder = temporaryFolder();
-    const world = bench({ cache: openTestCache(folder) });
+    const world = await bench({ cache: await openTestCache(folder) });
     await world.get('db', PLAIN);
     const [first] = world.system.leases.values();
     await world.finish(world.broker.refresh('db'));
-    world.crash(openTestCache(folder));
+    world.crash(await openTestCache(folder));
     await world.clock.advance(30 * MINUTE);
     expect(first?.revoked).toBe(false);
     await world.clock.advance(35 * MINUTE);

@@ -6,30 +6,30 @@ import { failure } from '../../fakes/scripted-provider.ts';
 
 const STATIC = { name: 'anthropic', engine: { kind: 'static' } } as const;
 const PLAIN = { judged: false };
-const bench = (options: Partial<HarnessOptions> = {}) =>
-  new BrokerHarness({ credentials: [STATIC], cache: openTestCache(temporaryFolder()), ...options });
+const bench = async (options: Partial<HarnessOptions> = {}) =>
+  new BrokerHarness({ credentials: [STATIC], cache: await openTestCache(temporaryFolder()), ...options });
 
 describe('a restart', () => {
   it('serves from the database without the provider', async () => {
     const folder = temporaryFolder();
-    const world = bench({ cache: openTestCache(folder) });
+    const world = await bench({ cache: await openTestCache(folder) });
     const { value } = await world.get('anthropic');
     await world.broker.stop();
     world.cache.close();
     world.provider().trouble = () => ({ error: failure.transient() });
     const calls = world.provider().arrivals.length;
-    world.crash(openTestCache(folder));
+    world.crash(await openTestCache(folder));
     expect(await world.get('anthropic')).toMatchObject({ value, state: 'fresh', tookMs: 0 });
     expect(world.provider().arrivals.length).toBe(calls);
   });
 
   it('fetches nothing that nobody asks for', async () => {
     const folder = temporaryFolder();
-    const world = bench({ cache: openTestCache(folder) });
+    const world = await bench({ cache: await openTestCache(folder) });
     await world.get('anthropic');
-    world.crash(openTestCache(folder));
+    world.crash(await openTestCache(folder));
     await world.broker.stop();
-    world.crash(openTestCache(folder));
+    world.crash(await openTestCache(folder));
     const calls = world.provider().arrivals.length;
     await world.clock.advance(12 * HOUR);
     expect(world.provider().arrivals.length).toBe(calls);
@@ -38,7 +38,7 @@ describe('a restart', () => {
 
 describe('a changed configuration', () => {
   it('leaves credentials alone that did not change', async () => {
-    const world = bench();
+    const world = await bench();
     const { value } = await world.get('anthropic', PLAIN);
     world.reconfigure([STATIC, { ...STATIC, name: 'other' }]);
     expect(await world.get('anthropic', PLAIN)).toMatchObject({ value, tookMs: 0 });
@@ -47,7 +47,7 @@ describe('a changed configuration', () => {
   });
 
   it('takes a new ttl over for the key there is', async () => {
-    const world = bench();
+    const world = await bench();
     await world.get('anthropic', PLAIN);
     world.reconfigure([{ ...STATIC, ttlMs: HOUR }]);
     expect((await world.get('anthropic', PLAIN)).state).toBe('fresh');
@@ -55,14 +55,14 @@ describe('a changed configuration', () => {
   });
 
   it('never lets a key of the former source be served as one of the new', async () => {
-    const world = bench();
+    const world = await bench();
     await world.get('anthropic', PLAIN);
     world.reconfigure([{ ...STATIC, path: 'elsewhere' }]);
     expect((await world.get('anthropic', PLAIN)).value).toBe(world.system.place('elsewhere')?.value);
   });
 
   it('drops what was still being fetched from the former source', async () => {
-    const world = bench();
+    const world = await bench();
     world.provider().trouble = ({ what }) => ({ delayMs: what === 'anthropic' ? 3 * SECOND : SECOND });
     const asked = world.ask('anthropic', PLAIN);
     await world.clock.advance(SECOND);
@@ -77,7 +77,7 @@ describe('a changed configuration', () => {
 
   it('revokes a lease that was still being issued for the former source', async () => {
     const engine = { kind: 'leased', lastsMs: HOUR } as const;
-    const world = bench({ credentials: [{ name: 'db', engine }] });
+    const world = await bench({ credentials: [{ name: 'db', engine }] });
     world.provider().trouble = () => ({ delayMs: SECOND });
     const asked = world.ask('db', PLAIN);
     await world.clock.advance(500);
@@ -88,7 +88,7 @@ describe('a changed configuration', () => {
   });
 
   it('forgets credentials that are gone, and closes their provider', async () => {
-    const world = bench({ credentials: [STATIC, { ...STATIC, name: 'aws', provider: 'aws' }] });
+    const world = await bench({ credentials: [STATIC, { ...STATIC, name: 'aws', provider: 'aws' }] });
     await world.get('aws', PLAIN);
     world.reconfigure([STATIC]);
     expect((await world.get('aws')).code).toBe('ERR_UNKNOWN_CREDENTIAL');
@@ -98,7 +98,7 @@ describe('a changed configuration', () => {
 
   it('closes a provider that leases hang on only when they are gone', async () => {
     const engine = { kind: 'leased', lastsMs: HOUR } as const;
-    const world = bench({ credentials: [STATIC, { name: 'db', engine, provider: 'aws' }] });
+    const world = await bench({ credentials: [STATIC, { name: 'db', engine, provider: 'aws' }] });
     await world.get('db', PLAIN);
     world.reconfigure([STATIC]);
     expect(world.provider('aws').closed).toBe(false);
@@ -114,7 +114,7 @@ describe('sleep and clocks', () => {
 
   async function afterSleep(sleepMs: number) {
     let seed = 1;
-    const world = bench({
+    const world = await bench({
       credentials: names.map((name) => ({ name, engine: { kind: 'static' } })),
       random: () => {
         seed = (seed * 16_807) % 2_147_483_647;
@@ -132,7 +132,7 @@ describe('sleep and clocks', () => {
 
   it('judges every key anew before anything is served', async () => {
     const engine = { kind: 'expires-at', lastsMs: HOUR } as const;
-    const world = bench({ credentials: [{ name: 'short', engine }] });
+    const world = await bench({ credentials: [{ name: 'short', engine }] });
     await world.get('short', PLAIN);
     world.clock.sleep(2 * HOUR);
     const told = await world.get('short', PLAIN);
@@ -182,7 +182,7 @@ describe('sleep and clocks', () => {
   });
 
   it.each([-10 * HOUR, 10 * HOUR])('does not care where the wall clock is set to: %d ms', async (jumpMs) => {
-    const world = bench({ credentials: [STATIC, { name: 'jwt', engine: { kind: 'jwt', lastsMs: HOUR } }] });
+    const world = await bench({ credentials: [STATIC, { name: 'jwt', engine: { kind: 'jwt', lastsMs: HOUR } }] });
     const { value } = await world.get('anthropic', PLAIN);
     await world.get('jwt', PLAIN);
     world.clock.setWall(world.clock.wall() + jumpMs);
@@ -197,7 +197,7 @@ describe('sleep and clocks', () => {
 
 describe('an idle daemon', () => {
   it('arms no timer: not before anybody asked, and not when nobody asks any more', async () => {
-    const world = bench();
+    const world = await bench();
     expect(world.clock.armed).toEqual([]);
     await world.get('anthropic');
     await world.clock.advance(2 * HOUR);
@@ -207,7 +207,9 @@ describe('an idle daemon', () => {
 
 describe('a client that keeps keys longer than those before it', () => {
   it('moves the next refresh, so that it does not have to wait for one', async () => {
-    const world = bench({ credentials: [{ name: 'jwt', engine: { kind: 'jwt', lastsMs: 6 * HOUR, renewedAt: 0 } }] });
+    const world = await bench({
+      credentials: [{ name: 'jwt', engine: { kind: 'jwt', lastsMs: 6 * HOUR, renewedAt: 0 } }],
+    });
     await world.get('jwt', { ...PLAIN, intervalMs: MINUTE });
     await world.get('jwt', { ...PLAIN, intervalMs: 2 * HOUR });
     await world.clock.advance(30 * MINUTE);
@@ -222,7 +224,7 @@ describe('the clock of a provider', () => {
     [31, /31 s behind/],
     [-90, /90 s ahead of/],
   ])('that is %s s away is told in the status', async (seconds, words) => {
-    const world = bench();
+    const world = await bench();
     world.provider().tellsTime = true;
     world.provider().skewMs = seconds * SECOND;
     await world.get('anthropic', PLAIN);
@@ -234,7 +236,7 @@ describe('the clock of a provider', () => {
   });
 
   it('that is half a minute away is not worth a word', async () => {
-    const world = bench();
+    const world = await bench();
     world.provider().tellsTime = true;
     world.provider().skewMs = 30 * SECOND;
     await world.get('anthropic', PLAIN);

@@ -8,26 +8,26 @@ const STATIC = { name: 'anthropic', engine: { kind: 'static' } } as const;
 const LEASED = { name: 'db', engine: { kind: 'leased', lastsMs: 15 * MINUTE } } as const;
 const [A, B] = [{ client: client(1) }, { client: client(2) }];
 
-const bench = (options: Partial<HarnessOptions> = {}) =>
-  new BrokerHarness({ credentials: [STATIC], cache: openTestCache(temporaryFolder()), ...options });
+const bench = async (options: Partial<HarnessOptions> = {}) =>
+  new BrokerHarness({ credentials: [STATIC], cache: await openTestCache(temporaryFolder()), ...options });
 
 describe('an early ask', () => {
   it('gets the successor that the provider has, and the old value is never served again, nor after a restart', async () => {
     const folder = temporaryFolder();
-    const world = bench({ cache: openTestCache(folder) });
+    const world = await bench({ cache: await openTestCache(folder) });
     const { value: old } = await world.get('anthropic', A);
     const next = world.system.rotate('anthropic');
     await world.clock.advance(SECOND);
     expect(await world.get('anthropic', A)).toMatchObject({ value: next, tookMs: 0 });
     world.provider().issue = () => Promise.reject(failure.transient());
-    world.crash(openTestCache(folder));
+    world.crash(await openTestCache(folder));
     expect(await world.get('anthropic', B)).toMatchObject({ value: next });
     expect(world.cache.rejectedMarks('anthropic')).toHaveLength(1);
     expect(old).not.toBe(next);
   });
 
   it('is never given a value back that was rejected, until a person asks for it', async () => {
-    const world = bench();
+    const world = await bench();
     const { value: old } = await world.get('anthropic', A);
     const place = world.system.place('anthropic');
     if (place === undefined || old === undefined) throw new Error('nothing was served');
@@ -40,7 +40,10 @@ describe('an early ask', () => {
   });
 
   it('may be answered with a rejected value again once max_stale has passed since', async () => {
-    const world = bench({ credentials: [{ ...STATIC, maxStaleMs: 2 * HOUR }], daemon: { idleAfterMs: 24 * HOUR } });
+    const world = await bench({
+      credentials: [{ ...STATIC, maxStaleMs: 2 * HOUR }],
+      daemon: { idleAfterMs: 24 * HOUR },
+    });
     const { value: old } = await world.get('anthropic', A);
     const place = world.system.place('anthropic');
     if (place === undefined || old === undefined) throw new Error('nothing was served');
@@ -57,7 +60,7 @@ describe('an early ask', () => {
 
   it('is not answered with a rejected value that the provider goes back to', async () => {
     const short = { ...STATIC, maxStaleMs: 2 * HOUR };
-    const world = bench({ credentials: [short, { ...STATIC, name: 'other' }], daemon: { idleAfterMs: SECOND } });
+    const world = await bench({ credentials: [short, { ...STATIC, name: 'other' }], daemon: { idleAfterMs: SECOND } });
     const { value: old } = await world.get('anthropic', A);
     const place = world.system.place('anthropic');
     if (place === undefined || old === undefined) throw new Error('nothing was served');
@@ -74,7 +77,7 @@ describe('an early ask', () => {
       [A, B],
       [B, A],
     ]) {
-      const world = bench();
+      const world = await bench();
       await world.get('anthropic', A);
       await world.get('anthropic', B);
       const next = world.system.rotate('anthropic');
@@ -87,7 +90,7 @@ describe('an early ask', () => {
   });
 
   it('asks the provider at most every ten seconds', async () => {
-    const world = bench();
+    const world = await bench();
     for (let pid = 0; pid < 100; pid += 1) {
       await world.get('anthropic', { client: client(pid) });
       await world.get('anthropic', { client: client(pid) });
@@ -101,7 +104,7 @@ describe('an early ask', () => {
     ['somebody who cannot be told', { client: undefined }],
     ['a client that keeps keys for no time at all', { client: client(1), intervalMs: 0 }],
   ])('is never held against %s', async (_who, sketch) => {
-    const world = bench();
+    const world = await bench();
     for (let ask = 0; ask < 30; ask += 1) {
       expect((await world.get('anthropic', sketch)).state).toBe('fresh');
       await world.clock.advance(SECOND);
@@ -110,7 +113,7 @@ describe('an early ask', () => {
   });
 
   it('counts from the answer that was written completely, not from one that was cut off', async () => {
-    const world = bench();
+    const world = await bench();
     await world.get('anthropic', { ...A, delivered: false });
     await world.clock.advance(SECOND);
     for (let ask = 0; ask < 5; ask += 1) {
@@ -122,7 +125,7 @@ describe('an early ask', () => {
 
 describe('a key without a successor', () => {
   it('is refused to the client that complains, with what to do, and to nobody else', async () => {
-    const world = bench();
+    const world = await bench();
     await world.get('anthropic', A);
     await world.get('anthropic', B);
     await world.clock.advance(SECOND);
@@ -139,7 +142,7 @@ describe('a key without a successor', () => {
   });
 
   it('is refused three times, then served', async () => {
-    const world = bench();
+    const world = await bench();
     await world.get('anthropic', A);
     const answers: string[] = [];
     for (let ask = 0; ask < 9; ask += 1) {
@@ -151,7 +154,7 @@ describe('a key without a successor', () => {
   });
 
   it('can be tried again by hand', async () => {
-    const world = bench();
+    const world = await bench();
     await world.get('anthropic', A);
     await world.clock.advance(SECOND);
     await world.get('anthropic', A);
@@ -164,7 +167,7 @@ describe('a key without a successor', () => {
 
 describe('a provider that says nothing', () => {
   it('costs an early ask two seconds, and no strike', async () => {
-    const world = bench();
+    const world = await bench();
     const { value } = await world.get('anthropic', A);
     world.provider().trouble = () => ({ hang: 'honest' });
     await world.clock.advance(SECOND);
@@ -177,7 +180,7 @@ describe('a provider that says nothing', () => {
   });
 
   it.each(['hang', 'fail'])('counts no lease against anybody that was never issued: %s', async (how) => {
-    const world = bench({ credentials: [LEASED] });
+    const world = await bench({ credentials: [LEASED] });
     await world.get('db', A);
     world.provider().trouble = () => (how === 'hang' ? { hang: 'honest' } : { error: failure.transient() });
     for (let ask = 0; ask < 20; ask += 1) {
@@ -188,7 +191,7 @@ describe('a provider that says nothing', () => {
   });
 
   it('in time is heard all the same when it speaks at last', async () => {
-    const world = bench();
+    const world = await bench();
     const { value } = await world.get('anthropic', A);
     const next = world.system.rotate('anthropic');
     world.provider().trouble = () => ({ delayMs: 3 * SECOND });
@@ -201,7 +204,7 @@ describe('a provider that says nothing', () => {
 
 describe('a leased credential under a policy that forbids its keys', () => {
   it('costs at most two leases per client in ten minutes', async () => {
-    const world = bench({ credentials: [LEASED] });
+    const world = await bench({ credentials: [LEASED] });
     await world.get('db', A);
     await world.get('db', B);
     const before = world.provider().count('issue');

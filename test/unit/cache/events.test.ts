@@ -7,8 +7,8 @@ import { NOW } from '../../fakes/material.ts';
 const batch = (size: number, atMs = NOW) =>
   Array.from({ length: size }, (_, n) => ({ atMs, kind: 'served', credential: 'a', detail: { n } }));
 
-it('the journal keeps the newest events only', () => {
-  const cache = openTestCache(temporaryFolder());
+it('the journal keeps the newest events only', async () => {
+  const cache = await openTestCache(temporaryFolder());
   for (let n = 0; n < 6; n += 1) cache.appendEvents(batch(2_000));
   const kept = cache.events({ limit: 99_999 });
   expect(kept.length).toBeGreaterThanOrEqual(EVENTS_KEPT);
@@ -16,8 +16,8 @@ it('the journal keeps the newest events only', () => {
   expect(kept.at(-1)?.id).toBe(12_000);
 });
 
-it('and none that is too old beside the newest', () => {
-  const cache = openTestCache(temporaryFolder());
+it('and none that is too old beside the newest', async () => {
+  const cache = await openTestCache(temporaryFolder());
   cache.appendEvents(batch(300, NOW - EVENTS_KEPT_MS - 1));
   cache.appendEvents(batch(300, NOW));
   expect(cache.events({ limit: 9_999 }).every(({ atMs }) => atMs === NOW)).toBe(true);

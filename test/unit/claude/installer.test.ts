@@ -12,15 +12,18 @@ import {
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { type InstallRequest, install, uninstall } from '../../../src/claude/install/installer.ts';
+import { planInstall, planUninstall } from '../../../src/claude/install/plan.ts';
+import type { InstallRecord } from '../../../src/claude/install/undo.ts';
 import { deleteBackups, listBackups } from '../../../src/claude/settings/backups.ts';
 import { parseSettings, valueAt } from '../../../src/claude/settings/document.ts';
 import type { Addition } from '../../../src/claude/settings/edit.ts';
 import { TemporaryHome } from './home.ts';
-import { settingsSamples } from './settings-samples.ts';
+import { SAMPLES } from './settings-samples.ts';
 
 const HELPER: Addition = { path: ['apiKeyHelper'], value: '/opt/broker/bin/broker-key anthropic' };
 const TTL: Addition = { path: ['env', 'CLAUDE_CODE_API_KEY_HELPER_TTL_MS'], value: '300000' };
 const DENY: Addition = { path: ['permissions', 'deny'], items: ['Bash(broker-key:*)', 'Bash(broker get:*)'] };
+const COMBINATIONS: readonly Addition[][] = [[HELPER], [HELPER, TTL], [HELPER, TTL, DENY]];
 
 function contextOf(home: TemporaryHome) {
   return { stateDir: home.path('state'), uid: home.uid, now: Date.UTC(2026, 10, 22) };
@@ -39,39 +42,60 @@ function request(file: string, additions: Addition[], more: Partial<InstallReque
   };
 }
 
+const FILE = 'settings.json';
+
 const out = { target: undefined, force: false, dryRun: false };
 
+/** What `install` does with bytes, without the disk: nearly all of its time goes to fsync. */
+function planned(text: string, additions: Addition[]) {
+  const plan = planInstall(Buffer.from(text), undefined, { file: FILE, target: 'api-key', additions, force: false });
+  // As it comes back from the state folder.
+  const record = plan.record && (JSON.parse(JSON.stringify(plan.record)) as InstallRecord);
+  const undo = (current: Uint8Array) =>
+    planUninstall(Buffer.from(current), record, { file: FILE, target: undefined, force: false });
+  return { content: plan.content ?? Buffer.alloc(0), undo };
+}
+
 describe('install, then uninstall', () => {
-  const samples = settingsSamples();
-
   test('there are enough samples to mean something', () => {
-    expect(samples.length).toBeGreaterThan(100);
+    expect([...SAMPLES.values()].flat().length).toBeGreaterThan(100);
   });
 
-  test.each(samples)('gives the same bytes: $name', ({ text }) => {
-    using home = new TemporaryHome();
-    const file = home.write('.claude/settings.json', text);
-    for (const additions of [[HELPER], [HELPER, TTL], [HELPER, TTL, DENY]]) {
-      install(contextOf(home), request(file, additions));
-      const { root } = parseSettings(readFileSync(file), file);
-      expect(valueAt(root, ['apiKeyHelper'])).toBe((HELPER as { value: string }).value);
-      if (additions.includes(TTL)) expect(valueAt(root, TTL.path)).toBe('300000');
-      if (additions.includes(DENY)) expect(valueAt(root, DENY.path)).toContain('Bash(broker-key:*)');
-      const { exact } = uninstall(contextOf(home), { file, ...out });
+  describe.each([...SAMPLES])('%s', (_, samples) => {
+    test('gives the same bytes', () => {
+      for (const { name, text } of samples) {
+        for (const additions of COMBINATIONS) {
+          const { content, undo } = planned(text, additions);
+          const { root } = parseSettings(content, FILE);
+          expect(valueAt(root, ['apiKeyHelper']), name).toBe((HELPER as { value: string }).value);
+          if (additions.includes(TTL)) expect(valueAt(root, TTL.path), name).toBe('300000');
+          if (additions.includes(DENY)) expect(valueAt(root, DENY.path), name).toContain('Bash(broker-key:*)');
+          const undone = undo(content);
+          expect(undone.content?.toString(), name).toBe(text);
+          expect(undone.exact, name).toBe(true);
+        }
+      }
+    });
+
+    test('keeps what was written in between', () => {
+      for (const { name, text } of samples) {
+        const { content, undo } = planned(text, [HELPER, TTL, DENY]);
+        const undone = undo(Buffer.concat([content, Buffer.from('\n// mine\n')]));
+        expect(undone.exact, name).toBe(false);
+        expect(undone.content?.toString(), name).toBe(`${text}\n// mine\n`);
+      }
+    });
+
+    test('does so on the disk', () => {
+      using home = new TemporaryHome();
+      const text = samples[0]?.text ?? '';
+      const file = home.write('.claude/settings.json', text);
+      const { content } = planned(text, [HELPER, TTL, DENY]);
+      install(contextOf(home), request(file, [HELPER, TTL, DENY]));
+      expect(readFileSync(file)).toEqual(content);
+      expect(uninstall(contextOf(home), { file, ...out }).exact).toBe(true);
       expect(readFileSync(file, 'utf8')).toBe(text);
-      expect(exact).toBe(true);
-    }
-  });
-
-  test.each(samples)('keeps what was written in between: $name', ({ text }) => {
-    using home = new TemporaryHome();
-    const file = home.write('.claude/settings.json', text);
-    install(contextOf(home), request(file, [HELPER, TTL, DENY]));
-    const edited = `${readFileSync(file, 'utf8')}\n// mine\n`;
-    writeFileSync(file, edited);
-    const { exact } = uninstall(contextOf(home), { file, ...out });
-    expect(exact).toBe(false);
-    expect(readFileSync(file, 'utf8')).toBe(`${text}\n// mine\n`);
+    });
   });
 
   test('installing twice is installing once, with the way back to the first bytes', () => {
@@ -161,7 +185,7 @@ describe('what is not ours', () => {
   test('an env that is no object is left alone', () => {
     using home = new TemporaryHome();
     const file = home.write('settings.json', '{"env": 5}');
-    expect(() => install(contextOf(home), request(file, [HELPER, TTL]))).toThrow('"env" is no object');
+    expect(() => install(contextOf(home), request(file, [HELPER, TTL]))).toThrow('"env" is not a JSON object');
   });
 });
 
@@ -178,13 +202,13 @@ describe('the file itself', () => {
     expect(readdirSync(home.path('dotfiles'))).toEqual([]);
   });
 
-  test('links in a circle, folders and open state folders are refused', () => {
+  test('loops of links, folders and open state folders are refused', () => {
     using home = new TemporaryHome();
     symlinkSync('b', home.path('a'));
     symlinkSync('a', home.path('b'));
-    expect(() => install(contextOf(home), request(home.path('a'), [HELPER]))).toThrow('circle');
+    expect(() => install(contextOf(home), request(home.path('a'), [HELPER]))).toThrow('symbolic link loop');
     mkdirSync(home.path('folder'));
-    expect(() => install(contextOf(home), request(home.path('folder'), [HELPER]))).toThrow('no regular file');
+    expect(() => install(contextOf(home), request(home.path('folder'), [HELPER]))).toThrow('is a folder');
     chmodSync(home.path('state'), 0o755);
     expect(() => install(contextOf(home), request(home.path('c'), [HELPER]))).toThrow('others can reach it');
   });

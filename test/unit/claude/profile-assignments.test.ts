@@ -13,6 +13,7 @@ describe('sh, bash, zsh', () => {
     ['export ANTHROPIC_API_KEY=$OTHER', 'set', undefined, 1],
     ['ANTHROPIC_API_KEY=k', 'local', 'k', 1],
     ['ANTHROPIC_API_KEY=k\nexport ANTHROPIC_API_KEY', 'set', 'k', 1],
+    ['export ANTHROPIC_API_KEY\nANTHROPIC_API_KEY=k', 'set', 'k', 2],
     ['set -a\nANTHROPIC_API_KEY=k', 'set', 'k', 2],
     ['typeset -gx ANTHROPIC_API_KEY=k', 'set', 'k', 1],
     ['if [ -n "$SSH_TTY" ]; then export ANTHROPIC_API_KEY=k; fi', 'set', 'k', 1],

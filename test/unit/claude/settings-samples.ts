@@ -1,5 +1,6 @@
 /** Settings files as people and programs leave them: every combination of body, line end, indentation, mark and tail. */
 export interface Sample {
+  readonly body: string;
   readonly name: string;
   readonly text: string;
 }
@@ -33,7 +34,10 @@ const INDENTS: Record<string, string> = { spaces: '  ', tabs: '\t', four: '    '
 const MARKS: Record<string, string> = { '': '', BOM: '\uFEFF' };
 const TAILS: Record<string, string> = { '': '', newline: '\n' };
 
-export function settingsSamples(): Sample[] {
+/** By body; no two have the same text. */
+export const SAMPLES: ReadonlyMap<string, readonly Sample[]> = Map.groupBy(allSamples(), ({ body }) => body);
+
+function allSamples(): Sample[] {
   const samples = new Map<string, Sample>();
   for (const [body, text] of Object.entries(BODIES)) {
     for (const [indent, unit] of Object.entries(INDENTS)) {
@@ -41,10 +45,9 @@ export function settingsSamples(): Sample[] {
         for (const [mark, bom] of Object.entries(MARKS)) {
           for (const [tail, end] of Object.entries(TAILS)) {
             const indented = text.replaceAll(/^( {2})+/gm, (lead) => unit.repeat(lead.length / 2));
-            const whole = bom + indented.replaceAll('\n', eol) + end.replaceAll('\n', eol);
+            const whole = bom + (indented + end).replaceAll('\n', eol);
             const name = [body, indent, lineEnd, mark, tail].filter(Boolean).join(', ');
-            if (![...samples.values()].some((sample) => sample.text === whole))
-              samples.set(name, { name, text: whole });
+            if (!samples.has(whole)) samples.set(whole, { body, name, text: whole });
           }
         }
       }

@@ -6,6 +6,7 @@ import type { TemporaryHome } from './home.ts';
 export const realClock: Clock = {
   now: () => Math.round(performance.now()),
   wall: () => Date.now(),
+  read: () => ({ nowMs: realClock.now(), wallMs: Date.now() }),
   after(delayMs, callback) {
     const timer = setTimeout(callback, delayMs);
     return { cancel: () => clearTimeout(timer) };

@@ -281,8 +281,8 @@ const check = (bytes: string | Uint8Array, env = {}) =>
 describe('a broken configuration', () => {
   for (const [part, rows] of Object.entries(BROKEN)) {
     describe(part, () => {
-      it.each(rows)('$key: $wrong', ({ text, line, key, wrong, instead, env }) => {
-        const { faults } = check(text, env);
+      it.each(rows)('$key: $wrong', async ({ text, line, key, wrong, instead, env }) => {
+        const { faults } = await check(text, env);
         expect(faults).toEqual([
           {
             file: FILE,
@@ -296,8 +296,8 @@ describe('a broken configuration', () => {
     });
   }
 
-  it('has all its faults listed at once, in the order of the file', () => {
-    const { faults } = check(
+  it('has all its faults listed at once, in the order of the file', async () => {
+    const { faults } = await check(
       'default = "d"\n[providers.v]\ntype = "vault"\nadress = "x"\n[credentials.c]\nprovider = "v"\nttl = 5\n[daemon]\nx = 1\n',
     );
     expect(faults?.map(({ line, key }) => [line, key])).toEqual([
@@ -310,8 +310,10 @@ describe('a broken configuration', () => {
     ]);
   });
 
-  it('has faults behind a syntax error listed too, but nothing that the error itself may have swallowed', () => {
-    const { faults } = check(`default = "c"\n[providers.v\ntype = "vault"\n${C}ttl = 5\nfield = a\n[daemon]\nx = 1\n`);
+  it('has faults behind a syntax error listed too, but nothing that the error itself may have swallowed', async () => {
+    const { faults } = await check(
+      `default = "c"\n[providers.v\ntype = "vault"\n${C}ttl = 5\nfield = a\n[daemon]\nx = 1\n`,
+    );
     expect(faults?.map(({ line, key }) => [line, key])).toEqual([
       [2, 'providers.v'],
       [7, 'credentials.c.ttl'],
@@ -320,7 +322,7 @@ describe('a broken configuration', () => {
     ]);
   });
 
-  it('is told by line and key wherever TOML lets a key be written', () => {
+  it('is told by line and key wherever TOML lets a key be written', async () => {
     const places = [
       `${V}auth.method = "token"\nauth.tokn = "x"\n${C}`,
       `${V}auth = { method = "token", tokn = "x" }\n${C}`,
@@ -329,24 +331,25 @@ describe('a broken configuration', () => {
       `providers.v.auth.tokn = "x"\nproviders.v.auth.method = "token"\nproviders.v.type = "vault"\nproviders.v.address = "http://v"\n${C}`,
       `x = """\n[providers.v.auth]\ntokn = 1\n"""\n${V}[providers.v.auth]\nmethod = "token" # tokn\ntokn = '''\n'''\n${C}`,
     ];
-    const lines = places.map((text) => check(text).faults?.find(({ key }) => key === 'providers.v.auth.tokn')?.line);
+    const results = await Promise.all(places.map((text) => check(text)));
+    const lines = results.map(({ faults }) => faults?.find(({ key }) => key === 'providers.v.auth.tokn')?.line);
     expect(lines).toEqual([5, 4, 6, 6, 1, 10]);
   });
 
-  it('that is no UTF-8 is told by the line of the first bad byte', () => {
+  it('that is no UTF-8 is told by the line of the first bad byte', async () => {
     const bytes = Buffer.concat([Buffer.from(`${V}namespace = "`), Buffer.from([0xe9]), Buffer.from(`"\n${C}`)]);
-    expect(check(bytes).faults).toEqual([
+    expect((await check(bytes)).faults).toEqual([
       { file: FILE, line: 4, key: undefined, message: 'the file is not UTF-8', remedy: 'save the file as UTF-8' },
     ]);
-    expect(check(Buffer.from(`\uFEFF${V}${C}`, 'utf16le')).faults?.[0]?.message).toContain('UTF-16');
+    expect((await check(Buffer.from(`\uFEFF${V}${C}`, 'utf16le'))).faults?.[0]?.message).toContain('UTF-16');
   });
 });
 
 describe('a sound configuration', () => {
-  it('may have a byte order mark and CRLF line ends', () => {
-    expect(check(`${V}${C}`).faults).toBeUndefined();
-    expect(check(`\uFEFF${`${V}${C}`.replaceAll('\n', '\r\n')}`).faults).toBeUndefined();
-    const { faults } = check(`\uFEFF${`${V}x = 1\n${C}`.replaceAll('\n', '\r\n')}`);
+  it('may have a byte order mark and CRLF line ends', async () => {
+    expect((await check(`${V}${C}`)).faults).toBeUndefined();
+    expect((await check(`\uFEFF${`${V}${C}`.replaceAll('\n', '\r\n')}`)).faults).toBeUndefined();
+    const { faults } = await check(`\uFEFF${`${V}x = 1\n${C}`.replaceAll('\n', '\r\n')}`);
     expect(faults?.map(({ line }) => line)).toEqual([4]);
   });
 });

@@ -26,7 +26,7 @@ it('several are an error that lists them all', () => {
       '  hint: write it',
       '/c/config.toml: this key is missing',
       '  hint: write it',
-      'hint: mend them and run: broker config validate',
+      'hint: fix them, then run: broker config validate',
     ].join('\n'),
   );
 });

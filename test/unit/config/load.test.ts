@@ -38,8 +38,8 @@ idle_after = "90s"
 log_level = "warn"
 `;
 
-function load(text: string, env: Record<string, string> = {}): LoadedConfig {
-  const result = checkConfig(Buffer.from(text), {
+async function load(text: string, env: Record<string, string> = {}): Promise<LoadedConfig> {
+  const result = await checkConfig(Buffer.from(text), {
     file: '/c/config.toml',
     types: providerTypes,
     env,
@@ -49,16 +49,16 @@ function load(text: string, env: Record<string, string> = {}): LoadedConfig {
   return result;
 }
 
-const shown = (loaded: LoadedConfig) =>
+const shown = async (loaded: LoadedConfig) =>
   Object.fromEntries(
-    loaded.effective.map(({ key, value, origin }) => {
+    (await loaded.effective()).map(({ key, value, origin }) => {
       const place = origin.kind === 'file' ? origin.line : origin.kind === 'env' ? origin.variable : 'default';
       return [key, [value, place]];
     }),
   );
 
-it('becomes what the rest of the program reads', () => {
-  const { config } = load(CONTRACT, { AWS_REGION: 'eu-west-1' });
+it('becomes what the rest of the program reads', async () => {
+  const { config } = await load(CONTRACT, { AWS_REGION: 'eu-west-1' });
   expect(config).toEqual({
     file: '/c/config.toml',
     defaultCredential: 'anthropic',
@@ -132,8 +132,8 @@ it('becomes what the rest of the program reads', () => {
   });
 });
 
-it('keeps where every effective value comes from', () => {
-  expect(shown(load(CONTRACT, { AWS_DEFAULT_REGION: 'eu-west-1', AWS_PROFILE: 'other' }))).toMatchObject({
+it('keeps where every effective value comes from', async () => {
+  expect(await shown(await load(CONTRACT, { AWS_DEFAULT_REGION: 'eu-west-1', AWS_PROFILE: 'other' }))).toMatchObject({
     default: ['anthropic', 1],
     'providers.vault-prod.ca_file': ['/home/u/certs/corp.pem', 7],
     'providers.vault-prod.auth.method': ['approle', 9],
@@ -152,9 +152,9 @@ it('keeps where every effective value comes from', () => {
 describe('the environment', () => {
   const BARE = '[providers.v]\ntype = "vault"\n[credentials.c]\nprovider = "v"\npath = "p"\n';
 
-  it('fills what the file leaves open, the first variable that is set', () => {
+  it('fills what the file leaves open, the first variable that is set', async () => {
     const env = { VAULT_ADDR: 'https://v:8200', VAULT_CACERT: '~/ca.pem', VAULT_SKIP_VERIFY: 'T', VAULT_NAMESPACE: '' };
-    expect(load(BARE, env).config.providers.get('v')?.options).toEqual({
+    expect((await load(BARE, env)).config.providers.get('v')?.options).toEqual({
       address: 'https://v:8200',
       ca_file: '/home/u/ca.pem',
       tls_skip_verify: true,
@@ -162,24 +162,24 @@ describe('the environment', () => {
     });
   });
 
-  it('reaches into tables, masked and without a warning: it is not in the file', () => {
-    const loaded = load(BARE, { VAULT_ADDR: 'https://v', VAULT_TOKEN: 'hunter2' });
+  it('reaches into tables, masked and without a warning: it is not in the file', async () => {
+    const loaded = await load(BARE, { VAULT_ADDR: 'https://v', VAULT_TOKEN: 'hunter2' });
     expect(loaded.config.providers.get('v')?.options).toMatchObject({ auth: { method: 'token', token: 'hunter2' } });
-    expect(shown(loaded)['providers.v.auth.token']).toEqual(['********', 'VAULT_TOKEN']);
+    expect((await shown(loaded))['providers.v.auth.token']).toEqual(['********', 'VAULT_TOKEN']);
     expect(loaded.warnings).toEqual([]);
   });
 
-  it('adds nothing that the table cannot have', () => {
+  it('adds nothing that the table cannot have', async () => {
     const text = BARE.replace('[cred', 'auth = { method = "approle", role_id = "r" }\n[cred');
-    const { config } = load(text, { VAULT_ADDR: 'https://v', VAULT_TOKEN: 'hunter2' });
+    const { config } = await load(text, { VAULT_ADDR: 'https://v', VAULT_TOKEN: 'hunter2' });
     expect(config.providers.get('v')?.options).toMatchObject({
       auth: { method: 'approle', mount: 'approle', role_id: 'r' },
     });
   });
 
-  it('of the daemon and of a shell are told apart', () => {
-    const daemon = load(BARE, { VAULT_ADDR: 'https://daemon', VAULT_NAMESPACE: 'a' }).effective;
-    const here = load(BARE, { VAULT_ADDR: 'https://shell' }).effective;
+  it('of the daemon and of a shell are told apart', async () => {
+    const daemon = await (await load(BARE, { VAULT_ADDR: 'https://daemon', VAULT_NAMESPACE: 'a' })).effective();
+    const here = await (await load(BARE, { VAULT_ADDR: 'https://shell' })).effective();
     expect(differences(daemon, here).map(({ key, daemon, here }) => [key, daemon?.value, here?.value])).toEqual([
       ['providers.v.address', 'https://daemon', 'https://shell'],
       ['providers.v.namespace', 'a', undefined],
@@ -201,33 +201,33 @@ provider = "v"
 path = "hvs.CAESIJhunter2"
 `;
 
-  it('is masked by its name, by its schema, by its shape, and as a password in a URL', () => {
-    const loaded = load(INLINE);
-    expect(shown(loaded)).toMatchObject({
+  it('is masked by its name, by its schema, by its shape, and as a password in a URL', async () => {
+    const loaded = await load(INLINE);
+    expect(await shown(loaded)).toMatchObject({
       'providers.v.address': ['https://user:********@v', 3],
       'providers.v.auth.token': ['********', 4],
       'providers.x.env.A': ['********', 7],
       'credentials.c.path': ['********', 10],
     });
-    expect(JSON.stringify([loaded.effective, loaded.warnings])).not.toContain('hunter2');
+    expect(JSON.stringify([await loaded.effective(), loaded.warnings])).not.toContain('hunter2');
     expect(loaded.config.providers.get('v')?.options).toMatchObject({ auth: { token: 'hunter2' } });
   });
 
-  it('is warned of, with the key that keeps it elsewhere', () => {
-    expect(load(INLINE).warnings).toMatchObject([
+  it('is warned of, with the key that keeps it elsewhere', async () => {
+    expect((await load(INLINE)).warnings).toMatchObject([
       {
         line: 4,
         key: 'providers.v.auth.token',
-        message: 'a secret stands in the configuration file',
+        message: 'there is a secret in the configuration file',
         remedy: 'name a 0600 file with token_file instead',
       },
       { line: 7, key: 'providers.x.env.A' },
     ]);
   });
 
-  it('that others can read is warned of as such', () => {
+  it('that others can read is warned of as such', async () => {
     const options = { file: '/c/config.toml', types: providerTypes, env: {}, homeDir: '/home/u' };
-    const { warnings } = checkConfig(Buffer.from(INLINE), options, true) as LoadedConfig;
+    const { warnings } = (await checkConfig(Buffer.from(INLINE), options, true)) as LoadedConfig;
     expect(warnings[0]).toMatchObject({
       message: expect.stringContaining('other users can read'),
       remedy: expect.stringContaining('chmod 600'),

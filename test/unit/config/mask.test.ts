@@ -1,31 +1,32 @@
 import { expect, it } from 'vitest';
 import { z } from 'zod';
-import { isSecret, maskShapes, maskValue } from '../../../src/config/effective.ts';
+import { maskShapes, maskValue } from '../../../src/config/effective.ts';
+import { isSecretKey } from '../../../src/config/walk.ts';
 
 it.each(['token', 'password', 'client_secret', 'secret-id', 'secretId', 'aws_session_token', 'API_KEY', 'jwt'])(
   '%s is the name of a secret',
   (name) => {
-    expect(isSecret(name, undefined)).toBe(true);
+    expect(isSecretKey(name, undefined)).toBe(true);
   },
 );
 
 it.each(['token_file', 'secret_id_file', 'role_id', 'path', 'address', 'field', 'tokens_max', 'keyboard'])(
   '%s is not',
   (name) => {
-    expect(isSecret(name, undefined)).toBe(false);
+    expect(isSecretKey(name, undefined)).toBe(false);
   },
 );
 
 it('the schema has the last word, through whatever is wrapped around it', () => {
   const hidden = z.string().meta({ secret: true }).regex(/x/).optional().describe('x');
-  expect([isSecret('plain', hidden), isSecret('token', z.string().meta({ secret: false }).optional())]).toEqual([
+  expect([isSecretKey('plain', hidden), isSecretKey('token', z.string().meta({ secret: false }).optional())]).toEqual([
     true,
     false,
   ]);
 });
 
 it('secret_id is the name of a secret in a credential, and a secret in a login', () => {
-  expect([isSecret('secret_id', undefined, true), isSecret('secret_id', undefined)]).toEqual([false, true]);
+  expect([isSecretKey('secret_id', undefined, true), isSecretKey('secret_id', undefined)]).toEqual([false, true]);
 });
 
 it.each([

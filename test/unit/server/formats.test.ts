@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { Ask } from '../../../src/broker/answering.ts';
+import type { Ask } from '../../../src/broker/api.ts';
 import { BASIC_FORMATS, clientFormats, jsonString } from '../../../src/server/formats.ts';
 import { ScriptedBroker } from '../../fakes/scripted-broker.ts';
 
 const ask: Ask = {
+  at: { nowMs: 0, wallMs: 0 },
   credential: 'anthropic',
   intervalMs: 1,
   client: undefined,

@@ -27,7 +27,7 @@ export function aws(auth: AuthOf<'aws'>): PrepareLogin {
         iam_request_body: base64(BODY),
         iam_request_headers: signed,
       },
-      // Whoever has it may log in as we do for a quarter of an hour.
+      // With it anybody can log in in our place for a quarter of an hour.
       secrets: [signed, headers['authorization'] ?? '', headers['x-amz-security-token'] ?? ''].filter(Boolean),
     };
   };

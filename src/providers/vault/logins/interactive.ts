@@ -9,13 +9,13 @@ import { withSecondFactor } from '../second-factor.ts';
 import { grantedByLogin } from '../token-api.ts';
 import type { InteractiveContext } from './method.ts';
 import { oidcLogin } from './oidc.ts';
-import { logsInByItself } from './prepare.ts';
+import { logsInUnattended } from './prepare.ts';
 import { loginWith, passwordIn } from './simple.ts';
 
 /** `broker login`: oidc, userpass and ldap, and the second factor that Vault may want after any of them. */
 export const logInInteractively: InteractiveLogin<VaultOptions> = async (options, host, dialogue, { signal }) => {
   const { address, namespace, auth, timeout } = options;
-  if (!mayBeMadeByAPerson(auth)) throw logsInByItself(host.name, auth);
+  if (!mayBeMadeByAPerson(auth)) throw logsInUnattended(host.name, auth);
   const client = new VaultClient(options, host);
   const late = (limitMs: number) => tooSlow(client.place, limitMs, 'see whether it is up and reachable from here');
   const context: InteractiveContext = {

@@ -1,7 +1,7 @@
 import { ProviderError } from '../../../errors.ts';
 import type { LoginDialogue, ProviderHost } from '../../provider.ts';
 import type { VaultReply } from '../answer.ts';
-import type { ApiRequest, VaultClient } from '../client.ts';
+import type { VaultClient, VaultRequest } from '../client.ts';
 
 /** What a login method works with. */
 export interface LoginContext {
@@ -11,7 +11,7 @@ export interface LoginContext {
 }
 
 /** One way to get a token by asking: what to send to which login endpoint. */
-export type LoginRequest = Required<Pick<ApiRequest, 'path' | 'body' | 'secrets'>>;
+export type LoginRequest = Required<Pick<VaultRequest, 'path' | 'body' | 'secrets'>>;
 
 /** Reads its inputs again at every call, so that a rotated secret is taken up. */
 export type PrepareLogin = (context: LoginContext) => Promise<LoginRequest>;
@@ -22,7 +22,7 @@ export interface InteractiveContext {
   readonly dialogue: LoginDialogue;
   readonly signal: AbortSignal;
   /** Each request has the provider's own time limit, unless it waits for a person. */
-  ask(request: ApiRequest, limitMs?: number): Promise<VaultReply>;
+  ask(request: VaultRequest, limitMs?: number): Promise<VaultReply>;
 }
 
 /** How long a person has. Vault itself forgets a login that was begun after five to ten minutes. */

@@ -109,7 +109,7 @@ export class OidcCallback {
 function refusedByProvider(error: string, provider: string): ProviderError {
   const word = /^[a-z_]{1,40}$/.test(error) ? error : 'unknown error';
   return new ProviderError('login-expired', `the identity provider refused the login (${word})`, {
-    remedy: `log in as somebody who may use the role in [providers.${provider}.auth]: broker login ${provider}`,
+    remedy: `log in as a user who may use the role in [providers.${provider}.auth]: broker login ${provider}`,
   });
 }
 

@@ -45,7 +45,7 @@ export async function oidcLogin(
   return await poll(auth, { state: polled.state, client_nonce: clientNonce }, polled.intervalMs, context);
 }
 
-/** Vault says nothing of a role's mode to whoever has not named a redirect URI that suits it, so both are tried. */
+/** Vault tells a role's mode only to a request that names a redirect URI of that mode, so both are tried. */
 async function begin(
   auth: AuthOf<'oidc'>,
   vault: Whereabouts,

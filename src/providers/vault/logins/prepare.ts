@@ -3,8 +3,7 @@ import type { ProviderHost } from '../../provider.ts';
 import { isInteractive, type VaultAuth } from '../options.ts';
 import { aws, awsInputs } from './aws.ts';
 import type { PrepareLogin } from './method.ts';
-import { appRole, cert, jwt, password } from './simple.ts';
-import { tokenInputs } from './token.ts';
+import { appRole, cert, jwt, password, tokenInputs } from './simple.ts';
 
 /** How to log in; undefined for method token, which has a token already. */
 export function prepareLogin(auth: VaultAuth): PrepareLogin | undefined {
@@ -28,9 +27,9 @@ export function prepareLogin(auth: VaultAuth): PrepareLogin | undefined {
   }
 }
 
-export function logsInByItself(provider: string, { method }: VaultAuth): BrokerError {
-  return new BrokerError('ERR_USAGE', `provider "${provider}" logs in by itself, with method ${method}`, {
-    remedy: 'there is nothing to do; see how it stands: broker status',
+export function logsInUnattended(provider: string, { method }: VaultAuth): BrokerError {
+  return new BrokerError('ERR_USAGE', `provider "${provider}" logs in automatically, with method ${method}`, {
+    remedy: 'there is nothing to do; see: broker status',
   });
 }
 
@@ -41,7 +40,7 @@ const loginByAPerson: PrepareLogin = async ({ host }) => {
   });
 };
 
-/** Files and variables whose change may mend a login. */
+/** Files and variables whose change may fix a login. */
 export function authInputs(auth: VaultAuth, host: ProviderHost): readonly string[] {
   switch (auth.method) {
     case 'token':

@@ -22,7 +22,7 @@ export function loginWith(secret: string, { mount, username }: PasswordAuth): Lo
   return { path, body: { password: secret }, secrets: [secret] };
 }
 
-/** jwt and kubernetes: a token that somebody else signed and renews, read from its file at every login. */
+/** jwt and kubernetes: a token that another system signs and renews, read from its file at every login. */
 export function jwt(auth: AuthOf<'jwt'> | AuthOf<'kubernetes'>): PrepareLogin {
   return async ({ host }) => {
     const token = readSecretFile(auth.jwt_file, 'JWT', host);
@@ -32,8 +32,8 @@ export function jwt(auth: AuthOf<'jwt'> | AuthOf<'kubernetes'>): PrepareLogin {
 }
 
 /**
- * The client certificate is the connection's, which is made anew for the login, so that one that was rotated is taken
- * up; here is only said which role it is meant for.
+ * The client certificate is the connection's, which is opened again for the login, so that a rotated one is
+ * used; the body only names the role that it is meant for.
  */
 export function cert(auth: AuthOf<'cert'>): PrepareLogin {
   const body = auth.name === undefined ? {} : { name: auth.name };
@@ -93,4 +93,40 @@ function nothingToRead(file: string): ProviderError {
   return new ProviderError('login-expired', `the file with the secret-id, ${file}, does not exist`, {
     remedy: `write a valid secret-id to ${file}`,
   });
+}
+
+export interface FoundToken {
+  readonly token: string;
+  /** For messages: `token_file /run/token`, `VAULT_TOKEN`. */
+  readonly source: string;
+}
+
+const VARIABLE = 'VAULT_TOKEN';
+const HOME_FILE = '~/.vault-token';
+
+/**
+ * The token handed in: `token`, else `token_file`, else VAULT_TOKEN, else ~/.vault-token, where `vault login` puts it.
+ *
+ * @throws ProviderError login-expired if there is none.
+ */
+export function findToken(auth: AuthOf<'token'>, host: ProviderHost): FoundToken {
+  if (auth.token !== undefined) return { token: auth.token.trim(), source: `token in [providers.${host.name}.auth]` };
+  if (auth.token_file !== undefined) {
+    return { token: readSecretFile(auth.token_file, 'Vault token', host), source: auth.token_file };
+  }
+  const fromEnvironment = host.env[VARIABLE]?.trim();
+  if (fromEnvironment !== undefined && fromEnvironment !== '') return { token: fromEnvironment, source: VARIABLE };
+  try {
+    return { token: readSecretFile(HOME_FILE, 'Vault token', host), source: HOME_FILE };
+  } catch (error) {
+    if (!(error instanceof ProviderError) || error.kind !== 'login-expired') throw error;
+    throw new ProviderError('login-expired', `there is no Vault token for provider "${host.name}"`, {
+      remedy: `run: vault login, or set token_file in [providers.${host.name}.auth]`,
+    });
+  }
+}
+
+export function tokenInputs(auth: AuthOf<'token'>): readonly string[] {
+  if (auth.token !== undefined) return [];
+  return auth.token_file === undefined ? [VARIABLE, HOME_FILE] : [auth.token_file];
 }

@@ -28,7 +28,7 @@ test.each([
     CHAIN,
     'ForbiddenException: No access',
     'denied',
-    'ask whoever runs IAM Identity Center to assign you this account and permission set',
+    'ask the administrator of IAM Identity Center to assign you this account and permission set',
   ],
   [
     CHAIN,

@@ -10,7 +10,7 @@ export const WANTED_LIFE_MS = 600_000;
 const PROMPTLY_MS = 2_000;
 
 /** What one test works with; a provider made by `connect` is closed after the test. */
-export interface Bench {
+export interface SuiteHarness {
   readonly harness: ProviderHarness;
   readonly canary: string;
   readonly log: CollectingLog;
@@ -33,7 +33,7 @@ export async function readKey(provider: Provider, source: unknown, signal = new 
   return text;
 }
 
-/** Reads what was stored; from what issues its secrets itself, one that nobody has seen yet. */
+/** Reads what was stored; from what issues its secrets itself, one that was not seen before. */
 export async function expectValue(harness: ProviderHarness, provider: Provider, source: unknown, value: string) {
   if (!harness.capabilities.issues) return expect(await readKey(provider, source)).toBe(value);
   const { content } = await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, never());

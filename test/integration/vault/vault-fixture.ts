@@ -27,6 +27,10 @@ export class MovableClock implements Clock {
     return this.now();
   }
 
+  read() {
+    return { nowMs: this.now(), wallMs: this.now() };
+  }
+
   after(delayMs: number, callback: () => void) {
     return realClock.after(delayMs, callback);
   }
@@ -44,7 +48,7 @@ export interface ProviderParts {
 }
 
 /** A development Vault and providers for it; everything ends with the test. */
-export class VaultBench {
+export class VaultFixture {
   readonly clock = new MovableClock();
   readonly log = new CollectingLog();
   readonly logins = new MemoryLoginStore();
@@ -57,7 +61,7 @@ export class VaultBench {
     this.clock = clock;
   }
 
-  static async start(options: Partial<DevVaultOptions> & { readonly tls?: ServerOptions } = {}): Promise<VaultBench> {
+  static async start(options: Partial<DevVaultOptions> & { readonly tls?: ServerOptions } = {}): Promise<VaultFixture> {
     const clock = new MovableClock();
     const folder = await mkdtemp(join(tmpdir(), 'broker-vault-'));
     const vault = await DevVault.start({ nowMs: () => clock.now(), ...options });
@@ -72,7 +76,7 @@ export class VaultBench {
       'identity/oidc/token/*',
       'sys/leases/revoke',
     ]);
-    return new VaultBench(vault, folder, clock);
+    return new VaultFixture(vault, folder, clock);
   }
 
   async file(name: string, content: string): Promise<string> {

@@ -1,17 +1,10 @@
-import { timingSafeEqual } from 'node:crypto';
 import { closeSync, lstatSync, openSync, readSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import SqliteDatabase from 'better-sqlite3';
-import type { KeyEncryptionKey } from '../crypto/envelope.ts';
-import { privacyFlaw } from '../crypto/kek-file.ts';
 import { BrokerError, shellWord } from '../errors.ts';
-import type { Log } from '../platform/log.ts';
+import { flawOf } from '../platform/files.ts';
 import { MIGRATIONS, migrate } from './migrations.ts';
-import type { SqliteStore } from './persistence.ts';
-import { Records } from './records.ts';
 import { DamagedDatabaseError } from './recovery.ts';
-import { Sealer } from './sealer.ts';
-import { wipeSecrets } from './secret-fields.ts';
 
 export interface DatabaseOptions {
   /** A rollback journal instead of WAL, whose shared memory does not work across machines. */
@@ -22,11 +15,11 @@ export interface DatabaseOptions {
   readonly migrations?: readonly string[];
 }
 
-/** How long a write may wait for somebody else's lock (an open `sqlite3` shell, a backup): it blocks every answer. */
+/** How long a write may wait for the lock of another program (an open `sqlite3` shell, a backup): it blocks every answer. */
 const BUSY_TIMEOUT_MS = 100;
 /** Above this size the check at start leaves out the events: 1.3 ms per 2 MB must not become a slow start. */
 const FULL_CHECK_MAX_PAGES = 4096;
-const TABLES_THAT_MATTER = ['meta', 'timeline', 'keys', 'rejected', 'leases', 'logins'] as const;
+const TABLES_THAT_MATTER = ['keks', 'records'] as const;
 
 /**
  * Opens, checks and migrates one database file, creating it 0600 if it is absent. Throws what SQLite throws (see
@@ -54,10 +47,10 @@ function ensurePrivateFile(path: string): void {
     closeSync(openSync(path, 'wx', 0o600));
     return;
   }
-  const flaw = privacyFlaw(path, stats);
+  const flaw = flawOf(path, stats, 'private', process.getuid?.() ?? 0);
   if (flaw !== undefined) throw new BrokerError('ERR_UNSAFE_FILE', flaw.reason, { remedy: flaw.remedy });
   if (!stats.isFile()) {
-    throw new BrokerError('ERR_UNSAFE_FILE', `${path} is no regular file`, {
+    throw new BrokerError('ERR_UNSAFE_FILE', `${path} is not a regular file`, {
       remedy: `Move it away: mv ${shellWord(path)} ${shellWord(`${path}.moved`)}`,
     });
   }
@@ -128,71 +121,5 @@ export function emptyLog(database: Database): void {
     database.pragma('wal_checkpoint(TRUNCATE)');
   } catch {
     // A later checkpoint will do it.
-  }
-}
-
-export interface Loaded {
-  readonly records: Records;
-  readonly sealer: Sealer;
-  /** Something in the database did not authenticate or was made anew: it has to be written again. */
-  readonly changed: boolean;
-}
-
-/**
- * Everything in the database that authenticates. What does not is left out with a line in the log: it was damaged or
- * tampered with, and can be fetched again; the rest goes on.
- */
-export function loadRecords(store: SqliteStore, kek: KeyEncryptionKey, log: Log): Loaded {
-  const stored = restoreSealer(store, kek, log);
-  const records = new Records();
-  let changed = stored.isNew;
-  const drop = (fields: object, what: string) => {
-    changed = true;
-    log.warn(fields, `${what} in the cache does not authenticate and was dropped`);
-  };
-  for (const record of store.keys.all()) {
-    const secrets = stored.sealer.openKey(record.key, record.sealed);
-    if (secrets === undefined) {
-      drop({ credential: record.key.credential }, 'a key');
-      continue;
-    }
-    // The digest key was lost: digests have to be made anew, or every value would look like a changed one.
-    const key = stored.isNew ? { ...record.key, digest: stored.sealer.digest(secrets) } : record.key;
-    records.addKey(stored.isNew ? { key, sealed: stored.sealer.sealKey(key, secrets) } : record);
-    wipeSecrets(secrets);
-  }
-  for (const record of store.logins.all()) {
-    const token = stored.sealer.openLogin(record.provider, record.fingerprint, record.login, record.sealed);
-    if (token === undefined) drop({ provider: record.provider }, 'a login');
-    else records.addLogin(record);
-    token?.wipe();
-  }
-  for (const { entry, mac } of store.leases.all()) {
-    if (sameMac(mac, () => stored.sealer.leaseMac(entry))) records.addLease(entry);
-    else drop({ provider: entry.provider, credential: entry.credential }, 'a lease');
-  }
-  for (const mark of store.rejected.all()) records.addRejected(mark);
-  const found = store.meta.timeline();
-  if (found !== undefined) {
-    if (sameMac(found.mac, () => stored.sealer.timelineMac(found.timeline))) records.timeline = found.timeline;
-    else drop({}, 'the timeline');
-  }
-  return { records, sealer: stored.sealer, changed };
-}
-
-function restoreSealer(store: SqliteStore, kek: KeyEncryptionKey, log: Log): { sealer: Sealer; isNew: boolean } {
-  const sealed = store.meta.digestKey();
-  const restored = sealed && Sealer.restore(kek, sealed);
-  if (restored !== undefined) return { sealer: restored, isNew: false };
-  if (sealed !== undefined) log.warn({}, 'the digest key in the cache does not authenticate and was made anew');
-  return { sealer: Sealer.create(kek), isNew: true };
-}
-
-/** What a damaged row holds may have no canonical encoding, or be no bytes at all. */
-function sameMac(stored: unknown, compute: () => Buffer): boolean {
-  try {
-    return Buffer.isBuffer(stored) && timingSafeEqual(stored, compute());
-  } catch {
-    return false;
   }
 }

@@ -1,0 +1,132 @@
+import type { Database } from 'better-sqlite3';
+import type { RecordedKek } from '../crypto/kek-store.ts';
+import type { Timeline } from '../platform/timeline.ts';
+import type { KeyHome } from '../protocol/reports.ts';
+import { type DatabaseOptions, durably, emptyLog, openDatabase } from './database.ts';
+import { type EventsTable, eventsTable } from './events.ts';
+import type { Contents } from './memory.ts';
+import type { Row } from './records.ts';
+
+/**
+ * The database as rows of records, events, and the keys that seal or sealed it. Throws what SQLite throws; what a failure
+ * means is decided by those who call.
+ *
+ * Every column is written out and aliased: SQLite takes result names from the stored schema, so that a flipped bit there
+ * ("iD") would otherwise make a value vanish without an error.
+ */
+export class SqliteStore {
+  readonly events: EventsTable;
+  readonly #database: Database;
+  readonly #statements: ReturnType<typeof prepare>;
+
+  private constructor(database: Database) {
+    this.#database = database;
+    this.#statements = prepare(database);
+    this.events = eventsTable(database);
+  }
+
+  static open(path: string, options: DatabaseOptions): SqliteStore {
+    const database = openDatabase(path, options);
+    try {
+      return new SqliteStore(database);
+    } catch (error) {
+      // Statements that do not compile: the stored schema is not what its version says.
+      database.close();
+      throw error;
+    }
+  }
+
+  /** All of `action` or nothing. */
+  transaction(action: (store: SqliteStore) => void): void {
+    this.#database.transaction(() => action(this)).immediate();
+  }
+
+  /** The same, synced to the disk. */
+  durably(action: (store: SqliteStore) => void): void {
+    durably(this.#database, () => action(this));
+  }
+
+  /** As they are stored: only after its seal was opened may anything in a row be believed. */
+  rows(): Row[] {
+    return this.#statements.rows.all();
+  }
+
+  put({ kind, id, facts, sealed }: Row): void {
+    this.#statements.put.run(kind, id, facts, sealed);
+  }
+
+  remove(kind: string, id: string): void {
+    this.#statements.remove.run(kind, id);
+  }
+
+  /** Makes the database hold exactly `contents`, and know where the key is that seals them. Within a transaction. */
+  replaceAll({ records, sealer }: Contents, home: KeyHome, unused: readonly RecordedKek[]): void {
+    this.#statements.clear.run();
+    for (const row of [sealer.digestKeyRow, ...records.rows()]) this.put(row);
+    this.#statements.forgetKeks.run();
+    for (const kek of unused) this.noteUnusedKek(kek);
+    this.#statements.noteKek.run(sealer.kek.id, home, 1);
+  }
+
+  /** The key that seals everything in here. */
+  recordedKek(): RecordedKek | undefined {
+    return this.#statements.keks.all(1)[0];
+  }
+
+  /** Keys that seal nothing yet or nothing any more, to be removed from where they are kept. */
+  unusedKeks(): RecordedKek[] {
+    return this.#statements.keks.all(0);
+  }
+
+  noteUnusedKek({ id, home }: RecordedKek): void {
+    this.#statements.noteKek.run(id, home, 0);
+  }
+
+  forgetUnusedKek({ id }: RecordedKek): void {
+    this.#statements.forgetUnusedKek.run(id);
+  }
+
+  /** Not authenticated: good enough to start a clock, not to judge a stored key by. */
+  timelineHint(): Timeline | undefined {
+    const text = this.#statements.timeline.get()?.facts;
+    try {
+      const { bootId, offsetMs, lastSeenMs }: Partial<Record<keyof Timeline, unknown>> = JSON.parse(text ?? '');
+      const isWhole = typeof bootId === 'string' && typeof offsetMs === 'number' && typeof lastSeenMs === 'number';
+      return isWhole ? { bootId, offsetMs, lastSeenMs } : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Frees what disk space can be freed: a log that could not grow any more has to be emptied before anything else. */
+  reclaim(): void {
+    emptyLog(this.#database);
+  }
+
+  /** Pages and statements that SQLite keeps at hand. */
+  releaseMemory(): void {
+    this.#database.pragma('shrink_memory');
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+}
+
+function prepare(database: Database) {
+  return {
+    rows: database.prepare<[], Row>('SELECT kind AS kind, id AS id, facts AS facts, sealed AS sealed FROM records'),
+    timeline: database.prepare<[], { facts: string }>("SELECT facts AS facts FROM records WHERE kind = 'timeline'"),
+    put: database.prepare<[string, string, string, Buffer]>(
+      'INSERT OR REPLACE INTO records (kind, id, facts, sealed) VALUES (?, ?, ?, ?)',
+    ),
+    remove: database.prepare<[string, string]>('DELETE FROM records WHERE kind = ? AND id = ?'),
+    clear: database.prepare('DELETE FROM records'),
+    keks: database.prepare<[number], RecordedKek>('SELECT id AS id, home AS home FROM keks WHERE seals = ?'),
+    noteKek: database.prepare<[string, string, number]>(
+      'INSERT OR REPLACE INTO keks (id, home, seals) VALUES (?, ?, ?)',
+    ),
+    forgetKeks: database.prepare('DELETE FROM keks'),
+    forgetUnusedKek: database.prepare<[string]>('DELETE FROM keks WHERE id = ? AND seals = 0'),
+  };
+}

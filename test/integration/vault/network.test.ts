@@ -1,0 +1,141 @@
+import { describe, expect, test } from 'vitest';
+import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
+import { startForwardProxy } from '../../fakes/forward-proxy.ts';
+import { failure, read, VaultFixture } from './vault-fixture.ts';
+
+describe('how long a server asks to be left alone', () => {
+  test.each([
+    ['7', 7_000],
+    ['86400', 86_400_000],
+    ['soon', undefined],
+  ])('Retry-After: %s', async (header, retryAfterMs) => {
+    const fixture = await VaultFixture.start();
+    const provider = await fixture.provider();
+    fixture.vault.faults.plan({ kind: 'answer', status: 503, headers: { 'retry-after': header } }, { path: /^kv/ });
+    const error = await failure(read(provider, 'kv/claude'));
+    expect(error).toMatchObject({ kind: 'transient', retryAfterMs });
+    expect(error.cause).toBeUndefined();
+  });
+});
+
+describe('a redirect', () => {
+  test.each([301, 302, 303, 307, 308])(
+    '%i to another host is not followed, and the token stays here',
+    async (status) => {
+      const fixture = await VaultFixture.start();
+      const other = await VaultFixture.start();
+      const provider = await fixture.provider();
+      const location = `${other.vault.address}/v1/secret/data/claude`;
+      fixture.vault.faults.plan({ kind: 'answer', status, headers: { location } }, { path: /^secret/ });
+      const error = await failure(read(provider, 'secret/data/claude'));
+      expect(error).toMatchObject({ kind: 'transient' });
+      expect(error.message).toContain(`redirects to ${other.vault.address}`);
+      expect(other.vault.seen).toEqual([]);
+    },
+  );
+
+  test('on the same host is followed with method and body kept', async () => {
+    const fixture = await VaultFixture.start();
+    fixture.vault.engines.role('post', { ttlMs: 60_000, post: true });
+    const provider = await fixture.provider();
+    const location = '/v1/apikeys/creds/post';
+    fixture.vault.faults.plan({ kind: 'answer', status: 307, headers: { location } }, { path: /^apikeys/ });
+    const issued = await read(provider, { path: 'apikeys/creds/post', method: 'POST', params: { note: 'kept' } });
+    expect(issued.content).toMatchObject({ json: { note: 'kept' } });
+    expect(fixture.vault.count(/^POST apikeys/)).toBe(2);
+  });
+
+  test('that would turn POST into GET is not followed, nor one in a circle for ever', async () => {
+    const fixture = await VaultFixture.start();
+    const provider = await fixture.provider();
+    const headers = { location: '/v1/kv/claude' };
+    fixture.vault.faults.plan({ kind: 'answer', status: 302, headers }, { path: /^kv/, times: 100 });
+    expect(await failure(read(provider, { path: 'kv/claude', method: 'POST' }))).toMatchObject({ kind: 'transient' });
+    expect(fixture.vault.count(/ kv/)).toBe(1);
+    expect(await failure(read(provider, 'kv/claude'))).toMatchObject({ kind: 'transient' });
+    expect(fixture.vault.count(/GET kv/)).toBe(4);
+  });
+});
+
+describe('an address', () => {
+  const cases = [
+    { address: 'http://nowhere.invalid:8200', message: /(ENOTFOUND|EAI_AGAIN)/ },
+    { address: 'unix:///nowhere/vault.sock', message: /no such socket/ },
+  ];
+  test.each(cases)('$address cannot be reached', async ({ address, message }) => {
+    const fixture = await VaultFixture.start();
+    const error = await failure(read(await fixture.provider({ options: { address } }), 'kv/claude'));
+    expect(error).toMatchObject({ kind: 'transient', exitCode: 69 });
+    expect(error.message).toMatch(message);
+    expect(error.remedy).toMatch(/\S/);
+  });
+
+  test('where nobody listens', async () => {
+    const fixture = await VaultFixture.start();
+    const { address } = fixture.vault;
+    await fixture.vault.stop();
+    const error = await failure(read(await fixture.provider({ options: { address } }), 'kv/claude'));
+    expect(error).toMatchObject({ kind: 'transient', message: expect.stringContaining('ECONNREFUSED') });
+    await fixture.vault.comeUp();
+  });
+
+  test('https where plain HTTP is spoken', async () => {
+    const fixture = await VaultFixture.start();
+    const address = fixture.vault.address.replace('http:', 'https:');
+    const error = await failure(read(await fixture.provider({ options: { address } }), 'kv/claude'));
+    expect(error.message).toMatch(/does not speak TLS/);
+    expect(error.remedy).toMatch(/http or https/);
+  });
+
+  test('over plain HTTP is asked through HTTP_PROXY, and past it with NO_PROXY', async () => {
+    const fixture = await VaultFixture.start();
+    fixture.vault.kv.writeV1('kv/claude', { key: 'sk-proxied' });
+    const proxy = await startForwardProxy();
+    const env = { HTTP_PROXY: proxy.address };
+    const proxied = await read(await fixture.provider({ env }), 'kv/claude');
+    expect(proxied.content).toMatchObject({ json: { key: 'sk-proxied' } });
+    expect(proxy.asked).toContain(`${fixture.vault.address}/v1/kv/claude`);
+    const before = proxy.asked.length;
+    await read(await fixture.provider({ env: { ...env, NO_PROXY: '127.0.0.1' } }), 'kv/claude');
+    expect(proxy.asked.length).toBe(before);
+    const provider = await fixture.provider({ env });
+    await fixture.vault.stop();
+    const error = await failure(read(provider, 'kv/claude'));
+    expect(error).toMatchObject({ kind: 'transient', message: expect.stringContaining('(502)') });
+    await fixture.vault.comeUp();
+  });
+
+  test('that is a Unix socket works, past every proxy', async () => {
+    const folder = await VaultFixture.start();
+    const fixture = await VaultFixture.start({ socketPath: `${folder.folder}/vault.sock` });
+    fixture.vault.kv.writeV1('kv/claude', { key: 'sk-socket' });
+    const env = { HTTP_PROXY: 'http://127.0.0.1:9', HTTPS_PROXY: 'http://127.0.0.1:9' };
+    expect((await read(await fixture.provider({ env }), 'kv/claude')).content).toMatchObject({
+      json: { key: 'sk-socket' },
+    });
+  });
+});
+
+test('a slow drip ends within half a second of the abort, a hang with the time limit', async () => {
+  const fixture = await VaultFixture.start();
+  const provider = await fixture.provider({ options: { timeout: '300ms' } });
+  fixture.vault.kv.writeV1('kv/claude', { key: 'sk' });
+  await read(provider, 'kv/claude');
+  const dripping = fixture.vault.faults.plan({ kind: 'drip', everyMs: 10 });
+  const controller = new AbortController();
+  const call = read(provider, 'kv/claude', controller.signal).catch((error: unknown) => error);
+  await dripping.reached;
+  const startedAt = performance.now();
+  controller.abort(new Error('enough'));
+  expect(await call).toMatchObject({ message: 'enough' });
+  expect(performance.now() - startedAt).toBeLessThan(500);
+  fixture.vault.faults.plan({ kind: 'hang' });
+  const error = await failure(read(provider, 'kv/claude'));
+  expect(error).toMatchObject({ kind: 'transient', message: expect.stringContaining('within 0.3 s') });
+});
+
+test('a development Vault says where it listens', async () => {
+  const fixture = await VaultFixture.start();
+  expect(fixture.vault).toBeInstanceOf(DevVault);
+  expect(fixture.vault.address).toBe(`http://127.0.0.1:${fixture.vault.port}`);
+});

@@ -1,0 +1,94 @@
+import { expect, it } from 'vitest';
+import {
+  type AskKeyring,
+  KekKeyring,
+  type KeyringReply,
+  type TroubleKind,
+  trouble,
+} from '../../../src/crypto/kek-keyring.ts';
+import { openTestCache, served, store, temporaryFolder } from '../../fakes/cache.ts';
+
+const MINUTE = 60_000;
+
+/** A keyring that is open until it is told to refuse, and how often it was asked. */
+class KeyringDouble {
+  refusal: KeyringReply | undefined;
+  asked = 0;
+  readonly #items = new Map<string, string>();
+
+  readonly ask: AskKeyring = async ({ action, account, secret = '' }) => {
+    this.asked += 1;
+    if (this.refusal !== undefined) return this.refusal;
+    if (action === 'store') this.#items.set(account, secret);
+    const found = this.#items.get(account);
+    if (action !== 'read') return { outcome: 'done' };
+    return found === undefined ? { outcome: 'absent' } : { outcome: 'found', secret: found };
+  };
+}
+
+/** A cache whose key is in a keyring that refuses in this way since the last stop. */
+async function refused(why: TroubleKind, platform: NodeJS.Platform, wallMs = () => 0) {
+  const folder = temporaryFolder();
+  const keyring = new KeyringDouble();
+  const kekStores = [new KekKeyring({ ask: keyring.ask, platform, isForNewKeys: true })];
+  const first = await openTestCache(folder, { kekStores });
+  store(first, 'a', 'sk-a');
+  first.close();
+  keyring.refusal = trouble(why);
+  const cache = await openTestCache(folder, { kekStores, wallMs });
+  expect(cache.health().persistent).toBe(false);
+  return { keyring, cache };
+}
+
+/** How often it is asked in each of the first hours, of a look a minute. */
+async function asksPerHour(why: TroubleKind, platform: NodeJS.Platform): Promise<number[]> {
+  let now = 0;
+  const { keyring, cache } = await refused(why, platform, () => now);
+  // The start asked, too.
+  keyring.asked = 1;
+  const hours: number[] = [];
+  for (let hour = 1; hour <= 4; hour += 1) {
+    for (now += MINUTE; now < hour * 60 * MINUTE; now += MINUTE) await cache.reach();
+    hours.push(keyring.asked);
+    keyring.asked = 0;
+    await cache.reach();
+  }
+  return hours;
+}
+
+it('a keyring that was found locked without prompting is looked at every time', async () => {
+  expect(await asksPerHour('locked', 'linux')).toEqual([60, 60, 60, 60]);
+});
+
+it('one that may have put a dialogue before somebody is asked less and less, once an hour in the end', async () => {
+  expect(await asksPerHour('silent', 'linux')).toEqual([6, 1, 1, 1]);
+  expect(await asksPerHour('locked', 'darwin')).toEqual([6, 1, 1, 1]);
+});
+
+it('a person who asks for it does not wait', async () => {
+  const { keyring, cache } = await refused('silent', 'linux');
+  keyring.refusal = undefined;
+  expect(await cache.reach()).toBe(false);
+  expect(await cache.reach(true)).toBe(true);
+  expect(served(cache, 'a')).toBe('sk-a');
+});
+
+it('what was removed or rejected while the keyring was locked stays so when it is open again', async () => {
+  const { keyring, cache } = await refused('locked', 'linux');
+  store(cache, 'b', 'sk-b');
+  cache.markRejected('b', cache.digest(cache.open('b') ?? new Map()), 1);
+  cache.remove('a');
+  keyring.refusal = undefined;
+  expect(await cache.reach()).toBe(true);
+  expect([served(cache, 'a'), served(cache, 'b')]).toEqual([undefined, 'sk-b']);
+  expect(cache.rejectedMarks('b')).toEqual([cache.digest(cache.open('b') ?? new Map())]);
+});
+
+it('what is written while the key is looked for is not lost', async () => {
+  const { keyring, cache } = await refused('locked', 'linux');
+  keyring.refusal = undefined;
+  const reached = cache.reach();
+  store(cache, 'b', 'sk-b');
+  expect(await reached).toBe(true);
+  expect([served(cache, 'a'), served(cache, 'b')]).toEqual(['sk-a', 'sk-b']);
+});
