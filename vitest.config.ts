@@ -17,10 +17,12 @@ export default defineConfig({
     // Most of the time tests wait for processes.
     maxWorkers: 2 * availableParallelism(),
     // Real daemons, helpers and databases on shared two-core machines: a limit for hangs, not for speed.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    expect: { poll: { interval: 20, timeout: 30_000 } },
     projects: [
-      project('unit', 'test/{unit,property}/**/*.test.ts'),
+      // None of these leaves anything behind in its process, so that the next file need not begin with a new one.
+      project('unit', 'test/{unit,property}/**/*.test.ts', { isolate: false }),
       project('process', 'test/{cli,fleet,integration,keyring,native,upgrade}/**/*.test.ts', {
         exclude: ['**/*.moto.test.ts'],
       }),
@@ -34,7 +36,6 @@ export default defineConfig({
       project('machine', 'test/systemd/*.machine.test.ts', ONE_AFTER_ANOTHER),
       // npm run test:package. It needs the registry for the dependencies.
       project('package', 'test/package/*.test.ts', {
-        testTimeout: 120_000,
         hookTimeout: 300_000,
         ...ONE_AFTER_ANOTHER,
       }),

@@ -1,5 +1,5 @@
 /**
- * `node build/bundle.ts`: the program as it is installed, into `dist/`. Some 230 modules become a few dozen files, and of
+ * `node build/bundle.ts`: the program as it is installed, into `dist/`. Some 210 modules become a few dozen files, and of
  * libraries only what is used: that halves the time to the daemon's first answer and saves a sixth of its memory
  * (bench/report.md). What is loaded lazily in the source stays in files of its own.
  */

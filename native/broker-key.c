@@ -37,6 +37,7 @@ enum {
     DEADLINE_MS = 9500, /* the client warns its user at 10 s */
     FIRST_PAUSE_MS = 5, /* before a cut-off request is asked again; doubled up to the longest */
     LONGEST_PAUSE_MS = 250,
+    RESTART_MS = 2000, /* a daemon that ended in order may be back by then */
     REQUEST_ROOM = 1024,
     NAME_LIMIT = 64,
     SESSION_START = 8,
@@ -141,6 +142,12 @@ static _Noreturn void print(const char *bytes, size_t length)
 /* Why the first place that exists is not trusted: printed if no other place answers. */
 static char refusal[LINE_LIMIT];
 
+/* That place is /tmp/broker-UID and another user made it: the daemon has gone on to the next place, or will. */
+static bool place_is_taken;
+
+/* The last time that the daemon was looked for, a socket was there and nothing listened on it: its daemon was killed. */
+static bool is_deserted;
+
 #define REFUSE(...) do { if (refusal[0] == '\0') join(refusal, sizeof refusal, PARTS(__VA_ARGS__)); } while (0)
 
 /* The user that socket, folder and server have to belong to. */
@@ -155,7 +162,7 @@ static uid_t accepted_uid(void)
     return (uid_t)uid;
 }
 
-enum { GIVEN, RUNTIME_DIR, RUN_USER, TMP, PLACES };
+enum { GIVEN, RUNTIME_DIR, RUN_USER, TMP, STATE, PLACES };
 
 /* Writes the path of this place; false where it does not apply. The daemon binds the first of them that can be. */
 static bool place(int which, char path[PATH_ROOM])
@@ -174,8 +181,13 @@ static bool place(int which, char path[PATH_ROOM])
         length = join(path, PATH_ROOM, PARTS(runtime_dir, "/broker/broker.sock"));
     } else if (which == RUN_USER) {
         length = join(path, PATH_ROOM, PARTS("/run/user/", decimal(geteuid(), &uid), "/broker/broker.sock"));
-    } else {
+    } else if (which == TMP) {
         length = join(path, PATH_ROOM, PARTS("/tmp/broker-", decimal(geteuid(), &uid), "/broker.sock"));
+    } else {
+        char state[PATH_ROOM], why[LINE_LIMIT];
+        if (!find_state_folder(state, why) || is_shared_by_machines(state)) return false;
+        length = join(path, PATH_ROOM, PARTS(state, "/broker.sock"));
+        if (length > SOCKET_PATH_LIMIT) return false;
     }
     if (length > SOCKET_PATH_LIMIT)
         FAIL(EX_CONFIG, "a socket's path has room for ", decimal(SOCKET_PATH_LIMIT, &limit),
@@ -278,7 +290,9 @@ static int connect_to(char path[PATH_ROOM], uid_t owner)
     if (error == 0 && peer_uid(fd, &uid) && uid == owner) return fd;
     if (error == 0)
         REFUSE("the server at ", address.sun_path, " runs as another user and was not asked; stop it, start your own");
-    else if (error != ECONNREFUSED && error != ENOENT)
+    else if (error == ECONNREFUSED)
+        is_deserted = true;
+    else if (error != ENOENT)
         REFUSE("cannot connect to ", address.sun_path, ": ", strerror(error));
     close(fd);
     return UNKNOWN;
@@ -287,10 +301,18 @@ static int connect_to(char path[PATH_ROOM], uid_t owner)
 static int connect_to_daemon(void)
 {
     char path[PATH_ROOM];
+    struct stat status;
     uid_t owner = accepted_uid();
+    is_deserted = false;
     for (int which = 0; which < PLACES; which++) {
-        int fd = place(which, path) ? connect_to(path, owner) : UNKNOWN;
+        bool refused_before = refusal[0] != '\0';
+        if (!place(which, path)) continue;
+        if (which == STATE && lstat(path, &status) != 0) continue; /* whoever can reach the folder, nobody uses it for this */
+        int fd = connect_to(path, owner);
         if (fd >= 0) return fd;
+        /* connect_to leaves the folder in `path`. */
+        if (which == TMP && !refused_before && refusal[0] != '\0')
+            place_is_taken = lstat(path, &status) == 0 && status.st_uid != owner;
     }
     return UNKNOWN;
 }
@@ -304,11 +326,12 @@ static bool is_our_place(const char *path)
 }
 
 /* `why`: why no daemon is started; empty where no helper is to start one. */
-static _Noreturn void no_daemon(const char *why)
+static _Noreturn void no_daemon(int code, const char *why)
 {
     char path[PATH_ROOM];
     int which = 0;
-    if (why[0] != '\0') FAIL(EX_UNAVAILABLE, why);
+    if (why[0] != '\0') FAIL(code, why);
+    if (refusal[0] != '\0') FAIL(EX_NOPERM, refusal);
     while (!place(which, path)) which++; /* ends: the last one applies if the first does not */
     FAIL(EX_UNAVAILABLE, "broker is not running: nothing answers at ", path,
          "; start it with `broker daemon`, or install it with `broker service install`");
@@ -349,8 +372,8 @@ static struct question read_arguments(int count, char **arguments)
         "  --help           print this\n\n"
         "Exit codes: 0 printed, 64 usage, 65 not a key, 69 unavailable, 74 stdout, 75 try again, 77 refused,\n"
         "78 configuration. The socket: $BROKER_SOCKET, else broker/broker.sock in $XDG_RUNTIME_DIR or\n"
-        "/run/user/UID, else /tmp/broker-UID/broker.sock. A daemon that was installed is started if none runs, unless\n"
-        "BROKER_NO_AUTOSTART is set.\n";
+        "/run/user/UID, else /tmp/broker-UID/broker.sock, else broker.sock in the state folder. A daemon that was\n"
+        "installed is started if none runs, unless BROKER_NO_AUTOSTART is set.\n";
     static const char version[] = "broker-key " BROKER_VERSION "\n";
     struct question question = {NULL, FORMATS[0]};
     bool options = true;
@@ -588,7 +611,7 @@ int main(int count, char **arguments)
 {
     char request[REQUEST_ROOM], why[LINE_LIMIT];
     struct head head;
-    bool cut_off = false;
+    int64_t cut_off_at = 0; /* when the last connection ended without an answer */
     static const struct search search = {connect_to_daemon, is_our_place};
 
     deadline = now_ms() + DEADLINE_MS;
@@ -598,16 +621,20 @@ int main(int count, char **arguments)
     size_t length = write_request(request, &question);
 
     for (int pause = FIRST_PAUSE_MS; remaining_ms() > 0; pause = pause < LONGEST_PAUSE_MS ? pause * 2 : pause) {
-        int fd = connect_to_daemon();
-        if (fd < 0 && refusal[0] != '\0' && !cut_off) FAIL(EX_NOPERM, refusal);
-        if (fd < 0 && !start_daemon(&search, &fd, why) && !cut_off) no_daemon(why);
-        if (fd >= 0 && exchange(fd, request, length, &head)) deliver(&head, &question);
+        int fd = connect_to_daemon(), code = 0;
+        if (fd < 0 && refusal[0] != '\0' && !place_is_taken && cut_off_at == 0) FAIL(EX_NOPERM, refusal);
+        if (fd < 0) code = start_daemon(&search, &fd, why);
+        /* A daemon that hung up a moment ago and took its socket away may be restarting. */
+        bool restarts = cut_off_at != 0 && !is_deserted && now_ms() - cut_off_at < RESTART_MS;
+        if (code != 0 && !(restarts && code == EX_UNAVAILABLE)) no_daemon(code, why);
         if (fd >= 0) {
+            daemon_answers();
+            if (exchange(fd, request, length, &head)) deliver(&head, &question);
             close(fd);
-            cut_off = true; /* the daemon was there a moment ago: it restarts, and is waited for */
+            cut_off_at = now_ms();
         }
         pause_ms(pause);
     }
-    if (!cut_off) FAIL(EX_TEMPFAIL, "a daemon was started but did not answer within 9.5 s; see `broker status`");
+    if (cut_off_at == 0) FAIL(EX_TEMPFAIL, "a daemon was started but did not answer within 9.5 s; see `broker status`");
     FAIL(EX_TEMPFAIL, "the daemon hung up on every try for 9.5 s; see its log, and try again");
 }

@@ -6,7 +6,8 @@
  * one daemon however many helpers there are; the kernel frees the lock however its holder ends. Where a service is installed, the
  * service manager is asked instead.
  *
- * In the order of this file: the state folder; the launch file; starting a process; the service; the daemon.
+ * In the order of this file: the state folder; the launch file; what the last daemon said; starting a process; the service;
+ * the daemon.
  */
 #ifdef __linux__
 #define _GNU_SOURCE /* close_range's number, F_DUPFD_CLOEXEC */
@@ -14,11 +15,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h> /* rename */
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/syscall.h>
@@ -26,8 +30,17 @@
 
 #include "start-daemon.h"
 
+#ifdef __APPLE__
+#define st_mtim st_mtimespec
+#define st_ctim st_ctimespec
+#endif
+
 enum { LAUNCH_ROOM = 8192,
+       REFUSAL_ROOM = 8192,
        WORDS = 24, /* of a command or an environment */
+       MOST_STARTS = 3, /* by one helper, of daemons that somebody killed */
+       REFUSED_S = 10, /* how long a daemon that ended without a word is not started again */
+       LONGEST_REFUSED_S = 3600, /* a longer one was written before the clock was set back */
        LOCK_FD = 3, /* the daemon gets it as BROKER_LOCK_FD */
        ERROR_FD = 4,
        ELSEWHERE_MS = 1500 /* how long to wait for a daemon that listens elsewhere */ };
@@ -42,8 +55,7 @@ static bool cannot(char why[LINE_LIMIT], const char *const parts[])
 
 /* ---- the state folder --------------------------------------------------------------------------------------- */
 
-/* By the rules of src/config/paths.ts; false where HOME is not set or another user's (sudo, su). */
-static bool find_state_folder(char folder[PATH_ROOM], char why[LINE_LIMIT])
+bool find_state_folder(char folder[PATH_ROOM], char why[LINE_LIMIT])
 {
     const char *home = variable("HOME"), *given = variable("BROKER_STATE_DIR"), *xdg = variable("XDG_STATE_HOME");
     struct stat status;
@@ -77,14 +89,20 @@ static int open_private(const char *path, int flags, mode_t type, char why[LINE_
     return UNKNOWN;
 }
 
-/* In a home that machines share over the network each has a folder of its own: see src/config/paths.ts. */
-static void find_lock(const char *state, char lock[PATH_ROOM])
+bool is_shared_by_machines(const char *state)
 {
-    char hosts[PATH_ROOM], machine[128] = "";
+    char hosts[PATH_ROOM];
     struct stat status;
     join(hosts, PATH_ROOM, PARTS(state, "/hosts"));
-    if (lstat(hosts, &status) != 0 || !S_ISDIR(status.st_mode)) {
-        join(lock, PATH_ROOM, PARTS(state, "/lock"));
+    return lstat(hosts, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* In a home that machines share over the network each has a folder of its own: see src/config/paths.ts. */
+static void find_own_folder(const char *state, char own[PATH_ROOM])
+{
+    char machine[128] = "";
+    if (!is_shared_by_machines(state)) {
+        join(own, PATH_ROOM, PARTS(state));
         return;
     }
     int fd = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
@@ -94,9 +112,8 @@ static void find_lock(const char *state, char lock[PATH_ROOM])
     else machine[32] = '\0';
     for (char *c = machine; *c != '\0'; c++)
         if (*c == '/') *c = '_';
-    join(lock, PATH_ROOM, PARTS(hosts, "/", machine));
-    mkdir(lock, 0700);
-    join(lock, PATH_ROOM, PARTS(hosts, "/", machine, "/lock"));
+    join(own, PATH_ROOM, PARTS(state, "/hosts/", machine));
+    mkdir(own, 0700);
 }
 
 /* ---- the launch file ---------------------------------------------------------------------------------------- */
@@ -161,6 +178,95 @@ static int read_launch(const char *state, struct launch *launch, char why[LINE_L
     CANNOT(path, " cannot be understood; run `broker service install` again");
     close(fd);
     return UNKNOWN;
+}
+
+/* ---- what the last daemon said ------------------------------------------------------------------------------ */
+
+/*
+ * STATE/refusal: why the last daemon did not start, and what it had read, so that every helper that asks is told without
+ * starting another. A daemon writes it (src/daemon/refusal.ts); for one that ended without a word, the helper that
+ * started it.
+ *
+ *   broker-refusal 1
+ *   exit 78
+ *   until SECONDS            of the epoch
+ *   saw IDENTITY PATH        any number of them: not valid once one of them is another
+ *   line TEXT                what is wrong and what to do
+ */
+
+enum { IDENTITY_ROOM = 192 };
+
+/* Changes whenever a file or folder, or who may change it, may have changed; as identityOf in src/platform/files.ts. */
+static void identity_of(const char *path, char identity[IDENTITY_ROOM])
+{
+    struct stat status;
+    struct digits d[7];
+    if (stat(path, &status) != 0) {
+        join(identity, IDENTITY_ROOM, PARTS("-"));
+        return;
+    }
+    uint64_t changed = (uint64_t)status.st_mtim.tv_sec * 1000000000 + (uint64_t)status.st_mtim.tv_nsec;
+    uint64_t touched = (uint64_t)status.st_ctim.tv_sec * 1000000000 + (uint64_t)status.st_ctim.tv_nsec;
+    join(identity, IDENTITY_ROOM,
+         PARTS(decimal((uint64_t)status.st_dev, &d[0]), ":", decimal(status.st_ino, &d[1]), ":",
+               decimal((uint64_t)status.st_size, &d[2]), ":", decimal(status.st_mode, &d[3]), ":",
+               decimal(status.st_uid, &d[4]), ":", decimal(changed, &d[5]), ":", decimal(touched, &d[6])));
+}
+
+static bool is_unchanged(char *seen)
+{
+    char identity[IDENTITY_ROOM], *path = strchr(seen, ' ');
+    if (path == NULL) return false;
+    *path++ = '\0';
+    identity_of(path, identity);
+    return strcmp(identity, seen) == 0;
+}
+
+/* The exit code of what is still so, with the words in `why`; 0, and `why` empty, if nothing is known. */
+static int refused_before(const char *own, char why[LINE_LIMIT])
+{
+    static const char first[] = "broker-refusal 1\n";
+    char text[REFUSAL_ROOM], path[PATH_ROOM], *newline;
+    int64_t code = UNKNOWN, until = UNKNOWN, now = time(NULL);
+    bool unchanged = true;
+    join(path, PATH_ROOM, PARTS(own, "/refusal"));
+    int fd = open_private(path, O_RDONLY, S_IFREG, why);
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) close(fd);
+    text[length > 0 ? length : 0] = why[0] = '\0';
+    if (strncmp(text, first, sizeof first - 1) != 0) return 0;
+    for (char *at = text + sizeof first - 1; unchanged && (newline = strchr(at, '\n')) != NULL; at = newline + 1) {
+        *newline = '\0';
+        if (strncmp(at, "exit ", 5) == 0) code = whole_number(at + 5, strlen(at + 5));
+        else if (strncmp(at, "until ", 6) == 0) until = whole_number(at + 6, strlen(at + 6));
+        else if (strncmp(at, "saw ", 4) == 0) unchanged = is_unchanged(at + 4);
+        else if (strncmp(at, "line ", 5) == 0) join(why, LINE_LIMIT, PARTS(at + 5));
+    }
+    if (unchanged && code > 0 && code <= 255 && now < until && until <= now + LONGEST_REFUSED_S && why[0] != '\0')
+        return (int)code;
+    why[0] = '\0';
+    return 0;
+}
+
+/* Called with the lock held, so that nobody else writes. What cannot be written is told to this helper alone. */
+static void leave_refusal(const char *own, const struct launch *launch, int code, const char *why)
+{
+    char text[REFUSAL_ROOM], path[PATH_ROOM], fresh[PATH_ROOM], identity[IDENTITY_ROOM];
+    struct digits exit_code, until;
+    size_t length = join(text, sizeof text, PARTS("broker-refusal 1\nexit ", decimal((uint64_t)code, &exit_code), "\nuntil ",
+                                                  decimal((uint64_t)time(NULL) + REFUSED_S, &until), "\nline ", why, "\n"));
+    for (size_t i = 0; launch->run[i] != NULL; i++) {
+        if (launch->run[i][0] != '/') continue;
+        identity_of(launch->run[i], identity);
+        length += join(text + length, sizeof text - length, PARTS("saw ", identity, " ", launch->run[i], "\n"));
+    }
+    join(path, PATH_ROOM, PARTS(own, "/refusal"));
+    join(fresh, PATH_ROOM, PARTS(own, "/refusal.new"));
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) return;
+    bool written = write(fd, text, length) == (ssize_t)length;
+    close(fd);
+    if (!written || rename(fresh, path) != 0) unlink(fresh);
 }
 
 /* ---- starting a process ------------------------------------------------------------------------------------- */
@@ -351,60 +457,123 @@ static pid_t run_daemon(struct launch *launch, const char *state, int lock)
     return start_process(launch->run, environment.words, lock);
 }
 
-/* The helper that gets the lock starts the daemon; the others wait for it, and take over if that one is killed. */
-static bool start_directly(struct launch *launch, const char *state, const struct search *search, int *connection,
-                           char why[LINE_LIMIT])
+/* The lock, shared with the daemon that this helper started, until that one answers or has ended. */
+static int shared_lock = UNKNOWN;
+
+void daemon_answers(void)
 {
-    static pid_t child;
-    struct digits digits;
-    char path[PATH_ROOM];
-    int code;
-    if (child > 0 && !has_ended(child, &code)) return true;
-    if (child > 0 && code > 0 && code < 128) /* stopped or killed, the next one may last longer */
-        return CANNOT("it was started and ended at once (exit ", decimal((uint64_t)code, &digits),
-                      "); run `broker daemon` to see why");
-    find_lock(state, path);
-    int lock = open_private(path, O_RDWR | O_CREAT, S_IFREG, why);
-    if (lock < 0) return why[0] != '\0' ? false : CANNOT("cannot make ", path);
-    bool ours = flock(lock, LOCK_EX | LOCK_NB) == 0;
-    if (!ours && listens_elsewhere(search, lock, why)) {
-        close(lock);
-        return false;
-    }
-    /* Another helper may have started one that bound its socket between our looking and our locking. */
-    if (ours && (*connection = search->connect()) < 0) {
-        (void)!ftruncate(lock, 0); /* its content describes a daemon that is gone */
-        child = run_daemon(launch, state, lock);
-        if (child == 0) CANNOT("cannot run ", launch->run[0], ": ", strerror(errno), "; run `broker service install`");
-    }
-    close(lock);
-    return !ours || *connection >= 0 || child > 0;
+    if (shared_lock >= 0) close(shared_lock);
+    shared_lock = UNKNOWN;
 }
 
-bool start_daemon(const struct search *search, int *connection, char why[LINE_LIMIT])
+/* A daemon writes its socket into the lock once it is bound; see src/platform/state-lock.ts. */
+static bool was_bound(int lock)
+{
+    char text[1024];
+    ssize_t length = lock < 0 ? 0 : pread(lock, text, sizeof text - 1, 0);
+    text[length > 0 ? length : 0] = '\0';
+    return lock < 0 || strstr(text, "\"socket\":\"") != NULL;
+}
+
+static bool is_crash(int signal_number)
+{
+    return signal_number == SIGSEGV || signal_number == SIGBUS || signal_number == SIGILL || signal_number == SIGFPE ||
+           signal_number == SIGABRT || signal_number == SIGTRAP || signal_number == SIGSYS;
+}
+
+/*
+ * 0 if another may be started: this one served and was stopped, made room for a new version (75), or somebody killed it.
+ * Else the exit code for everybody, and why. The lock is still held, so that nobody starts another before it is told.
+ */
+static int how_it_ended(int code, const struct launch *launch, const char *own, char why[LINE_LIMIT])
+{
+    struct digits digits;
+    struct stat status;
+    if (was_bound(shared_lock) || code == EX_TEMPFAIL || (code > 128 && !is_crash(code - 128))) return 0;
+    int refused = refused_before(own, why);
+    if (refused != 0) return refused;
+    for (size_t i = 0; launch->run[i] != NULL; i++) {
+        if (launch->run[i][0] != '/' || stat(launch->run[i], &status) == 0) continue;
+        cannot(why, PARTS("broker is not installed any more: ", launch->run[i],
+                          " is gone; install it again, then run `broker service install`"));
+        return EX_UNAVAILABLE;
+    }
+    CANNOT("it was started and ended at once (exit ", decimal((uint64_t)code, &digits), "); run `broker daemon` to see why");
+    refused = code == EX_CONFIG || code == EX_NOPERM ? code : EX_UNAVAILABLE;
+    leave_refusal(own, launch, refused, why);
+    return refused;
+}
+
+/* The helper that gets the lock starts the daemon; the others wait for it, and take over if that one is killed. */
+static int start_directly(struct launch *launch, const char *state, const char *own, const struct search *search,
+                          int *connection, char why[LINE_LIMIT])
+{
+    static pid_t child;
+    static int starts;
+    char path[PATH_ROOM];
+    int code;
+    if (child > 0) {
+        if (!has_ended(child, &code)) return 0;
+        child = 0;
+        code = how_it_ended(code, launch, own, why);
+        daemon_answers();
+        return code; /* or look for the daemon again, before the next one is started */
+    }
+    join(path, PATH_ROOM, PARTS(own, "/lock"));
+    int lock = open_private(path, O_RDWR | O_CREAT, S_IFREG, why);
+    if (lock < 0) {
+        if (why[0] == '\0') CANNOT("cannot make ", path);
+        return EX_UNAVAILABLE;
+    }
+    code = 0;
+    if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        if (listens_elsewhere(search, lock, why)) code = EX_UNAVAILABLE;
+    } else if ((*connection = search->connect()) >= 0) {
+        /* Another helper started one that bound its socket between our looking and our locking. */
+    } else if ((code = refused_before(own, why)) != 0) {
+        /* Or one that has ended in the meantime. */
+    } else if (starts++ == MOST_STARTS) {
+        CANNOT("it was started three times and killed each time; run `broker daemon` to see it run");
+        code = EX_UNAVAILABLE;
+    } else {
+        (void)!ftruncate(lock, 0); /* its content describes a daemon that is gone */
+        child = run_daemon(launch, state, lock);
+        if (child > 0) {
+            shared_lock = lock;
+            return 0;
+        }
+        CANNOT("cannot run ", launch->run[0], ": ", strerror(errno), "; run `broker service install`");
+        code = EX_UNAVAILABLE;
+    }
+    close(lock);
+    return code;
+}
+
+int start_daemon(const struct search *search, int *connection, char why[LINE_LIMIT])
 {
     static struct launch launch;
-    char state[PATH_ROOM], stopped[PATH_ROOM];
+    char state[PATH_ROOM], own[PATH_ROOM], stopped[PATH_ROOM];
     struct stat status;
     why[0] = '\0';
     const char *off = variable("BROKER_NO_AUTOSTART");
-    if ((off != NULL && strcmp(off, "0") != 0) || variable("BROKER_SERVER_UID") != NULL) return false;
-    if (variable("HOME") == NULL || !find_state_folder(state, why)) return false;
+    if ((off != NULL && strcmp(off, "0") != 0) || variable("BROKER_SERVER_UID") != NULL) return EX_UNAVAILABLE;
+    if (variable("HOME") == NULL || !find_state_folder(state, why)) return EX_UNAVAILABLE;
     memset(&launch, 0, sizeof launch);
     int launch_fd = read_launch(state, &launch, why);
-    if (launch_fd < 0) return false;
-    bool started, unmanaged = false;
+    if (launch_fd < 0) return EX_UNAVAILABLE;
+    bool unmanaged = false;
+    int code = EX_UNAVAILABLE;
+    find_own_folder(state, own);
     join(stopped, PATH_ROOM, PARTS(state, "/stopped"));
-    if (launch.off)
-        started = false;
-    else if (lstat(stopped, &status) == 0)
-        started = CANNOT("it was stopped with `broker service stop`; start it with `broker service start`");
-    else if (service_manager_runs(&launch))
-        started = start_service(&launch, launch_fd, &unmanaged, why);
-    else
-        unmanaged = true;
-    if (unmanaged)
-        started = start_directly(&launch, state, search, connection, why);
+    if (launch.off) {
+        /* Nothing to say but that it does not run. */
+    } else if (lstat(stopped, &status) == 0) {
+        CANNOT("it was stopped with `broker service stop`; start it with `broker service start`");
+    } else if ((code = refused_before(own, why)) == 0) {
+        if (!service_manager_runs(&launch)) unmanaged = true;
+        else if (!start_service(&launch, launch_fd, &unmanaged, why)) code = EX_UNAVAILABLE;
+        if (unmanaged) code = start_directly(&launch, state, own, search, connection, why);
+    }
     close(launch_fd);
-    return started;
+    return code;
 }

@@ -10,12 +10,22 @@ struct search {
     bool (*includes)(const char *path); /* whether a socket at this path is looked at */
 };
 
+/* By the rules of src/config/paths.ts; false where HOME is not set or another user's (sudo, su). */
+bool find_state_folder(char folder[PATH_ROOM], char why[LINE_LIMIT]);
+
+/* Whether the state folder is on the network: then no socket lies in it. */
+bool is_shared_by_machines(const char *state);
+
 /*
  * No daemon answered: makes sure that one helper starts a daemon. To be called again, after looking for the daemon once
  * more, until one answers. `*connection` is what looking once more under the lock found.
  *
- * False if none can be started: then `why` says so and what to do, in LINE_LIMIT bytes at most.
+ * 0 while there is something to wait for. Else the exit code, and in `why` the reason and what to do, in LINE_LIMIT bytes at
+ * most; `why` is empty where no helper is to start a daemon.
  */
-bool start_daemon(const struct search *search, int *connection, char why[LINE_LIMIT]);
+int start_daemon(const struct search *search, int *connection, char why[LINE_LIMIT]);
+
+/* A daemon was connected to: if this helper started it, it needs it no longer. */
+void daemon_answers(void);
 
 #endif

@@ -15,7 +15,7 @@ const MAX_WAIT_MS = 9_000;
 const STALE_WAIT_MS = 2_000;
 
 /**
- * What is known of an outage is out of date when nobody has tried for this long although somebody could have: while a
+ * What is known of an outage is out of date when no refresh was tried for this long although one was allowed: while a
  * credential is in use the next try comes with the end of the hold-off, and is over within the limit for one call.
  */
 const KNOWN_MS = 60_000;
@@ -27,13 +27,13 @@ type Servable = Omit<OpenedKey, 'delivered'>;
 export class Answering {
   readonly #ports: BrokerPorts;
   readonly #refresher: Refresher;
-  readonly #onMendedLogin: (gate: ProviderGate) => void;
+  readonly #onChangedLogin: (gate: ProviderGate) => void;
 
-  /** @param onMendedLogin what a login is made from has changed: its failures are forgiven. */
-  constructor(ports: BrokerPorts, refresher: Refresher, onMendedLogin: (gate: ProviderGate) => void) {
+  /** @param onChangedLogin what a login is made from has changed: its failures are forgiven. */
+  constructor(ports: BrokerPorts, refresher: Refresher, onChangedLogin: (gate: ProviderGate) => void) {
     this.#ports = ports;
     this.#refresher = refresher;
-    this.#onMendedLogin = onMendedLogin;
+    this.#onChangedLogin = onChangedLogin;
   }
 
   /**
@@ -49,7 +49,7 @@ export class Answering {
         return servable;
       }
     }
-    if (credential.gate.noticeMendedLogin()) this.#onMendedLogin(credential.gate);
+    if (credential.gate.noticeChangedLogin()) this.#onChangedLogin(credential.gate);
     const servable = freshness?.state === 'stale' ? await this.#findBetterThanStale(credential, ask, at) : undefined;
     return servable ?? this.#waitForKey(credential, ask);
   }
@@ -73,7 +73,7 @@ export class Answering {
     const { clock } = this.#ports;
     const known = credential.knownFailure(at.nowMs - KNOWN_MS);
     if (known !== undefined && allowsStale(known.record.kind)) {
-      // Known to be down: nobody waits for it, but the first ask after the hold-off sends a probe behind its answer.
+      // Known to be down: no ask waits for it, but the first one after the hold-off sends a probe behind its answer.
       this.#refreshBehind(credential, at);
       return this.#open(credential, 'stale', at);
     }
@@ -116,7 +116,7 @@ export class Answering {
       }
       const at = clock.read();
       const freshness = credential.judge(at.nowMs, ask.intervalMs);
-      // After a hold-off somebody else may have tried again at the same moment, and with more luck.
+      // After a hold-off another ask may have tried again at the same moment, and with more luck.
       if (hold !== undefined && freshness?.state !== 'fresh') continue;
       if (freshness === undefined || freshness.state === 'unfit') throw nothingFit(credential, freshness);
       const servable = this.#open(credential, freshness.state, at);

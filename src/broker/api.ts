@@ -6,7 +6,7 @@ import type { Client } from '../platform/process-tree.ts';
 import type { BrokerEvent, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
 
 /**
- * What the broker does for whoever asks, by whatever wire: the server puts HTTP in front of it. `credential`
+ * What the broker does for those who ask, by whatever wire: the server puts HTTP in front of it. `credential`
  * undefined means the configured default. Every promise rejects with a BrokerError only; ERR_UNKNOWN_CREDENTIAL if
  * there is no such credential.
  */

@@ -11,14 +11,14 @@ import type { ProviderGate } from './gate.ts';
 import { LeaseKeeper } from './leases.ts';
 import { Refresher, SPREAD_MS } from './refresher.ts';
 import { RejectionDetector } from './rejection-detector.ts';
-import { Scheduler } from './scheduler.ts';
+import { Scheduler, TICK_MS } from './scheduler.ts';
 import { type DaemonFacts, describeCredential, describeDaemon, describeHealth } from './status.ts';
 
 /** No credential has a name like this, so it can share the scheduler with them. */
 const LEASE_SWEEP = '#leases';
 /** A timer this late did not run late: the machine slept. */
 const SLEPT_MS = 5_000;
-/** A single failure is no outage: the failed credential keeps its own hold-off. */
+/** A single failure is not an outage: the failed credential keeps its own hold-off. */
 const OUTAGE_FAILURES = 2;
 
 /** Marks of rejected values live a day and more; they are looked through this often, and once at the start. */
@@ -35,6 +35,7 @@ export class Broker implements BrokerApi {
   readonly #refresher: Refresher;
   readonly #answering: Answering;
   readonly #rejections: RejectionDetector;
+  #tickedAtMs = 0;
   #prunedAtMs = 0;
 
   constructor(ports: BrokerPorts, setup: BrokerSetup, facts: () => DaemonFacts) {
@@ -42,15 +43,7 @@ export class Broker implements BrokerApi {
     this.#facts = facts;
     const credentials = new CredentialSet(ports, setup.config);
     const events = new EventLog(ports);
-    const scheduler = new Scheduler(
-      ports.clock,
-      (id) => this.#runDue(id),
-      (lateMs) => {
-        ports.onTick();
-        this.#pruneMarks();
-        if (lateMs >= SLEPT_MS) this.#wakeUp();
-      },
-    );
+    const scheduler = new Scheduler(ports.clock, this.#runDue.bind(this), this.#lookAround.bind(this));
     const leases = new LeaseKeeper(
       ports,
       events,
@@ -67,7 +60,7 @@ export class Broker implements BrokerApi {
     this.#adopt(setup);
     leases.resume(ports.cache.leases(), (name) => credentials.gate(name));
     leases.releaseOrphans(this.#currentLeases());
-    this.#pruneMarks();
+    this.#pruneMarks(ports.clock.now());
     this.#planSweep();
   }
 
@@ -79,7 +72,8 @@ export class Broker implements BrokerApi {
       const at = await this.#rejections.consider(credential, ask);
       const opened = await this.#answering.find(credential, ask, at);
       if (isNewInterval || this.#scheduler.at(credential.name) === undefined) this.#refresher.schedule(credential);
-      return { ...opened, delivered: this.#delivered.bind(this, credential, opened, ask) };
+      const { key, state, secrets } = opened;
+      return { key, state, secrets, at: opened.at, delivered: this.#delivered.bind(this, credential, opened, ask) };
     } catch (fault) {
       // The configuration changed meanwhile: what failed is no longer what was asked for.
       if (credential.isRetired) return this.answer(ask);
@@ -91,7 +85,7 @@ export class Broker implements BrokerApi {
     const credential = this.#credentials.find(name);
     credential.rejected.clear();
     this.#ports.cache.clearRejected(credential.name);
-    credential.gate.noticeMendedLogin();
+    credential.gate.noticeChangedLogin();
     await this.#refresher.refresh(credential, 'person');
     return this.#describe(credential);
   }
@@ -123,7 +117,7 @@ export class Broker implements BrokerApi {
     const login = await gate.call(async (port, call) => {
       if (port.takeLogin === undefined) throw takesNoLogin(provider);
       return port.takeLogin(token, call).catch((fault: unknown) => {
-        // A token that is no good says nothing about the login at hand, so the gate is not to remember it.
+        // A token that the provider refuses says nothing about the present login, so the gate must not remember it.
         if (!(fault instanceof ProviderError)) throw fault;
         throw new BrokerError(fault.code, fault.message, fault.remedy === undefined ? {} : { remedy: fault.remedy });
       });
@@ -239,23 +233,30 @@ export class Broker implements BrokerApi {
     const { clock, random } = this.#ports;
     if (!credential?.isWanted(clock.now(), this.#credentials.config.daemon.idleAfterMs)) return;
     if (credential.gate.isProbing) {
-      // Whatever becomes of the probe, nobody is to follow on its heels.
+      // Whatever becomes of the probe, the others do not follow at once.
       this.#scheduler.schedule(id, clock.now() + (1 - random()) * SPREAD_MS);
       return;
     }
     this.#refresher.refresh(credential, 'ahead').catch(() => undefined);
   }
 
-  /** A rejected value may be served again once nobody could have held it stale: somebody may have put it back. */
-  #pruneMarks(): void {
-    const now = this.#ports.clock.now();
-    if (now - this.#prunedAtMs < PRUNE_MS) return;
-    this.#prunedAtMs = now;
+  #lookAround(lateMs: number, nowMs: number): void {
+    if (lateMs >= SLEPT_MS) this.#wakeUp();
+    if (nowMs - this.#tickedAtMs < TICK_MS) return;
+    this.#tickedAtMs = nowMs;
+    this.#ports.onTick();
+    this.#pruneMarks(nowMs);
+  }
+
+  /** A rejected value may be served again once it is older than any stale key: it may have been stored again since. */
+  #pruneMarks(nowMs: number): void {
+    if (nowMs - this.#prunedAtMs < PRUNE_MS) return;
+    this.#prunedAtMs = nowMs;
     const longestMs = Math.max(
       0,
       ...[...this.#credentials.config.credentials.values()].map(({ maxStaleMs }) => maxStaleMs),
     );
-    this.#credentials.pruneRejected(now - longestMs);
+    this.#credentials.pruneRejected(nowMs - longestMs);
   }
 
   /** A sweep that is planned already is not put off. */
@@ -289,7 +290,7 @@ function unknownProvider(name: string, gates: readonly ProviderGate[]): BrokerEr
 }
 
 function takesNoLogin(name: string): BrokerError {
-  return new BrokerError('ERR_USAGE', `nobody can log in to provider "${name}" through the broker`, {
+  return new BrokerError('ERR_USAGE', `provider "${name}" takes no login through the broker`, {
     remedy: 'log in with the tools of that secret system; the broker takes it up at once',
   });
 }

@@ -17,7 +17,7 @@ export interface CredentialSpec {
   readonly sourceFingerprint: string;
   /** Credentials with the same one share a read. */
   readonly readId: string;
-  /** Where the secret lies, in the provider's own words, for messages. */
+  /** Where the secret is, in the provider's own words, for messages. */
   readonly place: string;
 }
 
@@ -53,6 +53,8 @@ export class ManagedCredential {
   isRetired = false;
   /** Digests of values that the API rejected. */
   rejected = new Set<string>();
+  /** The longest refresh interval that any client has named lately. */
+  longestIntervalMs = DEFAULT_CLIENT_INTERVAL_MS;
   #interval = { longestMs: 0, seenAtMs: 0 };
 
   constructor(spec: CredentialSpec, gate: ProviderGate, turnMarginMs: number) {
@@ -81,7 +83,7 @@ export class ManagedCredential {
   }
 
   /**
-   * The longest refresh interval named lately; it is forgotten when nobody has named it for `forgetAfterMs`.
+   * The longest refresh interval named lately; it is forgotten when no client has named it for `forgetAfterMs`.
    * @returns whether it changed, so that what was planned with it has to be planned again.
    */
   noteAsk(nowMs: number, intervalMs: number, forgetAfterMs: number): boolean {
@@ -89,12 +91,9 @@ export class ManagedCredential {
     const { longestMs, seenAtMs } = this.#interval;
     if (intervalMs >= longestMs || nowMs - seenAtMs > forgetAfterMs) {
       this.#interval = { longestMs: intervalMs, seenAtMs: nowMs };
+      this.longestIntervalMs = intervalMs || DEFAULT_CLIENT_INTERVAL_MS;
     }
     return this.#interval.longestMs !== longestMs;
-  }
-
-  get longestIntervalMs(): number {
-    return this.#interval.longestMs || DEFAULT_CLIENT_INTERVAL_MS;
   }
 
   isWanted(nowMs: number, idleAfterMs: number): boolean {
@@ -103,7 +102,9 @@ export class ManagedCredential {
 
   /** What keeps the provider from being asked just now, its own failure or its provider's; undefined: nothing does. */
   holdOff(nowMs: number): RememberedFailure | undefined {
-    const known = later(this.failure, this.gate.outage);
+    const { failure, gate } = this;
+    const isGateLonger = (gate.outage?.record.nextAttemptAtMs ?? 0) > (failure?.record.nextAttemptAtMs ?? 0);
+    const known = isGateLonger ? gate.outage : failure;
     return isHeldOff(known?.record, nowMs) ? known : undefined;
   }
 
@@ -116,11 +117,6 @@ export class ManagedCredential {
   get lastFailure(): RememberedFailure | undefined {
     return this.failure ?? this.gate.outage;
   }
-}
-
-/** The one that holds off for longer. */
-function later(a: RememberedFailure | undefined, b: RememberedFailure | undefined): RememberedFailure | undefined {
-  return (b?.record.nextAttemptAtMs ?? 0) > (a?.record.nextAttemptAtMs ?? 0) ? b : a;
 }
 
 /** A provider as the configuration describes it; `fingerprint` changes when its configuration does. */

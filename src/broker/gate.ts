@@ -44,14 +44,16 @@ type GatePorts = Pick<BrokerPorts, 'clock' | 'random' | 'fingerprintFiles'>;
 export class ProviderGate {
   readonly name: string;
   readonly type: string;
-  /** No longer in the configuration: open only for the leases that still hang on it. */
+  /** No longer in the configuration: open only for the leases that still depend on it. */
   isAbandoned = false;
+  /** Set while the provider as a whole is known to be down or its login to be over. Only the gate sets it. */
+  outage: RememberedFailure | undefined;
   readonly #source: ProviderSource;
   readonly #ports: GatePorts;
   readonly #closing = new AbortController();
   #opening: Promise<Provider> | undefined;
   #provider: Provider | undefined;
-  #outage: RememberedFailure | undefined;
+  #limit: TimeLimit | undefined;
   #probe: Promise<void> | undefined;
   #loginInputs: string | undefined;
 
@@ -60,11 +62,6 @@ export class ProviderGate {
     this.type = source.type;
     this.#source = source;
     this.#ports = ports;
-  }
-
-  /** Set while the provider as a whole is known to be down or its login to be over. */
-  get outage(): RememberedFailure | undefined {
-    return this.#outage;
   }
 
   /** A call is under way that tells whether the provider is back. */
@@ -87,14 +84,14 @@ export class ProviderGate {
    */
   async call<T>(work: (provider: Provider, call: Call) => Promise<T>, forced = false): Promise<T> {
     // Nothing is awaited between looking and becoming the probe, so that there is never a second one.
-    while (!forced && this.#outage !== undefined) {
-      const { record, error } = this.#outage;
+    while (!forced && this.outage !== undefined) {
+      const { record, error } = this.outage;
       if (isHeldOff(record, this.#ports.clock.now())) throw new CircuitOpen(error);
       if (this.#probe === undefined) break;
       await this.#probe;
     }
     const attempt = this.#attempt(work);
-    if (this.#outage !== undefined && this.#probe === undefined) {
+    if (this.outage !== undefined && this.#probe === undefined) {
       this.#probe = attempt.then(
         () => undefined,
         () => undefined,
@@ -110,7 +107,7 @@ export class ProviderGate {
    * A change to any input of the login makes a failed one worth trying again at once.
    * @returns true if the hold-off was cleared.
    */
-  noticeMendedLogin(): boolean {
+  noticeChangedLogin(): boolean {
     if (this.#provider === undefined) return false;
     const inputs = this.#ports.fingerprintFiles(this.#provider.loginInputs());
     const changed = this.#loginInputs !== undefined && inputs !== this.#loginInputs;
@@ -121,9 +118,9 @@ export class ProviderGate {
     return true;
   }
 
-  /** The reason for the failures is gone (a wake, a mended login): try again without delay. */
+  /** The reason for the failures is gone (a wake, a changed login): try again without delay. */
   forgiveFailure(): void {
-    this.#outage = undefined;
+    this.outage = undefined;
   }
 
   get isClosed(): boolean {
@@ -138,13 +135,11 @@ export class ProviderGate {
   async #attempt<T>(work: (provider: Provider, call: Call) => Promise<T>): Promise<T> {
     let inputs: string | undefined;
     try {
-      const provider = await this.#open();
+      const provider = this.#provider ?? (await this.#open());
       // What the login is made from, before it is made: a change while the call is under way is a change all the same.
       inputs = this.#ports.fingerprintFiles(provider.loginInputs());
-      const value = await within([this.#closing.signal], this.#limitOf(provider), (signal) =>
-        work(provider, { signal }),
-      );
-      this.#recover();
+      const value = await within([this.#closing.signal], this.#limit, (signal) => work(provider, { signal }));
+      if (this.outage !== undefined) this.#recover();
       return value;
     } catch (cause) {
       throw this.#remember(cause, inputs);
@@ -164,7 +159,7 @@ export class ProviderGate {
     if (!(cause instanceof ProviderError)) return cause;
     if (cause.kind === 'transient' || cause.kind === 'login-expired') {
       const { clock, random } = this.#ports;
-      this.#outage = { record: recordFailure(this.#outage?.record, cause, clock.now(), random()), error: cause };
+      this.outage = { record: recordFailure(this.outage?.record, cause, clock.now(), random()), error: cause };
     } else {
       this.#recover();
     }
@@ -173,17 +168,17 @@ export class ProviderGate {
   }
 
   #recover(): void {
-    const outage = this.#outage;
-    this.forgiveFailure();
+    const { outage } = this;
+    this.outage = undefined;
     if (outage !== undefined) this.#source.onRecovery(outage.record);
   }
 
   async #open(): Promise<Provider> {
-    if (this.#provider) return this.#provider;
     this.#opening ??= this.#source.open().finally(() => {
       this.#opening = undefined;
     });
     this.#provider = await this.#opening;
+    this.#limit = this.#limitOf(this.#provider);
     return this.#provider;
   }
 }

@@ -9,9 +9,9 @@ import { CircuitOpen, type ProviderGate } from './gate.ts';
 
 /** How often replaced leases are looked at while there are any. */
 const SWEEP_MS = 60_000;
-/** Who held a lease is not known after a restart; whoever did has asked again by then, unless it keeps keys for longer. */
+/** Who held a lease is not known after a restart; a holder has asked again by then, unless it keeps keys for longer. */
 const UNKNOWN_HOLD_MS = 60 * 60_000;
-/** Stands in the journal as the time of replacement: the next daemon, too, revokes it whoever holds it. */
+/** In the journal as the time of replacement: the next daemon, too, revokes the lease without asking who holds it. */
 const REVOKE_AT_ONCE_MS = 0;
 /** The last answer with a lease may still be on its way when that lease is replaced. */
 const HANDOVER_MS = 10_000;
@@ -28,17 +28,17 @@ interface HeldLease {
   lease: Lease;
   replacedAtMs: number | undefined;
   readonly holders: Map<string, Holder>;
-  /** Went to somebody who cannot be told: it is never revoked, it lapses. */
+  /** A client that could not be identified was given it: it is never revoked, it lapses. */
   anonymous: boolean;
-  /** Until then somebody from before a restart may hold it. */
+  /** Until then a client from before a restart may hold it. */
   unknownUntilMs: number;
   /** Its revocation is under way. */
   isEnding: boolean;
 }
 
 /**
- * Leases from journal to revocation: written down before anybody is given the key, and revoked once they are replaced
- * and nobody can hold them any more. A login that no lease hangs on any longer is retired.
+ * Leases from journal to revocation: written down before a client is given the key, and revoked once they are replaced
+ * and no client can hold them any more. A login that no lease depends on any longer is retired.
  */
 export class LeaseKeeper {
   readonly #ports: BrokerPorts;
@@ -65,7 +65,7 @@ export class LeaseKeeper {
     let nextMs: number | undefined;
     for (const held of this.#leases.values()) {
       if (held.replacedAtMs === undefined) continue;
-      // Until it ends nothing can be done about a lease that went to nobody knows whom.
+      // Until it ends nothing can be done about a lease whose holder is not known.
       const waitMs = held.anonymous ? Number.POSITIVE_INFINITY : Math.max(soonMs, held.unknownUntilMs);
       const atMs = Math.max(soonMs, Math.min(waitMs, held.lease.expiresAtMs));
       if (nextMs === undefined || atMs < nextMs) nextMs = atMs;
@@ -144,7 +144,7 @@ export class LeaseKeeper {
     }
   }
 
-  /** After `resume`: journaled leases whose keys never reached the cache, so that nobody can have them. */
+  /** After `resume`: journaled leases whose keys never reached the cache, so that no client can have them. */
   releaseOrphans(currentLeaseIds: ReadonlySet<string>): void {
     for (const held of this.#leases.values()) {
       if (held.replacedAtMs !== undefined || currentLeaseIds.has(held.lease.id)) continue;
@@ -158,14 +158,14 @@ export class LeaseKeeper {
     return [...this.#leases.values()].some((held) => held.gate === gate);
   }
 
-  /** Revokes what nobody can hold any more. Resolves when every revocation has been answered. */
+  /** Revokes what no client can hold any more. Resolves when every revocation has been answered. */
   async sweep(): Promise<void> {
     await Promise.all(
       [...this.#leases.values()].filter((held) => this.#isReleased(held)).map((held) => this.#end(held)),
     );
   }
 
-  /** On a real stop with `revoke_on_exit`: everything, whoever holds it. */
+  /** On a real stop with `revoke_on_exit`: everything, held or not. */
   async revokeAll(): Promise<void> {
     await Promise.all([...this.#leases.values()].map((held) => this.#endForced(held)));
     await this.settled();
@@ -253,7 +253,7 @@ export class LeaseKeeper {
     this.#ports.cache.forgetLease(held.gate.name, leaseId);
     const { gate, lease } = held;
     const retired =
-      lease.loginId === undefined || this.#hangOn(gate, lease.loginId)
+      lease.loginId === undefined || this.#isNeeded(gate, lease.loginId)
         ? Promise.resolve()
         : this.#retireLogin(gate, lease.loginId);
     this.#retirements.add(retired);
@@ -272,7 +272,7 @@ export class LeaseKeeper {
     }
   }
 
-  #hangOn(gate: ProviderGate, loginId: string): boolean {
+  #isNeeded(gate: ProviderGate, loginId: string): boolean {
     for (const held of this.#leases.values()) {
       if (held.gate === gate && held.lease.loginId === loginId) return true;
     }
@@ -292,7 +292,7 @@ export class LeaseKeeper {
   }
 }
 
-/** Not ours to revoke, no longer there, or a fault of ours: said once, then it is left to lapse. */
+/** Not ours to revoke, no longer there, or a fault of the broker: said once, then it is left to lapse. */
 function isLastWord(fault: unknown): boolean {
   if (fault instanceof ProviderError) return fault.kind !== 'transient' && fault.kind !== 'login-expired';
   const wasNotAsked = fault instanceof CircuitOpen || fault instanceof BrokerError;

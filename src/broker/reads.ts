@@ -3,7 +3,7 @@ import type { CredentialConfig } from '../config/config.ts';
 import { decodeJwt, findExpiry } from '../credential/expiry.ts';
 import { type KeyVersion, toKey } from '../credential/key.ts';
 import type { Lease } from '../credential/life.ts';
-import { fieldAt, type SecretBytes, selectField } from '../credential/secret.ts';
+import { fieldAt, type SecretBytes, selectField, wipeAll } from '../credential/secret.ts';
 import { ProviderError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
 import type { IssuedLease, IssuedSecret } from '../providers/provider.ts';
@@ -47,9 +47,13 @@ export async function readOnce(
     if (lent.secret.lease === undefined) return lent;
     lent[Symbol.dispose]();
   }
-  const shared = { answer: read().finally(() => reads.delete(readId)), users: 1 };
+  const shared = { answer: read(), users: 1 };
   reads.set(readId, shared);
-  return lend(shared, await shared.answer, true);
+  try {
+    return lend(shared, await shared.answer, true);
+  } finally {
+    reads.delete(readId);
+  }
 }
 
 function lend(shared: SharedRead, { secret, at }: SecretRead, isOwn: boolean): LentRead {
@@ -132,24 +136,16 @@ function selectSecrets(credential: CredentialConfig, { content }: IssuedSecret):
   try {
     for (const [name, path] of wanted) {
       const { value, origin } = selectField(content.json, path);
-      secrets.set(name, toKeyFromText(value, origin));
+      const raw = Buffer.from(value, 'utf8');
+      try {
+        secrets.set(name, toKey(raw, origin));
+      } finally {
+        raw.fill(0);
+      }
     }
   } catch (fault) {
     wipeAll(secrets);
     throw fault;
   }
   return secrets;
-}
-
-function toKeyFromText(text: string, origin: string): SecretBytes {
-  const raw = Buffer.from(text, 'utf8');
-  try {
-    return toKey(raw, origin);
-  } finally {
-    raw.fill(0);
-  }
-}
-
-export function wipeAll(secrets: SecretFields): void {
-  for (const secret of secrets.values()) secret.wipe();
 }

@@ -2,19 +2,21 @@ import { dropsKey, recordFailure } from '../credential/back-off.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd } from '../credential/life.ts';
 import { nextRefreshAt, refreshAction, wantedLife } from '../credential/renewal.ts';
+import { wipeAll } from '../credential/secret.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
+import type { Call, Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
 import type { CredentialSet, ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
 import { CircuitOpen } from './gate.ts';
 import type { LeaseKeeper } from './leases.ts';
-import { keyFromSecret, readOnce, type SecretRead, type SharedRead, startLease, wipeAll } from './reads.ts';
+import { keyFromSecret, readOnce, type SecretRead, type SharedRead, startLease } from './reads.ts';
 import { Renewals } from './renewals.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /**
- * ahead: the scheduler, before anybody needs it · behind: after a key past its ttl was served · ask: somebody waits ·
- * rejection: somebody asked early · person: `broker refresh`, which nothing holds off.
+ * ahead: the scheduler, before a client needs it · behind: after a key past its ttl was served · ask: a client waits ·
+ * rejection: a client asked early · person: `broker refresh`, which nothing holds off.
  */
 export type RefreshReason = 'ahead' | 'behind' | 'ask' | 'rejection' | 'person';
 
@@ -30,7 +32,7 @@ interface RefresherDeps {
 
 /**
  * The one place where the provider is asked for keys, and the only writer of the cache: one refresh per credential at
- * a time, whoever asks, and one read for all credentials that live on the same secret.
+ * a time, and one read for all credentials that live on the same secret.
  */
 export class Refresher {
   readonly #ports: BrokerPorts;
@@ -48,14 +50,14 @@ export class Refresher {
   refresh(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
     if (credential.flight !== undefined) return credential.flight.done;
     const startedAtMs = this.#ports.clock.now();
-    const done = this.#fly(credential, reason, startedAtMs);
+    const done = this.#refresh(credential, reason, startedAtMs);
     done.catch(() => undefined);
     credential.flight = { startedAtMs, done };
     return done;
   }
 
   /**
-   * Plans the next refresh ahead of need; a credential that nobody has asked for lately gets none.
+   * Plans the next refresh ahead of need; a credential that no client has asked for lately gets none.
    * @param notBeforeMs when one that has no key may be tried again although no failure of its own says so.
    */
   schedule(credential: ManagedCredential, notBeforeMs = 0): void {
@@ -64,7 +66,7 @@ export class Refresher {
     const { scheduler, credentials } = this.#deps;
     const nowMs = clock.now();
     const { failure, living, name } = credential;
-    // Somebody was meant to lose it: only an ask tries again.
+    // The key was taken away on purpose: only an ask tries again.
     const wasTaken = failure !== undefined && dropsKey(failure.record.kind);
     const hasNothing = living === undefined && failure === undefined && notBeforeMs === 0;
     if (wasTaken || hasNothing || !credential.isWanted(nowMs, credentials.config.daemon.idleAfterMs)) {
@@ -94,31 +96,27 @@ export class Refresher {
     credential.isRetired = true;
   }
 
-  async #fly(credential: ManagedCredential, reason: RefreshReason, startedAtMs: number): Promise<void> {
+  async #refresh(credential: ManagedCredential, reason: RefreshReason, startedAtMs: number): Promise<void> {
     try {
-      // Starts in a later turn, when `flight` has been set.
+      // Goes on in a later turn, when `flight` has been set.
       await undefined;
-      await this.#refresh(credential, reason, startedAtMs);
+      const hold = reason === 'person' ? undefined : credential.holdOff(startedAtMs);
+      if (hold !== undefined) {
+        this.schedule(credential);
+        throw hold.error;
+      }
+      try {
+        const { living, needs } = credential;
+        const mayRenew = reason !== 'rejection' && reason !== 'person' && living?.key.lease !== undefined;
+        if (mayRenew && refreshAction(living, needs, startedAtMs, reason !== 'ahead') === 'renew') {
+          if (await this.#renew(credential, living.key, startedAtMs)) return;
+        }
+        await this.#issue(credential, reason);
+      } catch (fault) {
+        throw this.#fail(credential, fault, reason);
+      }
     } finally {
       credential.flight = undefined;
-    }
-  }
-
-  async #refresh(credential: ManagedCredential, reason: RefreshReason, startedAtMs: number): Promise<void> {
-    const hold = reason === 'person' ? undefined : credential.holdOff(startedAtMs);
-    if (hold !== undefined) {
-      this.schedule(credential);
-      throw hold.error;
-    }
-    try {
-      const { living, needs } = credential;
-      const mayRenew = reason !== 'rejection' && reason !== 'person' && living?.key.lease !== undefined;
-      if (mayRenew && refreshAction(living, needs, startedAtMs, reason !== 'ahead') === 'renew') {
-        if (await this.#renew(credential, living.key, startedAtMs)) return;
-      }
-      await this.#issue(credential, reason);
-    } catch (fault) {
-      throw this.#fail(credential, fault, reason);
     }
   }
 
@@ -138,7 +136,7 @@ export class Refresher {
       const next: KeyVersion = { ...key, confirmedAtMs: startedAtMs, lease: extended };
       this.#ports.cache.touch(next);
       this.#deps.leases.renewed(extended);
-      // Dropped or replaced meanwhile: then the renewal was for nothing, and the newer state stands.
+      // Dropped or replaced meanwhile: then the renewal was for nothing, and the newer state stays.
       if (credential.key?.digest === key.digest) credential.key = next;
       this.#succeed(credential, 'renewed', { seconds: Math.round((extended.expiresAtMs - startedAtMs) / 1000) });
       return true;
@@ -151,7 +149,14 @@ export class Refresher {
   }
 
   async #issue(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
-    using read = await readOnce(this.#reads, credential.spec.readId, () => this.#read(credential, reason));
+    const { spec, gate, needs } = credential;
+    const request = { source: spec.config.source, wantedLifeMs: wantedLife(needs) };
+    const ask = async (provider: Provider, call: Call): Promise<SecretRead> => {
+      // Only now: it may have waited for a probe to come back.
+      const at = this.#ports.clock.read();
+      return { secret: await provider.issue(request, call), at };
+    };
+    using read = await readOnce(this.#reads, spec.readId, () => gate.call(ask, reason === 'person'));
     try {
       this.#adopt(credential, read, reason);
     } finally {
@@ -159,17 +164,7 @@ export class Refresher {
     }
   }
 
-  #read(credential: ManagedCredential, reason: RefreshReason): Promise<SecretRead> {
-    const { spec, gate, needs } = credential;
-    const request = { source: spec.config.source, wantedLifeMs: wantedLife(needs) };
-    return gate.call(async (provider, call) => {
-      // Only now: it may have waited for a probe to come back.
-      const at = this.#ports.clock.read();
-      return { secret: await provider.issue(request, call), at };
-    }, reason === 'person');
-  }
-
-  /** Those that live on the same secret and did not ask for it: whoever asked adopts it for itself. */
+  /** Those that live on the same secret and did not ask for it; those that did adopt it themselves. */
   #confirmOthers(reader: ManagedCredential, read: SecretRead): void {
     for (const other of this.#deps.credentials.readersOf(reader.spec.readId)) {
       if (other === reader || other.flight !== undefined || other.key === undefined) continue;
@@ -192,7 +187,8 @@ export class Refresher {
     try {
       const previous = credential.key;
       if (credential.rejected.has(reading.key.digest)) throw stillRejected(reading.key);
-      if (isOver(reading.key, clock.now())) throw alreadyExpired(credential);
+      const end = certainEnd({ key: reading.key, login: undefined });
+      if (end !== undefined && end <= clock.now()) throw alreadyExpired(credential);
       const same = previous?.digest === reading.key.digest && reading.key.lease === undefined;
       const key = same ? { ...reading.key, issuedAtMs: previous.issuedAtMs } : reading.key;
       if (key.lease !== undefined) this.#deps.leases.issued(credential.gate, credential.name, key.lease);
@@ -212,7 +208,7 @@ export class Refresher {
     }
   }
 
-  /** The configuration changed while this was read: nobody is given it, and its lease has to end. */
+  /** The configuration changed while this was read: no client is given it, and its lease has to end. */
   #discard({ gate, name }: ManagedCredential, { secret, at }: SecretRead): BrokerError {
     if (secret.lease !== undefined) {
       const lease = startLease(secret.lease, at.nowMs);
@@ -254,12 +250,7 @@ export class Refresher {
   }
 }
 
-function isOver(key: KeyVersion, nowMs: number): boolean {
-  const end = certainEnd({ key, login: undefined });
-  return end !== undefined && end <= nowMs;
-}
-
-/** Transient, since whoever rotates it may only be late. */
+/** Transient, since its rotation may only be late. */
 function alreadyExpired(credential: ManagedCredential): ProviderError {
   const message = `the key that provider "${credential.gate.name}" returns for "${credential.name}" has expired already`;
   return new ProviderError('transient', message, {

@@ -92,12 +92,12 @@ export class RejectionDetector {
     throw keyRejected(credential);
   }
 
-  /** Asks the provider once for everybody; what it says within two seconds is the verdict. */
+  /** Asks the provider once for all clients; what it says within two seconds is the verdict. */
   async #revalidate(credential: ManagedCredential, ask: Ask, client: Client): Promise<Verdict> {
     const { clock } = this.#ports;
     const pending = credential.lastVerdict?.isPending ? credential.lastVerdict : undefined;
     const formerLease = credential.key?.lease;
-    // A flight that somebody else's reasons set going answers the question, but this client did not cause it.
+    // A flight that was under way for another reason answers the question, but this client did not cause it.
     const isOurs = pending !== undefined || credential.flight === undefined;
     const flight = this.#refresher.refresh(credential, 'rejection').then(() => {
       const { key } = credential;
@@ -156,7 +156,7 @@ function keyRejected(credential: ManagedCredential): BrokerError {
 
 /** Far more clients than a person runs; the one that asked longest ago is forgotten first. */
 const MAX_CLIENTS = 1_024;
-/** Clients that have exited are looked for at most this often, and only when somebody asks. */
+/** Clients that have exited are looked for at most this often, and only when a client asks. */
 const SWEEP_MS = 60_000;
 
 interface ClientBook {

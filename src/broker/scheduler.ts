@@ -1,12 +1,12 @@
 import type { Clock, Timer } from '../platform/clock.ts';
 
 /** While anything is scheduled the clock is looked at this often, because timers do not notice that the machine slept. */
-const TICK_MS = 60_000;
+export const TICK_MS = 60_000;
 
 interface Entry {
   readonly id: string;
   atMs: number;
-  /** Where it stands in the heap. */
+  /** Where it is in the heap. */
   index: number;
 }
 
@@ -17,7 +17,7 @@ interface Entry {
 export class Scheduler {
   readonly #clock: Clock;
   readonly #run: (id: string) => void;
-  readonly #tick: (lateMs: number) => void;
+  readonly #tick: (lateMs: number, nowMs: number) => void;
   readonly #heap: Entry[] = [];
   readonly #entries = new Map<string, Entry>();
   #timer: Timer | undefined;
@@ -28,7 +28,7 @@ export class Scheduler {
    * @param run called once for each entry that is due, after it was taken out.
    * @param tick called at every wake-up, before anything is run, with how late it comes: timers do not count time asleep.
    */
-  constructor(clock: Clock, run: (id: string) => void, tick: (lateMs: number) => void) {
+  constructor(clock: Clock, run: (id: string) => void, tick: (lateMs: number, nowMs: number) => void) {
     this.#clock = clock;
     this.#run = run;
     this.#tick = tick;
@@ -69,7 +69,8 @@ export class Scheduler {
     this.#entries.delete(id);
     const last = this.#heap.pop();
     if (last !== undefined && last !== entry) {
-      this.#place(last, entry.index);
+      last.index = entry.index;
+      this.#heap[last.index] = last;
       this.#up(last);
       this.#down(last);
     }
@@ -89,9 +90,11 @@ export class Scheduler {
   }
 
   #wake(): void {
-    const lateMs = Math.max(0, this.#clock.now() - this.#armedForMs);
-    this.#disarm();
-    this.#tick(lateMs);
+    const nowMs = this.#clock.now();
+    const lateMs = Math.max(0, nowMs - this.#armedForMs);
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#tick(lateMs, nowMs);
     for (let first = this.#heap[0]; first !== undefined && first.atMs <= this.#clock.now(); first = this.#heap[0]) {
       this.cancel(first.id);
       this.#run(first.id);
@@ -101,28 +104,19 @@ export class Scheduler {
 
   #arm(): void {
     const first = this.#heap[0];
-    if (first === undefined || this.#stopped) {
-      this.#disarm();
-      return;
-    }
+    const isNeeded = first !== undefined && !this.#stopped;
     const now = this.#clock.now();
-    const wakeAtMs = Math.min(first.atMs, now + TICK_MS);
-    // An earlier wake-up that is armed already serves as well: it looks again and arms anew.
-    if (this.#timer !== undefined && this.#armedForMs <= wakeAtMs) return;
-    this.#disarm();
-    this.#armedForMs = wakeAtMs;
-    this.#timer = this.#clock.after(Math.max(0, wakeAtMs - now), () => this.#wake());
-  }
-
-  #disarm(): void {
+    const wakeAtMs = isNeeded ? Math.min(first.atMs, now + TICK_MS) : Number.POSITIVE_INFINITY;
+    // An earlier wake-up that is armed already serves as well: it looks again and arms again.
+    if (isNeeded && this.#timer !== undefined && this.#armedForMs <= wakeAtMs) return;
     this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#armedForMs = Number.POSITIVE_INFINITY;
+    this.#timer = isNeeded ? this.#clock.after(Math.max(0, wakeAtMs - now), this.#wake.bind(this)) : undefined;
+    this.#armedForMs = wakeAtMs;
   }
 
   #up(entry: Entry): void {
-    while (entry.index > 0) {
-      const parent = this.#heap[(entry.index - 1) >> 1];
+    for (let { index } = entry; index > 0; index = entry.index) {
+      const parent = this.#heap[(index - 1) >> 1];
       if (parent === undefined || parent.atMs <= entry.atMs) return;
       this.#swap(entry, parent);
     }
@@ -139,13 +133,8 @@ export class Scheduler {
   }
 
   #swap(a: Entry, b: Entry): void {
-    const { index } = a;
-    this.#place(a, b.index);
-    this.#place(b, index);
-  }
-
-  #place(entry: Entry, index: number): void {
-    entry.index = index;
-    this.#heap[index] = entry;
+    this.#heap[a.index] = b;
+    this.#heap[b.index] = a;
+    [a.index, b.index] = [b.index, a.index];
   }
 }

@@ -84,7 +84,7 @@ export function describeCredential(credential: ManagedCredential, view: Credenti
   };
 }
 
-/** Healthy: nothing that somebody asked for lately fails, and what is kept can be kept. */
+/** Healthy: nothing that a client asked for lately fails, and what is kept can be kept. */
 export function describeHealth(credentials: Iterable<ManagedCredential>, facts: DaemonFacts): HealthReport {
   for (const credential of credentials) {
     const { failure, living, name } = credential;

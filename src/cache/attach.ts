@@ -1,3 +1,4 @@
+import { wipeAll } from '../credential/secret.ts';
 import { kekIdOf } from '../crypto/envelope.ts';
 import { findRecordedKek, type KekFinding, type KekStore, newKek, type RecordedKek } from '../crypto/kek-store.ts';
 import { BrokerError } from '../errors.ts';
@@ -14,7 +15,7 @@ import {
   setDamagedAside,
   type Trouble,
 } from './recovery.ts';
-import { Sealer, wipeSecrets } from './sealer.ts';
+import { Sealer } from './sealer.ts';
 import { SqliteStore } from './store.ts';
 
 export interface CacheOptions extends DatabaseOptions {
@@ -59,29 +60,21 @@ export interface Detached extends Trouble {
  * @param memory its digest key is that of a new database, so that what was digested in memory is recognised.
  */
 export async function attach(options: CacheOptions, memory: Sealer, notice?: Trouble): Promise<Attached | Detached> {
+  let told = notice;
+  let tried = options;
   try {
-    return await attachSomehow(options, memory, notice);
-  } catch (error) {
-    return { ...cannotOpen(options, error), notice };
-  }
-}
-
-/** Tries once more after a remedy of its own: an empty database after a damaged one, no shared memory on a full disk. */
-async function attachSomehow(
-  options: CacheOptions,
-  memory: Sealer,
-  notice: Trouble | undefined,
-): Promise<Attached | Detached> {
-  try {
-    return await attachOnce(options, memory, notice);
-  } catch (error) {
-    if (classifyFailure(error) === 'damaged' && notice === undefined) {
-      const { target, ...told } = setDamagedAside(databasePath(options.stateDir), error, options.wallMs());
-      options.log.error({ setAside: target }, told.problem);
-      return await attachSomehow(options, memory, told);
+    for (;;) {
+      try {
+        return await attachOnce(tried, memory, told);
+      } catch (error) {
+        // An empty database after a damaged one; no shared memory on a full disk.
+        if (classifyFailure(error) === 'damaged' && told === undefined) told = setDamagedAside(options, error);
+        else if (lacksSharedMemory(error) && !tried.exclusive) tried = { ...options, exclusive: true };
+        else throw error;
+      }
     }
-    if (!lacksSharedMemory(error) || options.exclusive) throw error;
-    return await attachSomehow({ ...options, exclusive: true }, memory, notice);
+  } catch (error) {
+    return { ...cannotOpen(options, error), notice: told };
   }
 }
 
@@ -182,7 +175,7 @@ function digestAgain(stored: Stored<'key'>, sealer: Sealer): Stored<'key'> {
   const secrets = sealer.openKey(stored.row);
   if (secrets === undefined) return stored;
   const again = sealer.sealKey({ ...stored.facts, digest: sealer.digest(secrets) }, secrets);
-  wipeSecrets(secrets);
+  wipeAll(secrets);
   return again;
 }
 

@@ -9,7 +9,7 @@ import { DamagedDatabaseError } from './recovery.ts';
 export interface DatabaseOptions {
   /** A rollback journal instead of WAL, whose shared memory does not work across machines. */
   readonly networkFileSystem: boolean;
-  /** Nobody else may open the database meanwhile, and SQLite needs no shared memory beside it. Default: false. */
+  /** No other program may open the database meanwhile, and SQLite needs no shared memory beside it. Default: false. */
   readonly exclusive?: boolean;
   /** Only for tests of migrations. */
   readonly migrations?: readonly string[];
@@ -23,7 +23,7 @@ const TABLES_THAT_MATTER = ['keks', 'records'] as const;
 
 /**
  * Opens, checks and migrates one database file, creating it 0600 if it is absent. Throws what SQLite throws (see
- * classifyFailure), or ERR_UNSAFE_FILE for a file that must not be used as it lies there.
+ * classifyFailure), or ERR_UNSAFE_FILE for a file that must not be used as it is.
  */
 export function openDatabase(path: string, options: DatabaseOptions): Database {
   ensurePrivateFile(path);
@@ -76,8 +76,8 @@ function checkHeader(path: string): void {
 /**
  * Durability: in WAL mode with synchronous NORMAL a commit survives the death of the process, kill -9 included, and a
  * power cut leaves an intact database that may lack the last commits. That is enough, and costs no fsync per answer:
- * keys can be fetched again, and a lease whose journal entry is lost lapses by itself. With a rollback journal NORMAL
- * may corrupt after a power cut, hence FULL there. A rotation, which destroys the old key, syncs fully: see `durably`.
+ * keys can be fetched again, and a lease whose journal entry is lost lapses at its own end. With a rollback journal NORMAL
+ * may corrupt after a power cut, hence FULL there. A rotation, which destroys the old key, syncs fully: see SqliteStore.durably.
  */
 function configure(database: Database, { networkFileSystem, exclusive }: DatabaseOptions): void {
   // Exclusive locking keeps SQLite from the shared memory that a network file system cannot give, even while it
@@ -89,7 +89,7 @@ function configure(database: Database, { networkFileSystem, exclusive }: Databas
   database.pragma('secure_delete = ON');
   database.pragma('journal_size_limit = 1048576');
   database.pragma('temp_store = MEMORY');
-  // The file may be damaged or made by somebody else: its schema gets no rights, its cells are checked when read.
+  // The file may be damaged or made by another program: its schema gets no rights, its cells are checked when read.
   database.pragma('trusted_schema = OFF');
   database.pragma('cell_size_check = ON');
 }
@@ -100,26 +100,5 @@ function check(database: Database): void {
   for (const scope of scopes) {
     const verdict = database.pragma(`quick_check(${scope})`, { simple: true });
     if (verdict !== 'ok') throw new DamagedDatabaseError('its integrity check failed');
-  }
-}
-
-/** Runs `action` in one transaction that is on the disk, and whose predecessors are out of the log, when it returns. */
-export function durably(database: Database, action: () => void): void {
-  const usual = Number(database.pragma('synchronous', { simple: true }));
-  database.pragma('synchronous = FULL');
-  try {
-    database.transaction(action).immediate();
-  } finally {
-    database.pragma(`synchronous = ${usual}`);
-  }
-  emptyLog(database);
-}
-
-/** Moves the write-ahead log into the database and gives its space back. What is committed stays so if that fails. */
-export function emptyLog(database: Database): void {
-  try {
-    database.pragma('wal_checkpoint(TRUNCATE)');
-  } catch {
-    // A later checkpoint will do it.
   }
 }

@@ -69,7 +69,7 @@ export const EVENTS_KEPT_MS = 30 * 24 * 3_600_000;
 
 /** See SqliteStore for the aliases. */
 const SELECT = 'SELECT id AS id, at_ms AS at_ms, kind AS kind, credential AS credential, detail AS detail FROM events';
-/** Bound by position: there is one for every answer, and a name for every value takes half as long again. */
+/** Bound by position: there is one for every answer, and binding by name takes half as long again. */
 const INSERT = 'INSERT OR REPLACE INTO events (id, at_ms, kind, credential, detail) VALUES (?, ?, ?, ?, ?)';
 
 export type EventsTable = ReturnType<typeof eventsTable>;
@@ -90,7 +90,7 @@ export function eventsTable(database: Database) {
     /** The id of the newest event, 0 if there is none. */
     lastId: (): number => {
       const id = newest.get()?.id ?? 0;
-      // Nobody ever counted that far: going on from there would make every later insert fail.
+      // No daemon ever counted that far: going on from there would make every later insert fail.
       if (!Number.isSafeInteger(id)) throw new DamagedDatabaseError('its events have impossible ids');
       return id;
     },

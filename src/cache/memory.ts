@@ -1,7 +1,8 @@
+import { wipeAll } from '../credential/secret.ts';
 import type { Timeline } from '../platform/timeline.ts';
 import { EventJournal } from './events.ts';
 import { type Kind, Records } from './records.ts';
-import { Sealer, wipeSecrets } from './sealer.ts';
+import { Sealer } from './sealer.ts';
 
 /** Everything that is known, and the key that seals it. */
 export interface Contents {
@@ -50,7 +51,7 @@ function merge({ records, sealer }: Contents, memory: Contents): void {
     digests.set(old.digest, key.digest);
     const stored = records.get('key', key.credential)?.facts;
     if (stored === undefined || stored.confirmedAtMs <= key.confirmedAtMs) records.put(sealer.sealKey(key, secrets));
-    wipeSecrets(secrets);
+    wipeAll(secrets);
   }
   for (const kind of ['login', 'lease', 'timeline'] as const) {
     for (const { facts, row } of memory.records.all(kind)) {

@@ -20,7 +20,7 @@ export const MIGRATIONS: readonly string[] = [
   `,
 ];
 
-/** "brk2": tells a database of ours from somebody else's that was put in its place. */
+/** "brk2": tells a database of ours from that of another program that was put in its place. */
 const APPLICATION_ID = 0x62726b32;
 /** "brkr": as no release ever wrote it. */
 const FORMER_APPLICATION_ID = 0x62726b72;

@@ -1,11 +1,17 @@
 import type { KeyEncryptionKey } from '../crypto/envelope.ts';
 import type { KekStore, RecordedKek } from '../crypto/kek-store.ts';
 import { BrokerError, codeOf } from '../errors.ts';
-import type { Timeline } from '../platform/timeline.ts';
 import { type Attached, attach, type CacheOptions, type Detached } from './attach.ts';
 import type { CacheHealth } from './cache.ts';
 import { type Memory, runsOn } from './memory.ts';
-import { classifyFailure, databasePath, describeEnvironment, setDamagedAside, type Trouble } from './recovery.ts';
+import {
+  classifyFailure,
+  databasePath,
+  describeEnvironment,
+  refused,
+  setDamagedAside,
+  type Trouble,
+} from './recovery.ts';
 import { SqliteStore } from './store.ts';
 
 /** Between two attempts to write to a disk that refused: each may block for the busy time limit. */
@@ -63,11 +69,6 @@ export class Persistence {
     return this.#detached;
   }
 
-  /** As a database has it that could not be authenticated yet. */
-  get timelineHint(): Timeline | undefined {
-    return this.#detached?.timeline;
-  }
-
   health(): CacheHealth {
     const persistent = this.#home !== undefined && this.#behind === undefined;
     const { problem, remedy } = this.#detached ??
@@ -80,7 +81,7 @@ export class Persistence {
   /**
    * Tries again what did not work before: to find the database and its key, to write to it, to remove keys that seal
    * nothing any more. True if memory was joined with a database just now: then keys, leases and logins may have joined,
-   * and digests have changed, so whoever copied `keys()` reads them again. Costs nothing while all is well, takes a few
+   * and digests have changed, so a caller that copied `keys()` reads them again. Costs nothing while all is well, takes a few
    * seconds at most, and never rejects.
    *
    * @param now although a person may just have been asked for a password in vain: a person wants it.
@@ -230,7 +231,7 @@ export class Persistence {
     const { records, store, home, unused, changed, sealer } = found;
     const { log } = this.options;
     const isJoin = this.#detached !== undefined;
-    const clock = this.memory.records.get('timeline', '')?.facts ?? this.timelineHint;
+    const clock = this.memory.records.get('timeline', '')?.facts ?? this.#detached?.timeline;
     const stored = records.all('key');
     if (clock !== undefined && stored.length > 0 && !runsOn(records.get('timeline', '')?.facts, clock)) {
       log.warn({}, 'stored keys were dropped: their times are not on the timeline that the clock runs on');
@@ -290,9 +291,7 @@ export class Persistence {
     this.#rebuilds += 1;
     try {
       this.#closeStore();
-      const { target, ...told } = setDamagedAside(databasePath(this.options.stateDir), damage, this.options.wallMs());
-      this.options.log.error({ setAside: target }, told.problem);
-      this.#notice = told;
+      this.#notice = setDamagedAside(this.options, damage);
       this.#replaceAll();
       this.#behind = undefined;
     } catch (error) {
@@ -307,8 +306,4 @@ export class Persistence {
     }
     this.#behind = { problem, remedy, sinceMs: this.options.wallMs() };
   }
-}
-
-export function refused({ problem, remedy }: Trouble): BrokerError {
-  return new BrokerError('ERR_IO', problem, { remedy });
 }

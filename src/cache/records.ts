@@ -67,38 +67,44 @@ export function isKind(word: string): word is Kind {
  * SELECT, and a disk that fails costs persistence, never an answer.
  */
 export class Records {
-  readonly #all = new Map<string, Stored<Kind>>();
+  readonly #byKind: { readonly [K in Kind]: Map<string, Stored<K>> } = {
+    key: new Map(),
+    login: new Map(),
+    lease: new Map(),
+    rejected: new Map(),
+    timeline: new Map(),
+  };
 
   get isEmpty(): boolean {
-    return this.#all.size === 0;
+    return Object.values(this.#byKind).every(({ size }) => size === 0);
   }
 
   get<K extends Kind>(kind: K, id: string): Stored<K> | undefined {
-    return this.#all.get(keyOf(kind, id)) as Stored<K> | undefined;
+    return this.#byKind[kind].get(id);
   }
 
   all<K extends Kind>(kind: K): Stored<K>[] {
-    return [...this.#all.values()].filter(({ row }) => row.kind === kind) as Stored<K>[];
+    return [...this.#byKind[kind].values()];
   }
 
   rows(): Row[] {
-    return [...this.#all.values()].map(({ row }) => row);
+    return Object.values(this.#byKind).flatMap((records) => [...records.values()].map(({ row }) => row));
   }
 
   put<K extends Kind>(stored: Stored<K>): void {
-    this.#all.set(keyOf(stored.row.kind, stored.row.id), stored as Stored<Kind>);
+    this.#byKind[stored.row.kind as K].set(stored.row.id, stored);
   }
 
   delete(kind: Kind, id: string): void {
-    this.#all.delete(keyOf(kind, id));
+    this.#byKind[kind].delete(id);
   }
 
   /** The same facts about other rows: everything wrapped by another key. */
   map(change: (row: Row) => Row): Records {
     const changed = new Records();
-    for (const { facts, row } of this.#all.values()) changed.put({ facts, row: change(row) });
+    for (const records of Object.values(this.#byKind)) {
+      for (const { facts, row } of records.values()) changed.put({ facts, row: change(row) });
+    }
     return changed;
   }
 }
-
-const keyOf = (kind: string, id: string): string => `${kind} ${id}`;

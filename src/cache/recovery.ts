@@ -1,9 +1,26 @@
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { SqliteError } from 'better-sqlite3';
-import { codeOf } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
+import type { Log } from '../platform/log.ts';
 
 export const databasePath = (stateDir: string): string => join(stateDir, 'cache.db');
+
+/** What a person should know, and what they can do about it. */
+export interface Trouble {
+  readonly problem: string;
+  readonly remedy: string;
+}
+
+export function refused({ problem, remedy }: Trouble): BrokerError {
+  return new BrokerError('ERR_IO', problem, { remedy });
+}
+
+interface SetAsideOptions {
+  readonly stateDir: string;
+  readonly log: Log;
+  readonly wallMs: () => number;
+}
 
 /** What SQLite keeps beside a database: a write-ahead log belongs to its database, wherever that goes. */
 const SUFFIXES = ['', '-wal', '-shm', '-journal'] as const;
@@ -25,15 +42,16 @@ export function setAside(path: string, label: string): string {
 }
 
 /** Sets a database aside as damaged, newer or foreign. @returns what to tell a person. Throws what the file system throws. */
-export function setDamagedAside(path: string, error: unknown, wallMs: number): Trouble & { readonly target: string } {
+export function setDamagedAside({ stateDir, log, wallMs }: SetAsideOptions, error: unknown): Trouble {
+  const path = databasePath(stateDir);
   const label = error instanceof ForeignDatabaseError ? error.label : undefined;
-  const target = setAside(path, label ?? `corrupt-${timestamp(wallMs)}`);
+  const target = setAside(path, label ?? `corrupt-${timestamp(wallMs())}`);
   const reason = error instanceof Error ? error.message : 'damaged';
-  return {
-    target,
-    problem: `${path} could not be used (${reason}) and was set aside as ${target}`,
-    remedy: 'Nothing has to be done: keys are fetched again. Delete the file set aside when it is not needed any more.',
-  };
+  const problem = `${path} could not be used (${reason}) and was set aside as ${target}`;
+  log.error({ setAside: target }, problem);
+  const remedy =
+    'Nothing has to be done: keys are fetched again. Delete the file set aside when it is not needed any more.';
+  return { problem, remedy };
 }
 
 /** 20250131T235959Z, for file names. */
@@ -73,11 +91,6 @@ export function classifyFailure(error: unknown): DatabaseFailure {
 /** Whether the cause may be that there is no room for the -shm file: SQLite does without it under an exclusive lock. */
 export function lacksSharedMemory(error: unknown): boolean {
   return error instanceof SqliteError && /^SQLITE_(IOERR|CANTOPEN|FULL)/.test(error.code);
-}
-
-export interface Trouble {
-  readonly problem: string;
-  readonly remedy: string;
 }
 
 /** What to tell a person who has to free the database. */

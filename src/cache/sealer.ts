@@ -80,10 +80,12 @@ export class Sealer {
 
   /** Keys are opened for every answer, so what is the same for all of them is done once. */
   openKey(row: Row): SecretFields | undefined {
-    const envelope =
-      this.#unwrapped.get(row) ?? tolerant(() => UnwrappedEnvelope.unwrap(this.kek, row.sealed, bindingOf(row)));
-    if (envelope === undefined) return undefined;
-    this.#unwrapped.set(row, envelope);
+    let envelope = this.#unwrapped.get(row);
+    if (envelope === undefined) {
+      envelope = tolerant(() => UnwrappedEnvelope.unwrap(this.kek, row.sealed, bindingOf(row)));
+      if (envelope === undefined) return undefined;
+      this.#unwrapped.set(row, envelope);
+    }
     const packed = envelope.open();
     return packed && unpackSecrets(packed.bytes);
   }
@@ -120,7 +122,9 @@ function tolerant<T>(open: () => T): T | undefined {
 
 /** The plaintext of a sealed key: name and value of each field, each with its length. The caller wipes. */
 function packSecrets(secrets: SecretFields): Buffer {
-  return lengthPrefixed(...[...secrets].flatMap(([name, secret]) => [name, secret.bytes]));
+  const parts: (string | Uint8Array)[] = [];
+  for (const [name, secret] of secrets) parts.push(name, secret.bytes);
+  return lengthPrefixed(...parts);
 }
 
 /** The values are views into `packed`, not copies: wiping each of them wipes every secret byte of it. */
@@ -134,8 +138,4 @@ function unpackSecrets(packed: Buffer): SecretFields {
   };
   while (at < packed.length) secrets.set(next().toString('utf8'), SecretBytes.from(next()));
   return secrets;
-}
-
-export function wipeSecrets(secrets: SecretFields): void {
-  for (const secret of secrets.values()) secret.wipe();
 }

@@ -1,16 +1,16 @@
 import type { KeyVersion } from '../credential/key.ts';
 import type { Login } from '../credential/life.ts';
-import type { SecretBytes } from '../credential/secret.ts';
+import { type SecretBytes, wipeAll } from '../credential/secret.ts';
 import type { Timeline } from '../platform/timeline.ts';
 import type { RotationReport, RotationRequest } from '../protocol/reports.ts';
 import type { CacheOptions } from './attach.ts';
 import type { CacheHealth, CredentialCache, LeaseEntry, SecretFields, StoredEvent } from './cache.ts';
 import type { NumberedEvent } from './events.ts';
 import { Memory } from './memory.ts';
-import { Persistence, refused } from './persistence.ts';
+import { Persistence } from './persistence.ts';
 import { idOf, idWithin, type Kind, type RejectedMark, type Stored } from './records.ts';
+import { refused } from './recovery.ts';
 import { rotateKey } from './rotation.ts';
-import { wipeSecrets } from './sealer.ts';
 import type { SqliteStore } from './store.ts';
 
 const IN_MEMORY: CacheHealth = {
@@ -60,7 +60,7 @@ export class SqliteCache implements CredentialCache {
     try {
       this.put(key, secrets);
     } finally {
-      wipeSecrets(secrets);
+      wipeAll(secrets);
     }
   }
 
@@ -129,7 +129,7 @@ export class SqliteCache implements CredentialCache {
     for (const event of events) requireTime(event.atMs);
     const journal = this.#memory.events;
     journal.add(events);
-    this.#write(
+    this.#persistence?.write(
       (store) => journal.flush(store.events),
       () => journal.written(),
     );
@@ -145,7 +145,7 @@ export class SqliteCache implements CredentialCache {
   }
 
   timeline(): Timeline | undefined {
-    return this.#memory.records.get('timeline', '')?.facts ?? this.#persistence?.timelineHint;
+    return this.#memory.records.get('timeline', '')?.facts ?? this.#persistence?.detached?.timeline;
   }
 
   saveTimeline(timeline: Timeline): void {
@@ -178,13 +178,13 @@ export class SqliteCache implements CredentialCache {
 
   #put<K extends Kind>(stored: Stored<K>): void {
     this.#memory.records.put(stored);
-    this.#write((store) => store.put(stored.row));
+    this.#persistence?.write((store) => store.put(stored.row));
   }
 
   #delete(kind: Kind, ids: readonly string[]): void {
     for (const id of ids) this.#memory.records.delete(kind, id);
     if (this.#persistence?.detached !== undefined) this.#memory.noteRemoved(kind, ids);
-    this.#write((store) => {
+    this.#persistence?.write((store) => {
       for (const id of ids) store.remove(kind, id);
     });
   }
@@ -202,10 +202,6 @@ export class SqliteCache implements CredentialCache {
       'rejected',
       marks.map((mark) => idOf('rejected', mark)),
     );
-  }
-
-  #write(action: (store: SqliteStore) => void, committed?: () => void): void {
-    this.#persistence?.write(action, committed);
   }
 }
 

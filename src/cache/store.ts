@@ -2,7 +2,7 @@ import type { Database } from 'better-sqlite3';
 import type { RecordedKek } from '../crypto/kek-store.ts';
 import type { Timeline } from '../platform/timeline.ts';
 import type { KeyHome } from '../protocol/reports.ts';
-import { type DatabaseOptions, durably, emptyLog, openDatabase } from './database.ts';
+import { type DatabaseOptions, openDatabase } from './database.ts';
 import { type EventsTable, eventsTable } from './events.ts';
 import type { Contents } from './memory.ts';
 import type { Row } from './records.ts';
@@ -41,9 +41,16 @@ export class SqliteStore {
     this.#database.transaction(() => action(this)).immediate();
   }
 
-  /** The same, synced to the disk. */
+  /** The same, on the disk when it returns, and its predecessors out of the log. */
   durably(action: (store: SqliteStore) => void): void {
-    durably(this.#database, () => action(this));
+    const usual = Number(this.#database.pragma('synchronous', { simple: true }));
+    this.#database.pragma('synchronous = FULL');
+    try {
+      this.transaction(action);
+    } finally {
+      this.#database.pragma(`synchronous = ${usual}`);
+    }
+    this.reclaim();
   }
 
   /** As they are stored: only after its seal was opened may anything in a row be believed. */
@@ -98,9 +105,13 @@ export class SqliteStore {
     }
   }
 
-  /** Frees what disk space can be freed: a log that could not grow any more has to be emptied before anything else. */
+  /** Moves the log into the database and gives its space back: one that cannot grow any more has to be emptied first. */
   reclaim(): void {
-    emptyLog(this.#database);
+    try {
+      this.#database.pragma('wal_checkpoint(TRUNCATE)');
+    } catch {
+      // What is committed stays so, and a later checkpoint will do it.
+    }
   }
 
   /** Pages and statements that SQLite keeps at hand. */

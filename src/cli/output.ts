@@ -1,5 +1,7 @@
 import { stripVTControlCharacters, styleText } from 'node:util';
+import { VERSION } from '../platform/installation.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
+import { printable } from '../platform/text.ts';
 
 type Format = Parameters<typeof styleText>[0];
 /** Colours a text, or leaves it alone where colour is not wanted. */
@@ -59,4 +61,13 @@ export function json(value: unknown): string {
 
 export function thousands(count: number): string {
   return count.toLocaleString('en');
+}
+
+/** After an upgrade the old daemon runs on until it is told; undefined if daemon and CLI are of one version. */
+export function versionDifference(ofDaemon: string): { readonly text: string; readonly remedy: string } | undefined {
+  if (ofDaemon === VERSION) return undefined;
+  return {
+    text: `the daemon that runs is version ${printable(ofDaemon)}, this is ${VERSION}`,
+    remedy: 'let this version take over, without a failed call: broker service install',
+  };
 }

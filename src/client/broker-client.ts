@@ -61,14 +61,27 @@ const LOOK_LIMIT_MS = 10_000;
 /** A provider may take ten minutes (`timeout` of a command), and the person who waits can interrupt. */
 const REFRESH_LIMIT_MS = 660_000;
 
+interface Caller extends PathInputs {
+  readonly clock: Clock;
+}
+
 /**
  * A client of the daemon that this environment points to.
  *
  * @throws BrokerError ERR_CONFIG for variables that make no sense.
  */
-export function connect(surroundings: PathInputs & { readonly clock: Clock }): BrokerClient {
-  const { clock } = surroundings;
-  return new BrokerClient({ places: socketCandidates(surroundings), uid: acceptedUid(surroundings), clock });
+export function connect(caller: Caller): BrokerClient {
+  return new BrokerClient({ places: socketCandidates(caller), uid: acceptedUid(caller), clock: caller.clock });
+}
+
+/** The configuration as the daemon has it in force; undefined if none answers. */
+export async function daemonConfig(caller: Caller): Promise<ConfigReport | undefined> {
+  try {
+    return await connect(caller).config();
+  } catch (error) {
+    if (error instanceof BrokerError) return undefined;
+    throw error;
+  }
 }
 
 /** In a container the daemon's socket may seem to belong to another user; only an explicit socket may, though. */
@@ -238,7 +251,7 @@ interface SelfFacts {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** The CLIENT_HINTS that the native helper would send in our place; see protocol/headers.ts. */
+/** The CLIENT_HINTS that the native helper would send in our place; see protocol/request.ts. */
 export function describeSelf({ pid, ppid, env }: SelfFacts): string {
   const hints = [`pid=${pid}`, `ppid=${ppid}`, `stdin=${kindOf(0)}`, `stdout=${kindOf(1)}`];
   const entrypoint = env['CLAUDE_CODE_ENTRYPOINT'];

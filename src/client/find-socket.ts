@@ -9,15 +9,15 @@ export interface SocketPlace {
 }
 
 interface FoundSockets {
-  /** Sockets that may be talked to, best first; whether anybody answers is another matter. */
+  /** Sockets that may be talked to, best first; whether a daemon answers is another matter. */
   readonly usable: readonly string[];
   /** Why the first of those that are there was not used. */
   readonly unsafe: BrokerError | undefined;
 }
 
 /**
- * The sockets that are the caller's own and closed to others, as is the folder they lie in: whoever could plant a
- * socket could hand out keys of their choice.
+ * The sockets that are the caller's own and closed to others, as is the folder they are in: a program that could plant a
+ * socket could hand out keys of its choice.
  */
 export function findSockets(places: readonly SocketPlace[], uid: number): FoundSockets {
   const usable: string[] = [];

@@ -25,7 +25,7 @@ const EXAMPLES = '"500ms", "90s", "15m", "24h", "7d" or "1h30m"';
  */
 export function parseDuration(text: string): number {
   const written = text.trim();
-  if (!WRITTEN.test(written)) throw refused(whatIsWrongWith(written), mended(written));
+  if (!WRITTEN.test(written)) throw refused(whatIsWrongWith(written), guessed(written));
   let total = 0;
   let last = Number.POSITIVE_INFINITY;
   for (const [, count, unit] of written.matchAll(PART)) {
@@ -65,7 +65,7 @@ function whatIsWrongWith(written: string): string {
 }
 
 /** What was most likely meant, if that can be said; a number without a unit is read as seconds. */
-function mended(written: string): string | undefined {
+function guessed(written: string): string | undefined {
   const words: Record<string, string> = { second: 's', sec: 's', minute: 'm', min: 'm', hour: 'h', hr: 'h', day: 'd' };
   const guess = written
     .toLowerCase()

@@ -1,7 +1,8 @@
 import type { z } from 'zod';
+import { expandHome } from './paths.ts';
 import { type KeyPath, pathId } from './positions.ts';
 import type { ProviderSchemas } from './schema.ts';
-import { childSchema, isTable, type Table, unwrap } from './walk.ts';
+import { childSchema, isTable, membersOf, type Table, unwrap } from './walk.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -55,4 +56,13 @@ function typed(text: string, schema: z.core.$ZodType): unknown {
   }
   if (type === 'number' && /^-?\d+(?:\.\d+)?$/.test(text)) return Number(text);
   return text;
+}
+
+/** Replaces `~/` in every value that its schema marks as a path (`filePath()`), in place. */
+export function expandFilePaths(table: Table, schema: z.core.$ZodType, homeDir: string): void {
+  for (const { key, value, schema: own, isWritten, parent } of membersOf(table, schema, [])) {
+    const isFile = own !== undefined && unwrap(own).meta.file === true;
+    if (isFile && isWritten && typeof value === 'string')
+      Object.assign(parent.value, { [key]: expandHome(value, homeDir) });
+  }
 }

@@ -4,7 +4,7 @@ import { checkFile } from './check.ts';
 import type { Config } from './config.ts';
 import { EffectiveValues } from './effective.ts';
 import type { Contributions, Environment } from './environment.ts';
-import { type ConfigFault, Findings, inFileOrder, locate } from './explain.ts';
+import { type ConfigFault, Findings, inFileOrder, locate } from './faults.ts';
 import { TomlPositions } from './positions.ts';
 import { readSafeFile } from './safe-file.ts';
 import type { ProviderSchemas } from './schema.ts';
@@ -42,7 +42,7 @@ interface RefusedConfig {
 /** Reads and checks the configuration file. Never throws: whatever is wrong is in the list of faults. */
 export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
   try {
-    const { bytes, readableByOthers } = await readSafeFile(options.file, options.uid);
+    const { bytes, readableByOthers } = readSafeFile(options.file, options.uid);
     return await checkConfig(bytes, options, readableByOthers);
   } catch (error) {
     const known = error instanceof BrokerError;
@@ -58,14 +58,14 @@ export async function checkConfig(
   options: Omit<LoadOptions, 'uid'>,
   readableByOthers = false,
 ): Promise<LoadResult> {
-  const { file, types } = options;
+  const { file } = options;
   const text = decoded(bytes);
   if (typeof text !== 'string') return { faults: [{ file, key: undefined, ...text }] };
   const { root, sound, broken } = readToml(text);
   const contributions: Contributions = new Map();
   const findings = new Findings(broken.length > 0);
   const effective = new EffectiveValues();
-  const config = checkFile(root, { types, findings, effective, contributions, readableByOthers }, options);
+  const config = checkFile(root, { ...options, findings, effective, contributions, readableByOthers });
 
   let read: Promise<TomlPositions> | undefined;
   const findPositions = () => (read ??= TomlPositions.of(sound));

@@ -4,7 +4,7 @@ import path, { dirname, join } from 'node:path';
 import { BrokerError } from '../errors.ts';
 import { ensurePrivateFolder, isOnNetwork } from '../platform/files.ts';
 
-/** Everything that decides where files lie, handed in so that the answer depends on nothing else. */
+/** Everything that decides where files are, handed in so that the answer depends on nothing else. */
 export interface PathInputs {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly uid: number;
@@ -17,10 +17,20 @@ interface SocketCandidate {
   readonly path: string;
   /** The folder that holds the socket: the caller's own, mode 0700, made by the daemon where it is missing. */
   readonly folder: string;
-  /** Must exist and belong to the caller, else this place does not apply; undefined where nothing is asked of it. */
-  readonly runtimeDir: string | undefined;
-  /** Named by BROKER_SOCKET: there is no other place. */
-  readonly explicit: boolean;
+  /**
+   * given: by BROKER_SOCKET, and there is no other place · runtime: applies if the folder above belongs to the caller ·
+   * tmp: where any user may have made the folder first · state: in the state folder, unless that is on the network.
+   */
+  readonly kind: 'given' | 'runtime' | 'tmp' | 'state';
+}
+
+/** How the folders of the candidates are. */
+export interface FolderFacts {
+  /** It exists, is not a symbolic link and belongs to the caller. */
+  readonly isOwn: (folder: string) => boolean;
+  /** It can be neither used nor made: another user made it, or nothing can be made there. */
+  readonly isTaken: (folder: string) => boolean;
+  readonly isOnNetwork: (folder: string) => boolean;
 }
 
 /** `$BROKER_CONFIG`, else `$XDG_CONFIG_HOME/broker/config.toml`, else `~/.config/broker/config.toml`. */
@@ -49,36 +59,45 @@ export function socketCandidates(inputs: PathInputs): readonly SocketCandidate[]
   const explicit = variable(inputs, 'BROKER_SOCKET');
   if (explicit !== undefined) {
     requireBindable(explicit, inputs.platform);
-    return [{ path: explicit, folder: path.posix.dirname(explicit), runtimeDir: undefined, explicit: true }];
+    return [{ path: explicit, folder: path.posix.dirname(explicit), kind: 'given' }];
   }
   const runtimeDir = xdg(inputs, 'XDG_RUNTIME_DIR');
   const places: SocketCandidate[] = [];
-  if (runtimeDir !== undefined) places.push(inRuntimeDir(runtimeDir));
-  if (runtimeDir !== `/run/user/${inputs.uid}`) places.push(inRuntimeDir(`/run/user/${inputs.uid}`));
-  const folder = `/tmp/broker-${inputs.uid}`;
-  places.push({ path: `${folder}/broker.sock`, folder, runtimeDir: undefined, explicit: false });
+  if (runtimeDir !== undefined) places.push(inFolder(`${runtimeDir}/broker`, 'runtime'));
+  if (runtimeDir !== `/run/user/${inputs.uid}`) places.push(inFolder(`/run/user/${inputs.uid}/broker`, 'runtime'));
+  places.push(inFolder(`/tmp/broker-${inputs.uid}`, 'tmp'));
+  const state = stateDirOrNone(inputs);
+  if (state !== undefined && fits(`${state}/broker.sock`, inputs.platform)) places.push(inFolder(state, 'state'));
   return places;
 }
 
 /**
- * The first place that the daemon can bind in. `isOwnFolder` says whether a folder exists, is no symbolic link and
- * belongs to the caller.
+ * The first place that the daemon can bind in, and the folder in /tmp that it would have used if another user had not taken
+ * it.
  *
  * @throws BrokerError ERR_CONFIG naming the path if the place that applies makes a socket address that is too long.
  */
 export function firstUsable(
   candidates: readonly SocketCandidate[],
   platform: NodeJS.Platform,
-  isOwnFolder: (folder: string) => boolean,
-): SocketCandidate {
-  const found = candidates.find(({ runtimeDir }) => runtimeDir === undefined || isOwnFolder(runtimeDir));
-  if (found === undefined) {
-    throw new BrokerError('ERR_CONFIG', 'there is no folder for the socket', {
-      remedy: 'set BROKER_SOCKET to an absolute path in a folder of your own',
-    });
+  { isOwn, isTaken, isOnNetwork }: FolderFacts,
+): { readonly place: SocketCandidate; readonly taken: string | undefined } {
+  let taken: string | undefined;
+  for (const place of candidates) {
+    const { kind, folder } = place;
+    if (kind === 'runtime' && !isOwn(path.posix.dirname(folder))) continue;
+    if (kind === 'state' && isOnNetwork(folder)) continue;
+    if (kind === 'tmp' && isTaken(folder)) {
+      taken = folder;
+      continue;
+    }
+    requireBindable(place.path, platform);
+    return { place, taken };
   }
-  requireBindable(found.path, platform);
-  return found;
+  const why = taken === undefined ? '' : `: another user has taken ${taken}`;
+  throw new BrokerError('ERR_CONFIG', `there is no folder for the socket${why}`, {
+    remedy: 'set BROKER_SOCKET to an absolute path in a folder of your own',
+  });
 }
 
 /** sun_path less its final NUL: 108 bytes on Linux, 104 on macOS and the BSDs. */
@@ -86,11 +105,15 @@ function longestSocketPath(platform: NodeJS.Platform): number {
   return platform === 'linux' || platform === 'android' ? 107 : 103;
 }
 
+function fits(socket: string, platform: NodeJS.Platform): boolean {
+  return Buffer.byteLength(socket) <= longestSocketPath(platform);
+}
+
 /** Some Node versions silently bind a truncated name, so that a longer path has to be refused here. */
 export function requireBindable(socket: string, platform: NodeJS.Platform): void {
+  if (fits(socket, platform)) return;
   const bytes = Buffer.byteLength(socket);
   const longest = longestSocketPath(platform);
-  if (bytes <= longest) return;
   throw new BrokerError(
     'ERR_CONFIG',
     `the socket path is ${bytes} bytes long, and a socket address holds ${longest}: ${socket}`,
@@ -104,10 +127,18 @@ export function expandHome(file: string, homeDir: string): string {
   return file.startsWith('~/') ? path.posix.join(homeDir, file.slice(2)) : file;
 }
 
-function inRuntimeDir(runtimeDir: string): SocketCandidate {
-  // Put together as the helper does it, without resolving anything: behind a link, `..` is another folder.
-  const folder = `${runtimeDir}/broker`;
-  return { path: `${folder}/broker.sock`, folder, runtimeDir, explicit: false };
+/** Put together as the helper does it, without resolving anything: behind a link, `..` is another folder. */
+function inFolder(folder: string, kind: SocketCandidate['kind']): SocketCandidate {
+  return { path: `${folder}/broker.sock`, folder, kind };
+}
+
+/** A caller without a home can still find a daemon in the other places. */
+function stateDirOrNone(inputs: PathInputs): string | undefined {
+  try {
+    return stateDir(inputs);
+  } catch {
+    return undefined;
+  }
 }
 
 /** One of our own variables: an empty one counts as unset, a relative path would mean another file in every folder. */
@@ -153,14 +184,13 @@ export interface Places {
 export function preparePlaces(inputs: PathInputs): Places {
   const base = stateDir(inputs);
   ensurePrivateFolder(base, inputs.uid);
-  if (!isOnNetwork(base)) return { configFile: configFile(inputs), stateDir: base, isNetworkFileSystem: false };
   const own = ownStateDir(base);
-  ensurePrivateFolder(dirname(own), inputs.uid);
-  ensurePrivateFolder(own, inputs.uid);
-  return { configFile: configFile(inputs), stateDir: own, isNetworkFileSystem: true };
+  const isNetworkFileSystem = own !== base;
+  if (isNetworkFileSystem) for (const folder of [dirname(own), own]) ensurePrivateFolder(folder, inputs.uid);
+  return { configFile: configFile(inputs), stateDir: own, isNetworkFileSystem };
 }
 
-/** Where in the state folder this machine's daemon keeps its own; the helper works it out just so. Nothing is made. */
+/** Where in the state folder this machine's daemon keeps its own; the helper computes the same. Creates nothing. */
 export function ownStateDir(base: string): string {
   return isOnNetwork(base) ? join(base, 'hosts', machineId()) : base;
 }

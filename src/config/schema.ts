@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { BrokerError } from '../errors.ts';
 import { KEY_HOMES } from '../protocol/reports.ts';
-import { NAME, NAME_RULE } from '../protocol/request.ts';
 import type { LogLevel } from './config.ts';
 import { formatDuration, LONGEST_DURATION_MS, parseDuration } from './durations.ts';
 
@@ -87,8 +86,6 @@ export function refuse(context: z.core.$RefinementCtx, message: string, remedy: 
 const DAY_MS = 86_400_000;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const satisfies LogLevel[];
 
-export const nameSchema = z.string().regex(NAME, `a name is ${NAME_RULE}`);
-
 /** The keys that every credential has; what is left of its table is the provider's. */
 export const commonCredentialSchema = z.strictObject({
   provider: text()
@@ -134,7 +131,7 @@ export const commonCredentialSchema = z.strictObject({
     .regex(/^[ -~]{0,64}$/, 'the prefix is at most 64 printable ASCII characters')
     .optional()
     .describe(
-      'What stands before the key in that header, a space at its end included. Default: nothing; with `--format proxy` `Bearer `.',
+      'What precedes the key in that header, a space at its end included. Default: nothing; with `--format proxy` `Bearer `.',
     )
     .meta({ examples: ['Bearer '], secret: false }),
   ttl: duration({ minMs: 100, maxMs: 365 * DAY_MS })

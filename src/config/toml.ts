@@ -5,7 +5,7 @@ import { dotted, type KeyPath, type TomlPositions, writtenKey } from './position
 export interface TomlReading {
   /** Empty if nothing can be read. */
   readonly root: TomlTable;
-  /** The text with blanks in the place of broken statements: an offset in it is one in the original. */
+  /** What the values and their places can be read from: the text with blanks in the place of broken statements. */
   readonly sound: string;
   readonly broken: readonly BrokenStatement[];
 }
@@ -18,7 +18,7 @@ interface BrokenStatement {
   readonly path?: KeyPath | undefined;
   /** Of `key = value`: the names in the key. */
   readonly keys?: readonly string[] | undefined;
-  /** The parser's own words. */
+  /** The first line of the parser's message: the others quote the file, and a token may be in it. Only compared, never shown. */
   readonly problem: string;
 }
 
@@ -41,7 +41,8 @@ const DEEPEST = 24;
  */
 export function readToml(text: string): TomlReading {
   const broken: BrokenStatement[] = [];
-  for (let sound = text; broken.length < MOST_FAULTS; ) {
+  let sound = text;
+  while (broken.length < MOST_FAULTS) {
     try {
       const root = parse(sound, { unsafeKeyBehaviour: 'throw', maxDepth: 20 });
       const path = tooDeep(root, []);
@@ -56,16 +57,16 @@ export function readToml(text: string): TomlReading {
       sound = rest;
     }
   }
-  return { root: {}, sound: '', broken };
+  return { root: {}, sound: sound.slice(0, broken.at(-1)?.start), broken };
 }
 
-/** Says what is wrong with a broken statement, in words that quote nothing: a token may be in it. */
+/** Says what is wrong with a broken statement. */
 export function syntaxFault(broken: BrokenStatement, positions: TomlPositions): SyntaxFault {
   const { keys, problem } = broken;
   const table = keys === undefined ? undefined : positions.tableAt(broken.start);
   const path = broken.path ?? (table && keys ? [...table, ...keys] : []);
   const line = broken.line ?? positions.lineNear(path) ?? 1;
-  if (problem.startsWith('trying to redefine')) {
+  if (problem.startsWith(REDEFINED)) {
     const first = positions.lineOf(path);
     const where = first === undefined || first === line ? '' : ` on line ${first}`;
     const what = path.length === 0 ? 'this key' : dotted(path);
@@ -86,6 +87,9 @@ function tooDeep(value: unknown, path: KeyPath): KeyPath | undefined {
   return undefined;
 }
 
+/** In lines; the end of a longer one is guessed. */
+const LONGEST_VALUE = 100;
+
 /** A table header, or the first half of one. */
 const HEADER = /^[ \t]*\[{1,2}[ \t]*["'A-Za-z_\]][^,=#]*(?:#|$)/;
 const PAIR = /^[ \t]*["'\w][\w."' \t-]*=/;
@@ -97,10 +101,14 @@ function brokenStatement(text: string, error: TomlError): BrokenStatement & { re
   const first = firstLine(text, lines, starts, error.line);
   const statement = lines[first - 1] ?? '';
   const isHeader = /^[ \t]*\[/.test(statement);
+  const problem = error.message.slice(0, error.message.indexOf('\n')).replace('Invalid TOML document: ', '');
   const opened = /=\s*(\[|\{|"""|''')/.exec(statement)?.[1];
   // A bracket or quote that is never closed swallows what follows; the next statement is where it should have ended.
   const isNext = (line: string, number: number) => {
     if (isHeader) return HEADER.test(line);
+    if (problem.startsWith(REDEFINED) && number - first < LONGEST_VALUE) {
+      return canBeRead(lines.slice(first - 1, number - 1).join(''));
+    }
     if (opened === undefined && error.line <= first) return true;
     return number >= error.line && (HEADER.test(line) || (opened === '[' && PAIR.test(line)));
   };
@@ -110,7 +118,7 @@ function brokenStatement(text: string, error: TomlError): BrokenStatement & { re
     line: error.line <= next ? error.line : first,
     start: starts[first - 1] ?? 0,
     end: starts[next] ?? text.length,
-    problem: error.message.slice(0, error.message.indexOf('\n')).replace('Invalid TOML document: ', ''),
+    problem,
   };
   return isHeader ? { ...place, path: headerPath(statement) } : { ...place, keys: leadingKeys(statement) };
 }
@@ -180,6 +188,7 @@ function blank(text: string): string {
 
 const QUOTE = 'put text in double quotes, as in key = "value"; numbers, true and false have none';
 const ESCAPE = "write \\\\ for a backslash, or use single quotes: '…'";
+const REDEFINED = 'trying to redefine';
 const TOO_DEEP = 'document contains excessively';
 
 type Explanation = readonly [start: string, what: string, remedy: string];

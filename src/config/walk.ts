@@ -15,6 +15,8 @@ interface Member {
   readonly schema: Schema | undefined;
   /** By the schema, by the name of its key, or because of a table around it. */
   readonly isSecret: boolean;
+  /** False: a default, of a key that the table leaves open. */
+  readonly isWritten: boolean;
   /** In an array, which has been visited itself. */
   readonly isElement: boolean;
   /** The table or array that it is in. */
@@ -28,31 +30,34 @@ interface Member {
  * @param base the path of the table.
  */
 export function membersOf(table: Table, schema: Schema, base: KeyPath): Generator<Member> {
-  return members(table, schema, { path: base, isSecret: false, isElement: false });
+  return members(table, schema, { path: base, isSecret: false, isWritten: true, isElement: false });
 }
 
-type Around = Pick<Member, 'path' | 'isSecret' | 'isElement'>;
+type Around = Pick<Member, 'path' | 'isSecret' | 'isWritten' | 'isElement'>;
 
 function* members(holder: Table | unknown[], schema: Schema, around: Around): Generator<Member> {
   const parent = { value: holder, schema };
   const isElement = around.isElement || Array.isArray(holder);
-  const visit = function* (key: string | number, value: unknown, child: Schema | undefined): Generator<Member> {
-    const isSecret =
-      around.isSecret || (typeof key === 'string' && isSecretKey(key, child, around.path[0] === 'credentials'));
-    const member = { path: [...around.path, key], key, value, schema: child, isSecret, isElement, parent };
+  const inCredential = around.path[0] === 'credentials';
+  function* visit(
+    key: string | number,
+    value: unknown,
+    child: Schema | undefined,
+    isWritten: boolean,
+  ): Generator<Member> {
+    const isSecret = around.isSecret || (typeof key === 'string' && isSecretKey(key, child, inCredential));
+    const path = [...around.path, key];
+    const member = { path, key, value, schema: child, isSecret, isWritten, isElement, parent };
     if (!isTable(value)) yield member;
     if (isTable(value) || Array.isArray(value)) yield* members(value, child ?? ANYTHING, member);
-  };
-  if (Array.isArray(holder)) {
-    for (const [index, value] of holder.entries()) yield* visit(index, value, childSchema(schema, index, holder));
-    return;
   }
-  for (const [key, value] of Object.entries(holder)) yield* visit(key, value, childSchema(schema, key, holder));
-  const [only, ...others] = objectsOf(schema, holder);
+  const entries = Array.isArray(holder) ? holder.entries() : Object.entries(holder);
+  for (const [key, value] of entries) yield* visit(key, value, childSchema(schema, key, holder), around.isWritten);
+  const [only, ...others] = Array.isArray(holder) ? [] : objectsOf(schema, holder);
   if (only === undefined || others.length > 0) return;
   for (const [key, child] of Object.entries(only._zod.def.shape)) {
     const { written } = unwrap(child);
-    if (written !== undefined && !Object.hasOwn(holder, key)) yield* visit(key, written, child);
+    if (written !== undefined && !Object.hasOwn(holder, key)) yield* visit(key, written, child, false);
   }
 }
 
@@ -74,7 +79,7 @@ export function isSecretKey(name: string, schema: Schema | undefined, inCredenti
 interface Unwrapped {
   readonly core: z.core.$ZodTypes;
   readonly meta: z.core.GlobalMeta;
-  /** What stands for a key that is not written, as it would be written; undefined: there is no default. */
+  /** The default, as it would be written in the file; undefined: there is none. */
   readonly written: unknown;
 }
 

@@ -22,7 +22,7 @@ const MOST_ROUNDS = 20;
 
 /**
  * Re-reads the configuration when it changes: written in place, replaced by a rename, removed and put back, its link
- * led elsewhere, its mode changed. Costs nothing while nothing happens: the kernel reports changes of the folders that
+ * changed, its mode changed. Costs nothing while nothing happens: the kernel reports changes of the folders that
  * matter, and a timer runs only after one.
  */
 export class ConfigWatcher {

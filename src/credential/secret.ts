@@ -65,6 +65,10 @@ export class SecretBytes {
   }
 }
 
+export function wipeAll(secrets: ReadonlyMap<string, SecretBytes>): void {
+  for (const secret of secrets.values()) secret.wipe();
+}
+
 type Json = Readonly<Record<string, unknown>>;
 
 /** A value found in a structured secret, and the words for it in messages. */

@@ -40,8 +40,14 @@ function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]
  * Additional authenticated data is made of this, and what is sealed for a key: its layout is part of the format on disk.
  */
 export function lengthPrefixed(...parts: readonly (string | Uint8Array)[]): Buffer {
-  const bytes = parts.map((part) => (typeof part === 'string' ? Buffer.from(part, 'utf8') : part));
-  const whole = Buffer.alloc(bytes.reduce((sum, { length }) => sum + 4 + length, 0));
+  const bytes: Uint8Array[] = [];
+  let size = 0;
+  for (const part of parts) {
+    const each = typeof part === 'string' ? Buffer.from(part, 'utf8') : part;
+    bytes.push(each);
+    size += 4 + each.length;
+  }
+  const whole = Buffer.alloc(size);
   let at = 0;
   for (const part of bytes) {
     at = whole.writeUInt32BE(part.length, at);

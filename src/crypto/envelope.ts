@@ -43,7 +43,7 @@ export class KeyEncryptionKey {
     }
   }
 
-  /** Hands the bytes to whoever has to store them, and wipes them. */
+  /** Hands the bytes to `use`, which stores them, and wipes them. */
   lend<T>(use: (bytes: Buffer) => T): T {
     const bytes = this.key.export();
     try {
@@ -61,7 +61,7 @@ export class KeyEncryptionKey {
 
 /**
  * Envelope encryption: every record has a data-encryption key (DEK) of its own, and the key-encryption key (KEK)
- * wraps only that. A new KEK then means wrapping 32 bytes per record anew, without ever decrypting a record.
+ * wraps only that. A new KEK then means wrapping 32 bytes per record again, without ever decrypting a record.
  *
  *     version 1 | KEK id 8 | wrap IV 12, wrapped DEK 32, wrap tag 16 | IV 12, ciphertext n, tag 16
  *     └────────┬─────────┘
@@ -83,7 +83,7 @@ export const ENVELOPE_OVERHEAD = HEADER + WRAP + IV + TAG;
 
 /**
  * Encrypts `plaintext`, which stays the caller's to wipe. `binding` is authenticated, not stored: the same bytes have
- * to be given to `openEnvelope`. Build it with `encodeFields`.
+ * to be given to `openEnvelope`. Build it with `lengthPrefixed`.
  */
 export function sealEnvelope(kek: KeyEncryptionKey, plaintext: Uint8Array, binding: Uint8Array): Buffer {
   const dek = randomFillSync(Buffer.alloc(KEY_BYTES));
@@ -108,7 +108,7 @@ export function openEnvelope(
 
 /**
  * An envelope with its DEK at hand, for a record that is opened again and again: every `open()` decrypts and
- * authenticates, but only once is the DEK unwrapped. It is as safe as the KEK, which lies in the same memory in the
+ * authenticates, but only once is the DEK unwrapped. It is as safe as the KEK, which is in the same memory in the
  * same way and could unwrap it at any time.
  */
 export class UnwrappedEnvelope {

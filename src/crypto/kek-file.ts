@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { shellWord } from '../errors.ts';
 import { type Flaw, flawOf, readRegularFile, replaceFile, syncFolder } from '../platform/files.ts';
 import { KEY_BYTES, KeyEncryptionKey } from './envelope.ts';
-import type { AddOptions, KekReading, KekStore, Obstacle } from './kek-store.ts';
+import type { AddOptions, KekReading, KekStore, NoKek, Obstacle } from './kek-store.ts';
 
 /** More than there ever are: one, or two while one takes the place of the other. */
 const MAX_BYTES = 64 * KEY_BYTES;
@@ -29,46 +29,41 @@ export class KekFile implements KekStore {
   }
 
   async find(id: string): Promise<KekReading> {
-    const reading = this.#read();
-    return reading.state === 'read' ? pick(reading.keks, id, this.description) : reading;
+    const keks = this.#read();
+    if ('state' in keks) return keks;
+    return keks.length === 0 ? this.#gone() : pick(keks, id, this.description);
   }
 
   async spare(inUse?: string): Promise<KekReading> {
-    const reading = this.#read();
-    if (reading.state !== 'read') return reading;
-    const kek = reading.keks.find(({ id }) => id !== inUse);
+    const keks = this.#read();
+    if ('state' in keks) return keks;
+    const kek = keks.find(({ id }) => id !== inUse);
     return kek === undefined ? this.#gone() : { state: 'reachable', kek };
   }
 
   async add(kek: KeyEncryptionKey, { setAside }: AddOptions = {}): Promise<Obstacle | undefined> {
-    const reading = setAside === undefined ? this.#read() : this.#gone();
-    if (reading.state === 'unreachable') return reading;
+    const keks = setAside === undefined ? this.#read() : [];
+    if ('state' in keks) return keks;
     return this.#attempt(() => {
       if (setAside !== undefined && lstatSync(this.#path, { throwIfNoEntry: false }) !== undefined)
         renameSync(this.#path, `${this.#path}.${setAside}`);
-      this.#write(reading.state === 'read' ? [...reading.keks, kek] : [kek]);
+      this.#write([...keks, kek]);
     });
   }
 
   async remove(id: string): Promise<Obstacle | undefined> {
-    const reading = this.#read();
-    if (reading.state === 'missing') return undefined;
-    if (reading.state === 'unreachable') return reading;
-    const others = reading.keks.filter((kek) => kek.id !== id);
-    return this.#attempt(() => {
-      if (others.length === 0) {
-        rmSync(this.#path);
-        syncFolder(dirname(this.#path));
-      } else if (others.length < reading.keks.length) this.#write(others);
-    });
+    const keks = this.#read();
+    if ('state' in keks) return keks;
+    return this.#attempt(() => this.#write(keks.filter((kek) => kek.id !== id)));
   }
 
-  #read(): KeksReading | Exclude<KekReading, { state: 'reachable' }> {
+  #read(): readonly KeyEncryptionKey[] | NoKek {
+    removeLeftOvers(dirname(this.#path));
     const uid = process.getuid?.() ?? 0;
-    return readKeks(this.#path, (path, stats) => flawOf(path, stats, 'private', uid)) ?? this.#gone();
+    return readKeks(this.#path, (path, stats) => flawOf(path, stats, 'private', uid));
   }
 
-  #gone(): Exclude<KekReading, { state: 'reachable' }> {
+  #gone(): NoKek {
     return {
       state: 'missing',
       reason: `the key file ${this.#path} is gone`,
@@ -77,10 +72,14 @@ export class KekFile implements KekStore {
   }
 
   #write(keks: readonly KeyEncryptionKey[]): void {
-    const folder = dirname(this.#path);
-    for (const name of readdirSync(folder)) if (LEFT_OVER.test(name)) rmSync(join(folder, name));
-    const bytes = Buffer.concat(keks.map((kek) => kek.lend((key) => Buffer.from(key))));
+    if (keks.length === 0) {
+      rmSync(this.#path, { force: true });
+      syncFolder(dirname(this.#path));
+      return;
+    }
+    const bytes = Buffer.alloc(keks.length * KEY_BYTES);
     try {
+      for (const [at, kek] of keks.entries()) kek.lend((key) => bytes.set(key, at * KEY_BYTES));
       replaceFile(this.#path, bytes, { mode: 0o600 });
     } finally {
       bytes.fill(0);
@@ -101,44 +100,50 @@ export class KekFile implements KekStore {
   }
 }
 
-interface KeksReading {
-  readonly state: 'read';
-  readonly keks: readonly KeyEncryptionKey[];
+/** Copies of keys that a crash kept from taking their place. */
+function removeLeftOvers(folder: string): void {
+  try {
+    for (const name of readdirSync(folder)) if (LEFT_OVER.test(name)) rmSync(join(folder, name));
+  } catch {
+    // A folder that cannot be read or written: the next look tries again.
+  }
 }
 
-/** The keys in a file that passes `judge`; undefined: there is no file. */
+/** The keys in a file that passes `judge`; none if there is no file. */
 export function readKeks(
   path: string,
   judge: (path: string, stats: Stats) => Flaw | undefined,
-): KeksReading | Extract<KekReading, { state: 'unreachable' }> | undefined {
+): readonly KeyEncryptionKey[] | NoKek {
   const reading = readRegularFile(path, { maxBytes: MAX_BYTES, followLinks: false });
-  if (reading.state === 'absent') return undefined;
+  if (reading.state === 'absent') return [];
   if (reading.state === 'refused') {
     const link = reading.why === 'link' ? judge(path, lstatSync(path)) : undefined;
     if (link !== undefined) return { state: 'unreachable', ...link };
-    const size = reading.why === 'size' ? `; a key has exactly ${KEY_BYTES} bytes` : '';
-    const remedy = reading.why === 'size' ? RESTORE : `Look at it: ls -l ${shellWord(path)}`;
-    return { state: 'unreachable', reason: `${path} ${reading.fault}${size}`, remedy };
+    if (reading.why === 'size') return wrongSize(path, reading.fault);
+    return { state: 'unreachable', reason: `${path} ${reading.fault}`, remedy: `Look at it: ls -l ${shellWord(path)}` };
   }
   const { bytes, stats } = reading;
   try {
     const flaw = judge(path, stats);
     if (flaw !== undefined) return { state: 'unreachable', ...flaw };
-    if (bytes.length === 0 || bytes.length % KEY_BYTES !== 0) {
-      const reason = `${path} holds ${bytes.length} bytes; a key has exactly ${KEY_BYTES}`;
-      return { state: 'unreachable', reason, remedy: RESTORE };
-    }
     const count = bytes.length / KEY_BYTES;
+    if (count === 0 || !Number.isInteger(count)) return wrongSize(path, `holds ${bytes.length} bytes`);
     const keyAt = (at: number) => Buffer.from(bytes.subarray(at * KEY_BYTES, (at + 1) * KEY_BYTES));
-    return { state: 'read', keks: Array.from({ length: count }, (_, at) => KeyEncryptionKey.fromBytes(keyAt(at))) };
+    return Array.from({ length: count }, (_, at) => KeyEncryptionKey.fromBytes(keyAt(at)));
   } finally {
     bytes.fill(0);
   }
 }
 
-const RESTORE = `Put the right file back from a backup, or ${GIVE_UP}`;
+function wrongSize(path: string, fault: string): NoKek {
+  return {
+    state: 'unreachable',
+    reason: `${path} ${fault}; a key has exactly ${KEY_BYTES}`,
+    remedy: `Put the right file back from a backup, or ${GIVE_UP}`,
+  };
+}
 
-/** The key with this id among those that lie in one place. */
+/** The key with this id among those in one place. */
 export function pick(keks: readonly KeyEncryptionKey[], id: string, place: string): KekReading {
   const kek = keks.find((each) => each.id === id);
   if (kek !== undefined) return { state: 'reachable', kek };

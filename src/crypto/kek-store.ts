@@ -21,19 +21,22 @@ export interface KekStore {
   /** Destroys a key that seals nothing any more; none there: nothing done. @returns what is in the way. */
   remove(id: string): Promise<Obstacle | undefined>;
   /**
-   * A key that lies here and is not the one in use: put there by an administrator, or left by a database that is gone.
+   * A key that is here and not the one in use: put there by an administrator, or left by a database that is gone.
    * Absent where keys are found by their ids only.
    */
   spare?(inUse?: string): Promise<KekReading>;
 }
 
-/** What looking for a key found. Unreachable and missing are different things, and neither is a reason to make a key. */
-export type KekReading =
-  | { readonly state: 'reachable'; readonly kek: KeyEncryptionKey }
-  /** The place cannot be looked at now (locked, refused, no service), or what lies there must not be used as it is. */
-  | ({ readonly state: 'unreachable' } & Obstacle)
-  /** The place can be looked at and does not hold the key. */
-  | ({ readonly state: 'missing' } & Obstacle);
+/** What looking for a key found. */
+export type KekReading = { readonly state: 'reachable'; readonly kek: KeyEncryptionKey } | NoKek;
+
+/**
+ * unreachable: the place cannot be looked at now (locked, refused, no service), or what is there must not be used as it
+ * is. missing: the place can be looked at and does not hold the key. Neither is a reason to make another.
+ */
+export interface NoKek extends Obstacle {
+  readonly state: 'unreachable' | 'missing';
+}
 
 export interface Obstacle {
   readonly reason: string;
@@ -45,12 +48,12 @@ export interface Obstacle {
 export interface AddOptions {
   /** A keyring program that does not run may be started. Default: false. */
   readonly mayStart?: boolean;
-  /** What lies here is not to be used: it is moved out of the way under this label, and not destroyed. */
+  /** What is here is not to be used: it is moved out of the way under this label, and not destroyed. */
   readonly setAside?: string;
 }
 
 interface NewKekOptions {
-  /** A person gives up what lies in our own places: it is set aside under this label. */
+  /** A person gives up what is in our own places: it is set aside under this label. */
   readonly discarding?: string;
   /** Where a person wants it, whatever the configuration says. */
   readonly to?: KeyHome | undefined;
@@ -65,7 +68,7 @@ export interface RecordedKek {
 
 export type KekFinding =
   | { readonly state: 'reachable'; readonly kek: KeyEncryptionKey; readonly home: KekStore }
-  | Exclude<KekReading, { state: 'reachable' }>;
+  | NoKek;
 
 /** Finds the key that a database says it was sealed with. */
 export async function findRecordedKek(stores: readonly KekStore[], { home, id }: RecordedKek): Promise<KekFinding> {
@@ -79,7 +82,7 @@ export async function findRecordedKek(stores: readonly KekStore[], { home, id }:
 }
 
 /**
- * The key for a database that has sealed nothing: one that lies in a store already, else a new one in the first store
+ * The key for a database that has sealed nothing: one that is in a store already, else a new one in the first store
  * that takes it. A key that is there but cannot be reached is never bypassed.
  *
  * @param stores best first.
@@ -101,7 +104,8 @@ export async function newKek(stores: readonly KekStore[], { discarding, to }: Ne
     const mayStart = wanted.length === 1 || discarding !== undefined;
     const refusal = await store.add(kek, { mayStart, ...(discarding !== undefined && { setAside: discarding }) });
     if (refusal === undefined) return { state: 'reachable', kek, home: store };
-    [obstacle, state] = [refusal, 'unreachable'];
+    const orElse = store.kind === 'keyring' ? '; or choose another home: [daemon] key_home = "file"' : '';
+    [obstacle, state] = [{ ...refusal, remedy: refusal.remedy + orElse }, 'unreachable'];
   }
   return { ...obstacle, state };
 }

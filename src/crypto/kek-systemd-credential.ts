@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Flaw } from '../platform/files.ts';
 import type { KeyEncryptionKey } from './envelope.ts';
 import { pick, readKeks } from './kek-file.ts';
-import type { KekReading, KekStore } from './kek-store.ts';
+import type { KekReading, KekStore, NoKek } from './kek-store.ts';
 
 const CREDENTIAL = 'broker-kek';
 const NEXT = `${CREDENTIAL}.next`;
@@ -44,7 +44,7 @@ export class KekSystemdCredential implements KekStore {
   async remove(): Promise<undefined> {}
 
   /** The one in use and the next, or what is in the way. */
-  #read(): readonly KeyEncryptionKey[] | Exclude<KekReading, { state: 'reachable' }> {
+  #read(): readonly KeyEncryptionKey[] | NoKek {
     if (this.#folder === undefined) {
       return {
         state: 'unreachable',
@@ -54,15 +54,15 @@ export class KekSystemdCredential implements KekStore {
     }
     const keks: KeyEncryptionKey[] = [];
     for (const name of [CREDENTIAL, NEXT]) {
-      const reading = readKeks(join(this.#folder, name), credentialFlaw);
-      if (reading?.state === 'unreachable') return reading;
-      if (reading !== undefined) keks.push(...reading.keks.slice(0, 1));
+      const found = readKeks(join(this.#folder, name), credentialFlaw);
+      if ('state' in found) return found;
+      keks.push(...found.slice(0, 1));
     }
     return keks.length === 0 ? missing(CREDENTIAL) : keks;
   }
 }
 
-function missing(name: string): Exclude<KekReading, { state: 'reachable' }> {
+function missing(name: string): NoKek {
   return {
     state: 'missing',
     reason: `the systemd credential ${name} was not handed to the daemon`,

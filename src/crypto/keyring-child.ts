@@ -64,7 +64,7 @@ function isSocket(path: string): boolean {
 /**
  * A process for every question: the library keeps waiting threads that nothing can end, and what is not loaded here
  * costs a daemon with another home nothing. The standard input stays open until the answer is there, because its end
- * tells the process that nobody waits any more.
+ * tells the process that the daemon does not wait any more.
  */
 function exchange(
   env: Readonly<Record<string, string | undefined>>,

@@ -26,7 +26,7 @@ export interface SecretServiceQuestion {
 /**
  * Looks with systemd's `busctl` whether the Secret Service can be asked without a person: whether it runs, has a default
  * collection that lasts, and neither that nor the item is locked. Libraries unlock what is locked, which puts a dialogue
- * before the user, or hangs where nobody sits; so this comes first, and nothing it calls ever prompts. Undefined: all is
+ * before the user, or hangs where there is no person; so this comes first, and nothing it calls ever prompts. Undefined: all is
  * open. Never rejects.
  */
 export async function findTrouble(question: SecretServiceQuestion): Promise<KeyringTrouble | undefined> {
@@ -74,7 +74,7 @@ async function busctl(
 /** busctl says which of these it was in its words only (systemd, src/busctl/busctl.c); they are those of the bus. */
 function describe(words: string): KeyringTrouble {
   if (/failed to connect to bus|failed to set bus address/i.test(words)) return trouble('no-bus', words);
-  if (/" does not exist|not provided by any|could not activate|exited with status|ServiceUnknown/i.test(words)) {
+  if (/" does not exist|not provided by any|exited with status|failed to execute program/i.test(words)) {
     return trouble('no-service');
   }
   return /timed out/i.test(words) ? trouble('silent') : trouble('failed', words);

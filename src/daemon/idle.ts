@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../platform/clock.ts';
 
 /**
- * Calls back once when nobody has asked anything for a while, and again only after somebody has. There is one timer for
+ * Calls back once when no request has come in for a while, and again only after one has. There is one timer for
  * the whole time and not one for every ask, and none once it has called back: an idle daemon does not wake up.
  */
 export class Idle {

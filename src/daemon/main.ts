@@ -1,18 +1,19 @@
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
-import { configError } from '../config/explain.ts';
+import { configError } from '../config/faults.ts';
 import { type LoadedConfig, type LoadResult, loadConfig } from '../config/load.ts';
 import {
   stateDir as baseStateDir,
   firstUsable,
   type PathInputs,
+  type Places,
   preparePlaces,
   socketCandidates,
 } from '../config/paths.ts';
 import { ConfigWatcher } from '../config/watch.ts';
 import { BrokerError } from '../errors.ts';
 import { type Clock, SystemClock } from '../platform/clock.ts';
-import { isOwnFolder } from '../platform/files.ts';
+import { isOnNetwork, isOwnFolder, isTaken } from '../platform/files.ts';
 import { Installation, VERSION } from '../platform/installation.ts';
 import { loadNative, type NativeBindings, releaseMemory } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
@@ -23,6 +24,7 @@ import { refreshStableHelper } from '../service/stable-helper.ts';
 import { type ComposedDaemon, composeDaemon } from './compose.ts';
 import { Idle } from './idle.ts';
 import { harden, stopDaemon, untilStopped } from './lifecycle.ts';
+import { Refusal } from './refusal.ts';
 import { SystemdNotifier } from './sd-notify.ts';
 import { acquireForService, type StartContext, takeStartContext } from './start-lock.ts';
 
@@ -79,19 +81,40 @@ interface RunningDaemon {
 }
 
 async function startDaemon(options: DaemonOptions, context: Context, clock: Clock): Promise<RunningDaemon> {
-  const { env, uid, homeDir, platform } = options;
-  const { native, byHelper } = context;
   const installation = new Installation();
-  const inputs: PathInputs = { env, uid, homeDir, platform };
+  const inputs: PathInputs = { ...options };
   const prepared = preparePlaces(inputs);
   const places = { ...prepared, configFile: options.configFile ?? prepared.configFile };
   const lock = await lockState(places.stateDir, context, clock);
+  const refusal = new Refusal(places.stateDir, places.configFile, [process.execPath, ...process.argv.slice(1, 2)]);
+  try {
+    const running = await startLocked(options, { ...context, installation, inputs, places, lock, refusal }, clock);
+    refusal.remove();
+    return running;
+  } catch (error) {
+    // One that a person started may have been given another configuration than the helpers' own.
+    if (context.byHelper || context.manager.isService) refusal.leave(error, clock.wall());
+    throw error;
+  }
+}
+
+interface LockedContext extends Context {
+  readonly installation: Installation;
+  readonly inputs: PathInputs;
+  readonly places: Places;
+  readonly lock: StateLock;
+  readonly refusal: Refusal;
+}
+
+async function startLocked(options: DaemonOptions, context: LockedContext, clock: Clock): Promise<RunningDaemon> {
+  const { env, uid, homeDir } = options;
+  const { native, byHelper, installation, inputs, places, lock, refusal } = context;
   const log = await createPinoLog({
     format: chooseLogFormat({ env, isTty: options.stderrIsTty, journal: options.journal }),
   });
   let daemon: ComposedDaemon | undefined;
   let exit: Idle | undefined;
-  // Only what a helper started leaves again when nobody has asked it anything for a while: the next helper starts another.
+  // Only a daemon that a helper started leaves when it has not been asked for a while: the next helper starts another.
   const exitLimitMs = (config: Config) => (byHelper ? config.daemon.idleExitMs : 0);
   // While a keyring is asked for the key there is no daemon yet that could take over anything.
   let early: LoadResult | undefined;
@@ -105,7 +128,9 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
     },
     onTrouble: ({ message }) => log.warn({ reason: message }, 'the configuration is not watched: SIGHUP reloads it'),
   });
-  const config = accepted(await watcher.start(), log);
+  const loaded = await watcher.start();
+  if (loaded.faults !== undefined) throw refusal.ofConfiguration(configError(loaded.faults));
+  const config = accepted(loaded, log);
   daemon = await composeDaemon({
     config,
     places,
@@ -129,7 +154,7 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   daemon.server.onRequest((nowMs) => {
     for (const idle of idles) idle.noteAsk(nowMs);
   });
-  const listener = await listen(daemon, inputs, context.inheritedSocket);
+  const listener = await listen(daemon, inputs, context.inheritedSocket, log);
   daemon.facts.socket = listener.path;
   lock.record(listener.path);
   const { configFile, stateDir } = places;
@@ -157,12 +182,12 @@ async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
   watcher.close();
   for (const idle of idles) idle.stop();
   const isOrdered = reason !== 'idle' && reason !== 'replaced';
-  const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, log));
+  const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, daemon.clock, log));
   await stopDaemon(daemon, listener, isRealStop, log);
 }
 
-async function isForGood(manager: SystemdNotifier, log: AdjustableLog): Promise<boolean> {
-  const next = await manager.whatFollows();
+async function isForGood(manager: SystemdNotifier, clock: Clock, log: AdjustableLog): Promise<boolean> {
+  const next = await manager.whatFollows(clock);
   if (next === 'unknown') {
     const remedy = 'to revoke them, before stopping the service: broker invalidate NAME';
     log.warn({ remedy }, 'leases are not revoked: the service manager does not say whether this is a restart');
@@ -182,8 +207,7 @@ async function lockState(folder: string, { native, lockFd, byHelper, manager }: 
   return manager.isService ? await acquireForService(options, clock) : StateLock.acquire(options);
 }
 
-function accepted(result: LoadResult, log: AdjustableLog): LoadedConfig {
-  if (result.faults !== undefined) throw configError(result.faults);
+function accepted(result: LoadedConfig, log: AdjustableLog): LoadedConfig {
   log.level = result.config.daemon.logLevel;
   for (const { message, remedy } of result.warnings) log.warn({ remedy }, message);
   return result;
@@ -207,10 +231,18 @@ async function listen(
   { server }: ComposedDaemon,
   inputs: PathInputs,
   inheritedSocket: number | undefined,
+  log: AdjustableLog,
 ): Promise<Listener> {
-  const candidates = socketCandidates(inputs);
-  const place = firstUsable(candidates, inputs.platform, (folder) => isOwnFolder(folder, inputs.uid));
-  return inheritedSocket === undefined
-    ? bindSocket(server.socket, { ...place, uid: inputs.uid })
-    : adoptSocket(server.socket, inheritedSocket, place.path);
+  const { uid, platform } = inputs;
+  const { place, taken } = firstUsable(socketCandidates(inputs), platform, {
+    isOwn: (folder) => isOwnFolder(folder, uid),
+    isTaken: (folder) => isTaken(folder, uid),
+    isOnNetwork,
+  });
+  if (inheritedSocket !== undefined) return adoptSocket(server.socket, inheritedSocket, place.path);
+  if (taken !== undefined) {
+    const remedy = `look at who made it, and have it removed: sudo rm -r ${taken}`;
+    log.warn({ socket: place.path, remedy }, `another user has taken ${taken}: the socket is in another place`);
+  }
+  return bindSocket(server.socket, { ...place, uid });
 }

@@ -133,7 +133,7 @@ export class UpgradeWatch {
 
   /**
    * Code that was to be loaded is not there, or not as expected.
-   * @returns what to tell whoever asked; a helper tries again automatically and finds the next daemon.
+   * @returns what to tell the client; a helper tries again automatically and finds the next daemon.
    */
   explain(cause: unknown): BrokerError {
     const reason = cause instanceof Error ? cause.message : String(cause);

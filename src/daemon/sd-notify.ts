@@ -1,14 +1,12 @@
-import { execFile } from 'node:child_process';
 import { type Clock, monotonicMicros, type Timer } from '../platform/clock.ts';
+import { LAUNCH_AGENT } from '../platform/installation.ts';
 import type { NativeBindings } from '../platform/native.ts';
+import { runProgram } from '../platform/run-program.ts';
 
 /** `systemctl` answers from memory; one that does not must not hold up a stop. */
 const SYSTEMCTL_LIMIT_MS = 1_000;
 /** sd_watchdog_enabled(3) recommends half of the interval. */
 const WATCHDOG_SHARE = 0.5;
-
-/** As launchd/dev.apikey-broker.plist names it. */
-const LAUNCH_AGENT = 'dev.apikey-broker';
 
 /**
  * What systemd is told and asked: readiness, reload, stop and signs of life by sd_notify(3). Does nothing where there
@@ -19,10 +17,12 @@ export class SystemdNotifier {
   readonly #watchdogMs: number;
   readonly #isSystemd: boolean;
   readonly #isLaunchAgent: boolean;
+  readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #native: NativeBindings | undefined;
   #watchdog: Timer | undefined;
 
   constructor(env: Record<string, string | undefined>, native: NativeBindings | undefined) {
+    this.#env = env;
     this.#native = native;
     this.#notifyAddress = env['NOTIFY_SOCKET'];
     this.#watchdogMs = watchdogInterval(env);
@@ -60,12 +60,13 @@ export class SystemdNotifier {
    * What becomes of the service after this process. systemd has a job that starts it again while it restarts or upgrades
    * it; launchd does not say, and systemd may not answer.
    */
-  async whatFollows(): Promise<'stop' | 'restart' | 'unknown'> {
+  async whatFollows(clock: Clock): Promise<'stop' | 'restart' | 'unknown'> {
     if (this.#isLaunchAgent) return 'unknown';
     if (!this.#isSystemd) return 'stop';
-    const jobs = await run('systemctl', ['--user', 'list-jobs', '--no-legend', '--plain']);
-    if (jobs === undefined) return 'unknown';
-    return /\bbroker\.service\s+(?:re)?start\b/.test(jobs) ? 'restart' : 'stop';
+    const command = ['systemctl', '--user', 'list-jobs', '--no-legend', '--plain'];
+    const { status, stdout } = await runProgram(command, { env: this.#env, limitMs: SYSTEMCTL_LIMIT_MS }, clock);
+    if (status !== 0) return 'unknown';
+    return /\bbroker\.service\s+(?:re)?start\b/.test(stdout.toString()) ? 'restart' : 'stop';
   }
 
   #feedWatchdog(clock: Clock): void {
@@ -78,7 +79,7 @@ export class SystemdNotifier {
     try {
       this.#native?.sdNotify(this.#notifyAddress, message);
     } catch {
-      // The service manager went away: there is nobody to tell.
+      // The service manager went away.
     }
   }
 }
@@ -88,13 +89,4 @@ function watchdogInterval(env: Readonly<Record<string, string | undefined>>): nu
   if (WATCHDOG_PID !== undefined && WATCHDOG_PID !== String(process.pid)) return 0;
   const micros = Number(WATCHDOG_USEC ?? 0);
   return Number.isFinite(micros) && micros > 0 ? micros / 1000 : 0;
-}
-
-/** Undefined if it failed or took too long. */
-function run(command: string, args: readonly string[]): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    execFile(command, args, { timeout: SYSTEMCTL_LIMIT_MS, encoding: 'utf8' }, (error, stdout) =>
-      resolve(error === null ? stdout : undefined),
-    );
-  });
 }

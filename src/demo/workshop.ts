@@ -51,8 +51,8 @@ export class Workshop {
   /** What `apiKeyHelper` would be set to: the native helper, or without a C compiler the slower command. */
   get helper(): { readonly command: string; readonly isNative: boolean } {
     const native = helperPath();
-    if (native !== undefined) return { command: `'${native}'`, isNative: true };
-    return { command: `'${process.execPath}' '${this.#program}' get`, isNative: false };
+    if (native !== undefined) return { command: quoted(native), isNative: true };
+    return { command: `${quoted(process.execPath)} ${quoted(this.#program)} get`, isNative: false };
   }
 
   write(name: string, content: string): string {
@@ -135,6 +135,11 @@ export class Workshop {
   get #program(): string {
     return join(PACKAGE_ROOT, 'bin', 'broker.mjs');
   }
+}
+
+/** As /bin/sh reads it. */
+function quoted(path: string): string {
+  return `'${path.replaceAll("'", `'\\''`)}'`;
 }
 
 /** 128 and the number of the signal, as shells have it. */

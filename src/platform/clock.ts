@@ -33,7 +33,7 @@ export interface Timer {
 /** A source of numbers in [0, 1) for jitter; never for secrets. Tests and simulations hand in a seeded one. */
 export type Random = () => number;
 
-export const systemRandom: Random = () => Math.random();
+export const systemRandom: Random = Math.random;
 
 interface SystemClockOptions {
   /** What the last run stored; see `timeline()`. */
@@ -133,7 +133,7 @@ export class LongTimer implements Timer {
   }
 
   #arm(remainingMs: number): void {
-    this.#timeout = setTimeout(() => this.#fire(), Math.min(Math.max(Math.ceil(remainingMs), 0), LONGEST_MS));
+    this.#timeout = setTimeout(this.#fire.bind(this), Math.min(Math.max(Math.ceil(remainingMs), 0), LONGEST_MS));
   }
 
   #fire(): void {

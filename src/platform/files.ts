@@ -1,4 +1,5 @@
 import {
+  accessSync,
   closeSync,
   constants,
   fchmodSync,
@@ -17,7 +18,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import { BrokerError, codeOf, shellWord } from '../errors.ts';
 
 export interface ReplaceOptions {
@@ -264,6 +265,56 @@ function folderFlaw(path: string, stats: Stats): Flaw | undefined {
 export function isOwnFolder(path: string, uid: number): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   return stats?.isDirectory() === true && stats.uid === uid;
+}
+
+/** undefined for whatever cannot be looked at: missing, unreachable, a loop of links. */
+export function statQuietly(file: string): Stats | undefined {
+  try {
+    return statSync(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A regular file that this user may run. */
+export function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return statQuietly(file)?.isFile() === true;
+  } catch {
+    return false;
+  }
+}
+
+/** Every program of this name in the absolute folders of a PATH, the first one found first. */
+export function programsOnPath(name: string, searched: string | undefined): string[] {
+  const folders = (searched ?? '').split(':').filter((folder) => isAbsolute(folder));
+  return folders.map((folder) => join(folder, name)).filter(isExecutable);
+}
+
+/** Whether another user has made `path` (a file, a link, a folder), or a folder cannot be made there. */
+export function isTaken(path: string, uid: number): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats !== undefined) return stats.uid !== uid;
+  try {
+    accessSync(dirname(path), constants.W_OK);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * Changes whenever a file or folder, behind links, or who may change it, may have changed; `-` where there is nothing. The
+ * helper compares it with its own: native/start-daemon.c, `identity_of`.
+ */
+export function identityOf(path: string): string {
+  try {
+    const { dev, ino, size, mode, uid, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    return [dev, ino, size, mode, uid, mtimeNs, ctimeNs].join(':');
+  } catch {
+    return '-';
+  }
 }
 
 /** Files of a folder that are included; the caches of command-line logins hold a handful. */

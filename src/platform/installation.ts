@@ -31,3 +31,6 @@ function readVersion(): string {
   const { version } = JSON.parse(text) as { version: string };
   return version;
 }
+
+/** The label of the launchd agent: in its file, and in the variables that launchd gives the daemon. */
+export const LAUNCH_AGENT = 'dev.apikey-broker';

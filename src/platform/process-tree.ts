@@ -272,7 +272,15 @@ export function nativeProcessReader(native: NativeBindings): ProcessReader {
         closeSync(fd);
         return undefined;
       }
-      return { hasExited: () => attempt(() => native.hasExited(fd)) ?? true, release: () => closeSync(fd) };
+      const hasExited = () => {
+        // Asked for every answer: no closure is made for it.
+        try {
+          return native.hasExited(fd);
+        } catch {
+          return true;
+        }
+      };
+      return { hasExited, release: () => closeSync(fd) };
     },
   };
 }

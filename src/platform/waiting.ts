@@ -50,17 +50,14 @@ export async function within<T>(
 ): Promise<T> {
   for (const signal of signals) signal.throwIfAborted();
   const scope = new AbortController();
-  const leave = signals.map((signal) => {
-    const onAbort = () => scope.abort(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    return () => signal.removeEventListener('abort', onAbort);
-  });
+  const onAbort = ({ target }: Event) => scope.abort((target as AbortSignal).reason);
+  for (const signal of signals) signal.addEventListener('abort', onAbort, { once: true });
   const timer = limit?.clock.after(limit.limitMs, () => scope.abort(limit.late()));
   try {
     return await abortable(scope.signal, work);
   } finally {
     timer?.cancel();
-    for (const remove of leave) remove();
+    for (const signal of signals) signal.removeEventListener('abort', onAbort);
   }
 }
 

@@ -26,9 +26,9 @@ export const PROBLEM_TITLES: Readonly<Record<ErrorCode, string>> = {
 
 export const PROBLEM_CONTENT_TYPE = 'application/problem+json';
 
-/** The longest line that the helper prints, without its line end: its own name, then the daemon's line. */
+/** The longest line that the helper prints: its own name, the daemon's line, a line end. */
 const LONGEST_PRINTED_BYTES = 400;
-export const LONGEST_LINE_BYTES = LONGEST_PRINTED_BYTES - 'broker-key: '.length;
+export const LONGEST_LINE_BYTES = LONGEST_PRINTED_BYTES - 'broker-key: \n'.length;
 
 export function problemOf(error: BrokerError, status: number = error.httpStatus): Problem {
   return {

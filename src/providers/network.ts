@@ -21,7 +21,6 @@ const ROWS: Readonly<Record<string, readonly [what: string, remedy: string]>> = 
   ECONNABORTED: ['the connection was cut off', ROUTE],
   EPIPE: ['the connection was cut off', ROUTE],
   ERR_STREAM_PREMATURE_CLOSE: ['the answer was cut off', ROUTE],
-  HPE_INVALID_CONSTANT: ['the answer was not HTTP', ADDRESS],
   ETIMEDOUT: ['the connection timed out', ROUTE],
   EHOSTUNREACH: ['there is no route to it', ROUTE],
   ENETUNREACH: ['there is no network', ROUTE],
@@ -38,7 +37,7 @@ export function networkFailure(error: unknown, who: string): ProviderError | und
   if (isCertificateFailure(code)) {
     return certificateFailure(code, { who, authorityRemedy: TRUST, nameRemedy: TRUST, owner: 'its owner' }, undefined);
   }
-  const [what, remedy] = ROWS[code] ?? ['TLS failed', ADDRESS];
+  const [what, remedy] = ROWS[code] ?? [code.startsWith('HPE_') ? 'the answer was not HTTP' : 'TLS failed', ADDRESS];
   return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, { remedy });
 }
 
@@ -49,7 +48,7 @@ export function networkFailure(error: unknown, who: string): ProviderError | und
 export function networkCode(error: unknown, depth = 0): string | undefined {
   if (!(error instanceof Error) || depth > 5) return undefined;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  if (code in ROWS || isCertificateFailure(code) || /^ERR_(SSL|TLS)_[A-Z0-9_]+$/.test(code)) return code;
+  if (code in ROWS || isCertificateFailure(code) || /^(HPE|ERR_SSL|ERR_TLS)_[A-Z0-9_]+$/.test(code)) return code;
   const inner = error instanceof AggregateError ? error.errors[0] : error.cause;
   return networkCode(inner, depth + 1);
 }

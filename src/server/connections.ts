@@ -22,7 +22,7 @@ interface AdmittedSocket extends Socket {
 /** Every open connection, and who has to go when there are too many or one takes too long. */
 export class Connections {
   readonly options: ConnectionsOptions;
-  /** Whoever has been silent longest comes first. */
+  /** Those that have been silent longest come first. */
   readonly open = new Set<ClientConnection>();
   #shedding = false;
   #stopping = false;
@@ -65,7 +65,7 @@ export class Connections {
     this.open.add(connection);
   }
 
-  /** No more requests: whoever is idle is closed now, whoever is busy after the answer. */
+  /** No more requests: what is idle is closed now, what is busy after the answer. */
   stop(): void {
     this.#stopping = true;
     for (const { socket } of this.#silent()) socket.destroy();
@@ -142,7 +142,7 @@ export class ClientConnection {
   }
 
   /**
-   * Aborted when the asker hangs up. Made only for whoever asks for it: answers that wait for nothing are most of all
+   * Aborted when the asker hangs up. Made only when it is asked for: answers that wait for nothing are most of all
    * answers, and making and aborting a signal costs as much as the rest of them.
    */
   get signal(): AbortSignal {
@@ -222,7 +222,7 @@ export class ClientConnection {
   }
 }
 
-/** The peer went away before it was looked at: nobody is left to miss anything. */
+/** The peer went away before it was looked at, and needs no answer. */
 const GONE: ReadonlySet<unknown> = new Set(['ENOTCONN', 'ECONNRESET', 'EPIPE']);
 
 /**

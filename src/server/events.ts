@@ -32,7 +32,7 @@ function wholeNumber(query: URLSearchParams, name: string, most: number): number
   if (text === null) return undefined;
   const value = Number(text);
   if (/^\d+$/.test(text) && value <= most) return value;
-  throw new RouteError(400, `${name} is not a whole number between 0 and ${most}`, `leave ${name} out, or mend it`);
+  throw new RouteError(400, `${name} is not a whole number between 0 and ${most}`, `leave ${name} out, or fix it`);
 }
 
 export function eventLines(events: readonly BrokerEvent[]): string {

@@ -48,7 +48,7 @@ export class HelperLane {
       } catch (error) {
         closeFor(error, socket, log);
       }
-      // Destroyed right here, the stream would make an error for nobody.
+      // Destroyed right here, the stream would emit an error that nothing handles.
       queueMicrotask(() => socket.destroy());
     });
     // Usually the kernel has taken it all by now.
@@ -56,7 +56,7 @@ export class HelperLane {
   }
 }
 
-/** Longer than any helper's; what is longer is somebody else's. */
+/** Longer than any helper's request. */
 const LONGEST = 1_024;
 
 /** native/broker-key.c, `write_request`, byte for byte. */

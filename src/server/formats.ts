@@ -58,7 +58,7 @@ function json({ key, secrets, state }: OpenedKey, { expiresAt }: FormatContext):
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** JSON.stringify for bytes of UTF-8, without a string that nobody can wipe. */
+/** JSON.stringify for bytes of UTF-8, without a string, which could not be wiped. */
 export function jsonString(text: Uint8Array): Buffer {
   const out = Buffer.alloc(text.length * 6 + 2);
   let length = out.write('"');
@@ -195,7 +195,7 @@ function prefixed(prefix: string, value: Uint8Array): Buffer {
 const ALPHABET = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/');
 const PAD = 0x3d;
 
-/** RFC 4648, section 4, for bytes: without a string that nobody can wipe. */
+/** RFC 4648, section 4, for bytes: without a string, which could not be wiped. */
 function encodeBase64(from: Uint8Array, to: Buffer): void {
   for (let at = 0, out = 0; at < from.length; at += 3) {
     const left = from.length - at;

@@ -18,7 +18,7 @@ interface HttpLaneOptions {
   readonly onRequest: () => void;
 }
 
-/** Whoever speaks HTTP: the CLI, curl, a helper of another version. The server itself listens to nothing. */
+/** For those who speak HTTP: the CLI, curl, a helper of another version. The server itself listens to nothing. */
 export class HttpLane {
   readonly #options: HttpLaneOptions;
   readonly #http: Server;
@@ -77,7 +77,7 @@ export class HttpLane {
     if (response.writableEnded && request.socket.writableLength > 0) connection.draining();
   }
 
-  /** What came in is not HTTP. Whoever has an answer coming gets that first. */
+  /** What came in is not HTTP. An answer under way is finished first. */
   #misunderstood(error: NodeJS.ErrnoException, socket: Socket): void {
     const connection = this.#options.connections.of(socket);
     if (connection === undefined || error.code === 'ECONNRESET' || !socket.writable) {

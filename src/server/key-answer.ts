@@ -1,5 +1,6 @@
 import type { Ask, BrokerApi, OpenedKey } from '../broker/api.ts';
 import { certainEnd } from '../credential/life.ts';
+import { wipeAll } from '../credential/secret.ts';
 import type { Clock, Moment } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import {
@@ -66,14 +67,13 @@ export async function findKey(
     },
   };
   const opened = await service.answer(ask);
+  let reply: KeyReply | undefined;
   try {
-    if (!connection.isGone) return written(opened, formatter);
-  } catch (error) {
-    wipeSecrets(opened);
-    throw error;
+    if (!connection.isGone) reply = written(opened, formatter);
+    return reply;
+  } finally {
+    if (reply === undefined) wipeAll(opened.secrets);
   }
-  wipeSecrets(opened);
-  return undefined;
 }
 
 const INTERVAL = /^\d{1,15}$/;
@@ -95,11 +95,7 @@ function written(opened: OpenedKey, formatter: Formatter): KeyReply {
 
 export function wipeReply({ body, opened }: KeyReply): void {
   body.fill(0);
-  wipeSecrets(opened);
-}
-
-function wipeSecrets({ secrets }: OpenedKey): void {
-  for (const secret of secrets.values()) secret.wipe();
+  wipeAll(opened.secrets);
 }
 
 /** What the path of `GET /v1/credentials/{name}/key` says. */
@@ -108,7 +104,7 @@ interface KeyRoute {
   readonly query: URLSearchParams | undefined;
 }
 
-/** For whoever speaks HTTP; the helper's own requests take fast-path.ts. */
+/** For those who speak HTTP; the helper's own requests take fast-path.ts. */
 export async function answerKey(
   answering: KeyAnswering,
   { request, response }: Exchange,

@@ -4,7 +4,7 @@ import type { Log } from '../platform/log.ts';
 import { PROBLEM_CONTENT_TYPE, problemLine, problemOf } from '../protocol/problem.ts';
 import { EXIT_CODE } from '../protocol/request.ts';
 
-/** What a client may take of the daemon. A client that is slow, silent or hostile costs nobody else their answer. */
+/** What a client may take of the daemon. A client that is slow, silent or hostile costs no other client its answer. */
 export interface ServerLimits {
   /** Request line and headers together; more is answered with 431. Default 16,384 bytes. */
   readonly headerBytes: number;
@@ -47,7 +47,7 @@ export function sendJson(response: ServerResponse, status: number, value: unknow
   sendBody(response, status, { 'content-type': JSON_TYPE }, Buffer.from(`${JSON.stringify(value)}\n`));
 }
 
-/** A problem document; one line for whoever, like the helper, asks for `text/plain`. */
+/** A problem document; one line for a client that, like the helper, asks for `text/plain`. */
 export function sendError(
   request: IncomingMessage,
   response: ServerResponse,
@@ -90,10 +90,10 @@ export function rawReply(
   return reply;
 }
 
-/** What a route threw, as something that may be told; anything but a BrokerError is a fault of ours and logged. */
+/** What a route threw, as something that may be told; anything but a BrokerError is a fault of the daemon and logged. */
 export function presentable(error: unknown, log: Log): BrokerError {
   if (error instanceof BrokerError) return error;
-  log.error({ err: error }, 'a request failed for no known reason');
+  log.error({ err: error }, 'a request failed for an unknown reason');
   return new BrokerError('ERR_INTERNAL', 'the daemon failed at this request', {
     remedy: 'look into its log: broker service logs',
     cause: error,

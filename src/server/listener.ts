@@ -12,7 +12,7 @@ import { sendError } from './limits.ts';
 interface SocketPlace {
   /** At most 107 bytes long (103 on macOS); config/paths.ts sees to it. */
   readonly path: string;
-  /** Where `path` lies; created with mode 0700 if it is missing. */
+  /** The folder of `path`; created with mode 0700 if it is missing. */
   readonly folder: string;
   readonly uid: number;
 }
@@ -28,7 +28,7 @@ export interface Listener {
 const BACKLOG = 4096;
 
 /**
- * Binds under a temporary name and renames it into place: whoever finds the path finds a socket that answers, and
+ * Binds under a temporary name and renames it into place: a client that finds the path finds a socket that answers, and
  * when Node closes the server it removes the temporary name, which is gone, instead of a successor's socket.
  *
  * Only the holder of the state folder's lock may call this. Throws ERR_ALREADY_RUNNING if something else, with another
@@ -50,7 +50,7 @@ export async function bindSocket(server: Server, { path, folder, uid }: SocketPl
   }
 }
 
-/** Takes over a socket that somebody else bound, and leaves its path to them. */
+/** Takes over a socket that the service manager bound, and leaves its path to it. */
 export async function adoptSocket(server: Server, fd: number, path: string): Promise<Listener> {
   server.listen({ fd });
   await listening(server);
@@ -97,7 +97,7 @@ function answers(path: string): Promise<boolean> {
       resolve(occupied);
     };
     probe.once('connect', () => end(true));
-    // A full queue is somebody's queue.
+    // A full queue belongs to a daemon.
     probe.once('error', (error: NodeJS.ErrnoException) => end(error.code === 'EAGAIN'));
   });
 }
@@ -122,14 +122,14 @@ const FIRST_FD = 3;
  * The listening socket that systemd handed down, if it was meant for this process. The variables are deleted from
  * `env` in any case, because children would take them for theirs. Further sockets are not used.
  *
- * Throws ERR_CONFIG if what was handed down is no socket.
+ * Throws ERR_CONFIG if what was handed down is not a socket.
  */
 export function takeInheritedSocket(env: Record<string, string | undefined>, pid: number): number | undefined {
   const { LISTEN_PID, LISTEN_FDS } = env;
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'LISTEN_PIDFDID']) delete env[name];
   if (LISTEN_PID !== String(pid) || !/^[1-9]\d*$/.test(LISTEN_FDS ?? '')) return undefined;
   if (isSocket(FIRST_FD)) return FIRST_FD;
-  throw new BrokerError('ERR_CONFIG', 'the service manager handed down a descriptor that is no socket', {
+  throw new BrokerError('ERR_CONFIG', 'the service manager handed down a descriptor that is not a socket', {
     remedy: 'look at the socket unit: systemctl --user cat broker.socket',
   });
 }
@@ -147,7 +147,7 @@ const QUIET_MS = 100;
 const LONGEST_MS = 5_000;
 
 /**
- * Tells whoever waits on an inherited socket why there will be no daemon. Else the service manager would see them
+ * Tells the clients that wait on an inherited socket why there will be no daemon. Else the service manager would see them
  * waiting, start the daemon again at once and so on until it gives the socket up; and they would hear nothing.
  */
 export async function refuseConnections(fd: number, error: BrokerError, clock: Clock): Promise<void> {

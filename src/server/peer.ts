@@ -15,7 +15,7 @@ export interface Identity {
   readonly judged: boolean;
 }
 
-/** What the server has to find out about its peers but cannot by itself. */
+/** What the server has to be told about its peers. */
 export interface PeerIdentity {
   /** SO_PEERCRED or the like, from the native addon; absent without it. Undefined means that the kernel would not say: the peer is refused. Throws for a peer that has gone (macOS): the connection is closed. */
   readonly peerCredentials?: ((fd: number) => PeerCredentials | undefined) | undefined;
@@ -23,5 +23,5 @@ export interface PeerIdentity {
   identify(peer: PeerCredentials | undefined, hints: string | undefined): Identity;
 }
 
-/** Knows nobody, judges nobody. */
+/** Knows no client, so that none is judged. */
 export const anonymousPeers: PeerIdentity = { identify: () => ({ client: undefined, judged: false }) };

@@ -67,7 +67,7 @@ function providerRoute(method: string, path: string): Route {
   if (rest.length > 0 || verb !== 'login') throw new RouteError(404, `there is nothing at ${printable(path)}`, PATHS);
   const provider = decoded(name);
   if (!NAME.test(provider)) {
-    throw new RouteError(400, `${printable(provider)} is no name of a provider`, 'see: broker config show');
+    throw new RouteError(400, `${printable(provider)} is not a valid provider name`, 'see: broker config show');
   }
   requireMethod(method, 'POST', path);
   return { to: 'login', provider };
@@ -88,7 +88,7 @@ function credentialName(encoded: string): string | undefined {
   // Every character of a valid name stands for itself in a path; only a careful client escapes it nevertheless.
   const name = encoded.includes('%') ? decoded(encoded) : encoded;
   if (NAME.test(name)) return name;
-  throw new RouteError(400, `${printable(name)} is no name of a credential`, `a name is ${NAME_RULE}`);
+  throw new RouteError(400, `${printable(name)} is not a valid credential name`, `a name is ${NAME_RULE}`);
 }
 
 function decoded(text: string): string {
@@ -152,7 +152,7 @@ async function readToken({ request, response }: Exchange, clock: Clock, limits: 
     const token = SecretBytes.from(Buffer.from(bytes.subarray(0, bytes.at(-1) === 0x0a ? at - 1 : at)));
     if (TOKEN.test(token.bytes.toString('latin1'))) return token;
     token.wipe();
-    throw new RouteError(400, 'the body is no token', 'send the token of the login as text/plain, and nothing else');
+    throw new RouteError(400, 'the body is not a token', 'send the token of the login as text/plain, and nothing else');
   } finally {
     late.cancel();
     bytes.fill(0);

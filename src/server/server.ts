@@ -59,14 +59,14 @@ export class BrokerServer {
     return this.#connections.size;
   }
 
-  /** Called with every request, whoever sent it, and when it came in. */
+  /** Called with every request and when it came in. */
   onRequest(listener: (nowMs: number) => void): void {
     this.#onRequest = listener;
   }
 
   /**
    * Takes no new connections and lets answers under way be finished; after `graceMs` they are cut off. The listening
-   * socket itself is closed, its path left to whoever bound it.
+   * socket itself is closed, its path left to the listener.
    */
   close(graceMs: number): Promise<void> {
     this.#httpLane?.stop();
@@ -122,7 +122,7 @@ export class BrokerServer {
     }
   }
 
-  /** Made for the first who needs it. */
+  /** Made for the first request that needs it. */
   get #http(): HttpLane {
     this.#httpLane ??= new HttpLane({
       log: this.#options.log,

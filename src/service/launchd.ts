@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
+import { LAUNCH_AGENT } from '../platform/installation.ts';
 import { sleep } from '../platform/waiting.ts';
 import { explainExit, type ServiceFailure } from './failure.ts';
 import {
@@ -48,15 +49,15 @@ export class Launchd implements ServiceManager {
     this.#launchctl = launchctl;
     this.#surroundings = { env, clock };
     this.#domain = `gui/${uid}`;
-    this.#plist = path.join(homeDir, 'Library', 'LaunchAgents', `${LABEL}.plist`);
-    this.#logFile = path.join(homeDir, 'Library', 'Logs', `${LABEL}.log`);
+    this.#plist = path.join(homeDir, 'Library', 'LaunchAgents', `${LAUNCH_AGENT}.plist`);
+    this.#logFile = path.join(homeDir, 'Library', 'Logs', `${LAUNCH_AGENT}.log`);
     this.describeCommand = [launchctl, 'print', this.#target];
     this.logRemedy = `the log is ${this.#logFile}; it is there once the agent has run`;
     this.startCommand = [launchctl, 'kickstart', this.#target];
   }
 
   get #target(): string {
-    return `${this.#domain}/${LABEL}`;
+    return `${this.#domain}/${LAUNCH_AGENT}`;
   }
 
   get places(): readonly string[] {
@@ -174,49 +175,28 @@ function failed(args: readonly string[], code: number, stderr: string, remedy: s
   return new BrokerError('ERR_DAEMON_UNREACHABLE', `launchctl ${args.join(' ')} failed: ${said}`, { remedy });
 }
 
-/** The keys of launchd.plist(5) that the agent uses. */
-interface LaunchAgent {
-  readonly Label: string;
-  readonly ProgramArguments: readonly string[];
-  readonly EnvironmentVariables: Readonly<Record<string, string>>;
-  readonly RunAtLoad: boolean;
-  /** Started again unless it ended with 0. */
-  readonly KeepAlive: { readonly SuccessfulExit: false };
-  /** Seconds between two starts. */
-  readonly ThrottleInterval: number;
-  /** Seconds from SIGTERM to SIGKILL; the daemon takes 5 at most. */
-  readonly ExitTimeOut: number;
-  /**
-   * Claude Code waits for its answers. Adaptive would be Background: it goes by the activity on XPC connections, of
-   * which there are none. Standard throttles CPU and I/O.
-   */
-  readonly ProcessType: 'Interactive';
-  readonly WorkingDirectory: string;
-  /** Octal 077 as the number it is: a plist has no octal. */
-  readonly Umask: number;
-  readonly HardResourceLimits: { readonly Core: number };
-  readonly SoftResourceLimits: { readonly Core: number };
-  readonly StandardOutPath: string;
-  readonly StandardErrorPath: string;
-}
-
-const LABEL = 'dev.apikey-broker';
-
 interface AgentValues {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly logFile: string;
 }
 
-export function launchAgent({ command, env, logFile }: AgentValues): LaunchAgent {
+type Value = string | number | boolean | readonly Value[] | { readonly [key: string]: Value };
+
+/** The agent, by the keys of launchd.plist(5). */
+export function launchAgent({ command, env, logFile }: AgentValues) {
   return {
-    Label: LABEL,
+    Label: LAUNCH_AGENT,
     ProgramArguments: command,
     EnvironmentVariables: env,
     RunAtLoad: true,
+    // Started again unless it ended with 0, but not more often than every five seconds.
     KeepAlive: { SuccessfulExit: false },
     ThrottleInterval: 5,
+    // Seconds from SIGTERM to SIGKILL; the daemon takes 5 at most.
     ExitTimeOut: 8,
+    // Claude Code waits for its answers. Adaptive would be Background: it goes by the activity on XPC connections, of
+    // which there are none. Standard throttles CPU and I/O.
     ProcessType: 'Interactive',
     WorkingDirectory: '/',
     Umask: 0o077,
@@ -224,16 +204,14 @@ export function launchAgent({ command, env, logFile }: AgentValues): LaunchAgent
     SoftResourceLimits: { Core: 0 },
     StandardOutPath: logFile,
     StandardErrorPath: logFile,
-  };
+  } satisfies Value;
 }
 
-type Value = string | number | boolean | readonly Value[] | { readonly [key: string]: Value };
-
 /** The agent as an XML property list. */
-export function formatPlist(agent: LaunchAgent): string {
+export function formatPlist(agent: Readonly<Record<string, Value>>): string {
   const head =
     '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">\n';
-  return `${head}<plist version="1.0">\n${element({ ...agent }, '')}</plist>\n`;
+  return `${head}<plist version="1.0">\n${element(agent, '')}</plist>\n`;
 }
 
 function element(value: Value, indent: string): string {

@@ -1,7 +1,8 @@
-import { accessSync, constants, lstatSync, readFileSync } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { BrokerError } from '../errors.ts';
+import { programsOnPath } from '../platform/files.ts';
 import { loadNative, PACKAGE_ROOT } from '../platform/native.ts';
 import { explainUnit, type ServiceFailure } from './failure.ts';
 import {
@@ -164,17 +165,7 @@ function parse({ stdout }: ProgramOutcome): Record<string, string> {
 }
 
 function findProgram(name: string, searched: string | undefined): string | undefined {
-  const folders = [...(searched ?? '').split(':'), '/usr/bin', '/bin'].filter((folder) => path.isAbsolute(folder));
-  return folders.map((folder) => path.join(folder, name)).find(isExecutable);
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  return programsOnPath(name, `${searched ?? ''}:/usr/bin:/bin`)[0];
 }
 
 export interface UnitValues {
@@ -209,7 +200,7 @@ export function renderUnits(values: UnitValues): Units {
   const state = values.stateDir === undefined ? '%h/.local/state/broker' : specifiers(values.stateDir);
   const env = Object.entries(values.env).map(([name, value]) => environmentLine(name, specifiers(value)));
   const filled: Readonly<Record<string, string>> = {
-    '@DOCS@': pathToFileURL(path.join(PACKAGE_ROOT, 'docs', 'service.md')).href.replaceAll('%', '%%'),
+    '@DOCS@': specifiers(pathToFileURL(path.join(PACKAGE_ROOT, 'docs', 'service.md')).href.replaceAll("'", '%27')),
     '@TYPE@': values.canNotify ? 'notify' : 'exec',
     '@COMMAND@': [...values.command, '--journal']
       .map((word) => quoted(specifiers(word).replaceAll('$', '$$$$')))

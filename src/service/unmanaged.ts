@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import path from 'node:path';
 import { ownStateDir } from '../config/paths.ts';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import { readRegularFile, writeFileAtomically } from '../platform/files.ts';
 import { loadNative } from '../platform/native.ts';
 import { isLockHeld, type LockHolder, readLockHolder } from '../platform/state-lock.ts';
@@ -116,29 +117,21 @@ export class Unmanaged implements ServiceManager {
   }
 
   async #spawn({ run: [program = '', ...args], env }: LaunchRecord): Promise<void> {
-    const inherited = INHERITED.flatMap((name) => {
-      const value = this.#surroundings.env[name];
-      return value === undefined ? [] : [[name, value] as const];
+    const inherited = Object.fromEntries(INHERITED.map((name) => [name, this.#surroundings.env[name]]));
+    const child = spawn(program, args, {
+      env: { ...inherited, ...env, BROKER_STATE_DIR: this.#stateDir, BROKER_STARTED_BY: 'helper' },
+      cwd: '/',
+      detached: true,
+      stdio: 'ignore',
     });
-    const surroundings = {
-      ...Object.fromEntries(inherited),
-      ...env,
-      BROKER_STATE_DIR: this.#stateDir,
-      BROKER_STARTED_BY: 'helper',
-    };
-    const child = spawn(program, args, { env: surroundings, cwd: '/', detached: true, stdio: 'ignore' });
-    await new Promise<void>((resolve, reject) => {
-      child.once('spawn', resolve);
-      child.once('error', (error) => {
-        const remedy = 'run: broker service install';
-        reject(
-          new BrokerError('ERR_DAEMON_UNREACHABLE', `cannot run ${program}: ${error.message}`, {
-            remedy,
-            cause: error,
-          }),
-        );
+    try {
+      await once(child, 'spawn');
+    } catch (error) {
+      throw new BrokerError('ERR_DAEMON_UNREACHABLE', `cannot run ${program} (${codeOf(error)})`, {
+        remedy: 'run: broker service install',
+        cause: error,
       });
-    });
+    }
     this.#exitCode = undefined;
     child.once('exit', (code) => {
       this.#exitCode = code ?? undefined;

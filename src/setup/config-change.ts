@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync, readFileSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/config.ts';
-import { configError } from '../config/explain.ts';
+import { configError } from '../config/faults.ts';
 import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { type KeyPath, writtenKey } from '../config/positions.ts';
 import { tomlValue } from '../config/toml.ts';

@@ -208,6 +208,6 @@ function stateKeeper(io: ProcessIo): () => Promise<void> {
 /** A key in the keyring would outlive the folder. If it cannot be removed, the rest goes all the same. */
 async function emptyKeyring(io: ProcessIo, folder: string): Promise<void> {
   if (!lstatSync(join(ownStateDir(folder), 'cache.db'), { throwIfNoEntry: false })) return;
-  const { rotateOffline } = await import('../daemon/start-lock.ts');
+  const { rotateOffline } = await import('../daemon/offline-rotation.ts');
   await rotateOffline(io, { discard: false, to: 'file' }).catch(() => undefined);
 }

@@ -111,7 +111,7 @@ describe('broker claude install', () => {
     const io = await claude(home, 'install', '--managed', '--json', '--helper', '/opt/broker-key', '--deny-rules');
     const { apiKeyHelper, permissions } = JSON.parse(io.out);
     expect(apiKeyHelper).toBe('/opt/broker-key');
-    // For everybody's home, and not for that of whoever runs the command.
+    // For every user's home, and not for that of the user who runs the command.
     expect(permissions.deny).toContain('Read(~/.local/state/broker/**)');
     expect(() => statSync(home.path('.claude'))).toThrow('ENOENT');
   });

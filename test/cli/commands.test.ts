@@ -39,7 +39,7 @@ describe('get', () => {
     expect(await io.run('get')).toMatchObject({ code: 65, out: '' });
   });
 
-  it('fails on one line where nobody sits at a terminal, with the exit code of the error', async () => {
+  it('fails on one line without a terminal, with the exit code of the error', async () => {
     server.broker.script = () => {
       throw new BrokerError('ERR_LOGIN_EXPIRED', 'the login to vault-prod expired', {
         remedy: 'run: broker login vault-prod',

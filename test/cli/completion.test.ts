@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { PROGRAM } from '../fakes/daemon-process.ts';
+import { shellWord } from '../fakes/processes.ts';
 import { BrokerTerminal, hasTmux } from '../fakes/tmux.ts';
 
 /** The line editor of each shell, with nothing of the machine's own configuration. */
@@ -59,7 +60,10 @@ describe.each(SHELLS)('$program in its line editor', ({ program, args, script, r
     write(script, execFileSync(process.execPath, [PROGRAM, 'completion', program], { encoding: 'utf8' }));
     write(rc, setup);
     // What is completed has to be a command that the shell knows.
-    chmodSync(write('bin/broker', `#!/bin/sh\nexec '${process.execPath}' '${PROGRAM}' "$@"\n`), 0o755);
+    chmodSync(
+      write('bin/broker', `#!/bin/sh\nexec ${shellWord(process.execPath)} ${shellWord(PROGRAM)} "$@"\n`),
+      0o755,
+    );
     write('a-file', '');
   });
   afterAll(() => rmSync(home, { recursive: true, force: true }));

@@ -102,7 +102,7 @@ describe('without a terminal', () => {
     expect(home.snapshot()).toEqual(before);
   });
 
-  it('takes what nobody is asked for from the environment as well, paths made absolute, and no trust in any certificate', async () => {
+  it('takes what no question is about from the environment as well, paths made absolute, and no trust in any certificate', async () => {
     writeFileSync(join(home.folder, 'corp.pem'), 'not looked at over http', { mode: 0o600 });
     const env = {
       VAULT_CACERT: join(home.folder, 'corp.pem'),
@@ -222,7 +222,7 @@ describe('a step that fails', () => {
   });
 });
 
-describe.skipIf(hasServiceManager())('where nobody manages services', () => {
+describe.skipIf(hasServiceManager())('without a service manager', () => {
   it('a service is what the helper starts', async () => {
     const run = await setup(...APPROLE(), '--path', 'secret/data/claude', '--json');
     expect(run).toMatchObject({ code: 0 });

@@ -6,6 +6,7 @@ import { BrokerHome, type RunningDaemon } from './daemon-process.ts';
 import { DevVault } from './dev-vault/dev-vault.ts';
 import { enrolLaptop, laptopConfig } from './laptop.ts';
 import { MessagesApi } from './messages-api.ts';
+import { shellWord } from './processes.ts';
 
 export const FIRST = 'sk-ant-canary-first-0123456789';
 export const SECOND = 'sk-ant-canary-second-0123456789';
@@ -36,7 +37,7 @@ export class ClientBench {
 
   /** `apiKeyHelper` as `broker claude install` writes it. */
   get helper(): string {
-    return `'${helperPath() ?? ''}'`;
+    return shellWord(helperPath() ?? '');
   }
 
   write(name: string, content: string): string {

@@ -5,6 +5,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { helperPath } from '../../src/platform/native.ts';
+import { shellWord } from './processes.ts';
 
 export interface Finished {
   readonly code: number | null;
@@ -68,7 +69,7 @@ export class BrokerHome {
 
   /** The native helper as Claude Code runs it. */
   key(args = '', extra: Readonly<Record<string, string>> = {}): Promise<Finished> {
-    return run('/bin/sh', ['-c', `'${helperPath() ?? ''}' ${args}`], { ...this.env, ...extra });
+    return run('/bin/sh', ['-c', `${shellWord(helperPath() ?? '')} ${args}`], { ...this.env, ...extra });
   }
 
   /** A line of a settings file as Claude Code runs it. */
@@ -87,7 +88,8 @@ export class BrokerHome {
   request(method: string, path: string, sent = ''): Promise<{ status: number; body: string }> {
     return new Promise((resolveAnswer, reject) => {
       const headers = { 'content-length': Buffer.byteLength(sent) };
-      const outgoing = request({ socketPath: this.socket, method, path, headers }, (answer) => {
+      // No connection is used again: the daemon may be closing it.
+      const outgoing = request({ socketPath: this.socket, method, path, headers, agent: false }, (answer) => {
         const chunks: Buffer[] = [];
         answer.on('data', (chunk: Buffer) => chunks.push(chunk));
         answer.once('end', () =>

@@ -8,9 +8,9 @@ import type { CredentialConfig, DaemonConfig } from '../../src/config/config.ts'
 import { BrokerError } from '../../src/errors.ts';
 import type { Clock, Random } from '../../src/platform/clock.ts';
 import type { Client } from '../../src/platform/process-tree.ts';
+import { CollectingLog } from './collecting-log.ts';
 import { FakeClock } from './fake-clock.ts';
 import { HOUR, MINUTE } from './living.ts';
-import { CollectingLog } from './log.ts';
 import { FakeProcess } from './process.ts';
 import { ScriptedProvider } from './scripted-provider.ts';
 import { type EngineSketch, SecretSystem } from './secret-system.ts';

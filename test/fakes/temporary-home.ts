@@ -2,13 +2,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { readLockHolder } from '../../src/platform/state-lock.ts';
+import { isRunning, until } from './processes.ts';
 
 export const KEY = 'sk-test';
 
-/** The program as tests run it. */
-export const BROKER = path.resolve(import.meta.dirname, '..', 'fixtures', 'broker.ts');
-
-const CONFIG = `default = "key"
+export const CONFIG = `default = "key"
 [providers.command]
 type = "exec"
 [credentials.key]
@@ -39,27 +37,18 @@ export class TemporaryHome implements AsyncDisposable {
   /** Of the daemon that has this state folder, if it is alive. */
   get daemonPid(): number | undefined {
     const pid = readLockHolder(path.join(this.state, 'lock'))?.pid;
-    return pid !== undefined && isAlive(pid) ? pid : undefined;
+    return pid !== undefined && isRunning(pid) ? pid : undefined;
   }
 
   async stopDaemon(): Promise<void> {
     const pid = this.daemonPid;
     if (pid === undefined) return;
     process.kill(pid, 'SIGKILL');
-    while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => !isRunning(pid));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stopDaemon();
     rmSync(this.path, { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }

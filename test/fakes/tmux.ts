@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PROGRAM } from './daemon-process.ts';
+import { shellWord } from './processes.ts';
 
 /** Whether there is a tmux to make pseudo-terminals with; says so once if not. */
 export function hasTmux(): boolean {
@@ -15,7 +16,8 @@ export function hasTmux(): boolean {
   }
 }
 
-const LIMIT_MS = 20_000;
+/** Below vitest's own, so that the screen is told. */
+const LIMIT_MS = 50_000;
 const LOOK_EVERY_MS = 25;
 
 /** A real pseudo-terminal with one command line of broker in it, on a tmux server of its own. */
@@ -30,9 +32,9 @@ export class BrokerTerminal {
 
   /** The same with any other program: a shell, say. */
   async runProgram(command: readonly string[], env: Readonly<Record<string, string>>, cwd: string): Promise<void> {
-    const words = command.map(quote).join(' ');
+    const words = command.map(shellWord).join(' ');
     const variables = Object.entries({ ...env, TERM: 'xterm-256color' }).map(([name, value]) =>
-      quote(`${name}=${value}`),
+      shellWord(`${name}=${value}`),
     );
     // The shell outlives the program, so that its exit code can be read.
     const line = `env -i ${variables.join(' ')} ${words}; code=$?; echo; echo "exit code: $code"; exec sleep 1000`;
@@ -90,8 +92,4 @@ export class BrokerTerminal {
       });
     });
   }
-}
-
-function quote(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }

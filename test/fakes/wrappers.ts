@@ -20,7 +20,7 @@ const WRAPPERS: Readonly<Record<string, Wrapper>> = {
     program: 'python3',
     script: (helper) => `#!/usr/bin/env python3
 import subprocess, sys
-sys.exit(subprocess.run(["sh", "-c", """${helper}"""]).returncode)
+sys.exit(subprocess.run(["sh", "-c", ${JSON.stringify(helper)}]).returncode)
 `,
   },
   node: {

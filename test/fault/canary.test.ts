@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import { openTestCache, store, temporaryFolder } from '../fakes/cache.ts';
-import { CollectingLog } from '../fakes/log.ts';
+import { CollectingLog } from '../fakes/collecting-log.ts';
 import { keyVersion, login, NOW } from '../fakes/material.ts';
 
 const CANARY = 'sk-ant-CANARY-q7Zp2vXw9LmB4tRy';

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, it } from 'vitest';
 import { openTestCache, served, store, temporaryFolder } from '../fakes/cache.ts';
-import { CollectingLog } from '../fakes/log.ts';
+import { CollectingLog } from '../fakes/collecting-log.ts';
 import { lease, NOW } from '../fakes/material.ts';
 
 const USER = fileURLToPath(new URL('disk-user.ts', import.meta.url));

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { openTestCache, served, temporaryFolder } from '../fakes/cache.ts';
-import { CollectingLog } from '../fakes/log.ts';
+import { CollectingLog } from '../fakes/collecting-log.ts';
 
 const WRITER = fileURLToPath(new URL('writer.ts', import.meta.url));
 

@@ -4,7 +4,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import { openTestCache, served, store, temporaryFolder } from '../fakes/cache.ts';
-import { CollectingLog } from '../fakes/log.ts';
+import { CollectingLog } from '../fakes/collecting-log.ts';
 import { lease, login, NOW, secret } from '../fakes/material.ts';
 
 /** A database with two keys, a lease and a login, closed. */

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import { openTestCache, served, store, temporaryFolder } from '../fakes/cache.ts';
-import { CollectingLog } from '../fakes/log.ts';
+import { CollectingLog } from '../fakes/collecting-log.ts';
 import { login } from '../fakes/material.ts';
 
 const CRASHER = fileURLToPath(new URL('rotation-crasher.ts', import.meta.url));

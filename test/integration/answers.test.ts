@@ -40,6 +40,7 @@ const vaults: DevVault[] = [];
 const aws = new AwsJsonServer();
 const awsHome = new AwsHome();
 let home: BrokerHome;
+let status: StatusReport;
 
 beforeAll(async () => {
   home = new BrokerHome('');
@@ -56,6 +57,7 @@ beforeAll(async () => {
     if (answer.verdict === 'transient') await exhaust(id);
     seen.set(answer, await home.key(id));
   });
+  status = JSON.parse((await home.broker('status', '--json')).stdout) as StatusReport;
   // One after the other: they share one path.
   for (const answer of loginAnswers) seen.set(answer, await logIn(answer, stage));
 });
@@ -152,7 +154,7 @@ const needsOpenssl = ({ name }: Answer) => name.startsWith('TLS: ');
 
 test.each(everyAnswer.filter(({ answer }) => hasOpenssl || !needsOpenssl(answer)))(
   '$answer.name: $answer.verdict',
-  async ({ answer, id }) => {
+  ({ answer, id }) => {
     const { code, stdout, stderr } = seen.get(answer) ?? expect.fail('it was not asked');
     expect({ code, stderr }).toMatchObject({ code: EXIT[answer.verdict] });
     if (answer.verdict === 'served') {
@@ -163,8 +165,7 @@ test.each(everyAnswer.filter(({ answer }) => hasOpenssl || !needsOpenssl(answer)
     expect(stderr).toMatch(/^broker-key: [^\n]+\n$/);
     expect(stderr.trimEnd().length).toBeLessThanOrEqual(400);
     expect(stderr).not.toMatch(/canary|undefined|\[object|…$/);
-    const { credentials } = JSON.parse((await home.broker('status', '--json')).stdout) as StatusReport;
-    const { lastError } = credentials.find(({ name }) => name === id) ?? expect.fail('it is not in the status');
+    const { lastError } = status.credentials.find(({ name }) => name === id) ?? expect.fail('it is not in the status');
     expect(lastError).toMatchObject({
       kind: answer.verdict === 'unusable' ? 'misconfigured' : answer.verdict,
       message: expect.stringMatching(/\S/),

@@ -1,12 +1,28 @@
-import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { readLockHolder } from '../../src/platform/state-lock.ts';
 import { type LaunchRecord, launchFile, writeLaunchRecord } from '../../src/service/unmanaged.ts';
-import { BROKER, KEY, TemporaryHome } from '../fakes/temporary-home.ts';
-import { expectFailure, expectKey, helper, runHelper } from '../native/run-helper.ts';
+import { PROGRAM } from '../fakes/daemon-process.ts';
+import { until } from '../fakes/processes.ts';
+import { CONFIG, KEY, TemporaryHome } from '../fakes/temporary-home.ts';
+import { expectFailure, expectKey, helper, run, runHelper } from '../native/run-helper.ts';
 
 const RECORD: LaunchRecord = {
-  run: [process.execPath, '--disable-sigusr1', BROKER, 'daemon'],
+  run: [process.execPath, '--disable-sigusr1', PROGRAM, 'daemon'],
   env: { PATH: process.env['PATH'] ?? '', EXTRA: 'as recorded' },
   service: undefined,
   autostart: true,
@@ -100,15 +116,130 @@ describe.skipIf(helper === undefined)('broker-key where no daemon runs', () => {
     }
   });
 
-  test('a daemon that cannot start is told of at once, not after 9.5 s', async () => {
+  test('sixty at once, and a broken configuration: one start, and each has its words and exit code 78', async () => {
     await using user = home({}, 'nonsense = true\n');
+    const starts = countStarts(user);
     const started = performance.now();
-    expectFailure(await runHelper([], user.env), 69, /ended at once \(exit 78\); run `broker daemon` to see why/);
+    const outcomes = await Promise.all(Array.from({ length: 60 }, () => runHelper([], user.env)));
+    for (const outcome of outcomes) expectFailure(outcome, 78, /there is no key nonsense.*broker config validate/);
     expect(performance.now() - started).toBeLessThan(8_000);
+    expect(starts()).toBe(1);
+
+    // Still so: nothing is started to find that out.
+    expectFailure(await runHelper([], user.env), 78, /there is no key nonsense/);
+    expect(starts()).toBe(1);
+    writeFileSync(user.config, 'otherwise = true\n');
+    expectFailure(await runHelper([], user.env), 78, /there is no key otherwise/);
+    expect(starts()).toBe(2);
+    writeFileSync(user.config, CONFIG);
+    expectKey(await runHelper([], user.env), KEY);
+    expect(starts()).toBe(3);
+    expect(existsSync(path.join(user.state, 'refusal'))).toBe(false);
   });
 
+  test.each(['a folder that others can write', 'no file', 'a link that leads nowhere'])(
+    'a configuration that is %s: the helpers are told until that is fixed',
+    async (what) => {
+      await using user = home();
+      const starts = countStarts(user);
+      if (what === 'a folder that others can write') chmodSync(path.dirname(user.config), 0o777);
+      else rmSync(user.config);
+      if (what.startsWith('a link')) symlinkSync(path.join(user.path, 'dotfiles.toml'), user.config);
+      for (let round = 0; round < 3; round++) expectFailure(await runHelper([], user.env), 78);
+      expect(starts()).toBe(1);
+      if (what === 'a folder that others can write') chmodSync(path.dirname(user.config), 0o700);
+      else writeFileSync(user.config, CONFIG, { mode: 0o600 });
+      expectKey(await runHelper([], user.env), KEY);
+    },
+  );
+
+  test.each([
+    ['exit 0', 69, 'exit 0'],
+    ['exit 3', 69, 'exit 3'],
+    ['exit 78', 78, 'exit 78'],
+    ['kill -SEGV $$', 69, 'exit 139'],
+  ])('a daemon that ends at once with `%s` is started once, for all of them', async (command, code, words) => {
+    await using user = home();
+    const file = path.join(user.path, 'starts');
+    writeLaunchRecord(user.state, {
+      ...RECORD,
+      run: ['/bin/sh', '-c', `echo >> "$STARTS"; ${command}`],
+      env: { STARTS: file },
+    });
+    const outcomes = await Promise.all(Array.from({ length: 30 }, () => runHelper([], user.env)));
+    for (const outcome of outcomes)
+      expectFailure(outcome, code, `ended at once (${words}); run \`broker daemon\` to see why`);
+    expect(readFileSync(file, 'utf8')).toBe('\n');
+  });
+
+  test('a daemon that is killed whenever it starts is started three times by one helper, not for 9.5 s', async () => {
+    await using user = home();
+    const file = path.join(user.path, 'starts');
+    writeLaunchRecord(user.state, {
+      ...RECORD,
+      run: ['/bin/sh', '-c', 'echo >> "$STARTS"; kill -KILL $$'],
+      env: { STARTS: file },
+    });
+    expectFailure(await runHelper([], user.env), 69, /killed each time/);
+    expect(readFileSync(file, 'utf8')).toBe('\n\n\n');
+  });
+
+  test('a refusal that others could have written, or that makes no sense, is not believed', async () => {
+    await using user = home();
+    const file = path.join(user.state, 'refusal');
+    const later = Math.floor(Date.now() / 1000) + 300;
+    const text = `broker-refusal 1\nexit 78\nuntil ${later}\nline planted\n`;
+    const ask = async () => {
+      const outcome = await runHelper([], user.env);
+      await user.stopDaemon();
+      return outcome;
+    };
+    writeFileSync(file, text, { mode: 0o600 });
+    expectFailure(await ask(), 78, /planted/);
+    chmodSync(file, 0o644);
+    expectKey(await ask(), KEY);
+    for (const wrong of [
+      text.replace(String(later), String(later - 600)),
+      text.replace(String(later), String(later + 360_000)),
+      text.replace('exit 78', 'exit 0'),
+      text.replace('refusal 1', 'refusal 2'),
+      text.replace('line planted\n', ''),
+      `${text}saw 1:2:3:4:5:6:7 /\n`,
+      `${text}saw\nsaw x\n`,
+      '',
+      'x'.repeat(20_000),
+    ]) {
+      rmSync(file, { force: true });
+      writeFileSync(file, wrong, { mode: 0o600 });
+      expectKey(await ask(), KEY);
+    }
+  });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    'and /tmp/broker-UID is taken: the daemon goes on to the state folder',
+    async () => {
+      const uid = 54_323;
+      await using user = home();
+      const tmp = `/tmp/broker-${uid}`;
+      const { XDG_RUNTIME_DIR: _, ...env } = user.env;
+      const copy = path.join(user.path, 'broker-key');
+      copyFileSync(helper ?? '', copy);
+      execFileSync('chown', ['-R', `${uid}:${uid}`, user.path]);
+      mkdirSync(tmp, { mode: 0o700 });
+      try {
+        chownSync(tmp, 54_324, 54_324);
+        const ask = () => run(copy, [], env, { uid, gid: uid, cwd: '/' });
+        expectKey(await ask(), KEY);
+        expectKey(await ask(), KEY);
+        expect(readLockHolder(path.join(user.state, 'lock'))?.socket).toBe(path.join(user.state, 'broker.sock'));
+      } finally {
+        rmSync(tmp, { recursive: true });
+      }
+    },
+  );
+
   test('a program that is gone is named', async () => {
-    await using user = home({ run: ['/gone/node', BROKER, 'daemon'] });
+    await using user = home({ run: ['/gone/node', PROGRAM, 'daemon'] });
     expectFailure(await runHelper([], user.env), 69, /cannot run \/gone\/node: No such file.*`broker service install`/);
   });
 
@@ -128,19 +259,19 @@ describe.skipIf(helper === undefined)('broker-key where no daemon runs', () => {
     writeLaunchRecord(user.state, RECORD);
     writeFileSync(user.config, `${readFileSync(user.config, 'utf8')}[daemon]\nidle_exit = "1s"\n`);
     expectKey(await runHelper([], user.env), KEY);
-    while (user.daemonPid !== undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => user.daemonPid === undefined);
     expectKey(await runHelper([], user.env), KEY);
   });
 });
 
-describe.skipIf(helper === undefined)('a daemon that was to leave by itself after hours', () => {
+describe.skipIf(helper === undefined)('a daemon that was to end after hours without a request', () => {
   test('ends at once when it is told to', async () => {
     await using user = new TemporaryHome();
     writeLaunchRecord(user.state, RECORD);
     writeFileSync(user.config, `${readFileSync(user.config, 'utf8')}[daemon]\nidle_exit = "8h"\n`);
     expectKey(await runHelper([], user.env), KEY);
     process.kill(user.daemonPid ?? 0, 'SIGTERM');
-    while (user.daemonPid !== undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => user.daemonPid === undefined);
   });
 });
 
@@ -174,7 +305,6 @@ describe.skipIf(helper === undefined)('broker-key does not start a daemon', () =
 
   test.skipIf(process.getuid?.() !== 0)("in another user's home", async () => {
     await using user = home();
-    const { chownSync } = await import('node:fs');
     chownSync(user.path, 65534, 65534);
     await refused(user, {}, /HOME, .* is another user's/);
   });
@@ -197,7 +327,6 @@ describe.skipIf(helper === undefined)('broker-key does not start a daemon', () =
     }
     writeFileSync(file, `broker-launch 1\n${'run /bin/true\n'.repeat(25)}`);
     await refused(user, {}, /launch cannot be understood/);
-    const { rmSync } = await import('node:fs');
     rmSync(file);
     symlinkSync('/dev/null', file);
     await refused(user, {}, /launch: /);
@@ -216,6 +345,15 @@ describe.skipIf(helper === undefined)('broker-key does not start a daemon', () =
   });
 });
 
+/** Lets the daemon be started through a script that counts. */
+function countStarts(user: TemporaryHome): () => number {
+  const script = path.join(user.path, 'counting-node');
+  const file = path.join(user.path, 'starts');
+  writeFileSync(script, `#!/bin/sh\necho >> ${file}\nexec ${process.execPath} "$@"\n`, { mode: 0o700 });
+  writeLaunchRecord(user.state, { ...RECORD, run: [script, ...RECORD.run.slice(1)] });
+  return () => readFileSync(file, 'utf8').length;
+}
+
 /** Every process whose command line is this home's daemon. */
 function daemonsOf(user: TemporaryHome): number[] {
   return readdirSync('/proc')
@@ -224,7 +362,7 @@ function daemonsOf(user: TemporaryHome): number[] {
     .filter((pid) => {
       try {
         const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-        const isDaemon = words.includes(BROKER) && words.includes('daemon');
+        const isDaemon = words.includes(PROGRAM) && words.includes('daemon');
         return isDaemon && environmentOf(pid)['HOME'] === user.path;
       } catch {
         return false;

@@ -23,10 +23,13 @@ function jwt(lifeMs: number): string {
   return `${part({ alg: 'none' })}.${part({ exp: Math.floor((Date.now() + lifeMs) / 1000) })}.canary`;
 }
 
+/** How long it takes is what these are about, and a machine that is busy just then may be late once. */
+const TIMED = { retry: 2 };
+
 const keysSent = (bench: ClientBench) => bench.api.calls.map(({ apiKey }) => apiKey);
 
 describe.concurrent('a client like Claude Code, the real helper, the daemon and Vault', (it) => {
-  it('a revoked key whose successor is in Vault costs one failed request and under 2 s', async (test) => {
+  it('a revoked key whose successor is in Vault costs one failed request and under 2 s', TIMED, async (test) => {
     const { expect, onTestFinished } = test;
     const bench = await openBench(onTestFinished);
     const client = openClient(bench, onTestFinished);
@@ -40,7 +43,7 @@ describe.concurrent('a client like Claude Code, the real helper, the daemon and 
     expect(await bench.count('rejected', 'strike')).toEqual({ rejected: 1, strike: 0 });
   });
 
-  it('a revoked key without successor ends the turn within 15 s and says who has to do what', async (test) => {
+  it('a revoked key without successor ends the turn within 15 s and says who has to do what', TIMED, async (test) => {
     const { expect, onTestFinished } = test;
     const bench = await openBench(onTestFinished);
     const client = openClient(bench, onTestFinished);
@@ -84,7 +87,7 @@ describe.concurrent('a client like Claude Code, the real helper, the daemon and 
     expect(await bench.count('rejected', 'strike')).toEqual({ rejected: 1, strike: 0 });
   });
 
-  it('a provider that hangs during a rejection costs 2 s and no strike', async (test) => {
+  it('a provider that hangs during a rejection costs 2 s and no strike', TIMED, async (test) => {
     const { expect, onTestFinished } = test;
     const bench = await openBench(onTestFinished);
     const client = openClient(bench, onTestFinished);
@@ -100,7 +103,7 @@ describe.concurrent('a client like Claude Code, the real helper, the daemon and 
     expect(await bench.count('rejected', 'strike', 'refused')).toEqual({ rejected: 0, strike: 0, refused: 0 });
   });
 
-  it('a model that the key may not use ends its turn within 15 s and locks nobody out', async (test) => {
+  it('a model that the key may not use ends its turn within 15 s and locks nobody out', TIMED, async (test) => {
     const { expect, onTestFinished } = test;
     const bench = await openBench(onTestFinished);
     const [client, other] = [openClient(bench, onTestFinished), openClient(bench, onTestFinished)];

@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PROGRAM } from '../fakes/daemon-process.ts';
+import { isRunning, until } from '../fakes/processes.ts';
 
 /** Without curl, which the demo only compares with. */
 const PATH = '/nowhere';
@@ -53,7 +54,7 @@ class Demo {
 
   async leavesNothing(): Promise<void> {
     expect(readdirSync(folder)).toEqual([]);
-    await vi.waitFor(() => expect(this.#seen.filter(isRunning)).toEqual([]));
+    await until(() => !this.#seen.some(isRunning));
   }
 }
 
@@ -68,17 +69,6 @@ function descendants(pid: number): number[] {
     return [...children, ...children.flatMap(below)];
   };
   return below(pid);
-}
-
-/** Not a zombie that nobody waits for. */
-function isRunning(pid: number): boolean {
-  try {
-    return !execFileSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' })
-      .trim()
-      .startsWith('Z');
-  } catch {
-    return false;
-  }
 }
 
 describe('the demo ends and leaves nothing behind', () => {
@@ -109,9 +99,9 @@ describe('the demo ends and leaves nothing behind', () => {
     const demo = new Demo();
     await demo.reaches('answers on its socket');
     process.kill(demo.daemon, 'SIGSTOP');
-    await vi.waitFor(async () => {
+    await until(async () => {
       await demo.reaches('');
-      expect(descendants(demo.child.pid ?? 0).length).toBeGreaterThan(1);
+      return descendants(demo.child.pid ?? 0).length > 1;
     });
     demo.child.kill('SIGINT');
     expect(await demo.ended()).toBe(130);

@@ -9,6 +9,7 @@ import { Launchd } from '../../src/service/launchd.ts';
 import type { Surroundings } from '../../src/service/manager.ts';
 import { type InstallOptions, Service } from '../../src/service/service.ts';
 import { readLaunchRecord } from '../../src/service/unmanaged.ts';
+import { shellWord } from '../fakes/processes.ts';
 import { expectFailure, expectKey, helper, run, runHelper } from '../native/run-helper.ts';
 
 const FAKE = path.resolve(import.meta.dirname, '..', 'fakes', 'launchctl.py');
@@ -54,7 +55,7 @@ beforeEach(() => {
   };
   mkdirSync(path.join(home, 'run'), { mode: 0o700 });
   program = path.join(home, 'launchctl');
-  const words = `FAKE_LAUNCHD='${path.join(home, 'launchd')}' exec python3 -ISE '${FAKE}' "$@"`;
+  const words = `FAKE_LAUNCHD='${path.join(home, 'launchd')}' exec python3 -ISE ${shellWord(FAKE)} "$@"`;
   writeFileSync(program, `#!/bin/sh\n${words}\n`, { mode: 0o755 });
   const uid = process.getuid?.() ?? 0;
   surroundings = { env, homeDir: home, uid, platform: 'darwin', clock: new SystemClock() };
@@ -88,7 +89,7 @@ describe.skipIf(!hasPython || helper === undefined)('the agent under a launchctl
     expect(readFileSync(path.join(home, 'Library', 'Logs', `${LABEL}.log`), 'utf8')).toContain('broker is ready');
   });
 
-  test('installed anew with something else: the old one is gone before the new one is loaded', async () => {
+  test('installed again with something else: the old one is gone before the new one is loaded', async () => {
     const { daemon } = await install();
     env['BROKER_CONFIG'] = path.join(home, '.config', 'broker', 'other.toml');
     writeFileSync(env['BROKER_CONFIG'], CONFIG.replace('sk-agent', 'sk-other'), { mode: 0o600 });
@@ -120,7 +121,7 @@ describe.skipIf(!hasPython || helper === undefined)('the agent under a launchctl
     expect(new Set([daemon.pid, started.daemon.pid, restarted.daemon.pid]).size).toBe(3);
   });
 
-  test('ended by itself, it is started by the helper', async () => {
+  test('ended, it is started by the helper', async () => {
     const { daemon } = await install();
     process.kill(daemon.pid, 'SIGKILL');
     await expect.poll(async () => (await service.state()).running).toBe(false);
@@ -153,7 +154,7 @@ describe.skipIf(!hasPython || helper === undefined)('the agent under a launchctl
     chmodSync(plist(), 0o644);
   });
 
-  test('with nobody at the screen it is said, and the helper starts the daemon by itself', async () => {
+  test('without a graphical login it is said, and the helper starts the daemon', async () => {
     writeFileSync(path.join(home, 'launchd', 'no-gui'), '');
     await expect(install()).rejects.toMatchObject({
       message: expect.stringContaining('launch agents need a graphical login'),

@@ -6,6 +6,7 @@ import { cacheDump } from '../fakes/cache-dump.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { personConfig } from '../fakes/laptop.ts';
+import { shellWord } from '../fakes/processes.ts';
 
 const KEY = 'sk-ant-0123456789';
 const GRANT = { policies: ['claude'], ttlMs: 3_600_000, maxTtlMs: 36_000_000 };
@@ -121,7 +122,9 @@ describe('oidc', () => {
   it('opens what $BROWSER names', async () => {
     await home.start();
     const browser = join(home.folder, 'browser.mjs');
-    writeFileSync(browser, `#!${process.execPath}\nawait fetch(process.argv[2]);\n`, { mode: 0o700 });
+    writeFileSync(browser, `#!/bin/sh\nexec ${shellWord(process.execPath)} -e 'await fetch(process.argv[1])' "$@"\n`, {
+      mode: 0o700,
+    });
     const env = { BROWSER: browser };
     const run = await home.brokerWith({ env }, 'login', 'corp');
     expect(run.stderr).toContain('Log in in the browser');

@@ -8,7 +8,7 @@ import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import type { KeyHome } from '../../src/protocol/reports.ts';
 import { served, store, temporaryFolder } from '../fakes/cache.ts';
-import { CollectingLog } from '../fakes/log.ts';
+import { CollectingLog } from '../fakes/collecting-log.ts';
 import { login, NOW } from '../fakes/material.ts';
 import { Desk, missingPrograms } from './desk.ts';
 import { openAt } from './open-at.ts';

@@ -74,7 +74,7 @@ describe.skipIf(native === undefined)('the addon', () => {
     connection.destroy();
   });
 
-  test('has no credentials for what is no connected socket', () => {
+  test('has no credentials for what is not a connected socket', () => {
     const file = openSync(path.join(folder, 'f'), 'w');
     expect(() => native.peerCredentials(file)).toThrow(expect.objectContaining({ code: 'ENOTSOCK' }));
     closeSync(file);
@@ -201,7 +201,7 @@ describe.skipIf(native === undefined)('the addon', () => {
     expect(said).toBe('ready\nREADY=1\nSTATUS=größer');
   });
 
-  test('says why nobody could be told', () => {
+  test('says why no service manager could be told', () => {
     const nobody = path.join(folder, 'nobody');
     expect(() => native.sdNotify(nobody, 'READY=1')).toThrow(expect.objectContaining({ code: 'ENOENT' }));
     expect(() => native.sdNotify('relative', 'READY=1')).toThrow(expect.objectContaining({ code: 'EINVAL' }));

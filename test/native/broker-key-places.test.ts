@@ -19,7 +19,7 @@ async function daemonIn(folder: string): Promise<FakeDaemon> {
   return await FakeDaemon.startIn(folder, sends(GOOD_REPLY));
 }
 
-/** A socket file that nobody serves any more, as a killed daemon leaves it. */
+/** A socket file without a server, as a killed daemon leaves it. */
 async function leaveStaleSocket(file: string): Promise<void> {
   const server = net.createServer();
   await new Promise<void>((resolve) => server.listen(`${file}.live`, resolve));
@@ -49,7 +49,7 @@ describe.skipIf(helper === undefined)('where broker-key looks', () => {
     expectKey(await runHelper([], { XDG_RUNTIME_DIR: home }), KEY);
   });
 
-  test('a socket that nobody serves any more is 69', async () => {
+  test('a socket without a server is 69', async () => {
     const file = path.join(home, 'broker.sock');
     await leaveStaleSocket(file);
     expectFailure(await runHelper([], { BROKER_SOCKET: file }), 69, /broker is not running/);

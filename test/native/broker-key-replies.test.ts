@@ -57,6 +57,6 @@ describe.skipIf(helper === undefined)('what broker-key makes of an answer', () =
 
     const started = performance.now();
     expectKey(await runHelper([], { BROKER_SOCKET: daemon.socket }), KEY);
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(performance.now() - started).toBeLessThan(9_000);
   });
 });

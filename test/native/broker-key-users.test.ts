@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, copyFileSync, lchownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -10,7 +20,7 @@ import { expectFailure, expectKey, helper, run } from './run-helper.ts';
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) console.warn('skipped: servers of other users can be played only by root');
 
-/** Users that exist nowhere, so that /tmp/broker-UID is nobody's. */
+/** Users that exist nowhere, so that /tmp/broker-UID belongs to no user. */
 const CALLER = 54_321;
 const OTHER = 54_322;
 
@@ -117,7 +127,7 @@ describe.skipIf(!isRoot || helper === undefined)('broker-key and other users', (
     expectFailure(await runAs(CALLER, { XDG_RUNTIME_DIR: ownFolder(OTHER, 'others') }), 69, /not running/);
   });
 
-  test('the first refusal is what is reported if nobody answers', async () => {
+  test('the first refusal is what is reported if no daemon answers', async () => {
     const runtime = ownFolder(CALLER, 'runtime');
     chmodSync(ownFolder(CALLER, 'runtime', 'broker'), 0o755);
     const tmp = `/tmp/broker-${CALLER}`;
@@ -149,4 +159,28 @@ describe.skipIf(!isRoot || helper === undefined)('broker-key and other users', (
       rmSync(tmp, { recursive: true, force: true });
     }
   });
+
+  test.each(['folder', 'link', 'file'])(
+    'a /tmp/broker-UID that somebody else made as a %s keeps nobody from the socket in the state folder',
+    async (kind) => {
+      const tmp = `/tmp/broker-${CALLER}`;
+      const user = ownFolder(CALLER, 'user');
+      const state = ownFolder(CALLER, 'user', 'state');
+      const env = { HOME: user, BROKER_STATE_DIR: state };
+      if (kind === 'folder') mkdirSync(tmp, { mode: 0o700 });
+      else if (kind === 'file') writeFileSync(tmp, '');
+      else symlinkSync(state, tmp);
+      try {
+        lchownSync(tmp, OTHER, OTHER);
+        expectFailure(await runAs(CALLER, env), 77, tmp);
+        await using _ = await listenAs(CALLER, state);
+        expectKey(await runAs(CALLER, env), `key-of-${CALLER}`);
+        // No socket lies on the network.
+        ownFolder(CALLER, 'user', 'state', 'hosts');
+        expectFailure(await runAs(CALLER, env), 77, tmp);
+      } finally {
+        rmSync(tmp, { recursive: true, force: true });
+      }
+    },
+  );
 });

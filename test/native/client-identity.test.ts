@@ -6,6 +6,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadNative } from '../../src/platform/native.ts';
 import { ProcessTree } from '../../src/platform/process-tree.ts';
+import { shellWord } from '../fakes/processes.ts';
 
 const native = loadNative();
 
@@ -46,7 +47,7 @@ describe.skipIf(native === undefined)('a client seen through the kernel', () => 
     [
       'through node',
       (helper: string) =>
-        `'${process.execPath}' -e 'require("node:child_process").spawnSync("sh", ["${helper}"], { stdio: "inherit" })'; true`,
+        `${shellWord(process.execPath)} -e 'require("node:child_process").spawnSync("sh", ["${helper}"], { stdio: "inherit" })'; true`,
     ],
   ])('a helper %s leads to Claude Code', async (_, command) => {
     const helper = path.join(folder, 'helper');

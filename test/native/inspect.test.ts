@@ -54,7 +54,7 @@ test('a Mach-O says for what it is, what it needs, and whether it is signed', ()
   expect(inspect(machO({ signed: false, file: 6 }))).toMatchObject({ kind: 'library', signed: false });
 });
 
-test('what is no binary is said to be none', () => {
+test('what is not a binary is said not to be one', () => {
   expect(() => inspect(Buffer.from('#!/bin/sh\n'))).toThrow(/it begins with 23212f62/);
 });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatDuration, LONGEST_DURATION_MS, parseDuration } from '../../src/config/durations.ts';
-import { describeFault } from '../../src/config/explain.ts';
+import { describeFault } from '../../src/config/faults.ts';
 import { checkConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { tomlValue } from '../../src/config/toml.ts';
 import { BrokerError } from '../../src/errors.ts';

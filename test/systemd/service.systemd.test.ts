@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { helperPath } from '../../src/platform/native.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
+import { until } from '../fakes/processes.ts';
 import { Desk, missingPrograms } from '../keyring/desk.ts';
 import { expectFailure, expectKey, type Outcome, run } from '../native/run-helper.ts';
 import {
@@ -46,10 +47,6 @@ function configureText(text: string): void {
   writeFileSync(CONFIG, text, { mode: 0o600 });
 }
 
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
 beforeAll(async () => {
   configure();
   const outcome = await broker('service', 'install', '--json');
@@ -88,7 +85,7 @@ test('installed again: nothing changes', async () => {
   expect(mainPid()).toBe(pid);
 });
 
-test('the socket alone starts it for whoever asks', async () => {
+test('the socket alone starts it for any client', async () => {
   systemctl('stop', 'broker.service');
   expect(property('ActiveState')).toBe('inactive');
   expectKey(await ask(), KEY);
@@ -237,7 +234,7 @@ test.skipIf(!hasJournal)('a start that fails says what the journal has of it, an
   expect((await broker('service', 'logs', '-n', '3')).stdout).toMatch(/broker is ready/);
 });
 
-test('a start that fails where nobody may read the journal says what systemd knows', async () => {
+test('a start that fails where the journal cannot be read says what systemd knows', async () => {
   const folder = path.join(HOME, 'programs');
   mkdirSync(folder);
   // A journal that is kept in memory alone belongs to root: this is what its users see.

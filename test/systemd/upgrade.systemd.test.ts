@@ -71,7 +71,7 @@ afterAll(async () => {
   for (const name of ['.config', '.local']) rmSync(path.join(HOME, name), { recursive: true, force: true });
 });
 
-test('npm install -g of a newer version with the service running: no failed call, no key fetched anew', async () => {
+test('npm install -g of a newer version with the service running: no failed call, no key fetched again', async () => {
   expect(await broker('--version')).toMatchObject({ stdout: `${older}\n` });
   expect(await broker('service', 'install')).toMatchObject({ code: 0 });
   const before: Record<string, string> = {};
@@ -121,7 +121,7 @@ test('npm install -g of a newer version with the service running: no failed call
   expect(vault.count(ISSUING)).toBe(issuedBefore);
   expect(await run(HELPER, ['--version'], env)).toMatchObject({ stdout: `broker-key ${newer}\n` });
 
-  // And nothing of it hangs on the Vault that was asked before.
+  // And nothing of it depends on the Vault that was asked before.
   await vault.stop();
   expect(await broker('service', 'restart')).toMatchObject({ code: 0 });
   for (const [name, key] of Object.entries(before)) expectKey(await ask(name), key);

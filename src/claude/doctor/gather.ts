@@ -2,9 +2,9 @@ import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
+import { statQuietly } from '../../platform/files.ts';
 import type { CredentialStatus, KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { credentialsFile, findLogin, readClientState } from '../settings/client-state.ts';
-import { statQuietly } from '../settings/document.ts';
 import { type ChainInput, readServedSettings, type ServedSettings } from '../settings/effective.ts';
 import {
   clientFolder,

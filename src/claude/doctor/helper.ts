@@ -3,10 +3,9 @@ import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { decodeJwt } from '../../credential/expiry.ts';
 import type { Clock } from '../../platform/clock.ts';
-import { readRegularFile } from '../../platform/files.ts';
+import { isExecutable, programsOnPath, readRegularFile, statQuietly } from '../../platform/files.ts';
 import { fingerprint, firstLine } from '../../platform/text.ts';
 import { LONGEST_KEY } from '../../protocol/request.ts';
-import { isExecutable, statQuietly } from '../settings/document.ts';
 import { type ChainInput, effectiveHelper } from '../settings/effective.ts';
 import type { SettingsFile } from '../settings/files.ts';
 import { credentialOf, parseHelperCommand, runsBrokerHelper } from '../shell/helper-command.ts';
@@ -80,9 +79,7 @@ function locate(program: string | undefined, around: HelperSurroundings): Pick<H
   if (path.isAbsolute(expanded)) return { how: 'absolute', path: path.normalize(expanded) };
   if (/[$`*?]/.test(expanded)) return { how: 'unknown', path: undefined };
   if (expanded.includes('/')) return { how: 'relative', path: path.resolve(around.projectDir, expanded) };
-  const folders = (around.env['PATH'] ?? '').split(':').filter((folder) => path.isAbsolute(folder));
-  const candidates = folders.map((folder) => path.join(folder, expanded));
-  return { how: 'by name', path: candidates.find(isExecutable) };
+  return { how: 'by name', path: programsOnPath(expanded, around.env['PATH'])[0] };
 }
 
 /** Words that are not programs to /bin/sh. */

@@ -2,10 +2,9 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../../errors.ts';
 import { type Backup, keepBackup } from '../settings/backups.ts';
-import type { Addition } from '../settings/edit.ts';
 import { followLinks, makeFolders, readIfThere, removeEmptyFolders, replaceFile } from '../settings/replace-file.ts';
 import { exclusively } from './lock.ts';
-import { planInstall, planUninstall, type WritePlan } from './plan.ts';
+import { type InstallInput, planInstall, planUninstall, type UninstallInput, type WritePlan } from './plan.ts';
 import { readRecord, removeRecord, writeRecord } from './undo.ts';
 
 /** Other programs write settings files too; more often than this in a row is a program gone wild. */
@@ -18,13 +17,7 @@ export interface InstallerContext {
   readonly now: number;
 }
 
-export interface InstallRequest {
-  readonly file: string;
-  /** What the additions are for: `api-key`, `otel`, …; the name under which they are taken out again. */
-  readonly target: string;
-  readonly additions: readonly Addition[];
-  /** Replace a value that this program did not write; a backup is kept. */
-  readonly force: boolean;
+export interface InstallRequest extends InstallInput {
   /** Says what would change and touches nothing. */
   readonly dryRun: boolean;
   /** For folders and a file that are not there yet. */
@@ -32,11 +25,7 @@ export interface InstallRequest {
   readonly fileMode: number;
 }
 
-interface UninstallRequest {
-  readonly file: string;
-  /** Only what was put in for this; undefined: everything. */
-  readonly target: string | undefined;
-  readonly force: boolean;
+interface UninstallRequest extends UninstallInput {
   readonly dryRun: boolean;
 }
 

@@ -16,15 +16,18 @@ export interface WritePlan {
   readonly exact: boolean;
 }
 
-interface InstallInput {
+export interface InstallInput {
   readonly file: string;
+  /** What the additions are for: `api-key`, `otel`, …; the name under which they are taken out again. */
   readonly target: string;
   readonly additions: readonly Addition[];
+  /** Replace a value that this program did not write; a backup is kept. */
   readonly force: boolean;
 }
 
-interface UninstallInput {
+export interface UninstallInput {
   readonly file: string;
+  /** Only what was put in for this; undefined: everything. */
   readonly target: string | undefined;
   readonly force: boolean;
 }

@@ -1,8 +1,8 @@
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError, shellWord } from '../../errors.ts';
+import { isExecutable, programsOnPath } from '../../platform/files.ts';
 import { PACKAGE_ROOT } from '../../platform/native.ts';
-import { isExecutable } from '../settings/document.ts';
 import { type Addition, settingsObject } from '../settings/edit.ts';
 import { clientFolder, clientStateFile, managedFolder, type SettingsRoots } from '../settings/files.ts';
 import { TTL_VARIABLE } from '../shell/variables.ts';
@@ -171,8 +171,7 @@ export function managedText(additions: readonly Addition[]): string {
  */
 export function locateHelper(env: Readonly<Record<string, string | undefined>>): string | undefined {
   const own = [path.join(PACKAGE_ROOT, 'bin', 'broker-key')].find(isExecutable);
-  const folders = (env['PATH'] ?? '').split(':').filter((folder) => path.isAbsolute(folder));
-  const onPath = folders.map((folder) => path.join(folder, 'broker-key')).filter(isExecutable);
+  const onPath = programsOnPath('broker-key', env['PATH']);
   return onPath.find((file) => own !== undefined && realpathSync(file) === realpathSync(own)) ?? own ?? onPath[0];
 }
 

@@ -3,7 +3,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { ensurePrivateFolder, writeFileAtomically } from '../../platform/files.ts';
-import { nodeAt, parseSettings, valueAt } from '../settings/document.ts';
+import { nodeAt, parseSettings, parseTolerantly, valueAt } from '../settings/document.ts';
 import { type Addition, isBare, removeItems, removeProperty, revertEdits } from '../settings/edit.ts';
 
 interface Undone {
@@ -53,7 +53,7 @@ function withoutRun(text: string, run: string, record: InstallRecord): string {
 }
 
 function putBack(text: string, record: InstallRecord, inserted: string, removed: string): string {
-  const { root } = parseSettings(Buffer.from(text), record.file);
+  const root = parseTolerantly(text);
   for (const { addition } of record.additions) {
     const node = nodeAt(root, addition.path);
     if (node === undefined || !('value' in addition) || JSON.stringify(addition.value) !== inserted) continue;
@@ -66,8 +66,7 @@ function putBack(text: string, record: InstallRecord, inserted: string, removed:
 
 function withoutAddition(text: string, addition: Addition): string {
   if ('items' in addition) return removeItems(text, addition.path, addition.items);
-  const { root } = parseSettings(Buffer.from(text), '');
-  return valueAt(root, addition.path) === addition.value ? removeProperty(text, addition.path) : text;
+  return valueAt(parseTolerantly(text), addition.path) === addition.value ? removeProperty(text, addition.path) : text;
 }
 
 function isReadable(text: string, file: string): boolean {

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { parse } from 'jsonc-parser';
-import { readRegularFile } from '../../platform/files.ts';
-import { statQuietly } from './document.ts';
+import { readRegularFile, statQuietly } from '../../platform/files.ts';
 import { clientFolder } from './files.ts';
 import type { MacTools } from './mac-tools.ts';
 

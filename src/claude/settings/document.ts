@@ -1,4 +1,3 @@
-import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { getNodeValue, type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser';
 import { BrokerError } from '../../errors.ts';
 
@@ -142,23 +141,4 @@ export function lineAndColumn(text: string, offset: number): Position {
     start = at + 1;
   }
   return { line, column: offset - start + 1 };
-}
-
-/** undefined for whatever cannot be looked at: missing, unreachable, links in a circle. */
-export function statQuietly(file: string): Stats | undefined {
-  try {
-    return statSync(file);
-  } catch {
-    return undefined;
-  }
-}
-
-/** A regular file that this user may run. */
-export function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return statQuietly(file)?.isFile() === true;
-  } catch {
-    return false;
-  }
 }

@@ -23,10 +23,7 @@ interface LocatedText {
 }
 
 /** One settings file as the client would take it. */
-export interface SettingsFile {
-  readonly scope: SettingsScope;
-  readonly file: string;
-  readonly source?: ManagedSource;
+export interface SettingsFile extends SettingsLocation {
   /**
    * refused: readable JSON that the client ignores as a whole, `problem` says why · outranked: a stronger source of
    * managed settings is there · unreadable, no-file, too-large: `fault` says why.

@@ -1,7 +1,8 @@
 import path from 'node:path';
 import { Command } from 'commander';
+import { daemonConfig } from '../../client/broker-client.ts';
 import { differences } from '../../config/effective.ts';
-import { type ConfigFault, describeFault } from '../../config/explain.ts';
+import { type ConfigFault, describeFault } from '../../config/faults.ts';
 import { configJsonSchema } from '../../config/json-schema.ts';
 import { type LoadedConfig, loadConfig } from '../../config/load.ts';
 import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
@@ -11,12 +12,11 @@ import type { ProcessIo } from '../../platform/process-io.ts';
 import type { ConfigReport, ConfigValue } from '../../protocol/reports.ts';
 import { providerDefinitions } from '../../providers/registry.ts';
 import { json } from '../output.ts';
-import { daemonConfig } from '../running-daemon.ts';
 
 export interface ConfigCommandParts {
   /** Every provider type that there is. */
   readonly types: readonly ProviderSchemas[];
-  /** The effective values of the daemon that runs, masked by it; undefined if none runs. Default: nobody is asked. */
+  /** The effective values of the daemon that runs, masked by it; undefined if none runs. Default: none is asked. */
   readonly daemonValues?: () => Promise<readonly ConfigValue[] | undefined>;
 }
 

@@ -6,7 +6,7 @@ import { planRepairs, type Repair, repair } from '../../claude/doctor/fix.ts';
 import { gatherFacts, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor/report.ts';
 import { locateHelper } from '../../claude/install/targets.ts';
-import { connect } from '../../client/broker-client.ts';
+import { connect, daemonConfig } from '../../client/broker-client.ts';
 import { type Difference, differences } from '../../config/effective.ts';
 import { loadConfig } from '../../config/load.ts';
 import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
@@ -16,7 +16,6 @@ import { scrub } from '../../platform/text.ts';
 import type { KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { providerDefinitions } from '../../providers/registry.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
-import { daemonConfig } from '../running-daemon.ts';
 
 export interface DoctorParts {
   /** The running daemon's report; undefined if none answers. */

@@ -3,7 +3,7 @@ import { isCancel, password, select } from '@clack/prompts';
 import { Command } from 'commander';
 import { connect } from '../../client/broker-client.ts';
 import type { ProviderConfig } from '../../config/config.ts';
-import { configError } from '../../config/explain.ts';
+import { configError } from '../../config/faults.ts';
 import { type LoadedConfig, loadConfig } from '../../config/load.ts';
 import { SecretBytes } from '../../credential/secret.ts';
 import { BrokerError } from '../../errors.ts';

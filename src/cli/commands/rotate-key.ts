@@ -41,7 +41,7 @@ async function rotate(io: ProcessIo, request: RotationRequest): Promise<Rotation
     return await connect(io).rotateKey(request);
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'ERR_DAEMON_UNREACHABLE') throw error;
-    const { rotateOffline } = await import('../../daemon/start-lock.ts');
+    const { rotateOffline } = await import('../../daemon/offline-rotation.ts');
     return await rotateOffline(io, request);
   }
 }

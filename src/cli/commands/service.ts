@@ -5,8 +5,7 @@ import type { ProcessIo } from '../../platform/process-io.ts';
 import { installForEveryone, planForEveryone, uninstallForEveryone } from '../../service/everyone.ts';
 import { askStatus, bringUp } from '../../service/health.ts';
 import { type InstallOptions, type InstallPlan, Service } from '../../service/service.ts';
-import { json } from '../output.ts';
-import { versionDifference } from '../running-daemon.ts';
+import { json, versionDifference } from '../output.ts';
 
 interface InstallWords {
   readonly dryRun?: true;

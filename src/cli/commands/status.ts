@@ -5,8 +5,7 @@ import type { ProcessIo } from '../../platform/process-io.ts';
 import { printable } from '../../platform/text.ts';
 import { sleep } from '../../platform/waiting.ts';
 import type { CredentialState, CredentialStatus, DaemonStatus, StatusReport } from '../../protocol/reports.ts';
-import { duration, type Paint, painter, relative, table, thousands } from '../output.ts';
-import { versionDifference } from '../running-daemon.ts';
+import { duration, type Paint, painter, relative, table, thousands, versionDifference } from '../output.ts';
 
 interface Options {
   readonly json?: true;

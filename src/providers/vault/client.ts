@@ -2,18 +2,24 @@ import { isAxiosError } from 'axios';
 import nodeVault from 'node-vault';
 import { SecretBytes } from '../../credential/secret.ts';
 import type { ProviderError } from '../../errors.ts';
-import { type Contacted, certificateFailure, isCertificateFailure, presentedCertificate } from '../network.ts';
+import {
+  type Contacted,
+  certificateFailure,
+  isCertificateFailure,
+  networkCode,
+  presentedCertificate,
+} from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
-import type { Asked, HttpReply, Json, VaultPlace, VaultReply } from './answer.ts';
+import type { Asked, Json, VaultPlace, VaultReply } from './answer.ts';
 import type { VaultOptions } from './options.ts';
 import {
   cutOff,
   openConnection,
+  type TransportRequest,
   tooLarge,
   unreachable,
   type VaultConnection,
   vaultTransport,
-  wireCode,
 } from './transport.ts';
 
 export interface VaultRequest {
@@ -54,18 +60,19 @@ export class VaultClient {
   async send(request: VaultRequest, signal: AbortSignal): Promise<VaultReply> {
     this.#connection ??= openConnection(this.#options, this.#host);
     const connection = this.#connection;
-    const recorded: { answer?: HttpReply } = {};
+    const recorded: TransportRequest['recorded'] = {};
     const query = request.query === undefined || request.query === '' ? '' : `?${request.query}`;
     try {
       await this.#vaultFor(request, connection).request({
         method: request.method,
         path: `/${request.path}${query}`,
-        headers: this.#headersOf(request),
+        headers: {
+          ...(this.#index === undefined ? {} : { 'X-Vault-Index': this.#index }),
+          ...(request.wrapTtlMs === undefined ? {} : { 'X-Vault-Wrap-TTL': `${Math.ceil(request.wrapTtlMs / 1000)}s` }),
+        },
         ...(request.body === undefined ? {} : { json: request.body }),
         signal,
-        record: (answer: HttpReply) => {
-          recorded.answer = answer;
-        },
+        recorded,
       });
     } catch (error) {
       signal.throwIfAborted();
@@ -106,18 +113,11 @@ export class VaultClient {
     return Object.assign(vault, { token: token?.reveal() ?? '', namespace, pathPrefix: '' });
   }
 
-  #headersOf(request: VaultRequest): Record<string, string> {
-    return {
-      ...(this.#index === undefined ? {} : { 'X-Vault-Index': this.#index }),
-      ...(request.wrapTtlMs === undefined ? {} : { 'X-Vault-Wrap-TTL': `${Math.ceil(request.wrapTtlMs / 1000)}s` }),
-    };
-  }
-
   /** What axios throws holds the token, the body and the sockets: only its code is taken. */
   async #failure(error: unknown, connection: VaultConnection, signal: AbortSignal): Promise<ProviderError> {
-    const code = wireCode(error);
     if (isAxiosError(error) && /maxContentLength/.test(error.message)) return tooLarge(this.place);
-    if (!isCertificateFailure(code)) return unreachable(error, this.place);
+    const code = networkCode(error);
+    if (code === undefined || !isCertificateFailure(code)) return unreachable(error, this.place);
     const url = `${this.place.address}/v1/sys/health`;
     const presented = await presentedCertificate(url, connection.inspectionAgent(), signal);
     return certificateFailure(code, contacted(this.place), presented);

@@ -31,6 +31,7 @@ export class VaultProvider implements Provider {
   readonly #tokens: TokenApi;
   readonly #current: CurrentLogin;
   readonly #leases: LeaseApi;
+  #loginInputs: readonly string[] | undefined;
 
   constructor(options: VaultOptions, host: ProviderHost) {
     this.callLimitMs = options.timeout;
@@ -95,9 +96,8 @@ export class VaultProvider implements Provider {
   }
 
   loginInputs(): readonly string[] {
-    const { ca_file, client_cert_file, client_key_file, auth } = this.#options;
-    const files = [ca_file, client_cert_file, client_key_file].filter((file) => file !== undefined);
-    return [...authInputs(auth, this.#host), ...files].map((input) => expandHome(input, this.#host));
+    this.#loginInputs ??= inputsOf(this.#options, this.#host);
+    return this.#loginInputs;
   }
 
   forgetLogin(): void {
@@ -148,7 +148,7 @@ export class VaultProvider implements Provider {
   async #sendPatiently(request: VaultRequest, held: HeldLogin, signal: AbortSignal): Promise<VaultReply> {
     for (const pauseMs of PAUSES_MS) {
       const reply = await this.#client.send(request, signal);
-      if (!this.#mayBeLag(reply, held)) return reply;
+      if (reply.status < 400 || !this.#mayBeLag(reply, held)) return reply;
       await sleep(pauseMs, this.#host.clock, signal);
     }
     return await this.#client.send(request, signal);
@@ -160,6 +160,12 @@ export class VaultProvider implements Provider {
     const isFresh = acquiredAtMs !== undefined && this.#host.clock.now() - acquiredAtMs < STANDBY_LAG_MS;
     return isFresh && (reply.status === 403 || (reply.status === 404 && errorsOf(reply)?.length === 0));
   }
+}
+
+/** Files and folders whose change may fix a login. */
+function inputsOf({ ca_file, client_cert_file, client_key_file, auth }: VaultOptions, host: ProviderHost): string[] {
+  const files = [ca_file, client_cert_file, client_key_file].filter((file) => file !== undefined);
+  return [...authInputs(auth, host), ...files].map((input) => expandHome(input, host));
 }
 
 interface Reading {

@@ -3,7 +3,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { AxiosRequestConfig, AxiosResponse } from 'axios';
 import axios from 'axios';
-import { ProviderError } from '../../errors.ts';
+import { codeOf, ProviderError } from '../../errors.ts';
 import { networkFailure, readPem, trustedCertificates } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
 import { proxyEnvironment } from '../proxies.ts';
@@ -15,15 +15,15 @@ import { expandHome } from './secret-file.ts';
 const LARGEST_ANSWER_BYTES = 1_048_576;
 const MOST_REDIRECTS = 3;
 
-/** What node-vault hands to its transport; `signal` and `record` are ours, passed through from the call. */
-interface TransportRequest {
+/** What node-vault hands to its transport; `signal` and `recorded` are ours, passed through from the call. */
+export interface TransportRequest {
   readonly uri: string;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly json?: unknown;
   readonly signal: AbortSignal;
-  /** Takes the whole answer: node-vault keeps nothing but status and body. */
-  readonly record: (answer: HttpReply) => void;
+  /** Is given the whole answer: node-vault keeps nothing but status and body. */
+  readonly recorded: { answer?: HttpReply };
 }
 
 /**
@@ -34,7 +34,7 @@ interface TransportRequest {
 export function vaultTransport(connection: VaultConnection) {
   const send = async (request: TransportRequest) => {
     const answer = await follow(connection, request);
-    request.record(answer);
+    request.recorded.answer = answer;
     // node-vault takes 202 for a failure; Vault means that a revocation goes on in the background.
     const statusCode = answer.status >= 200 && answer.status < 300 ? 200 : answer.status;
     return { statusCode, body: answer.json, request: { path: new URL(request.uri).pathname } };
@@ -46,7 +46,7 @@ async function follow(connection: VaultConnection, request: TransportRequest): P
   let { uri, method } = request;
   for (let redirects = 0; ; redirects += 1) {
     const answer = await exchange(connection, { ...request, uri, method });
-    const next = judgeRedirect(answer, uri, method);
+    const next = isRedirect(answer) ? judgeRedirect(answer, uri, method) : undefined;
     if (next === undefined || redirects === MOST_REDIRECTS) return answer;
     ({ uri, method } = next);
   }
@@ -68,9 +68,10 @@ async function exchange(connection: VaultConnection, request: TransportRequest):
     maxRedirects: 0,
     maxContentLength: LARGEST_ANSWER_BYTES,
     responseType: 'arraybuffer',
-    transformRequest: [(data: unknown) => data],
-    transformResponse: [(data: unknown) => data],
-    validateStatus: () => true,
+    // Every status is an answer, and bodies are taken as they are.
+    transformRequest: [],
+    transformResponse: [],
+    validateStatus: null,
   };
   return readAnswer(await axios.request<Buffer>(config));
 }
@@ -204,14 +205,13 @@ function contextOf(options: VaultOptions, host: ProviderHost): SecureContext {
 /** The failure for a request that got no answer. `error` is only read for its code: it may hold token and body. */
 export function unreachable(error: unknown, place: VaultPlace): ProviderError {
   const who = `Vault at ${place.address}`;
-  const code = wireCode(error);
+  const code = codeOf(error);
   if (code === 'ENOENT' || code === 'EACCES') {
     const what = code === 'ENOENT' ? 'there is no such socket' : 'you may not open the socket';
     return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, {
       remedy: `see whether Vault Agent or Proxy listens there, or correct address in [providers.${place.provider}]`,
     });
   }
-  if (code.startsWith('HPE_')) return networkFailure(withCode('HPE_INVALID_CONSTANT'), who) ?? cutOff(place);
   return networkFailure(error, who) ?? cutOff(place);
 }
 
@@ -225,17 +225,4 @@ export function tooLarge({ address, provider }: VaultPlace): ProviderError {
   return new ProviderError('transient', `what answers at ${address} sent over 1 MiB, which Vault never does`, {
     remedy: `check address in [providers.${provider}]; a proxy may be answering in its place`,
   });
-}
-
-/** Node's code; an error of several addresses (happy eyeballs) carries that of the last one. */
-export function wireCode(error: unknown): string {
-  for (const each of [error, (error as { cause?: unknown } | null | undefined)?.cause]) {
-    const code = (each as { code?: unknown } | null | undefined)?.code;
-    if (typeof code === 'string' && /^\w{1,64}$/.test(code)) return code;
-  }
-  return '';
-}
-
-function withCode(code: string): Error {
-  return Object.assign(new Error(code), { code });
 }

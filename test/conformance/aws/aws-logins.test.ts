@@ -129,7 +129,7 @@ test('a credential_process that fails does not show what it said', async () => {
 });
 
 test('a credential_process that hangs does not hold an aborted call', async () => {
-  await home.writeConfig('[profile tool]\nregion = eu-west-1\ncredential_process = sleep 3\n');
+  await home.writeConfig('[profile tool]\nregion = eu-west-1\ncredential_process = sleep 30\n');
   const controller = new AbortController();
   const reader = await provider({ profile: 'tool' });
   const source = awsSecretsManagerDefinition.credentialSchema.parse({ secret_id: 'key' });
@@ -138,7 +138,7 @@ test('a credential_process that hangs does not hold an aborted call', async () =
   const started = Date.now();
   setImmediate(() => controller.abort(reason));
   await expect(call).rejects.toBe(reason);
-  expect(Date.now() - started).toBeLessThan(1_500);
+  expect(Date.now() - started).toBeLessThan(20_000);
 });
 
 const assume = { profile: 'conformance', role_arn: ROLE };

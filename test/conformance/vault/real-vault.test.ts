@@ -1,9 +1,10 @@
 import { test } from 'vitest';
 import { hasOpenssl } from '../../fakes/certificates.ts';
+import { realClock } from '../../fakes/real-clock.ts';
 import { describeProvider } from '../provider-suite.ts';
 import { approle, jwt, kubernetes, ldap, oidc, token, userpass, wrappedApprole } from './logins-under-test.ts';
 import { RealStage, reachesUs, realVault, whatItOffers } from './real-stage.ts';
-import { describeAnswers } from './vault-answers.ts';
+import { describeVaultApi } from './vault-api.ts';
 import { VaultHarness } from './vault-harness.ts';
 
 /**
@@ -33,12 +34,12 @@ if (real === undefined) {
   ] as const;
   for (const [engine, login, isPossible] of combinations) {
     const name = `real Vault, ${engine}, login ${login.name}`;
-    const parts = { engine, login, leases: isNear, open: () => RealStage.open(real) };
+    const parts = { engine, login, leases: isNear, clock: realClock, open: () => RealStage.open(real) };
     if (isPossible) describeProvider(name, new VaultHarness(parts));
     else {
       test.skip(`${name}: this server cannot do it`, () => {});
       console.info(`skipped: ${name}: this server cannot do it`);
     }
   }
-  describeAnswers('a real Vault', () => RealStage.open(real));
+  describeVaultApi('a real Vault', () => RealStage.open(real));
 }

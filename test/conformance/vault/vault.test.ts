@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { hasOpenssl, makeCertificate } from '../../fakes/certificates.ts';
+import { hastyClock } from '../../fakes/real-clock.ts';
 import { describeProvider } from '../provider-suite.ts';
 import { aws, cert } from './dev-logins-under-test.ts';
 import { DevStage } from './dev-stage.ts';
@@ -24,7 +25,13 @@ const COMBINATIONS = [
 ] as const;
 
 for (const [engine, login] of COMBINATIONS) {
-  const harness = new VaultHarness({ engine, login, leases: true, open: (canary) => DevStage.open(canary) });
+  const harness = new VaultHarness({
+    engine,
+    login,
+    leases: true,
+    clock: hastyClock,
+    open: (canary) => DevStage.open(canary),
+  });
   describeProvider(`Vault, ${engine}, login ${login.name}`, harness);
 }
 
@@ -33,7 +40,13 @@ if (hasOpenssl) {
   const authority = makeCertificate(folder, 'ca', { commonName: 'Example Corp Root', isAuthority: true });
   const server = makeCertificate(folder, 'server', { commonName: 'vault', issuer: authority });
   const open = (canary: string) => DevStage.open(canary, { server, authority });
-  const harness = new VaultHarness({ engine: 'kv-v2', login: cert({ authority, folder }), leases: true, open });
+  const harness = new VaultHarness({
+    engine: 'kv-v2',
+    login: cert({ authority, folder }),
+    leases: true,
+    clock: hastyClock,
+    open,
+  });
   describeProvider('Vault over TLS, kv-v2, login cert', harness);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 }

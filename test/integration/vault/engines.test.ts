@@ -92,7 +92,7 @@ test('an engine that answers with a token gives its life', async () => {
   const source = { path: 'auth/token/create', method: 'POST', params: { ttl: '1h', policies: ['reader'] } };
   const issued = await read(await fixture.provider(), source);
   expect(fixture.vault.tokens.find(String(fields(issued)['client_token']))).toBeDefined();
-  expect(Math.abs((issued.expiresAtServerMs ?? 0) - fixture.clock.now() - HOUR_MS)).toBeLessThan(5_000);
+  expect(Math.abs((issued.expiresAtServerMs ?? 0) - fixture.clock.now() - HOUR_MS)).toBeLessThan(60_000);
 });
 
 test('a wrapped answer is asked for and unwrapped', async () => {
@@ -153,7 +153,7 @@ test("the server's clock is told, skewed as it may be", async () => {
   fixture.vault.kv.writeV1('kv/claude', { key: 'sk' });
   fixture.vault.dateSkewMs = -HOUR_MS;
   const { serverTimeMs } = await read(await fixture.provider(), 'kv/claude');
-  expect(Math.abs((serverTimeMs ?? 0) - fixture.clock.now() + HOUR_MS)).toBeLessThan(5_000);
+  expect(Math.abs((serverTimeMs ?? 0) - fixture.clock.now() + HOUR_MS)).toBeLessThan(60_000);
 });
 
 function held({ lease }: IssuedSecret, issuedAtMs: number): Lease {

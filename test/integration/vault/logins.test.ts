@@ -326,7 +326,7 @@ describe('a token that was handed in', () => {
     const provider = await fixture.provider({ options: { auth: { method: 'token', token: id } } });
     const { lease } = await read(provider, 'apikeys/creds/hourly');
     const end = provider.login?.(lease?.loginId ?? '')?.maxExpiresAtMs ?? 0;
-    expect(Math.abs(end - fixture.clock.now() - 2 * HOUR_MS)).toBeLessThan(5_000);
+    expect(Math.abs(end - fixture.clock.now() - 2 * HOUR_MS)).toBeLessThan(60_000);
   });
 
   test('that is over is named with its source; a new one in the same file is taken up', async () => {

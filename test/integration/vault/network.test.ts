@@ -1,4 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
 import { startForwardProxy } from '../../fakes/forward-proxy.ts';
 import { failure, read, VaultFixture } from './vault-fixture.ts';
@@ -79,6 +81,20 @@ describe('an address', () => {
     await fixture.vault.comeUp();
   });
 
+  test('where HTTP is not spoken', async () => {
+    const server = createServer((socket) => socket.on('error', () => {}).end('hello\r\n\r\n')).listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const fixture = await VaultFixture.start();
+    const provider = await fixture.provider({ options: { address: `http://127.0.0.1:${port}` } });
+    const error = await failure(read(provider, 'kv/claude'));
+    expect(error).toMatchObject({
+      kind: 'transient',
+      message: expect.stringMatching(/the answer was not HTTP \(HPE_\w+\)$/),
+    });
+  });
+
   test('https where plain HTTP is spoken', async () => {
     const fixture = await VaultFixture.start();
     const address = fixture.vault.address.replace('http:', 'https:');
@@ -116,21 +132,20 @@ describe('an address', () => {
   });
 });
 
-test('a slow drip ends within half a second of the abort, a hang with the time limit', async () => {
+test('a slow drip ends with the abort, a hang with the time limit', async () => {
   const fixture = await VaultFixture.start();
-  const provider = await fixture.provider({ options: { timeout: '300ms' } });
+  const provider = await fixture.provider();
   fixture.vault.kv.writeV1('kv/claude', { key: 'sk' });
   await read(provider, 'kv/claude');
   const dripping = fixture.vault.faults.plan({ kind: 'drip', everyMs: 10 });
   const controller = new AbortController();
   const call = read(provider, 'kv/claude', controller.signal).catch((error: unknown) => error);
   await dripping.reached;
-  const startedAt = performance.now();
   controller.abort(new Error('enough'));
+  // The provider's own limit, 30 s, would say something else.
   expect(await call).toMatchObject({ message: 'enough' });
-  expect(performance.now() - startedAt).toBeLessThan(500);
   fixture.vault.faults.plan({ kind: 'hang' });
-  const error = await failure(read(provider, 'kv/claude'));
+  const error = await failure(read(await fixture.provider({ options: { timeout: '300ms' } }), 'kv/claude'));
   expect(error).toMatchObject({ kind: 'transient', message: expect.stringContaining('within 0.3 s') });
 });
 

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { openDatabase } from '../../../src/cache/database.ts';
 import { MIGRATIONS } from '../../../src/cache/migrations.ts';
 import { openTestCache, served, store, temporaryFolder } from '../../fakes/cache.ts';
-import { CollectingLog } from '../../fakes/log.ts';
+import { CollectingLog } from '../../fakes/collecting-log.ts';
 
 const FIRST = "CREATE TABLE notes (text TEXT) STRICT; INSERT INTO notes VALUES ('kept');";
 const SECOND = 'ALTER TABLE notes ADD COLUMN at_ms REAL; UPDATE notes SET at_ms = 5;';

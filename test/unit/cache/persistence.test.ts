@@ -1,3 +1,5 @@
+import { mkdirSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import {
   type AskKeyring,
@@ -7,6 +9,7 @@ import {
   trouble,
 } from '../../../src/crypto/kek-keyring.ts';
 import { openTestCache, served, store, temporaryFolder } from '../../fakes/cache.ts';
+import { secret } from '../../fakes/material.ts';
 
 const MINUTE = 60_000;
 
@@ -65,6 +68,18 @@ it('one that may have put a dialogue before somebody is asked less and less, onc
   expect(await asksPerHour('locked', 'darwin')).toEqual([6, 1, 1, 1]);
 });
 
+it('a keyring that is to keep the new key and refuses says where else it could go', async () => {
+  const keyring = new KeyringDouble();
+  keyring.refusal = trouble('locked');
+  const kekStores = [new KekKeyring({ ask: keyring.ask, platform: 'linux', isForNewKeys: true })];
+  const cache = await openTestCache(temporaryFolder(), { kekStores });
+  expect(cache.health()).toMatchObject({
+    persistent: false,
+    problem: 'the Secret Service is locked',
+    remedy: expect.stringMatching(/^Unlock it.*; or choose another home: \[daemon\] key_home = "file"$/),
+  });
+});
+
 it('a person who asks for it does not wait', async () => {
   const { keyring, cache } = await refused('silent', 'linux');
   keyring.refusal = undefined;
@@ -82,6 +97,19 @@ it('what was removed or rejected while the keyring was locked stays so when it i
   expect(await cache.reach()).toBe(true);
   expect([served(cache, 'a'), served(cache, 'b')]).toEqual([undefined, 'sk-b']);
   expect(cache.rejectedMarks('b')).toEqual([cache.digest(cache.open('b') ?? new Map())]);
+});
+
+it('a new database takes over the digest key of memory: a rejected value stays rejected, wherever it is', async () => {
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, 'cache.db'), { mode: 0o700 });
+  const cache = await openTestCache(folder);
+  const rejected = cache.digest(secret('sk-rejected'));
+  cache.markRejected('a', rejected, 1);
+  rmdirSync(join(folder, 'cache.db'));
+  expect(await cache.reach()).toBe(true);
+  cache.close();
+  const next = await openTestCache(folder);
+  expect([next.digest(secret('sk-rejected')), next.rejectedMarks('a')]).toEqual([rejected, [rejected]]);
 });
 
 it('what is written while the key is looked for is not lost', async () => {

@@ -5,9 +5,11 @@ import { expect, test } from 'vitest';
 import { brokerChecks } from '../../../src/claude/checks/broker.ts';
 import { runHelper } from '../../../src/claude/doctor/helper.ts';
 import { type DoctorParts, doctorCommand } from '../../../src/cli/commands/doctor.ts';
+import { isRunning } from '../../fakes/processes.ts';
+import { realClock } from '../../fakes/real-clock.ts';
 import { TemporaryHome } from './home.ts';
 import { statusOf } from './status-sample.ts';
-import { captureIo, realClock } from './test-io.ts';
+import { captureIo } from './test-io.ts';
 
 const KEY = 'sk-ant-api03-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
 const HELPER = '{\n  "apiKeyHelper": "{HOME}/bin/broker-key anthropic"\n}\n';
@@ -102,7 +104,7 @@ test('a helper whose child keeps the output open counts as hanging, and is ended
   });
   expect(run.outcome).toBe('hung');
   const pid = Number(readFileSync(home.path('pid'), 'utf8'));
-  await expect.poll(() => isGone(pid)).toBe(true);
+  await expect.poll(() => !isRunning(pid)).toBe(true);
 });
 
 test('standard input stays open and silent, as the client leaves it', async () => {
@@ -155,13 +157,3 @@ test('--fix touches no managed and no project settings', async () => {
   expect(readFileSync(project, 'utf8')).toBe(text);
   expect(io.err).toContain('nothing that --fix can fix');
 });
-
-function isGone(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    // A zombie that nobody collects is as good as gone.
-    return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return true;
-  }
-}

@@ -9,6 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { type InstallRequest, install, uninstall } from '../../../src/claude/install/installer.ts';
@@ -233,7 +234,7 @@ describe('the file itself', () => {
   test('two installers at once lose nothing', async () => {
     using home = new TemporaryHome();
     const file = home.write('settings.json', '{}');
-    const script = new URL('./install-once.ts', import.meta.url).pathname;
+    const script = join(import.meta.dirname, 'install-once.ts');
     const run = promisify(execFile);
     const names = Array.from({ length: 6 }, (_, index) => `target${index}`);
     await Promise.all(names.map((name) => run(process.execPath, [script, home.path('state'), file, name])));

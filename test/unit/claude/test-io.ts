@@ -1,17 +1,6 @@
-import type { Clock } from '../../../src/platform/clock.ts';
 import type { ProcessIo } from '../../../src/platform/process-io.ts';
+import { realClock } from '../../fakes/real-clock.ts';
 import type { TemporaryHome } from './home.ts';
-
-/** Real time: what is timed here are real processes. */
-export const realClock: Clock = {
-  now: () => Math.round(performance.now()),
-  wall: () => Date.now(),
-  read: () => ({ nowMs: realClock.now(), wallMs: Date.now() }),
-  after(delayMs, callback) {
-    const timer = setTimeout(callback, delayMs);
-    return { cancel: () => clearTimeout(timer) };
-  },
-};
 
 export interface CapturedIo extends ProcessIo {
   out: string;

@@ -51,7 +51,7 @@ it('takes the first socket that answers', async () => {
   expect([body.toString(), version, state, ageSeconds]).toEqual([KEY, '7', 'fresh', 42]);
 });
 
-it('says where it looked when nobody answers', async () => {
+it('says where it looked when no daemon answers', async () => {
   await expect(client(['/nowhere/a.sock', '/nowhere/b.sock']).status()).rejects.toMatchObject({
     code: 'ERR_DAEMON_UNREACHABLE',
     message: 'no daemon answers at /nowhere/a.sock or /nowhere/b.sock',
@@ -104,7 +104,7 @@ it('gives up after nine and a half seconds', async () => {
   await outcome;
 });
 
-it('says so when what listens is no broker', async () => {
+it('says so when what listens is not a broker', async () => {
   const path = await misbehave((socket) => socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\n\r\n<html>')));
   await expect(client([path]).status()).rejects.toMatchObject({ code: 'ERR_IO' });
 });

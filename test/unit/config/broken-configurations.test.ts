@@ -55,6 +55,20 @@ const BROKEN: Readonly<Record<string, readonly Row[]>> = {
       'closing bracket is missing',
       'close the bracket',
     ),
+    row(
+      `${X}${CX}command = ["a",\n  "b"\n`,
+      5,
+      'credentials.c.command',
+      'closing bracket is missing',
+      'close the bracket',
+    ),
+    row(
+      `${V}auth = {\n  method = "token",\n}\nauth = {\n  method = "x",\n}\n${C}`,
+      7,
+      'providers.v.auth',
+      'already defined on line 4',
+      'keep one',
+    ),
     row(`${X}${CX}command = ["a" "b"]\n`, 5, 'credentials.c.command', 'comma', 'separate'),
     row(`${V}${C}ttl = 15m\n`, 7, 'credentials.c.ttl', 'neither a number nor text', 'double quotes'),
     row(`${V}${C}ttl = 99999999999999999999\n`, 7, 'credentials.c.ttl', 'too large', 'double quotes'),
@@ -83,6 +97,13 @@ const BROKEN: Readonly<Record<string, readonly Row[]>> = {
     row(`[providers]\nw = "vault"\n${V}${C}`, 2, 'providers.w', 'text in quotes, not a table', '[providers.NAME]'),
     row(`${V}${C}[providers."my vault"]\ntype = "exec"\n`, 7, 'providers."my vault"', 'name is not allowed', 'letters'),
     row(`[providers.v]\ntype = "vault"\n${C}`, 1, 'providers.v.address', 'missing', 'https://vault.example.com:8200'),
+    row(
+      `[providers.v.auth]\nmethod = "token"\n[providers.v]\ntype = "vault"\n${C}`,
+      3,
+      'providers.v.address',
+      'missing',
+      'https',
+    ),
     row(`${V}adress = "https://x"\n${C}`, 4, 'providers.v.adress', 'no key adress in [providers.v]', 'write address'),
     row(`${V}caFile = "/x"\n${C}`, 4, 'providers.v.caFile', 'no key caFile', 'write ca_file'),
     row(`${V}"ca-file" = "/x"\n${C}`, 4, 'providers.v.ca-file', 'no key ca-file', 'write ca_file'),
@@ -185,7 +206,7 @@ const BROKEN: Readonly<Record<string, readonly Row[]>> = {
     row(`${V}${C}secret_id = "x"\n`, 7, 'credentials.c.secret_id', 'no key secret_id', 'type aws-secrets-manager'),
     row(`${V}${C}address = "https://v"\n`, 7, 'credentials.c.address', 'no key address', 'in [providers.NAME]'),
     row(`${V}${C}turn_margin = "1m"\n`, 7, 'credentials.c.turn_margin', 'no key turn_margin', 'belongs in [daemon]'),
-    row(`${V}${C}field = "a"\nfields = { b = "b" }\n`, 8, 'credentials.c.fields', 'stand together', 'remove one'),
+    row(`${V}${C}field = "a"\nfields = { b = "b" }\n`, 8, 'credentials.c.fields', 'exclude each other', 'remove one'),
     row(`${V}${C}field = ["a"]\n`, 7, 'credentials.c.field', 'an array, not text', 'field = "api_key"'),
     row(`${V}${C}field = "a..b"\n`, 7, 'credentials.c.field', 'part of the dotted path is empty', 'single dots'),
     row(`${V}${C}fields = "a"\n`, 7, 'credentials.c.fields', 'text in quotes, not a table', 'fields = { access_key'),
@@ -205,7 +226,7 @@ const BROKEN: Readonly<Record<string, readonly Row[]>> = {
       `${V}${C}fields = { a = "b" }\nheader = "x-a"\n`,
       8,
       'credentials.c.header',
-      'stand together',
+      'exclude each other',
       'names in fields',
     ),
     row(`${V}${C}params = { version = 3 }\n`, 7, 'credentials.c.params.version', 'a number', 'version = "3"'),
@@ -320,6 +341,13 @@ describe('a broken configuration', () => {
       [8, 'credentials.c.field'],
       [10, 'daemon.x'],
     ]);
+  });
+
+  it('with many syntax errors has the first twenty listed, each with its key', async () => {
+    const { faults = [] } = await check(`${V}${'namespace = team\n'.repeat(30)}${C}`);
+    expect(faults.map(({ line, key }) => [line, key])).toEqual(
+      Array.from({ length: 20 }, (_, index) => [4 + index, 'providers.v.namespace']),
+    );
   });
 
   it('is told by line and key wherever TOML lets a key be written', async () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { type ConfigFault, configError, inFileOrder } from '../../../src/config/explain.ts';
+import { type ConfigFault, configError, inFileOrder } from '../../../src/config/faults.ts';
 import { describeError } from '../../../src/errors.ts';
 
 const fault = (line: number | undefined, key: string | undefined): ConfigFault => ({

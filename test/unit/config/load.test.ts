@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { differences } from '../../../src/config/effective.ts';
+import { expandFilePaths } from '../../../src/config/environment.ts';
 import { checkConfig, type LoadedConfig } from '../../../src/config/load.ts';
+import { filePath } from '../../../src/config/schema.ts';
 import { providerTypes } from '../../fakes/provider-schemas.ts';
 
 const CONTRACT = `default = "anthropic"
@@ -147,6 +150,15 @@ it('keeps where every effective value comes from', async () => {
     'daemon.turn_margin': ['2m', 'default'],
     'daemon.log_level': ['warn', 33],
   });
+});
+
+it('paths from the home folder become absolute wherever they are written, and defaults stay with the schema', () => {
+  const file = filePath();
+  const inner = z.strictObject({ file, other: file.optional() });
+  const schema = z.strictObject({ inner, list: z.array(file), text: z.string(), unset: file.prefault('~/default') });
+  const table = { inner: { file: '~/a' }, list: ['~/b', '/c'], text: '~/d' };
+  expandFilePaths(table, schema, '/home/u');
+  expect(table).toEqual({ inner: { file: '/home/u/a' }, list: ['/home/u/b', '/c'], text: '~/d' });
 });
 
 describe('the environment', () => {

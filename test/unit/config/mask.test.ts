@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { maskShapes, maskValue } from '../../../src/config/effective.ts';
-import { isSecretKey } from '../../../src/config/walk.ts';
+import { isSecretKey, membersOf } from '../../../src/config/walk.ts';
 
 it.each(['token', 'password', 'client_secret', 'secret-id', 'secretId', 'aws_session_token', 'API_KEY', 'jwt'])(
   '%s is the name of a secret',
@@ -45,4 +45,16 @@ it.each([
 it('everything under a secret key is masked, whatever its type', () => {
   expect([1, true, ['a'], { a: 'b' }].map((value) => maskValue(value, true))).toEqual(Array(4).fill('********'));
   expect(maskValue(['plain', ['hvs.CAESIJabcdefgh']], false)).toEqual(['plain', ['********']]);
+});
+
+it('whatever is in a secret table or array is a secret', () => {
+  const hidden = z.record(z.string(), z.string()).meta({ secret: true });
+  const schema = z.strictObject({
+    hidden,
+    list: z.array(z.string()).meta({ secret: true }),
+    shown: z.array(z.string()),
+  });
+  const table = { hidden: { plain: 'a' }, list: ['b'], shown: ['c'], unknown: { token: 'd', deep: [{ pin: 'e' }] } };
+  const found = [...membersOf(table, schema, [])].filter(({ isSecret }) => isSecret).map(({ path }) => path.join('.'));
+  expect(found).toEqual(['hidden.plain', 'list', 'list.0', 'unknown.token', 'unknown.deep.0.pin']);
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   configFile,
   expandHome,
+  type FolderFacts,
   firstUsable,
   type PathInputs,
   requireBindable,
@@ -16,6 +17,7 @@ const inputs = (env: PathInputs['env'] = {}, more: Partial<PathInputs> = {}): Pa
   platform: 'linux',
   ...more,
 });
+const folders: FolderFacts = { isOwn: () => false, isTaken: () => false, isOnNetwork: () => false };
 const sockets = (env: PathInputs['env'], more?: Partial<PathInputs>) =>
   socketCandidates(inputs(env, more)).map(({ path }) => path);
 
@@ -69,20 +71,45 @@ describe('the socket', () => {
     expect(sockets({ BROKER_SOCKET: '/b/s.sock', XDG_RUNTIME_DIR: '/run/user/1000' })).toEqual(['/b/s.sock']);
   });
 
-  it('is looked for in the runtime folder, in /run/user and in /tmp, in this order', () => {
-    const rest = ['/run/user/1000/broker/broker.sock', '/tmp/broker-1000/broker.sock'];
+  it('is looked for in the runtime folder, in /run/user, in /tmp and in the state folder, in this order', () => {
+    const last = '/home/u/.local/state/broker/broker.sock';
+    const rest = ['/run/user/1000/broker/broker.sock', '/tmp/broker-1000/broker.sock', last];
     expect(sockets({ XDG_RUNTIME_DIR: '/rt' })).toEqual(['/rt/broker/broker.sock', ...rest]);
     expect(sockets({ XDG_RUNTIME_DIR: '/run/user/1000' })).toEqual(rest);
     expect(sockets({ XDG_RUNTIME_DIR: 'rt' })).toEqual(rest);
-    expect(sockets({}, { uid: 7 })).toEqual(['/run/user/7/broker/broker.sock', '/tmp/broker-7/broker.sock']);
+    expect(sockets({}, { uid: 7 })).toEqual(['/run/user/7/broker/broker.sock', '/tmp/broker-7/broker.sock', last]);
+    // Where there is no home, or its path is too long, the others are left.
+    expect(sockets({}, { homeDir: '' })).toEqual(rest.slice(0, 2));
+    expect(sockets({ BROKER_STATE_DIR: `/${'s'.repeat(94)}` })).toEqual([
+      ...rest.slice(0, 2),
+      `/${'s'.repeat(94)}/broker.sock`,
+    ]);
+    expect(sockets({ BROKER_STATE_DIR: `/${'s'.repeat(95)}` })).toEqual(rest.slice(0, 2));
   });
 
   it('is bound in the first place whose runtime folder is our own', () => {
     const candidates = socketCandidates(inputs({ XDG_RUNTIME_DIR: '/rt' }));
-    const chosen = (own: readonly string[]) => firstUsable(candidates, 'linux', (folder) => own.includes(folder)).path;
+    const chosen = (own: readonly string[]) =>
+      firstUsable(candidates, 'linux', { ...folders, isOwn: (folder) => own.includes(folder) }).place.path;
     expect(chosen(['/rt', '/run/user/1000'])).toBe('/rt/broker/broker.sock');
     expect(chosen(['/run/user/1000'])).toBe('/run/user/1000/broker/broker.sock');
     expect(chosen([])).toBe('/tmp/broker-1000/broker.sock');
+  });
+
+  it('is bound in the state folder where another user has taken the folder in /tmp, unless that is on the network', () => {
+    const candidates = socketCandidates(inputs());
+    const taken = { ...folders, isTaken: (folder: string) => folder === '/tmp/broker-1000' };
+    expect(firstUsable(candidates, 'linux', taken)).toMatchObject({
+      place: { path: '/home/u/.local/state/broker/broker.sock', folder: '/home/u/.local/state/broker' },
+      taken: '/tmp/broker-1000',
+    });
+    expect(() => firstUsable(candidates, 'linux', { ...taken, isOnNetwork: () => true })).toThrow(
+      expect.objectContaining({
+        code: 'ERR_CONFIG',
+        message: expect.stringContaining('/tmp/broker-1000'),
+        remedy: expect.stringContaining('BROKER_SOCKET'),
+      }),
+    );
   });
 
   it.each([
@@ -97,7 +124,7 @@ describe('the socket', () => {
     );
     const runtimeDir = `/${'r'.repeat(100)}`;
     const candidates = socketCandidates(inputs({ XDG_RUNTIME_DIR: runtimeDir }, { platform }));
-    expect(() => firstUsable(candidates, platform, () => true)).toThrow(
+    expect(() => firstUsable(candidates, platform, { ...folders, isOwn: () => true })).toThrow(
       expect.objectContaining({ code: 'ERR_CONFIG', message: expect.stringContaining(runtimeDir) }),
     );
   });

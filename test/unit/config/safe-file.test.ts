@@ -32,19 +32,17 @@ it('is read where only its owner can write it', async () => {
   expect(await faultOf()).toBeUndefined();
 });
 
-describe('is refused with the command that mends it', () => {
+describe('is refused with the command that fixes it', () => {
   it.each([0o620, 0o602, 0o666])('with mode %o', async (mode) => {
     await chmod(file, mode);
-    expect(await faultOf()).toBe(
-      `others can write the file ${file} (mode 0${mode.toString(8)}) | run: chmod go-w ${file}`,
-    );
+    expect(await faultOf()).toBe(`others can write ${file} (mode 0${mode.toString(8)}) | run: chmod go-w ${file}`);
     execFileSync('/bin/sh', ['-c', `chmod go-w ${file}`]);
     expect(await faultOf()).toBeUndefined();
   });
 
   it('in a folder where others can put another in its place', async () => {
     await chmod(folder, 0o777);
-    expect(await faultOf()).toBe(`others can write the folder ${folder} (mode 0777) | run: chmod go-w ${folder}`);
+    expect(await faultOf()).toBe(`others can write ${folder} (mode 0777) | run: chmod go-w ${folder}`);
     await chmod(folder, 0o1777);
     expect(await faultOf(), 'sticky: others cannot replace it').toBeUndefined();
   });
@@ -62,7 +60,7 @@ describe('is refused with the command that mends it', () => {
   it.runIf(uid === 0)('if another user owns it', async () => {
     await chown(file, 12345, 12345);
     expect(await faultOf()).toBe(
-      `the file ${file} belongs to another user (uid 12345, not 0) | run: sudo chown 0 ${file}`,
+      `${file} belongs to uid 12345, not to you (uid 0) | look at who made it so, then run: sudo chown 0 ${file}`,
     );
     // Root may own anybody's file.
     await chown(file, 0, 0);
@@ -79,14 +77,14 @@ it('may be no folder, FIFO, device, dangling or circular link', async () => {
   expect(await faultOf(folder)).toBe(`this is a folder | name a file, such as ${folder}/config.toml`);
   const fifo = path.join(folder, 'fifo');
   execFileSync('mkfifo', ['-m', '600', fifo]);
-  expect(await faultOf(fifo)).toContain('this is no regular file');
-  expect(await faultOf('/dev/null')).toContain('this is no regular file');
+  expect(await faultOf(fifo)).toContain('this is not a regular file');
+  expect(await faultOf('/dev/null')).toContain('this is not a regular file');
   const dangling = path.join(folder, 'dangling');
   await symlink(path.join(folder, 'none'), dangling);
   expect(await faultOf(dangling)).toContain('the symbolic link leads nowhere');
   const circle = path.join(folder, 'circle');
   await symlink(circle, circle);
-  expect(await faultOf(circle)).toBe(`the symbolic links go in a circle | remove the links: rm ${circle}`);
+  expect(await faultOf(circle)).toBe(`symbolic link loop | remove the links: rm ${circle}`);
 });
 
 it('may have a mebibyte and no more', async () => {

@@ -15,7 +15,11 @@ test.each([
   ],
   ['namespaces', { Result: 'exit-code', ExecMainCode: '1', ExecMainStatus: '226' }, /sandbox/],
   ['a credential', { Result: 'exit-code', ExecMainCode: '1', ExecMainStatus: '243' }, /credential/],
-  ['by itself', { Result: 'exit-code', ExecMainCode: '1', ExecMainStatus: '1' }, /^ended with exit code 1$/],
+  [
+    'with its own exit code',
+    { Result: 'exit-code', ExecMainCode: '1', ExecMainStatus: '1' },
+    /^ended with exit code 1$/,
+  ],
   ['of a signal', { Result: 'signal', ExecMainCode: '2', ExecMainStatus: '9' }, /^was ended by signal 9$/],
   ['to be ready', { Result: 'timeout', ExecMainCode: '2', ExecMainStatus: '15' }, /^was not ready in time$/],
   ['in a way of later versions', { Result: 'boredom', ExecMainCode: '0', ExecMainStatus: '0' }, /^failed \(boredom\)$/],
@@ -26,7 +30,7 @@ test.each([
   expect(failure?.remedy).toMatch(/broker (?:service|config)|LoadCredential/);
 });
 
-test('what to mend by oneself has the exit code that says so', () => {
+test('what the user can fix has the exit code that says so', () => {
   expect(explainExit(0)).toBeUndefined();
   expect(explainExit(78)).toMatchObject({
     code: 'ERR_CONFIG',

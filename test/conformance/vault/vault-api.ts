@@ -21,8 +21,8 @@ const DENIED = '1 error occurred:\n\t* permission denied\n\n';
  * What the provider and its tests rely on in Vault's own answers. It runs against the development Vault and against a
  * real one, so that the double cannot come to behave otherwise.
  */
-export function describeAnswers(name: string, open: (canary: string) => Promise<VaultStage>): void {
-  describe(`answers of ${name}`, () => {
+export function describeVaultApi(name: string, open: (canary: string) => Promise<VaultStage>): void {
+  describe(`the API of ${name}`, () => {
     let stage: VaultStage;
     let folder = '';
     let login: { readonly mount: string; readonly roleId: string };
@@ -286,7 +286,7 @@ export function describeAnswers(name: string, open: (canary: string) => Promise<
       const { client_token: token } = await created({ policies: [stage.policy], ttl: '1h' });
       const { lease_id } = (await stage.ask('GET', stage.leasePath, { token })).json;
       await stage.ask('POST', 'auth/token/revoke-self', { token, body: {} });
-      await expect.poll(() => stage.isLive(lease_id), { timeout: 10_000 }).toBe(false);
+      await expect.poll(() => stage.isLive(lease_id)).toBe(false);
     });
   });
 }

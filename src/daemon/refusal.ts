@@ -1,0 +1,70 @@
+import { realpathSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { BrokerError } from '../errors.ts';
+import { identityOf, replaceFile } from '../platform/files.ts';
+import { problemLine } from '../protocol/problem.ts';
+
+/** A configuration that did not change may have become valid nevertheless: a certificate that it names is there now. */
+const CONFIGURATION_HOLDS_MS = 10 * 60_000;
+/** Anything else may be over in a moment; the helpers that wait right now are told. */
+const OTHERS_HOLD_MS = 2_000;
+/** native/start-daemon.c reads no more. */
+const LARGEST_BYTES = 8_191;
+
+/**
+ * STATE/refusal: why this daemon did not start, and of which files that holds, for the helpers that look for a daemon. They
+ * start no other until one of the files has changed: native/start-daemon.c, `refused_before`, reads it.
+ *
+ * Written and removed with the lock of the state folder held.
+ */
+export class Refusal {
+  readonly #file: string;
+  readonly #seen: readonly (readonly [identity: string, file: string])[];
+  #ofConfiguration: BrokerError | undefined;
+
+  /** Made before the configuration is read, so that a change during the reading counts as one. */
+  constructor(stateDir: string, configFile: string, program: readonly string[]) {
+    this.#file = path.join(stateDir, 'refusal');
+    const real = realpathOf(configFile);
+    const files = new Set([configFile, path.dirname(configFile), real, path.dirname(real), ...program]);
+    this.#seen = [...files].map((file) => [identityOf(file), file]);
+  }
+
+  /** It is the configuration file that is refused, and until that changes there is nothing to try again. */
+  ofConfiguration(error: BrokerError): BrokerError {
+    this.#ofConfiguration = error;
+    return error;
+  }
+
+  leave(error: unknown, wallMs: number): void {
+    if (!(error instanceof BrokerError)) return;
+    const holdsMs = error === this.#ofConfiguration ? CONFIGURATION_HOLDS_MS : OTHERS_HOLD_MS;
+    const until = Math.ceil((wallMs + holdsMs) / 1000);
+    const lines = [
+      'broker-refusal 1',
+      `exit ${error.exitCode}`,
+      `until ${until}`,
+      ...this.#seen.map(([identity, file]) => `saw ${identity} ${file}`),
+      `line ${problemLine(error)}`,
+    ];
+    const text = lines.map((line) => `${line}\n`).join('');
+    if (Buffer.byteLength(text) > LARGEST_BYTES || text.split('\n').length !== lines.length + 1) return;
+    try {
+      replaceFile(this.#file, text, { mode: 0o600 });
+    } catch {
+      // Each helper then starts a daemon and is told by its exit code.
+    }
+  }
+
+  remove(): void {
+    rmSync(this.#file, { force: true });
+  }
+}
+
+function realpathOf(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch {
+    return file;
+  }
+}
