@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
 import type { Clock } from '../platform/clock.ts';
+import { sleep } from '../platform/waiting.ts';
 import type { TurnRequest } from './client-double.ts';
 import type { TurnReport } from './client-turn.ts';
 import { type CommandRun, runAsClient, type Timings, timeRuns } from './measure.ts';
@@ -19,6 +20,8 @@ export interface DemoOptions {
 
 const CACHED_RUNS = 200;
 const PEER_RUNS = 50;
+/** The end of a daemon is known this soon. */
+const DAEMON_END_MS = 1_000;
 const KEYS = ['sk-demo-first-5f2c', 'sk-demo-second-91ab'] as const;
 
 /** The whole product against an embedded development Vault: nothing needed, nothing left behind. */
@@ -28,13 +31,25 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   let vault: SmallVault | undefined;
   try {
     vault = await SmallVault.start({ nowMs: () => options.clock.wall() });
-    await Promise.race([new Story(options, vault, api, workshop).tell(), workshop.daemonLost]);
+    const story = new Story(options, vault, api, workshop).tell();
+    await Promise.race([story.catch((error) => explain(error, workshop, options.clock)), workshop.daemonLost]);
   } finally {
     // What the story still waits for ends with this, and the story with that.
     workshop.close();
     await vault?.stop();
     api.stop();
   }
+}
+
+/** A helper may notice that the daemon has gone before this process does: what became of the daemon says more. */
+async function explain(error: unknown, { daemonLost }: Workshop, clock: Clock): Promise<never> {
+  const wait = new AbortController();
+  try {
+    await Promise.race([daemonLost, sleep(DAEMON_END_MS, clock, wait.signal)]);
+  } finally {
+    wait.abort();
+  }
+  throw error;
 }
 
 class Story {

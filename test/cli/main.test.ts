@@ -98,7 +98,7 @@ describe('--verbose', () => {
 describe('as a process', () => {
   const MAIN = new URL('../../src/cli/main.ts', import.meta.url).href;
   const IO = new URL('../../src/platform/process-io.ts', import.meta.url).href;
-  const START = `const { main } = await import('${MAIN}'); const { processIo } = await import('${IO}'); await main(process.argv.slice(1), processIo());`;
+  const START = `const { main } = await import(${JSON.stringify(MAIN)}); const { processIo } = await import(${JSON.stringify(IO)}); await main(process.argv.slice(1), processIo());`;
   const broker = (...args: string[]) =>
     spawnSync(process.execPath, ['--input-type=module', '-e', START, '--', ...args], {
       encoding: 'utf8',

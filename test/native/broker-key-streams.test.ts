@@ -2,6 +2,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, write
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { shellWord } from '../fakes/processes.ts';
 import { FakeDaemon, GOOD_REPLY, KEY, reply, sends } from './fake-daemon.ts';
 import { expectFailure, expectKey, helper, run, runHelper } from './run-helper.ts';
 
@@ -109,6 +110,9 @@ describe.skipIf(helper === undefined)('standard streams of broker-key', () => {
   test('as the client runs it, through sh with a stdin that never ends', async () => {
     await using daemon = await FakeDaemon.start(sends(GOOD_REPLY));
 
-    expectKey(await run('/bin/sh', ['-c', `${helper} anthropic`], { BROKER_SOCKET: daemon.socket }), KEY);
+    expectKey(
+      await run('/bin/sh', ['-c', `${shellWord(helper ?? '')} anthropic`], { BROKER_SOCKET: daemon.socket }),
+      KEY,
+    );
   });
 });

@@ -6,7 +6,7 @@ import { MIGRATIONS } from '../../src/cache/migrations.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
 import type { Expected } from './fixture.ts';
 
-const WALL_CLOCK = path.resolve(import.meta.dirname, '..', 'fixtures', 'wall-clock.mjs');
+const WALL_CLOCK = new URL('../fixtures/wall-clock.mjs', import.meta.url).href;
 const folders = readdirSync(import.meta.dirname).filter((name) => name.startsWith('schema-'));
 const MINUTE_MS = 60_000;
 
