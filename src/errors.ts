@@ -74,6 +74,8 @@ const CODE_OF_FAILURE: Record<FailureKind, ErrorCode> = {
 export interface ProviderErrorOptions extends BrokerErrorOptions {
   /** What the provider itself asked for (Retry-After), in milliseconds from now. */
   readonly retryAfterMs?: number;
+  /** It answered that it cannot answer (429, 5xx): what is not needed is not asked for a while. */
+  readonly isOverloaded?: boolean;
   /** Replaces the kind's own code where that says too little: ERR_KEY_UNUSABLE for a secret that no client would accept. */
   readonly code?: ErrorCode;
 }
@@ -81,12 +83,14 @@ export interface ProviderErrorOptions extends BrokerErrorOptions {
 export class ProviderError extends BrokerError {
   readonly kind: FailureKind;
   readonly retryAfterMs: number | undefined;
+  readonly isOverloaded: boolean;
 
   constructor(kind: FailureKind, message: string, options: ProviderErrorOptions = {}) {
     super(options.code ?? CODE_OF_FAILURE[kind], message, options);
     this.name = 'ProviderError';
     this.kind = kind;
     this.retryAfterMs = options.retryAfterMs;
+    this.isOverloaded = options.isOverloaded ?? options.retryAfterMs !== undefined;
   }
 }
 

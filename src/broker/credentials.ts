@@ -3,7 +3,6 @@ import { type FailureRecord, isHeldOff } from '../credential/back-off.ts';
 import { type Freshness, judgeFreshness } from '../credential/freshness.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import type { KeyAndLogin } from '../credential/life.ts';
-import type { Verdict } from '../credential/rejection.ts';
 import type { RenewalNeeds } from '../credential/renewal.ts';
 import { BrokerError } from '../errors.ts';
 import { DEFAULT_CLIENT_INTERVAL_MS } from '../protocol/request.ts';
@@ -44,15 +43,16 @@ export class ManagedCredential {
   key: KeyVersion | undefined;
   failure: RememberedFailure | undefined;
   flight: Flight | undefined;
-  lastVerdict: Verdict | undefined;
   lastAskedAtMs: number | undefined;
   timesServed = 0;
   /** The wall clock less the provider's, as of the last read that told; undefined: not known. */
   clockSkewMs: number | undefined;
   /** Taken out of the configuration, or changed there: what is still under way for it must not touch its successor. */
   isRetired = false;
-  /** Digests of values that the API rejected. */
+  /** Digests of values that are not to be served while the provider has another. */
   rejected = new Set<string>();
+  /** The provider has returned a marked value once, and may have done so by a replica that lags behind. */
+  doubt: { readonly digest: string; readonly atMs: number } | undefined;
   /** The longest refresh interval that any client has named lately. */
   longestIntervalMs = DEFAULT_CLIENT_INTERVAL_MS;
   #interval = { longestMs: 0, seenAtMs: 0 };
@@ -214,7 +214,6 @@ export class CredentialSet implements Iterable<ManagedCredential> {
   reload(): void {
     const stored = this.#storedKeys();
     for (const credential of this.#credentials.values()) {
-      credential.lastVerdict = undefined;
       this.#load(credential, stored.get(credential.name));
     }
   }

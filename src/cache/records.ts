@@ -1,7 +1,7 @@
 import type { KeyVersion } from '../credential/key.ts';
 import type { Login } from '../credential/life.ts';
 import type { Timeline } from '../platform/timeline.ts';
-import type { LeaseEntry } from './cache.ts';
+import type { ClientRecord, LeaseEntry } from './cache.ts';
 
 /** What is on record about each kind of thing, in the clear. A key and a login have a secret besides, which is sealed. */
 export interface RecordFacts {
@@ -10,6 +10,7 @@ export interface RecordFacts {
   readonly lease: LeaseEntry;
   readonly rejected: RejectedMark;
   readonly timeline: Timeline;
+  readonly client: ClientRecord;
 }
 
 export type Kind = keyof RecordFacts;
@@ -47,6 +48,7 @@ const IDS: { readonly [K in Kind]: (facts: RecordFacts[K]) => string } = {
   lease: ({ provider, lease }) => idWithin(provider, lease.id),
   rejected: ({ credential, digest }) => idWithin(credential, digest),
   timeline: () => '',
+  client: ({ id }) => id,
 };
 
 /** Names of providers and credentials hold no line break. */
@@ -73,6 +75,7 @@ export class Records {
     lease: new Map(),
     rejected: new Map(),
     timeline: new Map(),
+    client: new Map(),
   };
 
   get isEmpty(): boolean {

@@ -73,6 +73,7 @@ export interface Chain {
   readonly serves: number;
   /** Early asks in all. */
   readonly strikes: number;
+  readonly beganAtMs: number;
   /** When the last refusal was written. */
   readonly refusedAtMs: number | undefined;
 }
@@ -175,15 +176,15 @@ export function judgeEarly(history: ClientHistory, ask: JudgedAsk, evidence: Evi
     return serve({ ...next, chain: chain && { ...chain, digest: key.digest, strikes: chain.strikes + 1 } });
   }
   // The client has not had this value: what it was refused with was another.
-  if (isOther) return serve({ ...next, chain: mayStrike(ask) ? begin('new', key.digest) : undefined }, held);
+  if (isOther) return serve({ ...next, chain: mayStrike(ask) ? begin('new', key.digest, nowMs) : undefined }, held);
   if (!mayStrike(ask)) return serve(next);
   if (evidence.check === 'rejected') {
-    const struck = chain ?? begin('old', key.digest);
+    const struck = chain ?? begin('old', key.digest, nowMs);
     return refuse(next, { ...struck, strikes: struck.strikes + 1, row: struck.row + 1 }, nowMs, 'rejected-by-api');
   }
   if (chain === undefined) return open(next, ask, evidence);
   // It got the value in between, by an ask that was explained.
-  if (chain.digest !== key.digest) return serve({ ...next, chain: begin('new', key.digest) });
+  if (chain.digest !== key.digest) return serve({ ...next, chain: begin('new', key.digest, nowMs) });
   return advance(next, { ...chain, strikes: chain.strikes + 1 }, ask, evidence);
 }
 
@@ -193,13 +194,14 @@ function mayStrike({ strikable, format, intervalMs }: JudgedAsk): boolean {
 }
 
 /** The first early ask is always served: it may be a rotation that is late. */
-function open(history: ClientHistory, { key }: JudgedAsk, { provider }: Evidence): Judgement {
-  const chain = provider === 'confirmed' ? begin('old', key.digest) : { ...begin('no-verdict', key.digest), row: 1 };
+function open(history: ClientHistory, { key, nowMs }: JudgedAsk, { provider }: Evidence): Judgement {
+  const chain =
+    provider === 'confirmed' ? begin('old', key.digest, nowMs) : { ...begin('no-verdict', key.digest, nowMs), row: 1 };
   return serve({ ...history, chain: { ...chain, strikes: 1 } });
 }
 
-function begin(state: Chain['state'], digest: string): Chain {
-  return { state, digest, row: 0, serves: 0, strikes: 0, refusedAtMs: undefined };
+function begin(state: Chain['state'], digest: string, beganAtMs: number): Chain {
+  return { state, digest, row: 0, serves: 0, strikes: 0, beganAtMs, refusedAtMs: undefined };
 }
 
 function advance(history: ClientHistory, chain: Chain, ask: JudgedAsk, evidence: Evidence): Judgement {
@@ -263,6 +265,13 @@ export function recordRefused(history: ClientHistory, atMs: number): ClientHisto
   return history.chain === undefined ? history : { ...history, chain: { ...history.chain, refusedAtMs: atMs } };
 }
 
+/** Whether the provider was seen to have the value since the chain began, or by the last read that a suspicion caused. */
+export function wasConfirmed({ chain }: ClientHistory, { key, nowMs }: JudgedAsk, budget: ReadBudget): boolean {
+  const { lastReadMs, gapMs } = budget;
+  const byRead = lastReadMs !== undefined && nowMs - lastReadMs <= gapMs && key.confirmedAtMs >= lastReadMs;
+  return byRead || (chain !== undefined && key.confirmedAtMs >= chain.beganAtMs);
+}
+
 /** When the provider may be asked because of a suspicion: one read for everybody, and no more than it bears. */
 export interface ReadBudget {
   readonly lastReadMs: number | undefined;
@@ -279,9 +288,10 @@ const READ_GAP_MS = 10_000;
 const LONGEST_READ_GAP_MS = 60_000;
 /** Without a suspicion for so long the gap is the shortest again. */
 const SUSPICION_FORGOTTEN_MS = 60_000;
-/** The first suspicion after a quiet hour waits up to a second: thousands may have seen the same 401. */
+/** The first read after a quiet hour is put off at random: thousands may have seen the same 401. */
 const QUIET_MS = 60 * 60_000;
-const FIRST_READ_JITTER_MS = 1_000;
+/** With the client's own pause of up to 1.25 s a successor is still there within 2 s. */
+const FIRST_READ_JITTER_MS = 600;
 const MOST_ISSUES = 2;
 const ISSUE_WINDOW_MS = 10 * 60_000;
 const LONGEST_ISSUE_WINDOW_MS = 160 * 60_000;

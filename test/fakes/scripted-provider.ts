@@ -213,6 +213,7 @@ export class ScriptedProvider implements Provider {
 export const failure = {
   transient: (retryAfterMs?: number) =>
     new ProviderError('transient', 'connection refused', retryAfterMs === undefined ? {} : { retryAfterMs }),
+  overloaded: () => new ProviderError('transient', 'too many requests', { isOverloaded: true }),
   loginExpired: () => new ProviderError('login-expired', 'the login has expired', { remedy: 'log in again' }),
   denied: () => new ProviderError('denied', 'permission denied'),
   gone: () => new ProviderError('gone', 'no such secret'),

@@ -56,6 +56,7 @@ function notAws({ secret, options }: Subject, { status, retryAfterMs }: AwsAnswe
 function throttled({ secret }: Subject, { retryAfterMs }: AwsAnswer): ProviderError {
   return new ProviderError('transient', `AWS was asked too often and did not answer about ${secret}`, {
     remedy: 'wait; if this stays, raise ttl, or ask for a higher quota of the account',
+    isOverloaded: true,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
 }
@@ -63,6 +64,7 @@ function throttled({ secret }: Subject, { retryAfterMs }: AwsAnswer): ProviderEr
 function broken(service: string, status: number, { retryAfterMs }: AwsAnswer): ProviderError {
   return new ProviderError('transient', `${service} is out of order (status ${status})`, {
     remedy: 'wait, and see https://health.aws.amazon.com if this stays',
+    isOverloaded: true,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
 }

@@ -30,7 +30,8 @@ export function failureOf({ asked, ...answer }: VaultReply): ProviderError {
   const words = serverWords([...said, ...warningsOf(answer.json)], asked.secrets);
   const [kind, message, remedy] = sort(answer, asked, words);
   const retryAfterMs = retryAfterOf(answer);
-  const options: ProviderErrorOptions = { remedy, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  const isOverloaded = answer.status === 429 || answer.status >= 500;
+  const options = { remedy, isOverloaded, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
   const repeated = words === undefined || words.includes(VERSIONED) ? '' : `: ${words}`;
   return new ProviderError(kind, `${message}${repeated}`, options);
 }

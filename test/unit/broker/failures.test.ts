@@ -4,7 +4,7 @@ import { BrokerHarness } from '../../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
 import { failure } from '../../fakes/scripted-provider.ts';
 
-const PLAIN = { judged: false };
+const PLAIN = { origin: 'other' } as const;
 const names = (count: number) => Array.from({ length: count }, (_, index) => `c${index}`);
 const benchOf = async (count: number, random = () => 0.5) =>
   new BrokerHarness({

@@ -5,7 +5,7 @@ import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
 import { failure } from '../../fakes/scripted-provider.ts';
 
 const STATIC = { name: 'anthropic', engine: { kind: 'static' } } as const;
-const PLAIN = { judged: false };
+const PLAIN = { origin: 'other' } as const;
 const bench = async (options: Partial<HarnessOptions> = {}) =>
   new BrokerHarness({ credentials: [STATIC], cache: await openTestCache(temporaryFolder()), ...options });
 

@@ -212,11 +212,11 @@ describe('the reads that suspicion costs the provider', () => {
     expect(noteSuspicion(budget, 400_000).gapMs).toBe(10_000);
   });
 
-  it('the first of a quiet hour waits up to a second', () => {
-    expect(mayRead(noteSuspicion(FULL_BUDGET, 0), 0, false, () => 0.5)).toBe(500);
+  it('the first of a quiet hour waits up to 0.6 s', () => {
+    expect(mayRead(noteSuspicion(FULL_BUDGET, 0), 0, false, () => 0.5)).toBe(300);
     const busy = noteReadBegun(noteSuspicion(FULL_BUDGET, 0), 0);
     expect(mayRead(noteSuspicion(busy, 30_000), 30_000, false, () => 0.5)).toBe(0);
-    expect(mayRead(noteSuspicion(busy, 3_700_000), 3_700_000, false, () => 0.5)).toBe(500);
+    expect(mayRead(noteSuspicion(busy, 3_700_000), 3_700_000, false, () => 0.5)).toBe(300);
   });
 
   it('two leases in ten minutes, then the window doubles', () => {
