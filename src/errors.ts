@@ -71,6 +71,13 @@ const CODE_OF_FAILURE: Record<FailureKind, ErrorCode> = {
   misconfigured: 'ERR_PROVIDER_MISCONFIGURED',
 };
 
+/**
+ * What failed, and so whom the failure stands in the way of: one secret (its path, parameter or command), the login that all
+ * secrets of the provider are read with, or the address behind which all of it is. Nobody may be told, or held off by, a failure
+ * of somebody else's secret.
+ */
+export type FailureConcern = 'secret' | 'login' | 'address';
+
 export interface ProviderErrorOptions extends BrokerErrorOptions {
   /** What the provider itself asked for (Retry-After), in milliseconds from now. */
   readonly retryAfterMs?: number;
@@ -78,12 +85,15 @@ export interface ProviderErrorOptions extends BrokerErrorOptions {
   readonly isOverloaded?: boolean;
   /** Replaces the kind's own code where that says too little: ERR_KEY_UNUSABLE for a secret that no client would accept. */
   readonly code?: ErrorCode;
+  /** Default: the secret that was asked for. */
+  readonly concerns?: FailureConcern;
 }
 
 export class ProviderError extends BrokerError {
   readonly kind: FailureKind;
   readonly retryAfterMs: number | undefined;
   readonly isOverloaded: boolean;
+  readonly concerns: FailureConcern;
 
   constructor(kind: FailureKind, message: string, options: ProviderErrorOptions = {}) {
     super(options.code ?? CODE_OF_FAILURE[kind], message, options);
@@ -91,6 +101,19 @@ export class ProviderError extends BrokerError {
     this.kind = kind;
     this.retryAfterMs = options.retryAfterMs;
     this.isOverloaded = options.isOverloaded ?? options.retryAfterMs !== undefined;
+    this.concerns = options.concerns ?? 'secret';
+  }
+
+  /** The same failure, of more than one secret. */
+  concerning(concerns: FailureConcern): ProviderError {
+    const { kind, message, remedy, retryAfterMs, isOverloaded, code } = this;
+    return new ProviderError(kind, message, {
+      code,
+      concerns,
+      isOverloaded,
+      ...(remedy === undefined ? {} : { remedy }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
   }
 }
 

@@ -9,7 +9,7 @@ import type { ManagedCredential } from './credentials.ts';
 import type { ProviderGate } from './gate.ts';
 import type { Refresher } from './refresher.ts';
 
-/** With a stale key in hand an ask waits this long for a better one, counted from the start of the refresh. */
+/** With a stale key in hand an ask waits this long for a better one, a wait for the provider's verdict on the key included. */
 const STALE_WAIT_MS = 2_000;
 
 /**
@@ -79,7 +79,7 @@ export class Answering {
     const done = this.#refresher.refresh(credential, 'ask');
     const startedAtMs = credential.flight?.startedAtMs ?? at.nowMs;
     try {
-      await waitUntil(clock, done, startedAtMs + STALE_WAIT_MS, ask.signal);
+      await waitUntil(clock, done, Math.min(startedAtMs, ask.at.nowMs) + STALE_WAIT_MS, ask.signal);
     } catch (fault) {
       ask.signal.throwIfAborted();
       if (!mayServeStaleAfter(fault, credential)) return undefined;

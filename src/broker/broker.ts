@@ -24,7 +24,7 @@ const OUTAGE_FAILURES = 2;
 /** Marks of rejected values live a day and more; they are looked through this often, and once at the start. */
 const PRUNE_MS = 60 * 60_000;
 
-/** One request after another, judged by policy and answered; see docs/architecture.md for the two journeys. */
+/** One request after another, judged by policy and answered; see docs/architecture.md for the two walks. */
 export class Broker implements BrokerApi {
   readonly #ports: BrokerPorts;
   readonly #facts: () => DaemonFacts;
@@ -233,6 +233,8 @@ export class Broker implements BrokerApi {
     const credential = this.#credentials.get(id);
     const { clock, random } = this.#ports;
     if (!credential?.isWanted(clock.now(), this.#credentials.config.daemon.idleAfterMs)) return;
+    // Its provider's login may have ended since this was planned.
+    if (credential.waitsForAsk) return;
     if (credential.gate.isProbing) {
       // Whatever becomes of the probe, the others do not follow at once.
       this.#scheduler.schedule(id, clock.now() + (1 - random()) * SPREAD_MS);

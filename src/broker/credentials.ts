@@ -1,5 +1,5 @@
 import type { Config, CredentialConfig } from '../config/config.ts';
-import { type FailureRecord, isHeldOff } from '../credential/back-off.ts';
+import { type FailureRecord, isHeldOff, isTriedOnAsksOnly } from '../credential/back-off.ts';
 import { type Freshness, judgeFreshness } from '../credential/freshness.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import type { KeyAndLogin } from '../credential/life.ts';
@@ -106,6 +106,11 @@ export class ManagedCredential {
     const isGateLonger = (gate.outage?.record.nextAttemptAtMs ?? 0) > (failure?.record.nextAttemptAtMs ?? 0);
     const known = isGateLonger ? gate.outage : failure;
     return isHeldOff(known?.record, nowMs) ? known : undefined;
+  }
+
+  /** After this failure, its own or its provider's, the broker does not try again unasked. */
+  get waitsForAsk(): boolean {
+    return [this.failure, this.gate.outage].some((known) => known && isTriedOnAsksOnly(known.record.kind));
   }
 
   /** Its own failure or its provider's, unless it could have been tried again since `sinceMs`. */

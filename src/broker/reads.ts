@@ -1,9 +1,10 @@
 import { type CredentialCache, type SecretFields, VALUE } from '../cache/cache.ts';
 import type { CredentialConfig } from '../config/config.ts';
 import { decodeJwt, findExpiry } from '../credential/expiry.ts';
+import { fieldAt, selectField } from '../credential/field.ts';
 import { type KeyVersion, toKey } from '../credential/key.ts';
 import type { Lease } from '../credential/life.ts';
-import { fieldAt, type SecretBytes, selectField, wipeAll } from '../credential/secret.ts';
+import { type SecretBytes, wipeAll } from '../credential/secret.ts';
 import { ProviderError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
 import type { IssuedLease, IssuedSecret } from '../providers/provider.ts';

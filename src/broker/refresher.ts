@@ -70,10 +70,8 @@ export class Refresher {
     const { scheduler, credentials } = this.#deps;
     const nowMs = clock.now();
     const { failure, living, name } = credential;
-    // The key was taken away on purpose: only an ask tries again.
-    const wasTaken = failure !== undefined && dropsKey(failure.record.kind);
     const hasNothing = living === undefined && failure === undefined && notBeforeMs === 0;
-    if (wasTaken || hasNothing || !credential.isWanted(nowMs, credentials.config.daemon.idleAfterMs)) {
+    if (credential.waitsForAsk || hasNothing || !credential.isWanted(nowMs, credentials.config.daemon.idleAfterMs)) {
       scheduler.cancel(name);
       return;
     }

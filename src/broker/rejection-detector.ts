@@ -123,6 +123,8 @@ export class RejectionDetector {
       this.#ports.cache.markRejected(credential.name, marked, at.nowMs);
       this.#events.add('rejected', credential.name, { fingerprint: marked.slice(0, 8), client });
     }
+    // A chain of early asks is rare, and the daemon may be killed in the middle of it.
+    this.#clients.save();
     const count = judgement.history.chain?.strikes ?? 0;
     if (count > strikes) this.#events.add('strike', credential.name, { client, count });
     if (answer === 'serve') return;

@@ -43,8 +43,9 @@ export class SuspicionReads {
     return this.#budgets.get(credential) ?? FULL_BUDGET;
   }
 
-  /** When a read began that is still under way. */
+  /** When a read began that is still under way and may bring a verdict: not one that tries whether the provider is back. */
   pendingSinceMs(credential: ManagedCredential): number | undefined {
+    if (credential.lastFailure !== undefined) return undefined;
     return this.#readings.get(credential)?.startedAtMs ?? credential.flight?.startedAtMs;
   }
 
@@ -87,6 +88,8 @@ export class SuspicionReads {
     if (delayMs === undefined) return undefined;
     this.#budgets.set(credential, noteReadBegun(budget, nowMs));
     const reading = { startedAtMs: nowMs, done: this.#ask(credential, delayMs) };
+    // Nobody may be waiting for it.
+    reading.done.catch(() => undefined);
     this.#readings.set(credential, reading);
     return reading;
   }

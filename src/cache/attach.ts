@@ -156,10 +156,10 @@ function load(rows: readonly Row[], fresh: Sealer, log: Log): Contents & { reado
   for (const row of rows) {
     const { kind, id } = row;
     if (kind === 'digest-key') continue;
-    const secret = sealer.open(row);
-    secret?.wipe();
-    if (secret !== undefined && isKind(kind)) {
-      records.put({ facts: JSON.parse(row.facts) as RecordFacts[Kind], row });
+    const opened = sealer.open(row);
+    opened?.secret.wipe();
+    if (opened !== undefined && isKind(kind)) {
+      records.put({ facts: opened.facts as RecordFacts[Kind], row });
       continue;
     }
     changed = true;

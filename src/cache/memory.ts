@@ -55,9 +55,9 @@ function merge({ records, sealer }: Contents, memory: Contents): void {
   }
   for (const kind of ['login', 'lease', 'timeline'] as const) {
     for (const { facts, row } of memory.records.all(kind)) {
-      const secret = memory.sealer.open(row);
-      if (secret !== undefined) records.put(sealer.seal(kind, facts, secret.bytes));
-      secret?.wipe();
+      const opened = memory.sealer.open(row);
+      if (opened !== undefined) records.put(sealer.seal(kind, facts, opened.secret.bytes));
+      opened?.secret.wipe();
     }
   }
   for (const { facts: mark } of memory.records.all('rejected')) {

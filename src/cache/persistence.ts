@@ -83,15 +83,17 @@ export class Persistence {
    * nothing any more. True if memory was joined with a database just now: then keys, leases and logins may have joined,
    * and digests have changed, so a caller that copied `keys()` reads them again. Costs nothing while all is well, takes a few
    * seconds at most, and never rejects.
+   */
+  async reach(): Promise<boolean> {
+    if (this.#home !== undefined && this.#behind === undefined && this.#unused.length === 0) return false;
+    return await this.inTurn(() => this.reachInTurn(false));
+  }
+
+  /**
+   * The same, for what is done in turn itself.
    *
    * @param now although a person may just have been asked for a password in vain: a person wants it.
    */
-  async reach(now = false): Promise<boolean> {
-    if (this.#home !== undefined && this.#behind === undefined && this.#unused.length === 0) return false;
-    return await this.inTurn(() => this.reachInTurn(now));
-  }
-
-  /** The same, for what is done in turn itself. */
   async reachInTurn(now: boolean): Promise<boolean> {
     if (this.#home === undefined) return await this.#attach(now);
     if (this.#behind !== undefined) this.catchUp();

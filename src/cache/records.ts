@@ -3,7 +3,7 @@ import type { Login } from '../credential/life.ts';
 import type { Timeline } from '../platform/timeline.ts';
 import type { ClientRecord, LeaseEntry } from './cache.ts';
 
-/** What is on record about each kind of thing, in the clear. A key and a login have a secret besides, which is sealed. */
+/** What is on record about each kind of thing. A key and a login have a secret besides, which is sealed, with where it comes from. */
 export interface RecordFacts {
   readonly key: KeyVersion;
   readonly login: LoginFacts;

@@ -10,7 +10,7 @@ import { idOf, type Kind, type RecordFacts, type Row, type Stored } from './reco
  * stops authenticating, which is better than being misread. It is not the database's user_version, which counts changes
  * of tables as well.
  */
-const RECORD_SCHEMA = 'broker/record/2';
+const RECORD_SCHEMA = 'broker/record/3';
 const DIGEST_KEY = 'digest-key';
 const NOTHING = Buffer.alloc(0);
 
@@ -61,12 +61,21 @@ export class Sealer {
 
   /** The caller wipes `secret`. */
   seal<K extends Kind>(kind: K, facts: RecordFacts[K], secret: Uint8Array = NOTHING): Stored<K> {
-    return { facts, row: sealRow(this.kek, kind, idOf(kind, facts), JSON.stringify(facts), secret) };
+    const { shown, origin } = withoutOrigin(facts);
+    const plain = lengthPrefixed(origin, secret);
+    try {
+      return { facts, row: sealRow(this.kek, kind, idOf(kind, facts), JSON.stringify(shown), plain) };
+    } finally {
+      plain.fill(0);
+    }
   }
 
-  /** What was sealed in the row; the caller wipes. Undefined if the row is not exactly as it was sealed. */
-  open(row: Row): SecretBytes | undefined {
-    return openRow(this.kek, row);
+  /** Facts and secret of a row, which the caller wipes. Undefined if the row is not exactly as it was sealed. */
+  open(row: Row): { readonly facts: unknown; readonly secret: SecretBytes } | undefined {
+    const plain = openRow(this.kek, row);
+    if (plain === undefined) return undefined;
+    const [origin = NOTHING, secret = NOTHING] = partsOf(plain.bytes);
+    return { facts: withOrigin(row, origin.toString('utf8')), secret: SecretBytes.from(secret) };
   }
 
   sealKey(key: KeyVersion, secrets: SecretFields): Stored<'key'> {
@@ -86,8 +95,8 @@ export class Sealer {
       if (envelope === undefined) return undefined;
       this.#unwrapped.set(row, envelope);
     }
-    const packed = envelope.open();
-    return packed && unpackSecrets(packed.bytes);
+    const plain = envelope.open();
+    return plain && unpackSecrets(partsOf(plain.bytes)[1] ?? NOTHING);
   }
 
   /** @throws TypeError if it was sealed by another key. */
@@ -129,13 +138,43 @@ function packSecrets(secrets: SecretFields): Buffer {
 
 /** The values are views into `packed`, not copies: wiping each of them wipes every secret byte of it. */
 function unpackSecrets(packed: Buffer): SecretFields {
+  const parts = partsOf(packed);
   const secrets = new Map<string, SecretBytes>();
-  let at = 0;
-  const next = (): Buffer => {
+  for (let at = 0; at + 1 < parts.length; at += 2) {
+    const [name = NOTHING, value = NOTHING] = parts.slice(at, at + 2);
+    secrets.set(name.toString('utf8'), SecretBytes.from(value));
+  }
+  return secrets;
+}
+
+/** What `lengthPrefixed` was given, as views. */
+function partsOf(packed: Buffer): Buffer[] {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < packed.length; ) {
     const start = at + 4;
     at = start + packed.readUInt32BE(at);
-    return packed.subarray(start, at);
-  };
-  while (at < packed.length) secrets.set(next().toString('utf8'), SecretBytes.from(next()));
-  return secrets;
+    parts.push(packed.subarray(start, at));
+  }
+  return parts;
+}
+
+/**
+ * Which configuration a key or a login comes from is a digest of all of that, passwords in it included. In the clear it would
+ * allow to try guesses, so it is sealed with the secret.
+ */
+const ORIGINS = ['sourceFingerprint', 'fingerprint'] as const;
+
+function withoutOrigin(facts: object): { readonly shown: object; readonly origin: string } {
+  const shown: Record<string, unknown> = { ...facts };
+  const name = ORIGINS.find((each) => each in shown);
+  if (name === undefined) return { shown, origin: '' };
+  const origin = String(shown[name]);
+  delete shown[name];
+  return { shown, origin };
+}
+
+function withOrigin({ kind, facts }: Row, origin: string): unknown {
+  const known = JSON.parse(facts) as object;
+  if (kind === 'key') return { ...known, sourceFingerprint: origin };
+  return kind === 'login' ? { ...known, fingerprint: origin } : known;
 }

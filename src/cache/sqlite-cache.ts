@@ -131,8 +131,8 @@ export class SqliteCache implements CredentialCache {
       .all('login')
       .filter(({ facts }) => facts.provider === provider && facts.fingerprint === fingerprint)
       .flatMap(({ facts: { login }, row }) => {
-        const token = this.#memory.sealer.open(row);
-        return token === undefined ? [] : [{ login, token }];
+        const opened = this.#memory.sealer.open(row);
+        return opened === undefined ? [] : [{ login, token: opened.secret }];
       });
   }
 
@@ -169,8 +169,8 @@ export class SqliteCache implements CredentialCache {
   }
 
   /** Tries again what could not be reached or written before; see Persistence. */
-  async reach(now?: boolean): Promise<boolean> {
-    return (await this.#persistence?.reach(now)) ?? false;
+  async reach(): Promise<boolean> {
+    return (await this.#persistence?.reach()) ?? false;
   }
 
   /** See rotation.ts. */

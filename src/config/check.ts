@@ -33,6 +33,8 @@ export function checkFile(root: Table, context: CheckContext): Config {
   const credentials = checkEach(credentialTables, (name, table) =>
     checkCredential(name, table, context, providerTables),
   );
+  for (const credential of credentials.values())
+    checkAgreement(credential, providers.get(credential.provider), context);
   const names = Object.keys(credentialTables);
   if (names.length === 0 && (root['credentials'] === undefined || isTable(root['credentials']))) {
     const message = Object.keys(root).length === 0 ? 'the configuration is empty' : 'there are no credentials';
@@ -257,6 +259,21 @@ function checkSource(
       : `to credentials of type ${other.type}, and this one's provider is of type ${schemas.type}`;
   };
   return parsed(schemas.credentialSchema, { value: own, base: path, moreKeys: COMMON_KEYS, placeOf }, context);
+}
+
+/** A credential and its provider may each be right, and yet not go together. */
+function checkAgreement(
+  { name, source }: CredentialConfig,
+  provider: ProviderConfig | undefined,
+  { types, findings }: CheckContext,
+): void {
+  if (provider === undefined) return;
+  const conflict = types
+    .find(({ type }) => type === provider.type)
+    ?.conflictOf?.(source, provider.options, provider.name);
+  if (conflict === undefined) return;
+  const { key, message, remedy } = conflict;
+  findings.add({ path: ['credentials', name, key], message, remedy });
 }
 
 /** The schemas of the named provider's type; undefined if there is none, which is then in `findings`. */

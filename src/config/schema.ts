@@ -209,6 +209,15 @@ export interface ProviderSchemas<Options = unknown, Source = unknown> {
   readonly credentialSchema: z.ZodType<Source>;
   /** What environment variables contribute where the configuration is silent: dotted key → variables, first that is set. */
   readonly environmentDefaults: Readonly<Record<string, readonly string[] | EnvironmentRule>>;
+  /** What provider and credential say differently, each being right for itself; undefined: nothing. Absent: nothing can be. */
+  conflictOf?(source: Source, options: Options, provider: string): SourceConflict | undefined;
+}
+
+export interface SourceConflict {
+  /** The key of the credential. */
+  readonly key: string;
+  readonly message: string;
+  readonly remedy: string;
 }
 
 /** For a key whose variable depends on the rest of the table, which has what the keys before it contributed. */

@@ -61,3 +61,11 @@ export function allowsStale(kind: FailureKind): boolean {
 export function dropsKey(kind: FailureKind): boolean {
   return kind === 'denied' || kind === 'gone';
 }
+
+/**
+ * Only somebody who asks for the key makes the broker try again: what was taken away on purpose, and a login that needs a
+ * person, because trying it may put a prompt before them.
+ */
+export function isTriedOnAsksOnly(kind: FailureKind): boolean {
+  return dropsKey(kind) || kind === 'login-expired';
+}

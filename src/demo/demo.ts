@@ -165,7 +165,7 @@ log_level = "error"
       });
     try {
       await turn();
-      this.#title('The key is revoked while a session uses it. Its successor is in Vault; nobody tells the broker.');
+      this.#title('The key is revoked while a session uses it. Its successor is in Vault; the broker is not told.');
       this.#api.acceptedKey = KEYS[1];
       this.#vault.kv.writeV2('secret/claude', { api_key: KEYS[1] });
       const { ok, rejected, recoveredAfterMs = 0 } = await turn();

@@ -42,13 +42,13 @@ const LONG_WORD = /[A-Za-z0-9+/=_.~-]{16,}/g;
 /** The text after such a word is taken for its value, however short it is. */
 const NAMED =
   /\b((?:[\w-]*[_-])?(?:password|passwd|passphrase|pgpassword|pwd|secret|token|bearer|basic|api[-_ ]?key|apikey|credential|pin|otp|passcode)s?)(["']?\s*[:=]\s*|\s+is\s+|\s+)(["']?)([^\s"',;]+)/gi;
-/** Words that follow a prompt or a label and are not its value. */
+/** Words that follow a prompt or a label and are not its value: what programs say of it, or instead of reading it. */
 const PLAIN_WORD =
-  /^(?:[a-z]+:|EOF|error|errors|invalid|incorrect|wrong|missing|required|expired|denied|failed|not|is|was|has|no|none|for|from|must|cannot|file|id|hash|auth|authentication|prompt|required\.|expired\.)$/i;
+  /^(?:[a-z]+:|EOF|errors?|invalid|incorrect|wrong|bad|missing|required|expired|denied|failed|failure|fails|rejected|refused|cancell?ed|aborted|dismissed|timed|timeout|unable|unknown|inappropriate|not|no|none|is|was|has|have|had|does|did|do|be|been|are|were|for|from|to|in|on|of|or|and|at|by|with|must|may|might|can|cannot|can't|could|couldn't|should|please|sorry|try|enter|the|this|that|these|a|an|it|you|your|user|login|operation|permission|access|command|connection|file|id|hash|auth|authentication|authorization|prompt|provided|supplied|given|set|empty|too|already|still|now)[.!]?$/i;
 
 /** The value of a key of this name is a secret: `token`, `client_secret`, `PGPASSWORD`, `X-Api-Key`. */
 const SECRET_NAME =
-  /(?:^|[_-]|pg)(?:token|password|passwd|passphrase|pass|pwd|pin|otp|secret|secret[_-]?id|jwt|private[_-]?key|client[_-]?secret|secret[_-]?access[_-]?key|session[_-]?token|secret[_-]?key|api[_-]?key|apikey|bearer|authorization|cookie|credential)s?$/i;
+  /(?:^|[_-]|pg)(?:token|password|passwd|passphrase|pass|pwd|pin|otp|secret|secret[_-]?id|jwt|private[_-]?key|client[_-]?secret|secret[_-]?access[_-]?key|session[_-]?token|secret[_-]?key|api[_-]?key|apikey|bearer|authorization|cookie|credential|pat|sshpass|bw[_-]?session|op[_-]session[_-]\w+)s?$/i;
 
 export function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name);
@@ -64,14 +64,17 @@ export function hideShapes(text: string, mask: string = REDACTED): string {
  * mixed words, and what follows `password=` and the like. Ordinary words stay.
  */
 export function redact(text: string, known: Iterable<string> = []): string {
-  return scrub(text, known, REDACTED)
-    .replaceAll(SHAPES, REDACTED)
-    .replaceAll(USER_IN_URL, `$1${REDACTED}@`)
-    .replaceAll(UUID, REDACTED)
-    .replaceAll(LONG_WORD, (word) => (isMixed(word) ? REDACTED : word))
-    .replaceAll(NAMED, (all, name: string, link: string, quote: string, value: string) =>
-      isValue(link, value) ? `${name}${link}${quote}${REDACTED}` : all,
-    );
+  return (
+    scrub(text, known, REDACTED)
+      .replaceAll(SHAPES, REDACTED)
+      .replaceAll(USER_IN_URL, `$1${REDACTED}@`)
+      .replaceAll(UUID, REDACTED)
+      // Before long words, so that what the value belongs to stays readable.
+      .replaceAll(NAMED, (all, name: string, link: string, quote: string, value: string) =>
+        isValue(link, value) ? `${name}${link}${quote}${REDACTED}` : all,
+      )
+      .replaceAll(LONG_WORD, (word) => (isMixed(word) ? REDACTED : word))
+  );
 }
 
 /** Paths are judged part by part, so that a long one stays readable. */

@@ -20,6 +20,7 @@ export class CallScope {
   }
 
   close(): void {
-    this.#closing.abort(new ProviderError('transient', `the provider "${this.#provider}" was closed`));
+    const message = `the provider "${this.#provider}" was closed`;
+    this.#closing.abort(new ProviderError('transient', message, { concerns: 'address' }));
   }
 }

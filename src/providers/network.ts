@@ -38,7 +38,7 @@ export function networkFailure(error: unknown, who: string): ProviderError | und
     return certificateFailure(code, { who, authorityRemedy: TRUST, nameRemedy: TRUST, owner: 'its owner' }, undefined);
   }
   const [what, remedy] = ROWS[code] ?? [code.startsWith('HPE_') ? 'the answer was not HTTP' : 'TLS failed', ADDRESS];
-  return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, { remedy });
+  return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, { remedy, concerns: 'address' });
 }
 
 /**
@@ -95,7 +95,8 @@ export function certificateFailure(
 ): ProviderError {
   const { what, remedy } = explain(code, contacted, presented);
   const shown = presented === undefined ? '' : `; presented: ${describe(presented)}`;
-  return new ProviderError('transient', `the certificate of ${contacted.who} ${what} (${code})${shown}`, { remedy });
+  const message = `the certificate of ${contacted.who} ${what} (${code})${shown}`;
+  return new ProviderError('transient', message, { remedy, concerns: 'address' });
 }
 
 /**
@@ -197,12 +198,14 @@ function readCertificates(file: string, provider: string): string {
   if (typeof pem === 'string') {
     throw new ProviderError('misconfigured', `the ca_file ${file} of provider "${provider}" ${pem}`, {
       remedy: `correct ca_file in [providers.${provider}], or make the file readable for you`,
+      concerns: 'address',
     });
   }
   const text = pem.toString('utf8');
   if (!text.includes('-----BEGIN CERTIFICATE-----')) {
     throw new ProviderError('misconfigured', `the ca_file ${file} of provider "${provider}" holds no PEM certificate`, {
       remedy: `convert it with: openssl x509 -inform der -in ${file} -out ${file}.pem`,
+      concerns: 'address',
     });
   }
   return text;

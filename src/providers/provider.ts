@@ -7,7 +7,8 @@ import type { Log } from '../platform/log.ts';
 /**
  * The port that every secret system is plugged in through. An implementation is one folder; it does no retries, no
  * caching of secrets and no scheduling of its own: the broker decides when to call, the provider only answers or
- * throws a ProviderError (src/errors.ts) whose kind says what the broker may do next. Every call honours
+ * throws a ProviderError (src/errors.ts) whose kind says what the broker may do next, and whose `concerns` says for whom: only
+ * what concerns a login or an address is held against other secrets, and its message names no secret. Every call honours
  * `call.signal` promptly, whatever the library underneath does, and rejects with the signal's reason.
  */
 export interface Provider {

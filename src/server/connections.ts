@@ -13,12 +13,6 @@ interface ConnectionsOptions {
   readonly begin: (exchange: Exchange, connection: ClientConnection) => void;
 }
 
-const CONNECTION = Symbol('connection');
-
-interface AdmittedSocket extends Socket {
-  [CONNECTION]?: ClientConnection;
-}
-
 /** Every open connection, and who has to go when there are too many or one takes too long. */
 export class Connections {
   readonly options: ConnectionsOptions;
@@ -44,14 +38,9 @@ export class Connections {
       return undefined;
     }
     const connection = new ClientConnection(socket, peer, this);
-    (socket as AdmittedSocket)[CONNECTION] = connection;
     this.open.add(connection);
     if (this.open.size > limits.connections) this.#shedSoon();
     return connection;
-  }
-
-  of(socket: Socket): ClientConnection | undefined {
-    return (socket as AdmittedSocket)[CONNECTION];
   }
 
   /** Its answer is written, and it may ask again. */

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { BrokerApi, EventQuery } from '../broker/api.ts';
 import type { BrokerEvent } from '../protocol/reports.ts';
+import type { ClientConnection } from './connections.ts';
 import { RouteError } from './routes.ts';
 
 export const EVENTS_CONTENT_TYPE = 'application/x-ndjson';
@@ -44,12 +45,6 @@ export function readEvents(service: BrokerApi, { afterId, limit, credential }: E
   return limit === 0 ? [] : service.events(eventQuery(limit, afterId, credential));
 }
 
-interface Reader {
-  /** The reader has stopped taking what it is sent, and takes it again. */
-  readonly late: () => void;
-  readonly inTime: () => void;
-}
-
 /**
  * Writes the events asked for and then every new one until the reader goes. What a slow reader has not taken yet stays
  * in the store: nothing piles up here, and nothing is left out.
@@ -58,26 +53,26 @@ export async function followEvents(
   service: BrokerApi,
   asked: EventsRequest,
   response: ServerResponse,
-  reader: Reader,
+  connection: ClientConnection,
 ): Promise<void> {
+  const { signal } = connection;
   let lastId = asked.afterId ?? newestId(service);
-  const first = readEvents(service, asked);
+  let batch = readEvents(service, asked);
   response.writeHead(200, { 'content-type': EVENTS_CONTENT_TYPE, 'cache-control': 'no-store' });
   response.flushHeaders();
-  let news = wakeUp();
-  const unsubscribe = service.onEvents(() => news.resolve());
-  const hungUp = new AbortController();
-  response.once('close', () => {
-    hungUp.abort();
-    news.resolve();
-  });
+  let news = Promise.withResolvers<void>();
+  const wake = () => news.resolve();
+  const unsubscribe = service.onEvents(wake);
+  signal.addEventListener('abort', wake);
   try {
-    for (let batch = first; ; batch = service.events(eventQuery(BATCH, lastId, asked.credential))) {
+    while (!signal.aborted) {
       lastId = batch.at(-1)?.id ?? lastId;
-      if (batch.length > 0) await write(response, batch, reader, hungUp.signal);
-      else await news.promise;
-      if (hungUp.signal.aborted) return;
-      if (batch.length === 0) news = wakeUp();
+      if (batch.length > 0) await write(response, batch, connection);
+      else {
+        await news.promise;
+        news = Promise.withResolvers();
+      }
+      batch = service.events(eventQuery(BATCH, lastId, asked.credential));
     }
   } finally {
     unsubscribe();
@@ -87,14 +82,13 @@ export async function followEvents(
 async function write(
   response: ServerResponse,
   batch: readonly BrokerEvent[],
-  reader: Reader,
-  signal: AbortSignal,
+  connection: ClientConnection,
 ): Promise<void> {
   if (response.write(eventLines(batch))) return;
-  reader.late();
+  connection.draining();
   // Rejects only because the reader went, which the caller sees by the signal.
-  await once(response, 'drain', { signal }).catch(() => undefined);
-  reader.inTime();
+  await once(response, 'drain', { signal: connection.signal }).catch(() => undefined);
+  connection.drained();
 }
 
 function newestId(service: BrokerApi): number {
@@ -103,17 +97,4 @@ function newestId(service: BrokerApi): number {
 
 function eventQuery(limit: number, afterId: number | undefined, credential: string | undefined): EventQuery {
   return { limit, ...(afterId === undefined ? {} : { afterId }), ...(credential === undefined ? {} : { credential }) };
-}
-
-interface WakeUp {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-}
-
-function wakeUp(): WakeUp {
-  let resolve = () => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
 }

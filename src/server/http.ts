@@ -1,7 +1,6 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { BrokerError } from '../errors.ts';
-import type { Log } from '../platform/log.ts';
 import { loadHttp } from '../platform/native.ts';
 import { type ClientConnection, type Connections, contain, type Exchange } from './connections.ts';
 import { EVENTS_CONTENT_TYPE, eventLines, followEvents, parseEventsQuery, readEvents } from './events.ts';
@@ -10,11 +9,10 @@ import { presentable, rawProblem, type ServerLimits, sendBody, sendError, sendJs
 import { METRICS_CONTENT_TYPE, renderMetrics, statusMetrics } from './metrics.ts';
 import { type Administration, matchRoute, RouteError, takeLogin } from './routes.ts';
 
-interface HttpLaneOptions {
-  readonly dispatcher: Dispatcher;
+interface HttpLaneOptions extends KeyAnswering {
+  readonly administration: Administration | undefined;
+  readonly limits: ServerLimits;
   readonly connections: Connections;
-  readonly headerBytes: number;
-  readonly log: Log;
   readonly onRequest: () => void;
 }
 
@@ -22,12 +20,14 @@ interface HttpLaneOptions {
 export class HttpLane {
   readonly #options: HttpLaneOptions;
   readonly #http: Server;
+  readonly #taken = new WeakMap<Socket, ClientConnection>();
   #stopping = false;
+  #followers = 0;
 
   constructor(options: HttpLaneOptions) {
     this.#options = options;
     const server = loadHttp().createServer({
-      maxHeaderSize: options.headerBytes,
+      maxHeaderSize: options.limits.headerBytes,
       headersTimeout: 0,
       requestTimeout: 0,
       keepAliveTimeout: 0,
@@ -35,9 +35,7 @@ export class HttpLane {
     server.on('request', (request, response) => {
       contain(request.socket, options.log, () => {
         options.onRequest();
-        const connection = options.connections.of(request.socket);
-        if (connection === undefined) request.socket.destroy();
-        else connection.take({ request, response });
+        this.#taken.get(request.socket)?.take({ request, response });
       });
     });
     server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
@@ -47,7 +45,9 @@ export class HttpLane {
   }
 
   /** @param packet what was read of the connection already. */
-  take(socket: Socket, packet: Buffer): void {
+  take(connection: ClientConnection, packet: Buffer): void {
+    const { socket } = connection;
+    this.#taken.set(socket, connection);
     socket.pause();
     socket.unshift(packet);
     this.#http.emit('connection', socket);
@@ -63,7 +63,7 @@ export class HttpLane {
     const { request, response } = exchange;
     if (this.#stopping) response.shouldKeepAlive = false;
     try {
-      await this.#options.dispatcher.dispatch(exchange, connection);
+      await this.#dispatch(exchange, connection);
     } catch (error) {
       if (response.destroyed || response.headersSent) {
         request.socket.destroy();
@@ -77,39 +77,8 @@ export class HttpLane {
     if (response.writableEnded && request.socket.writableLength > 0) connection.draining();
   }
 
-  /** What came in is not HTTP. An answer under way is finished first. */
-  #misunderstood(error: NodeJS.ErrnoException, socket: Socket): void {
-    const connection = this.#options.connections.of(socket);
-    if (connection === undefined || error.code === 'ECONNRESET' || !socket.writable) {
-      socket.destroy();
-      return;
-    }
-    const tooLong = error.code === 'HPE_HEADER_OVERFLOW';
-    const problem = new BrokerError('ERR_USAGE', tooLong ? 'the headers are too long' : 'this is not an HTTP request', {
-      remedy: 'speak HTTP/1.1: curl --unix-socket SOCKET http://broker/v1/status',
-    });
-    connection.refuse(
-      rawProblem(problem, tooLong ? 431 : 400, tooLong ? 'Request Header Fields Too Large' : 'Bad Request'),
-    );
-  }
-}
-
-interface DispatchOptions extends KeyAnswering {
-  readonly administration: Administration | undefined;
-  readonly limits: ServerLimits;
-  readonly connections: () => Connections;
-}
-
-/** From a request to the broker and back; whatever is thrown here is answered by the caller. */
-export class Dispatcher {
-  readonly #options: DispatchOptions;
-  #followers = 0;
-
-  constructor(options: DispatchOptions) {
-    this.#options = options;
-  }
-
-  async dispatch(exchange: Exchange, connection: ClientConnection): Promise<void> {
+  /** From a request to the broker and back; what is thrown here is answered by the caller. */
+  async #dispatch(exchange: Exchange, connection: ClientConnection): Promise<void> {
     const { request, response } = exchange;
     const { service } = this.#options;
     const route = matchRoute(request.method ?? '', request.url ?? '');
@@ -162,7 +131,7 @@ export class Dispatcher {
 
   #sendMetrics({ response }: Exchange): void {
     const { service, connections } = this.#options;
-    const open = { labels: {}, value: connections().size };
+    const open = { labels: {}, value: connections.size };
     const families = [
       ...statusMetrics(service.status()),
       {
@@ -191,12 +160,25 @@ export class Dispatcher {
     }
     this.#followers++;
     try {
-      await followEvents(service, asked, response, {
-        late: () => connection.draining(),
-        inTime: () => connection.drained(),
-      });
+      await followEvents(service, asked, response, connection);
     } finally {
       this.#followers--;
     }
+  }
+
+  /** What came in is not HTTP. An answer under way is finished first. */
+  #misunderstood(error: NodeJS.ErrnoException, socket: Socket): void {
+    const connection = this.#taken.get(socket);
+    if (connection === undefined || error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const tooLong = error.code === 'HPE_HEADER_OVERFLOW';
+    const problem = new BrokerError('ERR_USAGE', tooLong ? 'the headers are too long' : 'this is not an HTTP request', {
+      remedy: 'speak HTTP/1.1: curl --unix-socket SOCKET http://broker/v1/status',
+    });
+    connection.refuse(
+      rawProblem(problem, tooLong ? 431 : 400, tooLong ? 'Request Header Fields Too Large' : 'Bad Request'),
+    );
   }
 }

@@ -57,17 +57,18 @@ export function matchRoute(method: string, target: string): Route {
   }
   if (path.startsWith(PROVIDERS)) return providerRoute(method, path);
   const to = Object.hasOwn(PLAIN, path) ? PLAIN[path] : undefined;
-  if (to === undefined) throw new RouteError(404, `there is nothing at ${printable(path)}`, PATHS);
+  if (to === undefined) throw new RouteError(404, `there is nothing at ${visibleAscii(path)}`, PATHS);
   requireMethod(method, 'GET', path);
   return { to };
 }
 
 function providerRoute(method: string, path: string): Route {
   const [name = '', verb = '', ...rest] = path.slice(PROVIDERS.length).split('/');
-  if (rest.length > 0 || verb !== 'login') throw new RouteError(404, `there is nothing at ${printable(path)}`, PATHS);
+  if (rest.length > 0 || verb !== 'login')
+    throw new RouteError(404, `there is nothing at ${visibleAscii(path)}`, PATHS);
   const provider = decoded(name);
   if (!NAME.test(provider)) {
-    throw new RouteError(400, `${printable(provider)} is not a valid provider name`, 'see: broker config show');
+    throw new RouteError(400, `${visibleAscii(provider)} is not a valid provider name`, 'see: broker config show');
   }
   requireMethod(method, 'POST', path);
   return { to: 'login', provider };
@@ -76,7 +77,7 @@ function providerRoute(method: string, path: string): Route {
 function credentialRoute(method: string, path: string, query: URLSearchParams | undefined): Route {
   const [name = '', verb = '', ...rest] = path.slice(CREDENTIALS.length).split('/');
   if (rest.length > 0 || (verb !== 'key' && verb !== 'refresh' && verb !== 'invalidate')) {
-    throw new RouteError(404, `there is nothing at ${printable(path)}`, PATHS);
+    throw new RouteError(404, `there is nothing at ${visibleAscii(path)}`, PATHS);
   }
   const credential = credentialName(name);
   requireMethod(method, verb === 'key' ? 'GET' : 'POST', path);
@@ -88,7 +89,7 @@ function credentialName(encoded: string): string | undefined {
   // Every character of a valid name stands for itself in a path; only a careful client escapes it nevertheless.
   const name = encoded.includes('%') ? decoded(encoded) : encoded;
   if (NAME.test(name)) return name;
-  throw new RouteError(400, `${printable(name)} is not a valid credential name`, `a name is ${NAME_RULE}`);
+  throw new RouteError(400, `${visibleAscii(name)} is not a valid credential name`, `a name is ${NAME_RULE}`);
 }
 
 function decoded(text: string): string {
@@ -101,11 +102,16 @@ function decoded(text: string): string {
 
 function requireMethod(method: string, allowed: 'GET' | 'POST', path: string): void {
   if (method === allowed) return;
-  throw new RouteError(405, `${printable(method)} does not go with ${printable(path)}`, `use ${allowed}`, allowed);
+  throw new RouteError(
+    405,
+    `${visibleAscii(method)} does not go with ${visibleAscii(path)}`,
+    `use ${allowed}`,
+    allowed,
+  );
 }
 
 /** Foreign text in a message: short, and nothing but visible ASCII. */
-function printable(text: string): string {
+function visibleAscii(text: string): string {
   const visible = text.replaceAll(/[^\x21-\x7e]/g, '?');
   return visible.length > 80 ? `${visible.slice(0, 80)}...` : visible;
 }
@@ -128,7 +134,8 @@ export async function takeLogin(
   using token = await readToken(exchange, clock, limits);
   const login = await administration.takeLogin(provider, token);
   const { expiresAtMs, renewable } = login;
-  const expiresAt = expiresAtMs === undefined ? null : new Date(expiresAtMs - clock.now() + clock.wall()).toISOString();
+  const { nowMs, wallMs } = clock.read();
+  const expiresAt = expiresAtMs === undefined ? null : new Date(expiresAtMs - nowMs + wallMs).toISOString();
   sendJson(exchange.response, 200, { provider, expiresAt, renewable } satisfies LoginReport);
 }
 

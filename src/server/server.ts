@@ -7,7 +7,7 @@ import { net, socketFd } from '../platform/native.ts';
 import { type ClientConnection, Connections, closeFor, contain } from './connections.ts';
 import { HelperLane, readHelperRequest } from './fast-path.ts';
 import { BASIC_FORMATS, type Formatter } from './formats.ts';
-import { Dispatcher, HttpLane } from './http.ts';
+import { HttpLane } from './http.ts';
 import { DEFAULT_LIMITS, rawProblem, type ServerLimits } from './limits.ts';
 import type { PeerCredentials, PeerIdentity } from './peer.ts';
 import type { Administration } from './routes.ts';
@@ -111,7 +111,7 @@ export class BrokerServer {
       const request = readHelperRequest(packet);
       if (request === undefined) {
         socket.off('end', hangUp);
-        this.#http.take(socket, packet);
+        this.#http.take(connection, packet);
         return;
       }
       const at = clock.read();
@@ -125,17 +125,12 @@ export class BrokerServer {
   /** Made for the first request that needs it. */
   get #http(): HttpLane {
     this.#httpLane ??= new HttpLane({
-      log: this.#options.log,
-      headerBytes: this.#limits.headerBytes,
+      ...this.#options,
+      administration: this.#options.administration,
+      formats: this.#formats,
+      limits: this.#limits,
       connections: this.#connections,
       onRequest: () => this.#onRequest(this.#options.clock.now()),
-      dispatcher: new Dispatcher({
-        ...this.#options,
-        administration: this.#options.administration,
-        formats: this.#formats,
-        limits: this.#limits,
-        connections: () => this.#connections,
-      }),
     });
     return this.#httpLane;
   }

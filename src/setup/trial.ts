@@ -1,6 +1,7 @@
 import type { LoadedConfig } from '../config/load.ts';
+import { selectField, servableFields } from '../credential/field.ts';
 import { toKey } from '../credential/key.ts';
-import { type SecretBytes, selectField } from '../credential/secret.ts';
+import type { SecretBytes } from '../credential/secret.ts';
 import { ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
@@ -100,7 +101,7 @@ async function judge(
       using key = toKey(content.text.bytes, 'the secret');
       return { fingerprint: fingerprint(key.reveal()), fields: [], leased };
     }
-    const names = Object.entries(content.json).flatMap(([name, value]) => (typeof value === 'string' ? [name] : []));
+    const names = servableFields(content.json);
     if (field === undefined && names.length > 1) return { fingerprint: undefined, fields: names, leased };
     const { value, origin } = selectField(content.json, field);
     using key = toKey(Buffer.from(value), origin);

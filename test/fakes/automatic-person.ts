@@ -53,7 +53,7 @@ async function visit(address: string): Promise<{ status: number; text: string }>
   return { status: confirmed.status, text: await confirmed.text() };
 }
 
-/** A port of loopback that nobody listens on just now. */
+/** A loopback port on which nothing listens just now. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -91,7 +91,10 @@ class Job:
     def terminate(self, limit):
         pid = self.pid
         if pid:
-            os.kill(pid, signal.SIGTERM)
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass  # It has ended, and its supervisor is about to say so.
         until = time.monotonic() + limit
         while self.pid and time.monotonic() < until:
             time.sleep(0.01)

@@ -61,6 +61,7 @@ function loginOf({ lastsMs, maxMs, ...rest }: NonNullable<LifeSketch['login']>):
     id: 'login-1',
     issuedAtMs: START,
     expiresAtMs: lastsMs === undefined ? undefined : START + lastsMs,
+    grantedMs: lastsMs,
     renewable: false,
     maxExpiresAtMs: maxMs === undefined ? undefined : START + maxMs,
     ours: true,

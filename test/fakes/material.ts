@@ -38,6 +38,7 @@ export const login = (id: string, changes: Partial<Login> = {}): Login => ({
   id,
   issuedAtMs: NOW,
   expiresAtMs: NOW + 60_000,
+  grantedMs: 60_000,
   renewable: true,
   maxExpiresAtMs: NOW + 600_000,
   ours: true,

@@ -39,7 +39,7 @@ export class ScriptedProvider implements Provider {
   /** Calls under way now, and the most that ever were at the same time, by what they concern. */
   underWay = new Map<string, number>();
   readonly crowd = new Map<string, number>();
-  /** Told about every value read or issued, with the moment it dies by itself. */
+  /** Told about every value read or issued, with the moment at which it expires. */
   onRead: (path: string, value: string) => void = () => undefined;
   onRevoke: (leaseId: string) => void = () => undefined;
   readonly #clock: FakeClock;

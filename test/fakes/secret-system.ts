@@ -122,6 +122,7 @@ export class SecretSystem {
       id: `login-${this.#serial}`,
       issuedAtMs: now,
       expiresAtMs: now + policy.lastsMs,
+      grantedMs: policy.lastsMs,
       renewable: policy.renewable,
       maxExpiresAtMs: now + policy.maxMs,
       ours: true,
@@ -189,7 +190,7 @@ export class SecretSystem {
     return end !== undefined && this.#clock.now() >= end;
   }
 
-  /** When the value dies if nothing else happens; undefined: not by itself. */
+  /** When the value dies if nothing else happens; undefined: never. */
   endOf(value: string): number | undefined {
     const lease = this.#leaseOf(value);
     if (lease === undefined) return this.#endOf.get(value);

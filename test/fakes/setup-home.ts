@@ -36,7 +36,7 @@ export class SetupHome extends BrokerHome {
   }
 
   override async close(): Promise<void> {
-    // A daemon that setup started is no child of ours.
+    // A daemon that setup started is not a child of this process.
     await this.broker('service', 'stop');
     await super.close();
   }

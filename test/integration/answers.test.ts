@@ -112,7 +112,8 @@ async function openVault(tls?: { cert: Buffer; key: Buffer }): Promise<DevVault>
 async function openStage(): Promise<AnswerStage> {
   const answers = new Map<string, Behaviour>();
   aws.behaviour = (exchange) => {
-    const behaviour = answers.get(String(exchange.input['SecretId'] ?? exchange.input['Name']));
+    const { SecretId, Name, RoleArn } = exchange.input;
+    const behaviour = answers.get(String(SecretId ?? Name ?? RoleArn));
     if (behaviour !== undefined) behaviour(exchange);
     else exchange.response.writeHead(403, { 'content-type': 'text/xml' }).end(ROLE_DENIED);
   };

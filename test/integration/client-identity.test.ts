@@ -54,10 +54,10 @@ describe.each(Object.entries(readers))('client identity through the %s', (_name,
     expect(identity.isAlive({ pid: client, startTime: 'another' })).toBe(false);
   });
 
-  it('judges nobody without hints, on a terminal, without an entry point or for an MCP server’s headers', async () => {
+  it('judges nobody without hints, on a terminal or for an MCP server’s headers', async () => {
     const { client, helper } = await clientRunning(STAY);
     const onTerminal = HELPER_HINTS.replace('stdin=socket', 'stdin=tty');
-    for (const hints of [undefined, onTerminal, 'stdin=socket', `${HELPER_HINTS}, purpose=mcp`]) {
+    for (const hints of [undefined, onTerminal, `${HELPER_HINTS}, purpose=mcp`]) {
       expect(identity.identify({ pid: helper }, hints)).toMatchObject({ client: { pid: client }, mayBeOwn: false });
     }
   });
@@ -69,6 +69,25 @@ describe.each(Object.entries(readers))('client identity through the %s', (_name,
         'own',
       );
     }
+  });
+
+  it('judges a helper whose environment was cleared, if it is run as the client runs it', async () => {
+    const hints = HELPER_HINTS.replace(', entrypoint=cli', '');
+    const { helper } = await clientRunning(STAY);
+    expect(identity.identify({ pid: helper }, hints).origin()).toBe('own');
+    const hook = await clientRunning(STAY, { DETACH: '1' });
+    expect(identity.identify({ pid: hook.helper }, hints).origin()).toBe('other');
+  });
+
+  it('goes by the environment of the process just below the client, whatever a wrapper does to it', async () => {
+    const hints = HELPER_HINTS.replace(', entrypoint=cli', '');
+    const wrapped = `env -i sh -c '${STAY}'; true`;
+    const own = await clientRunning(wrapped, { CLAUDE_CODE_ENTRYPOINT: 'cli', DETACH: '1' });
+    expect(identity.identify({ pid: own.helper }, hints).origin()).toBe('own');
+    const agents = await clientRunning(`export CLAUDECODE=1; sh -c "${wrapped.replaceAll('$', '\\$')}"; true`, {
+      CLAUDE_CODE_ENTRYPOINT: 'cli',
+    });
+    expect(identity.identify({ pid: agents.helper }, hints).mayBeOwn).toBe(true);
   });
 
   it('does not judge the agent’s own shell commands', async () => {

@@ -21,6 +21,8 @@ it('shows the wall clock, goes on with the time of an earlier run, and fires tim
   const later = new SystemClock({ timeline: ahead });
   expect(later.now()).toBeGreaterThan(lastSeenMs + 3_600_000 - 50);
   expect(later.timeline().offsetMs).toBe(ahead.offsetMs);
+  const { nowMs, wallMs } = later.read();
+  expect(Math.abs(nowMs - wallMs - 3_600_000)).toBeLessThan(1000);
 
   const start = clock.now();
   await new Promise<void>((resolve) => clock.after(5, resolve));

@@ -28,14 +28,14 @@ export class Weather {
   readonly #denied = new Map<string, number>();
   readonly #dice: Dice;
   readonly #provider: ScriptedProvider;
-  readonly #mendLogin: () => void;
+  readonly #fixLogin: () => void;
   #changesAtMs: number;
 
-  /** @param mendLogin a person logs in again, which changes a file that the login is made from. */
-  constructor(provider: ScriptedProvider, dice: Dice, startMs: number, mendLogin: () => void) {
+  /** @param fixLogin a person logs in again, which changes a file that the login is made from. */
+  constructor(provider: ScriptedProvider, dice: Dice, startMs: number, fixLogin: () => void) {
     this.#provider = provider;
     this.#dice = dice;
-    this.#mendLogin = mendLogin;
+    this.#fixLogin = fixLogin;
     this.#changesAtMs = startMs + dice.wait(40 * MINUTE);
     provider.trouble = (arrival) => this.#meet(arrival);
   }
@@ -80,7 +80,7 @@ export class Weather {
   }
 
   #turnFine(): void {
-    if (this.mood === 'login-expired') this.#mendLogin();
+    if (this.mood === 'login-expired') this.#fixLogin();
     this.mood = 'ok';
   }
 

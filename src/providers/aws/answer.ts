@@ -1,5 +1,8 @@
+import type { Readable } from 'node:stream';
 import type { DeserializeHandler, MiddlewareStack } from '@smithy/types';
-import { SecretBytes } from '../../credential/secret.ts';
+import { asUtf8, parseObject, SecretBytes } from '../../credential/secret.ts';
+import type { Clock } from '../../platform/clock.ts';
+import { Hedge } from '../hedge.ts';
 import { parseRetryAfter } from '../network.ts';
 import type { SecretContent } from '../provider.ts';
 
@@ -37,21 +40,29 @@ interface HttpAnswer {
   body: unknown;
 }
 
-/** Notes the HTTP answer of one command and bounds its length; the SDK does neither. */
+export type Watch = <Input extends object, Output extends object>(stack: MiddlewareStack<Input, Output>) => AwsAnswer;
+
+/** Notes the HTTP answer of one read, bounds its length, and sends it once more if there is none; the SDK does nothing of that. */
 export function watchAnswer<Input extends object, Output extends object>(
   stack: MiddlewareStack<Input, Output>,
+  clock: Clock,
+  signal: AbortSignal,
 ): AwsAnswer {
   const answer: AwsAnswer = { ...NOTHING_ASKED };
   const middleware =
     (next: DeserializeHandler<Input, Output>): DeserializeHandler<Input, Output> =>
     async (args) => {
       answer.asked = true;
-      const result = await next(args);
-      const response = result.response as HttpAnswer;
+      const hedge = new Hedge(clock, (args.request as { readonly hostname: string }).hostname);
+      // The same signed request, and no connection is kept, so that each attempt has one of its own.
+      const { result, response, body } = await hedge.send(signal, async (own) => {
+        const given = await exchange(() => next(args), answer, own);
+        hedge.answered();
+        return given;
+      });
       answer.status = response.statusCode;
       answer.serverTimeMs = parsed(Date.parse(response.headers['date'] ?? ''));
       answer.retryAfterMs = parseRetryAfter(response.headers['retry-after'], answer.serverTimeMs);
-      const body = await readBounded(response.body as AsyncIterable<Buffer>, answer);
       // Judged by the body: emulators answer with JSON under any Content-Type.
       answer.isJson = /^\s*\{/.test(body.subarray(0, 100).toString('latin1'));
       response.body = body;
@@ -60,6 +71,21 @@ export function watchAnswer<Input extends object, Output extends object>(
     };
   stack.addRelativeTo(middleware, { name: 'watchAnswer', relation: 'after', toMiddleware: 'deserializerMiddleware' });
   return answer;
+}
+
+async function exchange<Result extends { readonly response: unknown }>(
+  send: () => Promise<Result>,
+  answer: AwsAnswer,
+  signal: AbortSignal,
+) {
+  const result = await send();
+  const response = result.response as HttpAnswer;
+  // The other attempt has won: what comes now is read by nobody.
+  if (signal.aborted) (response.body as Partial<Readable>).destroy?.();
+  signal.throwIfAborted();
+  const body = await readBounded(response.body as AsyncIterable<Buffer>, answer);
+  if (signal.aborted) body.fill(0);
+  return { result, response, body };
 }
 
 async function readBounded(body: AsyncIterable<Buffer>, answer: AwsAnswer): Promise<Buffer> {
@@ -84,23 +110,17 @@ function parsed(value: number): number | undefined {
 
 /** A text that is a JSON object is walked with `field`; every other text is the key itself. */
 export function contentOfText(text: string): SecretContent {
-  return objectIn(text) ?? { kind: 'text', text: SecretBytes.fromString(text) };
+  const json = parseObject(text.replace(/^\uFEFF/, ''));
+  return json === undefined ? { kind: 'text', text: SecretBytes.fromString(text) } : { kind: 'json', json };
 }
 
-/** Takes over the bytes of a binary secret; wiped here if they turn out to be a JSON object. */
+/** Takes over the bytes of a binary secret; wiped here unless they are the key itself. */
 export function contentOfBytes(bytes: Uint8Array): SecretContent {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const content = objectIn(buffer.toString('utf8'));
-  if (content === undefined) return { kind: 'text', text: SecretBytes.from(buffer) };
-  buffer.fill(0);
-  return content;
-}
-
-function objectIn(text: string): SecretContent | undefined {
-  if (!/^\s*\{/.test(text)) return undefined;
-  try {
-    return { kind: 'json', json: JSON.parse(text) as Record<string, unknown> };
-  } catch {
-    return undefined;
-  }
+  const raw = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const text = asUtf8(raw);
+  const json = parseObject(text.toString('utf8'));
+  if (text.buffer !== raw.buffer || json !== undefined) raw.fill(0);
+  if (json === undefined) return { kind: 'text', text: SecretBytes.from(text) };
+  text.fill(0);
+  return { kind: 'json', json };
 }

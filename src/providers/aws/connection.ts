@@ -44,12 +44,13 @@ export function awsClientConfig(options: AwsOptions, host: ProviderHost, agents:
 }
 
 /** The SDK would read the profile's region too, but from a copy of the file that it never reads again. */
-function regionOf(options: AwsOptions, host: ProviderHost): () => Promise<string> {
+export function regionOf(options: AwsOptions, host: ProviderHost): () => Promise<string> {
   return async () => {
     const region = options.region ?? (await profileRegion(options, host));
     if (region !== undefined) return region;
     throw new ProviderError('misconfigured', `provider "${host.name}" has no AWS region`, {
       remedy: `add region = "eu-west-1", or the one your secrets are in, to [providers.${host.name}]`,
+      concerns: 'address',
     });
   };
 }

@@ -1,4 +1,5 @@
 import { type FailureKind, ProviderError } from '../../errors.ts';
+import { firstLine } from '../../platform/text.ts';
 import { ROUTE } from '../network.ts';
 import type { AwsOptions } from './options.ts';
 
@@ -7,6 +8,8 @@ export interface Subject {
   readonly provider: string;
   /** As in `the secret "prod/litellm"`. */
   readonly secret: string;
+  /** Its name or ARN, as configured. */
+  readonly id: string;
   readonly options: AwsOptions;
 }
 
@@ -110,6 +113,7 @@ export function serviceFailure(error: AwsError, subject: Subject): ProviderError
       remedy: row.remedy(subject, error.message),
     });
   }
+  if (LOGIN_NAMES.test(error.name) && subject.options.role_arn !== undefined) return sessionOver(subject);
   if (LOGIN_NAMES.test(error.name)) return loginFailure(error, subject);
   return unknown(error, subject);
 }
@@ -162,6 +166,18 @@ const LOGIN_ROWS: readonly LoginRow[] = [
     remedy: () => ROUTE,
   },
   {
+    when: /credential_process returned expired credentials/,
+    kind: 'transient',
+    message: (subject) => `the credential_process of ${who(subject)} printed keys that have expired`,
+    remedy: (subject) => `run it in a shell and see why it does not renew them; or ${check(subject)}`,
+  },
+  {
+    when: /credential_process (?:returned invalid|did not return)/,
+    kind: 'login-expired',
+    message: (subject) => `the credential_process of ${who(subject)} did not print keys as AWS asks for them`,
+    remedy: (subject) => `let it print JSON with Version 1, AccessKeyId and SecretAccessKey; then ${check(subject)}`,
+  },
+  {
     when: /ForbiddenException/,
     kind: 'denied',
     message: (subject) => `SSO refuses ${who(subject)} the role that its profile names`,
@@ -178,6 +194,13 @@ const LOGIN_ROWS: readonly LoginRow[] = [
     kind: 'login-expired',
     message: (subject) => `the SSO session of ${who(subject)} is over`,
     remedy: (subject) => `run: aws sso login${flag(subject)}`,
+  },
+  {
+    // The rest of it is the command and what it said, which may hold anything.
+    when: /^Command failed/,
+    kind: 'login-expired',
+    message: (subject) => `the credential_process of ${who(subject)} failed`,
+    remedy: check,
   },
   {
     when: /multi-factor/i,
@@ -236,9 +259,23 @@ const LOGIN_ROWS: readonly LoginRow[] = [
 export function loginFailure({ name, message }: AwsError, subject: Subject): ProviderError {
   const text = /ProviderError$/.test(name) ? message : name;
   const row = LOGIN_ROWS.find(({ when }) => when.test(text));
-  if (row !== undefined) return new ProviderError(row.kind, row.message(subject), { remedy: row.remedy(subject) });
-  return new ProviderError('login-expired', `${who(subject)} could not log in to AWS (${safeName(name)})`, {
+  const concerns = 'login';
+  if (row !== undefined) {
+    return new ProviderError(row.kind, row.message(subject), { remedy: row.remedy(subject), concerns });
+  }
+  // The SDK's own words say what is wrong with a profile; those of a service may hold anything.
+  const reason = /ProviderError$/.test(name) ? firstLine(message, [], 120) : safeName(name);
+  return new ProviderError('login-expired', `${who(subject)} could not log in to AWS (${reason})`, {
     remedy: check(subject),
+    concerns,
+  });
+}
+
+/** The role was assumed a moment ago, and yet: not the login is at fault that assumed it. */
+function sessionOver({ options }: Subject): ProviderError {
+  return new ProviderError('login-expired', `AWS does not accept the session of ${options.role_arn}`, {
+    remedy: "see in IAM whether the role's sessions were revoked, and check this machine's clock",
+    concerns: 'login',
   });
 }
 

@@ -13,7 +13,9 @@ export function awsFailure(thrown: unknown, subject: Subject, answer: AwsAnswer)
   if (thrown instanceof ProviderError) return thrown;
   const error = asAwsError(thrown);
   if (answer.tooLong) return tooLong(subject);
-  if (answer.asked && !answer.isJson) return notAws(subject, answer);
+  if (answer.asked ? isSomebodyElse(error, answer) : isNoLogin(error)) {
+    return notAws(subject, error.status ?? answer.status, answer);
+  }
   const service = answer.asked ? 'AWS' : "AWS's login service";
   if (error.status === undefined || error.status < 400) {
     const failure = networkFailure(thrown, service) ?? timeoutFailure(error, service);
@@ -21,7 +23,7 @@ export function awsFailure(thrown: unknown, subject: Subject, answer: AwsAnswer)
   }
   if (isThrottlingError(thrown as Parameters<typeof isThrottlingError>[0])) return throttled(subject, answer);
   const status = error.status ?? answer.status ?? 0;
-  if (status >= 500) return broken(service, status, answer);
+  if (status >= 500) return broken(service, status, error, answer);
   return answer.asked ? serviceFailure(error, subject) : loginFailure(error, subject);
 }
 
@@ -33,38 +35,67 @@ function asAwsError(thrown: unknown): AwsError {
 
 function timeoutFailure(error: AwsError, service: string): ProviderError | undefined {
   if (error.name !== 'TimeoutError') return undefined;
-  return new ProviderError('transient', `${service} did not answer in time`, {
-    remedy: ROUTE,
-  });
+  return new ProviderError('transient', `${service} did not answer in time`, { remedy: ROUTE, concerns: 'address' });
 }
 
 function tooLong({ secret, provider }: Subject): ProviderError {
-  return new ProviderError('misconfigured', `the answer about ${secret} is over 1 MiB long, so it is not from AWS`, {
+  return new ProviderError('transient', `the answer about ${secret} is over 1 MiB long, so it is not from AWS`, {
     remedy: `correct endpoint in [providers.${provider}]`,
   });
 }
 
-/** Pages never judge a key, whatever their status: a proxy's 403 says nothing about the permission at AWS. */
-function notAws({ secret, options }: Subject, { status, retryAfterMs }: AwsAnswer): ProviderError {
+/** What the SDK calls an answer in which there is no error type of AWS's. */
+const WITHOUT_TYPE = /^Unknown(?:Error)?$/;
+/** An API gateway's word, in its own name or under that of SSO, which says more than that. */
+const GATEWAY = /^ForbiddenException$/;
+
+function isSomebodyElse({ name }: AwsError, { isJson, status = 0 }: AwsAnswer): boolean {
+  return !isJson || GATEWAY.test(name) || (WITHOUT_TYPE.test(name) && status < 500);
+}
+
+/** What STS and SSO never answer: nothing, JSON where XML is due, a refusal without a type. */
+function isNoLogin({ name, message, status }: AwsError): boolean {
+  if (/Deserialization error|XML parse error|^Invalid response from STS/.test(message)) return true;
+  if (GATEWAY.test(name) && message === 'Forbidden') return true;
+  return status !== undefined && status < 500 && (WITHOUT_TYPE.test(name) || name === 'NotFound');
+}
+
+/** It never judges a key, whatever its status: a proxy's 403 says nothing about the permission at AWS. */
+export function notAws(
+  { options }: Pick<Subject, 'options'>,
+  status: number | undefined,
+  { asked, retryAfterMs }: AwsAnswer,
+): ProviderError {
   const at = options.endpoint === undefined ? 'the proxy or the network' : 'the proxy, the network or endpoint';
-  return new ProviderError('transient', `something that is not AWS answered about ${secret} (status ${status})`, {
-    remedy: `check ${at}: it sent a page of its own`,
+  const what = asked ? 'AWS' : "AWS's login service";
+  const shown = status === undefined ? '' : ` (status ${status})`;
+  return new ProviderError('transient', `something that is not ${what} answered${shown}`, {
+    remedy: `check ${at}: it sent an answer of its own`,
+    concerns: asked ? 'address' : 'login',
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
 }
 
-function throttled({ secret }: Subject, { retryAfterMs }: AwsAnswer): ProviderError {
-  return new ProviderError('transient', `AWS was asked too often and did not answer about ${secret}`, {
+function throttled({ secret }: Subject, { asked, retryAfterMs }: AwsAnswer): ProviderError {
+  const message = asked
+    ? `AWS was asked too often and did not answer about ${secret}`
+    : "AWS's login service was asked too often";
+  return new ProviderError('transient', message, {
     remedy: 'wait; if this stays, raise ttl, or ask for a higher quota of the account',
     isOverloaded: true,
+    concerns: asked ? 'secret' : 'login',
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
 }
 
-function broken(service: string, status: number, { retryAfterMs }: AwsAnswer): ProviderError {
+/** 500 with AWS's own type is about what was read (its KMS key, say); all else about the service. */
+function broken(service: string, status: number, { name }: AwsError, { asked, retryAfterMs }: AwsAnswer) {
+  const isOfSecret = status === 500 && !WITHOUT_TYPE.test(name);
+  const concerns = !asked ? 'login' : isOfSecret ? 'secret' : 'address';
   return new ProviderError('transient', `${service} is out of order (status ${status})`, {
     remedy: 'wait, and see https://health.aws.amazon.com if this stays',
     isOverloaded: true,
+    concerns,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type EnvironmentRule, filePath, text } from '../../config/schema.ts';
+import { type EnvironmentRule, filePath, type SourceConflict, text } from '../../config/schema.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { proxyOption, proxyRule } from '../proxies.ts';
 
@@ -41,6 +41,29 @@ const awsProviderSchema = z
       }
     }
   });
+
+/** The region that an ARN names; undefined for a plain name. */
+export function regionOfArn(id: string): string | undefined {
+  return /^arn:[\w-]+:(?:secretsmanager|ssm):([a-z0-9-]+):/.exec(id)?.[1];
+}
+
+/** What to say if the ARN is of another region than the provider's; undefined if it is not, or is no ARN. */
+export function regionClash(
+  id: string,
+  region: string | undefined,
+  provider: string,
+): Omit<SourceConflict, 'key'> | undefined {
+  const named = regionOfArn(id);
+  if (named === undefined || region === undefined || named === region) return undefined;
+  return {
+    message: `the ARN is of region ${named}, but provider "${provider}" asks ${region}`,
+    remedy: `write region = "${named}" in [providers.${provider}], or name the secret of ${region}`,
+  };
+}
+
+function conflictAt(key: string, clash: Omit<SourceConflict, 'key'> | undefined): SourceConflict | undefined {
+  return clash && { key, ...clash };
+}
 
 export type AwsOptions = z.output<typeof awsProviderSchema>;
 
@@ -88,6 +111,8 @@ export const awsSecretsManagerDefinition: ProviderDefinition<AwsOptions, Secrets
   identify: ({ secret_id, version_stage, version_id, watch_rotation }) =>
     JSON.stringify([secret_id, version_stage ?? null, version_id ?? null, watch_rotation]),
   describe: ({ secret_id }) => secret_id,
+  conflictOf: ({ secret_id }, { region }, provider) =>
+    conflictAt('secret_id', regionClash(secret_id, region, provider)),
   async load() {
     const { secretsManagerProvider } = await import('./secrets-manager.ts');
     return secretsManagerProvider;
@@ -102,6 +127,8 @@ export const awsSsmDefinition: ProviderDefinition<AwsOptions, SsmSource> = {
   environmentDefaults: awsEnvironmentDefaults('SSM'),
   identify: ({ parameter }) => parameter,
   describe: ({ parameter }) => parameter,
+  conflictOf: ({ parameter }, { region }, provider) =>
+    conflictAt('parameter', regionClash(parameter, region, provider)),
   async load() {
     const { ssmProvider } = await import('./ssm.ts');
     return ssmProvider;

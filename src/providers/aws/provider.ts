@@ -1,13 +1,14 @@
 import { ProviderError } from '../../errors.ts';
 import type { TimeLimit } from '../../platform/waiting.ts';
 import { CallScope } from '../call-scope.ts';
+import { ROUTE } from '../network.ts';
 import type { Call, IssuedSecret, Provider, ProviderHost, SecretContent } from '../provider.ts';
-import type { AwsAnswer } from './answer.ts';
-import { AwsAgents, type AwsClientConfig, awsClientConfig } from './connection.ts';
+import { type AwsAnswer, NOTHING_ASKED, type Watch, watchAnswer } from './answer.ts';
+import { AwsAgents, type AwsClientConfig, awsClientConfig, regionOf } from './connection.ts';
 import type { Subject } from './failure-tables.ts';
-import { awsFailure, untrusted } from './failures.ts';
+import { awsFailure, notAws, untrusted } from './failures.ts';
 import { awsLoginInputs } from './login-inputs.ts';
-import type { AwsOptions } from './options.ts';
+import { type AwsOptions, regionClash, regionOfArn } from './options.ts';
 
 /** Login and read together. */
 const CALL_LIMIT_MS = 30_000;
@@ -39,6 +40,14 @@ export function storedSecret(
   return { content, version, lease: undefined, ttlHintMs, expiresAtServerMs: undefined, serverTimeMs };
 }
 
+/** Makes one command, has its answer watched, and sends it. */
+type Ask<Client, Output> = (client: Client, sending: { abortSignal: AbortSignal }, watch: Watch) => Promise<Output>;
+
+interface Answered<Output> {
+  readonly output: Output;
+  readonly answer: AwsAnswer;
+}
+
 interface Connected<Client> {
   readonly client: Client;
   readonly agents: AwsAgents;
@@ -60,35 +69,71 @@ export class AwsCaller<Client extends { destroy(): void }> {
   }
 
   /**
-   * Sends one command, whose HTTP answer `watchAnswer` notes in `answer`.
+   * Sends one command that reads. A session that AWS ended before its time (revoked, say) is made again at once, from the login that
+   * it was made from: only if that does not help a person has to do something.
    *
    * @param limitMs For login and command together. Default: the limit of a call.
    * @throws ProviderError, never the SDK's own errors: those hold the request and its answer.
    */
   async send<Result>(
     call: Call,
-    about: Pick<Subject, 'secret'>,
-    answer: AwsAnswer,
-    send: (client: Client, options: { abortSignal: AbortSignal }) => Promise<Result>,
+    about: Pick<Subject, 'secret' | 'id'>,
+    ask: Ask<Client, Result>,
     limitMs = CALL_LIMIT_MS,
-  ): Promise<Result> {
+  ): Promise<Answered<Result>> {
     const subject = { ...about, provider: this.#host.name, options: this.#options };
-    return await this.#calls.run(call, this.#limit(subject, limitMs), async (abortSignal) => {
-      let connected: Connected<Client> | undefined;
+    const asking = { answer: { ...NOTHING_ASKED } };
+    return await this.#calls.run(call, this.#limit(asking, limitMs), async (signal) => {
+      const hadLogin = this.#connected !== undefined;
       try {
-        connected = this.#connect();
-        return await send(connected.client, { abortSignal });
+        return await this.#send(subject, ask, asking, signal);
       } catch (error) {
-        const failure =
-          (await untrusted(error, subject, answer, connected?.agents, abortSignal)) ??
-          awsFailure(error, subject, answer);
-        // The SDK never drops keys without an expiry: the next call has to look for new ones.
-        if (failure.kind === 'login-expired') this.forget();
-        throw failure;
-      } finally {
-        answer.body?.fill(0);
+        const isOver = error instanceof ProviderError && error.kind === 'login-expired';
+        if (!isOver || !asking.answer.asked || !hadLogin) throw error;
+        return await this.#send(subject, ask, asking, signal);
       }
     });
+  }
+
+  async #send<Result>(
+    subject: Subject,
+    ask: Ask<Client, Result>,
+    asking: { answer: AwsAnswer },
+    signal: AbortSignal,
+  ): Promise<Answered<Result>> {
+    asking.answer = { ...NOTHING_ASKED };
+    let connected: Connected<Client> | undefined;
+    try {
+      await this.#checkRegion(subject);
+      connected = this.#connect();
+      const watch: Watch = (stack) => {
+        asking.answer = watchAnswer(stack, this.#host.clock, signal);
+        return asking.answer;
+      };
+      const output = await ask(connected.client, { abortSignal: signal }, watch);
+      return { output, answer: asking.answer };
+    } catch (error) {
+      const { answer } = asking;
+      const failure =
+        (await untrusted(error, subject, answer, connected?.agents, signal)) ?? awsFailure(error, subject, answer);
+      // The SDK never drops keys without an expiry: the next call has to look for new ones.
+      if (failure.kind === 'login-expired') this.forget();
+      throw failure;
+    } finally {
+      asking.answer.body?.fill(0);
+    }
+  }
+
+  /** A service knows the secrets of its own region only; whatever it says of another's would lead astray. */
+  async #checkRegion({ id, provider }: Subject): Promise<void> {
+    if (regionOfArn(id) === undefined) return;
+    const clash = regionClash(id, await regionOf(this.#options, this.#host)(), provider);
+    if (clash !== undefined) throw new ProviderError('misconfigured', clash.message, { remedy: clash.remedy });
+  }
+
+  /** For a success without anything in it, which AWS does not give. */
+  notAws(answer: AwsAnswer): ProviderError {
+    return notAws({ options: this.#options }, answer.status, answer);
   }
 
   /** The next call builds a client, reads the shared files and logs in again; calls under way are left alone. */
@@ -110,11 +155,15 @@ export class AwsCaller<Client extends { destroy(): void }> {
     return this.#connected;
   }
 
-  #limit(subject: Subject, limitMs: number): TimeLimit {
-    const late = () =>
-      new ProviderError('transient', `AWS gave no whole answer about ${subject.secret} within ${limitMs / 1000} s`, {
-        remedy: 'check the network, the proxy and whether the login (SSO, credential_process) is stuck',
+  #limit(asking: { readonly answer: AwsAnswer }, limitMs: number): TimeLimit {
+    const late = () => {
+      const { asked } = asking.answer;
+      const who = asked ? 'AWS gave no whole answer' : 'the login to AWS did not end';
+      return new ProviderError('transient', `${who} within ${limitMs / 1000} s`, {
+        remedy: asked ? ROUTE : 'check the network, the proxy and whether the login (SSO, credential_process) is stuck',
+        concerns: asked ? 'address' : 'login',
       });
+    };
     return { clock: this.#host.clock, limitMs, late };
   }
 }

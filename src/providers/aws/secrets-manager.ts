@@ -1,7 +1,12 @@
-import { DescribeSecretCommand, GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import {
+  DescribeSecretCommand,
+  GetSecretValueCommand,
+  type GetSecretValueCommandOutput,
+  SecretsManagerClient,
+} from '@aws-sdk/client-secrets-manager';
 import { ProviderError } from '../../errors.ts';
 import type { Call, Provider, ProviderHost, SecretContent } from '../provider.ts';
-import { contentOfBytes, contentOfText, watchAnswer } from './answer.ts';
+import { contentOfBytes, contentOfText, type Watch } from './answer.ts';
 import type { AwsClientConfig } from './connection.ts';
 import type { AwsOptions, SecretsManagerSource } from './options.ts';
 import { type AwsCaller, awsProvider, storedSecret } from './provider.ts';
@@ -15,13 +20,18 @@ export function secretsManagerProvider(options: AwsOptions, host: ProviderHost):
     const rotations = new Rotations(aws, host);
     return async (request, call) => {
       const source = request.source as SecretsManagerSource;
-      const command = valueCommand(source);
-      const answer = watchAnswer(command.middlewareStack);
-      const [output, ttlHintMs] = await Promise.all([
-        aws.send(call, subjectOf(source), answer, (client, sending) => client.send(command, sending)),
+      const ask = (client: SecretsManagerClient, sending: object, watch: Watch) => {
+        const command = valueCommand(source);
+        watch(command.middlewareStack);
+        return client.send(command, sending);
+      };
+      const [{ output, answer }, ttlHintMs] = await Promise.all([
+        aws.send(call, subjectOf(source), ask),
         source.watch_rotation ? rotations.untilNext(source, call) : undefined,
       ]);
-      return storedSecret(contentOf(output, source), output.VersionId, answer, ttlHintMs);
+      const content = contentOf(output, source);
+      if (content === undefined) throw aws.notAws(answer);
+      return storedSecret(content, output.VersionId, answer, ttlHintMs);
     };
   });
 }
@@ -44,15 +54,12 @@ class Rotations {
    */
   async untilNext(source: SecretsManagerSource, call: Call): Promise<number | undefined> {
     try {
-      const command = new DescribeSecretCommand({ SecretId: source.secret_id });
-      const answer = watchAnswer(command.middlewareStack);
-      const output = await this.#aws.send(
-        call,
-        subjectOf(source),
-        answer,
-        (client, sending) => client.send(command, sending),
-        ROTATION_LIMIT_MS,
-      );
+      const ask = (client: SecretsManagerClient, sending: object, watch: Watch) => {
+        const command = new DescribeSecretCommand({ SecretId: source.secret_id });
+        watch(command.middlewareStack);
+        return client.send(command, sending);
+      };
+      const { output, answer } = await this.#aws.send(call, subjectOf(source), ask, ROTATION_LIMIT_MS);
       const now = answer.serverTimeMs ?? this.#host.clock.wall();
       const untilMs = output.NextRotationDate === undefined ? -1 : output.NextRotationDate.getTime() - now;
       return untilMs > 0 ? untilMs : undefined;
@@ -74,15 +81,14 @@ function valueCommand({ secret_id, version_stage, version_id }: SecretsManagerSo
 }
 
 function subjectOf({ secret_id }: SecretsManagerSource) {
-  return { secret: `the secret "${secret_id}"` };
+  return { id: secret_id, secret: `the secret "${secret_id}"` };
 }
 
-function contentOf(
-  output: { readonly SecretString?: string | undefined; readonly SecretBinary?: Uint8Array | undefined },
-  source: SecretsManagerSource,
-): SecretContent {
+/** Undefined if the answer names no secret, as AWS's always do. */
+function contentOf(output: GetSecretValueCommandOutput, source: SecretsManagerSource): SecretContent | undefined {
   if (output.SecretString !== undefined) return contentOfText(output.SecretString);
   if (output.SecretBinary !== undefined) return contentOfBytes(output.SecretBinary);
+  if (output.Name === undefined && output.ARN === undefined) return undefined;
   throw new ProviderError('misconfigured', `${subjectOf(source).secret} has no value yet`, {
     remedy: 'store a value in it with: aws secretsmanager put-secret-value',
   });

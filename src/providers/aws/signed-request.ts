@@ -47,7 +47,7 @@ export async function signedHeaders(
     const signed = await signer.sign(request, { signingDate: new Date(host.clock.wall()) });
     return { ...signed.headers };
   } catch (error) {
-    throw awsFailure(error, { provider: host.name, secret: 'the login', options }, NOTHING_ASKED);
+    throw awsFailure(error, { provider: host.name, id: '', secret: 'the login', options }, NOTHING_ASKED);
   } finally {
     client.destroy();
   }

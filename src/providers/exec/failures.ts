@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { ProviderError } from '../../errors.ts';
 import type { ProgramEnd } from '../../platform/run-program.ts';
 import { firstLine } from '../../platform/text.ts';
@@ -15,10 +16,75 @@ export interface RunSubject {
   readonly secrets: readonly string[];
 }
 
-/** The tools' own advice to log in again, recognised by the command they name. */
-const LOGIN_COMMANDS =
-  /\b(gcloud auth (?:application-default )?login|az login|op signin|databricks auth login|aws (?:sso )?login|vault login|bao login|gh auth login|glab auth login|bw (?:login|unlock)|doppler login|infisical login|akeyless auth|tsh login|oc login|heroku login)\b/i;
-const SIGNED_OUT = /not (?:currently )?(?:signed|logged) ?in|session (?:has )?expired|re-?authenticat/i;
+/** What a tool says when a person has to log in, unlock or confirm something first. */
+interface SignedOut {
+  readonly says: RegExp;
+  /** The row is for these programs only. */
+  readonly of?: RegExp;
+  /** What to type; `it`: what was recognised is the command; absent: only the tool knows. */
+  readonly run?: string;
+}
+
+/**
+ * The first row that fits. All of them count as an expired login: what may put a prompt before a person is never repeated
+ * unless somebody asks for the key.
+ */
+const SIGNED_OUT: readonly SignedOut[] = [
+  // Their own advice, whatever else they say. Each of these commands is in the documentation of its tool.
+  {
+    says: /\b(?:gcloud auth (?:application-default )?login|az login|op signin|databricks auth login|aws (?:sso )?login|vault login|bao login|gh auth login|glab auth login|bw (?:login|unlock)|rbw (?:login|unlock)|lpass login|doppler login|infisical login|akeyless auth|tsh login|oc login|heroku login|dcli sync)\b/i,
+    run: 'it',
+  },
+  // 1Password CLI 2: the desktop app's prompt was closed or timed out; ghostty-org/ghostty#3521.
+  {
+    says: /authorization (?:prompt dismissed|was denied|timeout|timed out)|connecting to desktop app|no accounts configured for use with 1password/i,
+    run: 'op signin',
+  },
+  // macOS security(1), errSecInteractionNotAllowed and errSecUserCanceled; docker/docker-credential-helpers#193.
+  {
+    says: /user interaction is not allowed|user canceled the operation|passphrase you entered is not correct|-25308\b/i,
+    run: 'security unlock-keychain',
+  },
+  // doy/rbw, src/bin/rbw-agent/actions.rs.
+  { says: /failed to read password from pinentry/i, run: 'rbw unlock' },
+  // Bitwarden CLI, unauthGuard and lockGuard: its two sentences.
+  { of: /^bw$/, says: /vault is locked/i, run: 'bw unlock' },
+  { of: /^bw$/, says: /you are not logged in/i, run: 'bw login' },
+  // GnuPG and pass; Homebrew/homebrew-core#14737, ish-app/ish#1739, diablodale/pinentry-wsl-ps1#6.
+  {
+    says: /^gpg: .*(?:operation cancelled|inappropriate ioctl|no pinentry|timeout|bad passphrase|no passphrase|no secret key|end of file|window too small|agent)|\bpinentry\b/im,
+  },
+  // AWS CLI and botocore, SSOTokenLoadError and TokenRetrievalError; boto/boto3#4119, aws/aws-sdk-java-v2#4830, aws/aws-cli#8561.
+  {
+    says: /error (?:loading|when retrieving) (?:sso )?token|unable to load sso token|sso (?:session|token)\b.*(?:expired|invalid)|token has expired and refresh failed|InvalidGrantException/i,
+    run: 'aws sso login',
+  },
+  // AWS CLI without any login, and STS about one that is over.
+  { says: /ExpiredToken|token included in the request is expired|unable to locate credentials|NoCredential/i },
+  // Microsoft Entra's error codes, a refused or expired refresh token; Azure/azure-cli#16209, #23105, #25108.
+  { of: /^az$/, says: /AADSTS\d{5,}|interactive authentication is needed/i, run: 'az login' },
+  { says: /AADSTS\d{5,}|interactive authentication is needed/i },
+  // Google's reauthentication; GoogleCloudPlatform/cloud-run-proxy#43, kubernetes/kubernetes#96289, pulumi/pulumi-gcp#479.
+  {
+    of: /^(?:gcloud|gsutil|bq)$/,
+    says: /invalid_grant|invalid_rapt|rapt_required|reauthentication (?:required|failed|challenge)/i,
+    run: 'gcloud auth login',
+  },
+  {
+    says: /default credentials were not found|could not automatically determine credentials/i,
+    run: 'gcloud auth application-default login',
+  },
+  // RFC 6749, 5.2; RFC 8628, 3.5.
+  { says: /\binvalid_grant\b|invalid_rapt|rapt_required|\bexpired_token\b/ },
+  // In plain words, whoever says them. "Locked" alone is said of files and databases, too.
+  {
+    says: /(?:not|isn't|must be|need to be) (?:currently )?(?:signed|logged) ?in|(?:session|login) (?:has |is |was )?(?:expired|over)|re-?authenticat|please (?:log|sign) ?in|login required|(?:vault|agent|keychain|keyring|wallet|collection) is (?:currently )?locked|locked collection|(?:prompt|request) (?:was )?dismissed|(?:cancell?ed|aborted|dismissed|denied) by (?:the )?user|user cancell?ed|no credentials (?:found|available|provider)|credentials (?:have |are )?(?:expired|missing)/i,
+  },
+];
+
+/** They may put a dialogue before a person, and wait for it. */
+const PROMPTING =
+  /^(?:op|security|gpg2?|pass|gopass|rbw|bw|lpass|secret-tool|kwallet-query|keepassxc-cli|dcli|age|sops|ykman|aws-vault|saml2aws|pinentry.*)$/;
 
 /** The failure that the end of a run stands for, or undefined if the command succeeded. */
 export function runFailure(ended: ProgramEnd, subject: RunSubject): ProviderError | undefined {
@@ -28,13 +94,13 @@ export function runFailure(ended: ProgramEnd, subject: RunSubject): ProviderErro
     case 'late':
       return lateFailure(subject);
     case 'too-long':
-      return new ProviderError('misconfigured', `${name(subject)} printed over 1 MiB and was stopped`, {
+      return new ProviderError('misconfigured', `${nameOf(subject)} printed over 1 MiB and was stopped`, {
         remedy: 'let the command print the key alone, or one JSON object',
       });
     case 'not-started':
       return startFailure(ended.code, subject);
     case 'stopped':
-      return new ProviderError('transient', `${name(subject)} was stopped`);
+      return new ProviderError('transient', `${nameOf(subject)} was stopped`);
   }
 }
 
@@ -42,23 +108,23 @@ export function runFailure(ended: ProgramEnd, subject: RunSubject): ProviderErro
 export function startFailure(code: string, { provider, command, env, cwd }: RunSubject): ProviderError {
   const [program] = command;
   const where = `[providers.${provider}]`;
-  const shown = firstLine(program, []);
+  const what = shown(program);
   if (code === 'ENOENT' && !program.includes('/')) {
-    return new ProviderError('misconfigured', `the program "${shown}" was not found in the daemon's PATH`, {
+    return new ProviderError('misconfigured', `the program "${what}" was not found in the daemon's PATH`, {
       remedy: `give its full path in command of ${where}; PATH is ${bounded(env['PATH'] ?? '')}`,
     });
   }
   if (code === 'ENOENT' || code === 'ENOTDIR') {
-    return new ProviderError('misconfigured', `the program "${shown}" or the folder ${bounded(cwd)} does not exist`, {
+    return new ProviderError('misconfigured', `the program "${what}" or the folder ${bounded(cwd)} does not exist`, {
       remedy: `correct command or cwd in ${where}`,
     });
   }
   if (code === 'EACCES' || code === 'EPERM' || code === 'ENOEXEC') {
-    return new ProviderError('misconfigured', `the program "${shown}" cannot be run (${code})`, {
+    return new ProviderError('misconfigured', `the program "${what}" cannot be run (${code})`, {
       remedy: 'make the file executable (chmod u+x) and, if it is a script, give it a first line like #!/bin/sh',
     });
   }
-  return new ProviderError('transient', `the program "${shown}" could not be started (${bounded(code)})`, {
+  return new ProviderError('transient', `the program "${what}" could not be started (${bounded(code)})`, {
     remedy: 'check that this machine has memory, processes and open files to spare',
   });
 }
@@ -66,32 +132,106 @@ export function startFailure(code: string, { provider, command, env, cwd }: RunS
 function exitFailure(ended: ProgramEnd, subject: RunSubject): ProviderError {
   const said = firstLine(ended.stderr, [...subject.secrets, ...wordsOf(ended.stdout)]);
   const how = ended.status === null ? `was killed by ${ended.signal}` : `exited with status ${ended.status}`;
-  const message = `${name(subject)} ${how}${said === '' ? ' and said nothing' : `: ${said}`}`;
+  const message = `${nameOf(subject)} ${how}${said === '' ? ' and said nothing' : `: ${said}`}`;
   if (ended.status !== null && subject.deniedStatus.includes(ended.status)) {
     return new ProviderError('denied', message, { remedy: 'ask the person who granted you access to this key' });
   }
-  const login = LOGIN_COMMANDS.exec(ended.stderr)?.[0];
-  if (login !== undefined) return new ProviderError('login-expired', message, { remedy: `run: ${login}` });
-  if (SIGNED_OUT.test(ended.stderr)) {
-    return new ProviderError('login-expired', message, {
-      remedy: `log in to ${firstLine(subject.command[0], [])} again`,
+  const program = shown(failingProgram(subject.command));
+  const remedy = signedOutRemedy(ended.stderr, program, subject);
+  if (remedy !== undefined) return new ProviderError('login-expired', message, { remedy });
+  // POSIX, 2.8.2, and env, nice, timeout: 127 for a program that is not there, 126 for one that may not be run.
+  if (ended.status === 127 || ended.status === 126) {
+    const missing = /(?:^|[:\s])([\w./+-]+): (?:command not found|not found|permission denied|no such file)/im.exec(
+      ended.stderr,
+    );
+    const which = missing?.[1] === undefined ? program : shown(missing[1]);
+    return new ProviderError('misconfigured', message, {
+      remedy:
+        ended.status === 127
+          ? `install ${which}, or write its full path; PATH is ${bounded(subject.env['PATH'] ?? '')}`
+          : `make ${which} executable: chmod u+x`,
     });
   }
   return new ProviderError('transient', message, {
-    remedy: `run the command of [providers.${subject.provider}] in a shell to see what it wants`,
+    remedy: `run ${program} in a terminal as provider "${subject.provider}" does, to see what it wants`,
   });
 }
 
-/** It ran longer than it may. */
+/** It succeeded, as the last program of a pipeline does whatever became of the first. */
+export function nothingPrinted(ended: ProgramEnd, subject: RunSubject): ProviderError {
+  const said = firstLine(ended.stderr, subject.secrets);
+  const message = `${nameOf(subject)} succeeded but printed nothing${said === '' ? '' : `: ${said}`}`;
+  const remedy = signedOutRemedy(ended.stderr, shown(failingProgram(subject.command)), subject);
+  if (remedy !== undefined) return new ProviderError('login-expired', message, { remedy });
+  return new ProviderError('misconfigured', message, { remedy: 'let the command print the key on stdout' });
+}
+
+export function notAnObject(subject: RunSubject): ProviderError {
+  const message = `${nameOf(subject)} did not print a JSON object, but output = "json" asks for one`;
+  return new ProviderError('misconfigured', message, {
+    remedy: 'correct the command, or remove output from the credential',
+  });
+}
+
+function signedOutRemedy(stderr: string, program: string, { command }: RunSubject): string | undefined {
+  for (const { says, of, run } of SIGNED_OUT) {
+    const found = of === undefined || of.test(program) ? says.exec(stderr)?.[0] : undefined;
+    if (found === undefined) continue;
+    if (run === undefined) return `log in to ${program} again, or unlock it: run it in a terminal once`;
+    const login = run === 'it' ? found : run;
+    const profile = /^aws\b/.test(login) ? /--profile[ =]([\w.@+-]+)/.exec(command.join(' '))?.[1] : undefined;
+    return `run: ${login}${profile === undefined ? '' : ` --profile ${profile}`}`;
+  }
+  return undefined;
+}
+
+/** It ran longer than it may; a prompt that nobody answered is not put up again unasked. */
 export function lateFailure(subject: RunSubject): ProviderError {
   const seconds = subject.limitMs / 1000;
-  return new ProviderError('transient', `${name(subject)} gave no answer within ${seconds} s and was stopped`, {
-    remedy: `see whether it waits for input, or raise timeout in [providers.${subject.provider}]`,
+  const message = `${nameOf(subject)} gave no answer within ${seconds} s and was stopped`;
+  const program = shown(failingProgram(subject.command));
+  if (PROMPTING.test(program)) {
+    return new ProviderError('login-expired', message, {
+      remedy: `run ${program} in a terminal and answer its prompt, or raise timeout in [providers.${subject.provider}]`,
+    });
+  }
+  return new ProviderError('transient', message, {
+    remedy: `see whether ${program} waits for input, or raise timeout in [providers.${subject.provider}]`,
   });
 }
 
-function name({ command }: RunSubject): string {
-  return `the command "${firstLine(command[0], [])}"`;
+const SHELL = /^(?:(?:ba|da|z|k|a|mk|fi)?sh|busybox)$/;
+/** They run the program that is named after them. */
+const WRAPPER =
+  /^(?:exec|command|builtin|env|nice|ionice|nohup|timeout|time|sudo|doas|stdbuf|setsid|chronic|caffeinate|if|then|else|while|until|do|!)$/;
+/** They fail for nothing that a person could be told, or run nothing. */
+const BUILTIN =
+  /^(?:cd|export|set|source|\.|unset|umask|ulimit|trap|test|\[+|echo|printf|true|false|:|read|local|wait|exit|return|shift|fi|done|eval|cat|tr|head|tail)$/;
+
+/** The program that a message should be about: the first one in a shell's script, the one that a wrapper runs. */
+function failingProgram([program, ...args]: RunSubject['command']): string {
+  const own = basename(program);
+  if (SHELL.test(own)) {
+    const script = args[args.findIndex((arg) => /^-[a-z]*c[a-z]*$/.test(arg)) + 1];
+    if (!args.some((arg) => /^-[a-z]*c[a-z]*$/.test(arg)) || script === undefined) return own;
+    const commands = script.split(/[;&|\n(){}`]+/).map((part) => programIn(part.trim().split(/\s+/)));
+    return commands.find((each) => each !== undefined && !BUILTIN.test(each)) ?? own;
+  }
+  return WRAPPER.test(own) ? (programIn(args) ?? own) : own;
+}
+
+/** Past assignments, wrappers and their options: `A=1 timeout -k 1 10s op read …`. */
+function programIn(words: readonly string[]): string | undefined {
+  const word = words.find((each) => !/^(?:\w+=.*|-.*|[\d.]+[smhd]?|\$)$/.test(each) && !WRAPPER.test(basename(each)));
+  return word !== undefined && /^[\w./~+-]+$/.test(word) ? basename(word) : undefined;
+}
+
+function shown(program: string): string {
+  return firstLine(program, []);
+}
+
+function nameOf({ command }: RunSubject): string {
+  return `the command "${shown(command[0])}"`;
 }
 
 /** Whatever was printed on stdout may be the key, and some tools repeat it on stderr. */

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
-import { SecretBytes } from '../../credential/secret.ts';
+import { trimKey } from '../../credential/key.ts';
+import { asUtf8, parseObject, SecretBytes } from '../../credential/secret.ts';
 import { codeOf, ProviderError } from '../../errors.ts';
 import { type ProgramEnd, ProgramRun } from '../../platform/run-program.ts';
 import { abortable } from '../../platform/waiting.ts';
 import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, SecretContent } from '../provider.ts';
-import { lateFailure, type RunSubject, runFailure, startFailure } from './failures.ts';
+import { lateFailure, notAnObject, nothingPrinted, type RunSubject, runFailure, startFailure } from './failures.ts';
 import type { ExecOptions, ExecSource } from './options.ts';
 
 /** A command past its `timeout` has two seconds to end politely, and what it left behind a moment to let go of stdout. */
@@ -38,7 +39,7 @@ export class ExecProvider implements Provider {
       throw failure;
     }
     return {
-      content: contentOf(ended.stdout, source.output, `the command of provider "${this.#host.name}"`),
+      content: contentOf(ended, source.output, subject),
       version: undefined,
       lease: undefined,
       ttlHintMs: undefined,
@@ -111,46 +112,23 @@ export class ExecProvider implements Provider {
   }
 }
 
-/** Makes a secret of what a command printed, and wipes the bytes it got. `who` names the command. */
-function contentOf(stdout: Buffer, output: 'auto' | 'text' | 'json', who: string): SecretContent {
+/** Makes a secret of what a command printed, and wipes the bytes it got. */
+function contentOf(ended: ProgramEnd, output: ExecSource['output'], subject: RunSubject): SecretContent {
+  const text = asUtf8(ended.stdout);
   try {
-    const trimmed = trim(stdout);
-    if (trimmed.length === 0) {
-      throw new ProviderError('misconfigured', `${who} succeeded but printed nothing`, {
-        remedy: 'let the command print the key on stdout',
-      });
-    }
-    const json = output === 'text' ? undefined : objectIn(trimmed);
+    const trimmed = trimKey(text);
+    if (trimmed.length === 0) throw nothingPrinted(ended, subject);
+    const json = output === 'text' || trimmed[0] !== OPENING_BRACE ? undefined : parseObject(trimmed.toString('utf8'));
     if (json !== undefined) return { kind: 'json', json };
     if (output !== 'json') return { kind: 'text', text: SecretBytes.from(Buffer.from(trimmed)) };
-    throw new ProviderError('misconfigured', `${who} did not print a JSON object, but output = "json" asks for one`, {
-      remedy: 'correct the command, or remove output from the credential',
-    });
+    throw notAnObject(subject);
   } finally {
-    stdout.fill(0);
+    ended.stdout.fill(0);
+    text.fill(0);
   }
 }
 
-function trim(bytes: Buffer): Buffer {
-  let start = 0;
-  let end = bytes.length;
-  while (start < end && isSpace(bytes[start])) start++;
-  while (end > start && isSpace(bytes[end - 1])) end--;
-  return bytes.subarray(start, end);
-}
-
-function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d);
-}
-
-function objectIn(bytes: Buffer): Readonly<Record<string, unknown>> | undefined {
-  if (bytes[0] !== 0x7b) return undefined;
-  try {
-    return JSON.parse(bytes.toString('utf8')) as Readonly<Record<string, unknown>>;
-  } catch {
-    return undefined;
-  }
-}
+const OPENING_BRACE = 0x7b;
 
 /** What a command-line tool needs to find its programs, its configuration and its language; nothing of it is secret. */
 const ALWAYS = [

@@ -1,3 +1,4 @@
+import type { Json } from '../../credential/secret.ts';
 import { parseRetryAfter } from '../network.ts';
 
 /** What came back over the wire, whatever its status. `json` is undefined if the body is not a JSON object. */
@@ -5,7 +6,8 @@ export interface HttpReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly json: Readonly<Record<string, unknown>> | undefined;
-  readonly isEmpty: boolean;
+  /** A listener for HTTPS was spoken to in HTTP, and says so: Vault's, or that of anything else written in Go. */
+  readonly wantsTls: boolean;
 }
 
 /** What a message may say about where and whom: the configured names, never anything from the wire. */
@@ -27,8 +29,6 @@ export interface VaultReply extends HttpReply {
   readonly asked: Asked;
 }
 
-export type Json = Readonly<Record<string, unknown>>;
-
 export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -49,10 +49,10 @@ export function millisecondsAt(json: Json | undefined, key: string): number {
   return Number.isFinite(value) && value > 0 ? value * 1000 : 0;
 }
 
-/** Vault's `errors`; undefined if the answer is not one of Vault's error answers. */
+/** Vault's `errors`; undefined if the answer is not one of Vault's error answers: other programs list objects under that name. */
 export function errorsOf(answer: HttpReply): readonly string[] | undefined {
   const errors = answer.json?.['errors'];
-  return Array.isArray(errors) ? errors.filter((each) => typeof each === 'string') : undefined;
+  return Array.isArray(errors) && errors.every((each) => typeof each === 'string') ? errors : undefined;
 }
 
 export function warningsOf(json: Json | undefined): readonly string[] {
@@ -60,9 +60,15 @@ export function warningsOf(json: Json | undefined): readonly string[] {
   return Array.isArray(warnings) ? warnings.filter((each) => typeof each === 'string') : [];
 }
 
-/** Whether a 4xx comes from Vault itself: its error list, or its ordinary envelope (a deleted KV v2 version, say). */
+/** Whether a refusal comes from Vault itself: its error list, or its ordinary envelope (a deleted KV v2 version, say). */
 export function speaksVault(answer: HttpReply): boolean {
   return errorsOf(answer) !== undefined || typeof answer.json?.['request_id'] === 'string';
+}
+
+/** Whether a success comes from Vault: its envelope names the request, and one without that has to hold something at least. */
+export function isEnvelope({ json }: HttpReply): boolean {
+  const parts = ['data', 'auth', 'wrap_info'];
+  return typeof json?.['request_id'] === 'string' || parts.some((part) => objectAt(json, part) !== undefined);
 }
 
 /** The server's clock at the answer, to the second; undefined without a usable Date header. */

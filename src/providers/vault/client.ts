@@ -1,7 +1,8 @@
 import { isAxiosError } from 'axios';
 import nodeVault from 'node-vault';
-import { SecretBytes } from '../../credential/secret.ts';
+import { type Json, SecretBytes } from '../../credential/secret.ts';
 import type { ProviderError } from '../../errors.ts';
+import { Hedge } from '../hedge.ts';
 import {
   type Contacted,
   certificateFailure,
@@ -10,7 +11,7 @@ import {
   presentedCertificate,
 } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
-import type { Asked, Json, VaultPlace, VaultReply } from './answer.ts';
+import type { Asked, VaultPlace, VaultReply } from './answer.ts';
 import type { VaultOptions } from './options.ts';
 import {
   cutOff,
@@ -35,6 +36,8 @@ export interface VaultRequest {
   readonly wrapTtlMs?: number | undefined;
   /** Parts of the body that must never be shown, should the server repeat them. */
   readonly secrets?: readonly string[];
+  /** Asking twice does nothing that asking once does not: it may be sent again if there is no answer. */
+  readonly isRepeatable?: boolean;
 }
 
 /** One configured Vault, spoken to through node-vault over the transport of transport.ts. Opens nothing before it is asked. */
@@ -42,6 +45,7 @@ export class VaultClient {
   readonly place: VaultPlace;
   readonly #options: VaultOptions;
   readonly #host: ProviderHost;
+  readonly #hedge: Hedge;
   #connection: VaultConnection | undefined;
   /** Enterprise clusters: the state we have seen, so that a standby that lags behind it says 412 instead of 404. */
   #index: string | undefined;
@@ -50,6 +54,12 @@ export class VaultClient {
     this.#options = options;
     this.#host = host;
     this.place = { provider: host.name, address: options.address };
+    this.#hedge = new Hedge(host.clock, options.address);
+  }
+
+  /** Whether the address has answered anybody since then. */
+  hasAnsweredSince(ms: number): boolean {
+    return this.#hedge.hasAnsweredSince(ms);
   }
 
   /**
@@ -58,6 +68,15 @@ export class VaultClient {
    * @throws ProviderError if there was none. The reason of the signal if that was aborted.
    */
   async send(request: VaultRequest, signal: AbortSignal): Promise<VaultReply> {
+    if (request.isRepeatable !== true) return await this.#exchange(request, signal);
+    return await this.#hedge.send(signal, async (own, isSecond) => {
+      // The connections that are kept may all have been cut.
+      if (isSecond) this.#connection = undefined;
+      return await this.#exchange(request, own);
+    });
+  }
+
+  async #exchange(request: VaultRequest, signal: AbortSignal): Promise<VaultReply> {
     this.#connection ??= openConnection(this.#options, this.#host);
     const connection = this.#connection;
     const recorded: TransportRequest['recorded'] = {};
@@ -80,6 +99,7 @@ export class VaultClient {
       if (recorded.answer === undefined) throw await this.#failure(error, connection, signal);
     }
     if (recorded.answer === undefined) throw cutOff(this.place);
+    this.#hedge.answered();
     this.#index = recorded.answer.headers['x-vault-index'] ?? this.#index;
     return { ...recorded.answer, asked: this.#asked(request) };
   }

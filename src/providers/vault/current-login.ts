@@ -126,7 +126,14 @@ export class CurrentLogin {
     work: (signal: AbortSignal) => Promise<HeldLogin>,
     keep: (held: HeldLogin) => HeldLogin,
   ): Promise<HeldLogin> {
-    return this.#flights.join(key, async (shared) => keep(await within([shared], this.#limit, work)), signal);
+    const begin = async (shared: AbortSignal) => {
+      try {
+        return keep(await within([shared], this.#limit, work));
+      } catch (error) {
+        throw asLoginFailure(error);
+      }
+    };
+    return this.#flights.join(key, begin, signal);
   }
 
   /** A changed input is no reason to lose the login that a person made: until they make another, it is the best there is. */
@@ -168,15 +175,21 @@ export class CurrentLogin {
   }
 }
 
+/** Whatever a login fails with stands in the way of every read: a file that is missing, a path, a quota. */
+function asLoginFailure(error: unknown): unknown {
+  return error instanceof ProviderError && error.concerns === 'secret' ? error.concerning('login') : error;
+}
+
 function lives({ login: { expiresAtMs } }: HeldLogin, now: number): boolean {
   return expiresAtMs === undefined || expiresAtMs - now > LAST_MOMENTS_MS;
 }
 
-function isHalfOver({ login, grantedMs }: HeldLogin, now: number): boolean {
-  const { renewable, expiresAtMs, maxExpiresAtMs } = login;
-  if (!renewable || expiresAtMs === undefined || grantedMs === undefined) return false;
+function isHalfOver({ login }: HeldLogin, now: number): boolean {
+  const { renewable, expiresAtMs, grantedMs, maxExpiresAtMs } = login;
+  if (!renewable || expiresAtMs === undefined) return false;
   const atItsEnd = maxExpiresAtMs !== undefined && expiresAtMs >= maxExpiresAtMs;
-  return !atItsEnd && expiresAtMs - now < grantedMs / 2;
+  // A renewal tells what an older version of the program did not keep.
+  return !atItsEnd && (grantedMs === undefined || expiresAtMs - now < grantedMs / 2);
 }
 
 /** Only past its half: a login that lives too short from the start is not replaced by an equal one at every read. */

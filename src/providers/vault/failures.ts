@@ -1,9 +1,10 @@
-import { type FailureKind, ProviderError, type ProviderErrorOptions } from '../../errors.ts';
+import { type FailureConcern, type FailureKind, ProviderError } from '../../errors.ts';
 import { printable, redact } from '../../platform/text.ts';
 import {
   type Asked,
   errorsOf,
   type HttpReply,
+  isEnvelope,
   isObject,
   objectAt,
   retryAfterOf,
@@ -17,43 +18,62 @@ import { isRedirect, redirectTarget } from './transport.ts';
 /** In a warning of three lines that says nothing more than our own remedy. */
 const VERSIONED = 'versioned K/V';
 
-type Parts = readonly [kind: FailureKind, message: string, remedy: string];
+/** Without `concerns`: what the request was for. */
+type Parts = readonly [kind: FailureKind, message: string, remedy: string, concerns?: FailureConcern];
+
+/** Whom a failure concerns that is not one of the whole address. */
+const CONCERN: Readonly<Record<Asked['what'], FailureConcern>> = {
+  read: 'secret',
+  lease: 'secret',
+  unwrap: 'secret',
+  login: 'login',
+  'second-factor': 'login',
+  token: 'login',
+};
 
 /**
  * Sorts an answer that is not a success, as https://developer.hashicorp.com/vault/api-docs#http-status-codes and
- * `sys/health` document the statuses. Only Vault's own words can take a key away: the same status on the page of
- * something else (a proxy) is transient. 403 to a read is `denied` here; whether the login still lives is the caller's to find out.
+ * `sys/health` document the statuses. Only Vault's own words can take a key away: the same status from
+ * something else (a proxy, a gateway) is transient. 403 to a read is `denied` here; whether the login still lives is the caller's to find out.
  */
 export function failureOf({ asked, ...answer }: VaultReply): ProviderError {
   const errors = errorsOf(answer) ?? [];
   const said = asked.what === 'second-factor' ? reasonsOf(errors) : errors;
   const words = serverWords([...said, ...warningsOf(answer.json)], asked.secrets);
-  const [kind, message, remedy] = sort(answer, asked, words);
+  const [kind, message, remedy, concerns = CONCERN[asked.what]] = sort(answer, asked, words);
   const retryAfterMs = retryAfterOf(answer);
   const isOverloaded = answer.status === 429 || answer.status >= 500;
-  const options = { remedy, isOverloaded, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  const options = { remedy, concerns, isOverloaded, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
   const repeated = words === undefined || words.includes(VERSIONED) ? '' : `: ${words}`;
   return new ProviderError(kind, `${message}${repeated}`, options);
 }
 
-/** The reply itself if it is a success. @throws ProviderError if it is not, or not from Vault. */
-export function grantIn(reply: VaultReply): VaultReply {
-  if (reply.status !== 200) throw failureOf(reply);
-  if (reply.json === undefined) throw notVault(reply);
+/** What Vault refuses with; undefined if it is a success of Vault's. @throws ProviderError if it is one of somebody else's. */
+export function refusalIn(reply: VaultReply): ProviderError | undefined {
+  if (reply.status < 200 || reply.status > 299) return failureOf(reply);
+  if (!isEnvelope(reply)) throw notVault(reply);
+  return undefined;
+}
+
+/** The reply itself. @throws ProviderError if it is not a success that comes from Vault. */
+export function successIn(reply: VaultReply): VaultReply {
+  const refusal = refusalIn(reply);
+  if (refusal !== undefined) throw refusal;
   return reply;
 }
 
-/** A success that holds nothing that could be it. */
+/** A success that holds nothing that could be it: a sign-in page, a gateway. */
 export function notVault({ asked, ...answer }: VaultReply): ProviderError {
-  const message = `what answers at ${asked.address} is not Vault (${answer.status} without Vault's JSON to ${asked.path})`;
-  return new ProviderError('transient', message, {
-    remedy: `check address in [providers.${asked.provider}]; a proxy or a sign-in page may be answering`,
-  });
+  const message = `what answers at ${asked.address} is not Vault (${answer.status} without Vault's JSON)`;
+  return new ProviderError('transient', message, { remedy: otherServer(asked), concerns: 'address' });
 }
 
-/** Nothing came within the time limit. */
-export function tooSlow({ address }: VaultPlace, limitMs: number, remedy: string): ProviderError {
-  return new ProviderError('transient', `Vault at ${address} did not answer within ${limitMs / 1000} s`, { remedy });
+/** Nothing came within the time limit; with a `path`, nothing about that, although the address answers. */
+export function tooSlow({ address }: VaultPlace, limitMs: number, remedy: string, path?: string): ProviderError {
+  const about = path === undefined ? '' : ` about ${path}`;
+  const concerns = path === undefined ? 'address' : 'secret';
+  const message = `Vault at ${address} did not answer within ${limitMs / 1000} s${about}`;
+  return new ProviderError('transient', message, { remedy, concerns });
 }
 
 /** Vault's own success, with nothing in it. */
@@ -68,54 +88,91 @@ export function tokenOver(source: string, { address }: VaultPlace): ProviderErro
   const message = `Vault at ${address} does not accept the token from ${source}: expired, revoked, or of another namespace`;
   return new ProviderError('login-expired', message, {
     remedy: `run: vault login, or hand in a valid token (${source})`,
+    concerns: 'login',
   });
 }
 
 function sort(answer: HttpReply, asked: Asked, words: string | undefined): Parts {
   const { status } = answer;
-  const table = `[providers.${asked.provider}]`;
+  const { address, path } = asked;
+  const where = `(${status} to ${path})`;
   if (isRedirect(answer)) return redirected(answer, asked);
-  const unavailable = UNAVAILABLE[status];
-  if (unavailable !== undefined) {
-    const [what, remedy] = words?.includes('sealed') ? SEALED : unavailable;
-    return ['transient', `Vault at ${asked.address} ${what} (${status})`, remedy];
+  const isVault = speaksVault(answer);
+  const ofTheWhole = OF_THE_WHOLE[status];
+  if (status >= 500 && words?.includes('sealed')) {
+    return ['transient', `Vault at ${address} is sealed (${status})`, SEALED, 'address'];
   }
+  if (ofTheWhole !== undefined) {
+    const [what, remedy] = ofTheWhole;
+    return ['transient', `Vault at ${address} ${what} (${status})`, remedy, 'address'];
+  }
+  const ofThis = OF_THIS_REQUEST[status];
+  if (ofThis !== undefined && isVault) return ['transient', `Vault at ${address} ${ofThis[0]} ${where}`, ofThis[1]];
   if (asked.what === 'login' && words?.includes('failed to determine alias name') === true) return noSuchName(asked);
-  if (status >= 500) return ['transient', `Vault at ${asked.address} failed (${status})`, 'see its health and its log'];
-  if (!speaksVault(answer) && status === 400) {
-    return [
-      'misconfigured',
-      `what answers at ${asked.address} refuses the request (400)`,
-      `write https:// in address in ${table}`,
-    ];
+  if (status >= 500 && isVault && !LEADERLESS.test(words ?? '')) {
+    return ['transient', `Vault at ${address} failed ${where}`, 'see its health and its log'];
   }
-  if (!speaksVault(answer)) {
-    const message = `what answers at ${asked.address} is not Vault (${status} without Vault's JSON)`;
-    return ['transient', message, `check address in ${table}; a proxy or a sign-in page may be answering`];
+  if (status >= 500) {
+    return ['transient', `Vault at ${address} failed (${status})`, 'see its health and its log', 'address'];
   }
+  if (answer.wantsTls) {
+    const remedy = `write https:// in address in [providers.${asked.provider}]`;
+    return ['misconfigured', `what answers at ${address} wants TLS (${status})`, remedy, 'address'];
+  }
+  if (!isVault) return somebodyElse(answer, asked);
   if (words?.includes('namespace not found')) return withoutNamespace(asked);
   if (words !== undefined && asked.what !== 'login' && UNMOUNTED.test(words)) return unmounted(asked);
+  if (!JUDGES.has(status) || (status === 400 && NOT_NOW.test(words ?? ''))) {
+    return [
+      'transient',
+      `Vault at ${address} cannot answer this now ${where}`,
+      'wait a moment; if it lasts, see its log',
+    ];
+  }
   return OF_PURPOSE[asked.what](answer, asked, words ?? '');
 }
 
-const SEALED = ['is sealed', "have Vault's operators unseal it"] as const;
+function otherServer({ provider }: VaultPlace): string {
+  return `check address in [providers.${provider}]; a proxy, a gateway or a sign-in page may be answering`;
+}
 
-const UNAVAILABLE: Readonly<Record<number, readonly [what: string, remedy: string]>> = {
-  412: ['lags behind our last request', 'wait a moment; if it goes on, ask the Vault administrator'],
-  429: ['is asked too often, or is a standby', 'wait; if it lasts, ask its operators for a higher rate or lease quota'],
+/** The statuses with which Vault judges a request; the others of 4xx are those of proxies, or of Vault in some trouble. */
+const JUDGES: ReadonlySet<number> = new Set([400, 403, 404, 405]);
+
+/**
+ * What passes although the status says that the request is wrong: KV v1 while it becomes v2 (Vault, and secondaries that wait
+ * for their primary), and engines and logins that could not reach what they ask.
+ */
+const NOT_NOW =
+  /from non-versioned to versioned|unavailable for a brief period|context (?:deadline exceeded|canceled)|connection (?:refused|reset)|i\/o timeout|no such host|network error|throttl/i;
+
+const LEADERLESS = /active cluster node|not active/;
+
+const SEALED = "have Vault's operators unseal it";
+
+type WhatAndRemedy = readonly [what: string, remedy: string];
+
+/** Whatever was asked, and whoever answered with it. */
+const OF_THE_WHOLE: Readonly<Record<number, WhatAndRemedy>> = {
   472: ['is a disaster-recovery secondary', 'correct address to the primary, or have the secondary promoted'],
   473: ['is a performance standby that does not forward', 'correct address to the active node, or wait'],
   474: ['is a standby without an active node', 'have its operators look at the cluster'],
   501: ['is not initialized', "have Vault's operators initialize it"],
-  502: ['could not reach what it needs for this', 'have its operators check the backend of this engine'],
   503: ['is sealed or in maintenance', "have Vault's operators look at it"],
   530: ['was removed from its cluster', 'correct address to a live node'],
+};
+
+/** Of this path, as quotas and engines are; another may be answered. */
+const OF_THIS_REQUEST: Readonly<Record<number, WhatAndRemedy>> = {
+  412: ['lags behind our last request', 'wait a moment; if it goes on, ask the Vault administrator'],
+  429: ['is asked too often, or is a standby', 'wait; if it lasts, ask its operators for a higher rate or lease quota'],
+  502: ['could not reach what it needs for this', 'have its operators check the backend of this engine'],
 };
 
 function redirected(answer: HttpReply, asked: Asked): Parts {
   const target = redirectTarget(answer, asked.address);
   const where = target === undefined ? 'nowhere' : `${target.protocol}//${target.host}`.slice(0, 100);
-  const message = `${asked.address} redirects to ${where} (${answer.status}), where the token is not sent`;
+  const message = `${asked.address} redirects to ${where} (${answer.status} to ${asked.path}), where the token is not sent`;
   return ['transient', message, `if that is your Vault, write it as address in [providers.${asked.provider}]`];
 }
 
@@ -165,11 +222,12 @@ const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: HttpReply, asked: Aske
 function readFailure(answer: HttpReply, asked: Asked, words: string): Parts {
   const { status } = answer;
   const { path } = asked;
+  if (status === 403 && !DENIAL.test(words)) return somebodyElse(answer, asked);
   if (status === 403) {
     const hint = path.split('/')[1] === 'data' ? '' : '; if it is KV v2, data/ is missing after its mount';
     return ['denied', `Vault denies ${path} to this login (403)`, `allow read on ${path} in its policy${hint}`];
   }
-  if (status === 404) return missing(answer, path, words);
+  if (status === 404) return missing(answer, asked, words);
   if (status === 405 || words.includes('unsupported operation')) {
     return [
       'misconfigured',
@@ -191,7 +249,19 @@ function readFailure(answer: HttpReply, asked: Asked, words: string): Parts {
   ];
 }
 
-function missing(answer: HttpReply, path: string, words: string): Parts {
+/** How Vault, its policies and its tokens say no; a gateway that happens to list its errors as texts says it otherwise. */
+const DENIAL = /denied|denial|(?:invalid|bad) token|not (?:authorized|allowed)/i;
+
+function somebodyElse({ status }: HttpReply, asked: Asked): Parts {
+  return [
+    'transient',
+    `what answers at ${asked.address} is not Vault (${status} to ${asked.path})`,
+    otherServer(asked),
+  ];
+}
+
+function missing(answer: HttpReply, asked: Asked, words: string): Parts {
+  const { path } = asked;
   if (words.includes(VERSIONED)) {
     const [mount, ...rest] = path.split('/');
     const right = `${mount}/data/${rest.join('/')}`;
@@ -213,6 +283,8 @@ function missing(answer: HttpReply, path: string, words: string): Parts {
       'have it restored (vault kv undelete) or a new one written',
     ];
   }
+  // Vault's own 404 is without words, or within its envelope.
+  if (words !== '' && answer.json?.['request_id'] === undefined) return somebodyElse(answer, asked);
   return ['gone', `there is no secret at ${path} (404)`, 'correct path, or have the secret written'];
 }
 

@@ -1,12 +1,13 @@
 import { parseExpiryField } from '../../credential/expiry.ts';
 import type { Lease } from '../../credential/life.ts';
+import type { Json } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
 import type { IssuedSecret, ProviderHost, RenewedLease } from '../provider.ts';
-import { isObject, type Json, millisecondsAt, objectAt, serverTimeOf, textAt, type VaultReply } from './answer.ts';
+import { isObject, millisecondsAt, objectAt, serverTimeOf, textAt, type VaultReply } from './answer.ts';
 import type { VaultClient } from './client.ts';
 import type { CurrentLogin } from './current-login.ts';
-import { failureOf, notVault, withoutSecret } from './failures.ts';
-import type { TokenApi } from './token-api.ts';
+import { notVault, refusalIn, withoutSecret } from './failures.ts';
+import { isEnded, type TokenApi } from './token-api.ts';
 import type { HeldLogin, TokenStore } from './token-store.ts';
 
 const RENEW = { what: 'lease', method: 'PUT', path: 'sys/leases/renew' } as const;
@@ -34,7 +35,8 @@ export class LeaseApi {
     const held = await this.#loginOf(lease, signal);
     using token = held.token.copy();
     const reply = await this.#client.send({ ...RENEW, body: { lease_id: lease.id }, token }, signal);
-    if (reply.status !== 200) throw await this.#failure(reply, held, signal);
+    const refusal = refusalIn(reply);
+    if (refusal !== undefined) throw await this.#explained(refusal, held, signal);
     const durationMs = millisecondsAt(reply.json, 'lease_duration');
     if (durationMs === 0) throw notVault(reply);
     return { durationMs, renewable: reply.json?.['renewable'] === true, serverTimeMs: serverTimeOf(reply) };
@@ -50,8 +52,9 @@ export class LeaseApi {
     const held = await this.#loginOf(lease, signal);
     using token = held.token.copy();
     const reply = await this.#client.send({ ...REVOKE, body: { lease_id: lease.id, sync: true }, token }, signal);
-    if (reply.status >= 200 && reply.status < 300) return;
-    const failure = await this.#failure(reply, held, signal);
+    const refusal = isEnded(reply) ? undefined : refusalIn(reply);
+    if (refusal === undefined) return;
+    const failure = await this.#explained(refusal, held, signal);
     if (failure.kind === 'gone') return;
     if (failure.kind === 'denied' && !this.#deniedBefore) {
       this.#deniedBefore = true;
@@ -61,8 +64,7 @@ export class LeaseApi {
   }
 
   /** A 403 may mean that the token is over, and then the leases that depended on it are, too. */
-  async #failure(reply: VaultReply, held: HeldLogin, signal: AbortSignal): Promise<ProviderError> {
-    const failure = failureOf(reply);
+  async #explained(failure: ProviderError, held: HeldLogin, signal: AbortSignal): Promise<ProviderError> {
     if (failure.kind !== 'denied') return failure;
     using token = held.token.copy();
     if (await this.#tokens.isAlive(token, signal)) return failure;

@@ -7,7 +7,7 @@ import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, RenewedL
 import { errorsOf, objectAt, textAt, type VaultReply } from './answer.ts';
 import { unwrap, VaultClient, type VaultRequest } from './client.ts';
 import { CurrentLogin } from './current-login.ts';
-import { failureOf, notVault, tokenOver, tooSlow, withoutSecret } from './failures.ts';
+import { refusalIn, successIn, tokenOver, tooSlow, withoutSecret } from './failures.ts';
 import { issuedSecret, LeaseApi } from './lease-api.ts';
 import { authInputs, logsInUnattended } from './logins/prepare.ts';
 import { mayBeMadeByAPerson, type VaultOptions, type VaultSource } from './options.ts';
@@ -31,6 +31,8 @@ export class VaultProvider implements Provider {
   readonly #tokens: TokenApi;
   readonly #current: CurrentLogin;
   readonly #leases: LeaseApi;
+  /** Requests whose answer was a plain secret: asking twice costs nothing. */
+  readonly #issueNothing = new Set<string>();
   #loginInputs: readonly string[] | undefined;
 
   constructor(options: VaultOptions, host: ProviderHost) {
@@ -39,9 +41,7 @@ export class VaultProvider implements Provider {
     this.#host = host;
     this.#calls = new CallScope(host.name);
     this.#client = new VaultClient(options, host);
-    const { place } = this.#client;
-    const remedy = `see whether it is up and reachable; timeout in [providers.${host.name}] sets the limit`;
-    this.#limit = { clock: host.clock, limitMs: options.timeout, late: () => tooSlow(place, options.timeout, remedy) };
+    this.#limit = { clock: host.clock, limitMs: options.timeout, late: () => this.#tooSlow() };
     this.#store = new TokenStore(host.logins);
     this.#tokens = new TokenApi(host, options.auth, this.#client, this.#store);
     this.#current = new CurrentLogin(host, this.#store, this.#tokens, this.#limit);
@@ -49,13 +49,15 @@ export class VaultProvider implements Provider {
   }
 
   issue({ source, wantedLifeMs }: IssueRequest, call: Call): Promise<IssuedSecret> {
-    return this.#run(call, async (signal) => {
-      const { expires_metadata, ...where } = source as VaultSource;
+    const { expires_metadata, ...where } = source as VaultSource;
+    const read = async (signal: AbortSignal) => {
       const { reply, held } = await this.#read(where, wantedLifeMs, signal);
       const issued = issuedSecret(reply, held.login.id, expires_metadata);
       if (issued.lease !== undefined) this.#store.bearsLease(held.login.id);
+      else this.#issueNothing.add(requestId(where));
       return issued;
-    });
+    };
+    return this.#run(call, read, where.path);
   }
 
   renew(lease: Lease, call: Call): Promise<RenewedLease> {
@@ -116,8 +118,18 @@ export class VaultProvider implements Provider {
     return this.#store.get(loginId);
   }
 
-  #run<T>(call: Call, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return this.#calls.run(call, this.#limit, work);
+  /** `path`: of a secret, whose engine may be slow while the address answers others. */
+  #run<T>(call: Call, work: (signal: AbortSignal) => Promise<T>, path?: string): Promise<T> {
+    const { clock } = this.#host;
+    const isUp = () => this.#client.hasAnsweredSince(clock.now() - this.#options.timeout / 2);
+    const late = () => this.#tooSlow(isUp() ? path : undefined);
+    return this.#calls.run(call, { ...this.#limit, late }, work);
+  }
+
+  #tooSlow(path?: string): ProviderError {
+    const { timeout } = this.#options;
+    const remedy = `see whether it is up and reachable; timeout in [providers.${this.#host.name}] sets the limit`;
+    return tooSlow(this.#client.place, timeout, remedy, path);
   }
 
   /** Reads one path with the current login; a login that Vault has lost is replaced once. */
@@ -135,12 +147,12 @@ export class VaultProvider implements Provider {
   /** The denial itself, not thrown, if Vault does not know the token any more. */
   async #readWith(held: HeldLogin, source: VaultSource, signal: AbortSignal): Promise<Reading | ProviderError> {
     using token = held.token.copy();
-    const reply = await this.#sendPatiently(requestFor(source, token), held, signal);
-    if (reply.status === 200 && reply.json !== undefined) {
-      return { reply: await unwrapped(reply, this.#client, signal), held };
-    }
-    if (reply.status >= 200 && reply.status < 300) throw reply.isEmpty ? withoutSecret(reply) : notVault(reply);
-    const failure = failureOf(reply);
+    const isRepeatable = this.#isRepeatable(source, held);
+    const reply = await this.#sendPatiently({ ...requestFor(source, token), isRepeatable }, held, signal);
+    // Vault's own answer to a write that returns nothing. To a GET it never says that, but many a portal does.
+    if (reply.status === 204 && source.method === 'POST') throw withoutSecret(reply);
+    const failure = refusalIn(reply);
+    if (failure === undefined) return { reply: await unwrapped(reply, this.#client, signal), held };
     if (failure.kind !== 'denied' || (await this.#tokens.isAlive(token, signal))) throw failure;
     return failure;
   }
@@ -152,6 +164,12 @@ export class VaultProvider implements Provider {
       await sleep(pauseMs, this.#host.clock, signal);
     }
     return await this.#client.send(request, signal);
+  }
+
+  /** A GET that issues neither lease nor token: what was read so before, and what looks like KV v2 from the start. */
+  #isRepeatable(source: VaultSource, { login }: HeldLogin): boolean {
+    if (source.method !== 'GET' || source.wrap_ttl !== undefined || login.hasLimitedUses === true) return false;
+    return this.#issueNothing.has(requestId(source)) || KEY_VALUE_2.test(source.path);
   }
 
   /** 412 says so itself; a 403, or a 404 without any word, says it only right after a login. */
@@ -172,6 +190,13 @@ interface Reading {
   readonly reply: VaultReply;
   /** The login it was read with. */
   readonly held: HeldLogin;
+}
+
+/** `data/` after a mount; behind such a name dynamic engines have `creds/` and the like. */
+const KEY_VALUE_2 = /^(?!.*\/(?:creds|static-creds|sts|issue|sign|token)\/)[^/]+(?:\/[^/]+)*?\/data\//;
+
+function requestId({ namespace, path, params }: VaultSource): string {
+  return JSON.stringify([namespace, path, params]);
 }
 
 function unknownLogin(): ProviderError {
@@ -200,7 +225,5 @@ async function unwrapped(reply: VaultReply, client: VaultClient, signal: AbortSi
   const wrappingToken = textAt(objectAt(reply.json, 'wrap_info'), 'token');
   if (wrappingToken === '') return reply;
   const inner = await unwrap(wrappingToken, client, signal);
-  if (inner.status !== 200) throw failureOf(inner);
-  if (inner.json === undefined) throw notVault(inner);
-  return { ...inner, asked: reply.asked };
+  return { ...successIn(inner), asked: reply.asked };
 }

@@ -1,6 +1,7 @@
+import type { Json } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
-import { isObject, type Json, objectAt, textAt, type VaultReply } from './answer.ts';
-import { failureOf, grantIn } from './failures.ts';
+import { isObject, objectAt, textAt, type VaultReply } from './answer.ts';
+import { failureOf, successIn } from './failures.ts';
 import { type InteractiveContext, LOGIN_LIMIT_MS } from './logins/method.ts';
 import { mayBeMadeByAPerson, type VaultAuth } from './options.ts';
 
@@ -80,7 +81,7 @@ export async function withSecondFactor(reply: VaultReply, context: InteractiveCo
   for (const enforcement of held.enforcements) factors.push(await factorFor(enforcement, factors, context));
   for (let attempt = 1; ; attempt += 1) {
     const answer = await validate(held, factors, context);
-    if (answer.status === 200) return grantIn(answer);
+    if (answer.status === 200) return successIn(answer);
     const failure = failureOf(answer);
     const mayTryAgain = context.dialogue.canAskAgain && attempt < MOST_ATTEMPTS;
     if (answer.status !== 403 || !mayTryAgain || !factors.some(({ usesPasscode }) => usesPasscode)) throw failure;

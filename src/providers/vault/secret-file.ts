@@ -1,3 +1,4 @@
+import { asUtf8 } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
 import { readRegularFile } from '../../platform/files.ts';
 import type { ProviderHost } from '../provider.ts';
@@ -16,7 +17,9 @@ export function readSecretFile(file: string, what: string, host: ProviderHost): 
   const reading = readRegularFile(path, { maxBytes: LARGEST_BYTES });
   if (reading.state === 'absent') throw missing(`the file with the ${what}, ${path}, does not exist`, path, what);
   if (reading.state === 'refused') throw unusable(path, what, reading.fault);
-  const content = reading.bytes.toString('utf8').trim();
+  const text = asUtf8(reading.bytes);
+  const content = text.toString('utf8').trim();
+  text.fill(0);
   reading.bytes.fill(0);
   if (content === '') throw missing(`the file with the ${what}, ${path}, is empty`, path, what);
   // A header or JSON field of Vault's is one line of ASCII; a password may be any text.

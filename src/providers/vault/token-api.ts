@@ -1,26 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { Login } from '../../credential/life.ts';
-import { SecretBytes } from '../../credential/secret.ts';
+import { type Json, SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
 import type { ProviderHost } from '../provider.ts';
-import {
-  errorsOf,
-  type HttpReply,
-  type Json,
-  millisecondsAt,
-  objectAt,
-  serverTimeOf,
-  textAt,
-  warningsOf,
-} from './answer.ts';
+import { errorsOf, type HttpReply, millisecondsAt, objectAt, serverTimeOf, textAt, warningsOf } from './answer.ts';
 import type { VaultClient } from './client.ts';
-import { failureOf, grantIn, notVault, tokenOver } from './failures.ts';
+import { refusalIn, successIn, tokenOver } from './failures.ts';
 import type { PrepareLogin } from './logins/method.ts';
 import { prepareLogin } from './logins/prepare.ts';
 import { type FoundToken, findToken } from './logins/simple.ts';
 import { isInteractive, mayBeMadeByAPerson, type VaultAuth } from './options.ts';
 import { heldBackIn, secondFactorWanted } from './second-factor.ts';
-import type { Granted, HeldLogin, TokenStore } from './token-store.ts';
+import type { HeldLogin, TokenStore } from './token-store.ts';
 
 const LOOKUP = { what: 'token', method: 'GET', path: 'auth/token/lookup-self' } as const;
 const RENEW = { what: 'token', method: 'POST', path: 'auth/token/renew-self', body: {} } as const;
@@ -73,11 +64,8 @@ export class TokenApi {
     const startedAtMs = this.#host.clock.now();
     using token = held.token.copy();
     const reply = await this.#client.send({ ...RENEW, token }, signal);
-    if (reply.status === 200) {
-      if (reply.json === undefined) throw notVault(reply);
-      return { ...held, ...grantedByRenewal(reply, startedAtMs, held) };
-    }
-    const failure = failureOf(reply);
+    const failure = refusalIn(reply);
+    if (failure === undefined) return { ...held, login: grantedByRenewal(reply, startedAtMs, held.login) };
     if (failure.kind !== 'login-expired') throw failure;
     if (!(await this.isAlive(token, signal))) {
       throw new ProviderError('gone', failure.message, { remedy: failure.remedy ?? 'log in again' });
@@ -88,8 +76,8 @@ export class TokenApi {
   /** @throws ProviderError if Vault cannot be asked. */
   async isAlive(token: SecretBytes, signal: AbortSignal): Promise<boolean> {
     const reply = await this.#client.send({ ...LOOKUP, token }, signal);
-    if (reply.status === 200) return true;
-    const failure = failureOf(reply);
+    const failure = refusalIn(reply);
+    if (failure === undefined) return true;
     if (failure.kind === 'login-expired') return false;
     throw failure;
   }
@@ -97,8 +85,8 @@ export class TokenApi {
   /** Resolves if the token is gone already. */
   async revoke(held: HeldLogin, signal: AbortSignal): Promise<void> {
     const reply = await this.#client.send({ ...REVOKE, token: held.token }, signal);
-    if (reply.status >= 200 && reply.status < 300) return;
-    const failure = failureOf(reply);
+    const failure = isEnded(reply) ? undefined : refusalIn(reply);
+    if (failure === undefined) return;
     if (failure.kind === 'transient') throw failure;
     this.#host.log.debug({ status: reply.status }, 'a login was over before it was given back');
   }
@@ -107,7 +95,7 @@ export class TokenApi {
     const startedAtMs = this.#host.clock.now();
     const request = await prepare({ host: this.#host, client: this.#client, signal });
     const reply = await this.#client.send({ what: 'login', method: 'POST', ...request }, signal);
-    if (heldBackIn(grantIn(reply).json) !== undefined) {
+    if (heldBackIn(successIn(reply).json) !== undefined) {
       this.#needsAPerson ||= mayBeMadeByAPerson(this.#auth);
       throw secondFactorWanted(this.#host.name, this.#auth);
     }
@@ -129,13 +117,17 @@ export class TokenApi {
     const startedAtMs = this.#host.clock.now();
     const bytes = SecretBytes.fromString(token);
     const reply = await this.#client.send({ ...LOOKUP, token: bytes }, signal);
-    const failure = reply.status === 200 ? undefined : failureOf(reply);
+    const failure = refusalIn(reply);
     if (failure !== undefined && failure.kind !== 'login-expired') throw failure;
     if (errorsOf(reply)?.some((words) => /invalid token|bad token/.test(words))) throw tokenOver(source, reply.asked);
-    if (failure === undefined && reply.json === undefined) throw notVault(reply);
-    const granted = grantedByLookup(token, failure === undefined ? reply : undefined, startedAtMs);
-    return { ...granted, token: bytes, acquiredAtMs: undefined, source };
+    const login = grantedByLookup(token, failure === undefined ? reply : undefined, startedAtMs);
+    return { login, token: bytes, acquiredAtMs: undefined, source };
   }
+}
+
+/** Vault's answer to a revocation: it is done, or goes on without us. */
+export function isEnded({ status }: HttpReply): boolean {
+  return status === 204 || status === 202;
 }
 
 /** Renewals that grant this much less than before have met the token's max TTL. */
@@ -150,7 +142,7 @@ export function grantedByLogin(
   answer: HttpReply,
   startedAtMs: number,
   provider: string,
-): Granted & { token: SecretBytes } {
+): Pick<HeldLogin, 'login' | 'token'> {
   const auth = objectAt(answer.json, 'auth');
   const token = textAt(auth, 'client_token');
   if (auth === undefined || token === '') {
@@ -165,33 +157,36 @@ export function grantedByLogin(
     id: loginIdOf(token, textAt(auth, 'accessor')),
     issuedAtMs: startedAtMs,
     expiresAtMs,
+    grantedMs,
     renewable,
     maxExpiresAtMs: renewable ? undefined : expiresAtMs,
+    ...limitOfUses(auth),
     ours: true,
   };
-  return { login, grantedMs, token: SecretBytes.fromString(token) };
+  return { login, token: SecretBytes.fromString(token) };
 }
 
 /** The login behind a token that was handed in, as lookup-self tells it; without an answer nothing is known of its life. */
-export function grantedByLookup(token: string, answer: HttpReply | undefined, startedAtMs: number): Granted {
+export function grantedByLookup(token: string, answer: HttpReply | undefined, startedAtMs: number): Login {
   const data = answer === undefined ? undefined : objectAt(answer.json, 'data');
   const ttlMs = millisecondsAt(data, 'ttl') || undefined;
   const renewable = data?.['renewable'] === true;
   const expiresAtMs = ttlMs === undefined ? undefined : startedAtMs + ttlMs;
-  const login: Login = {
+  const grantedMs = millisecondsAt(data, 'period') || millisecondsAt(data, 'creation_ttl') || ttlMs;
+  return {
     id: loginIdOf(token, textAt(data, 'accessor')),
     issuedAtMs: startedAtMs,
     expiresAtMs,
+    grantedMs: ttlMs === undefined ? undefined : grantedMs,
     renewable,
     maxExpiresAtMs: renewable ? explicitEnd(data, answer, startedAtMs) : expiresAtMs,
+    ...limitOfUses(data),
     ours: false,
   };
-  const grantedMs = millisecondsAt(data, 'period') || millisecondsAt(data, 'creation_ttl') || ttlMs;
-  return { login, grantedMs: ttlMs === undefined ? undefined : grantedMs };
 }
 
 /** The login after renew-self. A grant that falls short of the former one shows where the max TTL is. */
-export function grantedByRenewal(answer: HttpReply, startedAtMs: number, former: Granted): Granted {
+export function grantedByRenewal(answer: HttpReply, startedAtMs: number, former: Login): Login {
   const auth = objectAt(answer.json, 'auth');
   const grantedMs = millisecondsAt(auth, 'lease_duration') || undefined;
   if (grantedMs === undefined) return former;
@@ -199,16 +194,17 @@ export function grantedByRenewal(answer: HttpReply, startedAtMs: number, former:
   const expiresAtMs = startedAtMs + grantedMs;
   const fellShort = former.grantedMs !== undefined && grantedMs < former.grantedMs - ROUNDING_MS;
   const capped = fellShort || warningsOf(answer.json).some((warning) => /max_ttl|capped/i.test(warning));
-  const maxExpiresAtMs = capped || !renewable ? expiresAtMs : former.login.maxExpiresAtMs;
-  return {
-    login: { ...former.login, expiresAtMs, renewable, maxExpiresAtMs },
-    grantedMs: former.grantedMs ?? grantedMs,
-  };
+  const maxExpiresAtMs = capped || !renewable ? expiresAtMs : former.maxExpiresAtMs;
+  return { ...former, expiresAtMs, grantedMs: former.grantedMs ?? grantedMs, renewable, maxExpiresAtMs };
 }
 
 /** When the login ends at the latest, however often it is renewed; undefined: never, as far as is known. */
 export function lastMomentOf(login: Login): number | undefined {
   return login.renewable ? login.maxExpiresAtMs : login.expiresAtMs;
+}
+
+function limitOfUses(grant: Json | undefined): Pick<Login, 'hasLimitedUses'> {
+  return Number(grant?.['num_uses'] ?? 0) > 0 ? { hasLimitedUses: true } : {};
 }
 
 /** The accessor names a token without being one; batch tokens have none, so a digest stands for it. */

@@ -2,14 +2,9 @@ import type { Login } from '../../credential/life.ts';
 import type { SecretBytes } from '../../credential/secret.ts';
 import type { LoginStore } from '../provider.ts';
 
-export interface Granted {
-  readonly login: Login;
-  /** How long the latest grant lasts; undefined for a token that does not expire. */
-  readonly grantedMs: number | undefined;
-}
-
 /** A login with its token, as the provider holds it. */
-export interface HeldLogin extends Granted {
+export interface HeldLogin {
+  readonly login: Login;
   readonly token: SecretBytes;
   /** When this process got it; undefined for one that was stored. */
   readonly acquiredAtMs: number | undefined;
@@ -38,7 +33,7 @@ export class TokenStore {
     this.#loaded = true;
     for (const { login, token } of this.#store.load()) {
       if (this.#held.has(login.id)) token.wipe();
-      else this.#held.set(login.id, stored(login, token));
+      else this.#held.set(login.id, { login, token, acquiredAtMs: undefined, source: undefined });
       this.#bearing.add(login.id);
     }
     this.dropExpired(now);
@@ -101,9 +96,4 @@ export class TokenStore {
   #save({ login, token }: HeldLogin): void {
     if (login.ours || this.#bearing.has(login.id)) this.#store.save(login, token);
   }
-}
-
-function stored(login: Login, token: SecretBytes): HeldLogin {
-  const grantedMs = login.expiresAtMs === undefined ? undefined : login.expiresAtMs - login.issuedAtMs;
-  return { login, token, grantedMs, acquiredAtMs: undefined, source: undefined };
 }

@@ -3,11 +3,12 @@ import { Agent as HttpsAgent } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { AxiosRequestConfig, AxiosResponse } from 'axios';
 import axios from 'axios';
+import { parseObject } from '../../credential/secret.ts';
 import { codeOf, ProviderError } from '../../errors.ts';
 import { networkFailure, readPem, trustedCertificates } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
 import { proxyEnvironment } from '../proxies.ts';
-import { type HttpReply, isObject, type VaultPlace } from './answer.ts';
+import type { HttpReply, VaultPlace } from './answer.ts';
 import type { VaultOptions } from './options.ts';
 import { expandHome } from './secret-file.ts';
 
@@ -80,25 +81,19 @@ async function exchange(connection: VaultConnection, request: TransportRequest):
 const OUR_HEADERS = { Accept: 'application/json', 'User-Agent': 'apikey-broker', 'X-Vault-Request': 'true' } as const;
 const JSON_BODY = { 'Content-Type': 'application/json' } as const;
 
+/** Go's net/http, to a request that is not TLS. */
+const WANTS_TLS = Buffer.from('Client sent an HTTP request to an HTTPS server');
+
 function readAnswer(response: AxiosResponse<Buffer>): HttpReply {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(response.headers)) {
     if (typeof value === 'string') headers[name.toLowerCase()] = value;
   }
   const body = response.data;
-  const json = parseObject(body);
-  const isEmpty = body.length === 0;
+  const json = parseObject(body.toString('utf8'));
+  const wantsTls = body.subarray(0, WANTS_TLS.length).equals(WANTS_TLS);
   body.fill(0);
-  return { status: response.status, headers, json, isEmpty };
-}
-
-function parseObject(body: Buffer): HttpReply['json'] {
-  try {
-    const parsed: unknown = JSON.parse(body.toString('utf8'));
-    return isObject(parsed) ? parsed : undefined;
-  } catch {
-    return undefined;
-  }
+  return { status: response.status, headers, json, wantsTls };
 }
 
 /** 307 and 308 keep the method; the older codes let a client turn POST into GET, which a login must never become. */
@@ -185,6 +180,7 @@ function contextOf(options: VaultOptions, host: ProviderHost): SecureContext {
     const files = [ca_file, client_cert_file, client_key_file].filter((file) => file !== undefined);
     return new ProviderError('misconfigured', `the certificates of provider "${host.name}" cannot be used (${fault})`, {
       remedy: `check that ${files.join(', ')} exist, are PEM and belong together`,
+      concerns: 'address',
     });
   };
   const read = (file: string) => {
@@ -210,6 +206,7 @@ export function unreachable(error: unknown, place: VaultPlace): ProviderError {
     const what = code === 'ENOENT' ? 'there is no such socket' : 'you may not open the socket';
     return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, {
       remedy: `see whether Vault Agent or Proxy listens there, or correct address in [providers.${place.provider}]`,
+      concerns: 'address',
     });
   }
   return networkFailure(error, who) ?? cutOff(place);
@@ -218,11 +215,13 @@ export function unreachable(error: unknown, place: VaultPlace): ProviderError {
 export function cutOff({ address }: VaultPlace): ProviderError {
   return new ProviderError('transient', `the answer of Vault at ${address} was cut off`, {
     remedy: 'nothing if it happens once; else check Vault and the network in between',
+    concerns: 'address',
   });
 }
 
 export function tooLarge({ address, provider }: VaultPlace): ProviderError {
   return new ProviderError('transient', `what answers at ${address} sent over 1 MiB, which Vault never does`, {
     remedy: `check address in [providers.${provider}]; a proxy may be answering in its place`,
+    concerns: 'address',
   });
 }

@@ -123,7 +123,7 @@ test('a credential_process that fails does not show what it said', async () => {
     '[profile tool]\nregion = eu-west-1\ncredential_process = /bin/sh -c "echo CANARY >&2; exit 1"\n',
   );
   expect(await shown(read({ profile: 'tool' }))).toBe(
-    'login-expired: profile "tool" could not log in to AWS (CredentialsProviderError) → ' +
+    'login-expired: the credential_process of profile "tool" failed → ' +
       'run: aws sts get-caller-identity --profile tool',
   );
 });
@@ -162,7 +162,7 @@ test.each([
   [
     'Throttling',
     400,
-    'transient: AWS was asked too often and did not answer about the secret "key" → wait; if this stays, raise ttl, or ask for a higher quota of the account',
+    "transient: AWS's login service was asked too often → wait; if this stays, raise ttl, or ask for a higher quota of the account",
   ],
   [
     'ServiceUnavailable',
@@ -179,6 +179,78 @@ test.each([
   };
   expect(await shown(read({ ...assume, sts_endpoint: server.url }))).toBe(expected);
   expect(server.targets).toEqual(['AssumeRole']);
+});
+
+test.each([
+  ['403 with a message and no type', 403, '{"message":"Forbidden"}', ' (status 403)'],
+  ['200 with {}', 200, '{}', ' (status 200)'],
+  ['200 without a body', 200, '', ''],
+  ['200 with a page', 200, '<html>Sign in</html>', ''],
+  ['403 with a page', 403, '<html>Blocked</html>', ' (status 403)'],
+])('something in the place of STS answers %s: nobody has to log in again', async (_, status, body, shownStatus) => {
+  server.behaviour = ({ response }) => response.writeHead(status, { 'content-type': 'application/json' }).end(body);
+  expect(await shown(read({ ...assume, sts_endpoint: server.url }))).toBe(
+    `transient: something that is not AWS's login service answered${shownStatus} → check the proxy, the network or endpoint: it sent an answer of its own`,
+  );
+});
+
+test("a role's session that AWS ends early is made again at once, and the profile is not blamed", async () => {
+  let assumed = 0;
+  const isOver = new Set<string>();
+  server.behaviour = ({ target, request, response }) => {
+    if (target === 'AssumeRole') {
+      assumed += 1;
+      const xml = stsAnswer('AssumeRole').replace(granted.accessKeyId, `ASIA${assumed}`);
+      response.writeHead(200, { 'content-type': 'text/xml' }).end(xml);
+      return;
+    }
+    const key = /Credential=(\w+)/.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    if (isOver.has(key)) refuse(response, 400, 'ExpiredTokenException', 'The security token included is expired');
+    else reply(response, 200, { SecretString: 'sk-value', VersionId: '1' });
+  };
+  const reader = await provider({ ...assume, sts_endpoint: server.url });
+  const source = awsSecretsManagerDefinition.credentialSchema.parse({ secret_id: 'key' });
+  const issue = () => reader.issue({ source, wantedLifeMs: 0 }, { signal: new AbortController().signal });
+  await issue();
+  isOver.add('ASIA1');
+  await issue();
+  expect(assumed).toBe(2);
+  isOver.add('ASIA2').add('ASIA3').add('ASIA4');
+  expect(await shown(issue())).toBe(
+    `login-expired: AWS does not accept the session of ${ROLE} → see in IAM whether the role's sessions were revoked, and check this machine's clock`,
+  );
+  expect(assumed).toBe(3);
+});
+
+test('keys that a credential_process prints after their end are told as what they are, and good ones are used', async () => {
+  const script = join(home.folder, 'process');
+  const print = async (expiration: string) => {
+    const keys = { Version: 1, AccessKeyId: 'AKIDPROCESS', SecretAccessKey: 'secret', Expiration: expiration };
+    await writeFile(script, JSON.stringify(keys));
+  };
+  await home.writeConfig(`[profile tool]\nregion = eu-west-1\ncredential_process = cat ${script}\n`);
+  await print('2020-01-01T00:00:00Z');
+  expect(await shown(read({ profile: 'tool' }))).toBe(
+    'transient: the credential_process of profile "tool" printed keys that have expired → ' +
+      'run it in a shell and see why it does not renew them; or run: aws sts get-caller-identity --profile tool',
+  );
+  await print(new Date(Date.now() + 3_600_000).toISOString());
+  expect(await read({ profile: 'tool' })).toBe('sk-value');
+});
+
+test.each([
+  ['the provider', { region: 'us-east-1' }],
+  ['the profile', {}],
+])('an ARN of another region than that of %s says both, and AWS is not asked', async (_, region) => {
+  await home.writeConfig('[profile conformance]\nregion = us-east-1\n');
+  const secret_id = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:key-AbCdEf';
+  const reader = await provider({ profile: 'conformance', ...region });
+  const source = awsSecretsManagerDefinition.credentialSchema.parse({ secret_id });
+  expect(await shown(reader.issue({ source, wantedLifeMs: 0 }, { signal: new AbortController().signal }))).toBe(
+    'misconfigured: the ARN is of region eu-west-1, but provider "under-test" asks us-east-1 → ' +
+      'write region = "eu-west-1" in [providers.under-test], or name the secret of us-east-1',
+  );
+  expect(server.targets).toEqual([]);
 });
 
 test('STS cannot be reached', async () => {

@@ -21,7 +21,7 @@ interface SignedRequest {
 /** Longer ago than this AWS takes no signature. */
 const SIGNATURE_LIFE_MS = 900_000;
 
-/** `auth/aws/login`, type iam, with STS's part done here: the signature is worked out anew and compared. */
+/** `auth/aws/login`, type iam, with STS's part done here: the signature is worked out again and compared. */
 export class IamLogins {
   readonly #nowMs: () => number;
   readonly #tokens: TokenStore;

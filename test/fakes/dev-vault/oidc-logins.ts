@@ -24,7 +24,7 @@ interface Begun {
 }
 
 /**
- * `auth/oidc/oidc/*` with an identity provider behind it that knows no passwords: its page lets in whoever opens it and sends
+ * `auth/oidc/oidc/*` with an identity provider behind it that knows no passwords: its page lets in everybody who opens it and sends
  * the browser back at once. The page lies under `/v1/dev/oidc/`.
  */
 export class OidcLogins {

@@ -35,6 +35,20 @@ function parameter(name: string, verdict: Verdict, behaviour: Behaviour): Answer
   };
 }
 
+/** What the request for a role's session meets. */
+function role(name: string, behaviour: Behaviour): Answer {
+  return {
+    name: `Secrets Manager: ${name}`,
+    verdict: 'transient',
+    arrange(stage, id) {
+      const arn = `arn:aws:iam::123456789012:role/${id}`;
+      stage.awsAnswers.set(arn, behaviour);
+      const login = `profile = "conformance"\nrole_arn = "${arn}"\nsts_endpoint = "AWS"`;
+      return secret('', 'transient', behaviour, login).arrange(stage, id);
+    },
+  };
+}
+
 const denied = (action: string, cause: string) =>
   `User: ${USER} is not authorized to perform: ${action} on resource: x because ${cause}`;
 
@@ -94,6 +108,9 @@ export const awsAnswers: readonly Answer[] = [
   secret('text where a field is wanted', 'misconfigured', ({ response }) =>
     reply(response, 200, { SecretString: 'sk-canary' }),
   ),
+  secret('a long number', 'served', ({ response }) =>
+    reply(response, 200, { SecretString: '{"api_key":12345678901234567890}' }),
+  ),
   secret('throttled', 'transient', answers(400, 'ThrottlingException', 'Rate exceeded')),
   secret('too many requests', 'transient', answers(429, 'TooManyRequestsException')),
   secret('an internal error', 'transient', answers(500, 'InternalServiceError', 'x')),
@@ -101,6 +118,16 @@ export const awsAnswers: readonly Answer[] = [
   secret('asked of another service', 'misconfigured', answers(400, 'UnknownOperationException')),
   secret('an error of a name that is not known', 'misconfigured', answers(418, 'TeapotException', 'short and stout')),
   secret('the sign-in page of a hotel', 'transient', ({ response }) => page(response, 200, '<html>Welcome</html>')),
+  secret('200 with {}', 'transient', ({ response }) => reply(response, 200, {})),
+  secret('200 without a body', 'transient', ({ response }) => void response.writeHead(200).end()),
+  secret("a gateway's 403", 'transient', ({ response }) => reply(response, 403, { message: 'Forbidden' })),
+  secret("a gateway's 403, in its own name", 'transient', ({ response }) =>
+    reply(response, 403, { message: 'Forbidden' }, { 'x-amzn-errortype': 'ForbiddenException' }),
+  ),
+  secret("a gateway's 404", 'transient', ({ response }) => reply(response, 404, { error: 'no such route' })),
+  role("a gateway's 403 in the place of STS", ({ response }) => reply(response, 403, { message: 'Forbidden' })),
+  role('200 with {} in the place of STS', ({ response }) => reply(response, 200, {})),
+  role('200 without a body in the place of STS', ({ response }) => void response.writeHead(200).end()),
   secret("a proxy's 502", 'transient', ({ response }) => page(response, 502, '<html>Bad Gateway</html>')),
   secret("a proxy's 403", 'transient', ({ response }) => page(response, 403, '<html>Blocked</html>')),
   secret('a reset', 'transient', ({ response }) => void response.socket?.resetAndDestroy()),
@@ -150,6 +177,9 @@ export const awsAnswers: readonly Answer[] = [
     'gone',
     answers(400, 'ParameterVersionNotFound', 'Systems Manager could not find version 7'),
   ),
-  parameter('it has no value', 'misconfigured', ({ response }) => reply(response, 200, {})),
+  parameter('it has no value', 'misconfigured', ({ response }) => reply(response, 200, { Parameter: { Name: 'x' } })),
+  parameter('200 with {}', 'transient', ({ response }) => reply(response, 200, {})),
+  parameter('200 without a body', 'transient', ({ response }) => void response.writeHead(200).end()),
+  parameter("a gateway's 403", 'transient', ({ response }) => reply(response, 403, { message: 'Forbidden' })),
   parameter('its KMS key is invalid', 'misconfigured', answers(400, 'InvalidKeyId', 'x')),
 ];

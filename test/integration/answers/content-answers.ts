@@ -37,4 +37,18 @@ export const contentAnswers: readonly Answer[] = [
   content('20,000 characters', 'unusable', { api_key: 'k'.repeat(20_000) }),
   content('16,384 characters', 'served', { api_key: 'k'.repeat(16_384) }),
   content('a number', 'served', { api_key: 12_345_678 }),
+  content('JSON in a text field', 'unusable', { api_key: '{"key":"sk-canary"}' }),
+  content(
+    'JSON in a text field, and its key named',
+    'served',
+    { api_key: '{"key":"sk-fit"}' },
+    'field = "api_key.key"',
+  ),
+  content('a value in its quotes', 'unusable', { api_key: '"sk-canary"' }),
+  content('a line of an .env file', 'unusable', { api_key: 'ANTHROPIC_API_KEY=sk-canary' }),
+  content('the word null', 'unusable', { api_key: 'null' }),
+  content('a reference (op://…)', 'unusable', { api_key: 'op://dev/x/canary' }),
+  content('an ARN', 'unusable', { api_key: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:canary' }),
+  content('a placeholder', 'unusable', { api_key: '<your-api-key>' }),
+  content('a value after a byte order mark', 'served', { api_key: '\ufeffsk-fit' }),
 ];

@@ -158,6 +158,12 @@ export const networkAnswers: readonly Answer[] = [
   }),
 ];
 
+const UPGRADING =
+  'Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service shortly.';
+const WAITING =
+  'Waiting for the primary to upgrade from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service when the primary is finished.';
+const NO_DIRECTORY = 'ldap operation failed: LDAP Result Code 200 "Network Error": dial tcp: connection refused';
+
 export const vaultAnswers: readonly Answer[] = [
   read('sealed', 'transient', says(503, ['Vault is sealed'])),
   read(
@@ -223,8 +229,32 @@ export const vaultAnswers: readonly Answer[] = [
     ({ vault }, id) => vault.engines.oidcRole(id, 60_000),
   ),
   read('no token in the request', 'misconfigured', says(400, ['missing client token'])),
-  read('200 without a body', 'misconfigured', { kind: 'answer', status: 200 }),
-  read('204', 'misconfigured', { kind: 'answer', status: 204 }),
+  read('KV v1 while it becomes v2', 'transient', says(400, [UPGRADING])),
+  read('KV v2 on a secondary whose primary is not done with that', 'transient', says(400, [WAITING])),
+  read('an engine that cannot reach what it asks', 'transient', says(400, ['dial tcp 10.0.0.9:5432: i/o timeout'])),
+  read('a conflict, which Vault has no word for', 'transient', says(409, ['conflict'])),
+  read('200 without a body', 'transient', { kind: 'answer', status: 200 }),
+  read('204 to a GET', 'transient', { kind: 'answer', status: 204 }),
+  path(
+    '204 to a POST, as a write is answered',
+    'misconfigured',
+    'path = "apikeys/creds/ID"\nmethod = "POST"\nfield = "api_key"',
+    ({ vault }, id) =>
+      vault.faults.plan({ kind: 'answer', status: 204 }, { ...FOR_EVER, path: new RegExp(`^apikeys/creds/${id}$`) }),
+  ),
+  read('200 with {}', 'transient', json({})),
+  read('200 with {"data":null} alone', 'transient', json({ data: null })),
+  read('200 with {"errors":[]}', 'transient', json({ errors: [] })),
+  read("a portal's JSON", 'transient', json({ status: 'login required' })),
+  read('400 with a page', 'transient', page(400)),
+  read("a gateway's 404, whose errors are objects", 'transient', {
+    kind: 'answer',
+    status: 404,
+    body: JSON.stringify({ errors: [{ code: '404', message: 'route' }] }),
+  }),
+  read("a gateway's 404, whose errors are texts", 'transient', says(404, ['no such API'])),
+  read("a gateway's 403, whose errors are texts", 'transient', says(403, ['Forbidden'])),
+  read("a gateway's 401", 'transient', says(401, ['Unauthorized'])),
   read('an envelope without data', 'misconfigured', json({ request_id: '1', data: null })),
   read(
     'a wrapped answer that is spent',
@@ -256,6 +286,9 @@ export const vaultAnswers: readonly Answer[] = [
     arrange: ({ vault }, id) => configured(vault, id, { provider: '' }),
   },
   login('login: a spent or expired secret-id', 'login-expired', says(400, ['invalid role or secret ID'])),
+  login('login: 200 with {}', 'transient', json({})),
+  login('login: a directory that Vault cannot reach', 'transient', says(400, [NO_DIRECTORY])),
+  login('login: too many requests', 'transient', says(429, ['request path "x": rate limit quota exceeded'])),
   login('login: nothing mounted, or an address that is not bound', 'login-expired', says(403, ['permission denied'])),
   login('login: an unknown role', 'misconfigured', says(400, ['role "ci" could not be found'])),
   {

@@ -35,9 +35,9 @@ async function reading(type: string, options: object, source: object, env: Reado
     { clock, random: () => 0.5, fingerprintFiles: () => '' },
   );
   onTestFinished(() => gate.close());
-  const read = () =>
+  const read = (what: object = source) =>
     gate.call((provider, call) =>
-      provider.issue({ source: definition.credentialSchema.parse(source), wantedLifeMs: 0 }, call),
+      provider.issue({ source: definition.credentialSchema.parse(what), wantedLifeMs: 0 }, call),
     );
   return { clock, folder, read };
 }
@@ -71,6 +71,78 @@ test('and one that never answers is given up after two minutes, by the provider,
   });
 });
 
+test('one of its paths that is slow while another is answered is told of that path alone', async () => {
+  const { vault, clock, read } = await slowVault();
+  vault.kv.writeV1('kv/other', { key: 'sk-quick' });
+  const hanging = vault.faults.plan({ kind: 'hang' }, { path: /^kv\/claude/ });
+  const answer = read().catch((error: unknown) => error);
+  await hanging.reached;
+  await clock.advance(110_000);
+  await read({ path: 'kv/other' });
+  await clock.advance(10_000);
+  expect(await answer).toMatchObject({
+    kind: 'transient',
+    concerns: 'secret',
+    message: expect.stringMatching(/ did not answer within 120 s about kv\/claude$/),
+  });
+});
+
+/** A Vault of which one connection never answers, as after a suspend that the network has noticed and the client has not. */
+async function vaultWithDeadConnection(path: string, more: object = {}) {
+  const vault = await DevVault.start({ nowMs: Date.now });
+  onTestFinished(() => vault.stop());
+  vault.kv.writeV1('kv/claude', { key: 'sk-late' });
+  vault.kv.writeV2('secret/claude', { key: 'sk-late' });
+  vault.engines.role('claude', { ttlMs: 60_000 });
+  const options = { address: vault.address, auth: { method: 'token', token: vault.rootToken }, ...more };
+  const made = await reading('vault', options, { path });
+  const hanging = vault.faults.plan({ kind: 'hang' }, { path: new RegExp(path) });
+  const healthyAfterMs = async (ms: number) => {
+    await hanging.reached;
+    await made.clock.advance(ms);
+    hanging.clear();
+  };
+  return { vault, hanging, healthyAfterMs, ...made };
+}
+
+test('a connection that never answers costs 5 s: the read is sent once more over another, and that answer counts', async () => {
+  const { vault, clock, read, healthyAfterMs } = await vaultWithDeadConnection('secret/data/claude');
+  const answer = read();
+  await healthyAfterMs(3_000);
+  await clock.advance(1_999);
+  expect(vault.count(/^GET secret/)).toBe(1);
+  await clock.advance(1);
+  expect((await answer).content).toMatchObject({ json: { key: 'sk-late' } });
+  expect(vault.count(/^GET secret/)).toBe(2);
+});
+
+test('so does KV v1 from its second read on, since only then it is known to issue nothing', async () => {
+  const { vault, clock, read } = await vaultWithDeadConnection('kv/claude');
+  vault.faults.clear();
+  await read();
+  const hanging = vault.faults.plan({ kind: 'hang' }, { path: /^kv/ });
+  const answer = read();
+  await hanging.reached;
+  await clock.advance(5_000);
+  expect((await answer).content).toMatchObject({ json: { key: 'sk-late' } });
+});
+
+test('what issues a lease is not asked for twice, nor anything with a token whose uses are counted', async () => {
+  const leased = await vaultWithDeadConnection('apikeys/creds/claude');
+  const counted = await vaultWithDeadConnection('secret/data/claude');
+  counted.vault.faults.plan(
+    { kind: 'answer', status: 200, body: JSON.stringify({ request_id: '1', data: { num_uses: 10, ttl: 60 } }) },
+    { path: /lookup-self/ },
+  );
+  for (const { vault, clock, read, hanging } of [leased, counted]) {
+    const answer = read().catch((error: unknown) => error);
+    await hanging.reached;
+    await clock.advance(30_000);
+    expect(await answer).toMatchObject({ kind: 'transient' });
+    expect(vault.count(/^GET (?:secret|apikeys)/)).toBe(1);
+  }
+});
+
 async function slowCommand() {
   const script = ': > started; while [ ! -e go ]; do sleep 0.01; done; echo sk-late';
   const made = await reading('exec', { command: ['/bin/sh', '-c', script], timeout: '2m' }, {});
@@ -101,6 +173,28 @@ test('and one that prints nothing is stopped after two minutes', async () => {
   });
 });
 
+test('a connection to AWS that never answers costs 5 s', async () => {
+  const [server, home] = [new AwsJsonServer(), new AwsHome()];
+  await server.start();
+  await home.create('AKIDEXAMPLE', 'wJalrXUtnFEMI');
+  onTestFinished(async () => {
+    await server.stop();
+    await home.remove();
+  });
+  const reached = Promise.withResolvers<void>();
+  server.put('key', 'sk-late');
+  server.behaviour = () => reached.resolve();
+  const options = { profile: PROFILE, endpoint: server.url };
+  const { clock, read } = await reading('aws-secrets-manager', options, { secret_id: 'key' }, home.env);
+  const answer = read();
+  await reached.promise;
+  server.behaviour = undefined;
+  await clock.advance(5_000);
+  const { content } = await answer;
+  expect(content.kind === 'text' && content.text.reveal()).toBe('sk-late');
+  expect(server.targets).toEqual(['secretsmanager.GetSecretValue', 'secretsmanager.GetSecretValue']);
+});
+
 test('an AWS that never answers is given up after half a minute, by the provider, which says so', async () => {
   const [server, home] = [new AwsJsonServer(), new AwsHome()];
   await server.start();
@@ -118,6 +212,7 @@ test('an AWS that never answers is given up after half a minute, by the provider
   await clock.advance(30_000);
   expect(await answer).toMatchObject({
     kind: 'transient',
-    message: 'AWS gave no whole answer about the secret "key" within 30 s',
+    concerns: 'address',
+    message: 'AWS gave no whole answer within 30 s',
   });
 });

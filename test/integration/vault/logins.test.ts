@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { SecretBytes } from '../../../src/credential/secret.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
 import { failure, fields, HOUR_MS, read, VaultFixture } from './vault-fixture.ts';
@@ -37,6 +38,65 @@ describe('a login', () => {
     const before = fixture.vault.seen.length;
     await read(await fixture.withAppRole(GRANT), 'kv/claude');
     expect(fixture.vault.seen.slice(before).map(({ path }) => path)).toEqual(['kv/claude']);
+  });
+
+  test.each([
+    { name: 'a period of 20 s, a wrapped secret-id', grant: { periodMs: 20_000 }, wrapped: true },
+    { name: 'a ttl of 40 s, at most 24 h', grant: { ttlMs: 40_000, maxTtlMs: 24 * HOUR_MS }, wrapped: false },
+  ])('that was renewed before a restart is renewed on after it ($name)', async ({ grant, wrapped }) => {
+    const fixture = await start();
+    const role_id = fixture.vault.logins.appRole('laptop', { policies: ['reader'], ...grant });
+    const handed = wrapped ? fixture.vault.wrapSecretId('laptop') : fixture.vault.logins.secretId('laptop');
+    const secret_id_file = await fixture.file('secret-id', handed);
+    const auth = { method: 'approle', role_id, secret_id_file, secret_id_wrapped: wrapped };
+    fixture.vault.engines.role('brief', { ttlMs: 30_000, maxTtlMs: 24 * HOUR_MS });
+    let provider = await fixture.provider({ options: { auth } });
+    const { lease } = await read(provider, 'apikeys/creds/brief', undefined, 0);
+    const lastsMs = grant.periodMs ?? grant.ttlMs ?? 0;
+    for (const restarts of [false, false, false, true, false, true, false, false]) {
+      fixture.clock.pass(lastsMs * 0.6);
+      if (restarts) {
+        provider.close();
+        provider = await fixture.provider({ options: { auth } });
+      }
+      await read(provider, 'kv/claude', undefined, 0);
+    }
+    expect(fixture.vault.count(RENEWAL)).toBe(8);
+    expect(fixture.vault.count(LOGIN)).toBe(1);
+    expect(fixture.vault.count(/sys\/wrapping\/unwrap/)).toBe(wrapped ? 1 : 0);
+    expect(provider.login?.(lease?.loginId ?? '')).toMatchObject({ grantedMs: lastsMs, maxExpiresAtMs: undefined });
+  });
+
+  test('that a person made is renewed on after a restart, to its max TTL', async () => {
+    const fixture = await start();
+    const [ttlMs, maxTtlMs] = [40_000, HOUR_MS / 4];
+    const auth = { method: 'userpass', username: 'ada' };
+    const made = fixture.vault.tokens.create({ policies: ['reader'], ttlMs, maxTtlMs }, 'auth/userpass/login/ada');
+    let provider = await fixture.provider({ options: { auth } });
+    await provider.takeLogin?.(SecretBytes.fromString(made.id), call());
+    for (let renewals = 0; fixture.clock.now() < made.createdAtMs + maxTtlMs - ttlMs; renewals += 1) {
+      if (renewals === 4 || renewals === 20) {
+        provider.close();
+        provider = await fixture.provider({ options: { auth } });
+      }
+      fixture.clock.pass(ttlMs * 0.6);
+      await read(provider, 'kv/claude');
+    }
+    fixture.clock.pass(ttlMs);
+    expect(await failure(read(provider, 'kv/claude'))).toMatchObject({ kind: 'login-expired' });
+  });
+
+  test('that a version of the program stored which did not note what was granted is renewed, and noted', async () => {
+    const fixture = await start();
+    const first = await fixture.withAppRole(GRANT);
+    await read(first, 'kv/claude');
+    first.close();
+    for (const { login, token } of fixture.logins.load()) {
+      fixture.logins.save({ ...login, grantedMs: undefined }, token);
+    }
+    await read(await fixture.withAppRole(GRANT), 'kv/claude');
+    expect(fixture.vault.count(RENEWAL)).toBe(1);
+    expect(fixture.logins.load()[0]?.login.grantedMs).toBe(HOUR_MS);
   });
 
   test('that expired meanwhile is not taken from the store, and goes from it', async () => {

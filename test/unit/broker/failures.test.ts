@@ -178,3 +178,58 @@ describe('a fault of the broker itself', () => {
     expect(`${told.error?.message} ${told.error?.remedy}`).not.toContain('canary');
   });
 });
+
+describe('a prompt that a person dismissed', () => {
+  it('is never put up again unless somebody asks for the key', async () => {
+    const world = await benchOf(2);
+    world.provider().trouble = () => ({ error: failure.loginExpired() });
+    expect((await world.get('c0', PLAIN)).code).toBe('ERR_LOGIN_EXPIRED');
+    await world.clock.advance(2 * HOUR);
+    world.broker.noticeWake();
+    await world.clock.advance(MINUTE);
+    expect(world.provider().count('issue')).toBe(1);
+    expect((await world.get('c0', PLAIN)).code).toBe('ERR_LOGIN_EXPIRED');
+    expect(world.provider().count('issue')).toBe(2);
+  });
+
+  it('is not put up for another credential of its provider either, as long as that is not asked for', async () => {
+    const world = await benchOf(2);
+    await world.get('c1', PLAIN);
+    world.provider().trouble = () => ({ error: failure.loginExpired() });
+    await world.get('c0', PLAIN);
+    await world.get('c1', PLAIN);
+    const before = world.provider().count('issue');
+    await world.clock.advance(50 * MINUTE);
+    expect(world.provider().count('issue')).toBe(before);
+  });
+
+  it('is put up once by each ask past the hold-off, behind a key that may still be served', async () => {
+    const world = await benchOf(1);
+    await world.get('c0', PLAIN);
+    world.provider().trouble = () => ({ error: failure.loginExpired() });
+    await world.clock.advance(2 * HOUR);
+    const before = world.provider().count('issue');
+    expect(await world.get('c0', PLAIN)).toMatchObject({ state: 'stale' });
+    await world.clock.advance(HOUR);
+    expect(world.provider().count('issue')).toBe(before + 1);
+    expect(await world.get('c0', PLAIN)).toMatchObject({ state: 'stale', tookMs: 0 });
+    await world.clock.advance(1);
+    expect(world.provider().count('issue')).toBe(before + 2);
+  });
+
+  it('does not stop refreshes ahead once the login is back', async () => {
+    const world = await benchOf(1);
+    await world.get('c0', PLAIN);
+    world.provider().trouble = () => ({ error: failure.loginExpired() });
+    await world.clock.advance(2 * HOUR);
+    await world.get('c0', PLAIN);
+    world.provider().trouble = () => ({});
+    await world.clock.advance(HOUR);
+    await world.get('c0', PLAIN);
+    await world.clock.advance(1);
+    const before = world.provider().count('issue');
+    await world.get('c0', PLAIN);
+    await world.clock.advance(30 * MINUTE);
+    expect(world.provider().count('issue')).toBeGreaterThan(before);
+  });
+});

@@ -3,12 +3,24 @@ import { z } from 'zod';
 import { maskShapes, maskValue } from '../../../src/config/effective.ts';
 import { isSecretKey, membersOf } from '../../../src/config/walk.ts';
 
-it.each(['token', 'password', 'client_secret', 'secret-id', 'secretId', 'aws_session_token', 'API_KEY', 'jwt'])(
-  '%s is the name of a secret',
-  (name) => {
-    expect(isSecretKey(name, undefined)).toBe(true);
-  },
-);
+it.each([
+  'token',
+  'password',
+  'client_secret',
+  'secret-id',
+  'secretId',
+  'aws_session_token',
+  'API_KEY',
+  'jwt',
+  'PGPASSWORD',
+  'MYSQL_PWD',
+  'BW_SESSION',
+  'OP_SESSION_my',
+  'SSHPASS',
+  'GITHUB_PAT',
+])('%s is the name of a secret', (name) => {
+  expect(isSecretKey(name, undefined)).toBe(true);
+});
 
 it.each(['token_file', 'secret_id_file', 'role_id', 'path', 'address', 'field', 'tokens_max', 'keyboard'])(
   '%s is not',
@@ -45,6 +57,13 @@ it.each([
 it('everything under a secret key is masked, whatever its type', () => {
   expect([1, true, ['a'], { a: 'b' }].map((value) => maskValue(value, true))).toEqual(Array(4).fill('********'));
   expect(maskValue(['plain', ['hvs.CAESIJabcdefgh']], false)).toEqual(['plain', ['********']]);
+});
+
+it('what a command is given with a flag of such a name is masked', () => {
+  const command = ['tool', '--token', 'abc', '--user', 'me', '--password=hunter2', '-v', '--pin', '4711'];
+  expect(maskValue(command, false)).toEqual([
+    ...['tool', '--token', '********', '--user', 'me', '--password=********', '-v', '--pin', '********'],
+  ]);
 });
 
 it('whatever is in a secret table or array is a secret', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { configJsonSchema } from '../../../src/config/json-schema.ts';
+import { checkConfig } from '../../../src/config/load.ts';
 import { keysOf, schemaAt, unwrap } from '../../../src/config/walk.ts';
 import { providerDefinitions } from '../../../src/providers/registry.ts';
 
@@ -38,4 +39,34 @@ describe.each(providerDefinitions)(
 it('are all in the JSON Schema for editors', () => {
   const schema = JSON.stringify(configJsonSchema(providerDefinitions));
   for (const { type } of providerDefinitions) expect(schema).toContain(`"const":"${type}"`);
+});
+
+describe('an ARN of another region than its provider', () => {
+  const file = (type: string, credential: string, region: string) =>
+    `[providers.dev]\ntype = "${type}"\n${region}\n[credentials.c]\nprovider = "dev"\n${credential}\n`;
+  const SECRET = 'secret_id = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/key-AbCdEf"';
+  const PARAMETER = 'parameter = "arn:aws:ssm:eu-west-1:123456789012:parameter/prod/key"';
+
+  it.each([
+    ['aws-secrets-manager', SECRET, 'secret_id'],
+    ['aws-ssm', PARAMETER, 'parameter'],
+  ])('is told with both regions (%s)', async (type, credential, key) => {
+    const check = (region: string, env = {}) =>
+      checkConfig(Buffer.from(file(type, credential, region)), {
+        file: '/c.toml',
+        types: providerDefinitions,
+        env,
+        homeDir: '/h',
+      });
+    const expected = {
+      line: 6,
+      key: `credentials.c.${key}`,
+      message: 'the ARN is of region eu-west-1, but provider "dev" asks us-east-1',
+      remedy: 'write region = "eu-west-1" in [providers.dev], or name the secret of us-east-1',
+    };
+    expect((await check('region = "us-east-1"')).faults).toMatchObject([expected]);
+    expect((await check('', { AWS_REGION: 'us-east-1' })).faults).toMatchObject([expected]);
+    expect((await check('region = "eu-west-1"')).faults).toBeUndefined();
+    expect((await check('profile = "dev"')).faults).toBeUndefined();
+  });
 });

@@ -56,3 +56,72 @@ describe('what the client accepts as a key', () => {
     expect(`${fault} ${JSON.stringify(fault)}`).not.toContain('canary');
   });
 });
+
+describe('what the client would take, and is not a key', () => {
+  it.each([
+    ['null', 'a word like null', 'the key itself'],
+    ['None', 'a word like null', 'the key itself'],
+    ['undefined', 'a word like null', 'the key itself'],
+    ['<nil>', 'a word like null', 'the key itself'],
+    ['"null"', 'a word like null', 'the key itself'],
+    ['op://dev/claude/credential', 'op://...', 'command = ["op", "read"'],
+    ['vault:secret/data/claude#key', 'a reference to a secret', 'the value that it stands for'],
+    ['ref+awssecrets://claude/key', 'a reference to a secret', 'the value that it stands for'],
+    ['projects/p/secrets/claude/versions/1', 'a reference to a secret', 'the value that it stands for'],
+    ['arn:aws:secretsmanager:eu-west-1:123456789012:secret:claude', 'arn:...', 'secret_id'],
+    ['arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:claude', 'arn:...', 'secret_id'],
+    ['vault:v1:c2VjcmV0', 'encrypted', 'decrypted'],
+    ['ENC[AES256_GCM,data:YQ==,iv:Yg==]', 'encrypted', 'decrypted'],
+    ['"sk-ant-api03-canary"', 'in quotes', 'without the quotes'],
+    ["'sk-ant-api03-canary'", 'in quotes', 'without the quotes'],
+    ['{"key":"sk-canary"}', 'JSON', 'field'],
+    ['["sk-canary"]', 'JSON', 'bare key'],
+    ['ANTHROPIC_API_KEY=sk-ant-canary', 'an assignment', 'after the ='],
+    ['api_key=sk-ant-canary', 'an assignment', 'after the ='],
+    ['\u0024{ANTHROPIC_API_KEY}', 'a placeholder', 'the key itself'],
+    ['<your-api-key>', 'a placeholder', 'the key itself'],
+    ['********', 'a placeholder', 'the key itself'],
+  ])('%s: it is %s', (text, found, remedy) => {
+    let fault: unknown;
+    try {
+      toKey(bytes(`${text}\n`), 'field "api_key"');
+    } catch (error) {
+      fault = error;
+    }
+    expect(fault).toMatchObject({ code: 'ERR_KEY_UNUSABLE', kind: 'misconfigured' });
+    const { message, remedy: advice } = fault as ProviderError;
+    expect(message).toContain(found);
+    expect(advice).toContain(remedy);
+    expect(`${message} ${advice}`).not.toContain('canary');
+  });
+
+  it.each([
+    'sk-ant-api03-abc_DEF',
+    'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln',
+    'ABC_DEF0x9/+a==',
+    'AB_CD=',
+    'nullable-key',
+    'truetype',
+    '{not-json',
+    '"half',
+    '$up3r$ecret',
+    'user:password',
+    'postgres://u:p@h/db',
+    'hvs.CAESIabc',
+    '0123456789',
+  ])('%s may be one', (text) => {
+    expect(toKey(bytes(text), 'it').reveal()).toBe(text);
+  });
+});
+
+describe('the ways in which text is encoded', () => {
+  it.each([
+    ['UTF-8 with a byte order mark', Buffer.from('\ufeffsk-x\n', 'utf8')],
+    ['UTF-16 as PowerShell writes it', Buffer.from('\ufeffsk-x\r\n', 'utf16le')],
+    ['UTF-16 without a mark', Buffer.from('sk-x\r\n', 'utf16le')],
+    ['UTF-16, big endian', Buffer.from('\ufeffsk-x\r\n', 'utf16le').swap16()],
+    ['UTF-16, cut off in the middle', Buffer.concat([Buffer.from('\ufeffsk-x', 'utf16le'), Buffer.from([10])])],
+  ])('a key is read from %s', (_what, raw) => {
+    expect(toKey(raw, 'it').reveal()).toBe('sk-x');
+  });
+});

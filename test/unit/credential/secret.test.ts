@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { fieldAt, selectField } from '../../../src/credential/secret.ts';
+import { fieldAt, selectField } from '../../../src/credential/field.ts';
+import { parseObject } from '../../../src/credential/secret.ts';
 import { ProviderError } from '../../../src/errors.ts';
 
 const faultOf = (action: () => unknown): ProviderError => {
@@ -56,10 +57,64 @@ describe('the field of a structured secret', () => {
 
   it('shows what a deeper path would be, and bounds what it shows', () => {
     expect(faultOf(() => selectField({ f: { a: 'x' } }, 'f')).remedy).toContain('f.a');
-    const many = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`name${index}\u001b[31m`, 'x']));
+    const many: Record<string, string> = Object.fromEntries(
+      Array.from({ length: 500 }, (_, index) => [`name${index}`, 'x']),
+    );
+    many['a\u001b[31m'] = 'x';
     const { remedy } = faultOf(() => selectField(many, 'absent'));
     expect(remedy).toContain('(500 in all)');
     expect(remedy).not.toContain('\u001b');
     expect(remedy?.length).toBeLessThan(600);
+  });
+
+  it.each([
+    [
+      'a table deep inside',
+      { data: { keys: { main: 'sk-x', made: 1700000000 } }, note: 'two words' },
+      'data.keys.main',
+    ],
+    ['a list', { keys: [{ value: 'sk-x' }] }, 'keys.0.value'],
+    ['JSON in a text', { config: '{"key":"sk-x","on":true}' }, 'config.key'],
+    ['a number where there is no text', { key: 12345, on: true }, 'key'],
+    ['a name with dots', { 'a.b': 'sk-x', c: 'null' }, 'a.b'],
+  ])('is offered only if it can be served, and can be set as it is offered: %s', (_what, secret, field) => {
+    const { remedy } = faultOf(() => selectField(secret, 'absent'));
+    expect(remedy).toBe(`set \`field\` to one of: ${field}`);
+    expect(selectField(secret, field).value).toMatch(/^(?:sk-x|12345)$/);
+  });
+
+  it('is not offered where nothing there could be served', () => {
+    const { remedy } = faultOf(() => selectField({ a: true, b: null, c: 'op://dev/x/y', d: 'not a key' }, undefined));
+    expect(remedy).toBe('store the bare key as a field there: no field of the secret holds one');
+  });
+
+  it('that holds JSON in its text is entered by a longer path, and says which', () => {
+    const secret = { api_key: '{"key":"sk-x","owner":"two words"}' };
+    expect(faultOf(() => selectField(secret, undefined))).toMatchObject({
+      code: 'ERR_KEY_UNUSABLE',
+      message: 'field "api_key" is not a key that Claude Code accepts: it holds JSON',
+      remedy: 'set `field` to one of: api_key.key',
+    });
+    expect(selectField(secret, 'api_key.key').value).toBe('sk-x');
+  });
+});
+
+describe('a number in JSON', () => {
+  it.each([
+    ['12345678901234567890', '12345678901234567890'],
+    ['-9007199254740993', '-9007199254740993'],
+    ['0.1234567890123456789', '0.1234567890123456789'],
+    ['1e999', '1e999'],
+    ['1e-999', '1e-999'],
+    ['9007199254740991', '9007199254740991'],
+    ['4711', '4711'],
+  ])('is never another number: %s', (written, served) => {
+    expect(selectField(parseObject(`{"key":${written}}`) ?? {}, 'key').value).toBe(served);
+  });
+
+  it('that JavaScript holds is a number, and a large one does not make a second text', () => {
+    expect(parseObject('{"a":4711,"b":1.7e9,"c":3600.0}')).toEqual({ a: 4711, b: 1.7e9, c: 3600 });
+    const secret = parseObject('{"api_key":"sk-x","account":12345678901234567890}') ?? {};
+    expect(selectField(secret, undefined).value).toBe('sk-x');
   });
 });

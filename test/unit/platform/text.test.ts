@@ -26,6 +26,11 @@ describe('redact', () => {
   it.each([
     'Password: Error: EOF reading password',
     'Error: EOF',
+    'Password: Login failed',
+    'Enter PIN: Operation cancelled',
+    'passphrase: Timeout',
+    'Password for you@example.com: Permission denied, please try again.',
+    'your password is empty',
     'permission denied',
     'the token is expired',
     'secret/data/claude does not exist',
@@ -33,6 +38,10 @@ describe('redact', () => {
     'no such file: /home/u/.config/broker/role-id',
   ])('leaves ordinary words alone: %j', (text) => {
     expect(redact(text)).toBe(text);
+  });
+
+  it('keeps the name of what it takes out', () => {
+    expect(redact('connect with password=hunter2hunter2 failed')).toBe('connect with password=[redacted] failed');
   });
 
   it('takes out what is known to be secret, whatever it looks like', () => {

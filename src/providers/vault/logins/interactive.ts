@@ -3,7 +3,7 @@ import { within } from '../../../platform/waiting.ts';
 import type { InteractiveLogin } from '../../provider.ts';
 import type { VaultReply } from '../answer.ts';
 import { VaultClient } from '../client.ts';
-import { failureOf, grantIn, tooSlow } from '../failures.ts';
+import { failureOf, successIn, tooSlow } from '../failures.ts';
 import { hasPassword, mayBeMadeByAPerson, type PasswordAuth, type VaultOptions } from '../options.ts';
 import { withSecondFactor } from '../second-factor.ts';
 import { grantedByLogin } from '../token-api.ts';
@@ -38,12 +38,14 @@ export const logInInteractively: InteractiveLogin<VaultOptions> = async (options
 
 async function passwordLogin(auth: PasswordAuth, { dialogue, ask, host }: InteractiveContext): Promise<VaultReply> {
   if (hasPassword(auth)) {
-    return grantIn(await ask({ what: 'login', method: 'POST', ...loginWith(passwordIn(auth, host), auth) }));
+    return successIn(await ask({ what: 'login', method: 'POST', ...loginWith(passwordIn(auth, host), auth) }));
   }
   using password = await dialogue.askPassword(`Password of ${auth.username} (${auth.method})`);
   const reply = await ask({ what: 'login', method: 'POST', ...loginWith(password.reveal(), auth) });
-  if (reply.status !== 400 && reply.status !== 403) return grantIn(reply);
-  throw new ProviderError('login-expired', failureOf(reply).message, {
+  if (reply.status !== 400 && reply.status !== 403) return successIn(reply);
+  const failure = failureOf(reply);
+  if (failure.kind === 'transient') throw failure;
+  throw new ProviderError('login-expired', failure.message, {
     remedy: `check the password, and username and mount in [providers.${reply.asked.provider}.auth]; then try again`,
   });
 }

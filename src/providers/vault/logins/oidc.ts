@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { ProviderError } from '../../../errors.ts';
 import { sleep } from '../../../platform/waiting.ts';
 import { errorsOf, objectAt, textAt, type VaultReply } from '../answer.ts';
-import { failureOf, grantIn } from '../failures.ts';
+import { failureOf, successIn } from '../failures.ts';
 import type { AuthOf } from '../options.ts';
 import { type InteractiveContext, LOGIN_LIMIT_MS, tooLate } from './method.ts';
 import { OidcCallback } from './oidc-callback.ts';
@@ -55,7 +55,7 @@ async function begin(
   const request = async (redirectUri: string) => {
     const body = { role: auth.role ?? '', redirect_uri: redirectUri, client_nonce: clientNonce };
     const path = `auth/${auth.mount}/oidc/auth_url`;
-    return grantIn(await ask({ what: 'login', method: 'POST', path, body, secrets: [clientNonce] }));
+    return successIn(await ask({ what: 'login', method: 'POST', path, body, secrets: [clientNonce] }));
   };
   const here = `http://localhost:${auth.callback_port}/oidc/callback`;
   const reply = await request(here);
@@ -104,7 +104,7 @@ async function comeBack(
       const query = new URLSearchParams({ ...parameters, client_nonce: clientNonce });
       const secrets = [...Object.values(parameters).filter((value) => value.length > 3), clientNonce];
       const path = `auth/${auth.mount}/oidc/callback`;
-      const reply = grantIn(await context.ask({ what: 'login', method: 'GET', path, query: `${query}`, secrets }));
+      const reply = successIn(await context.ask({ what: 'login', method: 'GET', path, query: `${query}`, secrets }));
       respond(true);
       return reply;
     } catch (error) {
@@ -129,7 +129,7 @@ async function poll(
     await sleep(pauseMs, clock, signal);
     const path = `auth/${auth.mount}/oidc/poll`;
     const reply = await ask({ what: 'login', method: 'POST', path, body, secrets: Object.values(body) });
-    if (reply.status === 200) return grantIn(reply);
+    if (reply.status === 200) return successIn(reply);
     const words = errorsOf(reply)?.join(' ') ?? '';
     if (words.endsWith('slow_down')) pauseMs = Math.min(pauseMs * 2, LONGEST_POLL_MS);
     else if (!words.endsWith('authorization_pending')) throw failureOf(reply);

@@ -3,7 +3,7 @@ import { ProviderError } from '../../../errors.ts';
 import type { ProviderHost } from '../../provider.ts';
 import { objectAt, textAt } from '../answer.ts';
 import { unwrap } from '../client.ts';
-import { failureOf } from '../failures.ts';
+import { successIn } from '../failures.ts';
 import type { AuthOf, PasswordAuth } from '../options.ts';
 import { expandHome, readSecretFile } from '../secret-file.ts';
 import type { LoginContext, LoginRequest, PrepareLogin } from './method.ts';
@@ -81,8 +81,7 @@ function readOrRemembered(file: string, { host }: LoginContext, mayBeGone: boole
 
 async function unwrapSecretId(wrappingToken: string, context: LoginContext): Promise<string> {
   const reply = await unwrap(wrappingToken, context.client, context.signal);
-  if (reply.status !== 200) throw failureOf(reply);
-  const secretId = textAt(objectAt(reply.json, 'data'), 'secret_id');
+  const secretId = textAt(objectAt(successIn(reply).json, 'data'), 'secret_id');
   if (secretId !== '') return secretId;
   throw new ProviderError('misconfigured', 'the wrapping token in secret_id_file does not hold a secret-id', {
     remedy: 'wrap the answer of auth/approle/role/ROLE/secret-id, not another one',

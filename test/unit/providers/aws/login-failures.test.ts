@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { loginFailure } from '../../../../src/providers/aws/failure-tables.ts';
 
-const subject = { provider: 'aws-dev', secret: 'the secret "x"', options: { profile: 'dev' } };
+const subject = { provider: 'aws-dev', secret: 'the secret "x"', id: 'x', options: { profile: 'dev' } };
 const CHAIN = 'CredentialsProviderError';
 
 /** The SDK's own words, as its credential providers write them. */
@@ -66,9 +66,35 @@ test.each([
     'login-expired',
     'log in again, or replace the access key; then run: aws sts get-caller-identity --profile dev',
   ],
+  [
+    CHAIN,
+    'Profile dev credential_process returned expired credentials.',
+    'transient',
+    'run it in a shell and see why it does not renew them; or run: aws sts get-caller-identity --profile dev',
+  ],
+  [
+    CHAIN,
+    'Profile dev credential_process returned invalid JSON.',
+    'login-expired',
+    'let it print JSON with Version 1, AccessKeyId and SecretAccessKey; then run: aws sts get-caller-identity --profile dev',
+  ],
+  [
+    CHAIN,
+    'Command failed: /opt/keys --pin sk-secret\nsk-secret',
+    'login-expired',
+    'run: aws sts get-caller-identity --profile dev',
+  ],
   ['Er ror: sk-secret', '', 'login-expired', 'run: aws sts get-caller-identity --profile dev'],
 ])('%s: %s', (name, message, kind, remedy) => {
   const failure = loginFailure({ name, message, status: undefined }, subject);
   expect({ kind: failure.kind, remedy: failure.remedy }).toEqual({ kind, remedy });
   expect(failure.message).not.toContain('sk-secret');
+  expect(failure.concerns).toBe('login');
+});
+
+test("what the SDK says of a profile is told, where its error's name says nothing", () => {
+  const said = 'Unsupported thing in profile dev. Got x; token eyJhbGciOiJIUzI1NiJ9.secret';
+  expect(loginFailure({ name: CHAIN, message: said, status: undefined }, subject).message).toBe(
+    'profile "dev" could not log in to AWS (Unsupported thing in profile dev. Got x; token [redacted])',
+  );
 });

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -147,7 +147,7 @@ test.each([
   [{ command: ['/etc/passwd'] }, 'misconfigured', 'the program "/etc/passwd" cannot be run (EACCES)'],
   [{ command: ['/etc/passwd/x'] }, 'misconfigured', 'the program "/etc/passwd/x" or the folder FOLDER does not exist'],
   [{}, 'misconfigured', 'provider "tool" and its credential name no command'],
-  [{ command: ['true'] }, 'misconfigured', 'the command of provider "tool" succeeded but printed nothing'],
+  [{ command: ['true'] }, 'misconfigured', 'the command "true" succeeded but printed nothing'],
   [sh('exit 3'), 'transient', 'the command "/bin/sh" exited with status 3 and said nothing'],
   [sh('kill -9 $$'), 'transient', 'the command "/bin/sh" was killed by SIGKILL and said nothing'],
   [{ ...sh('echo no >&2; exit 4'), denied_status: [4] }, 'denied', 'the command "/bin/sh" exited with status 4: no'],
@@ -177,4 +177,119 @@ test.each([
 test('a tool that names the login it wants has it as the remedy', async () => {
   const error = await failure(read(await connect(sh('echo "ERROR: run:  gcloud auth login" >&2; exit 1'))));
   expect(error.remedy).toBe('run: gcloud auth login');
+});
+
+test.each([
+  // What tools say when a person has to do something first; the sources are in the table of src/providers/exec/failures.ts.
+  ['op read', '[ERROR] 2026/01/02 03:04:05 authorization prompt dismissed, please try again', 'run: op signin'],
+  ['op read', '[ERROR] 2026/01/02 03:04:05 error initializing client: authorization timeout', 'run: op signin'],
+  ['op read', 'No accounts configured for use with 1Password CLI.', 'run: op signin'],
+  [
+    'security find-generic-password',
+    'security: SecKeychainSearchCopyNext: User interaction is not allowed.',
+    'run: security unlock-keychain',
+  ],
+  [
+    'pass show',
+    'gpg: public key decryption failed: Operation cancelled\ngpg: decryption failed: No secret key',
+    'log in to pass again',
+  ],
+  ['gpg -d', 'gpg: public key decryption failed: Inappropriate ioctl for device', 'log in to gpg again'],
+  ['rbw get', 'rbw unlock: failed to read password from pinentry: cancelled', 'run: rbw unlock'],
+  ['bw get', 'Vault is locked.', 'run: bw unlock'],
+  ['bw get', 'You are not logged in.', 'run: bw login'],
+  [
+    'aws sso-thing --profile dev',
+    'Error loading SSO Token: Token for dev does not exist',
+    'run: aws sso login --profile dev',
+  ],
+  ['aws x', 'Error when retrieving token from sso: Token has expired and refresh failed', 'run: aws sso login'],
+  ['aws x', 'An error occurred (ExpiredToken) when calling the GetSecretValue operation', 'log in to aws again'],
+  ['aws x', 'Unable to locate credentials.', 'log in to aws again'],
+  ['az x', 'AADSTS700082: The refresh token has expired due to inactivity.', 'run: az login'],
+  [
+    'kubelogin x',
+    'AADSTS50076: Due to a configuration change you must use multi-factor authentication',
+    'log in to kubelogin again',
+  ],
+  ['gcloud x', 'Reauthentication failed. cannot prompt during non-interactive execution.', 'run: gcloud auth login'],
+  ['own-tool x', '{"error":"invalid_grant"}', 'log in to own-tool again'],
+  ['own-tool x', 'the keyring is locked', 'log in to own-tool again'],
+])(
+  'a person has to do something first, and the remedy names the program inside: %s: %s',
+  async (tool, said, remedy) => {
+    const [program, ...args] = tool.split(' ');
+    const script = `KEY=$(${program} ${args.join(' ')} 2>/dev/null | tr -d x); printf '%s\\n' '${said.replaceAll("'", '')}' >&2; exit 1`;
+    const error = await failure(read(await connect(sh(script))));
+    expect(error.kind).toBe('login-expired');
+    expect(error.remedy).toContain(remedy);
+  },
+);
+
+test.each([
+  'database is locked',
+  'could not get lock /var/lib/dpkg/lock',
+  'Operation canceled',
+  'the key was not found',
+])('said by a tool, this is no lost login: %s', async (said) => {
+  const error = await failure(read(await connect(sh(`my-tool 2>/dev/null; echo "${said}" >&2; exit 1`))));
+  expect(error.kind).toBe('transient');
+  expect(error.remedy).toContain('my-tool');
+});
+
+test.each([
+  ['no-such-tool read', 127, 'no-such-tool'],
+  ['exec 2>&1 >/dev/null; /etc/passwd', 126, '/etc/passwd'],
+])(
+  'a program that is not there, or may not be run, is not tried again and again: sh -c "%s"',
+  async (script, status, program) => {
+    const error = await failure(read(await connect(sh(script))));
+    expect(error).toMatchObject({ kind: 'misconfigured', code: 'ERR_PROVIDER_MISCONFIGURED' });
+    expect(error.message).toContain(`exited with status ${status}`);
+    if (status === 127) expect(error.remedy).toContain(program);
+  },
+);
+
+test('a pipeline whose last program succeeds does not hide that the first wants a person', async () => {
+  const script = '{ echo "authorization prompt dismissed" >&2; false; } | tr -d x';
+  expect(await failure(read(await connect(sh(script))))).toMatchObject({
+    kind: 'login-expired',
+    remedy: 'run: op signin',
+  });
+});
+
+test('a prompt that nobody answered in time is not put up again unasked', async () => {
+  const tool = join(folder, 'op');
+  await writeFile(tool, '#!/bin/sh\nexec sleep 600\n', { mode: 0o700 });
+  const late = await failure(read(await connect({ command: [tool], timeout: '200ms' })));
+  expect(late).toMatchObject({ kind: 'login-expired', remedy: expect.stringContaining('answer its prompt') });
+});
+
+test.each([
+  ['UTF-8 with a mark', Buffer.from('\ufeffsk-x\r\n')],
+  ['UTF-16, as PowerShell writes it', Buffer.from('\ufeffsk-x\r\n', 'utf16le')],
+])('a key in %s is read', async (_name, printed) => {
+  await writeFile(join(folder, 'printed'), printed);
+  expect(await read(await connect({ command: ['cat', join(folder, 'printed')] }))).toBe('sk-x');
+});
+
+test('a long number in JSON keeps its digits', async () => {
+  await writeFile(join(folder, 'printed'), '{"key":12345678901234567890}');
+  expect(await read(await connect({ command: ['cat', join(folder, 'printed')] }))).toEqual({
+    key: 12345678901234567890n,
+  });
+});
+
+test.each([
+  ['Password: Error: EOF reading password', 'Password: Error: EOF reading password'],
+  ['Password: Login failed', 'Password: Login failed'],
+  ['Enter PIN: Operation cancelled', 'Enter PIN: Operation cancelled'],
+  ['your pin 4711 is wrong', 'your pin [redacted] is wrong'],
+  [
+    'cannot connect to postgres://u:pw@h/db with password=hunter2',
+    'cannot connect to postgres://[redacted]@h/db with password=[redacted]',
+  ],
+])('stderr %j is shown as %j', async (said, shown) => {
+  const error = await failure(read(await connect(sh(`echo '${said}' >&2; exit 3`))));
+  expect(error.message).toBe(`the command "/bin/sh" exited with status 3: ${shown}`);
 });

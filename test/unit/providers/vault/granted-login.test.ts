@@ -9,7 +9,7 @@ import {
 const NOW = Date.UTC(2030, 0, 1);
 
 function answer(json: Record<string, unknown>, headers: Record<string, string> = {}) {
-  return { status: 200, headers, json, isEmpty: false };
+  return { status: 200, headers, json, wantsTls: false };
 }
 
 function loggedIn(auth: Record<string, unknown> = {}) {
@@ -24,6 +24,7 @@ describe('a login', () => {
       id: 'acc',
       issuedAtMs: NOW,
       expiresAtMs: NOW + 3_600_000,
+      grantedMs: 3_600_000,
       renewable: true,
       maxExpiresAtMs: undefined,
       ours: true,
@@ -50,23 +51,21 @@ describe('a renewal', () => {
     grantedByRenewal(
       answer({ auth: { lease_duration: seconds, renewable: true }, ...more }),
       NOW + 1_000_000,
-      loggedIn(),
+      loggedIn().login,
     );
 
   test('of the full length says nothing of an end', () => {
-    expect(renewal(3600).login).toMatchObject({ expiresAtMs: NOW + 4_600_000, maxExpiresAtMs: undefined });
-    expect(renewal(3599).login.maxExpiresAtMs).toBeUndefined();
+    expect(renewal(3600)).toMatchObject({ expiresAtMs: NOW + 4_600_000, maxExpiresAtMs: undefined });
+    expect(renewal(3599).maxExpiresAtMs).toBeUndefined();
   });
 
   test('that falls short shows the end', () => {
-    expect(renewal(1800).login).toMatchObject({ expiresAtMs: NOW + 2_800_000, maxExpiresAtMs: NOW + 2_800_000 });
-    expect(
-      renewal(3600, { warnings: ['TTL of "1h" exceeded the effective max_ttl'] }).login.maxExpiresAtMs,
-    ).toBeDefined();
+    expect(renewal(1800)).toMatchObject({ expiresAtMs: NOW + 2_800_000, maxExpiresAtMs: NOW + 2_800_000 });
+    expect(renewal(3600, { warnings: ['TTL of "1h" exceeded the effective max_ttl'] }).maxExpiresAtMs).toBeDefined();
   });
 
   test('that says nothing changes nothing', () => {
-    expect(renewal(0).login).toEqual(loggedIn().login);
+    expect(renewal(0)).toEqual(loggedIn().login);
   });
 });
 
@@ -74,17 +73,20 @@ describe('a token that was handed in', () => {
   test('tells its life; a root token has none', () => {
     const data = { accessor: 'acc', ttl: 600, creation_ttl: 3600, renewable: true, explicit_max_ttl: 0 };
     expect(grantedByLookup('t', answer({ data }), NOW)).toMatchObject({
-      login: { id: 'acc', expiresAtMs: NOW + 600_000, maxExpiresAtMs: undefined, ours: false },
+      id: 'acc',
+      expiresAtMs: NOW + 600_000,
       grantedMs: 3_600_000,
+      maxExpiresAtMs: undefined,
+      ours: false,
     });
     const root = grantedByLookup('t', answer({ data: { accessor: 'r', ttl: 0, renewable: false } }), NOW);
-    expect(root).toMatchObject({ login: { expiresAtMs: undefined, renewable: false }, grantedMs: undefined });
-    expect(grantedByLookup('t', undefined, NOW).login).toMatchObject({ expiresAtMs: undefined, renewable: false });
+    expect(root).toMatchObject({ expiresAtMs: undefined, renewable: false, grantedMs: undefined });
+    expect(grantedByLookup('t', undefined, NOW)).toMatchObject({ expiresAtMs: undefined, renewable: false });
   });
 
   test("reckons its explicit maximum by the server's clock", () => {
     const date = new Date(NOW - 7_200_000).toUTCString();
     const data = { ttl: 600, renewable: true, explicit_max_ttl: 3600, creation_time: (NOW - 7_200_000) / 1000 - 600 };
-    expect(grantedByLookup('t', answer({ data }, { date }), NOW).login.maxExpiresAtMs).toBe(NOW + 3_000_000);
+    expect(grantedByLookup('t', answer({ data }, { date }), NOW).maxExpiresAtMs).toBe(NOW + 3_000_000);
   });
 });

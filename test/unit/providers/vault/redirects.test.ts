@@ -5,7 +5,7 @@ const FROM = 'https://vault.example.com:8200/v1/kv/claude';
 
 function judge(location: string | undefined, { status = 307, method = 'GET', from = FROM } = {}) {
   const headers = location === undefined ? {} : { location };
-  return judgeRedirect({ status, headers, json: undefined, isEmpty: true }, from, method);
+  return judgeRedirect({ status, headers, json: undefined, wantsTls: false }, from, method);
 }
 
 describe('a token is taken along', () => {

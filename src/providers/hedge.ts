@@ -1,0 +1,69 @@
+import type { Clock } from '../platform/clock.ts';
+import { waitUntil, within } from '../platform/waiting.ts';
+
+/** So long without an answer, and the connection may be one that a sleep, a firewall or a change of networks has cut. */
+const PATIENCE_MS = 5_000;
+/** Between two second attempts to one address: a server that is down or slow must not be asked everything twice. */
+const APART_MS = 10_000;
+
+interface AddressState {
+  answers: number;
+  answeredAtMs: number;
+  hedgedAtMs: number;
+}
+
+/** By clock, since what is remembered are its times; all providers of a daemon have the same one. */
+const addresses = new WeakMap<Clock, Map<string, AddressState>>();
+
+/**
+ * A read that issues nothing and has no answer is sent once more, over a fresh connection, and the first answer counts. Not if the
+ * address has answered somebody else meanwhile: then this one question is slow, and asking it twice makes it no faster.
+ */
+export class Hedge {
+  readonly #clock: Clock;
+  readonly #state: AddressState;
+
+  /** `address`: what all that are asked over the same network and server have in common. */
+  constructor(clock: Clock, address: string) {
+    this.#clock = clock;
+    const known = addresses.get(clock) ?? new Map<string, AddressState>();
+    addresses.set(clock, known);
+    const nothingYet = { answers: 0, answeredAtMs: Number.NEGATIVE_INFINITY, hedgedAtMs: Number.NEGATIVE_INFINITY };
+    this.#state = known.get(address) ?? nothingYet;
+    known.set(address, this.#state);
+  }
+
+  /** There was an answer, whatever it said. */
+  answered(): void {
+    this.#state.answers += 1;
+    this.#state.answeredAtMs = this.#clock.now();
+  }
+
+  hasAnsweredSince(ms: number): boolean {
+    return this.#state.answeredAtMs >= ms;
+  }
+
+  /** @param attempt `isSecond` asks for a connection of its own; each attempt has a signal, aborted when the other has won. */
+  async send<T>(signal: AbortSignal, attempt: (signal: AbortSignal, isSecond: boolean) => Promise<T>): Promise<T> {
+    const { answers } = this.#state;
+    const over = new AbortController();
+    const begin = (isSecond: boolean) => within([signal, over.signal], undefined, (own) => attempt(own, isSecond));
+    const first = begin(false);
+    try {
+      const early = await waitUntil(this.#clock, first, this.#clock.now() + PATIENCE_MS, signal);
+      if (early.done) return early.value;
+      if (this.#state.answers > answers || !this.#isTime()) return await first;
+      this.#state.hedgedAtMs = this.#clock.now();
+      return await Promise.any([first, begin(true)]);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error instanceof AggregateError ? error.errors[0] : error;
+    } finally {
+      over.abort(new Error('the other attempt was answered'));
+    }
+  }
+
+  #isTime(): boolean {
+    return this.#clock.now() - this.#state.hedgedAtMs >= APART_MS;
+  }
+}
