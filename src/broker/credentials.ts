@@ -47,6 +47,8 @@ export class ManagedCredential {
   lastVerdict: Verdict | undefined;
   lastAskedAtMs: number | undefined;
   timesServed = 0;
+  /** The key is from before an unclean end and may have been replaced or revoked: it is served, and confirmed behind that. */
+  isUnconfirmed = false;
   /** The wall clock less the provider's, as of the last read that told; undefined: not known. */
   clockSkewMs: number | undefined;
   /** Taken out of the configuration, or changed there: what is still under way for it must not touch its successor. */
@@ -67,7 +69,8 @@ export class ManagedCredential {
   /** undefined: nothing that could be served. */
   get living(): KeyAndLogin<KeyVersion> | undefined {
     if (this.key === undefined || this.rejected.has(this.key.digest)) return undefined;
-    return { key: this.key, login: this.gate.login(this.key.lease?.loginId) };
+    const loginId = this.key.lease?.loginId;
+    return { key: this.key, login: loginId === undefined ? undefined : this.gate.login(loginId) };
   }
 
   /** How fit the key is for a client that keeps it for so long; undefined: there is none. */
@@ -151,10 +154,12 @@ export class CredentialSet implements Iterable<ManagedCredential> {
   readonly #gates = new Map<string, { readonly gate: ProviderGate; readonly fingerprint: string }>();
   readonly #credentials = new Map<string, ManagedCredential>();
   readonly #readers = new Map<string, Set<ManagedCredential>>();
+  readonly #startedAtMs: number;
 
   constructor(ports: BrokerPorts, config: Config) {
     this.#ports = ports;
     this.config = config;
+    this.#startedAtMs = ports.clock.now();
   }
 
   [Symbol.iterator](): Iterator<ManagedCredential> {
@@ -184,8 +189,8 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     return this.#credentials.size;
   }
 
-  readersOf(readId: string): Iterable<ManagedCredential> {
-    return this.#readers.get(readId) ?? [];
+  readersOf(readId: string): ReadonlySet<ManagedCredential> {
+    return this.#readers.get(readId) ?? new Set();
   }
 
   gate(name: string): ProviderGate | undefined {
@@ -284,6 +289,8 @@ export class CredentialSet implements Iterable<ManagedCredential> {
   /** A key from another source is not this credential's. */
   #load(credential: ManagedCredential, stored: KeyVersion | undefined): void {
     credential.key = stored?.sourceFingerprint === credential.spec.sourceFingerprint ? stored : undefined;
+    const confirmedAtMs = credential.key?.confirmedAtMs ?? this.#startedAtMs;
+    credential.isUnconfirmed = this.#ports.afterUncleanEnd && confirmedAtMs < this.#startedAtMs;
     this.#loadRejected(credential);
   }
 

@@ -21,6 +21,10 @@ export interface RememberedFailure {
   readonly error: BrokerError;
 }
 
+interface SharedFailure extends RememberedFailure {
+  readonly concerns: FailureConcern;
+}
+
 /** The failure that holds off longest such an asker; undefined: none does. */
 export function longestHold(
   failures: readonly RememberedFailure[],
@@ -98,14 +102,16 @@ export class ProviderGate {
   readonly type: string;
   /** No longer in the configuration: open only for the leases that still depend on it. */
   isAbandoned = false;
+  /** Of the login and of the address, while they are known to fail. Only the gate sets it. */
+  failures: readonly SharedFailure[] = [];
+  /** A call under way that tells whether the provider is back. Only the gate sets it. */
+  probe: Promise<void> | undefined;
   readonly #source: ProviderSource;
   readonly #ports: GatePorts;
   readonly #closing = new AbortController();
-  readonly #failures = new Map<FailureConcern, RememberedFailure>();
   #opening: Promise<Provider> | undefined;
   #provider: Provider | undefined;
   #limit: TimeLimit | undefined;
-  #probe: Promise<void> | undefined;
   #loginInputs: string | undefined;
 
   constructor(source: ProviderSource, ports: GatePorts) {
@@ -113,16 +119,6 @@ export class ProviderGate {
     this.type = source.type;
     this.#source = source;
     this.#ports = ports;
-  }
-
-  /** Of the login and of the address, while they are known to fail. */
-  get failures(): readonly RememberedFailure[] {
-    return [...this.#failures.values()];
-  }
-
-  /** A call is under way that tells whether the provider is back. */
-  get isProbing(): boolean {
-    return this.#probe !== undefined;
   }
 
   login(loginId: string | undefined): Login | undefined {
@@ -140,20 +136,20 @@ export class ProviderGate {
    */
   async call<T>(work: (provider: Provider, call: Call) => Promise<T>, urgency: Urgency = 'unasked'): Promise<T> {
     // Nothing is awaited between looking and becoming the probe, so that there is never a second one.
-    while (urgency !== 'person' && this.#failures.size > 0) {
+    while (urgency !== 'person' && this.failures.length > 0) {
       const hold = longestHold(this.failures, this.#ports.clock.now(), urgency);
       if (hold !== undefined) throw new CircuitOpen(hold);
-      if (this.#probe === undefined) break;
-      await this.#probe;
+      if (this.probe === undefined) break;
+      await this.probe;
     }
     const attempt = this.#attempt(work);
-    if (this.#failures.size > 0 && this.#probe === undefined) {
-      this.#probe = attempt.then(
+    if (this.failures.length > 0 && this.probe === undefined) {
+      this.probe = attempt.then(
         () => undefined,
         () => undefined,
       );
-      this.#probe.then(() => {
-        this.#probe = undefined;
+      this.probe.then(() => {
+        this.probe = undefined;
       });
     }
     return attempt;
@@ -171,7 +167,7 @@ export class ProviderGate {
     if (!changed) return false;
     this.#provider.forgetLogin();
     this.allowLogin();
-    this.#failures.clear();
+    this.failures = [];
     return true;
   }
 
@@ -182,9 +178,7 @@ export class ProviderGate {
 
   /** The machine woke, perhaps elsewhere: what got no answer before is tried again without delay. */
   forgiveTransient(): void {
-    for (const [concerns, { record }] of this.#failures) {
-      if (record.kind === 'transient') this.#failures.delete(concerns);
-    }
+    this.failures = this.failures.filter(({ record }) => record.kind !== 'transient');
   }
 
   get isClosed(): boolean {
@@ -203,7 +197,7 @@ export class ProviderGate {
       // What the login is made from, before it is made: a change while the call is under way is a change all the same.
       inputs = this.#ports.fingerprintFiles(provider.loginInputs());
       const value = await within([this.#closing.signal], this.#limit, (signal) => work(provider, { signal }));
-      this.#recover(SHARED);
+      if (this.failures.length > 0) this.#recover(SHARED);
       return value;
     } catch (cause) {
       throw this.#remember(cause, inputs);
@@ -227,8 +221,9 @@ export class ProviderGate {
       this.#recover(SHARED);
     } else {
       const { clock, random } = this.#ports;
-      const former = this.#failures.get(concerns)?.record;
-      this.#failures.set(concerns, { record: recordFailure(former, cause, clock.now(), random()), error: cause });
+      const former = this.failures.find((one) => one.concerns === concerns)?.record;
+      const record = recordFailure(former, cause, clock.now(), random());
+      this.failures = [...this.failures.filter((one) => one.concerns !== concerns), { concerns, record, error: cause }];
       if (isRefusedLogin(cause)) this.#recover(['address']);
     }
     this.#loginInputs = inputs;
@@ -236,12 +231,9 @@ export class ProviderGate {
   }
 
   #recover(what: readonly FailureConcern[]): void {
-    for (const concerns of what) {
-      const outage = this.#failures.get(concerns);
-      if (outage === undefined) continue;
-      this.#failures.delete(concerns);
-      this.#source.onRecovery(outage.record, concerns);
-    }
+    const over = this.failures.filter(({ concerns }) => what.includes(concerns));
+    this.failures = this.failures.filter((failure) => !over.includes(failure));
+    for (const { record, concerns } of over) this.#source.onRecovery(record, concerns);
   }
 
   async #open(): Promise<Provider> {

@@ -6,7 +6,14 @@ import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd, type KeyAndLogin } from '../credential/life.ts';
 import type { BrokerError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
-import type { Advice, CredentialState, CredentialStatus, DaemonStatus, HealthReport } from '../protocol/reports.ts';
+import type {
+  Advice,
+  CredentialState,
+  CredentialStatus,
+  DaemonStatus,
+  HealthReport,
+  PlaceReport,
+} from '../protocol/reports.ts';
 import type { ManagedCredential } from './credentials.ts';
 import { recall } from './gate.ts';
 
@@ -25,6 +32,8 @@ export interface DaemonFacts {
   readonly node: string;
   readonly peerCredentials: DaemonStatus['peerCredentials'];
   readonly configProblem: string | undefined;
+  readonly places: readonly PlaceReport[];
+  readonly limits: DaemonStatus['limits'];
   readonly cache: CacheHealth;
 }
 
@@ -54,6 +63,8 @@ export function describeDaemon(facts: DaemonFacts, at: Moment): DaemonStatus {
       remedy: cache.remedy ?? null,
     },
     configProblem: facts.configProblem ?? null,
+    places: facts.places,
+    limits: facts.limits,
   };
 }
 

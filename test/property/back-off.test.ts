@@ -23,7 +23,7 @@ const row = fc.array(fc.record({ failure, random: chance, gapMs: spans }), { min
 const EXACT_MS = 0.001;
 
 /** The last record of such a row of failures, and when it was written. */
-function after(failures: readonly { failure: FailureFacts; random: number; gapMs: number }[]) {
+function recordAfter(failures: readonly { failure: FailureFacts; random: number; gapMs: number }[]) {
   let record: FailureRecord | undefined;
   let nowMs = START;
   for (const { failure: each, random, gapMs } of failures) {
@@ -38,7 +38,7 @@ describe('back-off', () => {
   it('stays within its bounds whatever happened before, and never under what the provider asked for, up to an hour', () => {
     fc.assert(
       fc.property(row, (failures) => {
-        const { record, nowMs } = after(failures);
+        const { record, nowMs } = recordAfter(failures);
         const last = failures.at(-1)?.failure;
         const delay = record.nextAttemptAtMs - nowMs;
         const [from, to] = last?.kind === 'transient' ? [SECOND, 5 * MINUTE] : [10 * SECOND, 15 * MINUTE];
@@ -53,7 +53,7 @@ describe('back-off', () => {
   it('lets an ask probe never later than the broker would itself, nor before Retry-After, and within a minute', () => {
     fc.assert(
       fc.property(row, (failures) => {
-        const { record, nowMs } = after(failures);
+        const { record, nowMs } = recordAfter(failures);
         const asked = Math.min(failures.at(-1)?.failure.retryAfterMs ?? 0, 60 * MINUTE);
         const delay = record.probeAtMs - nowMs;
         expect(record.probeAtMs).toBeLessThanOrEqual(record.nextAttemptAtMs);
@@ -72,7 +72,7 @@ describe('back-off', () => {
     fc.assert(
       fc.property(tries, (all) => {
         const transient = { kind: 'transient', retryAfterMs: undefined, concerns: 'address' } as const;
-        const { record, nowMs } = after(all.map((each) => ({ ...each, failure: transient })));
+        const { record, nowMs } = recordAfter(all.map((each) => ({ ...each, failure: transient })));
         fc.pre(nowMs - record.firstAtMs <= 4 * MINUTE);
         expect(record.probeAtMs - nowMs).toBeLessThan(15 * SECOND);
       }),
@@ -94,7 +94,7 @@ describe('back-off', () => {
   it('never tries a refused login again without a reason, whatever happened before', () => {
     fc.assert(
       fc.property(row, chance, (failures, random) => {
-        const { record: before, nowMs } = after(failures);
+        const { record: before, nowMs } = recordAfter(failures);
         const kind = failures[0]?.failure.kind ?? 'login-expired';
         const refused = { kind, retryAfterMs: undefined, concerns: 'login', isRefusedLogin: true } as const;
         const record = recordFailure(before, refused, nowMs, random);

@@ -53,8 +53,8 @@ export class VaultProvider implements Provider {
     const read = async (signal: AbortSignal) => {
       const { reply, held } = await this.#read(where, wantedLifeMs, signal);
       const issued = issuedSecret(reply, held.login.id, expires_metadata);
-      if (issued.lease !== undefined) this.#store.bearsLease(held.login.id);
-      else this.#issueNothing.add(requestId(where));
+      if (issued.lease?.loginId !== undefined) this.#store.bearsLease(held.login.id);
+      if (issued.lease === undefined) this.#issueNothing.add(requestId(where));
       return issued;
     };
     return this.#run(call, read, where.path);
@@ -152,7 +152,10 @@ export class VaultProvider implements Provider {
     // Vault's own answer to a write that returns nothing. To a GET it never says that, but many a portal does.
     if (reply.status === 204 && source.method === 'POST') throw withoutSecret(reply);
     const failure = refusalIn(reply);
-    if (failure === undefined) return { reply: await unwrapped(reply, this.#client, signal), held };
+    if (failure === undefined) {
+      const isWrapped = objectAt(reply.json, 'wrap_info') !== undefined;
+      return { reply: isWrapped ? await unwrapped(reply, this.#client, signal) : reply, held };
+    }
     if (failure.kind !== 'denied' || (await this.#tokens.isAlive(token, signal))) throw failure;
     return failure;
   }
