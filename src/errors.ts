@@ -124,6 +124,28 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
 }
 
+/** What a person can do about what the system refuses. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  EMFILE: 'raise the limit on open files: ulimit -n, or LimitNOFILE= of the service',
+  ENFILE: 'the whole machine has too many files open: end some programs',
+  ENOSPC: 'make room on that disk',
+  EDQUOT: 'make room: the quota on that disk is used up',
+  EROFS: 'that file system is read-only: name another place, or mount it writable',
+  EACCES: 'check who owns it and its folders, and their modes',
+  EPERM: 'check who owns it and its folders, and their modes',
+  ENOMEM: 'end some programs: the machine has too little memory',
+};
+
+/** An error of the system itself (open, mkdir, write, spawn), in words; undefined for any other, which is a fault of ours. */
+export function systemRefusal(error: unknown): BrokerError | undefined {
+  const { syscall, path, code } = (error instanceof Error ? error : {}) as NodeJS.ErrnoException;
+  if (typeof syscall !== 'string' || typeof code !== 'string') return undefined;
+  // Of a program that cannot be started Node puts the path into `syscall` too.
+  const what = typeof path === 'string' && !syscall.endsWith(path) ? `${syscall} ${path}` : syscall;
+  const remedy = REFUSALS[code] ?? 'check that place, and try again';
+  return new BrokerError('ERR_IO', `the system refuses ${what} (${code})`, { remedy, cause: error });
+}
+
 const PLAIN_WORD = /^[\w./:@%+=,-]+$/;
 
 /** One word of a command that a remedy gives to type: in single quotes if a shell would not take it literally. */

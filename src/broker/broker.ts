@@ -234,7 +234,7 @@ export class Broker implements BrokerApi {
     if (!credential?.isWanted(clock.now(), this.#credentials.config.daemon.idleAfterMs)) return;
     // Its provider's login may have ended since this was planned.
     if (credential.waitsForAsk) return;
-    if (credential.gate.isProbing) {
+    if (credential.gate.probe !== undefined) {
       // Whatever becomes of the probe, the others do not follow at once.
       this.#scheduler.schedule(id, clock.now() + (1 - random()) * SPREAD_MS);
       return;

@@ -67,7 +67,8 @@ export class ManagedCredential {
   /** undefined: nothing that could be served. */
   get living(): KeyAndLogin<KeyVersion> | undefined {
     if (this.key === undefined || this.rejected.has(this.key.digest)) return undefined;
-    return { key: this.key, login: this.gate.login(this.key.lease?.loginId) };
+    const loginId = this.key.lease?.loginId;
+    return { key: this.key, login: loginId === undefined ? undefined : this.gate.login(loginId) };
   }
 
   /** How fit the key is for a client that keeps it for so long; undefined: there is none. */
@@ -105,12 +106,14 @@ export class ManagedCredential {
     const { failure, gate } = this;
     const isGateLonger = (gate.outage?.record.nextAttemptAtMs ?? 0) > (failure?.record.nextAttemptAtMs ?? 0);
     const known = isGateLonger ? gate.outage : failure;
-    return isHeldOff(known?.record, nowMs) ? known : undefined;
+    return known !== undefined && isHeldOff(known.record, nowMs) ? known : undefined;
   }
 
   /** After this failure, its own or its provider's, the broker does not try again unasked. */
   get waitsForAsk(): boolean {
-    return [this.failure, this.gate.outage].some((known) => known && isTriedOnAsksOnly(known.record.kind));
+    const { failure, gate } = this;
+    if (failure !== undefined && isTriedOnAsksOnly(failure.record.kind)) return true;
+    return gate.outage !== undefined && isTriedOnAsksOnly(gate.outage.record.kind);
   }
 
   /** Its own failure or its provider's, unless it could have been tried again since `sinceMs`. */
@@ -178,8 +181,8 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     return this.#credentials.size;
   }
 
-  readersOf(readId: string): Iterable<ManagedCredential> {
-    return this.#readers.get(readId) ?? [];
+  readersOf(readId: string): ReadonlySet<ManagedCredential> {
+    return this.#readers.get(readId) ?? new Set();
   }
 
   gate(name: string): ProviderGate | undefined {

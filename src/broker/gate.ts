@@ -48,13 +48,14 @@ export class ProviderGate {
   isAbandoned = false;
   /** Set while the provider as a whole is known to be down or its login to be over. Only the gate sets it. */
   outage: RememberedFailure | undefined;
+  /** A call under way that tells whether the provider is back. Only the gate sets it. */
+  probe: Promise<void> | undefined;
   readonly #source: ProviderSource;
   readonly #ports: GatePorts;
   readonly #closing = new AbortController();
   #opening: Promise<Provider> | undefined;
   #provider: Provider | undefined;
   #limit: TimeLimit | undefined;
-  #probe: Promise<void> | undefined;
   #loginInputs: string | undefined;
 
   constructor(source: ProviderSource, ports: GatePorts) {
@@ -62,11 +63,6 @@ export class ProviderGate {
     this.type = source.type;
     this.#source = source;
     this.#ports = ports;
-  }
-
-  /** A call is under way that tells whether the provider is back. */
-  get isProbing(): boolean {
-    return this.#probe !== undefined;
   }
 
   login(loginId: string | undefined): Login | undefined {
@@ -87,17 +83,17 @@ export class ProviderGate {
     while (!forced && this.outage !== undefined) {
       const { record, error } = this.outage;
       if (isHeldOff(record, this.#ports.clock.now())) throw new CircuitOpen(error);
-      if (this.#probe === undefined) break;
-      await this.#probe;
+      if (this.probe === undefined) break;
+      await this.probe;
     }
     const attempt = this.#attempt(work);
-    if (this.outage !== undefined && this.#probe === undefined) {
-      this.#probe = attempt.then(
+    if (this.outage !== undefined && this.probe === undefined) {
+      this.probe = attempt.then(
         () => undefined,
         () => undefined,
       );
-      this.#probe.then(() => {
-        this.#probe = undefined;
+      this.probe.then(() => {
+        this.probe = undefined;
       });
     }
     return attempt;

@@ -267,7 +267,7 @@ export class LeaseKeeper {
     try {
       await gate.call((provider, call) => provider.retireLogin?.(loginId, call) ?? Promise.resolve());
     } catch (fault) {
-      const reason = fault instanceof Error ? fault.message : 'unknown';
+      const reason = fault instanceof BrokerError ? fault.message : 'internal error';
       this.#ports.log.info({ provider: gate.name, reason }, 'a login that is no longer needed was not revoked');
     }
   }

@@ -4,10 +4,11 @@ import { certainEnd } from '../credential/life.ts';
 import { nextRefreshAt, refreshAction, wantedLife } from '../credential/renewal.ts';
 import { wipeAll } from '../credential/secret.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
+import type { Moment } from '../platform/clock.ts';
 import type { Call, Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
 import type { CredentialSet, ManagedCredential } from './credentials.ts';
-import type { EventLog } from './event-log.ts';
+import type { EventDetail, EventLog } from './event-log.ts';
 import { CircuitOpen } from './gate.ts';
 import type { LeaseKeeper } from './leases.ts';
 import { keyFromSecret, readOnce, type SecretRead, type SharedRead, startLease } from './reads.ts';
@@ -136,7 +137,8 @@ export class Refresher {
       this.#deps.leases.renewed(extended);
       // Dropped or replaced meanwhile: then the renewal was for nothing, and the newer state stays.
       if (credential.key?.digest === key.digest) credential.key = next;
-      this.#succeed(credential, 'renewed', { seconds: Math.round((extended.expiresAtMs - startedAtMs) / 1000) });
+      const seconds = Math.round((extended.expiresAtMs - startedAtMs) / 1000);
+      this.#succeed(credential, 'renewed', { seconds }, this.#ports.clock.read());
       return true;
     } catch (fault) {
       if (!(fault instanceof ProviderError) || fault.kind !== 'gone') throw fault;
@@ -158,14 +160,15 @@ export class Refresher {
     try {
       this.#adopt(credential, read, reason);
     } finally {
-      if (read.isOwn && read.secret.lease === undefined) this.#confirmOthers(credential, read);
+      const readers = this.#deps.credentials.readersOf(spec.readId);
+      if (read.isOwn && read.secret.lease === undefined && readers.size > 1) this.#confirmOthers(readers, read);
     }
   }
 
   /** Those that live on the same secret and did not ask for it; those that did adopt it themselves. */
-  #confirmOthers(reader: ManagedCredential, read: SecretRead): void {
-    for (const other of this.#deps.credentials.readersOf(reader.spec.readId)) {
-      if (other === reader || other.flight !== undefined || other.key === undefined) continue;
+  #confirmOthers(readers: Iterable<ManagedCredential>, read: SecretRead): void {
+    for (const other of readers) {
+      if (other.flight !== undefined || other.key === undefined) continue;
       try {
         this.#adopt(other, read, 'ahead');
       } catch (fault) {
@@ -185,8 +188,9 @@ export class Refresher {
     try {
       const previous = credential.key;
       if (credential.rejected.has(reading.key.digest)) throw stillRejected(reading.key);
+      const now = clock.read();
       const end = certainEnd({ key: reading.key, login: undefined });
-      if (end !== undefined && end <= clock.now()) throw alreadyExpired(credential);
+      if (end !== undefined && end <= now.nowMs) throw alreadyExpired(credential);
       const same = previous?.digest === reading.key.digest && reading.key.lease === undefined;
       const key = same ? { ...reading.key, issuedAtMs: previous.issuedAtMs } : reading.key;
       if (key.lease !== undefined) this.#deps.leases.issued(credential.gate, credential.name, key.lease);
@@ -196,11 +200,9 @@ export class Refresher {
       if (previous?.lease !== undefined && previous.lease.id !== key.lease?.id) {
         this.#deps.leases.replaced(previous.lease);
       }
-      this.#succeed(credential, same ? 'confirmed' : 'refreshed', {
-        reason,
-        ...(key.version === undefined ? {} : { version: key.version }),
-        fingerprint: key.digest.slice(0, 8),
-      });
+      const fingerprint = key.digest.slice(0, 8);
+      const detail = { reason, ...(key.version === undefined ? {} : { version: key.version }), fingerprint };
+      this.#succeed(credential, same ? 'confirmed' : 'refreshed', detail, now);
     } finally {
       wipeAll(reading.secrets);
     }
@@ -218,9 +220,9 @@ export class Refresher {
     });
   }
 
-  #succeed(credential: ManagedCredential, kind: string, detail: Record<string, string | number | boolean>): void {
+  #succeed(credential: ManagedCredential, kind: string, detail: EventDetail, { wallMs }: Moment): void {
     credential.failure = undefined;
-    this.#deps.events.add(kind, credential.name, detail);
+    this.#deps.events.add(kind, credential.name, detail, wallMs);
     this.schedule(credential);
   }
 

@@ -23,6 +23,7 @@ export interface DaemonFacts {
   readonly node: string;
   readonly peerCredentials: DaemonStatus['peerCredentials'];
   readonly configProblem: string | undefined;
+  readonly limits: DaemonStatus['limits'];
   readonly cache: CacheHealth;
 }
 
@@ -52,6 +53,7 @@ export function describeDaemon(facts: DaemonFacts, at: Moment): DaemonStatus {
       remedy: cache.remedy ?? null,
     },
     configProblem: facts.configProblem ?? null,
+    limits: facts.limits,
   };
 }
 

@@ -108,7 +108,7 @@ export class Persistence {
   }
 
   /** Memory already holds what `action` writes. Never throws: what cannot be written is made up for later. */
-  write(action: (store: SqliteStore) => void, committed: () => void = () => {}): void {
+  write(action: (store: SqliteStore) => void, committed?: () => void): void {
     if (this.#home === undefined) return;
     if (this.#behind !== undefined) {
       const waitedMs = this.options.wallMs() - this.#behind.sinceMs;
@@ -116,8 +116,8 @@ export class Persistence {
       return;
     }
     this.#attempt(() => {
-      this.#open().transaction(action);
-      committed();
+      (this.#store ?? this.#open()).transaction(action);
+      committed?.();
     });
   }
 

@@ -11,6 +11,8 @@ export interface TransportOptions {
   /** Whose sockets are accepted: the caller's uid, or the one named by BROKER_SERVER_UID. */
   readonly uid: number;
   readonly clock: Clock;
+  /** Why there is no daemon, if one has said so. */
+  readonly whyNone?: () => BrokerError | undefined;
 }
 
 export interface WireRequest {
@@ -94,7 +96,7 @@ export class Transport {
   }
 
   async #tryPlaces(request: WireRequest, signal: AbortSignal): Promise<IncomingMessage> {
-    const { places, uid } = this.#options;
+    const { places, uid, whyNone } = this.#options;
     const { usable, unsafe } = findSockets(places, uid);
     for (const socketPath of usable) {
       try {
@@ -103,7 +105,8 @@ export class Transport {
         if (!UNREACHABLE_CODES.has(codeOf(error))) throw error;
       }
     }
-    if (unsafe !== undefined) throw unsafe;
+    const why = unsafe ?? whyNone?.();
+    if (why !== undefined) throw why;
     throw new BrokerError(
       'ERR_DAEMON_UNREACHABLE',
       `no daemon answers at ${places.map(({ path }) => path).join(' or ')}`,

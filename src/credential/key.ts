@@ -114,7 +114,9 @@ const LONGEST_WORD = 12;
 
 /** What these bytes are instead of a key, although the client would take them; undefined: nothing speaks against them. */
 export function mistakenForKey(key: Buffer): Mistake | undefined {
-  if (key.length > LONGEST_WORD && !key.some((byte) => MARKS.includes(byte))) return undefined;
+  let marks = 0;
+  for (const byte of key) if (MARKS.includes(byte)) marks += 1;
+  if (key.length > LONGEST_WORD && marks === 0) return undefined;
   const text = key.toString('latin1');
   const mistake = MISTAKES.find(({ form }) => form.test(text));
   return mistake ?? (parseJson(text) === undefined ? undefined : JSON_TEXT);

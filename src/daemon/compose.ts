@@ -15,6 +15,7 @@ import type { AdjustableLog } from '../platform/pino-log.ts';
 import { nativeProcessReader, procReader } from '../platform/process-tree.ts';
 import type { ProviderDefinition } from '../providers/provider.ts';
 import { clientFormats } from '../server/formats.ts';
+import { fitLimits } from '../server/limits.ts';
 import type { Administration } from '../server/routes.ts';
 import { BrokerServer } from '../server/server.ts';
 import { prepareSetup, UpgradeWatch } from './provider-sources.ts';
@@ -51,6 +52,9 @@ export interface ComposedDaemon {
 export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon> {
   const { places, log, native, env, homeDir } = parts;
   const { config } = parts.config;
+  const openFiles = native?.fileLimit();
+  const { limits, problem, remedy } = fitLimits(openFiles);
+  if (problem !== undefined) log.warn({ remedy }, problem);
   // Before there is a socket: an ask waits for the key of the cache within its own deadline.
   const cache = await openCache({
     stateDir: places.stateDir,
@@ -96,6 +100,12 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     node: process.versions.node,
     peerCredentials: native === undefined ? 'hints' : 'kernel',
     configProblem: facts.configProblem,
+    limits: {
+      openFiles: openFiles ?? null,
+      connections: limits.connectionsAtMost,
+      problem: problem ?? null,
+      remedy: remedy ?? null,
+    },
     cache: cache.health(),
   }));
   const onJump = (jump: object) => {
@@ -107,6 +117,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     clock,
     log,
     uid: parts.uid,
+    limits,
     administration: administrationOf(broker, cache, () => inForce),
     formats: clientFormats((credential) => inForce.config.credentials.get(credential)?.header),
     peers: {

@@ -1,3 +1,4 @@
+import { canBeInspected, closeInspector, ignoreStraySignals } from '../platform/guard.ts';
 import type { NativeBindings } from '../platform/native.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
 import { waitUntil } from '../platform/waiting.ts';
@@ -19,15 +20,16 @@ export function harden(native: NativeBindings | undefined): void {
   } catch {
     // A service manager that forbids setrlimit(2) has set it (LimitCORE=0).
   }
-  // Without a listener SIGUSR1 opens the inspector on a TCP port.
-  process.on('SIGUSR1', () => undefined);
+  ignoreStraySignals();
+  native?.ignoreRealTimeSignals();
+  if (canBeInspected()) closeInspector();
 }
 
-/** Resolves with the first SIGTERM or SIGINT; SIGHUP reloads. */
+/** Resolves with the first SIGTERM, SIGINT or SIGQUIT; SIGHUP reloads. */
 export function untilStopped(reload: () => void): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     process.on('SIGHUP', reload);
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.on(signal, () => resolve(signal));
   });
 }
 

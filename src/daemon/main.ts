@@ -12,11 +12,13 @@ import {
 } from '../config/paths.ts';
 import { ConfigWatcher } from '../config/watch.ts';
 import { BrokerError } from '../errors.ts';
+import { BoundedLog } from '../platform/bounded-log.ts';
 import { type Clock, SystemClock } from '../platform/clock.ts';
 import { isOnNetwork, isOwnFolder, isTaken } from '../platform/files.ts';
 import { Installation, VERSION } from '../platform/installation.ts';
 import { loadNative, type NativeBindings, releaseMemory } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
+import { Refusal } from '../platform/refusal.ts';
 import { StateLock, type StateLockOptions } from '../platform/state-lock.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { adoptSocket, bindSocket, type Listener, refuseConnections, takeInheritedSocket } from '../server/listener.ts';
@@ -24,7 +26,6 @@ import { refreshStableHelper } from '../service/stable-helper.ts';
 import { type ComposedDaemon, composeDaemon } from './compose.ts';
 import { Idle } from './idle.ts';
 import { harden, stopDaemon, untilStopped } from './lifecycle.ts';
-import { Refusal } from './refusal.ts';
 import { SystemdNotifier } from './sd-notify.ts';
 import { acquireForService, type StartContext, takeStartContext } from './start-lock.ts';
 
@@ -74,8 +75,9 @@ interface Context extends StartContext {
 interface RunningDaemon {
   readonly daemon: ComposedDaemon;
   readonly listener: Listener;
+  readonly places: Places;
   readonly watcher: ConfigWatcher;
-  readonly log: AdjustableLog;
+  readonly log: BoundedLog;
   readonly idleForLong: Promise<void>;
   readonly idles: readonly Idle[];
 }
@@ -87,11 +89,14 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   const places = { ...prepared, configFile: options.configFile ?? prepared.configFile };
   const lock = await lockState(places.stateDir, context, clock);
   const refusal = new Refusal(places.stateDir, places.configFile, [process.execPath, ...process.argv.slice(1, 2)]);
+  const format = chooseLogFormat({ env: options.env, isTty: options.stderrIsTty, journal: options.journal });
+  const log = new BoundedLog(await createPinoLog({ format }), clock);
   try {
-    const running = await startLocked(options, { ...context, installation, inputs, places, lock, refusal }, clock);
+    const running = await startLocked(options, { ...context, installation, inputs, places, lock, refusal, log }, clock);
     refusal.remove();
     return running;
   } catch (error) {
+    log.close();
     // One that a person started may have been given another configuration than the helpers' own.
     if (context.byHelper || context.manager.isService) refusal.leave(error, clock.wall());
     throw error;
@@ -104,14 +109,12 @@ interface LockedContext extends Context {
   readonly places: Places;
   readonly lock: StateLock;
   readonly refusal: Refusal;
+  readonly log: BoundedLog;
 }
 
 async function startLocked(options: DaemonOptions, context: LockedContext, clock: Clock): Promise<RunningDaemon> {
   const { env, uid, homeDir } = options;
-  const { native, byHelper, installation, inputs, places, lock, refusal } = context;
-  const log = await createPinoLog({
-    format: chooseLogFormat({ env, isTty: options.stderrIsTty, journal: options.journal }),
-  });
+  const { native, byHelper, installation, inputs, places, lock, refusal, log } = context;
   let daemon: ComposedDaemon | undefined;
   let exit: Idle | undefined;
   // Only a daemon that a helper started leaves when it has not been asked for a while: the next helper starts another.
@@ -142,33 +145,42 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     homeDir,
     uid,
   });
+  if (early !== undefined) takeOver(daemon, early, log);
   const { cache } = daemon;
+  let listener: Listener;
+  try {
+    listener = await listen(daemon, inputs, context.inheritedSocket, log);
+  } catch (error) {
+    // A timer would keep the process, and with it the lock.
+    watcher.close();
+    await daemon.broker.stop();
+    cache.close();
+    throw error;
+  }
   const quiet = new Idle(daemon.clock, QUIET_MS, () => {
     cache.releaseMemory();
     releaseMemory(native);
   });
   const { promise: idleForLong, resolve } = Promise.withResolvers<void>();
-  const inForce = early === undefined ? config.config : takeOver(daemon, early, log);
-  exit = new Idle(daemon.clock, exitLimitMs(inForce), resolve);
+  exit = new Idle(daemon.clock, exitLimitMs(daemon.config()), resolve);
   const idles = [quiet, exit];
   daemon.server.onRequest((nowMs) => {
     for (const idle of idles) idle.noteAsk(nowMs);
   });
-  const listener = await listen(daemon, inputs, context.inheritedSocket, log);
   daemon.facts.socket = listener.path;
   lock.record(listener.path);
-  const { configFile, stateDir } = places;
   refreshStableHelper(baseStateDir(inputs), uid);
-  log.info({ version: VERSION, socket: listener.path, config: configFile, state: stateDir }, 'broker is ready');
-  return { daemon, listener, watcher, log, idleForLong, idles };
+  return { daemon, listener, places, watcher, log, idleForLong, idles };
 }
 
 async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
-  const { daemon, listener, watcher, log, idleForLong, idles } = running;
+  const { daemon, listener, places, watcher, log, idleForLong, idles } = running;
   const stopped = untilStopped(() => {
     manager.reloading();
     watcher.reload().finally(() => manager.reloaded());
   });
+  const { configFile, stateDir } = places;
+  log.info({ version: VERSION, socket: listener.path, config: configFile, state: stateDir }, 'broker is ready');
   manager.ready(daemon.clock);
   const reason = await Promise.race([
     stopped,
@@ -184,6 +196,7 @@ async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
   const isOrdered = reason !== 'idle' && reason !== 'replaced';
   const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, daemon.clock, log));
   await stopDaemon(daemon, listener, isRealStop, log);
+  log.close();
 }
 
 async function isForGood(manager: SystemdNotifier, clock: Clock, log: AdjustableLog): Promise<boolean> {

@@ -310,8 +310,9 @@ export function isTaken(path: string, uid: number): boolean {
  */
 export function identityOf(path: string): string {
   try {
-    const { dev, ino, size, mode, uid, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
-    return [dev, ino, size, mode, uid, mtimeNs, ctimeNs].join(':');
+    // The time of the last change (ctime) is of content, owner and mode, and no program can set it.
+    const { dev, ino, size, ctimeNs } = statSync(path, { bigint: true });
+    return [dev, ino, size, ctimeNs].join(':');
   } catch {
     return '-';
   }

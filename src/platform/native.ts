@@ -31,6 +31,10 @@ export interface NativeBindings {
   /** Keeps other processes of the same user out of this one's memory and environment; false where that is not possible (macOS). */
   setNonDumpable(): boolean;
   setCoreLimitZero(): void;
+  /** Of the signals that Node has no names for none ends this process any more. */
+  ignoreRealTimeSignals(): void;
+  /** How many descriptors this process may have open. */
+  fileLimit(): number;
   /** Returns free memory of the C library to the system; false if there was none. */
   trimHeap(): boolean;
   /** One sd_notify(3) message to `address`, the value of NOTIFY_SOCKET: an absolute path, or `@name` in the abstract space. */

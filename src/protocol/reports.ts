@@ -33,6 +33,14 @@ export interface DaemonStatus {
   };
   /** Why a changed configuration file is not in force; null if it is. */
   readonly configProblem: string | null;
+  /** What the process may have open at a time. */
+  readonly limits: {
+    readonly openFiles: number | null;
+    readonly connections: number;
+    /** Null unless there are too few. */
+    readonly problem: string | null;
+    readonly remedy: string | null;
+  };
 }
 
 /**

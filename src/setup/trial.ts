@@ -1,7 +1,7 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { selectField, servableFields } from '../credential/field.ts';
 import { toKey } from '../credential/key.ts';
-import type { SecretBytes } from '../credential/secret.ts';
+import type { Json, SecretBytes } from '../credential/secret.ts';
 import { ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
@@ -102,7 +102,9 @@ async function judge(
       return { fingerprint: fingerprint(key.reveal()), fields: [], leased };
     }
     const names = servableFields(content.json);
-    if (field === undefined && names.length > 1) return { fingerprint: undefined, fields: names, leased };
+    if (field === undefined && names.length > 0 && !isTheOnlyText(names[0], content.json)) {
+      return { fingerprint: undefined, fields: names, leased };
+    }
     const { value, origin } = selectField(content.json, field);
     using key = toKey(Buffer.from(value), origin);
     return { fingerprint: fingerprint(key.reveal()), fields: [], leased };
@@ -114,6 +116,12 @@ async function judge(
       await provider.revoke?.(asHeld, call).catch(() => undefined);
     }
   }
+}
+
+/** Then it needs no `field`. */
+function isTheOnlyText(name: string | undefined, json: Json): boolean {
+  const texts = Object.entries(json).filter(([, value]) => typeof value === 'string');
+  return texts.length === 1 && texts[0]?.[0] === name;
 }
 
 const GIVE_BACK_MS = 2_000;

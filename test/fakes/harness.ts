@@ -235,6 +235,7 @@ export class BrokerHarness {
       node: 'v24',
       peerCredentials: 'kernel',
       configProblem: undefined,
+      limits: { openFiles: null, connections: 2048, problem: null, remedy: null },
       cache: this.cache.health(),
     });
     return new Broker(ports, this.setup(), facts);

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { decodeJwt } from '../../credential/expiry.ts';
+import { mistakenForKey } from '../../credential/key.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { isExecutable, programsOnPath, readRegularFile, statQuietly } from '../../platform/files.ts';
 import { fingerprint, firstLine } from '../../platform/text.ts';
@@ -124,6 +125,8 @@ export interface HelperRun {
   readonly exitCode: number | undefined;
   /** Why the client would refuse the output; undefined if it would take it. */
   readonly refusal: string | undefined;
+  /** What it is instead of a key, although the client would take it. */
+  readonly mistaken: string | undefined;
   /** Kind and fingerprint of what was printed. */
   readonly shown: string | undefined;
   readonly kind: KeyKind | undefined;
@@ -181,6 +184,7 @@ export async function runHelper(options: RunOptions): Promise<HelperRun> {
     outcome: outcome.kind,
     exitCode: outcome.exitCode,
     refusal,
+    mistaken: refusal === undefined ? mistakenForKey(Buffer.from(output))?.what : undefined,
     shown: refusal === undefined ? fingerprint(output) : undefined,
     kind: refusal === undefined ? keyKind(output) : undefined,
     expiresInMs: expiry === undefined ? undefined : expiry - clock.wall(),

@@ -142,13 +142,18 @@ function notesOf({ name, state, lastError, advice }: CredentialStatus, nowMs: nu
   return [{ mark: '!', colour: state === 'failing' ? 'red' : 'yellow', text, remedy }, ...notes];
 }
 
-function daemonNotes({ cache, configProblem, version }: DaemonStatus): Note[] {
+function daemonNotes({ cache, configProblem, limits, version }: DaemonStatus): Note[] {
   const notes: Note[] = [];
   const difference = versionDifference(version);
   if (difference !== undefined) notes.push({ mark: '!', colour: 'yellow', ...difference });
   if (cache.problem !== null || !cache.persistent) {
     const text = `cache: ${printable(cache.problem ?? 'keys do not survive a restart')}`;
     notes.push({ mark: '!', colour: 'yellow', text, remedy: cache.remedy === null ? null : printable(cache.remedy) });
+  }
+  // A daemon of an older version says nothing of its limits.
+  if (limits?.problem != null) {
+    const remedy = limits.remedy === null ? null : printable(limits.remedy);
+    notes.push({ mark: '!', colour: 'yellow', text: printable(limits.problem), remedy });
   }
   if (configProblem !== null) {
     const text = `configuration: ${printable(configProblem)}`;

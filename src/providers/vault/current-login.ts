@@ -33,7 +33,7 @@ export class CurrentLogin {
   /** The login for a new read that should live `wantedLifeMs`, renewed or replaced if that gives more life. */
   async forRead(wantedLifeMs: number, signal: AbortSignal): Promise<HeldLogin> {
     const now = this.#host.clock.now();
-    this.#startFromStore(now);
+    if (this.#current === undefined) this.#startFromStore(now);
     const held = this.#live(now);
     if (held === undefined) return await this.#acquire(signal);
     const renewed = isHalfOver(held, now) ? await this.#renewOrKeep(held, signal) : held;

@@ -152,7 +152,10 @@ export class VaultProvider implements Provider {
     // Vault's own answer to a write that returns nothing. To a GET it never says that, but many a portal does.
     if (reply.status === 204 && source.method === 'POST') throw withoutSecret(reply);
     const failure = refusalIn(reply);
-    if (failure === undefined) return { reply: await unwrapped(reply, this.#client, signal), held };
+    if (failure === undefined) {
+      const isWrapped = objectAt(reply.json, 'wrap_info') !== undefined;
+      return { reply: isWrapped ? await unwrapped(reply, this.#client, signal) : reply, held };
+    }
     if (failure.kind !== 'denied' || (await this.#tokens.isAlive(token, signal))) throw failure;
     return failure;
   }
