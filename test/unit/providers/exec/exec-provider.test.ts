@@ -320,3 +320,10 @@ test.each([
   const error = await failure(read(await connect(sh(`printf '${said}\\n' >&2; exit 1`))));
   expect(error.message).toBe(`the command "/bin/sh" exited with status 1: ${told}`);
 });
+
+test("what a command was given with a flag of a secret's name is not repeated", async () => {
+  const script = join(folder, 'tool');
+  await writeFile(script, '#!/bin/sh\necho "the server does not take $2" >&2; exit 1\n', { mode: 0o700 });
+  const error = await failure(read(await connect({ command: [script, '--token', 'swordfish'] })));
+  expect(error.message).toContain('the server does not take [redacted]');
+});
