@@ -156,7 +156,8 @@ export class Refresher {
 
   async #issue(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
     const { spec, gate, needs } = credential;
-    const request = { source: spec.config.source, wantedLifeMs: wantedLife(needs) };
+    const wasPlain = credential.key !== undefined && credential.key.lease === undefined;
+    const request = { source: spec.config.source, wantedLifeMs: wantedLife(needs), wasPlain };
     const ask = async (provider: Provider, call: Call): Promise<SecretRead> => {
       // Only now: it may have waited for a probe to come back.
       const at = this.#ports.clock.read();

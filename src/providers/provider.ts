@@ -69,6 +69,8 @@ export interface IssueRequest {
   readonly source: unknown;
   /** The key should live at least this long; a provider with logins takes a new login if the present one would not. */
   readonly wantedLifeMs: number;
+  /** The answer to the last such request was a plain secret, without a lease: to ask twice issues nothing. Default: not known. */
+  readonly wasPlain?: boolean;
 }
 
 export interface IssuedSecret {

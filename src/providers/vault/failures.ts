@@ -210,7 +210,7 @@ const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: HttpReply, asked: Aske
   unwrap: (answer, asked) => [
     'login-expired',
     `the wrapping token is spent, expired or forged (${answer.status})`,
-    `have a new one issued for [providers.${asked.provider}]; if nobody here has used it, somebody else has`,
+    `have a new one issued for [providers.${asked.provider}]: each is good once; if no daemon of yours has used it, somebody else has`,
   ],
   lease: (answer, asked) =>
     answer.status === 403
