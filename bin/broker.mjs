@@ -7,8 +7,21 @@ if (Number(process.versions.napi) < 10) {
   );
   process.exit(78);
 }
-const [{ main }, { processIo }] = await Promise.all([
-  import('../dist/cli/main.js'),
-  import('../dist/platform/process-io.js'),
-]);
-await main(process.argv.slice(2), processIo());
+try {
+  if (process.argv.slice(2).find((word) => !word.startsWith('-')) === 'daemon') {
+    const { guardDaemon } = await import('../dist/platform/guard.js');
+    guardDaemon();
+  }
+  const [{ main }, { processIo }] = await Promise.all([
+    import('../dist/cli/main.js'),
+    import('../dist/platform/process-io.js'),
+  ]);
+  await main(process.argv.slice(2), processIo());
+} catch (error) {
+  // Whatever a command fails with, main has said.
+  if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+  process.stderr.write(
+    `error: broker is not installed completely: ${error.message.split(' imported from')[0]}; hint: install it again: npm install -g apikey-broker\n`,
+  );
+  process.exit(69);
+}

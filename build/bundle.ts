@@ -19,6 +19,7 @@ const LOWEST_NODE = 'node22.14';
 /** What bin/broker.mjs imports, the process that asks the keyring, and the client that the demo runs. */
 const ENTRIES = {
   'cli/main': 'src/cli/main.ts',
+  'platform/guard': 'src/platform/guard.ts',
   'platform/process-io': 'src/platform/process-io.ts',
   'crypto/keyring-main': 'src/crypto/keyring-main.ts',
   'demo/client-double': 'src/demo/client-double.ts',

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -91,6 +92,38 @@ static napi_value set_core_limit_zero(napi_env env, napi_callback_info info)
     return NULL;
 }
 
+static void do_nothing(int signal_number)
+{
+    (void)signal_number;
+}
+
+/*
+ * ignoreRealTimeSignals(): Node has no names for them, and each ends a process that does not handle it. A handler and not
+ * SIG_IGN, which programs that are started from here would inherit.
+ */
+static napi_value ignore_real_time_signals(napi_env env, napi_callback_info info)
+{
+    (void)info;
+    (void)env;
+#ifdef SIGRTMIN
+    struct sigaction nothing = {.sa_handler = do_nothing, .sa_flags = SA_RESTART}, now;
+    for (int each = SIGRTMIN; each <= SIGRTMAX; each++)
+        if (sigaction(each, NULL, &now) == 0 && now.sa_handler == SIG_DFL) sigaction(each, &nothing, NULL);
+#else
+    (void)do_nothing;
+#endif
+    return NULL;
+}
+
+/* fileLimit(): how many descriptors this process may have open, which Node raised to the hard limit when it started. */
+static napi_value file_limit(napi_env env, napi_callback_info info)
+{
+    struct rlimit limit;
+    (void)info;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return throw_errno(env, "RLIMIT_NOFILE", errno);
+    return number(env, limit.rlim_cur == RLIM_INFINITY ? INT32_MAX : (double)limit.rlim_cur);
+}
+
 /* sdNotify(address, message): one datagram to $NOTIFY_SOCKET, sd_notify(3); a leading @ is the abstract name space. */
 static napi_value notify(napi_env env, napi_callback_info info)
 {
@@ -116,6 +149,38 @@ static napi_value notify(napi_env env, napi_callback_info info)
     return sent < 0 ? throw_errno(env, "sendto", error) : NULL;
 }
 
+/*
+ * listenOn(path, backlog): the descriptor of a Unix socket that listens at this very path. Node's own server removes
+ * whatever lies at the path when it is closed, a successor's socket included, unless it is given a descriptor. The
+ * caller's umask decides the mode.
+ */
+static napi_value listen_on(napi_env env, napi_callback_info info)
+{
+    napi_value arguments[2];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length;
+    int backlog;
+    if (!read_arguments(env, info, 2, arguments) || !read_whole(env, arguments[1], &backlog)) return NULL;
+    if (!read_text(env, arguments[0], address.sun_path, sizeof address.sun_path, &length)) return NULL;
+#ifdef SOCK_CLOEXEC
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+#else
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
+#endif
+    if (fd < 0) return throw_errno(env, "socket", errno);
+    if (bind(fd, (const struct sockaddr *)&address, sizeof address) == 0) {
+        if (listen(fd, backlog) == 0) return number(env, fd);
+        int error = errno;
+        unlink(address.sun_path);
+        close(fd);
+        return throw_errno(env, "listen", error);
+    }
+    int error = errno;
+    close(fd);
+    return throw_errno(env, "bind", error);
+}
+
 NAPI_MODULE_INIT()
 {
     static const struct {
@@ -125,7 +190,8 @@ NAPI_MODULE_INIT()
         {"peerCredentials", peer_credentials}, {"processParent", process_parent}, {"processInfo", process_info},
         {"parentPid", parent_pid}, {"processGroup", process_group}, {"openProcess", open_process_fd}, {"hasExited", has_exited},
         {"bootTimeMs", boot_time_ms}, {"flock", try_lock}, {"trimHeap", trim_heap}, {"setNonDumpable", set_non_dumpable},
-        {"setCoreLimitZero", set_core_limit_zero}, {"sdNotify", notify},
+        {"setCoreLimitZero", set_core_limit_zero}, {"ignoreRealTimeSignals", ignore_real_time_signals},
+        {"fileLimit", file_limit}, {"sdNotify", notify}, {"listenOn", listen_on},
     };
     for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
         napi_value function;

@@ -87,6 +87,8 @@ export interface ProviderErrorOptions extends BrokerErrorOptions {
   readonly code?: ErrorCode;
   /** Default: the secret that was asked for. */
   readonly concerns?: FailureConcern;
+  /** The server has judged a login and refused it: tried again, it may lock the account. */
+  readonly isRefusedLogin?: true;
 }
 
 export class ProviderError extends BrokerError {
@@ -94,6 +96,7 @@ export class ProviderError extends BrokerError {
   readonly retryAfterMs: number | undefined;
   readonly isOverloaded: boolean;
   readonly concerns: FailureConcern;
+  readonly isRefusedLogin: boolean;
 
   constructor(kind: FailureKind, message: string, options: ProviderErrorOptions = {}) {
     super(options.code ?? CODE_OF_FAILURE[kind], message, options);
@@ -102,15 +105,17 @@ export class ProviderError extends BrokerError {
     this.retryAfterMs = options.retryAfterMs;
     this.isOverloaded = options.isOverloaded ?? options.retryAfterMs !== undefined;
     this.concerns = options.concerns ?? 'secret';
+    this.isRefusedLogin = options.isRefusedLogin ?? false;
   }
 
   /** The same failure, of more than one secret. */
   concerning(concerns: FailureConcern): ProviderError {
-    const { kind, message, remedy, retryAfterMs, isOverloaded, code } = this;
+    const { kind, message, remedy, retryAfterMs, code, isRefusedLogin, isOverloaded } = this;
     return new ProviderError(kind, message, {
       code,
       concerns,
       isOverloaded,
+      ...(isRefusedLogin ? { isRefusedLogin } : {}),
       ...(remedy === undefined ? {} : { remedy }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     });
@@ -127,6 +132,28 @@ export function describeError(error: unknown): string {
 /** The system's or Node's code of an error (`ENOENT`, `ERR_…`); `unknown` if it has none. */
 export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
+}
+
+/** What a person can do about what the system refuses. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  EMFILE: 'raise the limit on open files: ulimit -n, or LimitNOFILE= of the service',
+  ENFILE: 'the whole machine has too many files open: end some programs',
+  ENOSPC: 'make room on that disk',
+  EDQUOT: 'make room: the quota on that disk is used up',
+  EROFS: 'that file system is read-only: name another place, or mount it writable',
+  EACCES: 'check who owns it and its folders, and their modes',
+  EPERM: 'check who owns it and its folders, and their modes',
+  ENOMEM: 'end some programs: the machine has too little memory',
+};
+
+/** An error of the system itself (open, mkdir, write, spawn), in words; undefined for any other, which is a fault of ours. */
+export function systemRefusal(error: unknown): BrokerError | undefined {
+  const { syscall, path, code } = (error instanceof Error ? error : {}) as NodeJS.ErrnoException;
+  if (typeof syscall !== 'string' || typeof code !== 'string') return undefined;
+  // Of a program that cannot be started Node puts the path into `syscall` too.
+  const what = typeof path === 'string' && !syscall.endsWith(path) ? `${syscall} ${path}` : syscall;
+  const remedy = REFUSALS[code] ?? 'check that place, and try again';
+  return new BrokerError('ERR_IO', `the system refuses ${what} (${code})`, { remedy, cause: error });
 }
 
 const PLAIN_WORD = /^[\w./:@%+=,-]+$/;

@@ -80,6 +80,8 @@ export interface BrokerPorts {
   readonly cache: CredentialCache;
   /** Changes whenever one of these files or folders does; never throws. */
   readonly fingerprintFiles: (paths: readonly string[]) => string;
+  /** The last daemon was killed or lost power: what is stored may lack its last changes, and is confirmed when it is served. */
+  readonly afterUncleanEnd: boolean;
   /** Whether that very process still runs. */
   readonly isAlive: (client: Pick<Client, 'pid' | 'startTime'>) => boolean;
   /** The files whose change makes this client drop its key, as they are now: one stat each. Never throws. */

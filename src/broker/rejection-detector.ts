@@ -20,6 +20,7 @@ import type { Ask, BrokerPorts } from './api.ts';
 import { ClientHistories } from './client-histories.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
+import { recall } from './gate.ts';
 import type { Refresher } from './refresher.ts';
 import { SuspicionReads } from './suspicion.ts';
 
@@ -156,7 +157,8 @@ function refusal(credential: ManagedCredential, reason: RefusalReason, nowMs: nu
   const which = key?.version === undefined ? `the key of "${name}"` : `version ${key.version} of "${name}"`;
   if (reason === 'no-verdict') {
     const message = `the client asks again for "${name}" as after a 401, and provider "${gate.name}" cannot say whether there is a newer key: ${whySilent(credential, nowMs)}`;
-    return new BrokerError('ERR_REFRESH_PENDING', message, { remedy: `once it answers: broker refresh ${name}` });
+    const known = credential.lastFailure && recall(credential.lastFailure, name, nowMs).remedy;
+    return new BrokerError('ERR_REFRESH_PENDING', message, { remedy: known ?? `ask it now: broker refresh ${name}` });
   }
   if (reason === 'accepted-by-api') {
     const message = `the API accepts ${which}, but refuses what the client asks for (often: the model, or the workspace)`;
@@ -171,12 +173,7 @@ function refusal(credential: ManagedCredential, reason: RefusalReason, nowMs: nu
 
 function whySilent(credential: ManagedCredential, nowMs: number): string {
   const known = credential.lastFailure;
-  if (known !== undefined) {
-    const { lastAtMs, nextAttemptAtMs } = known.record;
-    const seconds = (ms: number) => Math.max(0, Math.round(ms / 1000));
-    const next = `the next try is in ${seconds(nextAttemptAtMs - nowMs)} s`;
-    return `${known.error.message} (${seconds(nowMs - lastAtMs)} s ago; ${next})`;
-  }
+  if (known !== undefined) return recall(known, credential.name, nowMs).message;
   if (credential.key?.lease !== undefined) return 'each time it is asked it issues another lease';
   return credential.flight === undefined ? 'it was asked and did not answer' : 'it has not answered yet';
 }

@@ -80,7 +80,7 @@ export class SuspicionReads {
     const { random } = this.#ports;
     const { gate, key } = credential;
     const isLeased = key?.lease !== undefined;
-    if ((isLeased && !mayIssue) || credential.holdOff(nowMs) !== undefined) return undefined;
+    if ((isLeased && !mayIssue) || credential.holdOff(nowMs, 'unasked') !== undefined) return undefined;
     if (nowMs - this.#refresher.overloadedAtMs(gate) < PEACE_MS) return undefined;
     if ((this.#underWay.get(gate) ?? 0) >= MOST_READS) return undefined;
     const budget = this.budget(credential);

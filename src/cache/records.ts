@@ -9,6 +9,7 @@ export interface RecordFacts {
   readonly login: LoginFacts;
   readonly lease: LeaseEntry;
   readonly rejected: RejectedMark;
+  readonly refusals: LoginRefusals;
   readonly timeline: Timeline;
   readonly client: ClientRecord;
 }
@@ -25,6 +26,13 @@ export interface RejectedMark {
   readonly credential: string;
   readonly digest: string;
   readonly atMs: number;
+}
+
+/** When logins with one account were refused: wrong logins are counted over restarts. */
+export interface LoginRefusals {
+  /** A digest. */
+  readonly account: string;
+  readonly atMs: readonly number[];
 }
 
 /** A record as the database holds it. `sealed` is bound to all the rest as it is written here; see Sealer. */
@@ -47,6 +55,7 @@ const IDS: { readonly [K in Kind]: (facts: RecordFacts[K]) => string } = {
   login: ({ provider, login }) => idWithin(provider, login.id),
   lease: ({ provider, lease }) => idWithin(provider, lease.id),
   rejected: ({ credential, digest }) => idWithin(credential, digest),
+  refusals: ({ account }) => account,
   timeline: () => '',
   client: ({ id }) => id,
 };
@@ -74,6 +83,7 @@ export class Records {
     login: new Map(),
     lease: new Map(),
     rejected: new Map(),
+    refusals: new Map(),
     timeline: new Map(),
     client: new Map(),
   };

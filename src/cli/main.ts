@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { BrokerError, describeError } from '../errors.ts';
+import { BrokerError, describeError, systemRefusal } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { problemLine } from '../protocol/problem.ts';
 import { buildProgram, COMMANDS, type CommandEntry } from './program.ts';
@@ -26,9 +26,10 @@ export async function main(
   }
 }
 
-function report(error: unknown, argv: readonly string[], io: ProcessIo): number {
+function report(thrown: unknown, argv: readonly string[], io: ProcessIo): number {
   // Commander has said it already.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EX_USAGE;
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : EX_USAGE;
+  const error = thrown instanceof BrokerError ? thrown : (systemRefusal(thrown) ?? thrown);
   if (argv.includes('--verbose') && error instanceof Error) io.stderr(`${traceOf(error)}\n`);
   if (!(error instanceof BrokerError)) {
     const message = error instanceof Error ? error.message : String(error);

@@ -94,7 +94,7 @@ export const commonCredentialSchema = z.strictObject({
   field: fieldPath()
     .optional()
     .describe(
-      "Which value of the secret is the key: a name in the secret's JSON; dots go deeper. Default: the whole text, or the only value there is. Not together with `fields`.",
+      "Which value of the secret is the key: a name in the secret's JSON; dots go deeper, into JSON in a text, too. Default: the whole text, or the only value there is. Not together with `fields`.",
     )
     .meta({ examples: ['api_key', 'data.key'] }),
   fields: z

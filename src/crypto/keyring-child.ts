@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../platform/clock.ts';
+import { nodeOptions } from '../platform/guard.ts';
 import { type AskKeyring, KEYRING_SERVICE, type KeyringReply, type KeyringRequest, trouble } from './kek-keyring.ts';
 import { findTrouble } from './secret-service.ts';
 
@@ -74,7 +75,12 @@ function exchange(
   return new Promise((resolve) => {
     let child: ChildProcess;
     try {
-      child = spawn(process.execPath, [PROGRAM], { env, timeout: limitMs, killSignal: 'SIGKILL', stdio: 'pipe' });
+      child = spawn(process.execPath, [...nodeOptions(), PROGRAM], {
+        env,
+        timeout: limitMs,
+        killSignal: 'SIGKILL',
+        stdio: 'pipe',
+      });
     } catch (error) {
       resolve(trouble('failed', reasonOf(error)));
       return;

@@ -1,13 +1,16 @@
 import { createInterface } from 'node:readline';
 import type { AsyncEntry } from '@napi-rs/keyring';
+import { ignoreStraySignals } from '../platform/guard.ts';
 import { loadNative } from '../platform/native.ts';
+import { firstLine } from '../platform/text.ts';
 import { KEYRING_SERVICE, type KeyringReply, type KeyringRequest, trouble } from './kek-keyring.ts';
 
 // A process of its own, because the library connects on the thread that calls it and waits however long the
 // keyring takes: the daemon ends this process when it takes too long. The key passes through its memory.
+ignoreStraySignals();
 const native = loadNative();
 native?.setNonDumpable();
-process.on('SIGUSR1', () => undefined);
+native?.ignoreRealTimeSignals();
 
 const lines = createInterface({ input: process.stdin });
 // The daemon is gone, and nothing else would end this process while the keyring holds it up.
@@ -53,6 +56,6 @@ async function act({ action, secret }: KeyringRequest, entry: AsyncEntry): Promi
 const LOCKED = /locked|prompt was dismissed|interaction is not allowed|-25308|-25293|-128\b|canceled the operation/i;
 
 function describe(error: unknown): KeyringReply {
-  const detail = error instanceof Error ? error.message.slice(0, 300) : 'unknown error';
+  const detail = error instanceof Error ? firstLine(error.message, [], 300) : 'unknown error';
   return trouble(LOCKED.test(detail) ? 'locked' : 'failed', LOCKED.test(detail) ? '' : detail);
 }

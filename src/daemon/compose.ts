@@ -14,8 +14,10 @@ import { type Installation, VERSION } from '../platform/installation.ts';
 import type { NativeBindings } from '../platform/native.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
 import { nativeProcessReader, procReader } from '../platform/process-tree.ts';
+import type { PlaceReport } from '../protocol/reports.ts';
 import type { ProviderDefinition } from '../providers/provider.ts';
 import { clientFormats } from '../server/formats.ts';
+import { fitLimits } from '../server/limits.ts';
 import type { Administration } from '../server/routes.ts';
 import { BrokerServer } from '../server/server.ts';
 import { prepareSetup, UpgradeWatch } from './provider-sources.ts';
@@ -30,6 +32,8 @@ interface DaemonParts {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
   readonly uid: number;
+  /** The last daemon with this state folder was killed or lost power. */
+  readonly afterUncleanEnd: boolean;
 }
 
 /** A daemon that is built but not yet listening. */
@@ -40,8 +44,16 @@ export interface ComposedDaemon {
   readonly clock: SystemClock;
   /** A changed configuration takes over. */
   reconfigure(loaded: LoadedConfig): void;
-  /** For the status: where the daemon listens, and why a changed configuration was not taken over. */
-  readonly facts: { socket: string; configProblem: string | undefined };
+  /** For the status: where the daemon listens, why a changed configuration was not taken over, what became of its files. */
+  readonly facts: {
+    socket: string;
+    configProblem: string | undefined;
+    places: () => readonly PlaceReport[];
+  };
+  /** Called about once a minute while anything is scheduled, and after a wake. */
+  onTick: () => void;
+  /** Brings the cache and its database together again, if something changed that kept them apart. */
+  readonly reachCache: () => Promise<void>;
   /** The one in force. */
   config(): Config;
   /** Resolves when another process should take over: the program was replaced under this one. */
@@ -52,6 +64,9 @@ export interface ComposedDaemon {
 export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon> {
   const { places, log, native, env, homeDir } = parts;
   const { config } = parts.config;
+  const openFiles = native?.fileLimit();
+  const { limits, problem, remedy } = fitLimits(openFiles);
+  if (problem !== undefined) log.warn({ remedy }, problem);
   // Before there is a socket: an ask waits for the key of the cache within its own deadline.
   const cache = await openCache({
     stateDir: places.stateDir,
@@ -75,15 +90,17 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     log,
     cache,
     fingerprintFiles,
+    afterUncleanEnd: parts.afterUncleanEnd,
     isAlive: (client) => identity.isAlive(client),
     settingsOf: (client) => identity.settingsOf(client),
     processSpace: currentProcessSpace(),
     onTick: () => {
       cache.saveTimeline(clock.timeline());
       void cache.reach().then((joined) => joined && broker.reloadCache());
+      composed.onTick();
     },
   };
-  const facts: ComposedDaemon['facts'] = { socket: '', configProblem: undefined };
+  const facts: ComposedDaemon['facts'] = { socket: '', configProblem: undefined, places: () => [] };
   const startedAtMs = clock.now();
   const upgrade = new UpgradeWatch(parts.installation, log);
   let inForce = parts.config;
@@ -99,17 +116,26 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     node: process.versions.node,
     peerCredentials: native === undefined ? 'hints' : 'kernel',
     configProblem: facts.configProblem,
+    places: facts.places(),
+    limits: {
+      openFiles: openFiles ?? null,
+      connections: limits.connectionsAtMost,
+      problem: problem ?? null,
+      remedy: remedy ?? null,
+    },
     cache: cache.health(),
   }));
   const onJump = (jump: object) => {
     log.info(jump, 'the machine slept or its clock was set');
     broker.noticeWake();
+    composed.onTick();
   };
   const server = new BrokerServer({
     service: broker,
     clock,
     log,
     uid: parts.uid,
+    limits,
     administration: administrationOf(broker, cache, () => inForce),
     formats: clientFormats((credential) => inForce.config.credentials.get(credential)?.header),
     peers: {
@@ -118,12 +144,16 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     },
   });
   cache.saveTimeline(clock.timeline());
-  return {
+  const composed: ComposedDaemon = {
     broker,
     server,
     cache,
     clock,
     facts,
+    onTick: () => {},
+    reachCache: async () => {
+      if (await cache.reachIfChanged()) broker.reloadCache();
+    },
     config: () => inForce.config,
     needsRestart: upgrade.needsRestart,
     reconfigure: (taken) => {
@@ -134,6 +164,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
       broker.reconfigure(setup(next));
     },
   };
+  return composed;
 }
 
 /** What a person may do to a daemon that runs. */

@@ -12,19 +12,22 @@ import {
 } from '../config/paths.ts';
 import { ConfigWatcher } from '../config/watch.ts';
 import { BrokerError } from '../errors.ts';
+import { BoundedLog } from '../platform/bounded-log.ts';
 import { type Clock, SystemClock } from '../platform/clock.ts';
 import { isOnNetwork, isOwnFolder, isTaken } from '../platform/files.ts';
 import { Installation, VERSION } from '../platform/installation.ts';
 import { loadNative, type NativeBindings, releaseMemory } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
+import { Refusal } from '../platform/refusal.ts';
 import { StateLock, type StateLockOptions } from '../platform/state-lock.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { adoptSocket, bindSocket, type Listener, refuseConnections, takeInheritedSocket } from '../server/listener.ts';
+import type { BrokerServer } from '../server/server.ts';
 import { refreshStableHelper } from '../service/stable-helper.ts';
 import { type ComposedDaemon, composeDaemon } from './compose.ts';
 import { Idle } from './idle.ts';
-import { harden, stopDaemon, untilStopped } from './lifecycle.ts';
-import { Refusal } from './refusal.ts';
+import { harden, RunningMark, stopDaemon, untilStopped } from './lifecycle.ts';
+import { BoundSocket, cachePlaces, HeldLock, PlaceKeeper, watchedFiles } from './places.ts';
 import { SystemdNotifier } from './sd-notify.ts';
 import { acquireForService, type StartContext, takeStartContext } from './start-lock.ts';
 
@@ -73,9 +76,13 @@ interface Context extends StartContext {
 
 interface RunningDaemon {
   readonly daemon: ComposedDaemon;
-  readonly listener: Listener;
+  readonly socket: BoundSocket;
+  readonly keeper: PlaceKeeper;
+  readonly mark: RunningMark;
+  readonly displaced: Promise<void>;
+  readonly places: Places;
   readonly watcher: ConfigWatcher;
-  readonly log: AdjustableLog;
+  readonly log: BoundedLog;
   readonly idleForLong: Promise<void>;
   readonly idles: readonly Idle[];
 }
@@ -87,11 +94,14 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   const places = { ...prepared, configFile: options.configFile ?? prepared.configFile };
   const lock = await lockState(places.stateDir, context, clock);
   const refusal = new Refusal(places.stateDir, places.configFile, [process.execPath, ...process.argv.slice(1, 2)]);
+  const format = chooseLogFormat({ env: options.env, isTty: options.stderrIsTty, journal: options.journal });
+  const log = new BoundedLog(await createPinoLog({ format }), clock);
   try {
-    const running = await startLocked(options, { ...context, installation, inputs, places, lock, refusal }, clock);
+    const running = await startLocked(options, { ...context, installation, inputs, places, lock, refusal, log }, clock);
     refusal.remove();
     return running;
   } catch (error) {
+    log.close();
     // One that a person started may have been given another configuration than the helpers' own.
     if (context.byHelper || context.manager.isService) refusal.leave(error, clock.wall());
     throw error;
@@ -104,14 +114,12 @@ interface LockedContext extends Context {
   readonly places: Places;
   readonly lock: StateLock;
   readonly refusal: Refusal;
+  readonly log: BoundedLog;
 }
 
 async function startLocked(options: DaemonOptions, context: LockedContext, clock: Clock): Promise<RunningDaemon> {
   const { env, uid, homeDir } = options;
-  const { native, byHelper, installation, inputs, places, lock, refusal } = context;
-  const log = await createPinoLog({
-    format: chooseLogFormat({ env, isTty: options.stderrIsTty, journal: options.journal }),
-  });
+  const { native, byHelper, installation, inputs, places, lock, refusal, log } = context;
   let daemon: ComposedDaemon | undefined;
   let exit: Idle | undefined;
   // Only a daemon that a helper started leaves when it has not been asked for a while: the next helper starts another.
@@ -131,8 +139,10 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   const loaded = await watcher.start();
   if (loaded.faults !== undefined) throw refusal.ofConfiguration(configError(loaded.faults));
   const config = accepted(loaded, log);
+  const mark = new RunningMark(places.stateDir);
   daemon = await composeDaemon({
     config,
+    afterUncleanEnd: mark.wasLeft,
     places,
     definitions: providerDefinitions,
     log,
@@ -142,48 +152,78 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     homeDir,
     uid,
   });
-  const { cache } = daemon;
+  if (early !== undefined) takeOver(daemon, early, log);
+  const { cache, server, facts } = daemon;
+  const bind = (inherited?: number) => listen(server, inputs, native, log, inherited);
+  let listener: Listener;
+  try {
+    listener = await bind(context.inheritedSocket);
+  } catch (error) {
+    // A timer would keep the process, and with it the lock.
+    watcher.close();
+    await daemon.broker.stop();
+    cache.close();
+    throw error;
+  }
   const quiet = new Idle(daemon.clock, QUIET_MS, () => {
     cache.releaseMemory();
     releaseMemory(native);
   });
   const { promise: idleForLong, resolve } = Promise.withResolvers<void>();
-  const inForce = early === undefined ? config.config : takeOver(daemon, early, log);
-  exit = new Idle(daemon.clock, exitLimitMs(inForce), resolve);
+  exit = new Idle(daemon.clock, exitLimitMs(daemon.config()), resolve);
   const idles = [quiet, exit];
   daemon.server.onRequest((nowMs) => {
     for (const idle of idles) idle.noteAsk(nowMs);
   });
-  const listener = await listen(daemon, inputs, context.inheritedSocket, log);
-  daemon.facts.socket = listener.path;
-  lock.record(listener.path);
-  const { configFile, stateDir } = places;
+  const socket = new BoundSocket(listener, bind, ({ path }) => {
+    facts.socket = path;
+    lock.record(path);
+  });
+  mark.keep();
   refreshStableHelper(baseStateDir(inputs), uid);
-  log.info({ version: VERSION, socket: listener.path, config: configFile, state: stateDir }, 'broker is ready');
-  return { daemon, listener, watcher, log, idleForLong, idles };
+  const { promise: displaced, resolve: onDisplaced } = Promise.withResolvers<void>();
+  const keeper = new PlaceKeeper({
+    places: [new HeldLock(lock, places.stateDir, uid), socket, ...cachePlaces(daemon, places.stateDir)],
+    watched: () => watchedFiles([socket.listener.path, lock.path], homeDir),
+    clock,
+    log,
+    onDisplaced,
+  });
+  facts.places = () => keeper.reports();
+  daemon.onTick = () => void keeper.look();
+  void keeper.start();
+  return { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles };
 }
 
 async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
-  const { daemon, listener, watcher, log, idleForLong, idles } = running;
+  const { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles } = running;
   const stopped = untilStopped(() => {
     manager.reloading();
     watcher.reload().finally(() => manager.reloaded());
   });
+  const { configFile, stateDir } = places;
+  const { facts } = daemon;
+  log.info({ version: VERSION, socket: facts.socket, config: configFile, state: stateDir }, 'broker is ready');
   manager.ready(daemon.clock);
   const reason = await Promise.race([
     stopped,
     idleForLong.then(() => 'idle' as const),
     daemon.needsRestart.then(() => 'replaced' as const),
+    displaced.then(() => 'displaced' as const),
   ]);
   // A service manager starts a service again that failed.
   if (reason === 'replaced') process.exitCode = EX_TEMPFAIL;
   log.info({ reason }, 'stopping');
   manager.stopping();
   watcher.close();
+  await keeper.close();
   for (const idle of idles) idle.stop();
-  const isOrdered = reason !== 'idle' && reason !== 'replaced';
+  const isOrdered = reason !== 'idle' && reason !== 'replaced' && reason !== 'displaced';
   const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, daemon.clock, log));
-  await stopDaemon(daemon, listener, isRealStop, log);
+  await stopDaemon(daemon, socket.listener, isRealStop, log);
+  // It is another daemon's by now.
+  if (reason !== 'displaced') mark.remove();
+  log.close();
 }
 
 async function isForGood(manager: SystemdNotifier, clock: Clock, log: AdjustableLog): Promise<boolean> {
@@ -228,10 +268,11 @@ function takeOver(daemon: ComposedDaemon, result: LoadResult, log: AdjustableLog
 
 /** An inherited socket is answered on wherever it is; else the first place that applies is bound. */
 async function listen(
-  { server }: ComposedDaemon,
+  server: BrokerServer,
   inputs: PathInputs,
-  inheritedSocket: number | undefined,
+  native: NativeBindings | undefined,
   log: AdjustableLog,
+  inheritedSocket?: number,
 ): Promise<Listener> {
   const { uid, platform } = inputs;
   const { place, taken } = firstUsable(socketCandidates(inputs), platform, {
@@ -244,5 +285,5 @@ async function listen(
     const remedy = `look at who made it, and have it removed: sudo rm -r ${taken}`;
     log.warn({ socket: place.path, remedy }, `another user has taken ${taken}: the socket is in another place`);
   }
-  return bindSocket(server.socket, { ...place, uid });
+  return bindSocket(server.socket, { ...place, uid }, native);
 }

@@ -5,6 +5,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
+import { nodeOptions } from '../platform/guard.ts';
 import { helperPath, PACKAGE_ROOT } from '../platform/native.ts';
 
 /** The daemon answers well within a second; a busy machine may need more. */
@@ -75,7 +76,7 @@ export class Workshop {
 
   /** @throws BrokerError if it does not come up. Why it ended, `daemonLost` says. */
   async startDaemon(isReady: () => Promise<boolean>): Promise<void> {
-    const daemon = spawn(process.execPath, [this.#program, 'daemon'], {
+    const daemon = spawn(process.execPath, [...nodeOptions(), this.#program, 'daemon'], {
       env: this.env,
       stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,

@@ -31,10 +31,19 @@ export interface NativeBindings {
   /** Keeps other processes of the same user out of this one's memory and environment; false where that is not possible (macOS). */
   setNonDumpable(): boolean;
   setCoreLimitZero(): void;
+  /** Of the signals that Node has no names for none ends this process any more. */
+  ignoreRealTimeSignals(): void;
+  /** How many descriptors this process may have open. */
+  fileLimit(): number;
   /** Returns free memory of the C library to the system; false if there was none. */
   trimHeap(): boolean;
   /** One sd_notify(3) message to `address`, the value of NOTIFY_SOCKET: an absolute path, or `@name` in the abstract space. */
   sdNotify(address: string, message: string): void;
+  /**
+   * The descriptor of a Unix socket that listens at `path`, with the mode that the umask leaves. A server that is given a
+   * descriptor removes no path when it is closed.
+   */
+  listenOn(path: string, backlog: number): number;
 }
 
 /** Pid and start time together are never reused. The start time is opaque: clock ticks on Linux, seconds on macOS. */

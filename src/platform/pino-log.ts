@@ -17,6 +17,7 @@ interface PinoLogOptions {
 /** A log whose level can be changed when the configuration is read again. */
 export interface AdjustableLog extends Log {
   level: string;
+  isLevelEnabled(level: string): boolean;
 }
 
 /** The last safeguard: no secret is logged on purpose, and one that is logged by mistake under such a name is redacted. */

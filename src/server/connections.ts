@@ -18,6 +18,10 @@ export class Connections {
   readonly options: ConnectionsOptions;
   /** Those that have been silent longest come first. */
   readonly open = new Set<ClientConnection>();
+  /** Connections whose request may be there without having been read. */
+  readonly #unread = new Set<ClientConnection>();
+  /** Silent ones that were closed since the log was last told. */
+  #closed = 0;
   #shedding = false;
   #stopping = false;
 
@@ -32,14 +36,17 @@ export class Connections {
   /** undefined: there are too many, and it was closed. */
   admit(socket: Socket, peer: PeerCredentials | undefined): ClientConnection | undefined {
     const { limits } = this.options;
-    if (this.open.size >= limits.connectionsAtMost) {
+    if (this.open.size >= limits.connectionsAtMost && !this.#closeLongestSilent()) {
       socket.destroy();
       this.#shedSoon();
       return undefined;
     }
     const connection = new ClientConnection(socket, peer, this);
     this.open.add(connection);
-    if (this.open.size > limits.connections) this.#shedSoon();
+    if (this.open.size * 2 > limits.connections) {
+      this.#unread.add(connection);
+      this.#shedSoon();
+    }
     return connection;
   }
 
@@ -65,6 +72,18 @@ export class Connections {
     for (const { socket } of this.open) socket.destroy();
   }
 
+  /** One that says nothing must not keep out one that may ask something. False if all of them ask or have just come. */
+  #closeLongestSilent(): boolean {
+    for (const connection of this.open) {
+      if (!connection.isSilent || this.#unread.has(connection)) continue;
+      this.open.delete(connection);
+      connection.socket.destroy();
+      this.#closed++;
+      return true;
+    }
+    return false;
+  }
+
   #silent(): ClientConnection[] {
     return [...this.open].filter(({ isSilent }) => isSilent);
   }
@@ -81,13 +100,16 @@ export class Connections {
 
   #shed(): void {
     this.#shedding = false;
+    this.#unread.clear();
     const { limits, log } = this.options;
     const { connections } = limits;
-    const excess = this.open.size - connections;
-    if (excess <= 0) return;
-    const dropped = this.#silent().slice(0, excess);
-    for (const { socket } of dropped) socket.destroy();
-    log.warn({ dropped: dropped.length, connections }, 'too many connections: closed the longest silent ones');
+    const excess = Math.max(0, this.open.size - connections);
+    const silent = excess === 0 ? [] : this.#silent().slice(0, excess);
+    for (const { socket } of silent) socket.destroy();
+    const dropped = silent.length + this.#closed;
+    this.#closed = 0;
+    if (excess > 0 || dropped > 0)
+      log.warn({ dropped, connections }, 'too many connections: closed the longest silent ones');
   }
 }
 

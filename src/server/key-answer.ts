@@ -45,7 +45,7 @@ export interface KeyReply {
 
 /** undefined: the asker has gone meanwhile. @throws BrokerError why there is no key for this asker. */
 export async function findKey(
-  { service, peers, formats }: KeyAnswering,
+  { service, peers, formats, log }: KeyAnswering,
   connection: ClientConnection,
   { credential, format, interval, hints }: KeyRequest,
   at: Moment,
@@ -72,7 +72,14 @@ export async function findKey(
       return connection.signal;
     },
   };
-  const opened = await service.answer(ask);
+  let opened: OpenedKey;
+  try {
+    opened = await service.answer(ask);
+  } catch (error) {
+    if (!connection.isGone || error !== connection.signal.reason) throw error;
+    log.debug({ credential, pid: connection.peer?.pid }, 'a client gave up before there was an answer');
+    return undefined;
+  }
   let reply: KeyReply | undefined;
   try {
     if (!connection.isGone) reply = written(opened, formatter);

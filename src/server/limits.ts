@@ -1,5 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, systemRefusal } from '../errors.ts';
 import type { Log } from '../platform/log.ts';
 import { PROBLEM_CONTENT_TYPE, problemLine, problemOf } from '../protocol/problem.ts';
 import { EXIT_CODE } from '../protocol/request.ts';
@@ -14,7 +14,7 @@ export interface ServerLimits {
   readonly drainMs: number;
   /** Beyond this many connections those that have been silent longest are closed. Default 512. */
   readonly connections: number;
-  /** Beyond this many, whatever they do, a new one is closed at once. Default 2,048. */
+  /** Never more than these: for a new one the longest silent is closed, or, if none is silent, the new one. Default 2,048. */
   readonly connectionsAtMost: number;
   /** Bodies have no meaning to any request but a login; a longer one is answered with 413. Default 4,096 bytes. */
   readonly bodyBytes: number;
@@ -34,6 +34,52 @@ export const DEFAULT_LIMITS: ServerLimits = {
   tokenBytes: 16_384,
   followers: 32,
 };
+
+/** What a daemon has open at rest (Node's own, lock, database, watches, listening socket), rounded up. */
+const OPEN_AT_REST = 32;
+/** For what a few refreshes need at a time: a program takes eight, a request to a provider three. */
+const OPEN_AT_WORK = 24;
+const FEWEST_CONNECTIONS = 8;
+/** Fewer than these make clients wait for each other. */
+const ENOUGH_CONNECTIONS = 64;
+const MORE_FILES =
+  'raise the limit: ulimit -n 1024 before it is started, or LimitNOFILE=1024 in the unit of the service';
+
+/** The limits of a process that may have so many files open, and what is to be said about that. */
+export interface FittedLimits {
+  readonly limits: ServerLimits;
+  readonly problem: string | undefined;
+  readonly remedy: string | undefined;
+}
+
+/**
+ * Connections must leave descriptors for the daemon's own work: one that has none left can neither take a connection nor ask
+ * a provider.
+ *
+ * @param openFiles RLIMIT_NOFILE; undefined where it is not known.
+ * @throws BrokerError ERR_CONFIG if it is too low to work at all.
+ */
+export function fitLimits(openFiles: number | undefined): FittedLimits {
+  const { connections, connectionsAtMost, followers } = DEFAULT_LIMITS;
+  if (openFiles === undefined) return { limits: DEFAULT_LIMITS, problem: undefined, remedy: undefined };
+  const room = openFiles - OPEN_AT_REST - OPEN_AT_WORK;
+  if (room < FEWEST_CONNECTIONS) {
+    const needed = OPEN_AT_REST + OPEN_AT_WORK + FEWEST_CONNECTIONS;
+    throw new BrokerError('ERR_CONFIG', `the daemon may have ${openFiles} files open and needs ${needed} to work`, {
+      remedy: MORE_FILES,
+    });
+  }
+  const atMost = Math.min(connectionsAtMost, room);
+  const limits = {
+    ...DEFAULT_LIMITS,
+    connectionsAtMost: atMost,
+    connections: Math.min(connections, Math.ceil(atMost * 0.75)),
+    followers: Math.min(followers, Math.ceil(atMost / 4)),
+  };
+  if (atMost >= ENOUGH_CONNECTIONS) return { limits, problem: undefined, remedy: undefined };
+  const problem = `the limit of ${openFiles} open files leaves room for ${atMost} connections at a time`;
+  return { limits, problem, remedy: MORE_FILES };
+}
 
 const JSON_TYPE = 'application/json';
 const LINE_TYPE = 'text/plain; charset=utf-8';
@@ -90,9 +136,17 @@ export function rawReply(
   return reply;
 }
 
-/** What a route threw, as something that may be told; anything but a BrokerError is a fault of the daemon and logged. */
+/**
+ * What a route threw, as something that may be told. What the system refused (descriptors, disk, memory) is named; anything
+ * else is a fault of the daemon, and logged with its stack.
+ */
 export function presentable(error: unknown, log: Log): BrokerError {
   if (error instanceof BrokerError) return error;
+  const refused = systemRefusal(error);
+  if (refused !== undefined) {
+    log.error({ err: error }, `a request failed: ${refused.message}`);
+    return refused;
+  }
   log.error({ err: error }, 'a request failed for an unknown reason');
   return new BrokerError('ERR_INTERNAL', 'the daemon failed at this request', {
     remedy: 'look into its log: broker service logs',

@@ -2,6 +2,7 @@ import { readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
 import { loadNative } from '../platform/native.ts';
+import { firstLine } from '../platform/text.ts';
 import { type PlannedFile, run, type Surroundings, writePlanned } from './manager.ts';
 import { type DaemonCommand, daemonCommand } from './runtime.ts';
 import { unitFiles } from './systemd.ts';
@@ -62,9 +63,13 @@ export async function uninstallForEveryone(surroundings: Surroundings): Promise<
 async function systemctl(surroundings: Surroundings, verb: 'enable' | 'disable'): Promise<void> {
   const { code, stderr } = await run(['systemctl', '--global', verb, 'broker.socket'], surroundings);
   if (code === 0) return;
-  throw new BrokerError('ERR_DAEMON_UNREACHABLE', `systemctl --global ${verb} broker.socket failed: ${stderr.trim()}`, {
-    remedy: 'run it by hand to see more',
-  });
+  throw new BrokerError(
+    'ERR_DAEMON_UNREACHABLE',
+    `systemctl --global ${verb} broker.socket failed: ${firstLine(stderr)}`,
+    {
+      remedy: 'run it by hand to see more',
+    },
+  );
 }
 
 /** A Node below /root or a closed home runs only for its owner. */

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
 import { LAUNCH_AGENT } from '../platform/installation.ts';
+import { printable, redact } from '../platform/text.ts';
 import { sleep } from '../platform/waiting.ts';
 import { explainExit, type ServiceFailure } from './failure.ts';
 import {
@@ -171,7 +172,7 @@ export class Launchd implements ServiceManager {
 }
 
 function failed(args: readonly string[], code: number, stderr: string, remedy: string): BrokerError {
-  const said = stderr.trim().replaceAll('\n', ' ') || `exit ${code}`;
+  const said = printable(redact(stderr), 300) || `exit ${code}`;
   return new BrokerError('ERR_DAEMON_UNREACHABLE', `launchctl ${args.join(' ')} failed: ${said}`, { remedy });
 }
 

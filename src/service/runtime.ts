@@ -12,7 +12,9 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { BrokerError, codeOf } from '../errors.ts';
+import { nodeOptions } from '../platform/guard.ts';
 import { PACKAGE_ROOT } from '../platform/native.ts';
+import { firstLine } from '../platform/text.ts';
 
 /** The absolute command that starts the daemon, as it goes into units, agents and the launch file. */
 export interface DaemonCommand {
@@ -90,11 +92,6 @@ export function runtimeCopy(stateDir: string): string {
   return path.join(stateDir, 'runtime', 'node');
 }
 
-/** SIGUSR1 would open the inspector on a TCP port; the oldest Node that broker runs on does not know the option. */
-function nodeOptions(): readonly string[] {
-  return process.allowedNodeEnvironmentFlags.has('--disable-sigusr1') ? ['--disable-sigusr1'] : [];
-}
-
 /** A path to the same runtime that will lead to the next version too: Homebrew's, snap's, a profile's of Nix. */
 function stableEquivalent({ execPath, searched = '' }: RuntimeOptions): string {
   if (vanishesWith(execPath) === undefined) return execPath;
@@ -143,7 +140,7 @@ function copyRuntime(from: string, to: string): void {
 function refuseUnlessItRuns(from: string, copy: string): void {
   const [original, moved] = [from, copy].map((file) => spawnSync(file, ['--version'], { encoding: 'utf8' }));
   if (moved?.status === 0 && moved.stdout === original?.stdout) return;
-  const said = (moved?.stderr || moved?.error?.message || 'it says nothing').trim().split('\n')[0];
+  const said = firstLine(moved?.stderr || moved?.error?.message || 'it says nothing');
   throw new BrokerError('ERR_IO', `a copy of ${from} does not run: ${said}`, {
     remedy: 'install without --copy-runtime, or with a Node from https://nodejs.org',
   });

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { BrokerError } from '../errors.ts';
 import { programsOnPath } from '../platform/files.ts';
 import { loadNative, PACKAGE_ROOT } from '../platform/native.ts';
+import { firstLine } from '../platform/text.ts';
 import { explainUnit, type ServiceFailure } from './failure.ts';
 import {
   isLink,
@@ -148,7 +149,7 @@ class Systemd implements ServiceManager {
   async #must(...args: string[]): Promise<void> {
     const { code, stderr } = await this.#try(...args);
     if (code === 0) return;
-    const said = stderr.trim().split('\n')[0] ?? '';
+    const said = firstLine(stderr);
     throw new BrokerError(
       'ERR_DAEMON_UNREACHABLE',
       `systemctl --user ${args.join(' ')} failed: ${said || `exit ${code}`}`,

@@ -68,6 +68,24 @@ it('says how to start the daemon when none answers', async () => {
   });
 });
 
+it.each([
+  [
+    74,
+    Object.assign(new Error('no'), { code: 'EROFS', syscall: 'mkdir', path: '/x' }),
+    /^error: the system refuses mkdir \/x \(EROFS\)\nhint: /,
+  ],
+  [
+    74,
+    Object.assign(new Error('no'), { code: 'ENOENT', syscall: 'spawn x', path: 'x' }),
+    /^error: the system refuses spawn x \(ENOENT\)\nhint: /,
+  ],
+  [70, new TypeError('of ours'), /^error: broker failed: of ours\nhint: .* report what it prints\n$/],
+] as const)('exits with %d, and asks for a report only of a fault of its own', async (code, error, said) => {
+  await main(['fail'], io, [{ name: 'fail', summary: 'fails', load: () => Promise.reject(error) }]);
+  expect(io.err).toMatch(said);
+  expect(io.code).toBe(code);
+});
+
 describe('--verbose', () => {
   const fails = [
     {

@@ -47,8 +47,15 @@ export class BrokerHome {
   }
 
   /** Resolves once it answers. @throws with its last words if it ends before. */
-  async start(extra: Readonly<Record<string, string>> = {}, program = PROGRAM): Promise<RunningDaemon> {
-    const child = spawn(process.execPath, [program, 'daemon'], {
+  async start(
+    extra: Readonly<Record<string, string>> = {},
+    program = PROGRAM,
+    openFiles?: number,
+  ): Promise<RunningDaemon> {
+    const command = [process.execPath, program, 'daemon'];
+    const limited = ['/bin/sh', '-c', `ulimit -n ${openFiles}; exec "$@"`, 'sh', ...command];
+    const [file = '', ...args] = openFiles === undefined ? command : limited;
+    const child = spawn(file, args, {
       env: { ...this.env, ...extra },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -56,6 +63,11 @@ export class BrokerHome {
     const daemon = new RunningDaemon(child);
     await daemon.whenLogged('broker is ready');
     return daemon;
+  }
+
+  /** Of the daemon that was started last, whether or not it answers yet. */
+  get lastPid(): number {
+    return this.#daemons.at(-1)?.pid ?? 0;
   }
 
   broker(...args: string[]): Promise<Finished> {

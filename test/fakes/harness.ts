@@ -82,6 +82,8 @@ export class BrokerHarness {
   /** Settings of clients, by pid. */
   readonly settings = new Map<number, SettingsStamp>();
   processSpace = 'boot';
+  /** What the next process is told. */
+  afterUncleanEnd = false;
   /** Setups of credentials, by name; changed by a test before `reconfigure`. */
   credentials: readonly CredentialSketch[];
   cache: CredentialCache;
@@ -206,6 +208,7 @@ export class BrokerHarness {
         name,
         type: 'scripted',
         fingerprint,
+        attempts: this.provider(name).attempts,
         open: async () => this.process.connect(this.provider(name)),
         storedLogin: (loginId) => this.system.logins.get(loginId)?.login,
       })),
@@ -236,6 +239,7 @@ export class BrokerHarness {
       cache: this.cache,
       fingerprintFiles: (paths) => paths.map((path) => this.files.get(path) ?? '').join('\n'),
       onTick: () => undefined,
+      afterUncleanEnd: this.afterUncleanEnd,
       isAlive: ({ pid }) => !this.exited.has(pid),
       settingsOf: ({ pid }) => this.settings.get(pid) ?? { fingerprint: '', changedAtWallMs: Number.NEGATIVE_INFINITY },
       processSpace: this.processSpace,
@@ -250,6 +254,8 @@ export class BrokerHarness {
       node: 'v24',
       peerCredentials: 'kernel',
       configProblem: undefined,
+      places: [],
+      limits: { openFiles: null, connections: 2048, problem: null, remedy: null },
       cache: this.cache.health(),
     });
     return new Broker(ports, this.setup(), facts);

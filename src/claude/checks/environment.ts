@@ -115,7 +115,8 @@ export const environmentChecks: readonly Check[] = [
     when: (facts) => {
       const set = effectiveVariable(facts.input, 'ANTHROPIC_BASE_URL');
       const toAnthropic = set === undefined || baseUrls(facts).some(({ isAnthropic }) => isAnthropic);
-      return toAnthropic && sends(facts, 'other') && { origin: set?.origin };
+      const isKey = facts.run?.mistaken === undefined;
+      return toAnthropic && isKey && sends(facts, 'other') && { origin: set?.origin };
     },
     title: 'the key is not an Anthropic key, and requests go to api.anthropic.com',
     cost: 'a key for a gateway is answered with 401 there',

@@ -79,6 +79,15 @@ export const outputChecks: readonly Check[] = [
     where: ({ where }) => where,
   }),
   check({
+    id: 'helper-prints-no-key',
+    severity: 'error',
+    when: (facts) => ran(facts, (run) => succeeded(run) && run.kind !== 'json' && run.mistaken !== undefined),
+    title: ({ run }) => `what apiKeyHelper prints is not a key: ${run.mistaken}`,
+    cost: 'the client takes it for the key, and every request is answered with 401',
+    remedy: PRINT_BARE_KEY,
+    where: ({ helper }) => helper.where,
+  }),
+  check({
     id: 'helper-gives-dying-token',
     when: ({ helper, run }) => {
       const leftMs = run?.expiresInMs;

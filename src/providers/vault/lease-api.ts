@@ -7,10 +7,11 @@ import { isObject, millisecondsAt, objectAt, serverTimeOf, textAt, type VaultRep
 import type { VaultClient } from './client.ts';
 import type { CurrentLogin } from './current-login.ts';
 import { notVault, refusalIn, withoutSecret } from './failures.ts';
-import { isEnded, type TokenApi } from './token-api.ts';
+import { digestOf, isEnded, type TokenApi } from './token-api.ts';
 import type { HeldLogin, TokenStore } from './token-store.ts';
 
 const RENEW = { what: 'lease', method: 'PUT', path: 'sys/leases/renew' } as const;
+const REVOKE_TOKEN = { what: 'lease', method: 'POST', path: 'auth/token/revoke-accessor' } as const;
 const REVOKE = { what: 'lease', method: 'PUT', path: 'sys/leases/revoke' } as const;
 
 /** Renews and revokes leases, with the login that each depends on, or the current one if that is not known any more. */
@@ -49,9 +50,10 @@ export class LeaseApi {
    * @throws ProviderError denied where the policy does not allow it.
    */
   async revoke(lease: Lease, signal: AbortSignal): Promise<void> {
+    if (lease.id.startsWith(BATCH)) throw cannotBeRevoked();
     const held = await this.#loginOf(lease, signal);
     using token = held.token.copy();
-    const reply = await this.#client.send({ ...REVOKE, body: { lease_id: lease.id, sync: true }, token }, signal);
+    const reply = await this.#client.send({ ...revocationOf(lease), token }, signal);
     const refusal = isEnded(reply) ? undefined : refusalIn(reply);
     if (refusal === undefined) return;
     const failure = await this.#explained(refusal, held, signal);
@@ -96,7 +98,7 @@ export function issuedSecret(reply: VaultReply, loginId: string, expiresMetadata
   const metadata = versionedMetadata(data);
   if (data !== undefined && metadata !== undefined) return keyValue2(reply, data, metadata, expiresMetadata);
   const auth = objectAt(json, 'auth');
-  if (auth !== undefined) return issuedToken(auth, serverTimeMs);
+  if (auth !== undefined) return issuedToken(reply, auth, loginId);
   if (data === undefined) throw withoutSecret(reply);
   const leaseId = textAt(json, 'lease_id');
   const durationMs = millisecondsAt(json, 'lease_duration');
@@ -128,27 +130,65 @@ function keyValue2(reply: VaultReply, data: Json, metadata: Json, expiresMetadat
   }
   const serverTimeMs = serverTimeOf(reply);
   const custom = expiresMetadata === undefined ? undefined : objectAt(metadata, 'custom_metadata')?.[expiresMetadata];
-  const ends = [Date.parse(textAt(metadata, 'deletion_time')), parseExpiryField(custom, Number.NaN)];
-  const known = ends.filter((end) => end !== undefined && !Number.isNaN(end)) as readonly number[];
+  let endMs = Number.POSITIVE_INFINITY;
+  for (const end of [
+    Date.parse(textAt(metadata, 'deletion_time')),
+    custom === undefined ? undefined : parseExpiryField(custom, Number.NaN),
+  ]) {
+    if (end !== undefined && end < endMs) endMs = end;
+  }
   return {
     content: { kind: 'json', json: content },
     version: String(metadata['version']),
     lease: undefined,
     ttlHintMs: undefined,
-    expiresAtServerMs: known.length === 0 ? undefined : Math.min(...known),
+    expiresAtServerMs: endMs === Number.POSITIVE_INFINITY ? undefined : endMs,
     serverTimeMs,
   };
 }
 
-/** Engines that answer with a token (auth/token/create): it dies on its own, and with the login that made it. */
-function issuedToken(auth: Json, serverTimeMs: number | undefined): IssuedSecret {
+/** Begins the id of what is no lease to Vault: a token by its accessor, and one without an accessor. */
+const ACCESSOR = 'accessor:';
+const BATCH = 'batch:';
+
+/** How long a token without an end of its own is kept before another takes its place: Vault's own default for what is to end. */
+const ENDLESS_MS = 768 * 3_600_000;
+
+/** Tokens that are made from the login's own end with it; those of `create-orphan`, and of logins, do not. */
+const CHILD_OF_LOGIN = /(?:^|\/)auth\/token\/create(?:\/|$)/;
+
+/**
+ * A key that is itself a token (auth/token/create) is a lease in all but name: it has an end, it may depend on the login that made
+ * it, and it can be given back. To renew it would take the token, which is not kept in the open.
+ */
+function issuedToken(reply: VaultReply, auth: Json, loginId: string): IssuedSecret {
+  const serverTimeMs = serverTimeOf(reply);
   const lifeMs = millisecondsAt(auth, 'lease_duration');
+  const isOrphan = auth['orphan'] === true || !CHILD_OF_LOGIN.test(reply.asked.path);
+  const accessor = textAt(auth, 'accessor');
   return {
     content: { kind: 'json', json: auth },
     version: undefined,
-    lease: undefined,
+    lease: {
+      id: accessor === '' ? `${BATCH}${digestOf(textAt(auth, 'client_token'))}` : `${ACCESSOR}${accessor}`,
+      durationMs: lifeMs || ENDLESS_MS,
+      renewable: false,
+      maxDurationMs: undefined,
+      loginId: isOrphan ? undefined : loginId,
+    },
     ttlHintMs: undefined,
     expiresAtServerMs: lifeMs > 0 && serverTimeMs !== undefined ? serverTimeMs + lifeMs : undefined,
     serverTimeMs,
   };
+}
+
+function revocationOf({ id }: Lease) {
+  if (!id.startsWith(ACCESSOR)) return { ...REVOKE, body: { lease_id: id, sync: true } };
+  return { ...REVOKE_TOKEN, body: { accessor: id.slice(ACCESSOR.length) } };
+}
+
+function cannotBeRevoked(): ProviderError {
+  return new ProviderError('denied', 'Vault cannot revoke a batch token: it ends with its ttl', {
+    remedy: 'let the role issue service tokens, or shorter-lived ones',
+  });
 }

@@ -209,9 +209,12 @@ function limitOfUses(grant: Json | undefined): Pick<Login, 'hasLimitedUses'> {
 
 /** The accessor names a token without being one; batch tokens have none, so a digest stands for it. */
 function loginIdOf(token: string, accessor: string): string {
-  return accessor === ''
-    ? `token-${createHash('sha256').update(`login:${token}`).digest('hex').slice(0, 24)}`
-    : accessor;
+  return accessor === '' ? `token-${digestOf(token)}` : accessor;
+}
+
+/** Names a token without giving it away. */
+export function digestOf(token: string): string {
+  return createHash('sha256').update(`login:${token}`).digest('hex').slice(0, 24);
 }
 
 function explicitEnd(data: Json | undefined, answer: HttpReply | undefined, startedAtMs: number): number | undefined {

@@ -33,13 +33,18 @@ export interface Token extends SmallToken {
   /** Who logged in; empty for a token that was made from another. */
   readonly entityId: string;
   readonly orphan: boolean;
+  /** It ends with this one; undefined for orphans. */
+  readonly parentId: string | undefined;
   expiresAtMs: number | undefined;
 }
+
+const NO_SUCH_ACCESSOR = envelope({ warnings: ['No token found with this accessor'] });
 
 /** The token store with `auth/token/*`. */
 export class TokenStore extends Tokens {
   declare protected readonly tokens: Map<string, Token>;
   readonly #secretPrefix: string;
+  readonly #roles = new Map<string, { readonly orphan: boolean }>();
   /** Called with every token that ends, so that leases can die with it. */
   onEnd: (token: Token) => void = () => {};
 
@@ -49,7 +54,12 @@ export class TokenStore extends Tokens {
     this.#secretPrefix = secretPrefix;
   }
 
-  override create(grant: TokenGrant, path = 'auth/token/create', id?: string): Token {
+  /** Of `auth/token/create/NAME`. */
+  role(name: string, role: { readonly orphan: boolean }): void {
+    this.#roles.set(name, role);
+  }
+
+  override create(grant: TokenGrant, path = 'auth/token/create', id?: string, parent?: Token): Token {
     const isBatch = grant.type === 'batch';
     const now = this.nowMs();
     const ttl = grant.periodMs ?? grant.ttlMs;
@@ -62,7 +72,8 @@ export class TokenStore extends Tokens {
       namespace: grant.namespace ?? '',
       path,
       entityId: path.startsWith('auth/token/') ? '' : randomUUID(),
-      orphan: path !== 'auth/token/create',
+      orphan: parent === undefined && path !== 'auth/token/create',
+      parentId: parent?.id,
       expiresAtMs: ttl === undefined ? undefined : Math.min(now + ttl, this.#capMs(grant, now)),
     };
     this.tokens.set(token.id, token);
@@ -70,7 +81,10 @@ export class TokenStore extends Tokens {
   }
 
   override find(id: string): Token | undefined {
-    return super.find(id) as Token | undefined;
+    const token = super.find(id) as Token | undefined;
+    if (token?.parentId === undefined || this.find(token.parentId) !== undefined) return token;
+    this.end(token);
+    return undefined;
   }
 
   revoke(id: string): void {
@@ -104,12 +118,12 @@ export class TokenStore extends Tokens {
     if (action === undefined) return undefined;
     const self = this.find(request.token);
     if (self === undefined) return INVALID_TOKEN;
-    if (action === 'create' || action === 'create-orphan') return this.#createFor(self, request);
+    if (/^create(?:-orphan|\/[^/]+)?$/.test(action)) return this.#createFor(self, request, action);
     if (action === 'lookup-self') return this.#lookup(self);
     if (action === 'renew-self') return this.#renew(self, request);
     if (action === 'revoke-self') return this.#revoked(self);
     const other = this.#named(action, request);
-    if (other === undefined) return NOT_FOUND;
+    if (other === undefined) return action === 'revoke-accessor' ? NO_SUCH_ACCESSOR : NOT_FOUND;
     if (action.startsWith('lookup')) return this.#lookup(other);
     if (action.startsWith('renew')) return this.#renew(other, request);
     return action.startsWith('revoke') ? this.#revoked(other) : undefined;
@@ -120,7 +134,10 @@ export class TokenStore extends Tokens {
     return this.live().find((token) => token.accessor !== '' && token.accessor === request.body['accessor']);
   }
 
-  #createFor(parent: Token, request: DevRequest): ApiAnswer {
+  #createFor(parent: Token, request: DevRequest, action: string): ApiAnswer {
+    const role = this.#roles.get(action.split('/')[1] ?? '');
+    if (action.includes('/') && role === undefined) return refusal(400, `unknown role ${action.split('/')[1]}`);
+    const isOrphan = action === 'create-orphan' || role?.orphan === true || request.body['no_parent'] === true;
     const { body } = request;
     const ttlMs = parseDurationMs(body['ttl']);
     const explicitMaxTtlMs = parseDurationMs(body['explicit_max_ttl']);
@@ -134,7 +151,8 @@ export class TokenStore extends Tokens {
       ...(explicitMaxTtlMs === undefined ? {} : { explicitMaxTtlMs }),
       ...(periodMs === undefined ? {} : { periodMs }),
     };
-    return envelope({ auth: this.authOf(this.create(grant, request.path)) });
+    const token = this.create(grant, request.path, undefined, isOrphan ? undefined : parent);
+    return envelope({ auth: this.authOf({ ...token, orphan: isOrphan }) });
   }
 
   #lookup(token: Token): ApiAnswer {
@@ -184,6 +202,7 @@ export class TokenStore extends Tokens {
   protected override end(token: Token): void {
     super.end(token);
     this.onEnd(token);
+    for (const child of [...this.tokens.values()]) if (child.parentId === token.id) this.end(child);
   }
 
   #capMs(grant: TokenGrant, createdAtMs: number): number {

@@ -48,6 +48,17 @@ describe('KV v2', () => {
     expect(fields(issued)).toEqual({ key: 'sk-1' });
   });
 
+  test('a long number keeps its digits', async () => {
+    const fixture = await VaultFixture.start();
+    const data = '{"data":{"key":12345678901234567890,"pin":4711},"metadata":{"version":1}}';
+    const body = `{"request_id":"r","lease_id":"","lease_duration":0,"data":${data}}`;
+    fixture.vault.faults.plan({ kind: 'answer', status: 200, body }, { path: /^secret/ });
+    expect(fields(await read(await fixture.provider(), 'secret/data/claude'))).toEqual({
+      key: 12345678901234567890n,
+      pin: 4711,
+    });
+  });
+
   test('a path with spaces and umlauts, and one that is encoded already', async () => {
     const fixture = await VaultFixture.start();
     fixture.vault.kv.writeV2('secret/für ada', { key: 'sk-1' });
@@ -93,6 +104,80 @@ test('an engine that answers with a token gives its life', async () => {
   const issued = await read(await fixture.provider(), source);
   expect(fixture.vault.tokens.find(String(fields(issued)['client_token']))).toBeDefined();
   expect(Math.abs((issued.expiresAtServerMs ?? 0) - fixture.clock.now() - HOUR_MS)).toBeLessThan(60_000);
+});
+
+describe('a key that is a token of the login', () => {
+  const child = { path: 'auth/token/create', method: 'POST', params: { ttl: '10m', policies: ['reader'] } };
+
+  async function minting() {
+    const fixture = await VaultFixture.start();
+    fixture.vault.policies.write('minter', ['auth/token/*']);
+    const grant = { policies: ['minter'], ttlMs: 60_000, maxTtlMs: 120_000 };
+    const provider = await fixture.withAppRole(grant);
+    const lives = (issued: IssuedSecret) =>
+      fixture.vault.tokens.find(String(fields(issued)['client_token'])) !== undefined;
+    return { fixture, provider, lives };
+  }
+
+  test('is a lease that ends with the login, which lives on for it', async () => {
+    const { fixture, provider, lives } = await minting();
+    const issued = await read(provider, child);
+    const { loginId = '', ...lease } = issued.lease ?? expect.fail('it has no lease');
+    expect(lease).toMatchObject({ durationMs: 600_000, renewable: false });
+    expect(provider.login?.(loginId)).toMatchObject({ renewable: true, grantedMs: 60_000 });
+    expect(fixture.logins.load().map(({ login }) => login.id)).toEqual([loginId]);
+    fixture.clock.pass(50_000);
+    await provider.renewLogin?.(loginId, call());
+    fixture.clock.pass(50_000);
+    expect(lives(issued)).toBe(true);
+    fixture.clock.pass(25_000);
+    expect(lives(issued)).toBe(false);
+  });
+
+  test('is revoked by its accessor, by the next process too', async () => {
+    const { fixture, provider, lives } = await minting();
+    const [first, second] = [await read(provider, child), await read(provider, child)];
+    expect(first.lease?.id).not.toContain(String(fields(first)['client_token']));
+    await provider.revoke?.(held(first, 0), call());
+    expect([lives(first), lives(second)]).toEqual([false, true]);
+    await provider.revoke?.(held(first, 0), call());
+    provider.close();
+    await (await fixture.withAppRole({ policies: ['minter'], ttlMs: 60_000 })).revoke?.(held(second, 0), call());
+    expect(lives(second)).toBe(false);
+    expect(fixture.vault.count(/POST auth\/token\/revoke-accessor/)).toBe(3);
+  });
+
+  test.each([
+    ['auth/token/create-orphan', {}, true],
+    ['auth/token/create/loose', {}, true],
+    ['auth/token/create', { no_parent: true }, true],
+    ['auth/token/create/bound', {}, false],
+  ])('%s %o: is an orphan, and outlives it: %s', async (path, params, orphan) => {
+    const { fixture, provider, lives } = await minting();
+    fixture.vault.tokens.role('loose', { orphan: true });
+    fixture.vault.tokens.role('bound', { orphan: false });
+    const issued = await read(provider, {
+      path,
+      method: 'POST',
+      params: { ttl: '10m', policies: ['reader'], ...params },
+    });
+    expect(issued.lease?.loginId === undefined).toBe(orphan);
+    fixture.clock.pass(130_000);
+    expect(lives(issued)).toBe(orphan);
+    if (orphan) await provider.revoke?.(held(issued, 0), call());
+    expect(lives(issued)).toBe(false);
+  });
+
+  test('that Vault cannot revoke, or that never ends, is known as such', async () => {
+    const { fixture, provider } = await minting();
+    const batch = await read(provider, { ...child, params: { ttl: '10m', type: 'batch', policies: ['reader'] } });
+    expect(await failure(provider.revoke?.(held(batch, 0), call()) ?? Promise.resolve())).toMatchObject({
+      kind: 'denied',
+      message: 'Vault cannot revoke a batch token: it ends with its ttl',
+    });
+    const endless = await read(await fixture.provider(), { ...child, params: { policies: ['reader'] } });
+    expect(endless.lease?.durationMs).toBe(32 * 24 * HOUR_MS);
+  });
 });
 
 test('a wrapped answer is asked for and unwrapped', async () => {

@@ -316,8 +316,8 @@ describe('a provider that says nothing', () => {
     expect(last?.tookMs).toBeLessThanOrEqual(50);
     expect(last?.error?.exitCode).toBe(75);
     expect(last?.error?.message).toMatch(/asks again for "anthropic" as after a 401, and provider "vault" cannot say/);
-    expect(last?.error?.message).toMatch(/\d+ s ago; the next try is in \d+ s/);
-    expect(last?.error?.remedy).toContain('broker refresh anthropic');
+    expect(last?.error?.message).toMatch(/ago: connection refused/);
+    expect(last?.error?.remedy).toMatch(/^next try .*, or now: broker refresh anthropic/);
   });
 
   it('in time is heard all the same when it speaks at last', async () => {

@@ -454,6 +454,24 @@ export const HOMES: readonly Home[] = [
     finds: ['helper-output-refused'],
   },
   {
+    name: 'prints null',
+    files: { [USER]: helper('{HOME}/h.sh'), 'h.sh': script('k=null; echo "$k"') },
+    wins: H,
+    finds: ['helper-prints-no-key'],
+  },
+  {
+    name: 'prints a reference that nobody resolved',
+    files: { [USER]: helper('{HOME}/h.sh'), 'h.sh': script('k=op://dev/claude/key; echo "$k"') },
+    wins: H,
+    finds: ['helper-prints-no-key'],
+  },
+  {
+    name: 'prints the key in its quotes',
+    files: { [USER]: helper('{HOME}/h.sh'), 'h.sh': script(`k='"${API}"'; echo "$k"`) },
+    wins: H,
+    finds: ['helper-prints-no-key'],
+  },
+  {
     name: 'is slow',
     files: { [USER]: helper('{HOME}/h.sh'), 'h.sh': script(`sleep 1.1; k=${API}; echo "$k"`) },
     wins: H,

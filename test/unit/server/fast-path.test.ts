@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BrokerError } from '../../../src/errors.ts';
+import { abortable } from '../../../src/platform/waiting.ts';
 import { readHelperRequest } from '../../../src/server/fast-path.ts';
 import type { BrokerServerOptions } from '../../../src/server/server.ts';
+import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { KEY } from '../../fakes/scripted-broker.ts';
 import { TestServer } from '../../fakes/test-server.ts';
@@ -124,6 +126,41 @@ describe('the lane of the helper', () => {
     expect(await ask(REQUEST)).toContain(KEY);
     expect(broker.delivered).toBe(1);
     expect(() => broker.answers[0]?.secrets.get('value')?.bytes).toThrow('wiped');
+  });
+
+  it('takes an asker who gives up for nothing worse than that, in both lanes', async () => {
+    const log = new CollectingLog();
+    const { broker } = await start({ log });
+    broker.script = (asked) => abortable(asked.signal, () => new Promise<never>(() => {}));
+    for (const sent of [REQUEST, REQUEST.replace('Host: broker', 'Host: elsewhere')]) {
+      const connection = await server.connect();
+      const before = broker.asks.length;
+      connection.send(sent);
+      while (broker.asks.length === before) await new Promise(setImmediate);
+      connection.socket.destroy();
+      while (server.server.connections > 0) await new Promise(setImmediate);
+      await new Promise(setImmediate);
+    }
+    expect(log.lines.map(({ level, message }) => [level, message])).toEqual(
+      Array(2).fill(['debug', 'a client gave up before there was an answer']),
+    );
+  });
+
+  it('names what the system refused instead of calling it unknown', async () => {
+    const log = new CollectingLog();
+    const { broker } = await start({ log });
+    const refused = Object.assign(new Error('EMFILE: too many open files'), {
+      code: 'EMFILE',
+      syscall: 'open',
+      path: '/x',
+    });
+    broker.script = () => Promise.reject(refused);
+    expect(await ask(REQUEST)).toMatch(
+      /Broker-Exit-Code: 74[\s\S]*the system refuses open \/x \(EMFILE\); raise the limit/i,
+    );
+    expect(log.lines).toMatchObject([
+      { level: 'error', message: 'a request failed: the system refuses open /x (EMFILE)' },
+    ]);
   });
 
   it('tells the broker when the asker hangs up, and wipes what it is given too late', async () => {
