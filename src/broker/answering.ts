@@ -45,7 +45,7 @@ export class Answering {
     if (freshness?.state === 'fresh') {
       const servable = this.#open(credential, 'fresh', at);
       if (servable !== undefined) {
-        if (freshness.refreshBehind) this.#refreshBehind(credential, at);
+        if (freshness.refreshBehind || credential.isUnconfirmed) this.#refreshBehind(credential, at);
         return servable;
       }
     }

@@ -61,6 +61,7 @@ export class Broker implements BrokerApi {
     leases.resume(ports.cache.leases(), (name) => credentials.gate(name));
     leases.releaseOrphans(this.#currentLeases());
     this.#pruneMarks(ports.clock.now());
+    if (leases.hasForced) scheduler.schedule(LEASE_SWEEP, ports.clock.now());
     this.#planSweep();
   }
 

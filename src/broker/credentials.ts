@@ -47,6 +47,8 @@ export class ManagedCredential {
   lastVerdict: Verdict | undefined;
   lastAskedAtMs: number | undefined;
   timesServed = 0;
+  /** The key is from before an unclean end and may have been replaced or revoked: it is served, and confirmed behind that. */
+  isUnconfirmed = false;
   /** The wall clock less the provider's, as of the last read that told; undefined: not known. */
   clockSkewMs: number | undefined;
   /** Taken out of the configuration, or changed there: what is still under way for it must not touch its successor. */
@@ -148,10 +150,12 @@ export class CredentialSet implements Iterable<ManagedCredential> {
   readonly #gates = new Map<string, { readonly gate: ProviderGate; readonly fingerprint: string }>();
   readonly #credentials = new Map<string, ManagedCredential>();
   readonly #readers = new Map<string, Set<ManagedCredential>>();
+  readonly #startedAtMs: number;
 
   constructor(ports: BrokerPorts, config: Config) {
     this.#ports = ports;
     this.config = config;
+    this.#startedAtMs = ports.clock.now();
   }
 
   [Symbol.iterator](): Iterator<ManagedCredential> {
@@ -278,6 +282,8 @@ export class CredentialSet implements Iterable<ManagedCredential> {
   /** A key from another source is not this credential's. */
   #load(credential: ManagedCredential, stored: KeyVersion | undefined): void {
     credential.key = stored?.sourceFingerprint === credential.spec.sourceFingerprint ? stored : undefined;
+    const confirmedAtMs = credential.key?.confirmedAtMs ?? this.#startedAtMs;
+    credential.isUnconfirmed = this.#ports.afterUncleanEnd && confirmedAtMs < this.#startedAtMs;
     this.#loadRejected(credential);
   }
 

@@ -59,6 +59,11 @@ export class LeaseKeeper {
     this.#onReplaced = onReplaced;
   }
 
+  /** Whether the last daemon was told to revoke something and could not: that waits for nobody. After `resume`. */
+  get hasForced(): boolean {
+    return [...this.#leases.values()].some(({ replacedAtMs }) => replacedAtMs === REVOKE_AT_ONCE_MS);
+  }
+
   /** When to sweep next; undefined: nothing to do. */
   nextSweepAt(): number | undefined {
     const soonMs = this.#ports.clock.now() + SWEEP_MS;

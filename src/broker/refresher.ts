@@ -222,6 +222,7 @@ export class Refresher {
 
   #succeed(credential: ManagedCredential, kind: string, detail: EventDetail, { wallMs }: Moment): void {
     credential.failure = undefined;
+    credential.isUnconfirmed = false;
     this.#deps.events.add(kind, credential.name, detail, wallMs);
     this.schedule(credential);
   }

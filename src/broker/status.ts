@@ -5,7 +5,14 @@ import { judgeFreshness, longestUsefulInterval } from '../credential/freshness.t
 import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd, type KeyAndLogin } from '../credential/life.ts';
 import type { Moment } from '../platform/clock.ts';
-import type { Advice, CredentialState, CredentialStatus, DaemonStatus, HealthReport } from '../protocol/reports.ts';
+import type {
+  Advice,
+  CredentialState,
+  CredentialStatus,
+  DaemonStatus,
+  HealthReport,
+  PlaceReport,
+} from '../protocol/reports.ts';
 import type { ManagedCredential } from './credentials.ts';
 
 /** Date headers have whole seconds, and requests take some of their own. */
@@ -23,6 +30,7 @@ export interface DaemonFacts {
   readonly node: string;
   readonly peerCredentials: DaemonStatus['peerCredentials'];
   readonly configProblem: string | undefined;
+  readonly places: readonly PlaceReport[];
   readonly limits: DaemonStatus['limits'];
   readonly cache: CacheHealth;
 }
@@ -53,6 +61,7 @@ export function describeDaemon(facts: DaemonFacts, at: Moment): DaemonStatus {
       remedy: cache.remedy ?? null,
     },
     configProblem: facts.configProblem ?? null,
+    places: facts.places,
     limits: facts.limits,
   };
 }

@@ -161,6 +161,21 @@ export class SqliteCache implements CredentialCache {
     return (await this.#persistence?.reach()) ?? false;
   }
 
+  /** See Persistence. */
+  async reachIfChanged(): Promise<boolean> {
+    return (await this.#persistence?.reachIfChanged()) ?? false;
+  }
+
+  /** See Persistence. */
+  async restoreDatabase(): Promise<boolean> {
+    return (await this.#persistence?.restoreDatabase()) ?? false;
+  }
+
+  /** See Persistence. */
+  async restoreKey(): Promise<boolean> {
+    return (await this.#persistence?.restoreKey()) ?? false;
+  }
+
   /** See rotation.ts. */
   async rotateKey(request: Partial<RotationRequest> = {}): Promise<RotationReport> {
     if (this.#persistence !== undefined) return await rotateKey(this.#persistence, request);

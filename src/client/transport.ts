@@ -35,6 +35,8 @@ export interface WireAnswer {
 /** Ten thousand credentials make a status of some ten megabytes. */
 const LARGEST_BODY_BYTES = 64 * 1024 * 1024;
 const PAUSE_MS = 20;
+/** Between bind(2) and listen(2) of a daemon. */
+const STARTING_MS = 5;
 
 const UNREACHABLE_CODES = new Set(['ENOENT', 'ECONNREFUSED', 'EACCES', 'ENOTSOCK']);
 /** A daemon that stops, or makes room, drops connections without a word. */
@@ -100,7 +102,12 @@ export class Transport {
     const { usable, unsafe } = findSockets(places, uid);
     for (const socketPath of usable) {
       try {
-        return await send(socketPath, request, signal);
+        return await send(socketPath, request, signal).catch(async (error: unknown) => {
+          // A daemon that starts has bound it and is about to listen.
+          if (codeOf(error) !== 'ECONNREFUSED') throw error;
+          await sleep(STARTING_MS, this.#options.clock, signal);
+          return await send(socketPath, request, signal);
+        });
       } catch (error) {
         if (!UNREACHABLE_CODES.has(codeOf(error))) throw error;
       }

@@ -318,6 +318,17 @@ export function identityOf(path: string): string {
   }
 }
 
+/** The same as long as the very file, folder or link that lies at a path does, whatever is written to it. */
+export function birthOf(path: string): string | undefined {
+  try {
+    const { dev, ino, birthtimeNs } = lstatSync(path, { bigint: true });
+    // Inode numbers are given out again.
+    return `${dev}:${ino}:${birthtimeNs}`;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Files of a folder that are included; the caches of command-line logins hold a handful. */
 const MAX_ENTRIES = 64;
 
