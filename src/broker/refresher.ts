@@ -3,7 +3,7 @@ import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd } from '../credential/life.ts';
 import { nextRefreshAt, refreshAction, wantedLife } from '../credential/renewal.ts';
 import { wipeAll } from '../credential/secret.ts';
-import { BrokerError, ProviderError } from '../errors.ts';
+import { BrokerError, ProviderError, systemRefusal } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
 import type { Call, Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
@@ -233,7 +233,7 @@ export class Refresher {
       return fault.error;
     }
     const { clock, random, log } = this.#ports;
-    const error = fault instanceof BrokerError ? fault : internalError(credential.name, fault);
+    const error = fault instanceof BrokerError ? fault : unexpected(credential.name, fault);
     // Cut off by our own stop or reload: says nothing about the provider.
     if (credential.gate.isClosed || credential.isRetired) return error;
     const failure =
@@ -268,8 +268,13 @@ function stillRejected(key: KeyVersion): ProviderError {
   });
 }
 
-/** A fault of the broker itself. Foreign error texts may hold anything, so only the type is told. */
-function internalError(credential: string, fault: unknown): BrokerError {
+/** What the system refuses passes; anything else is a fault of the broker itself. Foreign error texts may hold anything, so only the type is told. */
+function unexpected(credential: string, fault: unknown): BrokerError {
+  const refused = systemRefusal(fault);
+  if (refused !== undefined) {
+    const { code, message, remedy = '', cause } = refused;
+    return new ProviderError('transient', `"${credential}" cannot be refreshed: ${message}`, { code, remedy, cause });
+  }
   const type = fault instanceof Error ? fault.name : typeof fault;
   return new BrokerError('ERR_INTERNAL', `refreshing "${credential}" failed inside the broker (${type})`, {
     remedy: 'this is a bug in broker: please report it with the output of `broker events`',
