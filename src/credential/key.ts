@@ -68,7 +68,7 @@ const MISTAKES: readonly (Mistake & { readonly form: RegExp })[] = [
   {
     form: /^(["'`]).*\1$/,
     what: 'it is in quotes',
-    remedy: 'store it without the quotes around it',
+    remedy: 'store it without the quotes around it (jq prints it so with -r)',
   },
   {
     form: /^op:\/\//i,
@@ -122,9 +122,10 @@ export function mistakenForKey(key: Buffer): Mistake | undefined {
   return mistake ?? (parseJson(text) === undefined ? undefined : JSON_TEXT);
 }
 
-export function isFitToServe(text: string): boolean {
+/** Why this is not a key: the client would refuse it, or take it for one by mistake. Undefined: it may be one. */
+export function whyNotAKey(text: string): string | undefined {
   const trimmed = trimKey(Buffer.from(text));
-  return keyFault(trimmed) === undefined && mistakenForKey(trimmed) === undefined;
+  return keyFault(trimmed) ?? mistakenForKey(trimmed)?.what;
 }
 
 /**

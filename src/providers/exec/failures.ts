@@ -12,7 +12,7 @@ export interface RunSubject {
   readonly env: Readonly<Record<string, string>>;
   readonly limitMs: number;
   readonly deniedStatus: readonly number[];
-  /** Known secrets that the command could echo: values of variables it was given. */
+  /** Known secrets that the command could echo: values of variables and flags it was given. */
   readonly secrets: readonly string[];
 }
 

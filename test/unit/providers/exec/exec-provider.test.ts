@@ -259,6 +259,16 @@ test('a pipeline whose last program succeeds does not hide that the first wants 
   });
 });
 
+test.each([
+  ['fails', sh('exit 1')],
+  ['wants a login', sh('echo "not logged in" >&2; exit 1')],
+  ['is not there', { command: ['/nowhere/tool'] }],
+  ['prints nothing', sh('true')],
+  ['is late', { ...sh('sleep 60'), timeout: '100ms' }],
+])('a command that %s stands in the way of no other', async (_, options) => {
+  expect((await failure(read(await connect(options)))).concerns).toBe('secret');
+});
+
 test('a prompt that nobody answered in time is not put up again unasked', async () => {
   const tool = join(folder, 'op');
   await writeFile(tool, '#!/bin/sh\nexec sleep 600\n', { mode: 0o700 });
@@ -309,4 +319,11 @@ test.each([
 ])('of several lines on stderr the one that says why is told: %j', async (said, told) => {
   const error = await failure(read(await connect(sh(`printf '${said}\\n' >&2; exit 1`))));
   expect(error.message).toBe(`the command "/bin/sh" exited with status 1: ${told}`);
+});
+
+test("what a command was given with a flag of a secret's name is not repeated", async () => {
+  const script = join(folder, 'tool');
+  await writeFile(script, '#!/bin/sh\necho "the server does not take $2" >&2; exit 1\n', { mode: 0o700 });
+  const error = await failure(read(await connect({ command: [script, '--token', 'swordfish'] })));
+  expect(error.message).toContain('the server does not take [redacted]');
 });
