@@ -17,6 +17,7 @@ import { approle } from '../test/conformance/vault/logins-under-test.ts';
 import { RealStage, realVault } from '../test/conformance/vault/real-stage.ts';
 import type { VaultStage } from '../test/conformance/vault/vault-stage.ts';
 import { BrokerHome, RunningDaemon } from '../test/fakes/daemon-process.ts';
+import { KEY } from './lab.ts';
 
 interface Called {
   readonly file: string;
@@ -49,7 +50,7 @@ async function main(): Promise<void> {
   const stage = real === undefined ? await DevStage.open('') : await RealStage.open(real);
   const home = new BrokerHome('');
   try {
-    for (const name of NAMES) await stage.put('kv-v2', name, { api_key: 'sk-walk-1' });
+    for (const name of NAMES) await stage.put('kv-v2', name, { api_key: `${KEY}1` });
     home.configure(await configOf(stage, home.folder));
     const daemon = new CountedDaemon(home);
     try {
@@ -110,7 +111,7 @@ async function walkRefresh(daemon: CountedDaemon, client: Client, stage: VaultSt
   await pause(SETTLED_MS);
   await daemon.take();
   await nextRefresh(daemon);
-  await stage.put('kv-v2', 'short', { api_key: 'sk-walk-2' });
+  await stage.put('kv-v2', 'short', { api_key: `${KEY}2` });
   await pause(SETTLED_MS);
   await daemon.take();
   return { title: 'a refresh', called: await nextRefresh(daemon), limits: { functions: 150 } };
@@ -187,7 +188,7 @@ class Client {
     (stdio[3] as NodeJS.WritableStream).write(`${credential}\n`);
     let answer = '';
     while (!answer.endsWith('\n')) answer += (await once(stdio[1] as NodeJS.ReadableStream, 'data'))[0];
-    if (!answer.startsWith('sk-walk-')) throw new Error(`the helper was not given a key for ${credential}`);
+    if (!answer.startsWith(KEY)) throw new Error(`the helper was not given a key for ${credential}`);
   }
 
   async end(): Promise<void> {

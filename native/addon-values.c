@@ -19,7 +19,8 @@ napi_value throw_errno(napi_env env, const char *call, int error)
     const char *code = error == EBADF ? "EBADF" : error == ENOTSOCK ? "ENOTSOCK" : error == EINVAL ? "EINVAL"
                        : error == ENOENT ? "ENOENT" : error == ECONNREFUSED ? "ECONNREFUSED"
                        : error == EACCES ? "EACCES" : error == EPERM ? "EPERM" : error == EAGAIN ? "EAGAIN"
-                       : error == ENOTCONN ? "ENOTCONN" : "ERR_SYSTEM";
+                       : error == ENOTCONN ? "ENOTCONN" : error == EADDRINUSE ? "EADDRINUSE" : error == EROFS ? "EROFS"
+                       : error == ENOTDIR ? "ENOTDIR" : error == ENOSPC ? "ENOSPC" : "ERR_SYSTEM";
     snprintf(message, sizeof message, "%s: %s", call, strerror(error));
     return throw_error(env, code, message);
 }

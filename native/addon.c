@@ -149,6 +149,38 @@ static napi_value notify(napi_env env, napi_callback_info info)
     return sent < 0 ? throw_errno(env, "sendto", error) : NULL;
 }
 
+/*
+ * listenOn(path, backlog): the descriptor of a Unix socket that listens at this very path. Node's own server removes
+ * whatever lies at the path when it is closed, a successor's socket included, unless it is given a descriptor. The
+ * caller's umask decides the mode.
+ */
+static napi_value listen_on(napi_env env, napi_callback_info info)
+{
+    napi_value arguments[2];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length;
+    int backlog;
+    if (!read_arguments(env, info, 2, arguments) || !read_whole(env, arguments[1], &backlog)) return NULL;
+    if (!read_text(env, arguments[0], address.sun_path, sizeof address.sun_path, &length)) return NULL;
+#ifdef SOCK_CLOEXEC
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+#else
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
+#endif
+    if (fd < 0) return throw_errno(env, "socket", errno);
+    if (bind(fd, (const struct sockaddr *)&address, sizeof address) == 0) {
+        if (listen(fd, backlog) == 0) return number(env, fd);
+        int error = errno;
+        unlink(address.sun_path);
+        close(fd);
+        return throw_errno(env, "listen", error);
+    }
+    int error = errno;
+    close(fd);
+    return throw_errno(env, "bind", error);
+}
+
 NAPI_MODULE_INIT()
 {
     static const struct {
@@ -159,7 +191,7 @@ NAPI_MODULE_INIT()
         {"parentPid", parent_pid}, {"processGroup", process_group}, {"openProcess", open_process_fd}, {"hasExited", has_exited},
         {"bootTimeMs", boot_time_ms}, {"flock", try_lock}, {"trimHeap", trim_heap}, {"setNonDumpable", set_non_dumpable},
         {"setCoreLimitZero", set_core_limit_zero}, {"ignoreRealTimeSignals", ignore_real_time_signals},
-        {"fileLimit", file_limit}, {"sdNotify", notify},
+        {"fileLimit", file_limit}, {"sdNotify", notify}, {"listenOn", listen_on},
     };
     for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
         napi_value function;

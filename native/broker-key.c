@@ -286,6 +286,10 @@ static int connect_to(char path[PATH_ROOM], uid_t owner)
     if (!is_private(path, S_IFDIR, owner) || !is_private(address.sun_path, S_IFSOCK, owner)) return UNKNOWN;
     int fd = open_socket();
     int error = connect_within_deadline(fd, &address);
+    if (error == ECONNREFUSED) { /* once more: a daemon that starts has bound it and is about to listen */
+        pause_ms(FIRST_PAUSE_MS);
+        error = connect_within_deadline(fd, &address);
+    }
     if (error == ETIMEDOUT) FAIL(EX_TEMPFAIL, "the daemon took no connection within 9.5 s; see `broker status`");
     if (error == 0 && peer_uid(fd, &uid) && uid == owner) return fd;
     if (error == 0)

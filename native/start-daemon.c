@@ -31,7 +31,6 @@
 #include "start-daemon.h"
 
 #ifdef __APPLE__
-#define st_mtim st_mtimespec
 #define st_ctim st_ctimespec
 #endif
 
@@ -194,23 +193,21 @@ static int read_launch(const char *state, struct launch *launch, char why[LINE_L
  *   line TEXT                what is wrong and what to do
  */
 
-enum { IDENTITY_ROOM = 192 };
+enum { IDENTITY_ROOM = 96 };
 
 /* Changes whenever a file or folder, or who may change it, may have changed; as identityOf in src/platform/files.ts. */
 static void identity_of(const char *path, char identity[IDENTITY_ROOM])
 {
     struct stat status;
-    struct digits d[7];
+    struct digits d[4];
     if (stat(path, &status) != 0) {
         join(identity, IDENTITY_ROOM, PARTS("-"));
         return;
     }
-    uint64_t changed = (uint64_t)status.st_mtim.tv_sec * 1000000000 + (uint64_t)status.st_mtim.tv_nsec;
-    uint64_t touched = (uint64_t)status.st_ctim.tv_sec * 1000000000 + (uint64_t)status.st_ctim.tv_nsec;
+    uint64_t changed = (uint64_t)status.st_ctim.tv_sec * 1000000000 + (uint64_t)status.st_ctim.tv_nsec;
     join(identity, IDENTITY_ROOM,
          PARTS(decimal((uint64_t)status.st_dev, &d[0]), ":", decimal(status.st_ino, &d[1]), ":",
-               decimal((uint64_t)status.st_size, &d[2]), ":", decimal(status.st_mode, &d[3]), ":",
-               decimal(status.st_uid, &d[4]), ":", decimal(changed, &d[5]), ":", decimal(touched, &d[6])));
+               decimal((uint64_t)status.st_size, &d[2]), ":", decimal(changed, &d[3])));
 }
 
 static bool is_unchanged(char *seen)

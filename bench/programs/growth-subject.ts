@@ -38,6 +38,7 @@ async function main(): Promise<GrowthFigures> {
   const log = await createPinoLog({ format: 'json', level: 'error' });
   const started = performance.now();
   const daemon = await composeDaemon({
+    afterUncleanEnd: false,
     installation: new Installation(),
     config: { config: configWith(count), effective: async () => [], warnings: [] },
     places: { configFile: '/nowhere/config.toml', stateDir, isNetworkFileSystem: false },

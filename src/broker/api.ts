@@ -78,6 +78,8 @@ export interface BrokerPorts {
   readonly cache: CredentialCache;
   /** Changes whenever one of these files or folders does; never throws. */
   readonly fingerprintFiles: (paths: readonly string[]) => string;
+  /** The last daemon was killed or lost power: what is stored may lack its last changes, and is confirmed when it is served. */
+  readonly afterUncleanEnd: boolean;
   /** Whether that very process still runs. */
   readonly isAlive: (client: Client) => boolean;
   /** Called about once a minute while anything is scheduled: what has to be done from time to time, at no extra wake-up. */

@@ -8,7 +8,7 @@ const BATCH_MS = 1_000;
 /** Or until there are so many of them. */
 const BATCH_SIZE = 256;
 
-type Detail = StoredEvent['detail'];
+export type EventDetail = StoredEvent['detail'];
 
 /** What happened, in batches into the cache. A clean stop loses nothing: `flush()`. */
 export class EventLog {
@@ -22,7 +22,7 @@ export class EventLog {
   }
 
   /** @param detail never a key, a token or a password. @param atMs on the wall clock. */
-  add(kind: string, credential: string | undefined, detail: Detail = {}, atMs = this.#ports.clock.wall()): void {
+  add(kind: string, credential: string | undefined, detail: EventDetail = {}, atMs = this.#ports.clock.wall()): void {
     this.#pending.push({ atMs, kind, credential, detail });
     if (this.#pending.length >= BATCH_SIZE) {
       this.flush();

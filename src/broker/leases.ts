@@ -59,6 +59,11 @@ export class LeaseKeeper {
     this.#onReplaced = onReplaced;
   }
 
+  /** Whether the last daemon was told to revoke something and could not: that waits for nobody. After `resume`. */
+  get hasForced(): boolean {
+    return [...this.#leases.values()].some(({ replacedAtMs }) => replacedAtMs === REVOKE_AT_ONCE_MS);
+  }
+
   /** When to sweep next; undefined: nothing to do. */
   nextSweepAt(): number | undefined {
     const soonMs = this.#ports.clock.now() + SWEEP_MS;
@@ -222,7 +227,10 @@ export class LeaseKeeper {
 
   async #revoke({ gate, lease, credential }: HeldLease, forced: boolean): Promise<void> {
     try {
-      await gate.call((provider, call) => provider.revoke?.(lease, call) ?? Promise.resolve(), forced);
+      await gate.call(
+        (provider, call) => provider.revoke?.(lease, call) ?? Promise.resolve(),
+        forced ? 'person' : 'unasked',
+      );
       this.#events.add('lease-revoked', credential, { lease: lease.id });
     } catch (fault) {
       const isFinal = isLastWord(fault);

@@ -41,28 +41,23 @@ export async function readOnce(
   read: () => Promise<SecretRead>,
 ): Promise<LentRead> {
   for (;;) {
-    const shared = reads.get(readId);
-    if (shared === undefined) break;
+    const known = reads.get(readId);
+    const isOwn = known === undefined;
+    const shared = known ?? { answer: read(), users: 0 };
+    if (isOwn) reads.set(readId, shared);
     shared.users += 1;
-    const lent = lend(shared, await shared.answer, false);
-    if (lent.secret.lease === undefined) return lent;
-    lent[Symbol.dispose]();
+    try {
+      const { secret, at } = await shared.answer;
+      const letGo = () => {
+        shared.users -= 1;
+        if (shared.users === 0 && secret.content.kind === 'text') secret.content.text.wipe();
+      };
+      if (isOwn || secret.lease === undefined) return { secret, at, isOwn, [Symbol.dispose]: letGo };
+      letGo();
+    } finally {
+      if (isOwn) reads.delete(readId);
+    }
   }
-  const shared = { answer: read(), users: 1 };
-  reads.set(readId, shared);
-  try {
-    return lend(shared, await shared.answer, true);
-  } finally {
-    reads.delete(readId);
-  }
-}
-
-function lend(shared: SharedRead, { secret, at }: SecretRead, isOwn: boolean): LentRead {
-  const release = () => {
-    shared.users -= 1;
-    if (shared.users === 0 && secret.content.kind === 'text') secret.content.text.wipe();
-  };
-  return { secret, at, isOwn, [Symbol.dispose]: release };
 }
 
 /** A key ready to be sealed; the receiver wipes `secrets`. */

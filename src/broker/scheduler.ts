@@ -54,11 +54,10 @@ export class Scheduler {
       const entry: Entry = { id, atMs, index: this.#heap.length };
       this.#entries.set(id, entry);
       this.#heap.push(entry);
-      this.#up(entry);
+      this.#settle(entry);
     } else {
       known.atMs = atMs;
-      this.#up(known);
-      this.#down(known);
+      this.#settle(known);
     }
     this.#arm();
   }
@@ -71,8 +70,7 @@ export class Scheduler {
     if (last !== undefined && last !== entry) {
       last.index = entry.index;
       this.#heap[last.index] = last;
-      this.#up(last);
-      this.#down(last);
+      this.#settle(last);
     }
     this.#arm();
   }
@@ -114,27 +112,21 @@ export class Scheduler {
     this.#armedForMs = wakeAtMs;
   }
 
-  #up(entry: Entry): void {
-    for (let { index } = entry; index > 0; index = entry.index) {
-      const parent = this.#heap[(index - 1) >> 1];
-      if (parent === undefined || parent.atMs <= entry.atMs) return;
-      this.#swap(entry, parent);
-    }
-  }
-
-  #down(entry: Entry): void {
+  /** Moves the entry up or down to where it belongs in the heap. */
+  #settle(entry: Entry): void {
+    const heap = this.#heap;
     for (;;) {
-      const left = this.#heap[2 * entry.index + 1];
-      const right = this.#heap[2 * entry.index + 2];
+      const { index, atMs } = entry;
+      const parent = index > 0 ? heap[(index - 1) >> 1] : undefined;
+      const left = heap[2 * index + 1];
+      const right = heap[2 * index + 2];
       const child = right !== undefined && left !== undefined && right.atMs < left.atMs ? right : left;
-      if (child === undefined || child.atMs >= entry.atMs) return;
-      this.#swap(child, entry);
+      const other = parent !== undefined && parent.atMs > atMs ? parent : child;
+      if (other === undefined || (other === child && other.atMs >= atMs)) return;
+      heap[other.index] = entry;
+      heap[index] = other;
+      entry.index = other.index;
+      other.index = index;
     }
-  }
-
-  #swap(a: Entry, b: Entry): void {
-    this.#heap[a.index] = b;
-    this.#heap[b.index] = a;
-    [a.index, b.index] = [b.index, a.index];
   }
 }

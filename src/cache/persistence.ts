@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import type { KeyEncryptionKey } from '../crypto/envelope.ts';
 import type { KekStore, RecordedKek } from '../crypto/kek-store.ts';
 import { BrokerError, codeOf } from '../errors.ts';
+import { identityOf } from '../platform/files.ts';
 import { type Attached, attach, type CacheOptions, type Detached } from './attach.ts';
 import type { CacheHealth } from './cache.ts';
 import { type Memory, runsOn } from './memory.ts';
@@ -8,9 +10,13 @@ import {
   classifyFailure,
   databasePath,
   describeEnvironment,
+  isAnythingAt,
+  keepNewest,
   refused,
+  setAside,
   setDamagedAside,
   type Trouble,
+  timestamp,
 } from './recovery.ts';
 import { SqliteStore } from './store.ts';
 
@@ -48,6 +54,8 @@ export class Persistence {
   /** What waits for stores of keys, or changes which key seals, is done one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   #isClosed = false;
+  /** The state folder as the last vain attempt left it. */
+  #triedWith = '';
 
   private constructor(options: CacheOptions, memory: Memory) {
     this.options = options;
@@ -95,10 +103,54 @@ export class Persistence {
    * @param now although a person may just have been asked for a password in vain: a person wants it.
    */
   async reachInTurn(now: boolean): Promise<boolean> {
-    if (this.#home === undefined) return await this.#attach(now);
+    if (this.#home === undefined) {
+      const joined = await this.#attach(now);
+      this.#triedWith = this.#surroundings();
+      return joined;
+    }
     if (this.#behind !== undefined) this.catchUp();
     if (this.options.wallMs() >= this.#removeAgainMs) for (const kek of this.#unused) await this.removeKek(kek);
     return false;
+  }
+
+  /**
+   * As `reach`, but only if something changed in the state folder since that failed: each attempt changes the folder, too,
+   * so that whoever tries after every change would never stop.
+   */
+  async reachIfChanged(): Promise<boolean> {
+    const isTroubled = this.#home === undefined || this.#behind !== undefined;
+    return isTroubled && this.#surroundings() !== this.#triedWith ? await this.reach() : false;
+  }
+
+  /**
+   * A database that was deleted, emptied, replaced or moved under the running daemon is written again from memory.
+   * @returns whether it was. @throws BrokerError why it cannot be.
+   */
+  restoreDatabase(): Promise<boolean> {
+    return this.inTurn(async () => {
+      const store = this.#store;
+      if (this.#home === undefined || store === undefined || store.isInPlace()) return false;
+      this.#attempt(() => {
+        store.removeLeftOvers();
+        if (isAnythingAt(databasePath(this.options.stateDir))) this.#setReplacedAside();
+        // Only now: SQLite removes the log by its name.
+        this.#closeStore();
+        this.#replaceAll();
+      });
+      if (this.#behind !== undefined) throw refused(this.#behind);
+      return true;
+    });
+  }
+
+  /** The same for the file of the key, where the key lives in one. */
+  restoreKey(): Promise<boolean> {
+    return this.inTurn(async () => {
+      const obstacle = await this.#home?.keep?.(this.memory.sealer.kek, `replaced-${timestamp(this.options.wallMs())}`);
+      if (obstacle === undefined || obstacle === 'kept') return false;
+      keepNewest(join(this.options.stateDir, 'kek'));
+      if (obstacle === 'restored') return true;
+      throw refused({ problem: obstacle.reason, remedy: obstacle.remedy });
+    });
   }
 
   inTurn<T>(action: () => Promise<T>): Promise<T> {
@@ -108,7 +160,7 @@ export class Persistence {
   }
 
   /** Memory already holds what `action` writes. Never throws: what cannot be written is made up for later. */
-  write(action: (store: SqliteStore) => void, committed: () => void = () => {}): void {
+  write(action: (store: SqliteStore) => void, committed?: () => void): void {
     if (this.#home === undefined) return;
     if (this.#behind !== undefined) {
       const waitedMs = this.options.wallMs() - this.#behind.sinceMs;
@@ -116,8 +168,8 @@ export class Persistence {
       return;
     }
     this.#attempt(() => {
-      this.#open().transaction(action);
-      committed();
+      (this.#store ?? this.#open()).transaction(action);
+      committed?.();
     });
   }
 
@@ -307,5 +359,21 @@ export class Persistence {
       this.options.log.error({ code: codeOf(error) }, `${problem}; serving from memory`);
     }
     this.#behind = { problem, remedy, sinceMs: this.options.wallMs() };
+    // Opened while it could only be read, it stays so: whoever fixes that would have to restart the daemon.
+    if (/^SQLITE_READONLY/.test(codeOf(error))) this.#closeStore();
+    this.#triedWith = this.#surroundings();
+  }
+
+  #setReplacedAside(): void {
+    const { stateDir, log, wallMs } = this.options;
+    const target = setAside(databasePath(stateDir), `replaced-${timestamp(wallMs())}`);
+    log.warn({ setAside: target }, 'what took the place of the database under the running daemon was set aside');
+  }
+
+  /** What decides whether database and key can be had. */
+  #surroundings(): string {
+    const { stateDir } = this.options;
+    const path = databasePath(stateDir);
+    return [stateDir, path, `${path}-wal`, `${path}-shm`, join(stateDir, 'kek')].map(identityOf).join(' ');
   }
 }

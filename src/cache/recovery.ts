@@ -1,7 +1,8 @@
-import { existsSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants, existsSync, lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { SqliteError } from 'better-sqlite3';
-import { BrokerError, codeOf } from '../errors.ts';
+import { BrokerError, codeOf, shellWord } from '../errors.ts';
+import { birthOf } from '../platform/files.ts';
 import type { Log } from '../platform/log.ts';
 
 export const databasePath = (stateDir: string): string => join(stateDir, 'cache.db');
@@ -38,8 +39,44 @@ export function setAside(path: string, label: string): string {
   for (const suffix of SUFFIXES.toReversed()) {
     if (existsSync(path + suffix)) renameSync(path + suffix, target + suffix);
   }
+  keepNewest(path);
   return target;
 }
+
+/** A database, or something that belongs to one. */
+export function isAnythingAt(path: string): boolean {
+  return SUFFIXES.some((suffix) => birthOf(path + suffix) !== undefined);
+}
+
+/** A disk that damages one database after the other must not be filled with them. */
+const SET_ASIDE_KEPT = 3;
+
+/** Of what was set aside from `path` only the newest stay, each with what belongs to it. Never throws. */
+export function keepNewest(path: string): void {
+  try {
+    const [folder, prefix] = [dirname(path), `${basename(path)}.`];
+    const newest = new Map<string, bigint>();
+    for (const name of readdirSync(folder)) {
+      if (!SET_ASIDE.test(name.slice(prefix.length)) || !name.startsWith(prefix)) continue;
+      const base = name.replace(/-(?:wal|shm|journal)$/, '');
+      // A rename changes the time of the inode.
+      const stats = lstatSync(join(folder, name), { bigint: true });
+      if (stats.isDirectory()) continue;
+      const { ctimeNs } = stats;
+      newest.set(
+        base,
+        [newest.get(base) ?? 0n, ctimeNs].reduce((a, b) => (a > b ? a : b)),
+      );
+    }
+    const old = [...newest].sort(([, a], [, b]) => (a < b ? 1 : -1)).slice(SET_ASIDE_KEPT);
+    for (const [base] of old) for (const suffix of SUFFIXES) rmSync(join(folder, `${base}${suffix}`), { force: true });
+  } catch {
+    // A folder that cannot be read or written: the next time.
+  }
+}
+
+/** The labels that this program gives: other files beside the database are somebody's own. */
+const SET_ASIDE = /^(?:before|corrupt|discarded|newer|replaced)-/;
 
 /** Sets a database aside as damaged, newer or foreign. @returns what to tell a person. Throws what the file system throws. */
 export function setDamagedAside({ stateDir, log, wallMs }: SetAsideOptions, error: unknown): Trouble {
@@ -96,11 +133,29 @@ export function lacksSharedMemory(error: unknown): boolean {
 /** What to tell a person who has to free the database. */
 export function describeEnvironment(path: string, error: unknown): Trouble {
   const code = codeOf(error);
-  const problem = `${path} cannot be written: ${error instanceof Error ? error.message : 'unknown error'}`;
-  const folder = path.slice(0, path.lastIndexOf('/')) || '/';
+  const why = error instanceof Error ? error.message : 'unknown error';
+  const folder = dirname(path);
+  const blocked = /^SQLITE_FULL/.test(code) ? undefined : notWritable(path);
+  if (blocked !== undefined) {
+    const mode = blocked === folder ? 'u+rwx' : 'u+rw';
+    return { problem: `${blocked} cannot be written: ${why}`, remedy: `run: chmod ${mode} ${shellWord(blocked)}` };
+  }
+  const problem = `${path} cannot be written: ${why}`;
   if (/^SQLITE_FULL/.test(code)) return { problem, remedy: `Free some space: df -h ${folder}` };
   if (/^SQLITE_(BUSY|LOCKED|PROTOCOL)/.test(code)) {
     return { problem, remedy: `Close whatever else has it open: fuser -v ${path}` };
   }
   return { problem, remedy: `Check space, permissions and mount: df -h ${folder}; ls -la ${folder}` };
+}
+
+/** SQLite names no file: it may be the folder, the database, or something that an unclean end left beside it. */
+function notWritable(path: string): string | undefined {
+  return [dirname(path), ...SUFFIXES.map((suffix) => path + suffix)].find((file) => {
+    try {
+      accessSync(file, file === dirname(path) ? constants.W_OK | constants.X_OK : constants.W_OK);
+      return false;
+    } catch (error) {
+      return codeOf(error) === 'EACCES';
+    }
+  });
 }

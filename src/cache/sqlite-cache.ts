@@ -124,6 +124,15 @@ export class SqliteCache implements CredentialCache {
       });
   }
 
+  refusedLogins(account: string): readonly number[] {
+    return this.#memory.records.get('refusals', account)?.facts.atMs ?? [];
+  }
+
+  saveRefusedLogins(account: string, atMs: readonly number[]): void {
+    if (atMs.length === 0) this.#delete('refusals', [account]);
+    else this.#put(this.#memory.sealer.seal('refusals', { account, atMs: atMs.map(requireTime) }));
+  }
+
   appendEvents(events: readonly StoredEvent[]): void {
     if (events.length === 0) return;
     for (const event of events) requireTime(event.atMs);
@@ -159,6 +168,21 @@ export class SqliteCache implements CredentialCache {
   /** Tries again what could not be reached or written before; see Persistence. */
   async reach(): Promise<boolean> {
     return (await this.#persistence?.reach()) ?? false;
+  }
+
+  /** See Persistence. */
+  async reachIfChanged(): Promise<boolean> {
+    return (await this.#persistence?.reachIfChanged()) ?? false;
+  }
+
+  /** See Persistence. */
+  async restoreDatabase(): Promise<boolean> {
+    return (await this.#persistence?.restoreDatabase()) ?? false;
+  }
+
+  /** See Persistence. */
+  async restoreKey(): Promise<boolean> {
+    return (await this.#persistence?.restoreKey()) ?? false;
   }
 
   /** See rotation.ts. */

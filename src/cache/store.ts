@@ -1,5 +1,7 @@
+import { rmSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import type { RecordedKek } from '../crypto/kek-store.ts';
+import { birthOf, statQuietly } from '../platform/files.ts';
 import type { Timeline } from '../platform/timeline.ts';
 import type { KeyHome } from '../protocol/reports.ts';
 import { type DatabaseOptions, openDatabase } from './database.ts';
@@ -18,17 +20,19 @@ export class SqliteStore {
   readonly events: EventsTable;
   readonly #database: Database;
   readonly #statements: ReturnType<typeof prepare>;
+  readonly #files: DatabaseFiles;
 
-  private constructor(database: Database) {
+  private constructor(database: Database, path: string) {
     this.#database = database;
     this.#statements = prepare(database);
     this.events = eventsTable(database);
+    this.#files = new DatabaseFiles(path);
   }
 
   static open(path: string, options: DatabaseOptions): SqliteStore {
     const database = openDatabase(path, options);
     try {
-      return new SqliteStore(database);
+      return new SqliteStore(database, path);
     } catch (error) {
       // Statements that do not compile: the stored schema is not what its version says.
       database.close();
@@ -107,6 +111,7 @@ export class SqliteStore {
 
   /** Moves the log into the database and gives its space back: one that cannot grow any more has to be emptied first. */
   reclaim(): void {
+    this.#files.noteReclaimed();
     try {
       this.#database.pragma('wal_checkpoint(TRUNCATE)');
     } catch {
@@ -119,8 +124,49 @@ export class SqliteStore {
     this.#database.pragma('shrink_memory');
   }
 
+  /** Whether the files that SQLite has open are still those at the path, with something in them. */
+  isInPlace(): boolean {
+    return this.#files.areInPlace();
+  }
+
+  /** Once they are not: what is left of them goes, so that nobody takes the log of one database for that of another. */
+  removeLeftOvers(): void {
+    this.#files.removeOwn();
+  }
+
   close(): void {
     this.#database.close();
+  }
+}
+
+/** SQLite notices neither that its files are gone nor that others took their place: it writes on, to nobody's use. */
+class DatabaseFiles {
+  readonly #path: string;
+  readonly #own: ReadonlyMap<string, string>;
+  #logWasFilled = false;
+
+  constructor(path: string) {
+    this.#path = path;
+    // The log and its index are there from the first reading on; a rollback journal comes and goes.
+    const files = ['', '-wal', '-shm'].map((suffix) => [`${path}${suffix}`, birthOf(`${path}${suffix}`)] as const);
+    this.#own = new Map(files.filter((file): file is [string, string] => file[1] !== undefined));
+  }
+
+  /** Only then may the log become empty. */
+  noteReclaimed(): void {
+    this.#logWasFilled = false;
+  }
+
+  areInPlace(): boolean {
+    if ([...this.#own].some(([file, birth]) => birthOf(file) !== birth)) return false;
+    const logBytes = statQuietly(`${this.#path}-wal`)?.size ?? 0;
+    if (logBytes === 0 && this.#logWasFilled) return false;
+    this.#logWasFilled = logBytes > 0;
+    return statQuietly(this.#path)?.size !== 0;
+  }
+
+  removeOwn(): void {
+    for (const [file, birth] of this.#own) if (birthOf(file) === birth) rmSync(file, { force: true });
   }
 }
 

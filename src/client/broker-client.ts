@@ -1,9 +1,11 @@
 import { fstatSync, readlinkSync, type Stats } from 'node:fs';
+import { isAbsolute } from 'node:path';
 import type { Readable } from 'node:stream';
-import { type PathInputs, socketCandidates } from '../config/paths.ts';
+import { ownStateDir, type PathInputs, socketCandidates, stateDir } from '../config/paths.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
+import { readRefusal } from '../platform/refusal.ts';
 import { errorOfProblem } from '../protocol/problem.ts';
 import type {
   BrokerEvent,
@@ -71,7 +73,20 @@ interface Caller extends PathInputs {
  * @throws BrokerError ERR_CONFIG for variables that make no sense.
  */
 export function connect(caller: Caller): BrokerClient {
-  return new BrokerClient({ places: socketCandidates(caller), uid: acceptedUid(caller), clock: caller.clock });
+  const { clock } = caller;
+  return new BrokerClient({
+    places: socketCandidates(caller),
+    uid: acceptedUid(caller),
+    clock,
+    whyNone: () => refusalFor(caller),
+  });
+}
+
+/** What the last daemon of this user said, where this user's own is asked for. */
+function refusalFor(caller: Caller): BrokerError | undefined {
+  const { env, uid, clock } = caller;
+  if (env['BROKER_SERVER_UID'] || !isAbsolute(caller.homeDir)) return undefined;
+  return readRefusal(ownStateDir(stateDir(caller)), uid, clock.wall());
 }
 
 /** The configuration as the daemon has it in force; undefined if none answers. */

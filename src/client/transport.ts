@@ -11,6 +11,8 @@ export interface TransportOptions {
   /** Whose sockets are accepted: the caller's uid, or the one named by BROKER_SERVER_UID. */
   readonly uid: number;
   readonly clock: Clock;
+  /** Why there is no daemon, if one has said so. */
+  readonly whyNone?: () => BrokerError | undefined;
 }
 
 export interface WireRequest {
@@ -33,6 +35,8 @@ export interface WireAnswer {
 /** Ten thousand credentials make a status of some ten megabytes. */
 const LARGEST_BODY_BYTES = 64 * 1024 * 1024;
 const PAUSE_MS = 20;
+/** Between bind(2) and listen(2) of a daemon. */
+const STARTING_MS = 5;
 
 const UNREACHABLE_CODES = new Set(['ENOENT', 'ECONNREFUSED', 'EACCES', 'ENOTSOCK']);
 /** A daemon that stops, or makes room, drops connections without a word. */
@@ -94,16 +98,22 @@ export class Transport {
   }
 
   async #tryPlaces(request: WireRequest, signal: AbortSignal): Promise<IncomingMessage> {
-    const { places, uid } = this.#options;
+    const { places, uid, whyNone } = this.#options;
     const { usable, unsafe } = findSockets(places, uid);
     for (const socketPath of usable) {
       try {
-        return await send(socketPath, request, signal);
+        return await send(socketPath, request, signal).catch(async (error: unknown) => {
+          // A daemon that starts has bound it and is about to listen.
+          if (codeOf(error) !== 'ECONNREFUSED') throw error;
+          await sleep(STARTING_MS, this.#options.clock, signal);
+          return await send(socketPath, request, signal);
+        });
       } catch (error) {
         if (!UNREACHABLE_CODES.has(codeOf(error))) throw error;
       }
     }
-    if (unsafe !== undefined) throw unsafe;
+    const why = unsafe ?? whyNone?.();
+    if (why !== undefined) throw why;
     throw new BrokerError(
       'ERR_DAEMON_UNREACHABLE',
       `no daemon answers at ${places.map(({ path }) => path).join(' or ')}`,

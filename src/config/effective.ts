@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { hideShapes, isSecretName } from '../platform/text.ts';
+import { hideShapes, secretArguments } from '../platform/text.ts';
 import type { ConfigValue } from '../protocol/reports.ts';
 import type { Contributions } from './environment.ts';
 import { dotted, type KeyPath, pathId, type TomlPositions } from './positions.ts';
@@ -60,17 +60,10 @@ export function maskValue(value: unknown, isSecret: boolean): unknown {
   if (value === undefined) return undefined;
   if (isSecret) return MASK;
   if (typeof value === 'string') return maskShapes(value);
-  if (Array.isArray(value)) return value.map((element, at) => maskArgument(element, value[at - 1]));
-  return value;
-}
-
-const FLAG = /^--?([\w-]+)$/;
-const FLAG_WITH_VALUE = /^(--?([\w-]+)=)./;
-
-/** Of a command: what follows `--password` or `--token=` is a secret, too. */
-function maskArgument(element: unknown, before: unknown): unknown {
-  const flag = typeof before === 'string' ? FLAG.exec(before)?.[1] : undefined;
-  if (flag !== undefined && isSecretName(flag)) return MASK;
-  const [, name, own] = typeof element === 'string' ? (FLAG_WITH_VALUE.exec(element) ?? []) : [];
-  return own !== undefined && isSecretName(own) ? `${name}${MASK}` : maskValue(element, false);
+  if (!Array.isArray(value)) return value;
+  const hidden = secretArguments(value.map((element) => (typeof element === 'string' ? element : '')));
+  return value.map((element) => {
+    const secret = hidden.find((each) => element === each || String(element).endsWith(`=${each}`));
+    return secret === undefined ? maskValue(element, false) : `${String(element).slice(0, -secret.length)}${MASK}`;
+  });
 }

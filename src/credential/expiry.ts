@@ -19,7 +19,10 @@ export function findExpiry(limits: ValueLimits): ValueExpiry {
   const ends = [
     { serverMs: limits.jwtExpiresAtMs, expirySource: 'jwt' },
     { serverMs: limits.providerExpiresAtMs, expirySource: 'provider' },
-    { serverMs: parseExpiryField(limits.field, limits.serverNowMs), expirySource: 'field' },
+    {
+      serverMs: limits.field === undefined ? undefined : parseExpiryField(limits.field, limits.serverNowMs),
+      expirySource: 'field',
+    },
   ] as const;
   let earliest: ValueExpiry = { expiresAtMs: undefined, expirySource: 'unknown' };
   for (const { serverMs, expirySource } of ends) {
@@ -39,7 +42,7 @@ const FIRST_EPOCH_MS = FIRST_EPOCH_SECONDS * 1000;
 
 /**
  * Understands what `expires_at`, `expires_in`, `expiration`, `expiry`… hold in the wild: RFC 3339 text, seconds or
- * milliseconds since the epoch, or seconds from now; numbers may come as text.
+ * milliseconds (also micro- and nanoseconds) since the epoch, or seconds from now; numbers may come as text.
  * @returns milliseconds since the epoch on the server's clock; undefined if it is none of these.
  */
 export function parseExpiryField(value: unknown, serverNowMs: number): number | undefined {
@@ -50,10 +53,22 @@ export function parseExpiryField(value: unknown, serverNowMs: number): number | 
     const parsed = Date.parse(text);
     return Number.isNaN(parsed) ? undefined : parsed;
   }
+  if (typeof value === 'bigint') return parseExpiryField(Number(value), serverNowMs);
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) return undefined;
+  return dateOrNever(epochMs(value) ?? serverNowMs + value * 1000);
+}
+
+/** From seconds to nanoseconds since the epoch: each unit begins where the one before has long ended. */
+function epochMs(value: number): number | undefined {
+  if (value >= FIRST_EPOCH_MS * 1e6) return value / 1e6;
+  if (value >= FIRST_EPOCH_MS * 1e3) return value / 1e3;
   if (value >= FIRST_EPOCH_MS) return value;
-  if (value >= FIRST_EPOCH_SECONDS) return value * 1000;
-  return serverNowMs + value * 1000;
+  return value >= FIRST_EPOCH_SECONDS ? value * 1000 : undefined;
+}
+
+/** What no calendar holds (ECMA-262, 21.4.1.1) is as good as no end. */
+function dateOrNever(ms: number): number | undefined {
+  return Math.abs(ms) <= 8.64e15 ? ms : undefined;
 }
 
 /** The claims of a key that is a JSON Web Token (RFC 7519). Decoded, never verified: the API does that. */
@@ -73,7 +88,7 @@ export function decodeJwt(key: Buffer): JwtClaims | undefined {
   const [header, payload] = parts.slice(0, 2).map(decodeObject);
   if (header === undefined || payload === undefined) return undefined;
   const exp = payload['exp'];
-  return { expiresAtMs: typeof exp === 'number' && Number.isFinite(exp) ? exp * 1000 : undefined };
+  return { expiresAtMs: typeof exp === 'number' ? dateOrNever(exp * 1000) : undefined };
 }
 
 function decodeObject(part: string): Record<string, unknown> | undefined {

@@ -1,5 +1,5 @@
 import { ProviderError } from '../errors.ts';
-import { isFitToServe, unusableKey } from './key.ts';
+import { unusableKey, whyNotAKey } from './key.ts';
 import { type Json, parseJson } from './secret.ts';
 
 /** A value found in a structured secret, and the words for it in messages. */
@@ -97,7 +97,7 @@ function* walk(holder: Holder, prefix: string, depth: number): Generator<Servabl
     if (isHolder(inner)) {
       if (depth < DEEPEST) yield* walk(inner, `${path}.`, depth + 1);
     } else if (typeof value === 'string') {
-      if (isFitToServe(value)) yield { path, isText: true };
+      if (whyNotAKey(value) === undefined) yield { path, isText: true };
     } else if (typeof value === 'number' || typeof value === 'bigint') yield { path, isText: false };
   }
 }

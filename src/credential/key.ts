@@ -68,7 +68,7 @@ const MISTAKES: readonly (Mistake & { readonly form: RegExp })[] = [
   {
     form: /^(["'`]).*\1$/,
     what: 'it is in quotes',
-    remedy: 'store it without the quotes around it',
+    remedy: 'store it without the quotes around it (jq prints it so with -r)',
   },
   {
     form: /^op:\/\//i,
@@ -114,15 +114,18 @@ const LONGEST_WORD = 12;
 
 /** What these bytes are instead of a key, although the client would take them; undefined: nothing speaks against them. */
 export function mistakenForKey(key: Buffer): Mistake | undefined {
-  if (key.length > LONGEST_WORD && !key.some((byte) => MARKS.includes(byte))) return undefined;
+  let marks = 0;
+  for (const byte of key) if (MARKS.includes(byte)) marks += 1;
+  if (key.length > LONGEST_WORD && marks === 0) return undefined;
   const text = key.toString('latin1');
   const mistake = MISTAKES.find(({ form }) => form.test(text));
   return mistake ?? (parseJson(text) === undefined ? undefined : JSON_TEXT);
 }
 
-export function isFitToServe(text: string): boolean {
+/** Why this is not a key: the client would refuse it, or take it for one by mistake. Undefined: it may be one. */
+export function whyNotAKey(text: string): string | undefined {
   const trimmed = trimKey(Buffer.from(text));
-  return keyFault(trimmed) === undefined && mistakenForKey(trimmed) === undefined;
+  return keyFault(trimmed) ?? mistakenForKey(trimmed)?.what;
 }
 
 /**

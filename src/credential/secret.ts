@@ -91,13 +91,13 @@ export function parseJson(text: string): Json | readonly unknown[] | undefined {
 
 function keepNumber(_name: string, value: unknown, context?: { readonly source?: string }): unknown {
   const source = context?.source;
-  if (typeof value !== 'number' || source === undefined || isExact(value, source)) return value;
+  if (typeof value !== 'number' || source === undefined || String(value) === source) return value;
+  if (isExact(value, source)) return value;
   return /^-?\d{1,400}$/.test(source) ? BigInt(source) : source;
 }
 
 /** Fifteen digits always come through (IEEE 754); of a longer number, a small or a large one it has to be seen. */
 function isExact(value: number, source: string): boolean {
-  if (String(value) === source) return true;
   const digits = source.replace(/e.*$/i, '').replaceAll(/\D/g, '').replace(/^0+/, '');
   return digits.length <= 15 && Number.isFinite(value) && (value !== 0 || digits === '');
 }
@@ -112,10 +112,11 @@ export function asUtf8(raw: Buffer): Buffer {
   const bigEndian = raw[0] === 0xfe && raw[1] === 0xff;
   const length = raw.length - (raw.length % 2);
   // Without a mark it is known by its zeros: every other byte of ASCII.
-  const hasZeros = (at: 0 | 1) => length >= 4 && raw[at] === 0 && raw[at + 2] === 0 && raw[1 - at] !== 0;
-  if (!littleEndian && !bigEndian && !hasZeros(0) && !hasZeros(1)) return raw;
+  const startsWithZero = length >= 4 && raw[0] === 0 && raw[2] === 0 && raw[1] !== 0;
+  const startsWithLetter = length >= 4 && raw[1] === 0 && raw[3] === 0 && raw[0] !== 0;
+  if (!littleEndian && !bigEndian && !startsWithZero && !startsWithLetter) return raw;
   const units = Buffer.from(raw.subarray(littleEndian || bigEndian ? 2 : 0, length));
-  if (bigEndian || hasZeros(0)) units.swap16();
+  if (bigEndian || startsWithZero) units.swap16();
   const text = units.toString('utf16le');
   units.fill(0);
   const copy = Buffer.alloc(Buffer.byteLength(text));

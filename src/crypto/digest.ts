@@ -22,8 +22,11 @@ export class DigestKey {
   /** Of a secret's fields, whatever order they come in; 64 hex digits. The secrets are fed in place, never copied. */
   ofSecret(fields: ReadonlyMap<string, SecretBytes>): string {
     const hmac = createHmac('sha256', this.#key);
+    const length = Buffer.alloc(4);
     for (const [name, secret] of [...fields].sort(byName)) {
-      hmac.update(lengthPrefixed(name)).update(lengthOf(secret.bytes)).update(secret.bytes);
+      const { bytes } = secret;
+      length.writeUInt32BE(bytes.length);
+      hmac.update(lengthPrefixed(name)).update(length).update(bytes);
     }
     return hmac.digest('hex');
   }
@@ -55,10 +58,4 @@ export function lengthPrefixed(...parts: readonly (string | Uint8Array)[]): Buff
     at += part.length;
   }
   return whole;
-}
-
-function lengthOf(bytes: Uint8Array): Buffer {
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(bytes.length);
-  return length;
 }

@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, renameSync, rmSync, type Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { shellWord } from '../errors.ts';
-import { type Flaw, flawOf, readRegularFile, replaceFile, syncFolder } from '../platform/files.ts';
+import { type Flaw, flawOf, identityOf, readRegularFile, replaceFile, syncFolder } from '../platform/files.ts';
 import { KEY_BYTES, KeyEncryptionKey } from './envelope.ts';
 import type { AddOptions, KekReading, KekStore, NoKek, Obstacle } from './kek-store.ts';
 
@@ -21,6 +21,8 @@ export class KekFile implements KekStore {
   readonly description: string;
   readonly isForNewKeys: boolean;
   readonly #path: string;
+  /** The file in which the key in use was found last. */
+  #verified: string | undefined;
 
   constructor(stateDir: string, isForNewKeys = true) {
     this.#path = join(stateDir, 'kek');
@@ -49,6 +51,21 @@ export class KekFile implements KekStore {
         renameSync(this.#path, `${this.#path}.${setAside}`);
       this.#write([...keks, kek]);
     });
+  }
+
+  async keep(kek: KeyEncryptionKey, setAside: string): Promise<'kept' | 'restored' | Obstacle> {
+    const identity = identityOf(this.#path);
+    if (identity !== '-' && identity === this.#verified) return 'kept';
+    const found = await this.find(kek.id);
+    if (found.state === 'reachable') {
+      this.#verified = identity;
+      return 'kept';
+    }
+    const stats = lstatSync(this.#path, { throwIfNoEntry: false });
+    const flaw = stats?.isFile() ? flawOf(this.#path, stats, 'private', process.getuid?.() ?? 0) : undefined;
+    // What is in it may be right: its owner is asked to close it, and it stays.
+    if (flaw !== undefined) return flaw;
+    return (await this.add(kek, { setAside })) ?? 'restored';
   }
 
   async remove(id: string): Promise<Obstacle | undefined> {

@@ -21,6 +21,11 @@ export interface KekStore {
   /** Destroys a key that seals nothing any more; none there: nothing done. @returns what is in the way. */
   remove(id: string): Promise<Obstacle | undefined>;
   /**
+   * Looks whether the key in use is still here, and puts it back if not; what took its place is moved out of the way under
+   * this label. Absent where the operating system keeps keys: what is removed there was removed on purpose.
+   */
+  keep?(kek: KeyEncryptionKey, setAside: string): Promise<'kept' | 'restored' | Obstacle>;
+  /**
    * A key that is here and not the one in use: put there by an administrator, or left by a database that is gone.
    * Absent where keys are found by their ids only.
    */

@@ -13,6 +13,7 @@ import { type Installation, VERSION } from '../platform/installation.ts';
 import type { NativeBindings } from '../platform/native.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
 import { nativeProcessReader, procReader } from '../platform/process-tree.ts';
+import type { PlaceReport } from '../protocol/reports.ts';
 import type { ProviderDefinition } from '../providers/provider.ts';
 import { clientFormats } from '../server/formats.ts';
 import { fitLimits } from '../server/limits.ts';
@@ -30,6 +31,8 @@ interface DaemonParts {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
   readonly uid: number;
+  /** The last daemon with this state folder was killed or lost power. */
+  readonly afterUncleanEnd: boolean;
 }
 
 /** A daemon that is built but not yet listening. */
@@ -40,8 +43,16 @@ export interface ComposedDaemon {
   readonly clock: SystemClock;
   /** A changed configuration takes over. */
   reconfigure(loaded: LoadedConfig): void;
-  /** For the status: where the daemon listens, and why a changed configuration was not taken over. */
-  readonly facts: { socket: string; configProblem: string | undefined };
+  /** For the status: where the daemon listens, why a changed configuration was not taken over, what became of its files. */
+  readonly facts: {
+    socket: string;
+    configProblem: string | undefined;
+    places: () => readonly PlaceReport[];
+  };
+  /** Called about once a minute while anything is scheduled, and after a wake. */
+  onTick: () => void;
+  /** Brings the cache and its database together again, if something changed that kept them apart. */
+  readonly reachCache: () => Promise<void>;
   /** The one in force. */
   config(): Config;
   /** Resolves when another process should take over: the program was replaced under this one. */
@@ -78,13 +89,15 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     log,
     cache,
     fingerprintFiles,
+    afterUncleanEnd: parts.afterUncleanEnd,
     isAlive: (client) => identity.isAlive(client),
     onTick: () => {
       cache.saveTimeline(clock.timeline());
       void cache.reach().then((joined) => joined && broker.reloadCache());
+      composed.onTick();
     },
   };
-  const facts: ComposedDaemon['facts'] = { socket: '', configProblem: undefined };
+  const facts: ComposedDaemon['facts'] = { socket: '', configProblem: undefined, places: () => [] };
   const startedAtMs = clock.now();
   const upgrade = new UpgradeWatch(parts.installation, log);
   let inForce = parts.config;
@@ -100,6 +113,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     node: process.versions.node,
     peerCredentials: native === undefined ? 'hints' : 'kernel',
     configProblem: facts.configProblem,
+    places: facts.places(),
     limits: {
       openFiles: openFiles ?? null,
       connections: limits.connectionsAtMost,
@@ -111,6 +125,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
   const onJump = (jump: object) => {
     log.info(jump, 'the machine slept or its clock was set');
     broker.noticeWake();
+    composed.onTick();
   };
   const server = new BrokerServer({
     service: broker,
@@ -126,12 +141,16 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     },
   });
   cache.saveTimeline(clock.timeline());
-  return {
+  const composed: ComposedDaemon = {
     broker,
     server,
     cache,
     clock,
     facts,
+    onTick: () => {},
+    reachCache: async () => {
+      if (await cache.reachIfChanged()) broker.reloadCache();
+    },
     config: () => inForce.config,
     needsRestart: upgrade.needsRestart,
     reconfigure: (taken) => {
@@ -142,6 +161,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
       broker.reconfigure(setup(next));
     },
   };
+  return composed;
 }
 
 /** What a person may do to a daemon that runs. */

@@ -1,3 +1,6 @@
+import { closeSync, constants, fsync, openSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { birthOf, syncFolder } from '../platform/files.ts';
 import { canBeInspected, closeInspector, ignoreStraySignals } from '../platform/guard.ts';
 import type { NativeBindings } from '../platform/native.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
@@ -31,6 +34,47 @@ export function untilStopped(reload: () => void): Promise<NodeJS.Signals> {
     process.on('SIGHUP', reload);
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.on(signal, () => resolve(signal));
   });
+}
+
+/**
+ * STATE/running is there while a daemon runs, so that one that was killed or lost power leaves it behind. A file of its own:
+ * the helper empties the lock file, and the database may have lost just this.
+ */
+export class RunningMark {
+  readonly wasLeft: boolean;
+  readonly #file: string;
+
+  /** With the lock of the folder held. */
+  constructor(stateDir: string) {
+    this.#file = join(stateDir, 'running');
+    this.wasLeft = birthOf(this.#file) !== undefined;
+  }
+
+  /**
+   * On the disk before long, without anybody waiting for it: nothing that a power failure could take was written so far.
+   * Never fails: without the mark the end counts as an orderly one.
+   */
+  keep(): void {
+    quietly(() => {
+      // Non-blocking: opening a named pipe would wait for a reader.
+      const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+      const fd = openSync(this.#file, flags, 0o600);
+      fsync(fd, () => {
+        closeSync(fd);
+        quietly(() => syncFolder(dirname(this.#file)));
+      });
+    });
+  }
+
+  remove(): void {
+    quietly(() => rmSync(this.#file, { force: true }));
+  }
+}
+
+function quietly(action: () => void): void {
+  try {
+    action();
+  } catch {}
 }
 
 /** Answers under way are finished, events written, the clock remembered, the socket removed; at most five seconds. */

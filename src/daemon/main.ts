@@ -18,14 +18,16 @@ import { isOnNetwork, isOwnFolder, isTaken } from '../platform/files.ts';
 import { Installation, VERSION } from '../platform/installation.ts';
 import { loadNative, type NativeBindings, releaseMemory } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
+import { Refusal } from '../platform/refusal.ts';
 import { StateLock, type StateLockOptions } from '../platform/state-lock.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { adoptSocket, bindSocket, type Listener, refuseConnections, takeInheritedSocket } from '../server/listener.ts';
+import type { BrokerServer } from '../server/server.ts';
 import { refreshStableHelper } from '../service/stable-helper.ts';
 import { type ComposedDaemon, composeDaemon } from './compose.ts';
 import { Idle } from './idle.ts';
-import { harden, stopDaemon, untilStopped } from './lifecycle.ts';
-import { Refusal } from './refusal.ts';
+import { harden, RunningMark, stopDaemon, untilStopped } from './lifecycle.ts';
+import { BoundSocket, cachePlaces, HeldLock, PlaceKeeper, watchedFiles } from './places.ts';
 import { SystemdNotifier } from './sd-notify.ts';
 import { acquireForService, type StartContext, takeStartContext } from './start-lock.ts';
 
@@ -74,7 +76,10 @@ interface Context extends StartContext {
 
 interface RunningDaemon {
   readonly daemon: ComposedDaemon;
-  readonly listener: Listener;
+  readonly socket: BoundSocket;
+  readonly keeper: PlaceKeeper;
+  readonly mark: RunningMark;
+  readonly displaced: Promise<void>;
   readonly places: Places;
   readonly watcher: ConfigWatcher;
   readonly log: BoundedLog;
@@ -134,8 +139,10 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   const loaded = await watcher.start();
   if (loaded.faults !== undefined) throw refusal.ofConfiguration(configError(loaded.faults));
   const config = accepted(loaded, log);
+  const mark = new RunningMark(places.stateDir);
   daemon = await composeDaemon({
     config,
+    afterUncleanEnd: mark.wasLeft,
     places,
     definitions: providerDefinitions,
     log,
@@ -146,10 +153,11 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     uid,
   });
   if (early !== undefined) takeOver(daemon, early, log);
-  const { cache } = daemon;
+  const { cache, server, facts } = daemon;
+  const bind = (inherited?: number) => listen(server, inputs, native, log, inherited);
   let listener: Listener;
   try {
-    listener = await listen(daemon, inputs, context.inheritedSocket, log);
+    listener = await bind(context.inheritedSocket);
   } catch (error) {
     // A timer would keep the process, and with it the lock.
     watcher.close();
@@ -167,35 +175,54 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   daemon.server.onRequest((nowMs) => {
     for (const idle of idles) idle.noteAsk(nowMs);
   });
-  daemon.facts.socket = listener.path;
-  lock.record(listener.path);
+  const socket = new BoundSocket(listener, bind, ({ path }) => {
+    facts.socket = path;
+    lock.record(path);
+  });
+  mark.keep();
   refreshStableHelper(baseStateDir(inputs), uid);
-  return { daemon, listener, places, watcher, log, idleForLong, idles };
+  const { promise: displaced, resolve: onDisplaced } = Promise.withResolvers<void>();
+  const keeper = new PlaceKeeper({
+    places: [new HeldLock(lock, places.stateDir, uid), socket, ...cachePlaces(daemon, places.stateDir)],
+    watched: () => watchedFiles([socket.listener.path, lock.path], homeDir),
+    clock,
+    log,
+    onDisplaced,
+  });
+  facts.places = () => keeper.reports();
+  daemon.onTick = () => void keeper.look();
+  void keeper.start();
+  return { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles };
 }
 
 async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
-  const { daemon, listener, places, watcher, log, idleForLong, idles } = running;
+  const { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles } = running;
   const stopped = untilStopped(() => {
     manager.reloading();
     watcher.reload().finally(() => manager.reloaded());
   });
   const { configFile, stateDir } = places;
-  log.info({ version: VERSION, socket: listener.path, config: configFile, state: stateDir }, 'broker is ready');
+  const { facts } = daemon;
+  log.info({ version: VERSION, socket: facts.socket, config: configFile, state: stateDir }, 'broker is ready');
   manager.ready(daemon.clock);
   const reason = await Promise.race([
     stopped,
     idleForLong.then(() => 'idle' as const),
     daemon.needsRestart.then(() => 'replaced' as const),
+    displaced.then(() => 'displaced' as const),
   ]);
   // A service manager starts a service again that failed.
   if (reason === 'replaced') process.exitCode = EX_TEMPFAIL;
   log.info({ reason }, 'stopping');
   manager.stopping();
   watcher.close();
+  await keeper.close();
   for (const idle of idles) idle.stop();
-  const isOrdered = reason !== 'idle' && reason !== 'replaced';
+  const isOrdered = reason !== 'idle' && reason !== 'replaced' && reason !== 'displaced';
   const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, daemon.clock, log));
-  await stopDaemon(daemon, listener, isRealStop, log);
+  await stopDaemon(daemon, socket.listener, isRealStop, log);
+  // It is another daemon's by now.
+  if (reason !== 'displaced') mark.remove();
   log.close();
 }
 
@@ -241,10 +268,11 @@ function takeOver(daemon: ComposedDaemon, result: LoadResult, log: AdjustableLog
 
 /** An inherited socket is answered on wherever it is; else the first place that applies is bound. */
 async function listen(
-  { server }: ComposedDaemon,
+  server: BrokerServer,
   inputs: PathInputs,
-  inheritedSocket: number | undefined,
+  native: NativeBindings | undefined,
   log: AdjustableLog,
+  inheritedSocket?: number,
 ): Promise<Listener> {
   const { uid, platform } = inputs;
   const { place, taken } = firstUsable(socketCandidates(inputs), platform, {
@@ -257,5 +285,5 @@ async function listen(
     const remedy = `look at who made it, and have it removed: sudo rm -r ${taken}`;
     log.warn({ socket: place.path, remedy }, `another user has taken ${taken}: the socket is in another place`);
   }
-  return bindSocket(server.socket, { ...place, uid });
+  return bindSocket(server.socket, { ...place, uid }, native);
 }

@@ -310,10 +310,22 @@ export function isTaken(path: string, uid: number): boolean {
  */
 export function identityOf(path: string): string {
   try {
-    const { dev, ino, size, mode, uid, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
-    return [dev, ino, size, mode, uid, mtimeNs, ctimeNs].join(':');
+    // The time of the last change (ctime) is of content, owner and mode, and no program can set it.
+    const { dev, ino, size, ctimeNs } = statSync(path, { bigint: true });
+    return [dev, ino, size, ctimeNs].join(':');
   } catch {
     return '-';
+  }
+}
+
+/** The same as long as the very file, folder or link that lies at a path does, whatever is written to it. */
+export function birthOf(path: string): string | undefined {
+  try {
+    const { dev, ino, birthtimeNs } = lstatSync(path, { bigint: true });
+    // Inode numbers are given out again.
+    return `${dev}:${ino}:${birthtimeNs}`;
+  } catch {
+    return undefined;
   }
 }
 

@@ -39,6 +39,11 @@ export interface NativeBindings {
   trimHeap(): boolean;
   /** One sd_notify(3) message to `address`, the value of NOTIFY_SOCKET: an absolute path, or `@name` in the abstract space. */
   sdNotify(address: string, message: string): void;
+  /**
+   * The descriptor of a Unix socket that listens at `path`, with the mode that the umask leaves. A server that is given a
+   * descriptor removes no path when it is closed.
+   */
+  listenOn(path: string, backlog: number): number;
 }
 
 /** Pid and start time together are never reused. The start time is opaque: clock ticks on Linux, seconds on macOS. */

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, openSync, statSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { BrokerError, codeOf } from '../errors.ts';
+import { BrokerError, codeOf, shellWord } from '../errors.ts';
+import { readRegularFile } from './files.ts';
 
 /** The daemon that holds the state folder, as it writes it into STATE/lock for others to read. */
 export interface LockHolder {
@@ -30,6 +31,9 @@ export interface LockOptions {
   readonly platform?: NodeJS.Platform;
 }
 
+/** Far more than a holder writes. */
+const LARGEST_BYTES = 16_384;
+
 /** O_EXLOCK of macOS, which Node does not define and Linux does not have. */
 const DARWIN_O_EXLOCK = 0x20;
 
@@ -38,16 +42,20 @@ const DARWIN_O_EXLOCK = 0x20;
  * the file is never removed, because then two daemons could lock two different files.
  */
 export class StateLock {
-  readonly fd: number;
   readonly path: string;
-  readonly #self: Omit<LockHolder, 'socket'>;
+  readonly #options: StateLockOptions;
+  #fd: number;
+  #socket: string | null = null;
 
   private constructor(fd: number, path: string, options: StateLockOptions) {
-    this.fd = fd;
+    this.#fd = fd;
     this.path = path;
-    const { pid, host, startedByHelper = false } = options;
-    this.#self = { pid, host, startedByHelper };
+    this.#options = options;
     this.record(null);
+  }
+
+  get fd(): number {
+    return this.#fd;
   }
 
   /** Throws ERR_ALREADY_RUNNING, saying who holds it, and ERR_IO if the folder cannot be locked at all. */
@@ -65,22 +73,41 @@ export class StateLock {
 
   /** Writes who holds the lock; called again once the socket is bound. */
   record(socket: string | null): void {
-    const holder: LockHolder = { ...this.#self, socket };
+    this.#socket = socket;
+    const { pid, host, startedByHelper = false } = this.#options;
+    const holder: LockHolder = { pid, host, startedByHelper, socket };
     const text = `${JSON.stringify(holder)}\n`;
-    ftruncateSync(this.fd, 0);
-    writeSync(this.fd, text, 0);
+    ftruncateSync(this.#fd, 0);
+    writeSync(this.#fd, text, 0);
+  }
+
+  /**
+   * Locks the file again that lies at the path now, where somebody has removed or replaced it: others would take the folder
+   * for free. @returns whether that was so. @throws BrokerError ERR_ALREADY_RUNNING if another daemon has it by now.
+   */
+  restore(): boolean {
+    const [ours, there] = [fstatSync(this.#fd), lstatSync(this.path, { throwIfNoEntry: false })];
+    if (there?.ino === ours.ino && there.dev === ours.dev) return false;
+    const fd = lockFile(this.path, this.#options);
+    if (fd === undefined) throw alreadyRunning(this.path);
+    closeSync(this.#fd);
+    this.#fd = fd;
+    this.record(this.#socket);
+    return true;
   }
 
   /** A daemon never calls this: it keeps the lock until it ends. */
   release(): void {
-    closeSync(this.fd);
+    closeSync(this.#fd);
   }
 }
 
 /** What the lock file says; undefined if it was never held or cannot be read. Says nothing about whether it is held now. */
 export function readLockHolder(path: string): LockHolder | undefined {
   try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    const read = readRegularFile(path, { maxBytes: LARGEST_BYTES });
+    if (read.state !== 'read') return undefined;
+    const value: unknown = JSON.parse(read.bytes.toString());
     if (typeof value !== 'object' || value === null) return undefined;
     const { pid, host, socket, startedByHelper } = value as Partial<Record<keyof LockHolder, unknown>>;
     if (typeof pid !== 'number' || typeof host !== 'string') return undefined;
@@ -99,7 +126,7 @@ export function isLockHeld(path: string, flock: StateLockOptions['flock']): bool
   if (flock === undefined) return holder !== undefined && holder.host === hostname() && isInUse(holder.pid);
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch {
     return false;
   }
@@ -141,12 +168,17 @@ export function lockFile(path: string, options: LockOptions, inherited?: number)
 
 /** undefined: on macOS another process holds the lock. */
 function openLockFile(path: string, platform: NodeJS.Platform): number | undefined {
-  const exclusive = platform === 'darwin' ? DARWIN_O_EXLOCK | constants.O_NONBLOCK : 0;
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | exclusive;
+  const exclusive = platform === 'darwin' ? DARWIN_O_EXLOCK : 0;
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK | exclusive;
   try {
-    return openSync(path, flags, 0o600);
+    const fd = openSync(path, flags, 0o600);
+    if (fstatSync(fd).isFile()) return fd;
+    closeSync(fd);
+    throw notAFile(path);
   } catch (error) {
+    if (error instanceof BrokerError) throw error;
     const code = codeOf(error);
+    if (code === 'EISDIR' || code === 'ENXIO') throw notAFile(path);
     if (code === 'EAGAIN' || code === 'EWOULDBLOCK') return undefined;
     if (code === 'ELOOP') {
       throw new BrokerError('ERR_UNSAFE_FILE', `${path} is a symbolic link`, {
@@ -157,6 +189,12 @@ function openLockFile(path: string, platform: NodeJS.Platform): number | undefin
       remedy: 'check that the state folder is writable and the disk is not full',
     });
   }
+}
+
+function notAFile(path: string): BrokerError {
+  return new BrokerError('ERR_UNSAFE_FILE', `${path} is not a regular file`, {
+    remedy: `look at who made it, then move it away: mv ${shellWord(path)} ${shellWord(`${path}.moved`)}`,
+  });
 }
 
 /** Undefined if none was handed down, or if it is not a descriptor of this file. */

@@ -54,6 +54,17 @@ export function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name);
 }
 
+/** For `aws` and `gcloud` the name of a secret. */
+const NAMING_FLAG = /^(?:secret|secret[_-]?id|credential)s?$/i;
+
+/** Of a command, what follows a flag of a secret's name: `--password x`, `--token=x`. */
+export function secretArguments(command: readonly string[]): readonly string[] {
+  return command.flatMap((word, at) => {
+    const [, name, value] = /^--?([\w-]+)(?:=(.+))?$/s.exec(word) ?? [];
+    return name !== undefined && isSecretName(name) && !NAMING_FLAG.test(name) ? (value ?? command[at + 1] ?? []) : [];
+  });
+}
+
 /** Hides secrets recognised by their shape and passwords in URLs, nothing else: for text that people wrote to be read. */
 export function hideShapes(text: string, mask: string = REDACTED): string {
   return text.replaceAll(SHAPES, mask).replaceAll(PASSWORD_IN_URL, `$1${mask}$2`);
@@ -77,10 +88,20 @@ export function redact(text: string, known: Iterable<string> = []): string {
   );
 }
 
-/** Paths are judged part by part, so that a long one stays readable. */
+/** `vault-prod-eu-west-1.example.com`: words and small numbers, as no random text is made of. */
+const HOST_NAME = /^(?:(?:[a-z]{1,20}\d{0,3}|\d{1,5})[.-])+[a-z]{2,20}$/;
+
+/** Paths are judged part by part, so that a long one stays readable, also behind the name of a host. */
 function isMixed(word: string): boolean {
-  const parts = /^[~./]/.test(word) ? word.split('/') : [word];
-  return parts.some((part) => part.length >= 16 && /\d/.test(part) && /[A-Za-z]/.test(part));
+  const parts = word.split('/');
+  const isPath = /^[~./]/.test(word) || isHostName(parts[0] ?? '');
+  return (isPath ? parts : [word]).some(
+    (part) => part.length >= 16 && /\d/.test(part) && /[A-Za-z]/.test(part) && !isHostName(part),
+  );
+}
+
+function isHostName(part: string): boolean {
+  return part.includes('.') && HOST_NAME.test(part);
 }
 
 /** `password=x`: always; `Password: x`: unless x is a word that programs print there; `pin 4711`: if it has digits. */

@@ -33,6 +33,8 @@ export interface DaemonStatus {
   };
   /** Why a changed configuration file is not in force; null if it is. */
   readonly configProblem: string | null;
+  /** What happened to the daemon's own files under it, since it started. */
+  readonly places: readonly PlaceReport[];
   /** What the process may have open at a time. */
   readonly limits: {
     readonly openFiles: number | null;
@@ -41,6 +43,18 @@ export interface DaemonStatus {
     readonly problem: string | null;
     readonly remedy: string | null;
   };
+}
+
+/** restored: it was removed, emptied, replaced or moved, and was put right · lost: it is not right, and cannot be put right now. */
+export interface PlaceReport {
+  readonly place: 'lock' | 'socket' | 'database' | 'key';
+  readonly state: 'restored' | 'lost';
+  /** RFC 3339: the last time. */
+  readonly at: string;
+  /** In a row. */
+  readonly times: number;
+  readonly message: string;
+  readonly remedy: string | null;
 }
 
 /**

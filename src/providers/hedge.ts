@@ -47,14 +47,14 @@ export class Hedge {
   async send<T>(signal: AbortSignal, attempt: (signal: AbortSignal, isSecond: boolean) => Promise<T>): Promise<T> {
     const { answers } = this.#state;
     const over = new AbortController();
-    const begin = (isSecond: boolean) => within([signal, over.signal], undefined, (own) => attempt(own, isSecond));
-    const first = begin(false);
+    const either = [signal, over.signal];
+    const first = within(either, undefined, (own) => attempt(own, false));
     try {
       const early = await waitUntil(this.#clock, first, this.#clock.now() + PATIENCE_MS, signal);
       if (early.done) return early.value;
       if (this.#state.answers > answers || !this.#isTime()) return await first;
       this.#state.hedgedAtMs = this.#clock.now();
-      return await Promise.any([first, begin(true)]);
+      return await Promise.any([first, within(either, undefined, (own) => attempt(own, true))]);
     } catch (error) {
       signal.throwIfAborted();
       throw error instanceof AggregateError ? error.errors[0] : error;

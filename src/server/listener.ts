@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { fstatSync, lstatSync, renameSync, type Stats, unlinkSync } from 'node:fs';
+import { fstatSync, lstatSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { basename, join } from 'node:path';
 import { BrokerError } from '../errors.ts';
 import type { Clock, Timer } from '../platform/clock.ts';
-import { ensurePrivateFolder } from '../platform/files.ts';
-import { loadHttp, net } from '../platform/native.ts';
+import { birthOf, ensurePrivateFolder } from '../platform/files.ts';
+import { loadHttp, type NativeBindings, net } from '../platform/native.ts';
 import { sendError } from './limits.ts';
 
 interface SocketPlace {
@@ -20,6 +20,8 @@ interface SocketPlace {
 /** A socket that is being listened on. */
 export interface Listener {
   readonly path: string;
+  /** Whether a client that looks there finds our socket, and no other one or none. */
+  isThere(): boolean;
   /** Removes the path, provided that it still is our socket and not a successor's. */
   unlink(): void;
 }
@@ -28,49 +30,78 @@ export interface Listener {
 const BACKLOG = 4096;
 
 /**
- * Binds under a temporary name and renames it into place: a client that finds the path finds a socket that answers, and
- * when Node closes the server it removes the temporary name, which is gone, instead of a successor's socket.
+ * Binds at the path itself, because programs that tidy up (systemd-tmpfiles) look in /proc/net/unix for it, where the kernel
+ * names a socket as it was bound. Between bind(2) and listen(2) a client is refused, and asks once more. A server that
+ * listens already goes on to the new socket; its connections stay.
  *
  * Only the holder of the state folder's lock may call this. Throws ERR_ALREADY_RUNNING if something else, with another
- * state folder, answers there; ERR_UNSAFE_FILE; ERR_IO.
+ * state folder, answers there; ERR_UNSAFE_FILE; ERR_IO. Then the server still listens where it did.
+ *
+ * @param native without it the socket is bound under another name and renamed, since Node would remove the path of a
+ * successor when it closes the server.
  */
-export async function bindSocket(server: Server, { path, folder, uid }: SocketPlace): Promise<Listener> {
+export async function bindSocket(
+  server: Server,
+  { path, folder, uid }: SocketPlace,
+  native: Pick<NativeBindings, 'listenOn'> | undefined,
+): Promise<Listener> {
   try {
     ensurePrivateFolder(folder, uid);
     await refuseOccupied(path, uid);
-    // No longer than the usual name, so that it fits where the path fits.
-    const temporary = join(folder, `.${randomBytes(5).toString('hex')}`.slice(0, Math.max(basename(path).length, 4)));
-    await listenPrivately(server, temporary);
-    const { dev, ino } = lstatSync(temporary);
-    renameSync(temporary, path);
-    return { path, unlink: () => unlinkIf(path, (now) => now.dev === dev && now.ino === ino) };
+    if (native === undefined) await listenRenamed(server, path, folder);
+    else await listenAt(server, path, native);
+    return listenerAt(path, () => unlinkSync(path));
   } catch (error) {
-    if (server.listening) server.close();
     throw error instanceof BrokerError ? error : cannotBind(path, error);
   }
 }
 
 /** Takes over a socket that the service manager bound, and leaves its path to it. */
 export async function adoptSocket(server: Server, fd: number, path: string): Promise<Listener> {
-  server.listen({ fd });
-  await listening(server);
-  return { path, unlink: () => {} };
+  server.listen({ fd }, BACKLOG);
+  await once(server, 'listening');
+  return listenerAt(path, () => {});
 }
 
-async function listenPrivately(server: Server, path: string): Promise<void> {
-  // The mode of a socket is decided by bind(2), which listen() calls before it returns.
+function listenerAt(path: string, remove: () => void): Listener {
+  const ours = birthOf(path);
+  const isThere = () => ours !== undefined && birthOf(path) === ours;
+  return { path, isThere, unlink: () => isThere() && remove() };
+}
+
+async function listenAt(server: Server, path: string, native: Pick<NativeBindings, 'listenOn'>): Promise<void> {
+  // What lies there answers nobody: see refuseOccupied.
+  rmSync(path, { force: true });
+  const fd = withPrivateUmask(() => native.listenOn(path, BACKLOG));
+  if (server.listening) server.close();
+  // With a descriptor Node takes no notice of a backlog among the options.
+  server.listen({ fd }, BACKLOG);
+  await once(server, 'listening');
+}
+
+/** A client that finds the path finds a socket that answers; Node later removes the temporary name, which is gone. */
+async function listenRenamed(server: Server, path: string, folder: string): Promise<void> {
+  // No longer than the usual name, so that it fits where the path fits.
+  const temporary = join(folder, `.${randomBytes(5).toString('hex')}`.slice(0, Math.max(basename(path).length, 4)));
+  if (server.listening) server.close();
+  try {
+    withPrivateUmask(() => server.listen({ path: temporary, backlog: BACKLOG }));
+    await once(server, 'listening');
+    renameSync(temporary, path);
+  } catch (error) {
+    if (server.listening) server.close();
+    throw error;
+  }
+}
+
+/** The mode of a socket is decided by bind(2), which both ways to bind have called when they return. */
+function withPrivateUmask<T>(bind: () => T): T {
   const umask = process.umask(0o177);
   try {
-    server.listen({ path, backlog: BACKLOG });
+    return bind();
   } finally {
     process.umask(umask);
   }
-  await listening(server);
-}
-
-/** Rejects with what `listen` failed with. */
-async function listening(server: Server): Promise<void> {
-  await once(server, 'listening');
 }
 
 async function refuseOccupied(path: string, uid: number): Promise<void> {
@@ -100,11 +131,6 @@ function answers(path: string): Promise<boolean> {
     // A full queue belongs to a daemon.
     probe.once('error', (error: NodeJS.ErrnoException) => end(error.code === 'EAGAIN'));
   });
-}
-
-function unlinkIf(path: string, isOurs: (now: Stats) => boolean): void {
-  const now = lstatSync(path, { throwIfNoEntry: false });
-  if (now !== undefined && isOurs(now)) unlinkSync(path);
 }
 
 function cannotBind(path: string, error: unknown): BrokerError {

@@ -1,5 +1,7 @@
 import { connect } from '../client/broker-client.ts';
+import { ownStateDir, stateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
+import { forgetRefusal } from '../platform/refusal.ts';
 import { sleep } from '../platform/waiting.ts';
 import type { DaemonStatus } from '../protocol/reports.ts';
 import { run, type ServiceManager, type Surroundings } from './manager.ts';
@@ -32,11 +34,14 @@ export async function bringUp<T>(
   start: () => Promise<T>,
 ): Promise<{ readonly done: T; readonly daemon: DaemonStatus }> {
   const sinceMs = surroundings.clock.wall();
+  forgetRefusal(ownStateDir(stateDir(surroundings)));
   try {
     const done = await start();
     return { done, daemon: await untilHealthy(surroundings, manager) };
   } catch (error) {
-    const isOfTheService = error instanceof BrokerError && error.code === 'ERR_DAEMON_UNREACHABLE';
+    // Where there is a log, it has all that a daemon said that refuses its configuration.
+    const isTold = manager.kind === 'none' ? ['ERR_DAEMON_UNREACHABLE'] : ['ERR_DAEMON_UNREACHABLE', 'ERR_CONFIG'];
+    const isOfTheService = error instanceof BrokerError && isTold.includes(error.code);
     throw isOfTheService ? await explained(error, surroundings, manager, sinceMs) : error;
   }
 }

@@ -1,11 +1,12 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { selectField, servableFields } from '../credential/field.ts';
 import { toKey } from '../credential/key.ts';
-import type { SecretBytes } from '../credential/secret.ts';
+import type { Json, SecretBytes } from '../credential/secret.ts';
 import { ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
 import { fingerprint } from '../platform/text.ts';
+import { LoginAttempts } from '../providers/login-attempts.ts';
 import type {
   IssuedSecret,
   LoginDialogue,
@@ -53,7 +54,7 @@ export async function tryOut({ config }: LoadedConfig, plan: Plan, inputs: Trial
   if (provider === undefined || credential === undefined || definition === undefined) {
     throw new TypeError('a plan that is not in its own configuration');
   }
-  const logins = new TrialLogins();
+  const logins = new TrialLogins(inputs.clock);
   const host: ProviderHost = {
     name: plan.providerName,
     clock: inputs.clock,
@@ -102,7 +103,9 @@ async function judge(
       return { fingerprint: fingerprint(key.reveal()), fields: [], leased };
     }
     const names = servableFields(content.json);
-    if (field === undefined && names.length > 1) return { fingerprint: undefined, fields: names, leased };
+    if (field === undefined && names.length > 0 && !isTheOnlyText(names[0], content.json)) {
+      return { fingerprint: undefined, fields: names, leased };
+    }
     const { value, origin } = selectField(content.json, field);
     using key = toKey(Buffer.from(value), origin);
     return { fingerprint: fingerprint(key.reveal()), fields: [], leased };
@@ -114,6 +117,12 @@ async function judge(
       await provider.revoke?.(asHeld, call).catch(() => undefined);
     }
   }
+}
+
+/** Then it needs no `field`. */
+function isTheOnlyText(name: string | undefined, json: Json): boolean {
+  const texts = Object.entries(json).filter(([, value]) => typeof value === 'string');
+  return texts.length === 1 && texts[0]?.[0] === name;
 }
 
 const GIVE_BACK_MS = 2_000;
@@ -153,7 +162,12 @@ export class Session {
 
 /** A store that lives as long as the trial. */
 class TrialLogins implements LoginStore {
+  readonly attempts: LoginAttempts;
   readonly #stored = new Map<string, StoredLogin>();
+
+  constructor(clock: Clock) {
+    this.attempts = new LoginAttempts(clock);
+  }
 
   get ids(): readonly string[] {
     return [...this.#stored.keys()];

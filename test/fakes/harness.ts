@@ -73,6 +73,8 @@ export class BrokerHarness {
   readonly providers = new Map<string, ScriptedProvider>();
   readonly exited = new Set<number>();
   readonly files = new Map<string, string>();
+  /** What the next process is told. */
+  afterUncleanEnd = false;
   /** Setups of credentials, by name; changed by a test before `reconfigure`. */
   credentials: readonly CredentialSketch[];
   cache: CredentialCache;
@@ -193,6 +195,7 @@ export class BrokerHarness {
         name,
         type: 'scripted',
         fingerprint,
+        attempts: this.provider(name).attempts,
         open: async () => this.process.connect(this.provider(name)),
         storedLogin: (loginId) => this.system.logins.get(loginId)?.login,
       })),
@@ -223,6 +226,7 @@ export class BrokerHarness {
       cache: this.cache,
       fingerprintFiles: (paths) => paths.map((path) => this.files.get(path) ?? '').join('\n'),
       onTick: () => undefined,
+      afterUncleanEnd: this.afterUncleanEnd,
       isAlive: ({ pid }) => !this.exited.has(pid),
     };
     const facts = (): DaemonFacts => ({
@@ -235,6 +239,7 @@ export class BrokerHarness {
       node: 'v24',
       peerCredentials: 'kernel',
       configProblem: undefined,
+      places: [],
       limits: { openFiles: null, connections: 2048, problem: null, remedy: null },
       cache: this.cache.health(),
     });

@@ -56,6 +56,7 @@ export const STATUS: StatusReport = {
     peerCredentials: 'kernel',
     cache: { persistent: true, keyEncryptionKey: 'file', keyHome: 'file', problem: null, remedy: null },
     configProblem: null,
+    places: [],
     limits: { openFiles: 1024, connections: 968, problem: null, remedy: null },
   },
   credentials: [CREDENTIAL],

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
+import { loadNative } from '../../src/platform/native.ts';
 import { bindSocket, type Listener } from '../../src/server/listener.ts';
 import { anonymousPeers } from '../../src/server/peer.ts';
 import { BrokerServer, type BrokerServerOptions } from '../../src/server/server.ts';
@@ -44,7 +45,7 @@ export class TestServer {
   static async start(options: Partial<BrokerServerOptions> = {}): Promise<TestServer> {
     const started = new TestServer(options);
     const { folder, path } = started;
-    started.listener = await bindSocket(started.server.socket, { path, folder, uid: UID });
+    started.listener = await bindSocket(started.server.socket, { path, folder, uid: UID }, loadNative());
     return started;
   }
 

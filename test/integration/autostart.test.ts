@@ -125,6 +125,9 @@ describe.skipIf(helper === undefined)('broker-key where no daemon runs', () => {
     expect(performance.now() - started).toBeLessThan(8_000);
     expect(starts()).toBe(1);
 
+    // The CLI says the same.
+    const cli = await run(process.execPath, [PROGRAM, 'status'], user.env);
+    expect(cli).toMatchObject({ code: 78, stderr: expect.stringContaining('there is no key nonsense') });
     // Still so: nothing is started to find that out.
     expectFailure(await runHelper([], user.env), 78, /there is no key nonsense/);
     expect(starts()).toBe(1);
@@ -172,6 +175,12 @@ describe.skipIf(helper === undefined)('broker-key where no daemon runs', () => {
     expect(readFileSync(file, 'utf8')).toBe('\n');
   });
 
+  test('a package that was removed is to be installed again', async () => {
+    await using user = home({ run: [process.execPath, '/gone/bin/broker.mjs', 'daemon'] });
+    const words = /not installed any more: \/gone\/bin\/broker.mjs is gone; install it again/;
+    expectFailure(await runHelper([], user.env), 69, words);
+  });
+
   test('a daemon that is killed whenever it starts is started three times by one helper, not for 9.5 s', async () => {
     await using user = home();
     const file = path.join(user.path, 'starts');
@@ -204,7 +213,7 @@ describe.skipIf(helper === undefined)('broker-key where no daemon runs', () => {
       text.replace('exit 78', 'exit 0'),
       text.replace('refusal 1', 'refusal 2'),
       text.replace('line planted\n', ''),
-      `${text}saw 1:2:3:4:5:6:7 /\n`,
+      `${text}saw 1:2:3:4 /\n`,
       `${text}saw\nsaw x\n`,
       '',
       'x'.repeat(20_000),

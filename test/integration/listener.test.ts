@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -18,6 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadNative } from '../../src/platform/native.ts';
 import { bindSocket, takeInheritedSocket } from '../../src/server/listener.ts';
 import { KEY } from '../fakes/scripted-broker.ts';
 
@@ -76,9 +78,12 @@ function plainServer(): net.Server {
   return server;
 }
 
-describe('bindSocket', () => {
+describe.each([
+  ['with the addon', loadNative()],
+  ['without it', undefined],
+])('bindSocket %s', (_name, native) => {
   it('makes folder and socket for us alone and leaves no temporary name', async () => {
-    await bindSocket(plainServer(), { path, folder, uid });
+    await bindSocket(plainServer(), { path, folder, uid }, native);
     expect(lstatSync(folder).mode & 0o777).toBe(0o700);
     expect(lstatSync(path).mode & 0o777).toBe(0o600);
     expect(readdirSync(folder)).toEqual(['broker.sock']);
@@ -111,7 +116,7 @@ describe('bindSocket', () => {
 
   it('is refused where another daemon answers', async () => {
     await startServer();
-    await expect(bindSocket(plainServer(), { path, folder, uid })).rejects.toMatchObject({
+    await expect(bindSocket(plainServer(), { path, folder, uid }, native)).rejects.toMatchObject({
       code: 'ERR_ALREADY_RUNNING',
     });
     expect(await ask()).toBe(KEY);
@@ -125,14 +130,16 @@ describe('bindSocket', () => {
   ])('is refused where %s is in the way', async (_, make) => {
     mkdirSync(folder, { mode: 0o700 });
     make();
-    await expect(bindSocket(plainServer(), { path, folder, uid })).rejects.toMatchObject({ code: 'ERR_UNSAFE_FILE' });
+    await expect(bindSocket(plainServer(), { path, folder, uid }, native)).rejects.toMatchObject({
+      code: 'ERR_UNSAFE_FILE',
+    });
     expect(lstatSync(path)).toBeDefined();
   });
 
   it('is refused in a folder that others can reach', async () => {
     mkdirSync(folder);
     chmodSync(folder, 0o755);
-    await expect(bindSocket(plainServer(), { path, folder, uid })).rejects.toMatchObject({
+    await expect(bindSocket(plainServer(), { path, folder, uid }, native)).rejects.toMatchObject({
       code: 'ERR_UNSAFE_FILE',
       remedy: expect.stringContaining(`chmod 700 ${folder}`) as string,
     });
@@ -140,10 +147,41 @@ describe('bindSocket', () => {
 
   it('says where it could not listen', async () => {
     const place = { path: join('/proc', 'x', 'broker.sock'), folder: '/proc/x', uid };
-    await expect(bindSocket(plainServer(), place)).rejects.toMatchObject({
+    await expect(bindSocket(plainServer(), place, native)).rejects.toMatchObject({
       code: 'ERR_IO',
       message: expect.stringContaining('/proc/x/broker.sock') as string,
     });
+  });
+});
+
+const kernelKnows = (name: string) =>
+  readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .some((line) => line.endsWith(` ${name}`));
+
+describe.skipIf(process.platform !== 'linux' || loadNative() === undefined)('a socket bound with the addon', () => {
+  // systemd-tmpfiles takes a socket for dead whose path is not in /proc/net/unix, and removes it after its time.
+  it('is known to the kernel by the path at which it is found', async () => {
+    await bindSocket(plainServer(), { path, folder, uid }, loadNative());
+    expect(kernelKnows(path)).toBe(true);
+  });
+
+  it('goes on to another socket when its path is gone, and keeps the connections it has', async () => {
+    const server = plainServer();
+    server.on('connection', (socket) => socket.pipe(socket));
+    const first = await bindSocket(server, { path, folder, uid }, loadNative());
+    const client = net.connect(path);
+    await once(client, 'connect');
+    rmSync(path);
+    expect(first.isThere()).toBe(false);
+    const second = await bindSocket(server, { path, folder, uid }, loadNative());
+    expect(second.isThere()).toBe(true);
+    for (const socket of [client, net.connect(path)]) {
+      socket.write('still here');
+      expect(String(await once(socket, 'data'))).toBe('still here');
+      socket.destroy();
+    }
+    expect(kernelKnows(path)).toBe(true);
   });
 });
 

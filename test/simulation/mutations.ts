@@ -93,8 +93,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'credentials that read the same secret share one read',
     file: 'src/broker/reads.ts',
-    from: 'if (shared === undefined) break;',
-    to: 'if (shared !== null) break;',
+    from: 'const known = reads.get(readId);',
+    to: 'const known = undefined;',
   },
   {
     rule: 'leases on one login do not renew it together',

@@ -71,6 +71,23 @@ export const brokerChecks: readonly Check[] = [
     remedy: (_, { broker }) => broker.status?.daemon.cache.remedy ?? 'see: broker status',
   }),
   check({
+    id: 'broker-place-lost',
+    severity: 'error',
+    when: ({ broker, helper }) => helper?.ours && broker.status?.daemon.places?.filter(({ state }) => state === 'lost'),
+    title: ({ place, message }) => `the broker's ${place}: ${message}`,
+    cost: 'the daemon cannot put it right without help',
+    remedy: ({ remedy }) => remedy ?? 'see: broker status',
+  }),
+  check({
+    id: 'broker-place-restored',
+    severity: 'info',
+    when: ({ broker, helper }) =>
+      helper?.ours && broker.status?.daemon.places?.filter(({ state }) => state === 'restored'),
+    title: ({ place, message }) => `the broker's ${place}: ${message}`,
+    cost: 'nothing was lost; whatever removed it may do so again',
+    remedy: ({ at }) => `look for what removes it (a clean-up job, a script), last at ${at}`,
+  }),
+  check({
     id: 'key-home-differs',
     severity: 'info',
     when: ({ broker: { keyHome, configuredKeyHome: wanted } }) =>

@@ -1,5 +1,6 @@
+import { whyNotAKey } from '../../credential/key.ts';
 import type { Facts } from '../doctor/gather.ts';
-import { type KeyKind, keyKind, refusalOf } from '../doctor/helper.ts';
+import { type KeyKind, keyKind } from '../doctor/helper.ts';
 import { effectiveVariable, keyAnswer, originFile, originText } from '../settings/effective.ts';
 import { type Check, check } from './check.ts';
 
@@ -104,5 +105,5 @@ function keysGiven({ input }: Facts) {
 
 function damageOf(value: string): string | undefined {
   if (/^Bearer\s/i.test(value)) return 'starts with "Bearer "';
-  return /^(["']).*\1$/.test(value.trim()) ? 'holds its quotes' : refusalOf(value);
+  return /^(["']).*\1$/.test(value.trim()) ? 'holds its quotes' : whyNotAKey(value);
 }

@@ -2,11 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { decodeJwt } from '../../credential/expiry.ts';
-import { mistakenForKey } from '../../credential/key.ts';
+import { keyFault, mistakenForKey } from '../../credential/key.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { isExecutable, programsOnPath, readRegularFile, statQuietly } from '../../platform/files.ts';
 import { fingerprint, firstLine } from '../../platform/text.ts';
-import { LONGEST_KEY } from '../../protocol/request.ts';
 import { type ChainInput, effectiveHelper } from '../settings/effective.ts';
 import type { SettingsFile } from '../settings/files.ts';
 import { credentialOf, parseHelperCommand, runsBrokerHelper } from '../shell/helper-command.ts';
@@ -176,15 +175,16 @@ export async function runHelper(options: RunOptions): Promise<HelperRun> {
   const ms = Math.round(clock.now() - started);
   child.stdin.destroy();
   const output = out().trim();
-  const refusal = refusalOf(output);
-  const expiry = decodeJwt(Buffer.from(output))?.expiresAtMs;
+  const key = Buffer.from(output);
+  const refusal = keyFault(key);
+  const expiry = decodeJwt(key)?.expiresAtMs;
   const told = firstLine(err(), [], LONGEST_MESSAGE);
   return {
     ms,
     outcome: outcome.kind,
     exitCode: outcome.exitCode,
     refusal,
-    mistaken: refusal === undefined ? mistakenForKey(Buffer.from(output))?.what : undefined,
+    mistaken: refusal === undefined ? mistakenForKey(key)?.what : undefined,
     shown: refusal === undefined ? fingerprint(output) : undefined,
     kind: refusal === undefined ? keyKind(output) : undefined,
     expiresInMs: expiry === undefined ? undefined : expiry - clock.wall(),
@@ -238,14 +238,4 @@ export function keyKind(value: string): KeyKind {
   if (key.startsWith('sk-ant-')) return 'api-key';
   if (key.startsWith('{') || key.startsWith('[')) return 'json';
   return /^eyJ[\w-]+\.[\w-]+\.[\w-]*$/.test(key) ? 'jwt' : 'other';
-}
-
-/** Why the client would not take this as a key; undefined if it would. */
-export function refusalOf(output: string): string | undefined {
-  const key = output.trim();
-  if (key === '') return 'it is empty';
-  if (key.length > LONGEST_KEY) return `it is longer than ${LONGEST_KEY.toLocaleString('en')} characters`;
-  if (/[\r\n]/.test(key)) return 'it has more than one line';
-  if (/\s/.test(key)) return 'it has white space inside';
-  return /^[\x21-\x7e]+$/.test(key) ? undefined : 'it is not plain ASCII';
 }

@@ -4,7 +4,13 @@ import { connect } from '../../client/broker-client.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { printable } from '../../platform/text.ts';
 import { sleep } from '../../platform/waiting.ts';
-import type { CredentialState, CredentialStatus, DaemonStatus, StatusReport } from '../../protocol/reports.ts';
+import type {
+  CredentialState,
+  CredentialStatus,
+  DaemonStatus,
+  PlaceReport,
+  StatusReport,
+} from '../../protocol/reports.ts';
 import { duration, type Paint, painter, relative, table, thousands, versionDifference } from '../output.ts';
 
 interface Options {
@@ -69,7 +75,10 @@ export function renderStatus({ daemon, credentials }: StatusReport, nowMs: numbe
     const headings = HEADINGS.map((heading) => paint('dim', heading));
     parts.push('', table([headings, ...credentials.map((credential) => row(credential, nowMs, paint))]).trimEnd());
   }
-  for (const note of [...daemonNotes(daemon), ...credentials.flatMap((credential) => notesOf(credential, nowMs))]) {
+  for (const note of [
+    ...daemonNotes(daemon, nowMs),
+    ...credentials.flatMap((credential) => notesOf(credential, nowMs)),
+  ]) {
     parts.push('', `${paint(note.colour, note.mark)} ${note.text}`);
     if (note.remedy !== null) parts.push(`  ${paint('bold', 'hint:')} ${note.remedy}`);
   }
@@ -142,8 +151,18 @@ function notesOf({ name, state, lastError, advice }: CredentialStatus, nowMs: nu
   return [{ mark: '!', colour: state === 'failing' ? 'red' : 'yellow', text, remedy }, ...notes];
 }
 
-function daemonNotes({ cache, configProblem, limits, version }: DaemonStatus): Note[] {
-  const notes: Note[] = [];
+function placeNote({ place, state, at, times, message, remedy }: PlaceReport, nowMs: number): Note {
+  const often = times === 1 ? '' : `, ${times} times in a row`;
+  return {
+    mark: state === 'lost' ? '!' : 'i',
+    colour: state === 'lost' ? 'red' : 'cyan',
+    text: `${place}: ${printable(message)} (${relative(at, nowMs)}${often})`,
+    remedy: remedy === null ? null : printable(remedy),
+  };
+}
+
+function daemonNotes({ cache, configProblem, limits, version, places = [] }: DaemonStatus, nowMs: number): Note[] {
+  const notes: Note[] = places.map((place) => placeNote(place, nowMs));
   const difference = versionDifference(version);
   if (difference !== undefined) notes.push({ mark: '!', colour: 'yellow', ...difference });
   if (cache.problem !== null || !cache.persistent) {

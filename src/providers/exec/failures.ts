@@ -12,7 +12,7 @@ export interface RunSubject {
   readonly env: Readonly<Record<string, string>>;
   readonly limitMs: number;
   readonly deniedStatus: readonly number[];
-  /** Known secrets that the command could echo: values of variables it was given. */
+  /** Known secrets that the command could echo: values of variables and flags it was given. */
   readonly secrets: readonly string[];
 }
 
@@ -130,26 +130,23 @@ export function startFailure(code: string, { provider, command, env, cwd }: RunS
 }
 
 function exitFailure(ended: ProgramEnd, subject: RunSubject): ProviderError {
-  const said = firstLine(ended.stderr, [...subject.secrets, ...wordsOf(ended.stdout)]);
+  const program = shown(failingProgram(subject.command));
+  const login = loginWanted(ended.stderr, program, subject);
+  const known = [...subject.secrets, ...wordsOf(ended.stdout)];
+  const said = firstLine(login?.said ?? tellingPart(ended.stderr), known);
   const how = ended.status === null ? `was killed by ${ended.signal}` : `exited with status ${ended.status}`;
   const message = `${nameOf(subject)} ${how}${said === '' ? ' and said nothing' : `: ${said}`}`;
   if (ended.status !== null && subject.deniedStatus.includes(ended.status)) {
     return new ProviderError('denied', message, { remedy: 'ask the person who granted you access to this key' });
   }
-  const program = shown(failingProgram(subject.command));
-  const remedy = signedOutRemedy(ended.stderr, program, subject);
-  if (remedy !== undefined) return new ProviderError('login-expired', message, { remedy });
+  if (login !== undefined) return new ProviderError('login-expired', message, { remedy: login.remedy });
   // POSIX, 2.8.2, and env, nice, timeout: 127 for a program that is not there, 126 for one that may not be run.
   if (ended.status === 127 || ended.status === 126) {
-    const missing = /(?:^|[:\s])([\w./+-]+): (?:command not found|not found|permission denied|no such file)/im.exec(
-      ended.stderr,
-    );
-    const which = missing?.[1] === undefined ? program : shown(missing[1]);
+    const [, missing] = NOT_RUN.exec(ended.stderr) ?? [];
+    const which = missing === undefined ? program : shown(missing);
+    const install = `install ${which}, or write its full path; PATH is ${bounded(subject.env['PATH'] ?? '')}`;
     return new ProviderError('misconfigured', message, {
-      remedy:
-        ended.status === 127
-          ? `install ${which}, or write its full path; PATH is ${bounded(subject.env['PATH'] ?? '')}`
-          : `make ${which} executable: chmod u+x`,
+      remedy: ended.status === 127 ? install : `make ${which} executable: chmod u+x`,
     });
   }
   return new ProviderError('transient', message, {
@@ -157,12 +154,20 @@ function exitFailure(ended: ProgramEnd, subject: RunSubject): ProviderError {
   });
 }
 
+/** How shells say it. */
+const NOT_RUN = /(?:^|[:\s])([\w./+-]+): (?:command not found|not found|permission denied|no such file)/im;
+
+/** Of a Python traceback, which starts with where, the end says what. */
+function tellingPart(stderr: string): string {
+  return /^Traceback /m.test(stderr) ? stderr.trimEnd().slice(stderr.trimEnd().lastIndexOf('\n') + 1) : stderr;
+}
+
 /** It succeeded, as the last program of a pipeline does whatever became of the first. */
 export function nothingPrinted(ended: ProgramEnd, subject: RunSubject): ProviderError {
-  const said = firstLine(ended.stderr, subject.secrets);
+  const login = loginWanted(ended.stderr, shown(failingProgram(subject.command)), subject);
+  const said = firstLine(login?.said ?? tellingPart(ended.stderr), subject.secrets);
   const message = `${nameOf(subject)} succeeded but printed nothing${said === '' ? '' : `: ${said}`}`;
-  const remedy = signedOutRemedy(ended.stderr, shown(failingProgram(subject.command)), subject);
-  if (remedy !== undefined) return new ProviderError('login-expired', message, { remedy });
+  if (login !== undefined) return new ProviderError('login-expired', message, { remedy: login.remedy });
   return new ProviderError('misconfigured', message, { remedy: 'let the command print the key on stdout' });
 }
 
@@ -173,14 +178,23 @@ export function notAnObject(subject: RunSubject): ProviderError {
   });
 }
 
-function signedOutRemedy(stderr: string, program: string, { command }: RunSubject): string | undefined {
+interface LoginWanted {
+  /** The line that says so; before it some tools say what they are about to do. */
+  readonly said: string;
+  readonly remedy: string;
+}
+
+function loginWanted(stderr: string, program: string, { command }: RunSubject): LoginWanted | undefined {
   for (const { says, of, run } of SIGNED_OUT) {
-    const found = of === undefined || of.test(program) ? says.exec(stderr)?.[0] : undefined;
-    if (found === undefined) continue;
-    if (run === undefined) return `log in to ${program} again, or unlock it: run it in a terminal once`;
-    const login = run === 'it' ? found : run;
+    const found = of === undefined || of.test(program) ? says.exec(stderr) : null;
+    if (found === null) continue;
+    // What precedes their own advice says why.
+    const said = run === 'it' ? tellingPart(stderr) : stderr.slice(stderr.lastIndexOf('\n', found.index) + 1);
+    if (run === undefined)
+      return { said, remedy: `log in to ${program} again, or unlock it: run it in a terminal once` };
+    const login = run === 'it' ? found[0] : run;
     const profile = /^aws\b/.test(login) ? /--profile[ =]([\w.@+-]+)/.exec(command.join(' '))?.[1] : undefined;
-    return `run: ${login}${profile === undefined ? '' : ` --profile ${profile}`}`;
+    return { said, remedy: `run: ${login}${profile === undefined ? '' : ` --profile ${profile}`}` };
   }
   return undefined;
 }

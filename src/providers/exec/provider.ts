@@ -3,6 +3,7 @@ import { trimKey } from '../../credential/key.ts';
 import { asUtf8, parseObject, SecretBytes } from '../../credential/secret.ts';
 import { codeOf, ProviderError } from '../../errors.ts';
 import { type ProgramEnd, ProgramRun } from '../../platform/run-program.ts';
+import { secretArguments } from '../../platform/text.ts';
 import { abortable } from '../../platform/waiting.ts';
 import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, SecretContent } from '../provider.ts';
@@ -100,14 +101,18 @@ export class ExecProvider implements Provider {
     }
     const { pass_env, env: set, cwd = homeDir, timeout, denied_status } = this.#options;
     const env = commandEnvironment(this.#options, this.#host);
+    const given = [...args, ...source.args];
     return {
       provider: name,
-      command: [program.startsWith('~/') ? join(homeDir, program.slice(2)) : program, ...args, ...source.args],
+      command: [program.startsWith('~/') ? join(homeDir, program.slice(2)) : program, ...given],
       cwd,
       env,
       limitMs: timeout,
       deniedStatus: denied_status,
-      secrets: [...pass_env, ...Object.keys(set)].flatMap((variable) => env[variable] ?? []),
+      secrets: [
+        ...[...pass_env, ...Object.keys(set)].flatMap((variable) => env[variable] ?? []),
+        ...secretArguments(given),
+      ],
     };
   }
 }

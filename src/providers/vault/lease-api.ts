@@ -130,14 +130,19 @@ function keyValue2(reply: VaultReply, data: Json, metadata: Json, expiresMetadat
   }
   const serverTimeMs = serverTimeOf(reply);
   const custom = expiresMetadata === undefined ? undefined : objectAt(metadata, 'custom_metadata')?.[expiresMetadata];
-  const ends = [Date.parse(textAt(metadata, 'deletion_time')), parseExpiryField(custom, Number.NaN)];
-  const known = ends.filter((end) => end !== undefined && !Number.isNaN(end)) as readonly number[];
+  let endMs = Number.POSITIVE_INFINITY;
+  for (const end of [
+    Date.parse(textAt(metadata, 'deletion_time')),
+    custom === undefined ? undefined : parseExpiryField(custom, Number.NaN),
+  ]) {
+    if (end !== undefined && end < endMs) endMs = end;
+  }
   return {
     content: { kind: 'json', json: content },
     version: String(metadata['version']),
     lease: undefined,
     ttlHintMs: undefined,
-    expiresAtServerMs: known.length === 0 ? undefined : Math.min(...known),
+    expiresAtServerMs: endMs === Number.POSITIVE_INFINITY ? undefined : endMs,
     serverTimeMs,
   };
 }

@@ -47,7 +47,7 @@ async function follow(connection: VaultConnection, request: TransportRequest): P
   let { uri, method } = request;
   for (let redirects = 0; ; redirects += 1) {
     const answer = await exchange(connection, { ...request, uri, method });
-    const next = isRedirect(answer) ? judgeRedirect(answer, uri, method) : undefined;
+    const next = REDIRECTS.has(answer.status) ? judgeRedirect(answer, uri, method) : undefined;
     if (next === undefined || redirects === MOST_REDIRECTS) return answer;
     ({ uri, method } = next);
   }

@@ -48,6 +48,17 @@ describe('KV v2', () => {
     expect(fields(issued)).toEqual({ key: 'sk-1' });
   });
 
+  test('a long number keeps its digits', async () => {
+    const fixture = await VaultFixture.start();
+    const data = '{"data":{"key":12345678901234567890,"pin":4711},"metadata":{"version":1}}';
+    const body = `{"request_id":"r","lease_id":"","lease_duration":0,"data":${data}}`;
+    fixture.vault.faults.plan({ kind: 'answer', status: 200, body }, { path: /^secret/ });
+    expect(fields(await read(await fixture.provider(), 'secret/data/claude'))).toEqual({
+      key: 12345678901234567890n,
+      pin: 4711,
+    });
+  });
+
   test('a path with spaces and umlauts, and one that is encoded already', async () => {
     const fixture = await VaultFixture.start();
     fixture.vault.kv.writeV2('secret/für ada', { key: 'sk-1' });

@@ -10,6 +10,8 @@ describe('what expiry fields hold in the wild', () => {
     ['surrounding white space', ' 2030-01-01T13:00:00Z\n', Date.UTC(2030, 0, 1, 13)],
     ['seconds since the epoch', 1_900_000_000, 1_900_000_000_000],
     ['milliseconds since the epoch', 1_900_000_000_000, 1_900_000_000_000],
+    ['microseconds since the epoch', 1_900_000_000_000_000, 1_900_000_000_000],
+    ['nanoseconds since the epoch, which JSON gives as a bigint', 1_900_000_000_000_000_000n, 1_900_000_000_000],
     ['numbers as text', '1900000000', 1_900_000_000_000],
     ['seconds from now', 3600, SERVER_NOW + 3_600_000],
     ['seconds from now as text', '3600.5', SERVER_NOW + 3_600_500],
@@ -33,6 +35,8 @@ describe('what expiry fields hold in the wild', () => {
     {},
     [],
     '2030-13-45T99:00:00Z',
+    1e300,
+    10n ** 40n,
   ])('%s is none of these', (value) => {
     expect(parseExpiryField(value, SERVER_NOW)).toBeUndefined();
   });

@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fingerprint, firstLine, hideShapes, isSecretName, printable, redact } from '../../../src/platform/text.ts';
+import {
+  fingerprint,
+  firstLine,
+  hideShapes,
+  isSecretName,
+  printable,
+  redact,
+  secretArguments,
+} from '../../../src/platform/text.ts';
 
 describe('redact', () => {
   it.each([
@@ -31,6 +39,8 @@ describe('redact', () => {
     'passphrase: Timeout',
     'Password for you@example.com: Permission denied, please try again.',
     'your password is empty',
+    'Could not resolve host: vault-prod-eu-west-1.example.com',
+    'https://secretsmanager.eu-west-1.amazonaws.com:443/ timed out',
     'permission denied',
     'the token is expired',
     'secret/data/claude does not exist',
@@ -68,6 +78,20 @@ it('shapes alone are hidden where people wrote the text', () => {
   expect(hideShapes('https://u:pw@h/ sk-ant-abc 6c1d2b3a-0f9e-4d8c-b7a6-5e4d3c2b1a09', '***')).toBe(
     'https://u:***@h/ *** 6c1d2b3a-0f9e-4d8c-b7a6-5e4d3c2b1a09',
   );
+});
+
+it('the secrets in a command are what follows a flag of such a name, and not the name of a secret', () => {
+  const command = [
+    'tool',
+    '--token',
+    'abc',
+    '--password=hunter2',
+    '--secret-id',
+    'prod/claude',
+    '--secret=claude',
+    '-v',
+  ];
+  expect(secretArguments(command)).toEqual(['abc', 'hunter2']);
 });
 
 it.each([

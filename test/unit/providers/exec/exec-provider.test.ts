@@ -219,7 +219,8 @@ test.each([
   'a person has to do something first, and the remedy names the program inside: %s: %s',
   async (tool, said, remedy) => {
     const [program, ...args] = tool.split(' ');
-    const script = `KEY=$(${program} ${args.join(' ')} 2>/dev/null | tr -d x); printf '%s\\n' '${said.replaceAll("'", '')}' >&2; exit 1`;
+    // Named in the script, and never run.
+    const script = `if false; then KEY=$(${program} ${args.join(' ')} | tr -d x); fi; printf '%s\\n' '${said}' >&2; exit 1`;
     const error = await failure(read(await connect(sh(script))));
     expect(error.kind).toBe('login-expired');
     expect(error.remedy).toContain(remedy);
@@ -232,7 +233,7 @@ test.each([
   'Operation canceled',
   'the key was not found',
 ])('said by a tool, this is no lost login: %s', async (said) => {
-  const error = await failure(read(await connect(sh(`my-tool 2>/dev/null; echo "${said}" >&2; exit 1`))));
+  const error = await failure(read(await connect(sh(`false && my-tool; echo "${said}" >&2; exit 1`))));
   expect(error.kind).toBe('transient');
   expect(error.remedy).toContain('my-tool');
 });
@@ -256,6 +257,16 @@ test('a pipeline whose last program succeeds does not hide that the first wants 
     kind: 'login-expired',
     remedy: 'run: op signin',
   });
+});
+
+test.each([
+  ['fails', sh('exit 1')],
+  ['wants a login', sh('echo "not logged in" >&2; exit 1')],
+  ['is not there', { command: ['/nowhere/tool'] }],
+  ['prints nothing', sh('true')],
+  ['is late', { ...sh('sleep 60'), timeout: '100ms' }],
+])('a command that %s stands in the way of no other', async (_, options) => {
+  expect((await failure(read(await connect(options)))).concerns).toBe('secret');
 });
 
 test('a prompt that nobody answered in time is not put up again unasked', async () => {
@@ -292,4 +303,27 @@ test.each([
 ])('stderr %j is shown as %j', async (said, shown) => {
   const error = await failure(read(await connect(sh(`echo '${said}' >&2; exit 3`))));
   expect(error.message).toBe(`the command "/bin/sh" exited with status 3: ${shown}`);
+});
+
+test.each([
+  [
+    'gpg: encrypted with 2048-bit RSA key\\ngpg: public key decryption failed: Operation cancelled',
+    'gpg: public key decryption failed: Operation cancelled',
+  ],
+  [
+    'Traceback (most recent call last):\\n  File "/x.py", line 1\\nValueError: no such item',
+    'ValueError: no such item',
+  ],
+  ['ERROR: Reauthentication failed.\\nPlease run:\\n  gcloud auth login', 'ERROR: Reauthentication failed.'],
+  ['warming up\\nno such item', 'warming up'],
+])('of several lines on stderr the one that says why is told: %j', async (said, told) => {
+  const error = await failure(read(await connect(sh(`printf '${said}\\n' >&2; exit 1`))));
+  expect(error.message).toBe(`the command "/bin/sh" exited with status 1: ${told}`);
+});
+
+test("what a command was given with a flag of a secret's name is not repeated", async () => {
+  const script = join(folder, 'tool');
+  await writeFile(script, '#!/bin/sh\necho "the server does not take $2" >&2; exit 1\n', { mode: 0o700 });
+  const error = await failure(read(await connect({ command: [script, '--token', 'swordfish'] })));
+  expect(error.message).toContain('the server does not take [redacted]');
 });

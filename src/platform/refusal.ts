@@ -1,8 +1,8 @@
 import { realpathSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
-import { identityOf, replaceFile } from '../platform/files.ts';
 import { problemLine } from '../protocol/problem.ts';
+import { identityOf, readRegularFile, replaceFile } from './files.ts';
 
 /** A configuration that did not change may have become valid nevertheless: a certificate that it names is there now. */
 const CONFIGURATION_HOLDS_MS = 10 * 60_000;
@@ -10,6 +10,10 @@ const CONFIGURATION_HOLDS_MS = 10 * 60_000;
 const OTHERS_HOLD_MS = 2_000;
 /** native/start-daemon.c reads no more. */
 const LARGEST_BYTES = 8_191;
+
+const FIRST_LINE = 'broker-refusal 1';
+/** A longer one was written before the clock was set back. */
+const LONGEST_MS = 3_600_000;
 
 /**
  * STATE/refusal: why this daemon did not start, and of which files that holds, for the helpers that look for a daemon. They
@@ -24,7 +28,7 @@ export class Refusal {
 
   /** Made before the configuration is read, so that a change during the reading counts as one. */
   constructor(stateDir: string, configFile: string, program: readonly string[]) {
-    this.#file = path.join(stateDir, 'refusal');
+    this.#file = fileIn(stateDir);
     const real = realpathOf(configFile);
     const files = new Set([configFile, path.dirname(configFile), real, path.dirname(real), ...program]);
     this.#seen = [...files].map((file) => [identityOf(file), file]);
@@ -41,7 +45,7 @@ export class Refusal {
     const holdsMs = error === this.#ofConfiguration ? CONFIGURATION_HOLDS_MS : OTHERS_HOLD_MS;
     const until = Math.ceil((wallMs + holdsMs) / 1000);
     const lines = [
-      'broker-refusal 1',
+      FIRST_LINE,
       `exit ${error.exitCode}`,
       `until ${until}`,
       ...this.#seen.map(([identity, file]) => `saw ${identity} ${file}`),
@@ -57,8 +61,34 @@ export class Refusal {
   }
 
   remove(): void {
-    rmSync(this.#file, { force: true });
+    forgetRefusal(path.dirname(this.#file));
   }
+}
+
+/** Somebody starts a daemon on purpose, or one has started. */
+export function forgetRefusal(stateDir: string): void {
+  rmSync(fileIn(stateDir), { force: true });
+}
+
+/** Why the last daemon did not start, if that still holds: as the helper judges it, for the CLI. */
+export function readRefusal(stateDir: string, uid: number, wallMs: number): BrokerError | undefined {
+  const reading = readRegularFile(fileIn(stateDir), { maxBytes: LARGEST_BYTES, followLinks: false });
+  if (reading.state !== 'read' || reading.stats.uid !== uid || (reading.stats.mode & 0o077) !== 0) return undefined;
+  const [first, ...lines] = reading.bytes.toString().split('\n');
+  const valuesOf = (key: string) =>
+    lines.filter((line) => line.startsWith(`${key} `)).map((line) => line.slice(key.length + 1));
+  const [exit = '', until = '', said = ''] = ['exit', 'until', 'line'].map((key) => valuesOf(key)[0]);
+  const isChanged = valuesOf('saw').some((seen) => {
+    const at = seen.indexOf(' ');
+    return identityOf(seen.slice(at + 1)) !== seen.slice(0, at);
+  });
+  const leftMs = Number(until) * 1000 - wallMs;
+  if (first !== FIRST_LINE || said === '' || isChanged || !(leftMs > 0 && leftMs <= LONGEST_MS)) return undefined;
+  return new BrokerError(exit === '78' ? 'ERR_CONFIG' : 'ERR_DAEMON_UNREACHABLE', said);
+}
+
+function fileIn(stateDir: string): string {
+  return path.join(stateDir, 'refusal');
 }
 
 function realpathOf(file: string): string {
