@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { ProviderGate } from '../../../src/broker/gate.ts';
+import { LoginAttempts } from '../../../src/providers/login-attempts.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import { findDefinition } from '../../../src/providers/registry.ts';
 import { AwsHome, PROFILE } from '../../conformance/aws/aws-home.ts';
@@ -31,7 +32,14 @@ async function reading(type: string, options: object, source: object, env: Reado
   };
   const open = async (): Promise<Provider> => create(definition.providerSchema.parse(options), host);
   const gate = new ProviderGate(
-    { name: 'slow', type, open, storedLogin: () => undefined, onRecovery: () => {} },
+    {
+      name: 'slow',
+      type,
+      open,
+      storedLogin: () => undefined,
+      attempts: new LoginAttempts(clock),
+      onRecovery: () => {},
+    },
     { clock, random: () => 0.5, fingerprintFiles: () => '' },
   );
   onTestFinished(() => gate.close());
