@@ -3,7 +3,7 @@ import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd } from '../credential/life.ts';
 import { nextRefreshAt, refreshAction, wantedLife } from '../credential/renewal.ts';
 import { wipeAll } from '../credential/secret.ts';
-import { BrokerError, ProviderError } from '../errors.ts';
+import { BrokerError, ProviderError, systemRefusal } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
 import type { Call, Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
@@ -277,7 +277,7 @@ export class Refresher {
       this.schedule(credential);
       return recall(fault.failure, credential.name, clock.now());
     }
-    const error = fault instanceof BrokerError ? fault : internalError(credential.name, fault);
+    const error = fault instanceof BrokerError ? fault : unexpected(credential.name, fault);
     // Cut off by our own stop or reload: says nothing about the provider.
     if (credential.gate.isClosed || credential.isRetired) return error;
     const failure = error instanceof ProviderError ? error : OWN_FAULT;
@@ -317,8 +317,13 @@ function isNewerVersion(version: string | undefined, former: string | undefined)
   return Number.isInteger(next) && Number.isInteger(last) && next > last;
 }
 
-/** A fault of the broker itself. Foreign error texts may hold anything, so only the type is told. */
-function internalError(credential: string, fault: unknown): BrokerError {
+/** What the system refuses passes; anything else is a fault of the broker itself. Foreign error texts may hold anything, so only the type is told. */
+function unexpected(credential: string, fault: unknown): BrokerError {
+  const refused = systemRefusal(fault);
+  if (refused !== undefined) {
+    const { code, message, remedy = '', cause } = refused;
+    return new ProviderError('transient', `"${credential}" cannot be refreshed: ${message}`, { code, remedy, cause });
+  }
   const type = fault instanceof Error ? fault.name : typeof fault;
   return new BrokerError('ERR_INTERNAL', `refreshing "${credential}" failed inside the broker (${type})`, {
     remedy: 'this is a bug in broker: please report it with the output of `broker events`',

@@ -138,7 +138,9 @@ function sort(answer: HttpReply, asked: Asked, words: string | undefined): Parts
       'wait a moment; if it lasts, see its log',
     ];
   }
-  return OF_PURPOSE[asked.what](answer, asked, words ?? '');
+  return isForeign(answer, asked, words ?? '')
+    ? somebodyElse(answer, asked)
+    : OF_PURPOSE[asked.what](answer, asked, words ?? '');
 }
 
 function otherServer({ provider }: VaultPlace): string {
@@ -231,7 +233,6 @@ const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: HttpReply, asked: Aske
 function readFailure(answer: HttpReply, asked: Asked, words: string): Parts {
   const { status } = answer;
   const { path } = asked;
-  if (status === 403 && !DENIAL.test(words)) return somebodyElse(answer, asked);
   if (status === 403) {
     const hint = path.split('/')[1] === 'data' ? '' : '; if it is KV v2, data/ is missing after its mount';
     return ['denied', `Vault denies ${path} to this login (403)`, `allow read on ${path} in its policy${hint}`];
@@ -260,6 +261,15 @@ function readFailure(answer: HttpReply, asked: Asked, words: string): Parts {
 
 /** How Vault, its policies and its tokens say no; a gateway that happens to list its errors as texts says it otherwise. */
 const DENIAL = /denied|denial|(?:invalid|bad) token|not (?:authorized|allowed)/i;
+
+/** Vault's own 404 is without words, within its envelope, or about a route or a lease. */
+const OWN_404 = /no handler for route|unsupported path|lease not found/;
+
+/** A gateway's refusal in a shape that Vault's could have. Logins refuse in many words. */
+function isForeign({ status, json }: HttpReply, { what }: Asked, words: string): boolean {
+  if (status === 403) return (what === 'read' || what === 'lease' || what === 'token') && !DENIAL.test(words);
+  return status === 404 && words !== '' && json?.['request_id'] === undefined && !OWN_404.test(words);
+}
 
 function somebodyElse({ status }: HttpReply, asked: Asked): Parts {
   return [
@@ -292,8 +302,6 @@ function missing(answer: HttpReply, asked: Asked, words: string): Parts {
       'have it restored (vault kv undelete) or a new one written',
     ];
   }
-  // Vault's own 404 is without words, or within its envelope.
-  if (words !== '' && answer.json?.['request_id'] === undefined) return somebodyElse(answer, asked);
   return ['gone', `there is no secret at ${path} (404)`, 'correct path, or have the secret written'];
 }
 
