@@ -168,7 +168,7 @@ export class Broker implements BrokerApi {
 
   #wakeUp(): void {
     const now = this.#ports.clock.now();
-    for (const gate of this.#credentials.gates()) gate.forgiveFailure();
+    for (const gate of this.#credentials.gates()) gate.forgiveNetwork();
     for (const credential of this.#credentials) {
       if (credential.failure?.record.kind === 'transient') credential.failure = undefined;
       const dueAtMs = this.#scheduler.at(credential.name);

@@ -114,7 +114,12 @@ export class ProviderGate {
     return true;
   }
 
-  /** The reason for the failures is gone (a wake, a changed login): try again without delay. */
+  /** After a wake the network may be another one; a login that needs a person still needs them. */
+  forgiveNetwork(): void {
+    if (this.outage?.record.kind === 'transient') this.forgiveFailure();
+  }
+
+  /** The reason for the failures is gone: try again without delay. */
   forgiveFailure(): void {
     this.outage = undefined;
   }
