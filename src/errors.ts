@@ -85,12 +85,15 @@ export interface ProviderErrorOptions extends BrokerErrorOptions {
   readonly code?: ErrorCode;
   /** Default: the secret that was asked for. */
   readonly concerns?: FailureConcern;
+  /** The server has judged a login and refused it: tried again, it may lock the account. */
+  readonly isRefusedLogin?: true;
 }
 
 export class ProviderError extends BrokerError {
   readonly kind: FailureKind;
   readonly retryAfterMs: number | undefined;
   readonly concerns: FailureConcern;
+  readonly isRefusedLogin: boolean;
 
   constructor(kind: FailureKind, message: string, options: ProviderErrorOptions = {}) {
     super(options.code ?? CODE_OF_FAILURE[kind], message, options);
@@ -98,14 +101,16 @@ export class ProviderError extends BrokerError {
     this.kind = kind;
     this.retryAfterMs = options.retryAfterMs;
     this.concerns = options.concerns ?? 'secret';
+    this.isRefusedLogin = options.isRefusedLogin ?? false;
   }
 
   /** The same failure, of more than one secret. */
   concerning(concerns: FailureConcern): ProviderError {
-    const { kind, message, remedy, retryAfterMs, code } = this;
+    const { kind, message, remedy, retryAfterMs, code, isRefusedLogin } = this;
     return new ProviderError(kind, message, {
       code,
       concerns,
+      ...(isRefusedLogin ? { isRefusedLogin } : {}),
       ...(remedy === undefined ? {} : { remedy }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     });

@@ -1,4 +1,4 @@
-import { dropsKey, recordFailure } from '../credential/back-off.ts';
+import { dropsKey, recordFailure, type Urgency } from '../credential/back-off.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd } from '../credential/life.ts';
 import { nextRefreshAt, refreshAction, wantedLife } from '../credential/renewal.ts';
@@ -9,7 +9,7 @@ import type { Call, Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
 import type { CredentialSet, ManagedCredential } from './credentials.ts';
 import type { EventDetail, EventLog } from './event-log.ts';
-import { CircuitOpen } from './gate.ts';
+import { CircuitOpen, recall } from './gate.ts';
 import type { LeaseKeeper } from './leases.ts';
 import { keyFromSecret, readOnce, type SecretRead, type SharedRead, startLease } from './reads.ts';
 import { Renewals } from './renewals.ts';
@@ -72,8 +72,8 @@ export class Refresher {
       scheduler.cancel(name);
       return;
     }
-    const outage = credential.gate.outage?.record;
-    const allowedAtMs = outage === undefined ? nowMs : Math.max(nowMs, outage.nextAttemptAtMs) + random() * SPREAD_MS;
+    const outages = credential.gate.failures.map(({ record }) => record.nextAttemptAtMs);
+    const allowedAtMs = outages.length === 0 ? nowMs : Math.max(nowMs, ...outages) + random() * SPREAD_MS;
     // What failed may have been asked for before its time, by a suspicion or a person: that is no reason to go on early.
     const dueAtMs = living === undefined ? 0 : nextRefreshAt(living, credential.needs, random());
     const retryAtMs = failure?.record.nextAttemptAtMs ?? 0;
@@ -99,16 +99,16 @@ export class Refresher {
     try {
       // Goes on in a later turn, when `flight` has been set.
       await undefined;
-      const hold = reason === 'person' ? undefined : credential.holdOff(startedAtMs);
+      const hold = credential.holdOff(startedAtMs, urgencyOf(reason));
       if (hold !== undefined) {
         this.schedule(credential);
-        throw hold.error;
+        throw recall(hold, credential.name, startedAtMs);
       }
       try {
         const { living, needs } = credential;
         const mayRenew = reason !== 'rejection' && reason !== 'person' && living?.key.lease !== undefined;
         if (mayRenew && refreshAction(living, needs, startedAtMs, reason !== 'ahead') === 'renew') {
-          if (await this.#renew(credential, living.key, startedAtMs)) return;
+          if (await this.#renew(credential, living.key, startedAtMs, urgencyOf(reason))) return;
         }
         await this.#issue(credential, reason);
       } catch (fault) {
@@ -120,7 +120,12 @@ export class Refresher {
   }
 
   /** @returns false if the lease is gone, so that a new one has to be issued. */
-  async #renew(credential: ManagedCredential, key: KeyVersion, startedAtMs: number): Promise<boolean> {
+  async #renew(
+    credential: ManagedCredential,
+    key: KeyVersion,
+    startedAtMs: number,
+    urgency: Urgency,
+  ): Promise<boolean> {
     const { lease } = key;
     if (lease === undefined) return false;
     try {
@@ -130,6 +135,7 @@ export class Refresher {
         confirmedAtMs: key.confirmedAtMs,
         startedAtMs,
         wantedLifeMs: wantedLife(credential.needs),
+        urgency,
       });
       if (extended === undefined) return false;
       const next: KeyVersion = { ...key, confirmedAtMs: startedAtMs, lease: extended };
@@ -150,13 +156,14 @@ export class Refresher {
 
   async #issue(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
     const { spec, gate, needs } = credential;
-    const request = { source: spec.config.source, wantedLifeMs: wantedLife(needs) };
+    const wasPlain = credential.key !== undefined && credential.key.lease === undefined;
+    const request = { source: spec.config.source, wantedLifeMs: wantedLife(needs), wasPlain };
     const ask = async (provider: Provider, call: Call): Promise<SecretRead> => {
       // Only now: it may have waited for a probe to come back.
       const at = this.#ports.clock.read();
       return { secret: await provider.issue(request, call), at };
     };
-    using read = await readOnce(this.#reads, spec.readId, () => gate.call(ask, reason === 'person'));
+    using read = await readOnce(this.#reads, spec.readId, () => gate.call(ask, urgencyOf(reason)));
     try {
       this.#adopt(credential, read, reason);
     } finally {
@@ -228,16 +235,15 @@ export class Refresher {
   }
 
   #fail(credential: ManagedCredential, fault: unknown, reason: RefreshReason): BrokerError {
+    const { clock, random, log } = this.#ports;
     if (fault instanceof CircuitOpen) {
       this.schedule(credential);
-      return fault.error;
+      return recall(fault.failure, credential.name, clock.now());
     }
-    const { clock, random, log } = this.#ports;
     const error = fault instanceof BrokerError ? fault : internalError(credential.name, fault);
     // Cut off by our own stop or reload: says nothing about the provider.
     if (credential.gate.isClosed || credential.isRetired) return error;
-    const failure =
-      error instanceof ProviderError ? error : { kind: 'misconfigured' as const, retryAfterMs: undefined };
+    const failure = error instanceof ProviderError ? error : OWN_FAULT;
     const record = recordFailure(credential.failure?.record, failure, clock.now(), random());
     credential.failure = { record, error };
     if (dropsKey(record.kind)) this.drop(credential);
@@ -247,8 +253,15 @@ export class Refresher {
     const say = record.failures === 1 ? log.warn : log.debug;
     say.call(log, { credential: credential.name, code, kind: record.kind, remedy: error.remedy }, message);
     this.schedule(credential);
-    return error;
+    return recall(credential.failure, credential.name, clock.now());
   }
+}
+
+/** A fault of the broker itself is not tried more often than a wrong configuration. */
+const OWN_FAULT = { kind: 'misconfigured', retryAfterMs: undefined } as const;
+
+function urgencyOf(reason: RefreshReason): Urgency {
+  return reason === 'ask' || reason === 'person' ? reason : 'unasked';
 }
 
 /** Transient, since its rotation may only be late. */

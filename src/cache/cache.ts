@@ -43,6 +43,10 @@ export interface CredentialCache {
   removeLogin(provider: string, loginId: string): void;
   logins(provider: string, fingerprint: string): readonly { login: Login; token: SecretBytes }[];
 
+  /** When logins with this account were refused lately; an empty list forgets them. */
+  refusedLogins(account: string): readonly number[];
+  saveRefusedLogins(account: string, atMs: readonly number[]): void;
+
   appendEvents(events: readonly StoredEvent[]): void;
   /** Newest last; `afterId` for following. */
   events(query: {

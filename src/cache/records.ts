@@ -9,6 +9,7 @@ export interface RecordFacts {
   readonly login: LoginFacts;
   readonly lease: LeaseEntry;
   readonly rejected: RejectedMark;
+  readonly refusals: LoginRefusals;
   readonly timeline: Timeline;
 }
 
@@ -24,6 +25,13 @@ export interface RejectedMark {
   readonly credential: string;
   readonly digest: string;
   readonly atMs: number;
+}
+
+/** When logins with one account were refused: wrong logins are counted over restarts. */
+export interface LoginRefusals {
+  /** A digest. */
+  readonly account: string;
+  readonly atMs: readonly number[];
 }
 
 /** A record as the database holds it. `sealed` is bound to all the rest as it is written here; see Sealer. */
@@ -46,6 +54,7 @@ const IDS: { readonly [K in Kind]: (facts: RecordFacts[K]) => string } = {
   login: ({ provider, login }) => idWithin(provider, login.id),
   lease: ({ provider, lease }) => idWithin(provider, lease.id),
   rejected: ({ credential, digest }) => idWithin(credential, digest),
+  refusals: ({ account }) => account,
   timeline: () => '',
 };
 
@@ -72,6 +81,7 @@ export class Records {
     login: new Map(),
     lease: new Map(),
     rejected: new Map(),
+    refusals: new Map(),
     timeline: new Map(),
   };
 

@@ -124,6 +124,15 @@ export class SqliteCache implements CredentialCache {
       });
   }
 
+  refusedLogins(account: string): readonly number[] {
+    return this.#memory.records.get('refusals', account)?.facts.atMs ?? [];
+  }
+
+  saveRefusedLogins(account: string, atMs: readonly number[]): void {
+    if (atMs.length === 0) this.#delete('refusals', [account]);
+    else this.#put(this.#memory.sealer.seal('refusals', { account, atMs: atMs.map(requireTime) }));
+  }
+
   appendEvents(events: readonly StoredEvent[]): void {
     if (events.length === 0) return;
     for (const event of events) requireTime(event.atMs);

@@ -195,6 +195,7 @@ export class BrokerHarness {
         name,
         type: 'scripted',
         fingerprint,
+        attempts: this.provider(name).attempts,
         open: async () => this.process.connect(this.provider(name)),
         storedLogin: (loginId) => this.system.logins.get(loginId)?.login,
       })),

@@ -1,4 +1,4 @@
-import { type FailureConcern, type FailureKind, ProviderError } from '../../errors.ts';
+import { type FailureConcern, type FailureKind, ProviderError, type ProviderErrorOptions } from '../../errors.ts';
 import { printable, redact } from '../../platform/text.ts';
 import {
   type Asked,
@@ -31,6 +31,9 @@ const CONCERN: Readonly<Record<Asked['what'], FailureConcern>> = {
   token: 'login',
 };
 
+/** Tried again with the same inputs they fail again, and count as wrong logins. */
+const LOGS_IN: ReadonlySet<Asked['what']> = new Set(['login', 'second-factor', 'unwrap']);
+
 /**
  * Sorts an answer that is not a success, as https://developer.hashicorp.com/vault/api-docs#http-status-codes and
  * `sys/health` document the statuses. Only Vault's own words can take a key away: the same status from
@@ -42,7 +45,12 @@ export function failureOf({ asked, ...answer }: VaultReply): ProviderError {
   const words = serverWords([...said, ...warningsOf(answer.json)], asked.secrets);
   const [kind, message, remedy, concerns = CONCERN[asked.what]] = sort(answer, asked, words);
   const retryAfterMs = retryAfterOf(answer);
-  const options = { remedy, concerns, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  const options: ProviderErrorOptions = {
+    remedy,
+    concerns,
+    ...(LOGS_IN.has(asked.what) && kind !== 'transient' ? { isRefusedLogin: true } : {}),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  };
   const repeated = words === undefined || words.includes(VERSIONED) ? '' : `: ${words}`;
   return new ProviderError(kind, `${message}${repeated}`, options);
 }
@@ -88,6 +96,7 @@ export function tokenOver(source: string, { address }: VaultPlace): ProviderErro
   return new ProviderError('login-expired', message, {
     remedy: `run: vault login, or hand in a valid token (${source})`,
     concerns: 'login',
+    isRefusedLogin: true,
   });
 }
 
@@ -201,7 +210,7 @@ const OF_PURPOSE: Readonly<Record<Asked['what'], (answer: HttpReply, asked: Aske
   unwrap: (answer, asked) => [
     'login-expired',
     `the wrapping token is spent, expired or forged (${answer.status})`,
-    `have a new one issued for [providers.${asked.provider}]; if nobody here has used it, somebody else has`,
+    `have a new one issued for [providers.${asked.provider}]: each is good once; if no daemon of yours has used it, somebody else has`,
   ],
   lease: (answer, asked) =>
     answer.status === 403

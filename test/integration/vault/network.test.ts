@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { FailureConcern } from '../../../src/errors.ts';
 import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
+import type { Fault } from '../../fakes/dev-vault/faults.ts';
 import { startForwardProxy } from '../../fakes/forward-proxy.ts';
 import { failure, read, VaultFixture } from './vault-fixture.ts';
 
@@ -153,4 +155,69 @@ test('a development Vault says where it listens', async () => {
   const fixture = await VaultFixture.start();
   expect(fixture.vault).toBeInstanceOf(DevVault);
   expect(fixture.vault.address).toBe(`http://127.0.0.1:${fixture.vault.port}`);
+});
+
+describe('what a failure concerns', () => {
+  const says = (status: number, errors: readonly string[], headers = {}): Fault => ({
+    kind: 'answer',
+    status,
+    headers,
+    body: JSON.stringify({ errors }),
+  });
+
+  test('six credentials under a rate limit are each told of their own path, and none of another', async () => {
+    const fixture = await VaultFixture.start();
+    const provider = await fixture.provider();
+    fixture.vault.faults.plan(says(429, ['rate limit quota exceeded'], { 'retry-after': '1' }), {
+      times: 6,
+      path: /^kv/,
+    });
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) {
+      expect(await failure(read(provider, `kv/${name}`))).toMatchObject({
+        kind: 'transient',
+        concerns: 'secret',
+        retryAfterMs: 1_000,
+        message: expect.stringContaining(`(429 to kv/${name})`),
+      });
+    }
+  });
+
+  test.each<readonly [string, Fault, FailureConcern]>([
+    ["an engine's backend", says(502, ['failed to reach the database']), 'secret'],
+    ['an error in an engine', says(500, ['1 error occurred: boom']), 'secret'],
+    ['a redirect', says(307, [], { location: 'https://elsewhere.example/v1/kv/claude' }), 'secret'],
+    ['a denial', says(403, ['permission denied']), 'secret'],
+    ["a firewall's page", { kind: 'answer', status: 403, body: '<html>' }, 'secret'],
+    ['a seal', says(503, ['Vault is sealed']), 'address'],
+    ['a cluster without a leader', says(500, ['local node not active but active cluster node not found']), 'address'],
+    ["a load balancer's 502", { kind: 'answer', status: 502, body: '<html>' }, 'address'],
+    ['a sign-in page', { kind: 'answer', status: 200, body: '<html>' }, 'address'],
+    ['a reset', { kind: 'reset' }, 'address'],
+  ])('%s', async (_, fault, concerns) => {
+    const fixture = await VaultFixture.start();
+    const provider = await fixture.provider();
+    fixture.vault.faults.plan(fault, { times: 9, path: /^kv/ });
+    const error = await failure(read(provider, 'kv/claude'));
+    expect(error.concerns).toBe(concerns);
+    // Others may be told of it, and would take a path in it for theirs.
+    if (concerns === 'address') expect(error.message).not.toContain('kv/claude');
+  });
+
+  test('whatever a login fails with is about the login, and at its address about that', async () => {
+    const fixture = await VaultFixture.start();
+    const failed = async (fault: Fault | undefined, auth: object) => {
+      const provider = await fixture.provider({ options: { auth } });
+      if (fault !== undefined) fixture.vault.faults.plan(fault, { path: /^auth/ });
+      return (await failure(read(provider, 'kv/claude'))).concerns;
+    };
+    const role = { method: 'approle', role_id: 'r' };
+    expect(await failed(says(429, ['rate limit quota exceeded']), role)).toBe('login');
+    expect(await failed(says(400, ['invalid role or secret ID']), role)).toBe('login');
+    expect(await failed(undefined, { ...role, secret_id_file: '~/nowhere' })).toBe('login');
+    expect(await failed(undefined, { method: 'token', token_file: '~/nowhere' })).toBe('login');
+    expect(await failed(undefined, { method: 'userpass', username: 'ada' })).toBe('login');
+    expect(await failed(undefined, { method: 'token', token: 'hvs.over' })).toBe('login');
+    expect(await failed(says(503, ['Vault is sealed']), role)).toBe('address');
+    expect(await failed({ kind: 'reset' }, role)).toBe('address');
+  });
 });
