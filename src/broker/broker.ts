@@ -216,11 +216,12 @@ export class Broker implements BrokerApi {
     return describeCredential(credential, { at, config, nextRefreshAtMs: this.#scheduler.at(credential.name) });
   }
 
-  #delivered(credential: ManagedCredential, { key, state }: Omit<OpenedKey, 'delivered'>, { client }: Ask): void {
+  #delivered(credential: ManagedCredential, { key, state }: Omit<OpenedKey, 'delivered'>, ask: Ask): void {
+    const { client } = ask;
     const at = this.#ports.clock.read();
     credential.timesServed += 1;
     this.#leases.delivered(key, client, at.nowMs);
-    if (client !== undefined) this.#rejections.served(client, key, at);
+    this.#rejections.served(ask, key, at);
     const fingerprint = key.digest.slice(0, 8);
     const served = { state, client: client?.name ?? 'unknown', pid: client?.pid ?? 0, fingerprint };
     this.#events.add('served', credential.name, served, at.wallMs);

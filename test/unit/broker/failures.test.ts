@@ -4,7 +4,7 @@ import { BrokerHarness } from '../../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
 import { failure } from '../../fakes/scripted-provider.ts';
 
-const PLAIN = { judged: false };
+const PLAIN = { origin: 'other' } as const;
 const names = (count: number) => Array.from({ length: count }, (_, index) => `c${index}`);
 const benchOf = async (count: number, random = () => 0.5) =>
   new BrokerHarness({
@@ -215,6 +215,8 @@ describe('a prompt that a person dismissed', () => {
     await world.get('c0', PLAIN);
     await world.get('c1', PLAIN);
     const before = world.provider().count('issue');
+    await world.clock.advance(MINUTE);
+    world.broker.noticeWake();
     await world.clock.advance(50 * MINUTE);
     expect(world.provider().count('issue')).toBe(before);
   });
