@@ -81,31 +81,41 @@ export type FailureConcern = 'secret' | 'login' | 'address';
 export interface ProviderErrorOptions extends BrokerErrorOptions {
   /** What the provider itself asked for (Retry-After), in milliseconds from now. */
   readonly retryAfterMs?: number;
+  /** It answered that it cannot answer (429, 5xx): what is not needed is not asked for a while. */
+  readonly isOverloaded?: boolean;
   /** Replaces the kind's own code where that says too little: ERR_KEY_UNUSABLE for a secret that no client would accept. */
   readonly code?: ErrorCode;
   /** Default: the secret that was asked for. */
   readonly concerns?: FailureConcern;
+  /** The server has judged a login and refused it: tried again, it may lock the account. */
+  readonly isRefusedLogin?: true;
 }
 
 export class ProviderError extends BrokerError {
   readonly kind: FailureKind;
   readonly retryAfterMs: number | undefined;
+  readonly isOverloaded: boolean;
   readonly concerns: FailureConcern;
+  readonly isRefusedLogin: boolean;
 
   constructor(kind: FailureKind, message: string, options: ProviderErrorOptions = {}) {
     super(options.code ?? CODE_OF_FAILURE[kind], message, options);
     this.name = 'ProviderError';
     this.kind = kind;
     this.retryAfterMs = options.retryAfterMs;
+    this.isOverloaded = options.isOverloaded ?? options.retryAfterMs !== undefined;
     this.concerns = options.concerns ?? 'secret';
+    this.isRefusedLogin = options.isRefusedLogin ?? false;
   }
 
   /** The same failure, of more than one secret. */
   concerning(concerns: FailureConcern): ProviderError {
-    const { kind, message, remedy, retryAfterMs, code } = this;
+    const { kind, message, remedy, retryAfterMs, code, isRefusedLogin, isOverloaded } = this;
     return new ProviderError(kind, message, {
       code,
       concerns,
+      isOverloaded,
+      ...(isRefusedLogin ? { isRefusedLogin } : {}),
       ...(remedy === undefined ? {} : { remedy }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     });

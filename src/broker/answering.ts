@@ -2,16 +2,14 @@ import { allowsStale } from '../credential/back-off.ts';
 import type { Freshness } from '../credential/freshness.ts';
 import { BrokerError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
+import { USUAL_WAIT_MS } from '../platform/known-clients.ts';
 import { sleep, waitUntil } from '../platform/waiting.ts';
 import type { Ask, BrokerPorts, OpenedKey } from './api.ts';
 import type { ManagedCredential } from './credentials.ts';
-import type { ProviderGate } from './gate.ts';
+import { type ProviderGate, recall } from './gate.ts';
 import type { Refresher } from './refresher.ts';
 
-/** The client warns its user at 10 s, and the helper gives up at 9.5. */
-const MAX_WAIT_MS = 9_000;
-
-/** With a stale key in hand an ask waits this long for a better one, counted from the start of the refresh. */
+/** With a stale key in hand an ask waits this long for a better one, a wait for the provider's verdict on the key included. */
 const STALE_WAIT_MS = 2_000;
 
 /**
@@ -65,7 +63,7 @@ export class Answering {
   }
 
   #refreshBehind(credential: ManagedCredential, { nowMs }: Moment): void {
-    if (credential.holdOff(nowMs) === undefined) this.#refresher.refresh(credential, 'behind');
+    if (credential.holdOff(nowMs, 'unasked') === undefined) this.#refresher.refresh(credential, 'behind');
   }
 
   /** undefined: nothing may be served without the provider. */
@@ -77,11 +75,11 @@ export class Answering {
       this.#refreshBehind(credential, at);
       return this.#open(credential, 'stale', at);
     }
-    if (credential.holdOff(at.nowMs) !== undefined) return undefined;
+    if (credential.holdOff(at.nowMs, 'ask') !== undefined) return undefined;
     const done = this.#refresher.refresh(credential, 'ask');
     const startedAtMs = credential.flight?.startedAtMs ?? at.nowMs;
     try {
-      await waitUntil(clock, done, startedAtMs + STALE_WAIT_MS, ask.signal);
+      await waitUntil(clock, done, Math.min(startedAtMs, ask.at.nowMs) + STALE_WAIT_MS, ask.signal);
     } catch (fault) {
       ask.signal.throwIfAborted();
       if (!mayServeStaleAfter(fault, credential)) return undefined;
@@ -94,23 +92,23 @@ export class Answering {
 
   async #waitForKey(credential: ManagedCredential, ask: Ask): Promise<Servable> {
     const { clock } = this.#ports;
-    const deadlineMs = ask.at.nowMs + MAX_WAIT_MS;
+    const deadlineMs = ask.at.nowMs + (ask.client?.known?.waitMs ?? USUAL_WAIT_MS);
     for (;;) {
-      const hold = credential.flight === undefined ? credential.holdOff(clock.now()) : undefined;
+      const hold = credential.flight === undefined ? credential.holdOff(clock.now(), 'ask') : undefined;
       if (hold !== undefined) {
-        const { nextAttemptAtMs, kind } = hold.record;
-        if (kind !== 'transient' || nextAttemptAtMs >= deadlineMs) throw hold.error;
-        await sleep(nextAttemptAtMs - clock.now(), clock, ask.signal);
+        const { probeAtMs, kind } = hold.record;
+        if (kind !== 'transient' || probeAtMs >= deadlineMs) throw recall(hold, credential.name, clock.now());
+        await sleep(probeAtMs - clock.now(), clock, ask.signal);
       } else {
         const done = this.#refresher.refresh(credential, 'ask');
         try {
           const outcome = await waitUntil(clock, done, deadlineMs, ask.signal);
-          if (!outcome.done) throw stillRefreshing(credential);
+          if (!outcome.done) throw stillRefreshing(credential, clock.now());
         } catch (fault) {
           ask.signal.throwIfAborted();
           // A transient failure may pass within the time that is left; the hold-off says when to try again.
           const nowMs = clock.now();
-          if (credential.holdOff(nowMs)?.record.kind === 'transient' && nowMs < deadlineMs) continue;
+          if (credential.holdOff(nowMs, 'ask')?.record.kind === 'transient' && nowMs < deadlineMs) continue;
           throw fault;
         }
       }
@@ -131,9 +129,9 @@ function mayServeStaleAfter(fault: unknown, credential: ManagedCredential): bool
   return fault instanceof BrokerError && kind !== undefined && allowsStale(kind);
 }
 
-function stillRefreshing(credential: ManagedCredential): BrokerError {
-  const known = credential.lastFailure?.error;
-  const before = known === undefined ? '' : ` (before that: ${known.message})`;
+function stillRefreshing(credential: ManagedCredential, nowMs: number): BrokerError {
+  const known = credential.lastFailure;
+  const before = known === undefined ? '' : ` (before that: ${recall(known, credential.name, nowMs).message})`;
   return new BrokerError(
     'ERR_REFRESH_PENDING',
     `provider "${credential.gate.name}" has not answered yet for "${credential.name}"${before}`,

@@ -1,7 +1,7 @@
 import type { FailureRecord } from '../credential/back-off.ts';
 import type { Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
-import { BrokerError, ProviderError } from '../errors.ts';
+import { BrokerError, type FailureConcern, ProviderError } from '../errors.ts';
 import type { BrokerEvent, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
 import { Answering } from './answering.ts';
 import type { Ask, BrokerApi, BrokerPorts, EventQuery, OpenedKey } from './api.ts';
@@ -86,7 +86,8 @@ export class Broker implements BrokerApi {
     const credential = this.#credentials.find(name);
     credential.rejected.clear();
     this.#ports.cache.clearRejected(credential.name);
-    credential.gate.noticeChangedLogin();
+    if (credential.gate.noticeChangedLogin()) this.#forgive(credential.gate, () => true);
+    credential.gate.allowLogin();
     await this.#refresher.refresh(credential, 'person');
     return this.#describe(credential);
   }
@@ -122,7 +123,7 @@ export class Broker implements BrokerApi {
         if (!(fault instanceof ProviderError)) throw fault;
         throw new BrokerError(fault.code, fault.message, fault.remedy === undefined ? {} : { remedy: fault.remedy });
       });
-    }, true);
+    }, 'person');
     this.#forgive(gate, () => true);
     this.#events.add('logged-in', undefined, { provider });
     return login;
@@ -137,7 +138,7 @@ export class Broker implements BrokerApi {
   }
 
   health(): HealthReport {
-    return describeHealth(this.#credentials, this.#facts());
+    return describeHealth(this.#credentials, this.#facts(), this.#ports.clock.now());
   }
 
   events(query: EventQuery): readonly BrokerEvent[] {
@@ -168,7 +169,7 @@ export class Broker implements BrokerApi {
 
   #wakeUp(): void {
     const now = this.#ports.clock.now();
-    for (const gate of this.#credentials.gates()) gate.forgiveFailure();
+    for (const gate of this.#credentials.gates()) gate.forgiveTransient();
     for (const credential of this.#credentials) {
       if (credential.failure?.record.kind === 'transient') credential.failure = undefined;
       const dueAtMs = this.#scheduler.at(credential.name);
@@ -200,7 +201,7 @@ export class Broker implements BrokerApi {
     this.#credentials.adopt(setup, {
       retire: (credential) => this.#refresher.retire(credential),
       holdsLeases: (gate) => this.#leases.dependOn(gate),
-      onRecovery: (gate, outage) => this.#recovered(gate, outage),
+      onRecovery: (gate, outage, concerns) => this.#recovered(gate, outage, concerns),
     });
   }
 
@@ -215,11 +216,12 @@ export class Broker implements BrokerApi {
     return describeCredential(credential, { at, config, nextRefreshAtMs: this.#scheduler.at(credential.name) });
   }
 
-  #delivered(credential: ManagedCredential, { key, state }: Omit<OpenedKey, 'delivered'>, { client }: Ask): void {
+  #delivered(credential: ManagedCredential, { key, state }: Omit<OpenedKey, 'delivered'>, ask: Ask): void {
+    const { client } = ask;
     const at = this.#ports.clock.read();
     credential.timesServed += 1;
     this.#leases.delivered(key, client, at.nowMs);
-    if (client !== undefined) this.#rejections.served(client, key, at);
+    this.#rejections.served(ask, key, at);
     const fingerprint = key.digest.slice(0, 8);
     const served = { state, client: client?.name ?? 'unknown', pid: client?.pid ?? 0, fingerprint };
     this.#events.add('served', credential.name, served, at.wallMs);
@@ -270,9 +272,12 @@ export class Broker implements BrokerApi {
     else if (plannedAtMs === undefined || dueAtMs < plannedAtMs) this.#scheduler.schedule(LEASE_SWEEP, dueAtMs);
   }
 
-  #recovered(gate: ProviderGate, outage: FailureRecord): void {
-    if (outage.failures < OUTAGE_FAILURES) return;
-    this.#forgive(gate, (credential) => credential.failure?.record.kind === outage.kind);
+  #recovered(gate: ProviderGate, { kind, failures }: FailureRecord, concerns: FailureConcern): void {
+    if (kind === 'transient' && failures < OUTAGE_FAILURES) return;
+    this.#forgive(
+      gate,
+      ({ failure }) => failure?.error instanceof ProviderError && failure.error.concerns === concerns,
+    );
   }
 
   /** Their failures were their provider's: they try again, but not all at the same moment. */

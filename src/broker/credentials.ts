@@ -1,14 +1,13 @@
 import type { Config, CredentialConfig } from '../config/config.ts';
-import { type FailureRecord, isHeldOff, isTriedOnAsksOnly } from '../credential/back-off.ts';
+import { type FailureRecord, isTriedOnAsksOnly, type Urgency } from '../credential/back-off.ts';
 import { type Freshness, judgeFreshness } from '../credential/freshness.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import type { KeyAndLogin } from '../credential/life.ts';
-import type { Verdict } from '../credential/rejection.ts';
 import type { RenewalNeeds } from '../credential/renewal.ts';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, type FailureConcern } from '../errors.ts';
 import { DEFAULT_CLIENT_INTERVAL_MS } from '../protocol/request.ts';
 import type { BrokerPorts } from './api.ts';
-import { ProviderGate, type ProviderSource, type RememberedFailure } from './gate.ts';
+import { longestHold, ProviderGate, type ProviderSource, type RememberedFailure } from './gate.ts';
 
 /** How a credential is read: what the configuration says, and the identity of the secret behind it. */
 export interface CredentialSpec {
@@ -44,7 +43,6 @@ export class ManagedCredential {
   key: KeyVersion | undefined;
   failure: RememberedFailure | undefined;
   flight: Flight | undefined;
-  lastVerdict: Verdict | undefined;
   lastAskedAtMs: number | undefined;
   timesServed = 0;
   /** The key is from before an unclean end and may have been replaced or revoked: it is served, and confirmed behind that. */
@@ -53,8 +51,10 @@ export class ManagedCredential {
   clockSkewMs: number | undefined;
   /** Taken out of the configuration, or changed there: what is still under way for it must not touch its successor. */
   isRetired = false;
-  /** Digests of values that the API rejected. */
+  /** Digests of values that are not to be served while the provider has another. */
   rejected = new Set<string>();
+  /** The provider has returned a marked value once, and may have done so by a replica that lags behind. */
+  doubt: { readonly digest: string; readonly atMs: number } | undefined;
   /** The longest refresh interval that any client has named lately. */
   longestIntervalMs = DEFAULT_CLIENT_INTERVAL_MS;
   #interval = { longestMs: 0, seenAtMs: 0 };
@@ -103,29 +103,33 @@ export class ManagedCredential {
     return this.lastAskedAtMs !== undefined && nowMs - this.lastAskedAtMs <= idleAfterMs;
   }
 
-  /** What keeps the provider from being asked just now, its own failure or its provider's; undefined: nothing does. */
-  holdOff(nowMs: number): RememberedFailure | undefined {
+  /** Its own and those of what its provider's credentials share. */
+  get #failures(): readonly RememberedFailure[] {
     const { failure, gate } = this;
-    const isGateLonger = (gate.outage?.record.nextAttemptAtMs ?? 0) > (failure?.record.nextAttemptAtMs ?? 0);
-    const known = isGateLonger ? gate.outage : failure;
-    return known !== undefined && isHeldOff(known.record, nowMs) ? known : undefined;
+    return failure === undefined ? gate.failures : [failure, ...gate.failures];
+  }
+
+  /** What keeps the provider from being asked just now on such a one's behalf; undefined: nothing does. */
+  holdOff(nowMs: number, urgency: Urgency): RememberedFailure | undefined {
+    return longestHold(this.#failures, nowMs, urgency);
   }
 
   /** After this failure, its own or its provider's, the broker does not try again unasked. */
   get waitsForAsk(): boolean {
-    const { failure, gate } = this;
-    if (failure !== undefined && isTriedOnAsksOnly(failure.record.kind)) return true;
-    return gate.outage !== undefined && isTriedOnAsksOnly(gate.outage.record.kind);
+    return this.#failures.some(({ record }) => isTriedOnAsksOnly(record.kind));
   }
 
   /** Its own failure or its provider's, unless it could have been tried again since `sinceMs`. */
   knownFailure(sinceMs: number): RememberedFailure | undefined {
-    return [this.failure, this.gate.outage].find((known) => (known?.record.nextAttemptAtMs ?? 0) > sinceMs);
+    return this.#failures.find(({ record }) => record.nextAttemptAtMs > sinceMs);
   }
 
-  /** Known to be failing, whether or not the provider may be asked again by now. */
+  /** Known to be failing, whether or not the provider may be asked again by now: what happened last. */
   get lastFailure(): RememberedFailure | undefined {
-    return this.failure ?? this.gate.outage;
+    return this.#failures.reduce<RememberedFailure | undefined>(
+      (a, b) => (a !== undefined && a.record.lastAtMs >= b.record.lastAtMs ? a : b),
+      undefined,
+    );
   }
 }
 
@@ -139,7 +143,7 @@ interface AdoptDeps {
   readonly retire: (credential: ManagedCredential) => void;
   /** Whether there are leases that only this gate can revoke. */
   readonly holdsLeases: (gate: ProviderGate) => boolean;
-  readonly onRecovery: (gate: ProviderGate, outage: FailureRecord) => void;
+  readonly onRecovery: (gate: ProviderGate, outage: FailureRecord, concerns: FailureConcern) => void;
 }
 
 /** Which providers and credentials there are. Over a change of configuration, what did not change keeps everything. */
@@ -226,7 +230,6 @@ export class CredentialSet implements Iterable<ManagedCredential> {
   reload(): void {
     const stored = this.#storedKeys();
     for (const credential of this.#credentials.values()) {
-      credential.lastVerdict = undefined;
       this.#load(credential, stored.get(credential.name));
     }
   }
@@ -252,7 +255,10 @@ export class CredentialSet implements Iterable<ManagedCredential> {
         this.#gates.set(name, known);
         continue;
       }
-      const source: ProviderSource = { ...spec, onRecovery: (outage) => onRecovery(gate, outage) };
+      const source: ProviderSource = {
+        ...spec,
+        onRecovery: (outage, concerns) => onRecovery(gate, outage, concerns),
+      };
       const gate: ProviderGate = new ProviderGate(source, this.#ports);
       this.#gates.set(name, { gate, fingerprint });
     }

@@ -1,23 +1,74 @@
-import { type FailureRecord, isHeldOff, recordFailure } from '../credential/back-off.ts';
+import { type FailureRecord, isHeldOff, nextAttemptFor, recordFailure, type Urgency } from '../credential/back-off.ts';
 import type { Login } from '../credential/life.ts';
-import { BrokerError, ProviderError } from '../errors.ts';
+import { BrokerError, type FailureConcern, ProviderError } from '../errors.ts';
 import { type TimeLimit, within } from '../platform/waiting.ts';
+import type { LoginAttempts } from '../providers/login-attempts.ts';
 import type { Call, Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
 
-/** Not called, because the circuit is open; `error` is what the provider failed with. */
+/** Not called, because the circuit is open; `failure` is what opened it. */
 export class CircuitOpen extends Error {
-  readonly error: BrokerError;
+  readonly failure: RememberedFailure;
 
-  constructor(error: BrokerError) {
-    super('circuit open', { cause: error });
-    this.error = error;
+  constructor(failure: RememberedFailure) {
+    super('circuit open', { cause: failure.error });
+    this.failure = failure;
   }
 }
 
 export interface RememberedFailure {
   readonly record: FailureRecord;
   readonly error: BrokerError;
+}
+
+interface SharedFailure extends RememberedFailure {
+  readonly concerns: FailureConcern;
+}
+
+/** The failure that holds off longest such an asker; undefined: none does. */
+export function longestHold(
+  failures: readonly RememberedFailure[],
+  nowMs: number,
+  urgency: Urgency,
+): RememberedFailure | undefined {
+  const until = ({ record }: RememberedFailure) => nextAttemptFor(record, urgency);
+  return failures
+    .filter(({ record }) => isHeldOff(record, nowMs, urgency))
+    .reduce<RememberedFailure | undefined>((a, b) => (a !== undefined && until(a) >= until(b) ? a : b), undefined);
+}
+
+/** Under this age a failure is what just happened to the one who is told of it. */
+const PRESENT_MS = 1_000;
+
+/** What is known of a failure, for one who asks for `credential` now: how old it is, when the next try is, and how to try at once. */
+export function recall({ record, error }: RememberedFailure, credential: string, nowMs: number): BrokerError {
+  const ageMs = nowMs - record.lastAtMs;
+  const waitMs = record.probeAtMs - nowMs;
+  const isLimited = isRefusedLogin(error) && Number.isFinite(waitMs);
+  if (ageMs < PRESENT_MS && !isLimited) return error;
+  const message = ageMs < PRESENT_MS ? error.message : `${inWords(ageMs)} ago: ${error.message}`;
+  const next = waitMs === Number.POSITIVE_INFINITY ? 'tried again when its login changes' : `next try ${soon(waitMs)}`;
+  // Nobody may go past the limit of wrong logins.
+  const again = isLimited ? next : `${next}, or now: broker refresh ${credential}`;
+  return new BrokerError(error.code, message, {
+    remedy: error.remedy === undefined ? again : `${again}; ${error.remedy}`,
+    cause: error,
+  });
+}
+
+function isRefusedLogin(error: BrokerError): boolean {
+  return error instanceof ProviderError && error.isRefusedLogin && error.concerns === 'login';
+}
+
+function soon(waitMs: number): string {
+  return waitMs <= 0 ? 'with this ask' : `in ${inWords(waitMs)}`;
+}
+
+function inWords(ms: number): string {
+  const seconds = Math.ceil(ms / 1000);
+  if (seconds < 100) return `${seconds} s`;
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 100 ? `${minutes} min` : `${Math.ceil(minutes / 60)} h`;
 }
 
 /** A provider ends its calls within its own limit; one that does not is cut off so much later. */
@@ -30,24 +81,29 @@ export interface ProviderSource {
   readonly open: () => Promise<Provider>;
   /** Logins on record from before the provider was opened. */
   readonly storedLogin: (loginId: string) => Login | undefined;
-  /** The provider answers again after an outage. */
-  readonly onRecovery: (outage: FailureRecord) => void;
+  /** What has become of its logins; shared with the provider, which makes them. */
+  readonly attempts: LoginAttempts;
+  /** What its credentials share works again after an outage. */
+  readonly onRecovery: (outage: FailureRecord, concerns: FailureConcern) => void;
 }
 
 type GatePorts = Pick<BrokerPorts, 'clock' | 'random' | 'fingerprintFiles'>;
 
+/** What the credentials of a provider have in common, and so may fail for all of them at once. */
+const SHARED = ['login', 'address'] as const;
+
 /**
- * The one way to a provider: opens it on first use, holds it to its time limit, and remembers failures that concern
- * all of its credentials. After such a failure the circuit is open; when its time is over one call goes through as a
- * probe and the others wait for what becomes of it.
+ * The one way to a provider: opens it on first use, holds it to its time limit, and remembers the failures of what its
+ * credentials share, which is a login and an address, or neither. After such a failure the circuit is open; when its time is
+ * over one call goes through as a probe and the others wait for what becomes of it. A failure of one secret is its credential's.
  */
 export class ProviderGate {
   readonly name: string;
   readonly type: string;
   /** No longer in the configuration: open only for the leases that still depend on it. */
   isAbandoned = false;
-  /** Set while the provider as a whole is known to be down or its login to be over. Only the gate sets it. */
-  outage: RememberedFailure | undefined;
+  /** Of the login and of the address, while they are known to fail. Only the gate sets it. */
+  failures: readonly SharedFailure[] = [];
   /** A call under way that tells whether the provider is back. Only the gate sets it. */
   probe: Promise<void> | undefined;
   readonly #source: ProviderSource;
@@ -75,19 +131,19 @@ export class ProviderGate {
   }
 
   /**
-   * @param forced a person asked: goes through although the circuit is open.
+   * @param urgency a person's call goes through although the circuit is open.
    * @throws ProviderError what the provider said, or that it was too slow; CircuitOpen if it was not asked.
    */
-  async call<T>(work: (provider: Provider, call: Call) => Promise<T>, forced = false): Promise<T> {
+  async call<T>(work: (provider: Provider, call: Call) => Promise<T>, urgency: Urgency = 'unasked'): Promise<T> {
     // Nothing is awaited between looking and becoming the probe, so that there is never a second one.
-    while (!forced && this.outage !== undefined) {
-      const { record, error } = this.outage;
-      if (isHeldOff(record, this.#ports.clock.now())) throw new CircuitOpen(error);
+    while (urgency !== 'person' && this.failures.length > 0) {
+      const hold = longestHold(this.failures, this.#ports.clock.now(), urgency);
+      if (hold !== undefined) throw new CircuitOpen(hold);
       if (this.probe === undefined) break;
       await this.probe;
     }
     const attempt = this.#attempt(work);
-    if (this.outage !== undefined && this.probe === undefined) {
+    if (this.failures.length > 0 && this.probe === undefined) {
       this.probe = attempt.then(
         () => undefined,
         () => undefined,
@@ -110,13 +166,19 @@ export class ProviderGate {
     this.#loginInputs = inputs;
     if (!changed) return false;
     this.#provider.forgetLogin();
-    this.forgiveFailure();
+    this.allowLogin();
+    this.failures = [];
     return true;
   }
 
-  /** The reason for the failures is gone (a wake, a changed login): try again without delay. */
-  forgiveFailure(): void {
-    this.outage = undefined;
+  /** A person wants a login tried that was refused before. */
+  allowLogin(): void {
+    this.#source.attempts.allow();
+  }
+
+  /** The machine woke, perhaps elsewhere: what got no answer before is tried again without delay. */
+  forgiveTransient(): void {
+    this.failures = this.failures.filter(({ record }) => record.kind !== 'transient');
   }
 
   get isClosed(): boolean {
@@ -135,7 +197,7 @@ export class ProviderGate {
       // What the login is made from, before it is made: a change while the call is under way is a change all the same.
       inputs = this.#ports.fingerprintFiles(provider.loginInputs());
       const value = await within([this.#closing.signal], this.#limit, (signal) => work(provider, { signal }));
-      if (this.outage !== undefined) this.#recover();
+      if (this.failures.length > 0) this.#recover(SHARED);
       return value;
     } catch (cause) {
       throw this.#remember(cause, inputs);
@@ -146,27 +208,32 @@ export class ProviderGate {
     const late = () =>
       new ProviderError('transient', `provider "${this.name}" did not answer within ${callLimitMs / 1000} seconds`, {
         remedy: 'check the network and the provider; broker keeps trying',
+        concerns: 'address',
       });
     return { clock: this.#ports.clock, limitMs: callLimitMs + GRACE_MS, late };
   }
 
-  /** A provider that answers "denied" or "gone" for one secret works: only what concerns all of them opens the circuit. */
+  /** What fails for one secret alone shows that login and address work. */
   #remember(cause: unknown, inputs: string | undefined): unknown {
     if (!(cause instanceof ProviderError)) return cause;
-    if (cause.kind === 'transient' || cause.kind === 'login-expired') {
-      const { clock, random } = this.#ports;
-      this.outage = { record: recordFailure(this.outage?.record, cause, clock.now(), random()), error: cause };
+    const { concerns } = cause;
+    if (concerns === 'secret') {
+      this.#recover(SHARED);
     } else {
-      this.#recover();
+      const { clock, random } = this.#ports;
+      const former = this.failures.find((one) => one.concerns === concerns)?.record;
+      const record = recordFailure(former, cause, clock.now(), random());
+      this.failures = [...this.failures.filter((one) => one.concerns !== concerns), { concerns, record, error: cause }];
+      if (isRefusedLogin(cause)) this.#recover(['address']);
     }
     this.#loginInputs = inputs;
     return cause;
   }
 
-  #recover(): void {
-    const { outage } = this;
-    this.outage = undefined;
-    if (outage !== undefined) this.#source.onRecovery(outage.record);
+  #recover(what: readonly FailureConcern[]): void {
+    const over = this.failures.filter(({ concerns }) => what.includes(concerns));
+    this.failures = this.failures.filter((failure) => !over.includes(failure));
+    for (const { record, concerns } of over) this.#source.onRecovery(record, concerns);
   }
 
   async #open(): Promise<Provider> {

@@ -227,7 +227,10 @@ export class LeaseKeeper {
 
   async #revoke({ gate, lease, credential }: HeldLease, forced: boolean): Promise<void> {
     try {
-      await gate.call((provider, call) => provider.revoke?.(lease, call) ?? Promise.resolve(), forced);
+      await gate.call(
+        (provider, call) => provider.revoke?.(lease, call) ?? Promise.resolve(),
+        forced ? 'person' : 'unasked',
+      );
       this.#events.add('lease-revoked', credential, { lease: lease.id });
     } catch (fault) {
       const isFinal = isLastWord(fault);

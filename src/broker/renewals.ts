@@ -1,3 +1,4 @@
+import type { Urgency } from '../credential/back-off.ts';
 import type { Lease } from '../credential/life.ts';
 import { ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -15,6 +16,7 @@ interface Renewal {
   readonly confirmedAtMs: number;
   readonly startedAtMs: number;
   readonly wantedLifeMs: number;
+  readonly urgency: Urgency;
 }
 
 /** Leases, and the logins that they depend on, extended at their provider. */
@@ -29,13 +31,13 @@ export class Renewals {
 
   /** undefined: there is nothing to extend, so that a new lease has to be issued. @throws ProviderError gone if it has ended. */
   async extend(renewal: Renewal): Promise<Lease | undefined> {
-    const { gate, lease, confirmedAtMs, startedAtMs } = renewal;
+    const { gate, lease, confirmedAtMs, startedAtMs, urgency } = renewal;
     const hasRenewedLogin = await this.#renewLogin(renewal);
     if (!lease.renewable) return hasRenewedLogin ? lease : undefined;
     const renewed = await gate.call((provider, call) => {
       if (provider.renew === undefined) throw new ProviderError('gone', 'this provider renews nothing');
       return provider.renew(lease, call);
-    });
+    }, urgency);
     return extended(lease, renewed, confirmedAtMs, startedAtMs);
   }
 
@@ -43,12 +45,12 @@ export class Renewals {
    * A lease dies with its login: the login is extended first, if it would not outlive the renewed lease.
    * @returns whether it was extended.
    */
-  async #renewLogin({ gate, lease, wantedLifeMs }: Renewal): Promise<boolean> {
+  async #renewLogin({ gate, lease, wantedLifeMs, urgency }: Renewal): Promise<boolean> {
     const login = gate.login(lease.loginId);
     if (login === undefined || !login.renewable || login.expiresAtMs === undefined) return false;
     const enoughMs = lease.expiresAtMs - lease.issuedAtMs + wantedLifeMs;
     if (login.expiresAtMs - this.#clock.now() >= enoughMs) return false;
-    const renew = () => gate.call(async (provider, call) => provider.renewLogin?.(login.id, call));
+    const renew = () => gate.call(async (provider, call) => provider.renewLogin?.(login.id, call), urgency);
     const renewalId = `${gate.name} ${login.id}`;
     await this.#logins.join(renewalId, renew);
     return true;

@@ -4,6 +4,7 @@ import { allowsStale } from '../credential/back-off.ts';
 import { judgeFreshness, longestUsefulInterval } from '../credential/freshness.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd, type KeyAndLogin } from '../credential/life.ts';
+import type { BrokerError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
 import type {
   Advice,
@@ -14,6 +15,7 @@ import type {
   PlaceReport,
 } from '../protocol/reports.ts';
 import type { ManagedCredential } from './credentials.ts';
+import { recall } from './gate.ts';
 
 /** Date headers have whole seconds, and requests take some of their own. */
 const SKEW_WORTH_TELLING_MS = 30_000;
@@ -96,11 +98,15 @@ export function describeCredential(credential: ManagedCredential, view: Credenti
 }
 
 /** Healthy: nothing that a client asked for lately fails, and what is kept can be kept. */
-export function describeHealth(credentials: Iterable<ManagedCredential>, facts: DaemonFacts): HealthReport {
+export function describeHealth(
+  credentials: Iterable<ManagedCredential>,
+  facts: DaemonFacts,
+  nowMs: number,
+): HealthReport {
   for (const credential of credentials) {
     const { failure, living, name } = credential;
     if (failure === undefined || living !== undefined || credential.lastAskedAtMs === undefined) continue;
-    const { message, remedy } = failure.error;
+    const { message, remedy } = recall(failure, name, nowMs);
     return { ok: false, problem: `"${name}" cannot be served: ${message}`, remedy: remedy ?? null };
   }
   const { problem, remedy } = facts.cache;
@@ -170,10 +176,16 @@ function describeFailure(credential: ManagedCredential, show: TimeFormat): Crede
     code: error.code,
     kind: record.kind,
     message: error.message,
-    remedy: error.remedy ?? null,
+    remedy: tryNow(error, credential.name),
     failures: record.failures,
     nextAttemptAt: show(record.nextAttemptAtMs),
   };
+}
+
+/** Its age and the next try are told apart from the words. */
+function tryNow({ remedy }: BrokerError, name: string): string {
+  const now = `to try now: broker refresh ${name}`;
+  return remedy === undefined ? now : remedy.includes('broker refresh') ? remedy : `${remedy}; ${now}`;
 }
 
 type TimeFormat = (atMs: number | undefined) => string | null;

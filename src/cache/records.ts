@@ -1,7 +1,7 @@
 import type { KeyVersion } from '../credential/key.ts';
 import type { Login } from '../credential/life.ts';
 import type { Timeline } from '../platform/timeline.ts';
-import type { LeaseEntry } from './cache.ts';
+import type { ClientRecord, LeaseEntry } from './cache.ts';
 
 /** What is on record about each kind of thing. A key and a login have a secret besides, which is sealed, with where it comes from. */
 export interface RecordFacts {
@@ -9,7 +9,9 @@ export interface RecordFacts {
   readonly login: LoginFacts;
   readonly lease: LeaseEntry;
   readonly rejected: RejectedMark;
+  readonly refusals: LoginRefusals;
   readonly timeline: Timeline;
+  readonly client: ClientRecord;
 }
 
 export type Kind = keyof RecordFacts;
@@ -24,6 +26,13 @@ export interface RejectedMark {
   readonly credential: string;
   readonly digest: string;
   readonly atMs: number;
+}
+
+/** When logins with one account were refused: wrong logins are counted over restarts. */
+export interface LoginRefusals {
+  /** A digest. */
+  readonly account: string;
+  readonly atMs: readonly number[];
 }
 
 /** A record as the database holds it. `sealed` is bound to all the rest as it is written here; see Sealer. */
@@ -46,7 +55,9 @@ const IDS: { readonly [K in Kind]: (facts: RecordFacts[K]) => string } = {
   login: ({ provider, login }) => idWithin(provider, login.id),
   lease: ({ provider, lease }) => idWithin(provider, lease.id),
   rejected: ({ credential, digest }) => idWithin(credential, digest),
+  refusals: ({ account }) => account,
   timeline: () => '',
+  client: ({ id }) => id,
 };
 
 /** Names of providers and credentials hold no line break. */
@@ -72,7 +83,9 @@ export class Records {
     login: new Map(),
     lease: new Map(),
     rejected: new Map(),
+    refusals: new Map(),
     timeline: new Map(),
+    client: new Map(),
   };
 
   get isEmpty(): boolean {

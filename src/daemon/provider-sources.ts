@@ -7,6 +7,7 @@ import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Installation } from '../platform/installation.ts';
 import type { Log } from '../platform/log.ts';
+import { LoginAttempts, type RefusalStore } from '../providers/login-attempts.ts';
 import type { LoginStore, ProviderDefinition } from '../providers/provider.ts';
 
 interface SetupDeps {
@@ -38,24 +39,37 @@ export function prepareSetup(config: Config, deps: SetupDeps): BrokerSetup {
 function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: SetupDeps): ProviderSpec {
   const { name, type, options } = provider;
   const { cache, clock, log, env, homeDir } = deps;
+  const definition = definitionOf(type, deps);
+  const account = definition.account?.(options);
+  const attempts = new LoginAttempts(
+    clock,
+    account === undefined ? undefined : refusalsOf(hash([type, account]), cache),
+  );
   const logins: LoginStore = {
     load: () => cache.logins(name, fingerprint),
     save: (login, token) => cache.saveLogin(name, fingerprint, login, token),
     remove: (loginId) => cache.removeLogin(name, loginId),
+    attempts,
   };
   return {
     name,
     type,
     fingerprint,
+    attempts,
     open: async () => {
-      const create = await definitionOf(type, deps)
-        .load()
-        .catch((fault: unknown) => {
-          throw deps.upgrade.explain(fault);
-        });
+      const create = await definition.load().catch((fault: unknown) => {
+        throw deps.upgrade.explain(fault);
+      });
       return create(options, { name, clock, log: log.child({ provider: name }), logins, env, homeDir });
     },
     storedLogin: (loginId) => findLogin(logins, loginId),
+  };
+}
+
+function refusalsOf(account: string, cache: CredentialCache): RefusalStore {
+  return {
+    load: () => cache.refusedLogins(account),
+    save: (refused) => cache.saveRefusedLogins(account, refused),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Lease, Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
+import type { LoginAttempts } from './login-attempts.ts';
 
 /**
  * The port that every secret system is plugged in through. An implementation is one folder; it does no retries, no
@@ -68,6 +69,8 @@ export interface IssueRequest {
   readonly source: unknown;
   /** The key should live at least this long; a provider with logins takes a new login if the present one would not. */
   readonly wantedLifeMs: number;
+  /** The answer to the last such request was a plain secret, without a lease: to ask twice issues nothing. Default: not known. */
+  readonly wasPlain?: boolean;
 }
 
 export interface IssuedSecret {
@@ -117,6 +120,8 @@ export interface ProviderDefinition<Options = unknown, Source = unknown> extends
   identify(source: Source): string;
   /** Where the secret is, for messages to people: a path, a name. */
   describe(source: Source): string;
+  /** Whose account it logs in with, if wrong logins lock that: they are counted by it. Without secrets. */
+  account?(options: Options): string | undefined;
   /** Logins that only a person can make, for `broker login`; absent where there are none. */
   readonly interactive?: {
     /** Whether this configuration needs one. */
@@ -183,6 +188,8 @@ export interface LoginStore {
   /** Adds or replaces by `login.id`. Copies the token. */
   save(login: Login, token: SecretBytes): void;
   remove(loginId: string): void;
+  /** To be asked before each login that is made unattended, and told what became of it. */
+  readonly attempts: LoginAttempts;
 }
 
 export interface StoredLogin {

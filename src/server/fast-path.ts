@@ -67,8 +67,7 @@ const REQUEST = new RegExp(
     'Accept: text/plain',
     'Connection: close',
     'User-Agent: broker-key/[!-~]{1,64}',
-    'Broker-Client-Interval-Ms: (\\d{1,15})(?:\\r\\nBroker-Client-Hints: ([a-z0-9=, -]{1,512}))?',
-    '',
+    '(?:Broker-Client-Interval-Ms: (\\d{1,15})\\r\\n)?(?:Broker-Client-Hints: ([a-z0-9=, -]{1,512})\\r\\n)?',
     '$',
   ].join('\\r\\n'),
 );

@@ -6,6 +6,7 @@ import { ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
 import { fingerprint } from '../platform/text.ts';
+import { LoginAttempts } from '../providers/login-attempts.ts';
 import type {
   IssuedSecret,
   LoginDialogue,
@@ -53,7 +54,7 @@ export async function tryOut({ config }: LoadedConfig, plan: Plan, inputs: Trial
   if (provider === undefined || credential === undefined || definition === undefined) {
     throw new TypeError('a plan that is not in its own configuration');
   }
-  const logins = new TrialLogins();
+  const logins = new TrialLogins(inputs.clock);
   const host: ProviderHost = {
     name: plan.providerName,
     clock: inputs.clock,
@@ -161,7 +162,12 @@ export class Session {
 
 /** A store that lives as long as the trial. */
 class TrialLogins implements LoginStore {
+  readonly attempts: LoginAttempts;
   readonly #stored = new Map<string, StoredLogin>();
+
+  constructor(clock: Clock) {
+    this.attempts = new LoginAttempts(clock);
+  }
 
   get ids(): readonly string[] {
     return [...this.#stored.keys()];

@@ -1,9 +1,12 @@
 import type { Login } from '../../src/credential/life.ts';
 import type { SecretBytes } from '../../src/credential/secret.ts';
+import { LoginAttempts } from '../../src/providers/login-attempts.ts';
 import type { LoginStore, StoredLogin } from '../../src/providers/provider.ts';
+import { FakeClock } from './fake-clock.ts';
 
 /** A login store that forgets everything with the process; keep one over two providers to play a restart. */
 export class MemoryLoginStore implements LoginStore {
+  readonly attempts = new LoginAttempts(new FakeClock());
   readonly #logins = new Map<string, StoredLogin>();
 
   load(): readonly StoredLogin[] {

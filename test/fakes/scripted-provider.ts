@@ -1,5 +1,6 @@
 import type { Lease, Login } from '../../src/credential/life.ts';
 import { ProviderError } from '../../src/errors.ts';
+import { LoginAttempts } from '../../src/providers/login-attempts.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, RenewedLease } from '../../src/providers/provider.ts';
 import type { FakeClock } from './fake-clock.ts';
 import type { SecretSystem } from './secret-system.ts';
@@ -33,6 +34,8 @@ export class ScriptedProvider implements Provider {
   tellsTime = true;
   /** How far its clock is off from everybody else's. */
   skewMs = 0;
+  /** No wrong login locks anything here. */
+  readonly attempts: LoginAttempts;
   inputs: readonly string[] = [];
   forgotten = 0;
   closed = false;
@@ -49,6 +52,7 @@ export class ScriptedProvider implements Provider {
   constructor(clock: FakeClock, system: SecretSystem) {
     this.#clock = clock;
     this.#system = system;
+    this.attempts = new LoginAttempts(clock);
   }
 
   count(operation: Operation, what?: string): number {
@@ -210,10 +214,28 @@ export class ScriptedProvider implements Provider {
   }
 }
 
+/** Each as its kind mostly is: an outage is the address's, an expired login the login's, the rest is one secret's. */
 export const failure = {
   transient: (retryAfterMs?: number) =>
-    new ProviderError('transient', 'connection refused', retryAfterMs === undefined ? {} : { retryAfterMs }),
-  loginExpired: () => new ProviderError('login-expired', 'the login has expired', { remedy: 'log in again' }),
+    new ProviderError('transient', 'connection refused', {
+      concerns: 'address',
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    }),
+  /** A quota, a redirect or a backend of one path; a tool that fails. */
+  transientOfOne: (message = 'too many requests', retryAfterMs?: number) =>
+    new ProviderError('transient', message, retryAfterMs === undefined ? {} : { retryAfterMs }),
+  overloaded: () => new ProviderError('transient', 'too many requests', { isOverloaded: true }),
+  loginExpired: () =>
+    new ProviderError('login-expired', 'the login has expired', { remedy: 'log in again', concerns: 'login' }),
+  /** The server was asked and said no. */
+  loginRefused: () =>
+    new ProviderError('login-expired', 'the secret-id is wrong', {
+      remedy: 'renew it',
+      concerns: 'login',
+      isRefusedLogin: true,
+    }),
+  /** A program that puts a prompt before a person, who dismissed it. */
+  promptDismissed: () => new ProviderError('login-expired', 'the prompt was dismissed', { remedy: 'unlock it' }),
   denied: () => new ProviderError('denied', 'permission denied'),
   gone: () => new ProviderError('gone', 'no such secret'),
   misconfigured: () => new ProviderError('misconfigured', 'no such field'),

@@ -1,11 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type FailureRecord, isHeldOff, recordFailure } from '../../src/credential/back-off.ts';
 import { certainEnd, hasUnknownLife, lifeStart, possibleEnd } from '../../src/credential/life.ts';
 import { MIN_REFRESH_GAP_MS, nextRefreshAt } from '../../src/credential/renewal.ts';
-import type { FailureKind } from '../../src/errors.ts';
-import { livingKeys, someTime, spans } from '../fakes/arbitraries.ts';
-import { MINUTE, SECOND, START } from '../fakes/living.ts';
+import { livingKeys, spans } from '../fakes/arbitraries.ts';
+import { START } from '../fakes/living.ts';
 
 const needs = fc.record({ longestIntervalMs: spans, turnMarginMs: spans });
 const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
@@ -45,44 +43,6 @@ describe('the next refresh', () => {
       fc.property(livingKeys, needs, spans, chance, (key, need, more, random) => {
         const longer = { ...need, longestIntervalMs: need.longestIntervalMs + more };
         expect(nextRefreshAt(key, longer, random)).toBeLessThanOrEqual(nextRefreshAt(key, need, random));
-      }),
-    );
-  });
-});
-
-describe('back-off', () => {
-  const kinds = fc.constantFrom<FailureKind>('transient', 'login-expired', 'denied', 'gone', 'misconfigured');
-  const failures = fc.array(
-    fc.record({ kind: kinds, retryAfterMs: fc.option(spans, { nil: undefined }), random: chance, gapMs: spans }),
-    { minLength: 1, maxLength: 60 },
-  );
-
-  it('stays within its bounds whatever happened before, and never under what the provider asked for, up to an hour', () => {
-    fc.assert(
-      fc.property(failures, (row) => {
-        let record: FailureRecord | undefined;
-        let now = START;
-        for (const failure of row) {
-          now += failure.gapMs;
-          record = recordFailure(record, failure, now, failure.random);
-          const delay = record.nextAttemptAtMs - now;
-          const [from, to] = failure.kind === 'transient' ? [SECOND, 5 * MINUTE] : [30 * SECOND, 15 * MINUTE];
-          const asked = Math.min(failure.retryAfterMs ?? 0, 60 * MINUTE);
-          // Times since the epoch as doubles are exact to a quarter of a microsecond.
-          expect(delay).toBeGreaterThanOrEqual(Math.max(from, asked) - 0.001);
-          expect(delay).toBeLessThanOrEqual(Math.max(to, asked * 1.2) + 0.001);
-          expect(record.firstAtMs).toBe(START + (row[0]?.gapMs ?? 0));
-        }
-      }),
-    );
-  });
-
-  it('ends by itself', () => {
-    fc.assert(
-      fc.property(kinds, chance, someTime, (kind, random, now) => {
-        const record = recordFailure(undefined, { kind, retryAfterMs: undefined }, now, random);
-        expect(isHeldOff(record, now)).toBe(true);
-        expect(isHeldOff(record, now + 15 * MINUTE)).toBe(false);
       }),
     );
   });

@@ -10,6 +10,7 @@ import { BrokerError } from '../../errors.ts';
 import { silentLog } from '../../platform/log.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import type { ConfigReport } from '../../protocol/reports.ts';
+import { LoginAttempts } from '../../providers/login-attempts.ts';
 import type { FactorChoice, LoginDialogue, ProviderHost } from '../../providers/provider.ts';
 import { findDefinition, providerDefinitions } from '../../providers/registry.ts';
 import { json, relative } from '../output.ts';
@@ -111,7 +112,7 @@ function hostFor(io: ProcessIo, daemon: ConfigReport, name: string): ProviderHos
     clock: io.clock,
     log: silentLog,
     // Only the daemon keeps the login.
-    logins: { load: () => [], save: () => undefined, remove: () => undefined },
+    logins: { load: () => [], save: () => undefined, remove: () => undefined, attempts: new LoginAttempts(io.clock) },
     env: environmentOf(io, daemon),
     homeDir: io.homeDir,
   };

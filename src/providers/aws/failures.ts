@@ -82,6 +82,7 @@ function throttled({ secret }: Subject, { asked, retryAfterMs }: AwsAnswer): Pro
     : "AWS's login service was asked too often";
   return new ProviderError('transient', message, {
     remedy: 'wait; if this stays, raise ttl, or ask for a higher quota of the account',
+    isOverloaded: true,
     concerns: asked ? 'secret' : 'login',
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
@@ -93,6 +94,7 @@ function broken(service: string, status: number, { name }: AwsError, { asked, re
   const concerns = !asked ? 'login' : isOfSecret ? 'secret' : 'address';
   return new ProviderError('transient', `${service} is out of order (status ${status})`, {
     remedy: 'wait, and see https://health.aws.amazon.com if this stays',
+    isOverloaded: true,
     concerns,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });

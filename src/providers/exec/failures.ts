@@ -78,7 +78,7 @@ const SIGNED_OUT: readonly SignedOut[] = [
   { says: /\binvalid_grant\b|invalid_rapt|rapt_required|\bexpired_token\b/ },
   // In plain words, whoever says them. "Locked" alone is said of files and databases, too.
   {
-    says: /(?:not|isn't|must be|need to be) (?:currently )?(?:signed|logged) ?in|(?:session|login) (?:has |is |was )?(?:expired|over)|re-?authenticat|please (?:log|sign) ?in|login required|(?:vault|agent|keychain|keyring|wallet|collection) is (?:currently )?locked|locked collection|(?:prompt|request) (?:was )?dismissed|(?:cancell?ed|aborted|dismissed|denied) by (?:the )?user|user cancell?ed|no credentials (?:found|available|provider)|credentials (?:have |are )?(?:expired|missing)/i,
+    says: /(?:not|isn't|must be|need to be) (?:currently )?(?:signed|logged) ?in|(?:session|login) (?:has |is |was )?(?:expired|over)\b|re-?authenticat|please (?:log|sign) ?in|login required|(?:vault|agent|keychain|keyring|wallet|collection) is (?:currently )?locked|locked collection|(?:prompt|request) (?:was )?dismissed|(?:cancell?ed|aborted|dismissed|denied) by (?:the )?user|user cancell?ed|no credentials (?:found|available|provider)|credentials (?:have |are )?(?:expired|missing)/i,
   },
 ];
 

@@ -68,6 +68,7 @@ export class CurrentLogin {
   async adopt(token: SecretBytes, signal: AbortSignal): Promise<HeldLogin> {
     this.#startFromStore(this.#host.clock.now());
     const held = this.#store.put(await this.#tokens.adopt(token, signal));
+    this.#host.logins.attempts.accepted();
     const former = this.#current;
     this.#epoch += 1;
     this.#current = held.login.id;
@@ -139,11 +140,27 @@ export class CurrentLogin {
   /** A changed input is no reason to lose the login that a person made: until they make another, it is the best there is. */
   async #logInOrKeep(signal: AbortSignal): Promise<HeldLogin> {
     try {
-      return await this.#tokens.acquire(signal);
+      return await this.#logIn(signal);
     } catch (error) {
       const kept = this.#tokens.mode === 'interactive' ? this.#store.longestLived() : undefined;
       if (kept === undefined || signal.aborted || !lives(kept, this.#host.clock.now())) throw error;
       return kept;
+    }
+  }
+
+  /** A login that was refused is not tried again with the same inputs, whoever needs it. */
+  async #logIn(signal: AbortSignal): Promise<HeldLogin> {
+    // A token that was handed in is looked up, which locks nothing, and another one may have taken its place.
+    if (this.#tokens.mode === 'handed-in') return await this.#tokens.acquire(signal);
+    const { attempts } = this.#host.logins;
+    attempts.check();
+    try {
+      const held = await this.#tokens.acquire(signal);
+      attempts.accepted();
+      return held;
+    } catch (error) {
+      if (error instanceof ProviderError && error.isRefusedLogin) attempts.refused(error);
+      throw error;
     }
   }
 

@@ -293,6 +293,14 @@ export const vaultCredentialSchema = z.strictObject({
 export type VaultOptions = z.output<typeof vaultProviderSchema>;
 export type VaultSource = z.output<typeof vaultCredentialSchema>;
 
+/** A token that is handed in belongs to nobody who could be locked out, and a login in a browser is a person's own. */
+function accountOf({ address, namespace, auth }: VaultOptions): string | undefined {
+  if (auth.method === 'token' || auth.method === 'oidc') return undefined;
+  const who = { role_id: null, role_id_file: null, username: null, role: null, name: null, ...auth };
+  const names = [who.role_id, who.role_id_file, who.username, who.role, who.name];
+  return JSON.stringify([address, namespace ?? null, auth.method, auth.mount, names]);
+}
+
 /** HashiCorp Vault and OpenBao. docs/providers/vault.md tells every key. */
 export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
   type: 'vault',
@@ -316,6 +324,7 @@ export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
     return JSON.stringify([namespace ?? null, method, path, sorted, wrap_ttl ?? null, ...later]);
   },
   describe: ({ path }) => path,
+  account: accountOf,
   interactive: {
     isNeeded: ({ auth }) => isInteractive(auth),
     async load() {

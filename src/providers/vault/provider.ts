@@ -31,8 +31,6 @@ export class VaultProvider implements Provider {
   readonly #tokens: TokenApi;
   readonly #current: CurrentLogin;
   readonly #leases: LeaseApi;
-  /** Requests whose answer was a plain secret: asking twice costs nothing. */
-  readonly #issueNothing = new Set<string>();
   #loginInputs: readonly string[] | undefined;
 
   constructor(options: VaultOptions, host: ProviderHost) {
@@ -48,13 +46,12 @@ export class VaultProvider implements Provider {
     this.#leases = new LeaseApi(host, this.#client, this.#store, this.#current, this.#tokens);
   }
 
-  issue({ source, wantedLifeMs }: IssueRequest, call: Call): Promise<IssuedSecret> {
-    const { expires_metadata, ...where } = source as VaultSource;
+  issue(request: IssueRequest, call: Call): Promise<IssuedSecret> {
+    const { expires_metadata, ...where } = request.source as VaultSource;
     const read = async (signal: AbortSignal) => {
-      const { reply, held } = await this.#read(where, wantedLifeMs, signal);
+      const { reply, held } = await this.#read(where, request, signal);
       const issued = issuedSecret(reply, held.login.id, expires_metadata);
       if (issued.lease?.loginId !== undefined) this.#store.bearsLease(held.login.id);
-      if (issued.lease === undefined) this.#issueNothing.add(requestId(where));
       return issued;
     };
     return this.#run(call, read, where.path);
@@ -133,21 +130,27 @@ export class VaultProvider implements Provider {
   }
 
   /** Reads one path with the current login; a login that Vault has lost is replaced once. */
-  async #read(source: VaultSource, wantedLifeMs: number, signal: AbortSignal): Promise<Reading> {
+  async #read(source: VaultSource, { wantedLifeMs, wasPlain }: IssueRequest, signal: AbortSignal): Promise<Reading> {
+    const isRepeatable = mayBeAskedTwice(source, wasPlain);
     const first = await this.#current.forRead(wantedLifeMs, signal);
-    const reading = await this.#readWith(first, source, signal);
+    const reading = await this.#readWith(first, source, isRepeatable, signal);
     if (!(reading instanceof ProviderError)) return reading;
     const next = await this.#current.replace(first, signal);
-    const second = await this.#readWith(next, source, signal);
+    const second = await this.#readWith(next, source, isRepeatable, signal);
     if (!(second instanceof ProviderError)) return second;
     // A login granted a moment ago lives, whatever its policy lets lookup-self say: this is a denial.
     throw next.source === undefined ? second : tokenOver(next.source, this.#client.place);
   }
 
   /** The denial itself, not thrown, if Vault does not know the token any more. */
-  async #readWith(held: HeldLogin, source: VaultSource, signal: AbortSignal): Promise<Reading | ProviderError> {
+  async #readWith(
+    held: HeldLogin,
+    source: VaultSource,
+    mayBeRepeated: boolean,
+    signal: AbortSignal,
+  ): Promise<Reading | ProviderError> {
     using token = held.token.copy();
-    const isRepeatable = this.#isRepeatable(source, held);
+    const isRepeatable = mayBeRepeated && held.login.hasLimitedUses !== true;
     const reply = await this.#sendPatiently({ ...requestFor(source, token), isRepeatable }, held, signal);
     // Vault's own answer to a write that returns nothing. To a GET it never says that, but many a portal does.
     if (reply.status === 204 && source.method === 'POST') throw withoutSecret(reply);
@@ -167,12 +170,6 @@ export class VaultProvider implements Provider {
       await sleep(pauseMs, this.#host.clock, signal);
     }
     return await this.#client.send(request, signal);
-  }
-
-  /** A GET that issues neither lease nor token: what was read so before, and what looks like KV v2 from the start. */
-  #isRepeatable(source: VaultSource, { login }: HeldLogin): boolean {
-    if (source.method !== 'GET' || source.wrap_ttl !== undefined || login.hasLimitedUses === true) return false;
-    return this.#issueNothing.has(requestId(source)) || KEY_VALUE_2.test(source.path);
   }
 
   /** 412 says so itself; a 403, or a 404 without any word, says it only right after a login. */
@@ -195,11 +192,14 @@ interface Reading {
   readonly held: HeldLogin;
 }
 
-/** `data/` after a mount; behind such a name dynamic engines have `creds/` and the like. */
-const KEY_VALUE_2 = /^(?!.*\/(?:creds|static-creds|sts|issue|sign|token)\/)[^/]+(?:\/[^/]+)*?\/data\//;
+/** What dynamic engines call that which issues: behind any mount, even one named `data`. */
+const ISSUES = /(?:^|\/)(?:creds|static-creds|sts|issue|sign|token)\//;
+const KEY_VALUE_2 = /^[^/]+\/(?:.*\/)?data\//;
 
-function requestId({ namespace, path, params }: VaultSource): string {
-  return JSON.stringify([namespace, path, params]);
+/** A GET that issues nothing: of what gave a plain secret before, and of KV v2 from the start. */
+function mayBeAskedTwice({ method, path, wrap_ttl }: VaultSource, wasPlain = false): boolean {
+  if (method !== 'GET' || wrap_ttl !== undefined || ISSUES.test(path)) return false;
+  return wasPlain || KEY_VALUE_2.test(path);
 }
 
 function unknownLogin(): ProviderError {

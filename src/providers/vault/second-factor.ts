@@ -54,9 +54,11 @@ function factorsOf(constraint: unknown): readonly Factor[] {
 export function secondFactorWanted(provider: string, auth: VaultAuth): ProviderError {
   const message = 'Vault wants a second factor for this login';
   if (mayBeMadeByAPerson(auth)) {
-    return new ProviderError('login-expired', message, { remedy: `run: broker login ${provider}, which asks for it` });
+    const remedy = `run: broker login ${provider}, which asks for it`;
+    return new ProviderError('login-expired', message, { remedy, isRefusedLogin: true });
   }
   return new ProviderError('misconfigured', message, {
+    isRefusedLogin: true,
     remedy: `have mount ${mountOf(auth)} exempted from login MFA, or use one without it in [providers.${provider}.auth]`,
   });
 }

@@ -214,6 +214,39 @@ export function describeVaultApi(name: string, open: (canary: string) => Promise
       expect(Math.abs((issued.expiresAtServerMs ?? 0) - Date.now() - HOUR_MS / 2)).toBeLessThan(30_000);
     });
 
+    test('tokens made by a token end with it unless they are orphans, and are revoked by their accessors', async () => {
+      const parent = await created({ policies: ['root'], ttl: '1h' });
+      const make = async (path: string) => {
+        const { json } = await stage.ask('POST', path, {
+          token: parent.client_token,
+          body: { ttl: '30m', policies: ['default'] },
+        });
+        return json.auth;
+      };
+      const [first, second, orphan] = [
+        await make('auth/token/create'),
+        await make('auth/token/create'),
+        await make('auth/token/create-orphan'),
+      ];
+      expect([first.orphan, second.orphan, orphan.orphan]).toEqual([false, false, true]);
+      expect(first).toMatchObject({
+        lease_duration: 1_800,
+        num_uses: 0,
+        accessor: expect.stringMatching(/^[\w.-]{8,}$/),
+      });
+      const lookup = async (token: string) => (await stage.ask('GET', 'auth/token/lookup-self', { token })).status;
+      const revoke = () => stage.ask('POST', 'auth/token/revoke-accessor', { body: { accessor: first.accessor } });
+      expect((await revoke()).status).toBe(204);
+      expect(await lookup(first.client_token)).toBe(403);
+      expect((await revoke()).json).toMatchObject({ warnings: ['No token found with this accessor'], auth: null });
+      await stage.ask('POST', 'auth/token/revoke-self', { token: parent.client_token, body: {} });
+      expect([await lookup(second.client_token), await lookup(orphan.client_token)]).toEqual([403, 200]);
+      expect(await refused('POST', 'auth/token/create/nobody', { body: {} })).toEqual({
+        status: 400,
+        errors: ['unknown role nobody'],
+      });
+    });
+
     test('wrapped answers and wrapped secret-ids, which are redeemed once', async () => {
       const path = stage.pathOf('kv-v1', 'plain');
       await stage.put('kv-v1', 'plain', { key: 'sk' });

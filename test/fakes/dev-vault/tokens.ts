@@ -38,6 +38,8 @@ export interface Token extends SmallToken {
   expiresAtMs: number | undefined;
 }
 
+const NO_SUCH_ACCESSOR = envelope({ warnings: ['No token found with this accessor'] });
+
 /** The token store with `auth/token/*`. */
 export class TokenStore extends Tokens {
   declare protected readonly tokens: Map<string, Token>;
@@ -121,7 +123,7 @@ export class TokenStore extends Tokens {
     if (action === 'renew-self') return this.#renew(self, request);
     if (action === 'revoke-self') return this.#revoked(self);
     const other = this.#named(action, request);
-    if (other === undefined) return NOT_FOUND;
+    if (other === undefined) return action === 'revoke-accessor' ? NO_SUCH_ACCESSOR : NOT_FOUND;
     if (action.startsWith('lookup')) return this.#lookup(other);
     if (action.startsWith('renew')) return this.#renew(other, request);
     return action.startsWith('revoke') ? this.#revoked(other) : undefined;
@@ -134,7 +136,7 @@ export class TokenStore extends Tokens {
 
   #createFor(parent: Token, request: DevRequest, action: string): ApiAnswer {
     const role = this.#roles.get(action.split('/')[1] ?? '');
-    if (action.includes('/') && role === undefined) return refusal(400, 'unknown role');
+    if (action.includes('/') && role === undefined) return refusal(400, `unknown role ${action.split('/')[1]}`);
     const isOrphan = action === 'create-orphan' || role?.orphan === true || request.body['no_parent'] === true;
     const { body } = request;
     const ttlMs = parseDurationMs(body['ttl']);

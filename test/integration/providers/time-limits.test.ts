@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { ProviderGate } from '../../../src/broker/gate.ts';
+import { LoginAttempts } from '../../../src/providers/login-attempts.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import { findDefinition } from '../../../src/providers/registry.ts';
 import { AwsHome, PROFILE } from '../../conformance/aws/aws-home.ts';
@@ -31,13 +32,20 @@ async function reading(type: string, options: object, source: object, env: Reado
   };
   const open = async (): Promise<Provider> => create(definition.providerSchema.parse(options), host);
   const gate = new ProviderGate(
-    { name: 'slow', type, open, storedLogin: () => undefined, onRecovery: () => {} },
+    {
+      name: 'slow',
+      type,
+      open,
+      storedLogin: () => undefined,
+      attempts: new LoginAttempts(clock),
+      onRecovery: () => {},
+    },
     { clock, random: () => 0.5, fingerprintFiles: () => '' },
   );
   onTestFinished(() => gate.close());
-  const read = (what: object = source) =>
+  const read = (what: object = source, wasPlain = false) =>
     gate.call((provider, call) =>
-      provider.issue({ source: definition.credentialSchema.parse(what), wantedLifeMs: 0 }, call),
+      provider.issue({ source: definition.credentialSchema.parse(what), wantedLifeMs: 0, wasPlain }, call),
     );
   return { clock, folder, read };
 }
@@ -117,11 +125,8 @@ test('a connection that never answers costs 5 s: the read is sent once more over
 });
 
 test('so does KV v1 from its second read on, since only then it is known to issue nothing', async () => {
-  const { vault, clock, read } = await vaultWithDeadConnection('kv/claude');
-  vault.faults.clear();
-  await read();
-  const hanging = vault.faults.plan({ kind: 'hang' }, { path: /^kv/ });
-  const answer = read();
+  const { clock, read, hanging } = await vaultWithDeadConnection('kv/claude');
+  const answer = read(undefined, true);
   await hanging.reached;
   await clock.advance(5_000);
   expect((await answer).content).toMatchObject({ json: { key: 'sk-late' } });
@@ -135,7 +140,7 @@ test('what issues a lease is not asked for twice, nor anything with a token whos
     { path: /lookup-self/ },
   );
   for (const { vault, clock, read, hanging } of [leased, counted]) {
-    const answer = read().catch((error: unknown) => error);
+    const answer = read(undefined, true).catch((error: unknown) => error);
     await hanging.reached;
     await clock.advance(30_000);
     expect(await answer).toMatchObject({ kind: 'transient' });

@@ -434,7 +434,8 @@ describe('a namespace', () => {
     const role_id = fixture.vault.logins.appRole('inner', { ...GRANT, policies: ['reader'], namespace: 'team-a' });
     const secret_id_file = await fixture.file('inner', fixture.vault.logins.secretId('inner'));
     const auth = { method: 'approle', role_id, secret_id_file };
-    const inner = await fixture.provider({ options: { namespace: '/team-a/', auth } });
+    const options = { namespace: '/team-a/', auth };
+    const inner = await fixture.provider({ options, logins: new MemoryLoginStore() });
     expect(fields(await read(inner, 'kv/claude'))).toEqual({ key: 'sk-a' });
     const root = await fixture.provider({ logins: new MemoryLoginStore() });
     expect(fields(await read(root, { path: 'kv/claude', namespace: 'team-b' }))).toEqual({ key: 'sk-b' });

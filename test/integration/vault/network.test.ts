@@ -1,9 +1,12 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { FailureConcern } from '../../../src/errors.ts';
 import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
+import type { Fault } from '../../fakes/dev-vault/faults.ts';
 import { startForwardProxy } from '../../fakes/forward-proxy.ts';
-import { failure, read, VaultFixture } from './vault-fixture.ts';
+import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
+import { failure, HOUR_MS, read, VaultFixture } from './vault-fixture.ts';
 
 describe('how long a server asks to be left alone', () => {
   test.each([
@@ -153,4 +156,97 @@ test('a development Vault says where it listens', async () => {
   const fixture = await VaultFixture.start();
   expect(fixture.vault).toBeInstanceOf(DevVault);
   expect(fixture.vault.address).toBe(`http://127.0.0.1:${fixture.vault.port}`);
+});
+
+describe('what a failure concerns', () => {
+  const says = (status: number, errors: readonly string[], headers = {}): Fault => ({
+    kind: 'answer',
+    status,
+    headers,
+    body: JSON.stringify({ errors }),
+  });
+
+  test('six credentials under a rate limit are each told of their own path, and none of another', async () => {
+    const fixture = await VaultFixture.start();
+    const provider = await fixture.provider();
+    fixture.vault.faults.plan(says(429, ['rate limit quota exceeded'], { 'retry-after': '1' }), {
+      times: 6,
+      path: /^kv/,
+    });
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) {
+      expect(await failure(read(provider, `kv/${name}`))).toMatchObject({
+        kind: 'transient',
+        concerns: 'secret',
+        retryAfterMs: 1_000,
+        message: expect.stringContaining(`(429 to kv/${name})`),
+      });
+    }
+  });
+
+  test.each<readonly [string, Fault, FailureConcern]>([
+    ["an engine's backend", says(502, ['failed to reach the database']), 'secret'],
+    ['an error in an engine', says(500, ['1 error occurred: boom']), 'secret'],
+    ['a redirect', says(307, [], { location: 'https://elsewhere.example/v1/kv/claude' }), 'secret'],
+    ['a denial', says(403, ['permission denied']), 'secret'],
+    ["a firewall's page", { kind: 'answer', status: 403, body: '<html>' }, 'secret'],
+    ['a seal', says(503, ['Vault is sealed']), 'address'],
+    ['a cluster without a leader', says(500, ['local node not active but active cluster node not found']), 'address'],
+    ["a load balancer's 502", { kind: 'answer', status: 502, body: '<html>' }, 'address'],
+    ['a sign-in page', { kind: 'answer', status: 200, body: '<html>' }, 'address'],
+    ['a reset', { kind: 'reset' }, 'address'],
+  ])('%s', async (_, fault, concerns) => {
+    const fixture = await VaultFixture.start();
+    const provider = await fixture.provider();
+    fixture.vault.faults.plan(fault, { times: 9, path: /^kv/ });
+    const error = await failure(read(provider, 'kv/claude'));
+    expect(error.concerns).toBe(concerns);
+    // Others may be told of it, and would take a path in it for theirs.
+    if (concerns === 'address') expect(error.message).not.toContain('kv/claude');
+  });
+
+  test("a gateway's answers in the place of Vault's end no token and no lease", async () => {
+    const fixture = await VaultFixture.start();
+    fixture.vault.engines.role('hourly', { ttlMs: HOUR_MS, maxTtlMs: 4 * HOUR_MS });
+    const provider = await fixture.withAppRole({ ttlMs: HOUR_MS, maxTtlMs: 4 * HOUR_MS });
+    const { lease } = await read(provider, 'apikeys/creds/hourly');
+    const { id = '', loginId = '' } = lease ?? expect.fail('no lease was issued');
+    const held = { id, loginId, issuedAtMs: 0, expiresAtMs: 0, renewable: true, maxExpiresAtMs: undefined };
+    const signal = { signal: new AbortController().signal };
+    const foreign = [
+      says(403, ['Forbidden']),
+      says(404, ['no such API']),
+      says(200, []),
+      says(200, ['login required']),
+    ];
+    for (const fault of foreign) {
+      fixture.vault.faults.plan(fault, { times: 3, path: /^(?:sys|auth)/ });
+      const calls = [
+        () => provider.renew?.(held, signal),
+        () => provider.revoke?.(held, signal),
+        () => provider.renewLogin?.(loginId, signal),
+      ];
+      for (const call of calls) expect(await failure(Promise.resolve(call()))).toMatchObject({ kind: 'transient' });
+    }
+    expect(provider.login?.(loginId)).toBeDefined();
+    await provider.renew?.(held, signal);
+    await provider.renewLogin?.(loginId, signal);
+  });
+
+  test('whatever a login fails with is about the login, and at its address about that', async () => {
+    const fixture = await VaultFixture.start();
+    const failed = async (fault: Fault | undefined, auth: object) => {
+      const provider = await fixture.provider({ options: { auth }, logins: new MemoryLoginStore() });
+      if (fault !== undefined) fixture.vault.faults.plan(fault, { path: /^auth/ });
+      return (await failure(read(provider, 'kv/claude'))).concerns;
+    };
+    const role = { method: 'approle', role_id: 'r' };
+    expect(await failed(says(429, ['rate limit quota exceeded']), role)).toBe('login');
+    expect(await failed(says(400, ['invalid role or secret ID']), role)).toBe('login');
+    expect(await failed(undefined, { ...role, secret_id_file: '~/nowhere' })).toBe('login');
+    expect(await failed(undefined, { method: 'token', token_file: '~/nowhere' })).toBe('login');
+    expect(await failed(undefined, { method: 'userpass', username: 'ada' })).toBe('login');
+    expect(await failed(undefined, { method: 'token', token: 'hvs.over' })).toBe('login');
+    expect(await failed(says(503, ['Vault is sealed']), role)).toBe('address');
+    expect(await failed({ kind: 'reset' }, role)).toBe('address');
+  });
 });

@@ -7,7 +7,7 @@ import { failure } from '../../fakes/scripted-provider.ts';
 const RENEWABLE = { kind: 'leased', lastsMs: HOUR, maxMs: 24 * HOUR, renewable: true } as const;
 const FIXED = { kind: 'leased', lastsMs: HOUR } as const;
 const LEASED = { name: 'db', engine: RENEWABLE };
-const PLAIN = { judged: false };
+const PLAIN = { origin: 'other' } as const;
 
 async function bench(options: Partial<HarnessOptions> = {}) {
   return new BrokerHarness({ credentials: [LEASED], cache: await openTestCache(temporaryFolder()), ...options });

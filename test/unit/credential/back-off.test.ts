@@ -31,9 +31,52 @@ describe('back-off', () => {
     ]);
   });
 
-  it('asks a provider that waits for a person no sooner than after half a minute', () => {
-    expect([1, 2, 30].map((count) => afterFailures(count, denied, 0))).toEqual(Array(3).fill(30 * SECOND));
-    expect([1, 2, 30].map((count) => afterFailures(count, denied, 1))).toEqual([MINUTE, 2 * MINUTE, 15 * MINUTE]);
+  it('asks again for what a person has to put right after ten seconds, then half as often each time, to two minutes', () => {
+    const waits = [10, 20, 40, 80, 120, 120].map((seconds) => seconds * SECOND);
+    for (const random of [0, 0.9]) {
+      expect([1, 2, 3, 4, 5, 30].map((count) => afterFailures(count, denied, random))).toEqual(waits);
+    }
+  });
+
+  it('asks a misconfigured provider no sooner than after half a minute, unless somebody asks for the key', () => {
+    const misconfigured = { kind: 'misconfigured', retryAfterMs: undefined } as const;
+    expect([1, 2, 30].map((count) => afterFailures(count, misconfigured, 0.999999))).toEqual([
+      expect.closeTo(MINUTE, -2),
+      expect.closeTo(2 * MINUTE, -2),
+      expect.closeTo(15 * MINUTE, -4),
+    ]);
+    expect(recordFailure(undefined, misconfigured, START, 0.5).probeAtMs).toBe(START + 10 * SECOND);
+  });
+
+  it('lets an ask probe 10 to 14 s after the last try, and in a long outage within a minute', () => {
+    const long: FailureRecord = {
+      kind: 'transient',
+      failures: 20,
+      firstAtMs: START - 2 * 60 * MINUTE,
+      lastAtMs: START,
+      nextAttemptAtMs: START,
+      probeAtMs: START,
+    };
+    const probe = (before: FailureRecord, random: number) =>
+      recordFailure(before, transient, START, random).probeAtMs - START;
+    const fifth = { ...long, failures: 4 };
+    expect([probe(fifth, 0.5), probe(fifth, 0.999)].map(Math.round)).toEqual([12 * SECOND, 13_996]);
+    expect([probe(long, 0.5), probe(long, 0.999)].map(Math.round)).toEqual([35 * SECOND, 59_950]);
+  });
+
+  it('never tries a refused login again, except where a limit of our own was in the way', () => {
+    const refused = {
+      kind: 'login-expired',
+      retryAfterMs: undefined,
+      concerns: 'login',
+      isRefusedLogin: true,
+    } as const;
+    expect(recordFailure(undefined, refused, START, 0.5)).toMatchObject({
+      nextAttemptAtMs: Number.POSITIVE_INFINITY,
+      probeAtMs: Number.POSITIVE_INFINITY,
+    });
+    const limited = { ...refused, retryAfterMs: 10 * MINUTE };
+    expect(recordFailure(undefined, limited, START, 0).probeAtMs).toBe(START + 10 * MINUTE);
   });
 
   it('starts counting anew when the failure is of another kind, but remembers since when it fails', () => {
@@ -61,9 +104,9 @@ describe('back-off', () => {
 
   it('holds off until the moment it names', () => {
     const record = recordFailure(undefined, transient, START, 0);
-    expect(isHeldOff(record, START + SECOND - 1)).toBe(true);
-    expect(isHeldOff(record, START + SECOND)).toBe(false);
-    expect(isHeldOff(undefined, START)).toBe(false);
+    expect(isHeldOff(record, START + SECOND - 1, 'unasked')).toBe(true);
+    expect(isHeldOff(record, START + SECOND, 'unasked')).toBe(false);
+    expect(isHeldOff(record, START, 'person')).toBe(false);
   });
 
   it.each([

@@ -259,6 +259,16 @@ test('a pipeline whose last program succeeds does not hide that the first wants 
   });
 });
 
+test.each([
+  ['fails', sh('exit 1')],
+  ['wants a login', sh('echo "not logged in" >&2; exit 1')],
+  ['is not there', { command: ['/nowhere/tool'] }],
+  ['prints nothing', sh('true')],
+  ['is late', { ...sh('sleep 60'), timeout: '100ms' }],
+])('a command that %s stands in the way of no other', async (_, options) => {
+  expect((await failure(read(await connect(options)))).concerns).toBe('secret');
+});
+
 test('a prompt that nobody answered in time is not put up again unasked', async () => {
   const tool = join(folder, 'op');
   await writeFile(tool, '#!/bin/sh\nexec sleep 600\n', { mode: 0o700 });
