@@ -377,8 +377,8 @@ static struct question read_arguments(int count, char **arguments)
         "  --help           print this\n\n"
         "Exit codes: 0 printed, 64 usage, 65 not a key, 69 unavailable, 74 stdout, 75 try again, 77 refused,\n"
         "78 configuration. The socket: $BROKER_SOCKET, else broker/broker.sock in $XDG_RUNTIME_DIR or\n"
-        "/run/user/UID, else /tmp/broker-UID/broker.sock, else broker.sock in the state folder. A daemon that was\n"
-        "installed is started if none runs, unless BROKER_NO_AUTOSTART is set.\n";
+        "/run/user/UID, else /tmp/broker-UID/broker.sock, else STATE/broker.sock. An installed daemon is started if\n"
+        "none runs, unless BROKER_NO_AUTOSTART is set.\n";
     static const char version[] = "broker-key " BROKER_VERSION "\n";
     struct question question = {NULL, FORMATS[0], false};
     bool options = true;

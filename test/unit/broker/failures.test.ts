@@ -215,6 +215,8 @@ describe('a prompt that a person dismissed', () => {
     await world.get('c0', PLAIN);
     await world.get('c1', PLAIN);
     const before = world.provider().count('issue');
+    await world.clock.advance(MINUTE);
+    world.broker.noticeWake();
     await world.clock.advance(50 * MINUTE);
     expect(world.provider().count('issue')).toBe(before);
   });
