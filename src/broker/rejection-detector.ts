@@ -21,8 +21,12 @@ import { ClientHistories } from './client-histories.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
 import { recall } from './gate.ts';
+import type { KeyChecks } from './key-checks.ts';
 import type { Refresher } from './refresher.ts';
 import { SuspicionReads } from './suspicion.ts';
+
+/** Reading the provider and asking the API take no longer together. */
+const READ_AND_CHECK_MS = 3_000;
 
 /**
  * Rejection at work: puts the asks of clients before the judge of credential/rejection.ts, has the provider asked where a
@@ -32,11 +36,13 @@ export class RejectionDetector {
   readonly #ports: BrokerPorts;
   readonly #events: EventLog;
   readonly #reads: SuspicionReads;
+  readonly #checks: KeyChecks;
   readonly #clients: ClientHistories;
 
-  constructor(ports: BrokerPorts, events: EventLog, refresher: Refresher) {
+  constructor(ports: BrokerPorts, events: EventLog, refresher: Refresher, checks: KeyChecks) {
     this.#ports = ports;
     this.#events = events;
+    this.#checks = checks;
     this.#reads = new SuspicionReads(ports, refresher);
     this.#clients = new ClientHistories(ports);
     events.listen(() => this.#clients.save());
@@ -70,13 +76,19 @@ export class RejectionDetector {
     const strikable = isEarly && ask.client?.known?.mayBeRefused === true && ask.origin() === 'own';
     const mayIssue = suspicion === 'early' && wantsNewLease(history, { ...asked, strikable });
     await this.#reads.read(credential, mayIssue, ask.signal);
-    const now = this.#ports.clock.read();
-    const { living: livingNow } = credential;
+    const { clock } = this.#ports;
     // Dropped by the provider's own answer: what follows is an ask with nothing to serve.
-    if (livingNow === undefined || suspicion === 'stale') return now;
+    if (credential.living === undefined || suspicion === 'stale') return clock.read();
+    const check = await this.#checks.word(credential, at.nowMs + READ_AND_CHECK_MS, ask.signal);
+    const now = clock.read();
+    const { living: livingNow } = credential;
+    if (livingNow === undefined) return now;
     const askedNow = { ...judgedAsk(credential, livingNow, ask, now), strikable };
     const historyNow = this.#historyOf(credential, ask);
-    const judgement = judgeEarly(historyNow, askedNow, this.#evidence(credential, historyNow, askedNow));
+    const judgement = judgeEarly(historyNow, askedNow, {
+      ...this.#evidence(credential, historyNow, askedNow),
+      check,
+    });
     this.#execute(credential, ask, judgement, now);
     return now;
   }

@@ -5,6 +5,7 @@ import type { FailureConcern } from '../../../src/errors.ts';
 import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
 import type { Fault } from '../../fakes/dev-vault/faults.ts';
 import { startForwardProxy } from '../../fakes/forward-proxy.ts';
+import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
 import { failure, HOUR_MS, read, VaultFixture } from './vault-fixture.ts';
 
 describe('how long a server asks to be left alone', () => {
@@ -220,11 +221,11 @@ describe('what a failure concerns', () => {
     for (const fault of foreign) {
       fixture.vault.faults.plan(fault, { times: 3, path: /^(?:sys|auth)/ });
       const calls = [
-        provider.renew?.(held, signal),
-        provider.revoke?.(held, signal),
-        provider.renewLogin?.(loginId, signal),
+        () => provider.renew?.(held, signal),
+        () => provider.revoke?.(held, signal),
+        () => provider.renewLogin?.(loginId, signal),
       ];
-      for (const call of calls) expect(await failure(Promise.resolve(call))).toMatchObject({ kind: 'transient' });
+      for (const call of calls) expect(await failure(Promise.resolve(call()))).toMatchObject({ kind: 'transient' });
     }
     expect(provider.login?.(loginId)).toBeDefined();
     await provider.renew?.(held, signal);
@@ -234,7 +235,7 @@ describe('what a failure concerns', () => {
   test('whatever a login fails with is about the login, and at its address about that', async () => {
     const fixture = await VaultFixture.start();
     const failed = async (fault: Fault | undefined, auth: object) => {
-      const provider = await fixture.provider({ options: { auth } });
+      const provider = await fixture.provider({ options: { auth }, logins: new MemoryLoginStore() });
       if (fault !== undefined) fixture.vault.faults.plan(fault, { path: /^auth/ });
       return (await failure(read(provider, 'kv/claude'))).concerns;
     };
