@@ -47,8 +47,7 @@ enum {
     SOCKET_PATH_LIMIT = sizeof(((struct sockaddr_un *)0)->sun_path) - 1
 };
 
-#define DEFAULT_INTERVAL_MS 300000
-#define USAGE "usage: broker-key [--format raw|headers|json|aws|proxy] [NAME]"
+#define USAGE "usage: broker-key [--format raw|headers|json|aws|proxy] [--rejected] [NAME]"
 
 /* ---- time and output ---------------------------------------------------------------------------------------- */
 
@@ -348,6 +347,7 @@ static const char *const FORMATS[] = {"raw", "headers", "json", "aws", "proxy", 
 struct question {
     const char *name;   /* NULL: the default credential */
     const char *format; /* one of FORMATS */
+    bool rejected;      /* the caller says that its key was refused */
 };
 
 static const char *known_format(const char *word)
@@ -372,14 +372,15 @@ static struct question read_arguments(int count, char **arguments)
     static const char help[] = USAGE "\n\n"
         "Prints the key of the credential NAME, or of the default one, as the broker daemon holds it.\n\n"
         "  --format FORMAT  raw (the key), headers, json, aws or proxy (for other helpers)\n"
+        "  --rejected       the key was refused: have the provider asked for a newer one\n"
         "  --version        print the version\n"
         "  --help           print this\n\n"
         "Exit codes: 0 printed, 64 usage, 65 not a key, 69 unavailable, 74 stdout, 75 try again, 77 refused,\n"
         "78 configuration. The socket: $BROKER_SOCKET, else broker/broker.sock in $XDG_RUNTIME_DIR or\n"
-        "/run/user/UID, else /tmp/broker-UID/broker.sock, else broker.sock in the state folder. A daemon that was\n"
-        "installed is started if none runs, unless BROKER_NO_AUTOSTART is set.\n";
+        "/run/user/UID, else /tmp/broker-UID/broker.sock, else STATE/broker.sock. An installed daemon is started if\n"
+        "none runs, unless BROKER_NO_AUTOSTART is set.\n";
     static const char version[] = "broker-key " BROKER_VERSION "\n";
-    struct question question = {NULL, FORMATS[0]};
+    struct question question = {NULL, FORMATS[0], false};
     bool options = true;
     for (int i = 1; i < count; i++) {
         const char *word = arguments[i];
@@ -391,6 +392,7 @@ static struct question read_arguments(int count, char **arguments)
             question.name = word;
         } else if (strcmp(word, "--") == 0) options = false;
         else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) print(help, sizeof help - 1);
+        else if (strcmp(word, "--rejected") == 0) question.rejected = true;
         else if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) print(version, sizeof version - 1);
         else if (strncmp(word, "--format=", 9) == 0) question.format = known_format(word + 9);
         else if (strcmp(word, "--format") == 0) question.format = known_format(++i < count ? arguments[i] : NULL);
@@ -441,7 +443,9 @@ static size_t write_request(char request[REQUEST_ROOM], const struct question *q
     char start[SESSION_START + 1];
     const char *interval = variable("CLAUDE_CODE_API_KEY_HELPER_TTL_MS"), *from = entrypoint(), *within = session(start);
     int64_t interval_ms = interval == NULL ? UNKNOWN : whole_number(interval, strlen(interval));
-    bool raw = question->format == FORMATS[0];
+    const char *context = variable("CLAUDE_HELPER_CONTEXT");
+    bool rejected = question->rejected || (context != NULL && strcmp(context, "mid-session-refresh") == 0);
+    bool raw = question->format == FORMATS[0], named = interval_ms != UNKNOWN;
     struct digits kept, pid, ppid;
     return join(request, REQUEST_ROOM, PARTS(
         "GET /v1/credentials/", question->name == NULL ? "_default" : question->name, "/key",
@@ -449,15 +453,15 @@ static size_t write_request(char request[REQUEST_ROOM], const struct question *q
         "Host: broker\r\n"
         "Accept: text/plain\r\n"
         "Connection: close\r\n"
-        "User-Agent: broker-key/" BROKER_VERSION "\r\n"
-        "Broker-Client-Interval-Ms: ",
-        decimal(interval_ms == UNKNOWN ? DEFAULT_INTERVAL_MS : (uint64_t)interval_ms, &kept), "\r\n"
+        "User-Agent: broker-key/" BROKER_VERSION "\r\n",
+        named ? "Broker-Client-Interval-Ms: " : "", named ? decimal((uint64_t)interval_ms, &kept) : "",
+        named ? "\r\n" : "",
         "Broker-Client-Hints: pid=", decimal((uint64_t)getpid(), &pid), ", ppid=", decimal((uint64_t)getppid(), &ppid),
         ", stdin=", stream_kind(STDIN_FILENO), ", stdout=", stream_kind(STDOUT_FILENO),
         from == NULL ? "" : ", entrypoint=", from == NULL ? "" : from,
         within == NULL ? "" : ", session=", within == NULL ? "" : within,
         variable("CLAUDE_CODE_MCP_SERVER_NAME") == NULL ? "" : ", purpose=mcp",
-        variable("CLAUDECODE") == NULL ? "" : ", agent=1", "\r\n\r\n"));
+        variable("CLAUDECODE") == NULL ? "" : ", agent=1", rejected ? ", rejected=1" : "", "\r\n\r\n"));
 }
 
 /* ---- the answer --------------------------------------------------------------------------------------------- */

@@ -37,11 +37,12 @@
 enum { LAUNCH_ROOM = 8192,
        REFUSAL_ROOM = 8192,
        WORDS = 24, /* of a command or an environment */
-       MOST_STARTS = 3, /* by one helper, of daemons that somebody killed */
+       MOST_STARTS = 10, /* by one helper, of daemons that somebody killed */
        REFUSED_S = 10, /* how long a daemon that ended without a word is not started again */
        LONGEST_REFUSED_S = 3600, /* a longer one was written before the clock was set back */
        LOCK_FD = 3, /* the daemon gets it as BROKER_LOCK_FD */
        ERROR_FD = 4,
+       TELL_MS = 1000, /* how long the helper that started a daemon has to tell how that ended */
        ELSEWHERE_MS = 1500 /* how long to wait for a daemon that listens elsewhere */ };
 
 static bool cannot(char why[LINE_LIMIT], const char *const parts[])
@@ -419,19 +420,25 @@ static bool start_service(struct launch *launch, int launch_fd, bool *unmanaged,
 
 /* ---- the daemon --------------------------------------------------------------------------------------------- */
 
+/* A daemon writes its socket into the lock once it is bound (src/platform/state-lock.ts): its path, or NULL. */
+static char *find_socket(int lock)
+{
+    static const char label[] = "\"socket\":\"";
+    static char text[1024];
+    ssize_t length = pread(lock, text, sizeof text - 1, 0);
+    text[length > 0 ? length : 0] = '\0';
+    char *path = strstr(text, label), *end = path == NULL ? NULL : strchr(path + sizeof label - 1, '"');
+    if (end == NULL) return NULL;
+    *end = '\0';
+    return path + sizeof label - 1;
+}
+
 /* The lock is held. By a daemon that has been listening for a while, where we never look? */
 static bool listens_elsewhere(const struct search *search, int lock, char why[LINE_LIMIT])
 {
     static int64_t since;
-    static const char label[] = "\"socket\":\"";
-    char text[1024];
-    ssize_t length = pread(lock, text, sizeof text - 1, 0);
-    text[length > 0 ? length : 0] = '\0';
-    char *path = strstr(text, label), *end = path == NULL ? NULL : strchr(path + sizeof label - 1, '"');
-    if (end == NULL) return false;
-    *end = '\0';
-    path += sizeof label - 1;
-    if (search->includes(path)) return false;
+    const char *path = find_socket(lock);
+    if (path == NULL || search->includes(path)) return false;
     if (since == 0) since = now_ms();
     if (now_ms() - since < ELSEWHERE_MS) return false;
     return !cannot(why, PARTS("the broker listens at ", path, ", where broker-key does not look; set BROKER_SOCKET to that "
@@ -454,45 +461,37 @@ static pid_t run_daemon(struct launch *launch, const char *state, int lock)
     return start_process(launch->run, environment.words, lock);
 }
 
-/* The lock, shared with the daemon that this helper started, until that one answers or has ended. */
-static int shared_lock = UNKNOWN;
+/* Of the launch file, locked while the daemon that this helper started neither answers nor has ended. */
+static int starting = UNKNOWN;
 
 void daemon_answers(void)
 {
-    if (shared_lock >= 0) close(shared_lock);
-    shared_lock = UNKNOWN;
+    if (starting >= 0) close(starting);
+    starting = UNKNOWN;
 }
 
-/* A daemon writes its socket into the lock once it is bound; see src/platform/state-lock.ts. */
-static bool was_bound(int lock)
+/* Not by a fault of its own: somebody, or the machine that has no memory left, ended it. */
+static bool was_killed(int code)
 {
-    char text[1024];
-    ssize_t length = lock < 0 ? 0 : pread(lock, text, sizeof text - 1, 0);
-    text[length > 0 ? length : 0] = '\0';
-    return lock < 0 || strstr(text, "\"socket\":\"") != NULL;
-}
-
-static bool is_crash(int signal_number)
-{
-    return signal_number == SIGSEGV || signal_number == SIGBUS || signal_number == SIGILL || signal_number == SIGFPE ||
-           signal_number == SIGABRT || signal_number == SIGTRAP || signal_number == SIGSYS;
+    code -= 128;
+    return code == SIGKILL || code == SIGTERM || code == SIGINT || code == SIGHUP;
 }
 
 /*
  * 0 if another may be started: this one served and was stopped, made room for a new version (75), or somebody killed it.
- * Else the exit code for everybody, and why. The lock is still held, so that nobody starts another before it is told.
+ * Else the exit code for everybody, and why. The launch file is still locked, so that nobody starts another before it is told.
  */
-static int how_it_ended(int code, const struct launch *launch, const char *own, char why[LINE_LIMIT])
+static int how_it_ended(int code, int lock, const struct launch *launch, const char *own, char why[LINE_LIMIT])
 {
     struct digits digits;
     struct stat status;
-    if (was_bound(shared_lock) || code == EX_TEMPFAIL || (code > 128 && !is_crash(code - 128))) return 0;
+    if (starting < 0 || find_socket(lock) != NULL || code == EX_TEMPFAIL || was_killed(code)) return 0;
     int refused = refused_before(own, why);
     if (refused != 0) return refused;
     for (size_t i = 0; launch->run[i] != NULL; i++) {
         if (launch->run[i][0] != '/' || stat(launch->run[i], &status) == 0) continue;
         cannot(why, PARTS("broker is not installed any more: ", launch->run[i],
-                          " is gone; install it again, then run `broker service install`"));
+                          " is gone; install it again"));
         return EX_UNAVAILABLE;
     }
     CANNOT("it was started and ended at once (exit ", decimal((uint64_t)code, &digits), "); run `broker daemon` to see why");
@@ -501,46 +500,54 @@ static int how_it_ended(int code, const struct launch *launch, const char *own, 
     return refused;
 }
 
+/* Whether this helper is the one that starts a daemon: another one may not have told yet how its own, never bound, ended. */
+static bool may_start(int launch_fd, int lock)
+{
+    static int64_t since;
+    bool ours = flock(launch_fd, LOCK_EX | LOCK_NB) == 0;
+    if (since == 0) since = now_ms();
+    /* It may be stopped, with the program that it was run by. */
+    if (!ours && find_socket(lock) == NULL && now_ms() - since < TELL_MS) return false;
+    starting = fcntl(launch_fd, F_DUPFD_CLOEXEC, ERROR_FD);
+    return true;
+}
+
 /* The helper that gets the lock starts the daemon; the others wait for it, and take over if that one is killed. */
-static int start_directly(struct launch *launch, const char *state, const char *own, const struct search *search,
-                          int *connection, char why[LINE_LIMIT])
+static int start_directly(struct launch *launch, int launch_fd, const char *state, const char *own,
+                          const struct search *search, int *connection, char why[LINE_LIMIT])
 {
     static pid_t child;
     static int starts;
     char path[PATH_ROOM];
-    int code;
-    if (child > 0) {
-        if (!has_ended(child, &code)) return 0;
-        child = 0;
-        code = how_it_ended(code, launch, own, why);
-        daemon_answers();
-        return code; /* or look for the daemon again, before the next one is started */
-    }
+    int code = 0;
+    if (child > 0 && !has_ended(child, &code)) return 0;
     join(path, PATH_ROOM, PARTS(own, "/lock"));
     int lock = open_private(path, O_RDWR | O_CREAT, S_IFREG, why);
     if (lock < 0) {
         if (why[0] == '\0') CANNOT("cannot make ", path);
         return EX_UNAVAILABLE;
     }
-    code = 0;
-    if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    if (child > 0) {
+        child = 0;
+        code = how_it_ended(code, lock, launch, own, why);
+        daemon_answers(); /* or will: it is looked for again before another is started */
+    } else if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
         if (listens_elsewhere(search, lock, why)) code = EX_UNAVAILABLE;
     } else if ((*connection = search->connect()) >= 0) {
         /* Another helper started one that bound its socket between our looking and our locking. */
     } else if ((code = refused_before(own, why)) != 0) {
         /* Or one that has ended in the meantime. */
-    } else if (starts++ == MOST_STARTS) {
-        CANNOT("it was started three times and killed each time; run `broker daemon` to see it run");
+    } else if (starts == MOST_STARTS) {
+        CANNOT("it was killed ten times; run `broker daemon`");
         code = EX_UNAVAILABLE;
-    } else {
+    } else if (may_start(launch_fd, lock)) {
+        starts++;
         (void)!ftruncate(lock, 0); /* its content describes a daemon that is gone */
         child = run_daemon(launch, state, lock);
-        if (child > 0) {
-            shared_lock = lock;
-            return 0;
+        if (child == 0) {
+            CANNOT("cannot run ", launch->run[0], ": ", strerror(errno), "; run `broker service install`");
+            code = EX_UNAVAILABLE;
         }
-        CANNOT("cannot run ", launch->run[0], ": ", strerror(errno), "; run `broker service install`");
-        code = EX_UNAVAILABLE;
     }
     close(lock);
     return code;
@@ -569,7 +576,7 @@ int start_daemon(const struct search *search, int *connection, char why[LINE_LIM
     } else if ((code = refused_before(own, why)) == 0) {
         if (!service_manager_runs(&launch)) unmanaged = true;
         else if (!start_service(&launch, launch_fd, &unmanaged, why)) code = EX_UNAVAILABLE;
-        if (unmanaged) code = start_directly(&launch, state, own, search, connection, why);
+        if (unmanaged) code = start_directly(&launch, launch_fd, state, own, search, connection, why);
     }
     close(launch_fd);
     return code;

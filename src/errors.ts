@@ -33,17 +33,21 @@ interface BrokerErrorOptions {
   /** What to do: one sentence in the imperative, with the command to type where there is one. */
   readonly remedy?: string;
   readonly cause?: unknown;
+  /** Called when it was written to the client that it concerns. */
+  readonly onWritten?: () => void;
 }
 
 export class BrokerError extends Error {
   readonly code: ErrorCode;
   readonly remedy: string | undefined;
+  readonly onWritten: (() => void) | undefined;
 
   constructor(code: ErrorCode, message: string, options: BrokerErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'BrokerError';
     this.code = code;
     this.remedy = options.remedy;
+    this.onWritten = options.onWritten;
   }
 
   get exitCode(): number {
@@ -81,6 +85,8 @@ export type FailureConcern = 'secret' | 'login' | 'address';
 export interface ProviderErrorOptions extends BrokerErrorOptions {
   /** What the provider itself asked for (Retry-After), in milliseconds from now. */
   readonly retryAfterMs?: number;
+  /** It answered that it cannot answer (429, 5xx): what is not needed is not asked for a while. */
+  readonly isOverloaded?: boolean;
   /** Replaces the kind's own code where that says too little: ERR_KEY_UNUSABLE for a secret that no client would accept. */
   readonly code?: ErrorCode;
   /** Default: the secret that was asked for. */
@@ -92,6 +98,7 @@ export interface ProviderErrorOptions extends BrokerErrorOptions {
 export class ProviderError extends BrokerError {
   readonly kind: FailureKind;
   readonly retryAfterMs: number | undefined;
+  readonly isOverloaded: boolean;
   readonly concerns: FailureConcern;
   readonly isRefusedLogin: boolean;
 
@@ -100,16 +107,18 @@ export class ProviderError extends BrokerError {
     this.name = 'ProviderError';
     this.kind = kind;
     this.retryAfterMs = options.retryAfterMs;
+    this.isOverloaded = options.isOverloaded ?? options.retryAfterMs !== undefined;
     this.concerns = options.concerns ?? 'secret';
     this.isRefusedLogin = options.isRefusedLogin ?? false;
   }
 
   /** The same failure, of more than one secret. */
   concerning(concerns: FailureConcern): ProviderError {
-    const { kind, message, remedy, retryAfterMs, code, isRefusedLogin } = this;
+    const { kind, message, remedy, retryAfterMs, code, isRefusedLogin, isOverloaded } = this;
     return new ProviderError(kind, message, {
       code,
       concerns,
+      isOverloaded,
       ...(isRefusedLogin ? { isRefusedLogin } : {}),
       ...(remedy === undefined ? {} : { remedy }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),

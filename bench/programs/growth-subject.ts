@@ -8,6 +8,7 @@ import { Scheduler } from '../../src/broker/scheduler.ts';
 import { composeDaemon } from '../../src/daemon/compose.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { Installation } from '../../src/platform/installation.ts';
+import { CLAUDE_CODE } from '../../src/platform/known-clients.ts';
 import { loadNative } from '../../src/platform/native.ts';
 import { createPinoLog } from '../../src/platform/pino-log.ts';
 import type { Client } from '../../src/platform/process-tree.ts';
@@ -77,7 +78,11 @@ async function timeAnswers(broker: Broker, clock: Clock, clients: readonly Clien
       credential,
       intervalMs: 1_000,
       client,
-      judged: true,
+      namesInterval: false,
+      format: 'raw',
+      saysRejected: false,
+      mayBeOwn: true,
+      origin: () => 'own',
       signal,
     });
     for (const secret of answer.secrets.values()) secret.wipe();
@@ -118,7 +123,7 @@ function clientsOf(number: number): Client[] {
     id: String(index),
     startTime: String(index),
     name: 'client',
-    isClaudeCode: true,
+    known: CLAUDE_CODE,
   }));
 }
 

@@ -2,16 +2,14 @@ import { allowsStale, nextAttemptFor } from '../credential/back-off.ts';
 import type { Freshness } from '../credential/freshness.ts';
 import { BrokerError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
+import { USUAL_WAIT_MS } from '../platform/known-clients.ts';
 import { sleep, waitUntil } from '../platform/waiting.ts';
 import type { Ask, BrokerPorts, OpenedKey } from './api.ts';
 import type { ManagedCredential } from './credentials.ts';
 import { type ProviderGate, recall } from './gate.ts';
 import type { Refresher } from './refresher.ts';
 
-/** The client warns its user at 10 s, and the helper gives up at 9.5. */
-const MAX_WAIT_MS = 9_000;
-
-/** With a stale key in hand an ask waits this long for a better one, counted from the start of the refresh. */
+/** With a stale key in hand an ask waits this long for a better one, a wait for the provider's verdict on the key included. */
 const STALE_WAIT_MS = 2_000;
 
 /**
@@ -81,7 +79,7 @@ export class Answering {
     const done = this.#refresher.refresh(credential, 'ask');
     const startedAtMs = credential.flight?.startedAtMs ?? at.nowMs;
     try {
-      await waitUntil(clock, done, startedAtMs + STALE_WAIT_MS, ask.signal);
+      await waitUntil(clock, done, Math.min(startedAtMs, ask.at.nowMs) + STALE_WAIT_MS, ask.signal);
     } catch (fault) {
       ask.signal.throwIfAborted();
       if (!mayServeStaleAfter(fault, credential)) return undefined;
@@ -94,7 +92,7 @@ export class Answering {
 
   async #waitForKey(credential: ManagedCredential, ask: Ask): Promise<Servable> {
     const { clock } = this.#ports;
-    const deadlineMs = ask.at.nowMs + MAX_WAIT_MS;
+    const deadlineMs = ask.at.nowMs + (ask.client?.known?.waitMs ?? USUAL_WAIT_MS);
     for (;;) {
       const hold = credential.flight === undefined ? credential.holdOff(clock.now(), 'ask') : undefined;
       if (hold !== undefined) {

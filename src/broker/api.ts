@@ -1,9 +1,11 @@
 import type { CredentialCache, SecretFields } from '../cache/cache.ts';
 import type { KeyVersion } from '../credential/key.ts';
+import type { Format } from '../credential/rejection.ts';
+import type { Caller, SettingsStamp } from '../platform/client-identity.ts';
 import type { Clock, Moment, Random } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { Client } from '../platform/process-tree.ts';
-import type { BrokerEvent, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
+import type { BrokerEvent, CheckReport, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
 
 /**
  * What the broker does for those who ask, by whatever wire: the server puts HTTP in front of it. `credential`
@@ -17,6 +19,8 @@ export interface BrokerApi {
   refresh(credential: string | undefined): Promise<CredentialStatus>;
   /** As `refresh` for every credential; failures are in the states returned, it does not reject for them. */
   refreshAll(): Promise<readonly CredentialStatus[]>;
+  /** Asks the API itself about the key and about a made-up one, which arms the check. */
+  check(credential: string | undefined): Promise<CheckReport>;
   /** Drops the cached key and revokes its lease. */
   invalidate(credential: string | undefined): Promise<CredentialStatus>;
   status(): StatusReport;
@@ -30,16 +34,16 @@ export interface BrokerApi {
 }
 
 /** One question to the broker, as the server understood it. */
-export interface Ask {
+export interface Ask extends Caller {
   /** When it came in. Until it has to wait for something, the ask is judged as of this moment. */
   readonly at: Moment;
   /** undefined: the configured default. */
   readonly credential: string | undefined;
   /** How long the client will keep the answer. */
   readonly intervalMs: number;
-  readonly client: Client | undefined;
-  /** Whether this is the client's own call for its own key, and so may be judged an early repeat. */
-  readonly judged: boolean;
+  /** The asker said so; else it is what clients of its kind do. */
+  readonly namesInterval: boolean;
+  readonly format: Format;
   /** Aborted when the asker hangs up. */
   readonly signal: AbortSignal;
 }
@@ -81,7 +85,11 @@ export interface BrokerPorts {
   /** The last daemon was killed or lost power: what is stored may lack its last changes, and is confirmed when it is served. */
   readonly afterUncleanEnd: boolean;
   /** Whether that very process still runs. */
-  readonly isAlive: (client: Client) => boolean;
+  readonly isAlive: (client: Pick<Client, 'pid' | 'startTime'>) => boolean;
+  /** The files whose change makes this client drop its key, as they are now: one stat each. Never throws. */
+  readonly settingsOf: (client: Client) => SettingsStamp;
+  /** Of this boot and pid namespace: in another one the same pid and start time are another process. */
+  readonly processSpace: string;
   /** Called about once a minute while anything is scheduled: what has to be done from time to time, at no extra wake-up. */
   readonly onTick: () => void;
 }

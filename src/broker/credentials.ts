@@ -3,10 +3,11 @@ import { type FailureRecord, isTriedOnAsksOnly, type Urgency } from '../credenti
 import { type Freshness, judgeFreshness } from '../credential/freshness.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import type { KeyAndLogin } from '../credential/life.ts';
-import type { Verdict } from '../credential/rejection.ts';
 import type { RenewalNeeds } from '../credential/renewal.ts';
+import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError, type FailureConcern } from '../errors.ts';
 import { DEFAULT_CLIENT_INTERVAL_MS } from '../protocol/request.ts';
+import type { CheckAnswer } from '../providers/api-check.ts';
 import type { BrokerPorts } from './api.ts';
 import { longestHold, ProviderGate, type ProviderSource, type RememberedFailure } from './gate.ts';
 
@@ -19,6 +20,16 @@ export interface CredentialSpec {
   readonly readId: string;
   /** Where the secret is, in the provider's own words, for messages. */
   readonly place: string;
+  readonly check?: CredentialCheck | undefined;
+}
+
+/** The API itself asked about a key, as configured. */
+export interface CredentialCheck {
+  readonly url: string;
+  /** Of the check and the source of the key: what was learned of another one counts for nothing. */
+  readonly fingerprint: string;
+  /** Never rejects, unless the signal is aborted. */
+  ask(key: SecretBytes, signal: AbortSignal): Promise<CheckAnswer>;
 }
 
 /** A refresh under way. */
@@ -44,7 +55,6 @@ export class ManagedCredential {
   key: KeyVersion | undefined;
   failure: RememberedFailure | undefined;
   flight: Flight | undefined;
-  lastVerdict: Verdict | undefined;
   lastAskedAtMs: number | undefined;
   timesServed = 0;
   /** The key is from before an unclean end and may have been replaced or revoked: it is served, and confirmed behind that. */
@@ -53,8 +63,10 @@ export class ManagedCredential {
   clockSkewMs: number | undefined;
   /** Taken out of the configuration, or changed there: what is still under way for it must not touch its successor. */
   isRetired = false;
-  /** Digests of values that the API rejected. */
+  /** Digests of values that are not to be served while the provider has another. */
   rejected = new Set<string>();
+  /** The provider has returned a marked value once, and may have done so by a replica that lags behind. */
+  doubt: { readonly digest: string; readonly atMs: number } | undefined;
   /** The longest refresh interval that any client has named lately. */
   longestIntervalMs = DEFAULT_CLIENT_INTERVAL_MS;
   #interval = { longestMs: 0, seenAtMs: 0 };
@@ -230,7 +242,6 @@ export class CredentialSet implements Iterable<ManagedCredential> {
   reload(): void {
     const stored = this.#storedKeys();
     for (const credential of this.#credentials.values()) {
-      credential.lastVerdict = undefined;
       this.#load(credential, stored.get(credential.name));
     }
   }

@@ -3,13 +3,13 @@ import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd } from '../credential/life.ts';
 import { nextRefreshAt, refreshAction, wantedLife } from '../credential/renewal.ts';
 import { wipeAll } from '../credential/secret.ts';
-import { BrokerError, ProviderError } from '../errors.ts';
+import { BrokerError, ProviderError, systemRefusal } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
 import type { Call, Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
 import type { CredentialSet, ManagedCredential } from './credentials.ts';
 import type { EventDetail, EventLog } from './event-log.ts';
-import { CircuitOpen, recall } from './gate.ts';
+import { CircuitOpen, type ProviderGate, recall } from './gate.ts';
 import type { LeaseKeeper } from './leases.ts';
 import { keyFromSecret, readOnce, type SecretRead, type SharedRead, startLease } from './reads.ts';
 import { Renewals } from './renewals.ts';
@@ -20,6 +20,9 @@ import type { Scheduler } from './scheduler.ts';
  * rejection: a client asked early · person: `broker refresh`, which nothing holds off.
  */
 export type RefreshReason = 'ahead' | 'behind' | 'ask' | 'rejection' | 'person';
+
+/** A marked value that the provider returns is read again after so long: replicas are level by then. */
+const SECOND_LOOK_MS = 10_000;
 
 /** What an outage held up is not all tried at the same moment. */
 export const SPREAD_MS = 5_000;
@@ -40,6 +43,7 @@ export class Refresher {
   readonly #deps: RefresherDeps;
   readonly #reads = new Map<string, SharedRead>();
   readonly #renewals: Renewals;
+  readonly #overloadedAtMs = new WeakMap<ProviderGate, number>();
 
   constructor(ports: BrokerPorts, deps: RefresherDeps) {
     this.#ports = ports;
@@ -78,6 +82,11 @@ export class Refresher {
     const dueAtMs = living === undefined ? 0 : nextRefreshAt(living, credential.needs, random());
     const retryAtMs = failure?.record.nextAttemptAtMs ?? 0;
     scheduler.schedule(name, Math.max(allowedAtMs, dueAtMs, retryAtMs, notBeforeMs));
+  }
+
+  /** When a provider last failed as one that has too much to do. */
+  overloadedAtMs(gate: ProviderGate): number {
+    return this.#overloadedAtMs.get(gate) ?? Number.NEGATIVE_INFINITY;
   }
 
   /** Forgets the key everywhere; its lease, if any, is retired. */
@@ -194,8 +203,9 @@ export class Refresher {
     const reading = keyFromSecret(credential.spec, read, cache);
     try {
       const previous = credential.key;
-      if (credential.rejected.has(reading.key.digest)) throw stillRejected(reading.key);
       const now = clock.read();
+      const isMarked = credential.rejected.has(reading.key.digest);
+      if (isMarked && !this.#liftsMark(credential, reading.key, at.nowMs, now)) return;
       const end = certainEnd({ key: reading.key, login: undefined });
       if (end !== undefined && end <= now.nowMs) throw alreadyExpired(credential);
       const same = previous?.digest === reading.key.digest && reading.key.lease === undefined;
@@ -204,6 +214,7 @@ export class Refresher {
       if (same) cache.touch(key);
       else cache.put(key, reading.secrets);
       credential.key = key;
+      credential.doubt = undefined;
       if (previous?.lease !== undefined && previous.lease.id !== key.lease?.id) {
         this.#deps.leases.replaced(previous.lease);
       }
@@ -213,6 +224,32 @@ export class Refresher {
     } finally {
       wipeAll(reading.secrets);
     }
+  }
+
+  /**
+   * A mark says "not this value while the provider has another". The provider has returned it after another: that one is
+   * gone, unless a replica lags behind. A newer version settles it, else a second read does.
+   * @returns false if the key in hand stays for so long.
+   */
+  #liftsMark(credential: ManagedCredential, key: KeyVersion, readAtMs: number, now: Moment): boolean {
+    const { living, doubt, name } = credential;
+    const { cache } = this.#ports;
+    const { events, scheduler } = this.#deps;
+    const fingerprint = key.digest.slice(0, 8);
+    if (living !== undefined && !isNewerVersion(key.version, living.key.version)) {
+      const sinceMs = doubt?.digest === key.digest ? doubt.atMs : readAtMs;
+      if (readAtMs - sinceMs < SECOND_LOOK_MS) {
+        credential.doubt = { digest: key.digest, atMs: sinceMs };
+        this.#succeed(credential, 'doubted', { fingerprint }, now);
+        scheduler.schedule(name, sinceMs + SECOND_LOOK_MS);
+        return false;
+      }
+    }
+    credential.doubt = undefined;
+    credential.rejected.delete(key.digest);
+    cache.clearRejected(name, key.digest);
+    events.add('unmarked', name, { fingerprint });
+    return true;
   }
 
   /** The configuration changed while this was read: no client is given it, and its lease has to end. */
@@ -240,10 +277,11 @@ export class Refresher {
       this.schedule(credential);
       return recall(fault.failure, credential.name, clock.now());
     }
-    const error = fault instanceof BrokerError ? fault : internalError(credential.name, fault);
+    const error = fault instanceof BrokerError ? fault : unexpected(credential.name, fault);
     // Cut off by our own stop or reload: says nothing about the provider.
     if (credential.gate.isClosed || credential.isRetired) return error;
     const failure = error instanceof ProviderError ? error : OWN_FAULT;
+    if (error instanceof ProviderError && error.isOverloaded) this.#overloadedAtMs.set(credential.gate, clock.now());
     const record = recordFailure(credential.failure?.record, failure, clock.now(), random());
     credential.failure = { record, error };
     if (dropsKey(record.kind)) this.drop(credential);
@@ -273,16 +311,19 @@ function alreadyExpired(credential: ManagedCredential): ProviderError {
   });
 }
 
-function stillRejected(key: KeyVersion): ProviderError {
-  const version = key.version === undefined ? 'the same key' : `version ${key.version}`;
-  return new ProviderError('transient', `the provider still returns ${version}, which the API has rejected`, {
-    code: 'ERR_KEY_REJECTED',
-    remedy: `store a valid key there; to try this one again all the same: broker refresh ${key.credential}`,
-  });
+/** Versions that are numbers are in order; others are not. */
+function isNewerVersion(version: string | undefined, former: string | undefined): boolean {
+  const [next, last] = [Number(version ?? Number.NaN), Number(former ?? Number.NaN)];
+  return Number.isInteger(next) && Number.isInteger(last) && next > last;
 }
 
-/** A fault of the broker itself. Foreign error texts may hold anything, so only the type is told. */
-function internalError(credential: string, fault: unknown): BrokerError {
+/** What the system refuses passes; anything else is a fault of the broker itself. Foreign error texts may hold anything, so only the type is told. */
+function unexpected(credential: string, fault: unknown): BrokerError {
+  const refused = systemRefusal(fault);
+  if (refused !== undefined) {
+    const { code, message, remedy = '', cause } = refused;
+    return new ProviderError('transient', `"${credential}" cannot be refreshed: ${message}`, { code, remedy, cause });
+  }
   const type = fault instanceof Error ? fault.name : typeof fault;
   return new BrokerError('ERR_INTERNAL', `refreshing "${credential}" failed inside the broker (${type})`, {
     remedy: 'this is a bug in broker: please report it with the output of `broker events`',

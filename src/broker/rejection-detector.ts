@@ -1,205 +1,205 @@
 import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd, type KeyAndLogin } from '../credential/life.ts';
 import {
-  EMPTY_LEDGER,
+  type ClientHistory,
+  type Evidence,
+  type JudgedAsk,
   type Judgement,
-  judgeAsk,
-  judgeVerdict,
-  type Ledger,
-  recordIssue,
+  judgeEarly,
+  judgeExplained,
+  judgeInTime,
+  type RefusalReason,
+  recordRefused,
   recordServed,
-  type Suspicion,
-  VERDICT_WAIT_MS,
-  type Verdict,
+  suspicionOf,
+  wantsNewLease,
+  wasConfirmed,
 } from '../credential/rejection.ts';
 import { BrokerError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
-import type { Client } from '../platform/process-tree.ts';
-import { waitUntil } from '../platform/waiting.ts';
 import type { Ask, BrokerPorts } from './api.ts';
+import { ClientHistories } from './client-histories.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
+import { recall } from './gate.ts';
+import type { KeyChecks } from './key-checks.ts';
 import type { Refresher } from './refresher.ts';
+import { SuspicionReads } from './suspicion.ts';
+
+/** Reading the provider and asking the API take no longer together. */
+const READ_AND_CHECK_MS = 3_000;
 
 /**
- * Rejection at work: puts the asks of clients before the judge of credential/rejection.ts, asks the provider when it
- * wants that, and remembers what each client was served.
+ * Rejection at work: puts the asks of clients before the judge of credential/rejection.ts, has the provider asked where a
+ * suspicion is worth it, and remembers what each client was served.
  */
 export class RejectionDetector {
   readonly #ports: BrokerPorts;
   readonly #events: EventLog;
-  readonly #refresher: Refresher;
-  readonly #history: ClientHistory;
+  readonly #reads: SuspicionReads;
+  readonly #checks: KeyChecks;
+  readonly #clients: ClientHistories;
 
-  constructor(ports: BrokerPorts, events: EventLog, refresher: Refresher) {
+  constructor(ports: BrokerPorts, events: EventLog, refresher: Refresher, checks: KeyChecks) {
     this.#ports = ports;
     this.#events = events;
-    this.#refresher = refresher;
-    this.#history = new ClientHistory(ports.isAlive);
+    this.#checks = checks;
+    this.#reads = new SuspicionReads(ports, refresher);
+    this.#clients = new ClientHistories(ports);
+    events.listen(() => this.#clients.save());
   }
 
   /**
    * @returns the moment as of which the ask may be answered by what freshness says.
-   * @throws BrokerError ERR_KEY_REJECTED.
+   * @throws BrokerError ERR_KEY_REJECTED, or ERR_REFRESH_PENDING where nobody can say whether the key is still good.
    */
   async consider(credential: ManagedCredential, ask: Ask): Promise<Moment> {
-    const { client, judged, at } = ask;
+    const { at } = ask;
     const { living } = credential;
-    if (client === undefined || !judged || living === undefined) return at;
-    const ledger = this.#history.get(client, credential.name);
-    const judgement = judgeAsk(ledger, suspicionOf(credential, living, ask, at));
-    if (judgement.action === 'serve' && judgement.ledger === ledger) return at;
-    this.#enter(credential, client, judgement, at);
-    if (judgement.action !== 'revalidate') return at;
-    const verdict = await this.#revalidate(credential, ask, client);
-    const now = this.#ports.clock.read();
-    const { living: livingNow } = credential;
+    if (living === undefined || !mayBeSuspected(ask)) return at;
+    const history = this.#historyOf(credential, ask);
+    const asked = judgedAsk(credential, living, ask, at);
+    const isEarly = suspicionOf(history, { ...asked, saysRejected: false }) === 'early';
+    const suspicion = suspicionOf(history, asked);
+    if (suspicion === 'none') {
+      if (history.chain !== undefined) this.#enter(credential, ask, judgeInTime(history, asked), at);
+      return at;
+    }
+    if (isEarly && !ask.saysRejected) {
+      if (ask.origin() === 'other') return at;
+      if (ask.client !== undefined && this.#clients.isExplained(ask.client, history)) {
+        this.#enter(credential, ask, judgeExplained(history, asked), at);
+        this.#events.add('explained', credential.name, { client: ask.client.pid });
+        return at;
+      }
+    }
+    // What a caller only says is never held against a value.
+    const strikable = isEarly && ask.client?.known?.mayBeRefused === true && ask.origin() === 'own';
+    const mayIssue = suspicion === 'early' && wantsNewLease(history, { ...asked, strikable });
+    await this.#reads.read(credential, mayIssue, ask.signal);
+    const { clock } = this.#ports;
     // Dropped by the provider's own answer: what follows is an ask with nothing to serve.
+    if (credential.living === undefined || suspicion === 'stale') return clock.read();
+    const check = await this.#checks.word(credential, at.nowMs + READ_AND_CHECK_MS, ask.signal);
+    const now = clock.read();
+    const { living: livingNow } = credential;
     if (livingNow === undefined) return now;
-    const suspicion = suspicionOf(credential, livingNow, ask, now);
-    this.#enter(credential, client, judgeVerdict(this.#history.get(client, credential.name), suspicion, verdict), now);
+    const askedNow = { ...judgedAsk(credential, livingNow, ask, now), strikable };
+    const historyNow = this.#historyOf(credential, ask);
+    const judgement = judgeEarly(historyNow, askedNow, {
+      ...this.#evidence(credential, historyNow, askedNow),
+      check,
+    });
+    this.#execute(credential, ask, judgement, now);
     return now;
   }
 
   /** An answer was written completely. */
-  served(client: Client, key: KeyVersion, { nowMs, wallMs }: Moment): void {
+  served(ask: Ask, key: KeyVersion, { nowMs, wallMs }: Moment): void {
+    const { client, format } = ask;
+    if (client === undefined || !ask.mayBeOwn || !mayBeSuspected(ask)) return;
+    const history = this.#clients.get(client, key.credential, format);
+    const isEarly = history.served !== undefined && nowMs - history.served.atMs < ask.intervalMs;
+    if (isEarly && ask.origin() === 'other') return;
     const jwtExpiresAtMs = key.isJwt ? certainEnd({ key, login: undefined }) : undefined;
     const served = { digest: key.digest, jwtExpiresAtMs, atMs: nowMs, atWallMs: wallMs };
-    this.#history.set(client, key.credential, recordServed(this.#history.get(client, key.credential), served), nowMs);
+    this.#clients.set(client, key.credential, format, recordServed(history, served), nowMs);
   }
 
   /** Values have other digests from now on: what clients were served cannot be told from what they are served next. */
   forgetClients(): void {
-    this.#history.clear();
+    this.#clients.clear();
   }
 
-  #enter(credential: ManagedCredential, client: Client, judgement: Judgement, { nowMs }: Moment): void {
-    const before = this.#history.get(client, credential.name);
-    // Unchanged, it need not be entered: the answer that follows does that.
-    if (judgement.ledger !== before) this.#history.set(client, credential.name, judgement.ledger, nowMs);
-    const { rejected } = judgement;
-    if (rejected !== undefined && !credential.rejected.has(rejected)) {
-      credential.rejected.add(rejected);
-      this.#ports.cache.markRejected(credential.name, rejected, nowMs);
-      this.#events.add('rejected', credential.name, { fingerprint: rejected.slice(0, 8), client: client.pid });
-    }
-    const count = judgement.ledger.strikes?.count ?? 0;
-    if (count > (before.strikes?.count ?? 0)) {
-      this.#events.add('strike', credential.name, { client: client.pid, count });
-    }
-    if (judgement.action !== 'refuse') return;
-    this.#events.add('refused', credential.name, { client: client.pid });
-    throw keyRejected(credential);
+  #historyOf({ name }: ManagedCredential, { client, format }: Ask): ClientHistory {
+    return this.#clients.get(client, name, format);
   }
 
-  /** Asks the provider once for all clients; what it says within two seconds is the verdict. */
-  async #revalidate(credential: ManagedCredential, ask: Ask, client: Client): Promise<Verdict> {
-    const { clock } = this.#ports;
-    const pending = credential.lastVerdict?.isPending ? credential.lastVerdict : undefined;
-    const formerLease = credential.key?.lease;
-    // A flight that was under way for another reason answers the question, but this client did not cause it.
-    const isOurs = pending !== undefined || credential.flight === undefined;
-    const flight = this.#refresher.refresh(credential, 'rejection').then(() => {
-      const { key } = credential;
-      if (isOurs && formerLease !== undefined && key?.lease !== undefined && key.lease.id !== formerLease.id) {
-        this.#charge(client, credential.name);
-      }
-    });
-    const atMs = credential.flight?.startedAtMs ?? clock.now();
-    if (pending === undefined || pending.atMs !== atMs) this.#await(credential, flight, atMs);
-    try {
-      await waitUntil(clock, flight, atMs + VERDICT_WAIT_MS, ask.signal);
-    } catch {
-      // No verdict. If the provider's answer dropped the key, the caller sees that there is nothing to serve.
-      ask.signal.throwIfAborted();
-    }
-    return credential.lastVerdict ?? { atMs, digest: undefined, isPending: false };
-  }
-
-  /** What the provider says goes on record, also if it says it late. */
-  #await(credential: ManagedCredential, flight: Promise<void>, atMs: number): void {
-    const conclude = (digest: string | undefined) => {
-      credential.lastVerdict = { atMs, digest, isPending: false };
+  #evidence(credential: ManagedCredential, history: ClientHistory, asked: JudgedAsk): Evidence {
+    return {
+      provider: wasConfirmed(history, asked, this.#reads.budget(credential)) ? 'confirmed' : 'silent',
+      pendingSinceMs: this.#reads.pendingSinceMs(credential),
+      issuedBySuspicion: this.#reads.issuedBySuspicion(credential),
     };
-    credential.lastVerdict = { atMs, digest: undefined, isPending: true };
-    flight.then(
-      () => conclude(credential.key?.digest),
-      () => conclude(undefined),
-    );
   }
 
-  /** Only a lease that was really issued counts, and for every client whose suspicion it answered. */
-  #charge(client: Client, credential: string): void {
-    const now = this.#ports.clock.now();
-    this.#history.set(client, credential, recordIssue(this.#history.get(client, credential), now), now);
+  #enter(credential: ManagedCredential, { client, format }: Ask, history: ClientHistory, { nowMs }: Moment): void {
+    if (client !== undefined) this.#clients.set(client, credential.name, format, history, nowMs);
+  }
+
+  #execute(credential: ManagedCredential, ask: Ask, judgement: Judgement, at: Moment): void {
+    const strikes = this.#historyOf(credential, ask).chain?.strikes ?? 0;
+    this.#enter(credential, ask, judgement.history, at);
+    const client = ask.client?.pid ?? 0;
+    const { marked, answer, reason = 'confirmed' } = judgement;
+    if (marked !== undefined && !credential.rejected.has(marked)) {
+      credential.rejected.add(marked);
+      this.#ports.cache.markRejected(credential.name, marked, at.nowMs);
+      this.#events.add('rejected', credential.name, { fingerprint: marked.slice(0, 8), client });
+    }
+    // A chain of early asks is rare, and the daemon may be killed in the middle of it.
+    this.#clients.save();
+    const count = judgement.history.chain?.strikes ?? 0;
+    if (count > strikes) this.#events.add('strike', credential.name, { client, count });
+    if (answer === 'serve') return;
+    this.#events.add('refused', credential.name, { client, reason });
+    throw refusal(credential, reason, at.nowMs, () => {
+      // The client counts its pauses from then.
+      const now = this.#ports.clock.read();
+      this.#enter(credential, ask, recordRefused(this.#historyOf(credential, ask), now.nowMs), now);
+    });
   }
 }
 
-function suspicionOf(
-  { lastVerdict }: ManagedCredential,
+/** Any other program asks twice in five minutes for reasons of its own, which are to cost the provider nothing. */
+function mayBeSuspected({ client, namesInterval, saysRejected }: Ask): boolean {
+  return client?.known !== undefined || namesInterval || saysRejected;
+}
+
+function judgedAsk(
+  { gate }: ManagedCredential,
   living: KeyAndLogin<KeyVersion>,
-  { intervalMs }: Ask,
+  { intervalMs, format, saysRejected }: Ask,
   { nowMs, wallMs }: Moment,
-): Suspicion {
-  const { digest, lease, isJwt } = living.key;
+): JudgedAsk {
+  const { digest, lease, isJwt, confirmedAtMs } = living.key;
   const jwtExpiresAtMs = isJwt ? certainEnd(living) : undefined;
-  return { nowMs, wallMs, intervalMs, lastVerdict, key: { digest, leased: lease !== undefined, jwtExpiresAtMs } };
+  const key = { digest, leased: lease !== undefined, jwtExpiresAtMs, confirmedAtMs };
+  const askingIsDear = gate.type === 'exec' || lease !== undefined;
+  return { nowMs, wallMs, intervalMs, format, strikable: false, saysRejected, key, askingIsDear };
 }
 
-function keyRejected(credential: ManagedCredential): BrokerError {
-  const { key, gate, name } = credential;
+function refusal(
+  credential: ManagedCredential,
+  reason: RefusalReason,
+  nowMs: number,
+  onWritten: () => void,
+): BrokerError {
+  const { key, gate, name, spec } = credential;
   const which = key?.version === undefined ? `the key of "${name}"` : `version ${key.version} of "${name}"`;
-  return new BrokerError('ERR_KEY_REJECTED', `the API rejects ${which}, and provider "${gate.name}" has no newer one`, {
-    remedy: `ask whoever issues it to store a new key at ${credential.spec.place}, or to allow this key the model you use`,
+  if (reason === 'no-verdict') {
+    const message = `the client asks again for "${name}" as after a 401, and provider "${gate.name}" cannot say whether there is a newer key: ${whySilent(credential, nowMs)}`;
+    const known = credential.lastFailure && recall(credential.lastFailure, name, nowMs).remedy;
+    return new BrokerError('ERR_REFRESH_PENDING', message, {
+      remedy: known ?? `ask it now: broker refresh ${name}`,
+      onWritten,
+    });
+  }
+  if (reason === 'accepted-by-api') {
+    const message = `the API accepts ${which}, but refuses what the client asks for (often: the model, or the workspace)`;
+    const remedy = `choose another model, or ask whoever issues the key at ${spec.place} to allow it this one`;
+    return new BrokerError('ERR_KEY_REJECTED', message, { remedy, onWritten });
+  }
+  const others = reason === 'confirmed' ? `, and provider "${gate.name}" has no newer one` : ' in its own words';
+  return new BrokerError('ERR_KEY_REJECTED', `the API rejects ${which}${others}`, {
+    remedy: `ask whoever issues it to store a new key at ${spec.place}, or to allow this key the model you use`,
+    onWritten,
   });
 }
 
-/** Far more clients than a person runs; the one that asked longest ago is forgotten first. */
-const MAX_CLIENTS = 1_024;
-/** Clients that have exited are looked for at most this often, and only when a client asks. */
-const SWEEP_MS = 60_000;
-
-interface ClientBook {
-  readonly client: Client;
-  readonly byCredential: Map<string, Ledger>;
-}
-
-/** What is remembered of each client about each credential: in memory only, bounded, gone when the client exits. */
-class ClientHistory {
-  /** In the order of their last ask. */
-  readonly #books = new Map<string, ClientBook>();
-  readonly #isAlive: (client: Client) => boolean;
-  #sweptAtMs = 0;
-
-  constructor(isAlive: (client: Client) => boolean) {
-    this.#isAlive = isAlive;
-  }
-
-  get(client: Client, credential: string): Ledger {
-    return this.#books.get(client.id)?.byCredential.get(credential) ?? EMPTY_LEDGER;
-  }
-
-  set(client: Client, credential: string, ledger: Ledger, nowMs: number): void {
-    const { id } = client;
-    const book = this.#books.get(id) ?? { client, byCredential: new Map<string, Ledger>() };
-    book.byCredential.set(credential, ledger);
-    this.#books.delete(id);
-    this.#books.set(id, book);
-    if (nowMs - this.#sweptAtMs >= SWEEP_MS) this.#sweep(nowMs);
-    if (this.#books.size > MAX_CLIENTS) {
-      const [oldest] = this.#books.keys();
-      if (oldest !== undefined) this.#books.delete(oldest);
-    }
-  }
-
-  clear(): void {
-    this.#books.clear();
-  }
-
-  #sweep(nowMs: number): void {
-    this.#sweptAtMs = nowMs;
-    for (const [id, { client }] of this.#books) {
-      if (!this.#isAlive(client)) this.#books.delete(id);
-    }
-  }
+function whySilent(credential: ManagedCredential, nowMs: number): string {
+  const known = credential.lastFailure;
+  if (known !== undefined) return recall(known, credential.name, nowMs).message;
+  if (credential.key?.lease !== undefined) return 'each time it is asked it issues another lease';
+  return credential.flight === undefined ? 'it was asked and did not answer' : 'it has not answered yet';
 }

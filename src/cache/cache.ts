@@ -1,5 +1,6 @@
 import type { KeyVersion } from '../credential/key.ts';
 import type { Lease, Login } from '../credential/life.ts';
+import type { ClientHistory } from '../credential/rejection.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import type { Timeline } from '../platform/timeline.ts';
 import type { KeyHome } from '../protocol/reports.ts';
@@ -27,12 +28,20 @@ export interface CredentialCache {
   /** Keyed digest of a value: stable across restarts, useless to anybody without the key-encryption key. */
   digest(secrets: SecretFields): string;
 
-  /** A value the API rejected: never served again to anybody, until pruned. */
+  /** A value that is not to be served while the provider has another. */
   markRejected(credential: string, digest: string, atMs: number): void;
   rejectedMarks(credential: string): readonly string[];
-  /** A person wants them tried again. */
-  clearRejected(credential: string): void;
+  /** @param digest undefined: all of them. */
+  clearRejected(credential: string, digest?: string): void;
   pruneRejected(beforeMs: number): void;
+
+  /** What is remembered of the clients, so that a restart of the daemon ends no chain of early asks. */
+  saveClient(client: ClientRecord): void;
+  clients(): readonly ClientRecord[];
+  removeClients(ids: readonly string[]): void;
+
+  saveArmedCheck(armed: ArmedCheck): void;
+  armedCheck(credential: string): ArmedCheck | undefined;
 
   /** Journals a lease before anybody is given its key; `state` replaced: to be revoked. */
   journalLease(entry: LeaseEntry): void;
@@ -60,6 +69,22 @@ export interface CredentialCache {
 
   health(): CacheHealth;
   close(): void;
+}
+
+/** A check that has accepted a served key and refused a made-up one. */
+export interface ArmedCheck {
+  readonly credential: string;
+  readonly fingerprint: string;
+}
+
+export interface ClientRecord {
+  /** Of the boot and the pid namespace in which the pid means this process. */
+  readonly space: string;
+  readonly id: string;
+  readonly pid: number;
+  readonly startTime: string;
+  /** Those of its credentials and formats, by the name under which the broker keeps them. */
+  readonly histories: Readonly<Record<string, ClientHistory>>;
 }
 
 export interface LeaseEntry {

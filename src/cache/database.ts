@@ -1,4 +1,4 @@
-import { closeSync, lstatSync, openSync, readSync } from 'node:fs';
+import { chmodSync, closeSync, lstatSync, openSync, readSync, type Stats } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import SqliteDatabase from 'better-sqlite3';
 import { BrokerError, shellWord } from '../errors.ts';
@@ -40,7 +40,7 @@ export function openDatabase(path: string, options: DatabaseOptions): Database {
   }
 }
 
-/** SQLite gives -wal, -shm and -journal the mode of the database itself, so this one mode settles them all. */
+/** SQLite gives -wal, -shm and -journal the mode that the database has at that moment, so this one mode settles them all. */
 function ensurePrivateFile(path: string): void {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) {
@@ -49,11 +49,24 @@ function ensurePrivateFile(path: string): void {
   }
   const flaw = flawOf(path, stats, 'private', process.getuid?.() ?? 0);
   if (flaw !== undefined) throw new BrokerError('ERR_UNSAFE_FILE', flaw.reason, { remedy: flaw.remedy });
-  if (!stats.isFile()) {
-    throw new BrokerError('ERR_UNSAFE_FILE', `${path} is not a regular file`, {
-      remedy: `Move it away: mv ${shellWord(path)} ${shellWord(`${path}.moved`)}`,
-    });
-  }
+  requireRegular(path, stats);
+  for (const suffix of ['-wal', '-shm', '-journal']) ensureCompanion(`${path}${suffix}`, stats);
+}
+
+/** One that was made while the database was read-only would keep it so after that is fixed. */
+function ensureCompanion(path: string, { uid, mode }: Stats): void {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return;
+  requireRegular(path, stats);
+  if ((mode & 0o200) !== 0 && stats.uid === uid && (stats.mode & 0o600) !== 0o600) chmodSync(path, 0o600);
+}
+
+/** SQLite would wait for the other end of a named pipe. */
+function requireRegular(path: string, stats: Stats): void {
+  if (stats.isFile()) return;
+  throw new BrokerError('ERR_UNSAFE_FILE', `${path} is not a regular file`, {
+    remedy: `Move it away: mv ${shellWord(path)} ${shellWord(`${path}.moved`)}`,
+  });
 }
 
 /**

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import type { KeyEncryptionKey } from '../crypto/envelope.ts';
 import type { KekStore, RecordedKek } from '../crypto/kek-store.ts';
 import { BrokerError, codeOf } from '../errors.ts';
-import { identityOf } from '../platform/files.ts';
 import { type Attached, attach, type CacheOptions, type Detached } from './attach.ts';
 import type { CacheHealth } from './cache.ts';
 import { type Memory, runsOn } from './memory.ts';
@@ -10,11 +9,11 @@ import {
   classifyFailure,
   databasePath,
   describeEnvironment,
-  isAnythingAt,
   keepNewest,
   refused,
-  setAside,
   setDamagedAside,
+  setReplacedAside,
+  surroundingsOf,
   type Trouble,
   timestamp,
 } from './recovery.ts';
@@ -105,7 +104,7 @@ export class Persistence {
   async reachInTurn(now: boolean): Promise<boolean> {
     if (this.#home === undefined) {
       const joined = await this.#attach(now);
-      this.#triedWith = this.#surroundings();
+      this.#triedWith = surroundingsOf(this.options.stateDir);
       return joined;
     }
     if (this.#behind !== undefined) this.catchUp();
@@ -119,7 +118,7 @@ export class Persistence {
    */
   async reachIfChanged(): Promise<boolean> {
     const isTroubled = this.#home === undefined || this.#behind !== undefined;
-    return isTroubled && this.#surroundings() !== this.#triedWith ? await this.reach() : false;
+    return isTroubled && surroundingsOf(this.options.stateDir) !== this.#triedWith ? await this.reach() : false;
   }
 
   /**
@@ -132,7 +131,7 @@ export class Persistence {
       if (this.#home === undefined || store === undefined || store.isInPlace()) return false;
       this.#attempt(() => {
         store.removeLeftOvers();
-        if (isAnythingAt(databasePath(this.options.stateDir))) this.#setReplacedAside();
+        setReplacedAside(this.options);
         // Only now: SQLite removes the log by its name.
         this.#closeStore();
         this.#replaceAll();
@@ -361,19 +360,6 @@ export class Persistence {
     this.#behind = { problem, remedy, sinceMs: this.options.wallMs() };
     // Opened while it could only be read, it stays so: whoever fixes that would have to restart the daemon.
     if (/^SQLITE_READONLY/.test(codeOf(error))) this.#closeStore();
-    this.#triedWith = this.#surroundings();
-  }
-
-  #setReplacedAside(): void {
-    const { stateDir, log, wallMs } = this.options;
-    const target = setAside(databasePath(stateDir), `replaced-${timestamp(wallMs())}`);
-    log.warn({ setAside: target }, 'what took the place of the database under the running daemon was set aside');
-  }
-
-  /** What decides whether database and key can be had. */
-  #surroundings(): string {
-    const { stateDir } = this.options;
-    const path = databasePath(stateDir);
-    return [stateDir, path, `${path}-wal`, `${path}-shm`, join(stateDir, 'kek')].map(identityOf).join(' ');
+    this.#triedWith = surroundingsOf(this.options.stateDir);
   }
 }

@@ -1,7 +1,7 @@
 import type { KeyVersion } from '../credential/key.ts';
 import type { Login } from '../credential/life.ts';
 import type { Timeline } from '../platform/timeline.ts';
-import type { LeaseEntry } from './cache.ts';
+import type { ArmedCheck, ClientRecord, LeaseEntry } from './cache.ts';
 
 /** What is on record about each kind of thing. A key and a login have a secret besides, which is sealed, with where it comes from. */
 export interface RecordFacts {
@@ -11,6 +11,8 @@ export interface RecordFacts {
   readonly rejected: RejectedMark;
   readonly refusals: LoginRefusals;
   readonly timeline: Timeline;
+  readonly client: ClientRecord;
+  readonly check: ArmedCheck;
 }
 
 export type Kind = keyof RecordFacts;
@@ -56,6 +58,8 @@ const IDS: { readonly [K in Kind]: (facts: RecordFacts[K]) => string } = {
   rejected: ({ credential, digest }) => idWithin(credential, digest),
   refusals: ({ account }) => account,
   timeline: () => '',
+  client: ({ id }) => id,
+  check: ({ credential }) => credential,
 };
 
 /** Names of providers and credentials hold no line break. */
@@ -83,6 +87,8 @@ export class Records {
     rejected: new Map(),
     refusals: new Map(),
     timeline: new Map(),
+    client: new Map(),
+    check: new Map(),
   };
 
   get isEmpty(): boolean {

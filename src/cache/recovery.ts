@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync, lstatSync, readdirSync, renameSync, 
 import { basename, dirname, join } from 'node:path';
 import { SqliteError } from 'better-sqlite3';
 import { BrokerError, codeOf, shellWord } from '../errors.ts';
-import { birthOf } from '../platform/files.ts';
+import { birthOf, identityOf } from '../platform/files.ts';
 import type { Log } from '../platform/log.ts';
 
 export const databasePath = (stateDir: string): string => join(stateDir, 'cache.db');
@@ -43,9 +43,18 @@ export function setAside(path: string, label: string): string {
   return target;
 }
 
-/** A database, or something that belongs to one. */
-export function isAnythingAt(path: string): boolean {
-  return SUFFIXES.some((suffix) => birthOf(path + suffix) !== undefined);
+/** Sets aside what took the place of a database under the running daemon, if anything did. */
+export function setReplacedAside({ stateDir, log, wallMs }: SetAsideOptions): void {
+  const path = databasePath(stateDir);
+  if (SUFFIXES.every((suffix) => birthOf(path + suffix) === undefined)) return;
+  const target = setAside(path, `replaced-${timestamp(wallMs())}`);
+  log.warn({ setAside: target }, 'what took the place of the database under the running daemon was set aside');
+}
+
+/** What decides whether database and key can be had: changes when somebody changes it. */
+export function surroundingsOf(stateDir: string): string {
+  const path = databasePath(stateDir);
+  return [stateDir, path, `${path}-wal`, `${path}-shm`, join(stateDir, 'kek')].map(identityOf).join(' ');
 }
 
 /** A disk that damages one database after the other must not be filled with them. */

@@ -4,7 +4,15 @@ import { type SecretBytes, wipeAll } from '../credential/secret.ts';
 import type { Timeline } from '../platform/timeline.ts';
 import type { RotationReport, RotationRequest } from '../protocol/reports.ts';
 import type { CacheOptions } from './attach.ts';
-import type { CacheHealth, CredentialCache, LeaseEntry, SecretFields, StoredEvent } from './cache.ts';
+import type {
+  ArmedCheck,
+  CacheHealth,
+  ClientRecord,
+  CredentialCache,
+  LeaseEntry,
+  SecretFields,
+  StoredEvent,
+} from './cache.ts';
 import type { NumberedEvent } from './events.ts';
 import { Memory } from './memory.ts';
 import { Persistence } from './persistence.ts';
@@ -85,13 +93,33 @@ export class SqliteCache implements CredentialCache {
     return this.#marks((mark) => mark.credential === credential).map(({ digest }) => digest);
   }
 
-  clearRejected(credential: string): void {
-    this.#forgetMarks((mark) => mark.credential === credential);
+  clearRejected(credential: string, digest?: string): void {
+    this.#forgetMarks((mark) => mark.credential === credential && (digest === undefined || mark.digest === digest));
   }
 
   pruneRejected(beforeMs: number): void {
     requireTime(beforeMs);
     this.#forgetMarks(({ atMs }) => atMs < beforeMs);
+  }
+
+  saveClient(client: ClientRecord): void {
+    this.#put(this.#memory.sealer.seal('client', client));
+  }
+
+  clients(): readonly ClientRecord[] {
+    return this.#memory.records.all('client').map(({ facts }) => facts);
+  }
+
+  removeClients(ids: readonly string[]): void {
+    if (ids.length > 0) this.#delete('client', ids);
+  }
+
+  saveArmedCheck(armed: ArmedCheck): void {
+    this.#put(this.#memory.sealer.seal('check', armed));
+  }
+
+  armedCheck(credential: string): ArmedCheck | undefined {
+    return this.#memory.records.get('check', credential)?.facts;
   }
 
   journalLease(entry: LeaseEntry): void {

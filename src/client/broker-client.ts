@@ -9,6 +9,7 @@ import { readRefusal } from '../platform/refusal.ts';
 import { errorOfProblem } from '../protocol/problem.ts';
 import type {
   BrokerEvent,
+  CheckReport,
   ConfigReport,
   CredentialStatus,
   HealthReport,
@@ -143,6 +144,10 @@ export class BrokerClient {
     return credentials;
   }
 
+  check(credential: string | undefined): Promise<CheckReport> {
+    return this.#post(`${credentialPath(credential)}/check`);
+  }
+
   invalidate(credential: string | undefined): Promise<CredentialStatus> {
     return this.#post(`${credentialPath(credential)}/invalidate`);
   }
@@ -266,8 +271,11 @@ interface SelfFacts {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** The CLIENT_HINTS that the native helper would send in our place; see protocol/request.ts. */
-export function describeSelf({ pid, ppid, env }: SelfFacts): string {
+/**
+ * The CLIENT_HINTS that the native helper would send in our place; see protocol/request.ts.
+ * @param rejected the key was refused.
+ */
+export function describeSelf({ pid, ppid, env }: SelfFacts, rejected = false): string {
   const hints = [`pid=${pid}`, `ppid=${ppid}`, `stdin=${kindOf(0)}`, `stdout=${kindOf(1)}`];
   const entrypoint = env['CLAUDE_CODE_ENTRYPOINT'];
   if (entrypoint !== undefined && /^[a-z0-9-]{1,32}$/.test(entrypoint)) hints.push(`entrypoint=${entrypoint}`);
@@ -275,6 +283,7 @@ export function describeSelf({ pid, ppid, env }: SelfFacts): string {
   if (session !== undefined && /^[a-z0-9-]{8}$/.test(session)) hints.push(`session=${session}`);
   if (env['CLAUDE_CODE_MCP_SERVER_NAME'] !== undefined) hints.push('purpose=mcp');
   if (env['CLAUDECODE'] !== undefined) hints.push('agent=1');
+  if (rejected || env['CLAUDE_HELPER_CONTEXT'] === 'mid-session-refresh') hints.push('rejected=1');
   return hints.join(', ');
 }
 

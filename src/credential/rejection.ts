@@ -1,184 +1,350 @@
 /**
- * Rejection, inferred. The API answers 401 to a key; the client does not report it, but it asks its helper again, and early.
- * This module is the whole memory and judgement of that, as data: one ledger per (client, credential), replaced, never
- * changed. docs/rejection.md draws it as a state diagram.
+ * Rejection, inferred. The API answers 401 to a key and the client tells nobody, but it asks its helper again, and early.
+ * An early ask is no proof: a settings file that was written makes the client ask early too. So suspicion and refusal are
+ * two things. Suspicion makes the broker ask the provider. Only a chain of early asks that nothing explains, of one client
+ * for one value that the provider confirms, is refused, in a sequence that ends the turn of a dead key and no other.
+ *
+ * This module is the whole judgement of that as functions from record to record. docs/rejection.md draws it.
  */
 
 /** Under this part of its interval a client has no reason of its own to ask again. */
 const EARLY = 0.9;
-/** Below this interval asking again soon is what the client does anyway. */
-const MIN_JUDGED_INTERVAL_MS = 5_000;
-/** The client replaces a JWT when under 30 s are left of it; twice that, so that clocks may differ. */
+/** The client renews a JWT separately when under 30 s are left of it; twice that, since clocks differ. */
 const JWT_LAST_MS = 60_000;
-/** The provider is asked because of a suspicion at most this often per credential. */
-const REVALIDATION_GAP_MS = 10_000;
-/** How long an early ask waits for the provider's verdict. */
+/** At shorter intervals asking again soon is what the client does anyway: the provider is asked by the clock. */
+const SHORT_INTERVAL_MS = 10_000;
+const SHORT_CONFIRMED_MS = 30_000;
+/** A helper that gets one chance (otelHeadersHelper, headersHelper of an MCP server) is not to spend it on an old value. */
+const HEADERS_CONFIRMED_MS = 60_000;
+/** A client with a shorter interval is never refused: what it asks in time would look the same. */
+const SHORTEST_REFUSED_INTERVAL_MS = 12_000;
+
+/** How long a suspicious ask waits for the provider's word. */
 export const VERDICT_WAIT_MS = 2_000;
-/** After a different value was served, requests that were under way with the old one still fail and ask. */
-const ECHO_MS = 30_000;
-/** The client gives a turn up after its helper has failed three times in a row. */
-const REFUSED_CALLS = 3;
-const REFUSAL_MS = 20_000;
-/** The second strike refuses: the first may be a rotation that is late. */
-const STRIKES_TO_REFUSE = 2;
-/** For a leased credential asking means issuing. */
-const MAX_ISSUES = 2;
-const ISSUE_WINDOW_MS = 10 * 60_000;
+/** A read that has been under way for less may still bring a verdict: until then nothing is counted. */
+const READ_PENDING_MS = 9_000;
+/** The client's longest pause is 40 s: what comes later belongs to another turn. */
+const CHAIN_GAP_MS = 45_000;
+/** Between the client's first pauses (1.25 s) and its third (2.0 s and the round trip): docs/rejection.md. */
+const REFUSAL_SPACING_MS = 2_000;
+/** So often a chain serves a value that it holds against the client; what follows is refused until the chain is over. */
+const MOST_SERVES = 6;
+/** Refusals in a row, for a value that the client had before and for one that has just replaced another. */
+const REFUSALS_OLD = 3;
+const REFUSALS_NEW = 2;
+/** Asks without a verdict that are served before they are refused. */
+const UNANSWERED_SERVED = 3;
+/** A value that the client has had for less may have replaced the one that was refused. */
+const KNOWN_VALUE_MS = 15_000;
+/** With a check that accepts the key, the strike from which it is refused all the same: the key is good, the request is not. */
+const STRIKES_IF_ACCEPTED = 4;
+
+/** Formats whose callers ask again because of a refusal; the others ask by their own interval only. */
+const EARLY_FORMATS: ReadonlySet<Format> = new Set<Format>(['raw', 'proxy', 'aws']);
+
+/** What the key was asked for. Only raw calls of the client itself are ever refused. */
+export type Format = 'raw' | 'headers' | 'proxy' | 'aws' | 'json';
 
 /** What is remembered of one client and one credential. */
-export interface Ledger {
+export interface ClientHistory {
   /** The last answer that was written completely. */
   readonly served: Served | undefined;
-  readonly strikes: { readonly digest: string; readonly count: number } | undefined;
-  /** Until then early asks are echoes of the value served before. */
-  readonly echoUntilMs: number | undefined;
-  readonly refusal: Refusal | undefined;
-  /** When this client's suspicion made the broker issue a lease; only the last ten minutes count. */
-  readonly issuedAtMs: readonly number[];
+  readonly lastAskMs: number | undefined;
+  readonly chain: Chain | undefined;
 }
 
-interface Served {
+export interface Served {
   readonly digest: string;
-  /** Of a JWT, until when it is valid; undefined for anything else. */
+  /** Of a JWT, until when it is valid. */
   readonly jwtExpiresAtMs?: number | undefined;
   readonly atMs: number;
   readonly atWallMs: number;
+  /** Since when this client has had this value. */
+  readonly sinceMs: number;
 }
 
-interface Refusal {
+/** Early asks, unexplained and close to each other, of one client for one value. */
+export interface Chain {
+  /** old: the client had this value when the chain began · new: it replaced another · no-verdict: the provider said nothing. */
+  readonly state: 'old' | 'new' | 'no-verdict';
   readonly digest: string;
-  readonly callsLeft: number;
-  readonly untilMs: number;
+  /** Refusals in a row; under no-verdict: asks that were served without a verdict. */
+  readonly row: number;
+  readonly serves: number;
+  /** Early asks in all. */
+  readonly strikes: number;
+  readonly beganAtMs: number;
+  /** When the last refusal was written. */
+  readonly refusedAtMs: number | undefined;
 }
 
-export const EMPTY_LEDGER: Ledger = {
-  served: undefined,
-  strikes: undefined,
-  echoUntilMs: undefined,
-  refusal: undefined,
-  issuedAtMs: [],
-};
+export const NO_HISTORY: ClientHistory = { served: undefined, lastAskMs: undefined, chain: undefined };
 
-/** The key that would be served to this ask. */
-interface CandidateKey {
+/** The key that would be served. */
+export interface CandidateKey {
   readonly digest: string;
   readonly leased: boolean;
-  /** Of a JWT, until when it is valid; undefined for anything else. */
   readonly jwtExpiresAtMs: number | undefined;
+  /** When the provider was last seen to have it. */
+  readonly confirmedAtMs: number;
 }
 
-export interface Suspicion {
+export interface JudgedAsk {
   readonly nowMs: number;
   readonly wallMs: number;
   readonly intervalMs: number;
+  readonly format: Format;
+  /** The kernel says that it is the client's own call and its kind may be refused: what it does counts as a strike. */
+  readonly strikable: boolean;
+  /** The caller itself says that its key was refused (`broker-key --rejected`): a suspicion, never a strike. */
+  readonly saysRejected: boolean;
   readonly key: CandidateKey;
-  /** The last time that a suspicion made the broker ask the provider about this credential, and what it said. */
-  readonly lastVerdict: Verdict | undefined;
+  /** Asking the provider issues, runs a command or may prompt a person. */
+  readonly askingIsDear: boolean;
 }
 
-export interface Verdict {
-  /** When the provider was asked. */
-  readonly atMs: number;
-  /** undefined: it has not answered, or not with a key. */
-  readonly digest: string | undefined;
-  /** It may still answer: other suspicious asks wait for the same answer. */
-  readonly isPending: boolean;
+/** early: this client's value may have been refused · stale: its kind says nothing, so the provider is asked by the clock. */
+export type Suspicion = 'none' | 'early' | 'stale';
+
+export function suspicionOf(history: ClientHistory, ask: JudgedAsk): Suspicion {
+  const { format, key, nowMs, intervalMs } = ask;
+  if (ask.saysRejected || (EARLY_FORMATS.has(format) && asksEarly(history, ask))) return 'early';
+  if (ask.askingIsDear || key.leased) return 'none';
+  const unconfirmedMs = nowMs - key.confirmedAtMs;
+  if (format === 'headers') return unconfirmedMs >= HEADERS_CONFIRMED_MS ? 'stale' : 'none';
+  return intervalMs < SHORT_INTERVAL_MS && unconfirmedMs >= SHORT_CONFIRMED_MS ? 'stale' : 'none';
 }
 
-/**
- * serve: what freshness allows · revalidate: ask the provider, then `judgeVerdict` · refuse: exit 77.
- * `rejected`: a value that the API is now known to refuse, from any client.
- */
-export interface Judgement {
-  readonly action: 'serve' | 'revalidate' | 'refuse';
-  readonly ledger: Ledger;
-  readonly rejected?: string;
-}
-
-/** An ask by the client for its own key: does it say that the last answer was rejected? */
-export function judgeAsk(ledger: Ledger, ask: Suspicion): Judgement {
-  if (!isEarly(ledger, ask)) return { action: 'serve', ledger: clean(ledger) };
-  if (isRefusing(ledger, ask)) {
-    const refusal = { ...ledger.refusal, callsLeft: ledger.refusal.callsLeft - 1 };
-    return { action: 'refuse', ledger: { ...ledger, refusal } };
-  }
-  // A refusal that has ended, by count or by time, takes its strikes with it.
-  const open: Ledger = ledger.refusal ? { ...ledger, refusal: undefined, strikes: undefined } : ledger;
-  if (open.echoUntilMs !== undefined && ask.nowMs < open.echoUntilMs) return { action: 'serve', ledger: open };
-  if (ask.key.leased && recentIssues(open, ask.nowMs).length >= MAX_ISSUES) return strike(open, ask);
-  if (open.served?.digest !== ask.key.digest) return replace(open, ask);
-  const { lastVerdict } = ask;
-  if (lastVerdict === undefined || mayAskAgain(lastVerdict, ask.nowMs)) return { action: 'revalidate', ledger: open };
-  return judgeVerdict(open, ask, lastVerdict);
-}
-
-/** Most asks are like this, and most ledgers have nothing to forgive. */
-function clean(ledger: Ledger): Ledger {
-  if (ledger.strikes === undefined && ledger.refusal === undefined) return ledger;
-  return { ...ledger, strikes: undefined, refusal: undefined };
-}
-
-/** Not so soon after the last time; but an answer that is still awaited is awaited by everybody, in whatever order they came. */
-function mayAskAgain(last: Verdict, nowMs: number): boolean {
-  const sinceMs = nowMs - last.atMs;
-  return sinceMs >= REVALIDATION_GAP_MS || (last.isPending && sinceMs < VERDICT_WAIT_MS);
-}
-
-/** The provider was asked (or had been within the gap); `ask.key` is the key after its answer. */
-export function judgeVerdict(ledger: Ledger, ask: Suspicion, verdict: Verdict): Judgement {
-  if (verdict.digest === undefined) return { action: 'serve', ledger };
-  if (ledger.served?.digest !== ask.key.digest) return replace(ledger, ask);
-  return verdict.digest === ask.key.digest ? strike(ledger, ask) : { action: 'serve', ledger };
-}
-
-/** A suspicion of this client made the broker take a new lease. */
-export function recordIssue(ledger: Ledger, nowMs: number): Ledger {
-  return { ...ledger, issuedAtMs: [...recentIssues(ledger, nowMs), nowMs] };
-}
-
-/** An answer was written completely to this client. */
-export function recordServed(ledger: Ledger, served: Served): Ledger {
-  return { ...ledger, served };
-}
-
-function isEarly(ledger: Ledger, ask: Suspicion): boolean {
-  if (ledger.served === undefined || ask.intervalMs < MIN_JUDGED_INTERVAL_MS) return false;
-  // Also if a successor is there by now: what the client replaces is the JWT that it was served.
-  if (isNearlyOver(ledger.served.jwtExpiresAtMs, ask.nowMs) || isNearlyOver(ask.key.jwtExpiresAtMs, ask.nowMs)) {
-    return false;
-  }
+function asksEarly({ served }: ClientHistory, ask: JudgedAsk): boolean {
+  if (served === undefined) return false;
+  // Also if a successor is there by now: what the client replaces separately is the one that it was served.
+  if ([served, ask.key].some(({ jwtExpiresAtMs }) => endsSoon(jwtExpiresAtMs, ask.nowMs))) return false;
   const early = ask.intervalMs * EARLY;
-  return ask.nowMs - ledger.served.atMs < early && ask.wallMs - ledger.served.atWallMs < early;
+  return ask.nowMs - served.atMs < early && ask.wallMs - served.atWallMs < early;
 }
 
-function isNearlyOver(jwtExpiresAtMs: number | undefined, nowMs: number): boolean {
+function endsSoon(jwtExpiresAtMs: number | undefined, nowMs: number): boolean {
   return jwtExpiresAtMs !== undefined && jwtExpiresAtMs - nowMs < JWT_LAST_MS;
 }
 
-function isRefusing(ledger: Ledger, ask: Suspicion): ledger is Ledger & { readonly refusal: Refusal } {
-  const { refusal } = ledger;
-  if (refusal === undefined || refusal.callsLeft <= 0 || ask.nowMs >= refusal.untilMs) return false;
-  return ask.key.leased || refusal.digest === ask.key.digest;
+/** Whether this suspicion of a leased key is worth a new lease: the second unexplained early ask of a chain. */
+export function wantsNewLease(history: ClientHistory, ask: JudgedAsk): boolean {
+  return mayStrike(ask) && liveChain(history, ask.nowMs) !== undefined;
 }
 
-/** There is another value by now: this client's was rejected, and what it asks next is an echo of that. */
-function replace(ledger: Ledger, ask: Suspicion): Judgement {
-  const next: Ledger = { ...ledger, strikes: undefined, echoUntilMs: ask.nowMs + ECHO_MS };
-  return ledger.served === undefined
-    ? { action: 'serve', ledger: next }
-    : { action: 'serve', ledger: next, rejected: ledger.served.digest };
+/** What is known of the value when the ask is judged. */
+export interface Evidence {
+  /** confirmed: the provider has this value and no other · silent: it was asked and has said nothing, or was not asked. */
+  readonly provider: 'confirmed' | 'silent';
+  /** When a read began that is still under way. */
+  readonly pendingSinceMs?: number | undefined;
+  /** What the API itself says of the value, where a check is armed. */
+  readonly check?: 'good' | 'rejected' | undefined;
+  /** The value was issued because of this very chain: it neither ends it nor clears its strikes. */
+  readonly issuedBySuspicion?: boolean | undefined;
 }
 
-function strike(ledger: Ledger, ask: Suspicion): Judgement {
-  const { digest, leased } = ask.key;
-  const counted = leased || ledger.strikes?.digest === digest ? (ledger.strikes?.count ?? 0) : 0;
-  const count = counted + 1;
-  const struck: Ledger = { ...ledger, strikes: { digest, count } };
-  if (count < STRIKES_TO_REFUSE) return { action: 'serve', ledger: struck };
-  const refusal: Refusal = { digest, callsLeft: REFUSED_CALLS - 1, untilMs: ask.nowMs + REFUSAL_MS };
-  return { action: 'refuse', ledger: { ...struck, refusal } };
+/** Why an ask is refused; the words and the exit code (77, or 75 for `no-verdict`) follow from it. */
+export type RefusalReason = 'confirmed' | 'no-verdict' | 'rejected-by-api' | 'accepted-by-api';
+
+export interface Judgement {
+  readonly answer: 'serve' | 'refuse';
+  readonly reason?: RefusalReason;
+  readonly history: ClientHistory;
+  /** A value that is not to be served while the provider has another. */
+  readonly marked?: string;
 }
 
-function recentIssues(ledger: Ledger, nowMs: number): readonly number[] {
-  return ledger.issuedAtMs.filter((atMs) => nowMs - atMs < ISSUE_WINDOW_MS);
+/** An ask in time ends the chain; a call in another format says nothing of it. */
+export function judgeInTime(history: ClientHistory, { nowMs, format }: JudgedAsk): ClientHistory {
+  return format === 'raw' ? { ...history, lastAskMs: nowMs, chain: undefined } : history;
+}
+
+/** An early ask that a change of the client's settings explains: served, nothing learned, nothing forgotten. */
+export function judgeExplained(history: ClientHistory, { nowMs }: JudgedAsk): ClientHistory {
+  return { ...history, lastAskMs: nowMs };
+}
+
+/** An early ask that nothing explains. `ask.key` is the key as it is after the provider was asked, if it was. */
+export function judgeEarly(history: ClientHistory, ask: JudgedAsk, evidence: Evidence): Judgement {
+  const { nowMs, key } = ask;
+  const next: ClientHistory = { ...history, lastAskMs: nowMs };
+  const chain = liveChain(history, nowMs);
+  const held = history.served?.digest;
+  const isOther = held !== undefined && held !== key.digest && evidence.check !== 'rejected';
+  if (isOther && evidence.issuedBySuspicion === true) {
+    return serve({ ...next, chain: chain && { ...chain, digest: key.digest, strikes: chain.strikes + 1 } });
+  }
+  // The client has not had this value: what it was refused with was another.
+  if (isOther) return serve({ ...next, chain: mayStrike(ask) ? begin('new', key.digest, nowMs) : undefined }, held);
+  if (!mayStrike(ask)) return serve(next);
+  if (evidence.check === 'rejected') {
+    const struck = chain ?? begin('old', key.digest, nowMs);
+    return refuse(next, { ...struck, strikes: struck.strikes + 1, row: struck.row + 1 }, nowMs, 'rejected-by-api');
+  }
+  if (chain === undefined) return open(next, ask, evidence);
+  // It got the value in between, by an ask that was explained.
+  if (chain.digest !== key.digest) return serve({ ...next, chain: begin('new', key.digest, nowMs) });
+  return advance(next, { ...chain, strikes: chain.strikes + 1 }, ask, evidence);
+}
+
+/** What is not the client's own call for its key, and what cannot be told from an ask in time, is never held against a value. */
+function mayStrike({ strikable, format, intervalMs }: JudgedAsk): boolean {
+  return strikable && format === 'raw' && intervalMs >= SHORTEST_REFUSED_INTERVAL_MS;
+}
+
+/** The first early ask is always served: it may be a rotation that is late. */
+function open(history: ClientHistory, { key, nowMs }: JudgedAsk, { provider }: Evidence): Judgement {
+  const chain =
+    provider === 'confirmed' ? begin('old', key.digest, nowMs) : { ...begin('no-verdict', key.digest, nowMs), row: 1 };
+  return serve({ ...history, chain: { ...chain, strikes: 1 } });
+}
+
+function begin(state: Chain['state'], digest: string, beganAtMs: number): Chain {
+  return { state, digest, row: 0, serves: 0, strikes: 0, beganAtMs, refusedAtMs: undefined };
+}
+
+function advance(history: ClientHistory, chain: Chain, ask: JudgedAsk, evidence: Evidence): Judgement {
+  const { nowMs } = ask;
+  if (evidence.check === 'good' && chain.strikes < STRIKES_IF_ACCEPTED) return serve({ ...history, chain });
+  const reason = reasonOf(chain, evidence);
+  if (chain.serves >= MOST_SERVES) return refuse(history, chain, nowMs, reason);
+  if (chain.refusedAtMs !== undefined && nowMs - chain.refusedAtMs < REFUSAL_SPACING_MS) {
+    return serve({ ...history, chain: { ...chain, serves: chain.serves + 1 } });
+  }
+  if (chain.state === 'no-verdict' && evidence.provider === 'silent')
+    return withoutVerdict(history, chain, ask, evidence);
+  const judged: Chain = chain.state === 'no-verdict' ? { ...chain, state: 'old', row: 0 } : chain;
+  return inSequence(history, judged, nowMs, reason);
+}
+
+/** Three asks are served although nobody confirms the value; the next ones are refused as those of an old value. */
+function withoutVerdict(history: ClientHistory, chain: Chain, ask: JudgedAsk, evidence: Evidence): Judgement {
+  const { nowMs } = ask;
+  const isPending = evidence.pendingSinceMs !== undefined && nowMs - evidence.pendingSinceMs < READ_PENDING_MS;
+  const isKnown = history.served !== undefined && nowMs - history.served.sinceMs >= KNOWN_VALUE_MS;
+  if (isPending || !isKnown) return serve({ ...history, chain });
+  if (chain.row < UNANSWERED_SERVED) return serve({ ...history, chain: { ...chain, row: chain.row + 1 } });
+  const refusedInARow = chain.row - UNANSWERED_SERVED;
+  if (refusedInARow < REFUSALS_OLD) return refuse(history, { ...chain, row: chain.row + 1 }, nowMs, 'no-verdict');
+  return serve({ ...history, chain: { ...chain, serves: chain.serves + 1, row: UNANSWERED_SERVED } });
+}
+
+function inSequence(history: ClientHistory, chain: Chain, nowMs: number, reason: RefusalReason): Judgement {
+  const most = chain.state === 'new' ? REFUSALS_NEW : REFUSALS_OLD;
+  if (chain.row < most) return refuse(history, { ...chain, row: chain.row + 1 }, nowMs, reason);
+  return serve({ ...history, chain: { ...chain, serves: chain.serves + 1, row: 0 } });
+}
+
+function reasonOf(chain: Chain, { check, provider }: Evidence): RefusalReason {
+  if (check === 'good') return 'accepted-by-api';
+  return provider === 'confirmed' || chain.state !== 'no-verdict' ? 'confirmed' : 'no-verdict';
+}
+
+/** undefined: there is none, or it is over. */
+function liveChain({ chain, lastAskMs }: ClientHistory, nowMs: number): Chain | undefined {
+  return lastAskMs === undefined || nowMs - lastAskMs > CHAIN_GAP_MS ? undefined : chain;
+}
+
+function serve(history: ClientHistory, marked?: string): Judgement {
+  return { answer: 'serve', history, ...(marked === undefined ? {} : { marked }) };
+}
+
+function refuse(history: ClientHistory, chain: Chain, nowMs: number, reason: RefusalReason): Judgement {
+  return { answer: 'refuse', reason, history: { ...history, chain: { ...chain, refusedAtMs: nowMs } } };
+}
+
+/** An answer was written completely to this client. */
+export function recordServed(history: ClientHistory, served: Omit<Served, 'sinceMs'>): ClientHistory {
+  const sinceMs = history.served?.digest === served.digest ? history.served.sinceMs : served.atMs;
+  return { ...history, served: { ...served, sinceMs } };
+}
+
+/** The refusal was written: the spacing counts from then. */
+export function recordRefused(history: ClientHistory, atMs: number): ClientHistory {
+  return history.chain === undefined ? history : { ...history, chain: { ...history.chain, refusedAtMs: atMs } };
+}
+
+/** Whether the provider was seen to have the value since the chain began, or by the last read that a suspicion caused. */
+export function wasConfirmed({ chain }: ClientHistory, { key, nowMs }: JudgedAsk, budget: ReadBudget): boolean {
+  const { lastReadMs, gapMs } = budget;
+  const byRead = lastReadMs !== undefined && nowMs - lastReadMs <= gapMs && key.confirmedAtMs >= lastReadMs;
+  return byRead || (chain !== undefined && key.confirmedAtMs >= chain.beganAtMs);
+}
+
+/** When the provider may be asked because of a suspicion: one read for everybody, and no more than it bears. */
+export interface ReadBudget {
+  readonly lastReadMs: number | undefined;
+  readonly lastSuspicionMs: number | undefined;
+  /** How long it had been quiet before the last suspicion. */
+  readonly quietMs: number;
+  readonly gapMs: number;
+  /** Leases that suspicion made the provider issue, and for how long each counts. */
+  readonly issuedAtMs: readonly number[];
+  readonly issueWindowMs: number;
+}
+
+const READ_GAP_MS = 10_000;
+const LONGEST_READ_GAP_MS = 60_000;
+/** Without a suspicion for so long the gap is the shortest again. */
+const SUSPICION_FORGOTTEN_MS = 60_000;
+/** The first read after a quiet hour is put off at random: thousands may have seen the same 401. */
+const QUIET_MS = 60 * 60_000;
+/** With the client's own pause of up to 1.25 s a successor is still there within 2 s. */
+const FIRST_READ_JITTER_MS = 600;
+const MOST_ISSUES = 2;
+const ISSUE_WINDOW_MS = 10 * 60_000;
+const LONGEST_ISSUE_WINDOW_MS = 160 * 60_000;
+
+export const FULL_BUDGET: ReadBudget = {
+  lastReadMs: undefined,
+  lastSuspicionMs: undefined,
+  quietMs: Number.POSITIVE_INFINITY,
+  gapMs: READ_GAP_MS,
+  issuedAtMs: [],
+  issueWindowMs: ISSUE_WINDOW_MS,
+};
+
+export function noteSuspicion(budget: ReadBudget, nowMs: number): ReadBudget {
+  const quietMs = budget.lastSuspicionMs === undefined ? Number.POSITIVE_INFINITY : nowMs - budget.lastSuspicionMs;
+  const gapMs = quietMs >= SUSPICION_FORGOTTEN_MS ? READ_GAP_MS : budget.gapMs;
+  return { ...budget, lastSuspicionMs: nowMs, quietMs, gapMs };
+}
+
+/**
+ * After `noteSuspicion`: whether the provider may be asked now.
+ *
+ * @returns how long to wait before it is asked; undefined: not now.
+ */
+export function mayRead(budget: ReadBudget, nowMs: number, leased: boolean, random: () => number): number | undefined {
+  if (leased && recentIssues(budget, nowMs).length >= MOST_ISSUES) return undefined;
+  if (budget.lastReadMs !== undefined && nowMs - budget.lastReadMs < budget.gapMs) return undefined;
+  return budget.quietMs >= QUIET_MS ? random() * FIRST_READ_JITTER_MS : 0;
+}
+
+/** A read that suspicion caused has begun. */
+export function noteReadBegun(budget: ReadBudget, nowMs: number): ReadBudget {
+  return { ...budget, lastReadMs: nowMs };
+}
+
+/** It has ended; `isOther`: the value is another now. */
+export function noteReadEnded(budget: ReadBudget, isOther: boolean): ReadBudget {
+  return { ...budget, gapMs: isOther ? READ_GAP_MS : Math.min(budget.gapMs * 2, LONGEST_READ_GAP_MS) };
+}
+
+/** A lease was issued because of a suspicion; a full window that is filled again right away is twice as long. */
+export function noteIssue(budget: ReadBudget, nowMs: number): ReadBudget {
+  const recent = recentIssues(budget, nowMs);
+  const issuedAtMs = [...recent, nowMs];
+  const issueWindowMs =
+    recent.length === 0
+      ? ISSUE_WINDOW_MS
+      : issuedAtMs.length >= MOST_ISSUES
+        ? Math.min(budget.issueWindowMs * 2, LONGEST_ISSUE_WINDOW_MS)
+        : budget.issueWindowMs;
+  return { ...budget, issuedAtMs, issueWindowMs };
+}
+
+function recentIssues({ issuedAtMs, issueWindowMs }: ReadBudget, nowMs: number): readonly number[] {
+  return issuedAtMs.filter((atMs) => nowMs - atMs < issueWindowMs);
 }

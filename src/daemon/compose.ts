@@ -6,6 +6,7 @@ import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Places } from '../config/paths.ts';
 import { keyringOf } from '../crypto/keyring-child.ts';
+import { currentProcessSpace } from '../platform/boot.ts';
 import { ClientIdentity } from '../platform/client-identity.ts';
 import { SystemClock, systemRandom } from '../platform/clock.ts';
 import { fingerprintFiles } from '../platform/files.ts';
@@ -91,6 +92,8 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     fingerprintFiles,
     afterUncleanEnd: parts.afterUncleanEnd,
     isAlive: (client) => identity.isAlive(client),
+    settingsOf: (client) => identity.settingsOf(client),
+    processSpace: currentProcessSpace(),
     onTick: () => {
       cache.saveTimeline(clock.timeline());
       void cache.reach().then((joined) => joined && broker.reloadCache());

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { readFileSync, readlinkSync } from 'node:fs';
 
 /** The raw clocks of the machine, all in milliseconds. */
 export interface TimeSources {
@@ -103,4 +104,13 @@ function readBootId(): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Pids and start times mean a process only within one boot and one pid namespace (pid_namespaces(7)). */
+export function currentProcessSpace(): string {
+  let namespace = '';
+  try {
+    namespace = readlinkSync('/proc/self/ns/pid');
+  } catch {}
+  return `${currentBootId() ?? randomUUID()} ${namespace}`;
 }

@@ -142,6 +142,12 @@ export function readRegularFile(file: string, { maxBytes, followLinks = true }: 
   }
 }
 
+/** The text of a small file; undefined for whatever cannot be read as one. */
+export function readTextQuietly(file: string, maxBytes: number): string | undefined {
+  const reading = readRegularFile(file, { maxBytes });
+  return reading.state === 'read' ? reading.bytes.toString() : undefined;
+}
+
 function unreadable(code: string): FileFault {
   return { state: 'refused', why: 'system', fault: `cannot be read (${code})`, code };
 }

@@ -61,17 +61,19 @@ function isInspection(word: string): boolean {
  * that makes Node print is refused.
  */
 export function guardDaemon(): void {
+  const canReplace = typeof process.execve === 'function';
+  // While it is open, listening to SIGPROF makes Node print a warning.
+  if (!canReplace) closeInspector();
   ignoreStraySignals();
   // Read by libraries when they are loaded (follow-redirects, node-vault).
   delete process.env['DEBUG'];
   const { execArgv, env, argv, execPath } = process;
   const safer = saferStart(execArgv, env) ?? (isInspected() ? { execArgv, env: { ...env } } : undefined);
   if (safer === undefined) return;
-  if (typeof process.execve === 'function') {
+  if (canReplace) {
     const options = new Set([...nodeOptions(), ...safer.execArgv]);
-    process.execve(execPath, [execPath, ...options, ...argv.slice(1)], safer.env);
+    process.execve?.(execPath, [execPath, ...options, ...argv.slice(1)], safer.env);
   }
-  closeInspector();
   if (!env['NODE_DEBUG'] && !env['NODE_DEBUG_NATIVE']) return;
   process.stderr.write(
     'error: NODE_DEBUG makes Node print what is secret; hint: unset NODE_DEBUG and NODE_DEBUG_NATIVE\n',

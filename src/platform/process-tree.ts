@@ -1,9 +1,10 @@
 import { closeSync, readFileSync, readlinkSync } from 'node:fs';
+import { JAVASCRIPT, KNOWN_CLIENTS, type KnownClient, programName } from './known-clients.ts';
 import type { NativeBindings, ParentFacts, ProcessFacts } from './native.ts';
 
 /**
  * The client of a helper: not the helper itself, which runs for a millisecond, but the program that ran it. That is the
- * first ancestor that is Claude Code, else the nearest one that is not a wrapper, so that a user's own script around the
+ * first ancestor that is a known client, else the nearest one that is not a wrapper, so that a user's own script around the
  * helper changes nothing (docs/protocol.md, "Who is the client").
  */
 
@@ -33,7 +34,8 @@ export interface Client {
   readonly startTime: string;
   /** For events and status: the executable's base name. */
   readonly name: string;
-  readonly isClaudeCode: boolean;
+  /** undefined: any other program. */
+  readonly known: KnownClient | undefined;
 }
 
 /** At most this many ancestors are followed. */
@@ -70,6 +72,18 @@ export class ProcessTree {
     const parent = knownParent ?? this.#parentOf(helperPid) ?? parentHint;
     if (parent === undefined || parent === helperPid) return undefined;
     return this.#clientFrom(parent, MAX_DEPTH) ?? undefined;
+  }
+
+  /** The process just below the client on the way from the helper; it may be the helper itself. undefined: not found. */
+  belowClient(helperPid: number, { pid: clientPid }: Client): number | undefined {
+    let below = helperPid;
+    for (let depth = 0; depth < MAX_DEPTH; depth += 1) {
+      const parent = this.#parentOf(below);
+      if (parent === clientPid) return below;
+      if (parent === undefined || parent < 1) return undefined;
+      below = parent;
+    }
+    return undefined;
   }
 
   #parentOf(pid: number): number | undefined {
@@ -120,12 +134,13 @@ export class ProcessTree {
   #judge(pid: number, info: ProcessFacts, depth: number): Client | null {
     const { startTime } = info;
     const self = { id: processId(pid, startTime), pid, startTime, name: programName(info) };
-    if (isClaudeCode(info)) return { ...self, name: 'claude', isClaudeCode: true };
+    const known = KNOWN_CLIENTS.find((each) => each.isProcess(info));
+    if (known !== undefined) return { ...self, name: known.name, known };
     // Orphans become children of init, which ran nothing itself: all orphans would look like one client.
     if (pid === 1) return null;
     const above = this.#clientFrom(info.ppid, depth - 1);
-    if (above?.isClaudeCode || isWrapper(self.name)) return above;
-    return { ...self, isClaudeCode: false };
+    if (above?.known !== undefined || isWrapper(self.name)) return above;
+    return { ...self, known: undefined };
   }
 
   /** The map keeps insertion order: what was used last goes to the end, what was used longest ago is dropped. */
@@ -141,28 +156,6 @@ function processId(pid: number, startTime: string): string {
   return `${pid}:${startTime}`;
 }
 
-/** The executable's base name; the kernel marks one that an update has replaced while it runs. */
-function programName({ executable, name }: ProcessFacts): string {
-  return baseName(executable?.replace(/ \(deleted\)$/, '') ?? name);
-}
-
-/**
- * The native binary is called `claude` or is under `claude/versions/`; the older package is node running
- * `…/claude-code/cli.js` or a link named `claude` to it.
- */
-function isClaudeCode(info: ProcessFacts): boolean {
-  const [program = '', script = ''] = info.argv;
-  if (isClaudeName(programName(info)) || isClaudeName(baseName(program))) return true;
-  if (CLAUDE_EXECUTABLE.test(info.executable ?? '')) return true;
-  return JAVASCRIPT.has(programName(info)) && (isClaudeName(baseName(script)) || CLAUDE_SCRIPT.test(script));
-}
-
-const CLAUDE_EXECUTABLE = /\/claude\/versions\/[^/]+$/;
-
-const CLAUDE_SCRIPT = /\/claude-code\/(?:.*\/)?cli\.[cm]?js$/;
-
-const JAVASCRIPT: ReadonlySet<string> = new Set(['node', 'nodejs', 'bun', 'deno', 'MainThread']);
-
 /** Programs that run another program and are not themselves the client. */
 const WRAPPERS: ReadonlySet<string> = new Set([
   ...['sh', 'bash', 'dash', 'ash', 'zsh', 'ksh', 'ksh93', 'mksh', 'fish', 'tcsh', 'csh', 'busybox', 'nu', 'pwsh'],
@@ -173,14 +166,6 @@ const WRAPPERS: ReadonlySet<string> = new Set([
 
 function isWrapper(program: string): boolean {
   return WRAPPERS.has(program) || /^(?:python|pypy|perl|ruby|node)[\d.]*$/.test(program);
-}
-
-function isClaudeName(name: string): boolean {
-  return name === 'claude' || name === 'claude.exe';
-}
-
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1);
 }
 
 /** Reads each process once per question: reading /proc is the slowest part of identifying a client. */

@@ -67,7 +67,11 @@ export class Refusal {
 
 /** Somebody starts a daemon on purpose, or one has started. */
 export function forgetRefusal(stateDir: string): void {
-  rmSync(fileIn(stateDir), { force: true });
+  try {
+    rmSync(fileIn(stateDir), { force: true });
+  } catch {
+    // A folder of that name: neither the helper nor the CLI takes it for a refusal.
+  }
 }
 
 /** Why the last daemon did not start, if that still holds: as the helper judges it, for the CLI. */

@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, openSync, st
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { BrokerError, codeOf, shellWord } from '../errors.ts';
-import { readRegularFile } from './files.ts';
+import { readTextQuietly } from './files.ts';
 
 /** The daemon that holds the state folder, as it writes it into STATE/lock for others to read. */
 export interface LockHolder {
@@ -105,9 +105,7 @@ export class StateLock {
 /** What the lock file says; undefined if it was never held or cannot be read. Says nothing about whether it is held now. */
 export function readLockHolder(path: string): LockHolder | undefined {
   try {
-    const read = readRegularFile(path, { maxBytes: LARGEST_BYTES });
-    if (read.state !== 'read') return undefined;
-    const value: unknown = JSON.parse(read.bytes.toString());
+    const value: unknown = JSON.parse(readTextQuietly(path, LARGEST_BYTES) ?? '');
     if (typeof value !== 'object' || value === null) return undefined;
     const { pid, host, socket, startedByHelper } = value as Partial<Record<keyof LockHolder, unknown>>;
     if (typeof pid !== 'number' || typeof host !== 'string') return undefined;

@@ -22,13 +22,14 @@ export interface HeaderForm {
 /** The header that the Messages API and most gateways read. */
 export const DEFAULT_HEADER: HeaderForm = { name: 'x-api-key', prefix: '' };
 
-/** Request: how long the client keeps a key, in milliseconds. */
+/** Request: how long the client keeps a key, in milliseconds; sent only if the client says so. */
 export const CLIENT_INTERVAL = 'broker-client-interval-ms';
 
 /**
  * Request: what the helper saw of its own surroundings, `name=token` pairs joined by `, `; for judging only, never for
  * permission. pid, ppid: numbers · stdin, stdout: socket | pipe | tty | file | null | closed | other ·
- * entrypoint: CLAUDE_CODE_ENTRYPOINT if it is [a-z0-9-]{1,32} · agent: 1 if CLAUDECODE is set.
+ * entrypoint: CLAUDE_CODE_ENTRYPOINT if it is [a-z0-9-]{1,32} · agent: 1 if CLAUDECODE is set · rejected: 1 with `--rejected`, or if
+ * CLAUDE_HELPER_CONTEXT is mid-session-refresh.
  */
 export const CLIENT_HINTS = 'broker-client-hints';
 
@@ -44,7 +45,7 @@ export const KEY_EXPIRES = 'broker-key-expires';
 /** Answer: fresh | stale. */
 export const KEY_STATE = 'broker-key-state';
 
-/** The client's own default if the header is missing or not valid (docs: CLAUDE_CODE_API_KEY_HELPER_TTL_MS). */
+/** Of a client that is not known, if the header is missing or not valid; Claude Code's own default (CLAUDE_CODE_API_KEY_HELPER_TTL_MS). */
 export const DEFAULT_CLIENT_INTERVAL_MS = 300_000;
 
 /** In a path, the credential that the configuration names as `default`. */
@@ -64,6 +65,8 @@ export interface ClientHints {
   readonly purpose: string | undefined;
   /** The agent's own shell, not the client, ran the helper (CLAUDECODE is set). */
   readonly agent: boolean;
+  /** The caller says that its key was refused. */
+  readonly rejected: boolean;
 }
 
 /** Characters of a session's UUID; enough to distinguish two sessions. */
@@ -79,7 +82,7 @@ const LONGEST_HEADER = 512;
 const PAIR = /([a-z]{1,16})=([a-z0-9-]{1,32})(, |$)/y;
 const PROCESS_ID = /^(?:0|[1-9]\d{0,9})$/;
 
-type Word = 'pid' | 'ppid' | 'stdin' | 'stdout' | 'entrypoint' | 'session' | 'purpose' | 'agent';
+type Word = 'pid' | 'ppid' | 'stdin' | 'stdout' | 'entrypoint' | 'session' | 'purpose' | 'agent' | 'rejected';
 
 /**
  * Reads the CLIENT_HINTS header: `name=token` pairs joined by `, `. undefined if it is missing or any part of it is
@@ -106,10 +109,11 @@ function read(words: Readonly<Partial<Record<Word, string>>>): ClientHints | und
   const ppid = processId(words.ppid);
   const stdin = streamKind(words.stdin);
   const stdout = streamKind(words.stdout);
-  const { entrypoint, session, purpose, agent } = words;
+  const { entrypoint, session, purpose, agent, rejected } = words;
   if (pid === null || ppid === null || stdin === null || stdout === null) return undefined;
-  if (agent !== undefined && agent !== '1') return undefined;
-  return { pid, ppid, stdin, stdout, entrypoint, session, purpose, agent: agent === '1' };
+  if (![agent, rejected].every((flag) => flag === undefined || flag === '1')) return undefined;
+  const flags = { agent: agent === '1', rejected: rejected === '1' };
+  return { pid, ppid, stdin, stdout, entrypoint, session, purpose, ...flags };
 }
 
 /** null: present, but not valid. A helper in another pid namespace has parent 0. */

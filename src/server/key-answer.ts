@@ -1,5 +1,6 @@
 import type { Ask, BrokerApi, OpenedKey } from '../broker/api.ts';
 import { certainEnd } from '../credential/life.ts';
+import type { Format } from '../credential/rejection.ts';
 import { wipeAll } from '../credential/secret.ts';
 import type { Clock, Moment } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
@@ -54,14 +55,19 @@ export async function findKey(
     const known = [...formats.keys()].join(', ');
     throw new RouteError(400, 'there is no such format', `the formats are: ${known}`);
   }
-  const { client, judged } = peers.identify(connection.peer, hints);
+  const { client, saysRejected, mayBeOwn, origin } = peers.identify(connection.peer, hints);
+  // As the client treats its own variable: nonsense counts as the default.
+  const namesInterval = interval !== undefined && INTERVAL.test(interval);
   const ask: Ask = {
     at,
     credential,
-    // As the client treats its own variable: nonsense counts as the default.
-    intervalMs: interval !== undefined && INTERVAL.test(interval) ? Number(interval) : DEFAULT_CLIENT_INTERVAL_MS,
+    intervalMs: namesInterval ? Number(interval) : (client?.known?.intervalMs ?? DEFAULT_CLIENT_INTERVAL_MS),
+    namesInterval,
+    format: format as Format,
     client,
-    judged: judged && format === 'raw',
+    saysRejected,
+    mayBeOwn,
+    origin,
     get signal() {
       return connection.signal;
     },

@@ -1,4 +1,4 @@
-import type { Client } from '../platform/process-tree.ts';
+import { type Caller, NOBODY } from '../platform/client-identity.ts';
 
 /** Who is at the other end of a connection, as the kernel says. */
 export interface PeerCredentials {
@@ -8,20 +8,13 @@ export interface PeerCredentials {
   readonly ppid?: number | undefined;
 }
 
-/** Who asks, and whether it is the client's own call for its own key. */
-export interface Identity {
-  readonly client: Client | undefined;
-  /** As far as the process and its hints tell; the format asked for is judged by the server. */
-  readonly judged: boolean;
-}
-
 /** What the server has to be told about its peers. */
 export interface PeerIdentity {
   /** SO_PEERCRED or the like, from the native addon; absent without it. Undefined means that the kernel would not say: the peer is refused. Throws for a peer that has gone (macOS): the connection is closed. */
   readonly peerCredentials?: ((fd: number) => PeerCredentials | undefined) | undefined;
   /** `peer` as the kernel says, undefined without the addon; `hints` is the raw request header. Never throws. */
-  identify(peer: PeerCredentials | undefined, hints: string | undefined): Identity;
+  identify(peer: PeerCredentials | undefined, hints: string | undefined): Caller;
 }
 
 /** Knows no client, so that none is judged. */
-export const anonymousPeers: PeerIdentity = { identify: () => ({ client: undefined, judged: false }) };
+export const anonymousPeers: PeerIdentity = { identify: () => NOBODY };

@@ -1,11 +1,13 @@
-import { lstatSync, mkdirSync, readFileSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, mkdirSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/config.ts';
 import { configError } from '../config/faults.ts';
 import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { type KeyPath, writtenKey } from '../config/positions.ts';
+import { LARGEST_CONFIG_BYTES } from '../config/safe-file.ts';
 import { tomlValue } from '../config/toml.ts';
 import { BrokerError } from '../errors.ts';
+import { readTextQuietly } from '../platform/files.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { writePlanned } from '../service/manager.ts';
 import type { Plan } from './draft.ts';
@@ -40,7 +42,11 @@ export async function readExisting({ file, homeDir, uid }: ConfigPlace): Promise
   // What the environment adds is the daemon's matter: it is not there when this file is read.
   const result = await loadConfig({ file, types: providerDefinitions, env: NO_ENVIRONMENT, homeDir, uid });
   if (result.faults !== undefined) throw configError(result.faults);
-  return { text: readFileSync(file, 'utf8'), config: result.config, mode: statSync(file).mode & 0o700 };
+  return {
+    text: readTextQuietly(file, LARGEST_CONFIG_BYTES),
+    config: result.config,
+    mode: statSync(file).mode & 0o700,
+  };
 }
 
 /**
@@ -81,7 +87,7 @@ export async function providerNameFor(
 export function writeConfig({ text }: ConfigChange, existing: Existing, { file }: ConfigPlace): { undo(): void } {
   // Dotfile managers install configurations as links: what they lead to is changed.
   const target = existing.text === undefined ? file : realpathSync(file);
-  const present = existing.text === undefined ? undefined : readFileSync(target, 'utf8');
+  const present = existing.text === undefined ? undefined : readTextQuietly(target, LARGEST_CONFIG_BYTES);
   if (present !== existing.text || (existing.text === undefined && lstatSync(file, { throwIfNoEntry: false }))) {
     throw new BrokerError('ERR_CONFIG', `${file} was changed meanwhile`, { remedy: 'run broker setup again' });
   }

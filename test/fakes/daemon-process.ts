@@ -16,6 +16,14 @@ export interface Finished {
 /** bin/broker.mjs, which runs what was built. */
 export const PROGRAM = resolve(import.meta.dirname, '..', '..', 'bin', 'broker.mjs');
 
+interface HowToStart {
+  readonly program?: string;
+  /** The daemon does not take such options from NODE_OPTIONS. */
+  readonly nodeArgs?: readonly string[];
+  /** RLIMIT_NOFILE. */
+  readonly openFiles?: number;
+}
+
 /** A home of its own with the real, built program in it: daemon, CLI and helper as a user has them. */
 export class BrokerHome {
   readonly folder = mkdtempSync(join(tmpdir(), 'broker-test-'));
@@ -49,10 +57,9 @@ export class BrokerHome {
   /** Resolves once it answers. @throws with its last words if it ends before. */
   async start(
     extra: Readonly<Record<string, string>> = {},
-    program = PROGRAM,
-    openFiles?: number,
+    { program = PROGRAM, nodeArgs = [], openFiles }: HowToStart = {},
   ): Promise<RunningDaemon> {
-    const command = [process.execPath, program, 'daemon'];
+    const command = [process.execPath, ...nodeArgs, program, 'daemon'];
     const limited = ['/bin/sh', '-c', `ulimit -n ${openFiles}; exec "$@"`, 'sh', ...command];
     const [file = '', ...args] = openFiles === undefined ? command : limited;
     const child = spawn(file, args, {

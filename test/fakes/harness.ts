@@ -1,12 +1,15 @@
 import type { Ask, BrokerPorts } from '../../src/broker/api.ts';
 import { Broker } from '../../src/broker/broker.ts';
-import type { BrokerSetup } from '../../src/broker/credentials.ts';
+import type { BrokerSetup, CredentialCheck } from '../../src/broker/credentials.ts';
 import type { DaemonFacts } from '../../src/broker/status.ts';
 import { type CredentialCache, VALUE } from '../../src/cache/cache.ts';
 import { openMemoryCache } from '../../src/cache/open.ts';
 import type { CredentialConfig, DaemonConfig } from '../../src/config/config.ts';
+import type { Format } from '../../src/credential/rejection.ts';
 import { BrokerError } from '../../src/errors.ts';
+import type { CallOrigin, SettingsStamp } from '../../src/platform/client-identity.ts';
 import type { Clock, Random } from '../../src/platform/clock.ts';
+import { CLAUDE_CODE } from '../../src/platform/known-clients.ts';
 import type { Client } from '../../src/platform/process-tree.ts';
 import { CollectingLog } from './collecting-log.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -23,6 +26,7 @@ export interface CredentialSketch {
   readonly provider?: string;
   readonly ttlMs?: number;
   readonly maxStaleMs?: number;
+  readonly check?: CredentialCheck;
 }
 
 export interface HarnessOptions {
@@ -40,7 +44,10 @@ export interface HarnessOptions {
 export interface AskSketch {
   readonly intervalMs?: number;
   readonly client?: Client | undefined;
-  readonly judged?: boolean;
+  /** Whose call it is. Default: the client's own. */
+  readonly origin?: CallOrigin;
+  readonly format?: Format;
+  readonly saysRejected?: boolean;
   readonly signal?: AbortSignal;
   /** Default: true, the answer is written completely at once. */
   readonly delivered?: boolean;
@@ -62,7 +69,7 @@ export const client = (pid: number): Client => ({
   pid,
   startTime: `s${pid}`,
   name: 'claude',
-  isClaudeCode: true,
+  known: CLAUDE_CODE,
 });
 
 /** The real broker on a fake clock, between clients and providers that a test plays. */
@@ -73,6 +80,9 @@ export class BrokerHarness {
   readonly providers = new Map<string, ScriptedProvider>();
   readonly exited = new Set<number>();
   readonly files = new Map<string, string>();
+  /** Settings of clients, by pid. */
+  readonly settings = new Map<number, SettingsStamp>();
+  processSpace = 'boot';
   /** What the next process is told. */
   afterUncleanEnd = false;
   /** Setups of credentials, by name; changed by a test before `reconfigure`. */
@@ -141,8 +151,12 @@ export class BrokerHarness {
       at: this.#machine.read(),
       credential: name,
       intervalMs: sketch.intervalMs ?? 5 * MINUTE,
+      namesInterval: sketch.intervalMs !== undefined,
+      format: sketch.format ?? 'raw',
+      saysRejected: sketch.saysRejected ?? false,
+      mayBeOwn: sketch.origin !== 'other',
+      origin: () => sketch.origin ?? 'own',
       client: 'client' in sketch ? sketch.client : client(1),
-      judged: sketch.judged ?? true,
       signal: sketch.signal ?? new AbortController().signal,
     };
     const tookMs = () => this.clock.now() - startedAtMs;
@@ -203,7 +217,7 @@ export class BrokerHarness {
     };
   }
 
-  #spec({ name, path = name, engine, provider = 'vault', ...times }: CredentialSketch, fingerprint: string) {
+  #spec({ name, path = name, engine, provider = 'vault', check, ...times }: CredentialSketch, fingerprint: string) {
     const config: CredentialConfig = {
       name,
       provider,
@@ -215,7 +229,7 @@ export class BrokerHarness {
       source: { path },
     };
     const readId = `${provider}:${fingerprint}:${path}`;
-    return { config, sourceFingerprint: readId, readId, place: path };
+    return { config, sourceFingerprint: readId, readId, place: path, check };
   }
 
   #build(): Broker {
@@ -228,6 +242,8 @@ export class BrokerHarness {
       onTick: () => undefined,
       afterUncleanEnd: this.afterUncleanEnd,
       isAlive: ({ pid }) => !this.exited.has(pid),
+      settingsOf: ({ pid }) => this.settings.get(pid) ?? { fingerprint: '', changedAtWallMs: Number.NEGATIVE_INFINITY },
+      processSpace: this.processSpace,
     };
     const facts = (): DaemonFacts => ({
       version: '0.0.0',

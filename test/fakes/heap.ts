@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Options for a Node that writes a snapshot of its heap into `folder` on SIGUSR2. */
-export function heapSnapshotOptions(folder: string): string {
-  return `--heapsnapshot-signal=SIGUSR2 --diagnostic-dir=${folder}`;
+export function heapSnapshotOptions(folder: string): readonly string[] {
+  return ['--heapsnapshot-signal=SIGUSR2', `--diagnostic-dir=${folder}`];
 }
 
 /** As Node's `v8.getHeapSnapshot()` documents it, as far as it is read here. */

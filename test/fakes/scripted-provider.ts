@@ -224,6 +224,7 @@ export const failure = {
   /** A quota, a redirect or a backend of one path; a tool that fails. */
   transientOfOne: (message = 'too many requests', retryAfterMs?: number) =>
     new ProviderError('transient', message, retryAfterMs === undefined ? {} : { retryAfterMs }),
+  overloaded: () => new ProviderError('transient', 'too many requests', { isOverloaded: true }),
   loginExpired: () =>
     new ProviderError('login-expired', 'the login has expired', { remedy: 'log in again', concerns: 'login' }),
   /** The server was asked and said no. */

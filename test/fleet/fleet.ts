@@ -63,7 +63,7 @@ function brokerHost(vault: Vault, dice: Dice): Host {
   const bench = new BrokerHarness({ credentials: CREDENTIALS, random: dice.next, clock, system, machine });
   vault.attach(bench.provider());
   return {
-    ask: async (name) => (await bench.ask(name, { client: clientOf(1), judged: false })).value !== undefined,
+    ask: async (name) => (await bench.ask(name, { client: clientOf(1), origin: 'other' })).value !== undefined,
     sleep: () => machine.sleep(),
     wake: () => {
       machine.wake();

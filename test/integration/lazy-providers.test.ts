@@ -24,7 +24,7 @@ test('a daemon with providers of every type loads none of them before it is aske
   expect(types.sort()).toEqual(providerDefinitions.map(({ type }) => type).sort());
 
   const record = join(home.folder, 'modules');
-  await home.start({ NODE_OPTIONS: `--import ${RECORDER}`, RECORD_MODULES_IN: record });
+  await home.start({ RECORD_MODULES_IN: record }, { nodeArgs: ['--import', RECORDER] });
   const loaded = () => readFileSync(record, 'utf8').split('\n');
   const heavy = () => loaded().filter((url) => SDKS.test(url) || IMPLEMENTATIONS.test(url));
   expect(loaded()).toContainEqual(expect.stringMatching(/dist\/cli\/main\.js$/));

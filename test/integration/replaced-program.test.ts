@@ -20,7 +20,7 @@ beforeEach(async () => {
     cpSync(join(PROJECT, part), join(installed, part), { recursive: true });
   }
   symlinkSync(join(PROJECT, 'node_modules'), join(installed, 'node_modules'));
-  daemon = await home.start({}, join(installed, 'bin', 'broker.mjs'));
+  daemon = await home.start({}, { program: join(installed, 'bin', 'broker.mjs') });
 });
 
 afterEach(() => home.close());
@@ -44,7 +44,7 @@ it('a daemon whose program was upgraded under it makes room for the next, which 
   expect(await daemon.ended).toBe(75);
   expect(daemon.log).toContain('the program was replaced while it ran');
   cpSync(join(PROJECT, 'dist'), join(installed, 'dist'), { recursive: true });
-  await home.start({}, join(installed, 'bin', 'broker.mjs'));
+  await home.start({}, { program: join(installed, 'bin', 'broker.mjs') });
   expect(await home.key()).toEqual({ code: 0, stdout: 'sk-test-0123456789\n', stderr: '' });
 });
 

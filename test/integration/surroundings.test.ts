@@ -142,7 +142,7 @@ describe.skipIf(!isLinux)('a daemon that may open few files', () => {
 
   it('serves beside 300 clients that connect, say nothing and come again, and says how few it can take', async () => {
     home = new BrokerHome(COLD);
-    const daemon = await home.start({}, PROGRAM, 80);
+    const daemon = await home.start({}, { openFiles: 80 });
     const crowd = new Crowd(home.socket, 300);
     try {
       await crowd.hasBeenClosed(1_000);

@@ -25,7 +25,6 @@ describe.skipIf(helper === undefined)('what broker-key asks', () => {
         'Accept: text/plain',
         'Connection: close',
         'User-Agent: broker-key/VERSION',
-        'Broker-Client-Interval-Ms: 300000',
         'Broker-Client-Hints: pid=1, ppid=1, stdin=socket, stdout=socket',
         '',
         '',
@@ -37,6 +36,7 @@ describe.skipIf(helper === undefined)('what broker-key asks', () => {
     [[], {}],
     [['9.a_b-c', '--format', 'headers'], { CLAUDE_CODE_API_KEY_HELPER_TTL_MS: '0' }],
     [['a'.repeat(64)], { CLAUDE_CODE_ENTRYPOINT: 'sdk-cli', CLAUDECODE: '1', CLAUDE_CODE_SESSION_ID: 'ABCDEF01-2345' }],
+    [['--rejected'], { CLAUDECODE: '1' }],
     [[], { CLAUDE_CODE_MCP_SERVER_NAME: 'x', CLAUDE_CODE_API_KEY_HELPER_TTL_MS: '999999999999999' }],
   ])('%j is understood by the daemon without its HTTP', async (args, env) => {
     expect(readHelperRequest(Buffer.from(await requestOf(args, env)))).toBeDefined();
@@ -61,13 +61,13 @@ describe.skipIf(helper === undefined)('what broker-key asks', () => {
     ['0', '0'],
     ['60000', '60000'],
     ['999999999999999', '999999999999999'],
-    ['', '300000'],
-    ['-1', '300000'],
-    ['1e3', '300000'],
-    ['5000ms', '300000'],
-    [' 5000', '300000'],
-    ['9999999999999999', '300000'],
-    ['1\r\nEvil: yes', '300000'],
+    ['', undefined],
+    ['-1', undefined],
+    ['1e3', undefined],
+    ['5000ms', undefined],
+    [' 5000', undefined],
+    ['9999999999999999', undefined],
+    ['1\r\nEvil: yes', undefined],
   ])('an interval of %j is sent as %s', async (value, sent) => {
     const request = await requestOf([], { CLAUDE_CODE_API_KEY_HELPER_TTL_MS: value });
     expect(header(request, 'Broker-Client-Interval-Ms')).toBe(sent);
@@ -83,7 +83,21 @@ describe.skipIf(helper === undefined)('what broker-key asks', () => {
       stdout: 'socket',
       entrypoint: 'sdk-cli',
       agent: true,
+      rejected: false,
     });
+  });
+
+  test.each([
+    [['--rejected'], {}],
+    [['--rejected', 'name', '--format', 'aws'], {}],
+    [[], { CLAUDE_HELPER_CONTEXT: 'mid-session-refresh' }],
+  ])('%j with %j says that its key was refused', async (args, env) => {
+    const hints = parseHints(header(await requestOf(args, env), 'Broker-Client-Hints'));
+    expect(hints?.rejected).toBe(true);
+  });
+
+  test('any other context says nothing', async () => {
+    expect(await requestOf([], { CLAUDE_HELPER_CONTEXT: 'startup' })).not.toContain('rejected');
   });
 
   test('it says which session it is in and that it is run for an MCP server', async () => {
@@ -135,7 +149,7 @@ describe.skipIf(helper === undefined)('what broker-key asks', () => {
   });
 
   test.each([
-    ['--help', /^usage: broker-key \[--format raw\|headers\|json\|aws\|proxy\] \[NAME\]\n/],
+    ['--help', /^usage: broker-key \[--format raw\|headers\|json\|aws\|proxy\] \[--rejected\] \[NAME\]\n/],
     ['-h', /^usage: /],
     ['--version', /^broker-key \d+\.\d+\.\d+\n$/],
     ['-V', /^broker-key \d/],

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CLAUDE_CODE } from '../../src/platform/known-clients.ts';
 import { loadNative } from '../../src/platform/native.ts';
 import { ProcessTree } from '../../src/platform/process-tree.ts';
 import { shellWord } from '../fakes/processes.ts';
@@ -63,7 +64,7 @@ describe.skipIf(native === undefined)('a client seen through the kernel', () => 
       pid: running.client,
       startTime,
       name: 'claude',
-      isClaudeCode: true,
+      known: CLAUDE_CODE,
     });
     expect(tree.clientOf(running.helper)).toEqual(client);
     await running.end();

@@ -27,25 +27,29 @@ export interface Turn {
   readonly words: string | undefined;
 }
 
-/** Before the helper is asked again after the first, second, … refusal of one request; from the eighth on 32 to 39 s. */
-const RETRY_MS = [1_100, 1_000, 2_400, 4_500, 9_000, 18_000, 34_000];
+/** Before the helper is asked again after the first, second, … refusal of one request, and up to a quarter more. */
+const PAUSES_MS = [1_000, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000];
 const MAX_REQUESTS = 13;
-/** A turn ends when the helper has failed this often in a row. */
-const MAX_HELPER_FAILURES = 3;
+/** A turn ends with so many refusals received while the last call of the helper, whoever made it, stands as failed. */
+const MAX_FAILED_REFUSALS = 3;
+/** From a cold start. */
+const MAX_FIRST_CALLS = 3;
 /** A JWT with less left is replaced before it is sent. */
 const JWT_LAST_MS = 30_000;
 
 /**
- * Claude Code 2.1 as it was observed to use its helper, in simulated time: keeps a key for its interval without any
- * timer, sends the old one once more while the helper runs behind it, waits 1.1 s after a 401 or 403 and asks again,
- * makes one call for everybody who wants one, sends an empty key after its helper failed, gives up after three failures
- * in a row or thirteen requests.
+ * Claude Code 2.1 as it was observed to use its helper, in simulated time: keeps a key for its interval without any timer,
+ * sends the old one once more while the helper runs behind it; drops it at the moment of each 401 or 403 and of each change
+ * of its settings; makes one call for all requests that wait for a key; keeps an empty key for an interval after a call that
+ * failed; ends a request's turn with the third refusal received while the last call stands as failed, whoever made it.
  */
 export class ClientDouble {
   readonly #options: DoubleOptions;
-  #key = '';
+  /** undefined: dropped, so that the next request calls the helper first. */
+  #key: string | undefined;
   #fetchedAtMs: number | undefined;
   #call: Promise<HelperResult> | undefined;
+  #lastCallFailed = false;
   #helperCalls = 0;
 
   constructor(options: DoubleOptions) {
@@ -53,7 +57,7 @@ export class ClientDouble {
   }
 
   get key(): string {
-    return this.#key;
+    return this.#key ?? '';
   }
 
   get helperCalls(): number {
@@ -68,11 +72,16 @@ export class ClientDouble {
   /** 0.3 to 0.7 s after its start the helper is called, before any message; up to three times if it fails. */
   async start(): Promise<boolean> {
     await this.#pause(300 + this.#options.random() * 400);
-    for (let attempt = 0; attempt < MAX_HELPER_FAILURES; attempt += 1) {
+    for (let attempt = 0; attempt < MAX_FIRST_CALLS; attempt += 1) {
       if ('key' in (await this.#askHelper())) return true;
       await this.#pause(800 + this.#options.random() * 200);
     }
     return false;
+  }
+
+  /** One of its settings files was written. */
+  settingsChanged(): void {
+    this.#key = undefined;
   }
 
   /**
@@ -85,7 +94,7 @@ export class ClientDouble {
     const callsBefore = this.#helperCalls;
     let refusedAtMs: number | undefined;
     let failures = 0;
-    let words: string | undefined;
+    let words = 'Invalid API key · Fix external API key';
     const result = (ok: boolean, requests: number): Turn => ({
       ok,
       requests,
@@ -97,25 +106,25 @@ export class ClientDouble {
     });
     await this.#prepare();
     for (let request = 1; ; request += 1) {
-      const key = this.#key;
-      const verdict = api(key);
+      if (this.#key === undefined) {
+        const answer = await this.#askHelper();
+        if ('failure' in answer) words = answer.failure;
+      }
+      const verdict = api(this.key);
       await this.#pause(verdict !== 200 && request === 1 ? (refusalAfterMs ?? 40) : 20 + random() * 40);
       if (verdict === 200) return result(true, request);
       refusedAtMs ??= clock.now();
-      words ??= 'Invalid API key · Fix external API key';
-      if (request === MAX_REQUESTS) return result(false, request);
-      await this.#pause(RETRY_MS[request - 1] ?? 32_000 + random() * 7_000);
-      const answer = await this.#askHelper();
-      failures = 'key' in answer ? 0 : failures + 1;
-      if ('failure' in answer) words = answer.failure;
-      if (failures === MAX_HELPER_FAILURES) return result(false, request);
-      await this.#pause(20 + random() * 40);
+      this.#key = undefined;
+      if (this.#lastCallFailed) failures += 1;
+      if (failures === MAX_FAILED_REFUSALS || request === MAX_REQUESTS) return result(false, request);
+      await this.#pause((PAUSES_MS[request - 1] ?? 32_000) * (1 + random() / 4));
     }
   }
 
   /** What happens to the key before a request is sent. */
   async #prepare(): Promise<void> {
     const { clock, intervalMs } = this.#options;
+    if (this.#key === undefined) return;
     const exp = expiryOf(this.#key);
     if (exp !== undefined && exp - clock.wall() < JWT_LAST_MS) {
       await this.#askHelper();
@@ -136,6 +145,7 @@ export class ClientDouble {
   async #spawn(isBehind: boolean): Promise<HelperResult> {
     this.#helperCalls += 1;
     const answer = await this.#options.helper();
+    this.#lastCallFailed = 'failure' in answer;
     if ('key' in answer) this.#key = answer.key;
     else if (!isBehind) this.#key = '';
     this.#fetchedAtMs = this.#options.clock.now();

@@ -35,6 +35,10 @@ interface Session {
   readonly double: ClientDouble;
 }
 
+/** About twelve an hour of work. */
+const EDITS_PER_TURN = 0.1;
+/** Of one credential: ten seconds apart, doubling to a minute. */
+const SUSPICIONS_PER_HOUR = 63;
 const EVENTS_SHOWN = 40;
 const SESSIONS = 30;
 /** Helpers give up a little after the broker does. */
@@ -58,6 +62,8 @@ export class Day {
   #fault: unknown;
   #pid = 0;
   #bornAtMs: number;
+  /** Until then the API answers 401 to every key. */
+  #blipUntilMs = 0;
   #counts = { turns: 0, failedTurns: 0, refusedAsks: 0, suspicious: 0, restarts: 0, crashes: 0, wakes: 0, person: 0 };
 
   static async begin(options: DayOptions): Promise<Day> {
@@ -192,6 +198,11 @@ export class Day {
       this.#note(`the wall clock is set by ${Math.round(ms / 1000)} s`);
       this.#clock.setWall(this.#clock.wall() + ms);
     }
+    if (dice.chance(1 / 200)) {
+      const ms = dice.between(SECOND, 20 * SECOND);
+      this.#note(`the API answers 401 to everybody for ${Math.round(ms / 1000)} s`);
+      this.#blipUntilMs = this.#clock.now() + ms;
+    }
     if (dice.chance(1 / 200)) await this.#restart();
     if (dice.chance(1 / 150)) this.#interfere();
   }
@@ -233,7 +244,7 @@ export class Day {
       intervalMs,
       client,
       helper: () => this.#help(session),
-      api: (key) => (this.#bench.system.accepts(key) ? 200 : 401),
+      api: (key) => (this.#bench.system.accepts(key) && this.#clock.now() >= this.#blipUntilMs ? 200 : 401),
     });
     const session: Session = { client, credential, intervalMs, double };
     this.#sessions.add(session);
@@ -246,6 +257,7 @@ export class Day {
   async #live(session: Session, dice: Dice): Promise<void> {
     if (await session.double.start()) {
       for (let turns = 1 + Math.floor(dice.wait(25)); turns > 0 && this.#fault === undefined; turns -= 1) {
+        if (dice.chance(EDITS_PER_TURN)) this.#edit(session);
         const turn = await session.double.turn();
         this.#counts.turns += 1;
         if (turn.failedRequests > 0) this.#counts.suspicious += turn.helperCalls;
@@ -256,6 +268,13 @@ export class Day {
     }
     this.#bench.exited.add(session.client.pid);
     this.#sessions.delete(session);
+  }
+
+  /** A click on "don't ask again": the client writes a settings file, and drops its key for that. */
+  #edit({ client, double }: Session): void {
+    const changedAtWallMs = this.#clock.wall();
+    this.#bench.settings.set(client.pid, { fingerprint: String(changedAtWallMs), changedAtWallMs });
+    double.settingsChanged();
   }
 
   /** The helper: one key or one line, within its limit; a reply cut off by a dying daemon is asked again. */
@@ -295,7 +314,7 @@ export class Day {
     };
     try {
       this.#invariants.judge(observed, this.#store.cache);
-      this.#invariants.judgeRefusal(`${client.pid} ${credential.name}`, told, this.#clock.now());
+      this.#invariants.judgeRefusal(`${client.pid} ${credential.name}`, intervalMs, told, this.#clock.now());
     } catch (fault) {
       this.#fault ??= fault;
     }
@@ -352,7 +371,15 @@ export class Day {
    */
   #readsAllowed(): number {
     const { suspicious, restarts, crashes, wakes, person } = this.#counts;
-    let allowed = suspicious + person + this.#pid * 2 + (restarts + crashes + wakes) * SESSIONS;
+    // Clients that keep keys for seconds have them confirmed by the clock.
+    const clocked = INTERVALS.filter((ms) => ms < 10 * SECOND).length / INTERVALS.length;
+    const hours = this.#options.hours;
+    let allowed =
+      suspicious +
+      clocked * SESSIONS * hours * SUSPICIONS_PER_HOUR +
+      person +
+      this.#pid * 2 +
+      (restarts + crashes + wakes) * SESSIONS;
     for (const { name, engine, ttlMs = 15 * MINUTE } of this.#bench.credentials) {
       const life = engine.kind === 'static' ? Math.min(ttlMs, engine.ttlHintMs ?? ttlMs) : engine.lastsMs;
       const perLife = engine.kind === 'jwt' || engine.kind === 'expires-at' ? 4 : 2;

@@ -18,8 +18,8 @@ const SLACK_MS = 2 * SECOND;
 /** Of a provider that has been failing for two minutes, in one minute. */
 const MOST_PROBES = 12;
 
-const MAX_REFUSALS = 3;
-const MAX_REFUSAL_MS = 20 * SECOND;
+/** After so long a client's ask belongs to another turn. */
+const LONGEST_CHAIN_GAP_MS = 45 * SECOND + SLACK_MS;
 
 /** What was true when the provider was last asked about a secret. */
 interface Reading {
@@ -53,7 +53,10 @@ export class Invariants {
   checked = 0;
   readonly #system: SecretSystem;
   readonly #readings = new Map<string, Reading>();
-  readonly #refusals = new Map<string, { readonly calls: number; readonly sinceMs: number }>();
+  readonly #asks = new Map<
+    string,
+    { readonly askedAtMs: number | undefined; readonly servedAtMs: number | undefined }
+  >();
 
   constructor(system: SecretSystem) {
     this.#system = system;
@@ -82,22 +85,23 @@ export class Invariants {
       throw new BrokenInvariant('never an expired key', `${name}: ${this.#describe(value, observed.nowMs)}`);
     }
     if (isRejected(cache, name, value)) throw new BrokenInvariant('never a rejected key', name);
-    const onRecord = this.#system.place(credential.path ?? name)?.value ?? '';
-    if (told.state === 'stale' && !isRejected(cache, name, onRecord)) this.#judgeStale(observed, value);
+    if (told.state === 'stale') this.#judgeStale(observed, value);
     else if (told.state === 'fresh') this.#judgeLife(observed, value);
   }
 
-  /** A refusal lasts three calls or twenty seconds, whichever ends first, so that nobody is locked out. */
-  judgeRefusal(who: string, { code, error }: Told, nowMs: number): void {
-    // The same code from the refresher says that the provider has nothing else than a rejected value.
-    if (code !== 'ERR_KEY_REJECTED' || error?.message.startsWith('the provider still returns')) {
-      this.#refusals.delete(who);
-      return;
+  /** Only early asks of one turn are refused: nobody is locked out. */
+  judgeRefusal(who: string, intervalMs: number, { code, value }: Told, nowMs: number): void {
+    const { askedAtMs, servedAtMs } = this.#asks.get(who) ?? { askedAtMs: undefined, servedAtMs: undefined };
+    this.#asks.set(who, { askedAtMs: nowMs, servedAtMs: value === undefined ? servedAtMs : nowMs });
+    if (code !== 'ERR_KEY_REJECTED') return;
+    if (servedAtMs === undefined || nowMs - servedAtMs >= intervalMs * 0.9 + SLACK_MS) {
+      throw new BrokenInvariant(
+        'no ask in time is refused',
+        `${who}, ${nowMs - (servedAtMs ?? 0)} ms after its last key`,
+      );
     }
-    const { calls, sinceMs } = this.#refusals.get(who) ?? { calls: 0, sinceMs: nowMs };
-    this.#refusals.set(who, { calls: calls + 1, sinceMs });
-    if (calls < MAX_REFUSALS && nowMs - sinceMs < MAX_REFUSAL_MS) return;
-    throw new BrokenInvariant('nobody is locked out', `${who}: refusal ${calls + 1}, for ${nowMs - sinceMs} ms`);
+    if (askedAtMs !== undefined && nowMs - askedAtMs <= LONGEST_CHAIN_GAP_MS) return;
+    throw new BrokenInvariant('nobody is locked out', `${who}, ${nowMs - (askedAtMs ?? 0)} ms after its last ask`);
   }
 
   /** One probe in ten seconds, whoever asks; besides, a person's refreshes and the jitter of the broker's own tries. */

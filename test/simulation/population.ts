@@ -1,3 +1,4 @@
+import { CLAUDE_CODE } from '../../src/platform/known-clients.ts';
 import type { Client } from '../../src/platform/process-tree.ts';
 import type { CredentialSketch } from '../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../fakes/living.ts';
@@ -49,5 +50,5 @@ export const clientOf = (pid: number): Client => ({
   pid,
   startTime: `${pid}`,
   name: 'claude',
-  isClaudeCode: true,
+  known: CLAUDE_CODE,
 });

@@ -35,10 +35,8 @@ describe.each(folders)('%s', (name) => {
     ['twelve hours', 12 * 60 * MINUTE_MS],
   ])('%s later every key is served, with the provider unplugged', async (_, laterMs) => {
     home = inherit(folder);
-    const daemon = await home.start({
-      NODE_OPTIONS: `--import=${WALL_CLOCK}`,
-      BROKER_TEST_WALL_MS: String(wroteAtMs + laterMs),
-    });
+    const wall = { BROKER_TEST_WALL_MS: String(wroteAtMs + laterMs) };
+    const daemon = await home.start(wall, { nodeArgs: [`--import=${WALL_CLOCK}`] });
     for (const [ask, expected] of Object.entries(stdout)) {
       expect(await home.key(ask), `broker-key ${ask}`).toEqual({ code: 0, stdout: expected, stderr: '' });
     }

@@ -2,9 +2,10 @@ import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError, shellWord } from '../../errors.ts';
 import { isExecutable, programsOnPath } from '../../platform/files.ts';
+import { managedFolder } from '../../platform/known-clients.ts';
 import { PACKAGE_ROOT } from '../../platform/native.ts';
 import { type Addition, settingsObject } from '../settings/edit.ts';
-import { clientFolder, clientStateFile, managedFolder, type SettingsRoots } from '../settings/files.ts';
+import { clientFolder, clientStateFile, type SettingsRoots } from '../settings/files.ts';
 import { TTL_VARIABLE } from '../shell/variables.ts';
 
 /** The client's settings that run a helper and that the broker can answer. */

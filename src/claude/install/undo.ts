@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { ensurePrivateFolder, writeFileAtomically } from '../../platform/files.ts';
+import { ensurePrivateFolder, readTextQuietly, writeFileAtomically } from '../../platform/files.ts';
 import { nodeAt, parseSettings, parseTolerantly, valueAt } from '../settings/document.ts';
 import { type Addition, isBare, removeItems, removeProperty, revertEdits } from '../settings/edit.ts';
 
@@ -106,10 +106,13 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
+/** Far more than settings ever get. */
+const LARGEST_BYTES = 1024 * 1024;
+
 /** A record that is missing or broken counts as none: the file is then judged by its content. */
 export function readRecord(stateDir: string, file: string): InstallRecord | undefined {
   try {
-    const record = schema.parse(JSON.parse(readFileSync(recordFile(stateDir, file), 'utf8')));
+    const record = schema.parse(JSON.parse(readTextQuietly(recordFile(stateDir, file), LARGEST_BYTES) ?? ''));
     return record.file === file ? record : undefined;
   } catch {
     return undefined;

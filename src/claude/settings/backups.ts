@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../../errors.ts';
-import { ensurePrivateFolder, writeFileAtomically } from '../../platform/files.ts';
+import { ensurePrivateFolder, readTextQuietly, writeFileAtomically } from '../../platform/files.ts';
 
 /** A copy of a file as it was before something was changed in it that this program had not written. May hold secrets: 0600. */
 export interface Backup {
@@ -18,6 +18,8 @@ export interface Backup {
 }
 
 const SUFFIX = '.backup';
+/** Of the note that says whose copy it is. */
+const LARGEST_BYTES = 65_536;
 
 interface BackupInput {
   readonly stateDir: string;
@@ -59,7 +61,7 @@ export function listBackups(stateDir: string): Backup[] {
     const id = name.slice(0, -SUFFIX.length);
     const copy = path.join(folder, name);
     try {
-      const note = JSON.parse(readFileSync(path.join(folder, `${id}.json`), 'utf8')) as Backup;
+      const note = JSON.parse(readTextQuietly(path.join(folder, `${id}.json`), LARGEST_BYTES) ?? '') as Backup;
       backups.push({ id, file: note.file, at: note.at, reason: note.reason, copy, bytes: statSync(copy).size });
     } catch {}
   }

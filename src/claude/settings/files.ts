@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Node } from 'jsonc-parser';
 import { type FileFault, readRegularFile } from '../../platform/files.ts';
+import { managedFolder } from '../../platform/known-clients.ts';
 import {
   countOf,
   firstLaxity,
@@ -178,10 +179,6 @@ export function clientFolder(roots: Pick<SettingsRoots, 'homeDir' | 'env' | 'pro
 export function clientStateFile(roots: Pick<SettingsRoots, 'homeDir' | 'env' | 'projectDir'>): string {
   const moved = roots.env['CLAUDE_CONFIG_DIR'];
   return path.join(moved === undefined || moved === '' ? roots.homeDir : clientFolder(roots), '.claude.json');
-}
-
-export function managedFolder(platform: NodeJS.Platform, systemRoot = '/'): string {
-  return path.join(systemRoot, platform === 'darwin' ? 'Library/Application Support/ClaudeCode' : 'etc/claude-code');
 }
 
 /** What an MDM profile with this domain leaves on the machine; the user's own ~/Library/Preferences is not policy. */

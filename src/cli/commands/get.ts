@@ -8,6 +8,7 @@ import { duration, relative } from '../output.ts';
 interface Options {
   readonly format: string;
   readonly verbose?: true;
+  readonly rejected?: true;
 }
 
 const NEWLINE = 0x0a;
@@ -19,18 +20,23 @@ export function getCommand(io: ProcessIo): Command {
       .description('print a key, as broker-key does')
       .argument('[name]', 'the credential; the default one if left out')
       .option('--format <format>', 'raw, headers, json, aws or proxy', 'raw')
+      .option('--rejected', 'the key was refused: have the provider asked for a newer one')
       .addHelpText('after', '\nWith --verbose, standard error says what was served.')
       // --verbose is an option of the whole program.
       .action((name: string | undefined, _: unknown, self: Command) => get(io, name, self.optsWithGlobals<Options>()))
   );
 }
 
-async function get(io: ProcessIo, credential: string | undefined, { format, verbose }: Options): Promise<void> {
+async function get(
+  io: ProcessIo,
+  credential: string | undefined,
+  { format, verbose, rejected }: Options,
+): Promise<void> {
   const answer = await connect(io).key({
     credential,
     format: format === 'raw' ? undefined : format,
     interval: io.env['CLAUDE_CODE_API_KEY_HELPER_TTL_MS'],
-    hints: describeSelf(io),
+    hints: describeSelf(io, rejected),
   });
   try {
     if (format === 'raw') requireKey(answer.body);

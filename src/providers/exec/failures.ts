@@ -47,8 +47,8 @@ const SIGNED_OUT: readonly SignedOut[] = [
   },
   // doy/rbw, src/bin/rbw-agent/actions.rs.
   { says: /failed to read password from pinentry/i, run: 'rbw unlock' },
-  // Bitwarden CLI, unauthGuard and lockGuard: its two sentences.
-  { of: /^bw$/, says: /vault is locked/i, run: 'bw unlock' },
+  // bitwarden/clients, apps/cli/src/base-program.ts.
+  { of: /^bw$/, says: /vault is locked|master password is required/i, run: 'bw unlock' },
   { of: /^bw$/, says: /you are not logged in/i, run: 'bw login' },
   // GnuPG and pass; Homebrew/homebrew-core#14737, ish-app/ish#1739, diablodale/pinentry-wsl-ps1#6.
   {
@@ -78,7 +78,7 @@ const SIGNED_OUT: readonly SignedOut[] = [
   { says: /\binvalid_grant\b|invalid_rapt|rapt_required|\bexpired_token\b/ },
   // In plain words, whoever says them. "Locked" alone is said of files and databases, too.
   {
-    says: /(?:not|isn't|must be|need to be) (?:currently )?(?:signed|logged) ?in|(?:session|login) (?:has |is |was )?(?:expired|over)|re-?authenticat|please (?:log|sign) ?in|login required|(?:vault|agent|keychain|keyring|wallet|collection) is (?:currently )?locked|locked collection|(?:prompt|request) (?:was )?dismissed|(?:cancell?ed|aborted|dismissed|denied) by (?:the )?user|user cancell?ed|no credentials (?:found|available|provider)|credentials (?:have |are )?(?:expired|missing)/i,
+    says: /(?:not|isn't|must be|need to be) (?:currently )?(?:signed|logged) ?in|(?:session|login) (?:has |is |was )?(?:expired|over)\b|re-?authenticat|please (?:log|sign) ?in|login required|(?:vault|agent|keychain|keyring|wallet|collection) is (?:currently )?locked|locked collection|(?:prompt|request) (?:was )?dismissed|(?:cancell?ed|aborted|dismissed|denied) by (?:the )?user|user cancell?ed|no credentials (?:found|available|provider)|credentials (?:have |are )?(?:expired|missing)/i,
   },
 ];
 

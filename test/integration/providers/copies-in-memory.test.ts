@@ -61,7 +61,7 @@ provider = "command"
 field = "api_key"
 `);
   mkdirSync(snapshots);
-  daemon = await home.start({ ...awsHome.env, NODE_OPTIONS: heapSnapshotOptions(snapshots) });
+  daemon = await home.start(awsHome.env, { nodeArgs: heapSnapshotOptions(snapshots) });
 });
 afterAll(async () => {
   await home.close();

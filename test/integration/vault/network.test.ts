@@ -6,7 +6,7 @@ import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
 import type { Fault } from '../../fakes/dev-vault/faults.ts';
 import { startForwardProxy } from '../../fakes/forward-proxy.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
-import { failure, read, VaultFixture } from './vault-fixture.ts';
+import { failure, HOUR_MS, read, VaultFixture } from './vault-fixture.ts';
 
 describe('how long a server asks to be left alone', () => {
   test.each([
@@ -202,6 +202,34 @@ describe('what a failure concerns', () => {
     expect(error.concerns).toBe(concerns);
     // Others may be told of it, and would take a path in it for theirs.
     if (concerns === 'address') expect(error.message).not.toContain('kv/claude');
+  });
+
+  test("a gateway's answers in the place of Vault's end no token and no lease", async () => {
+    const fixture = await VaultFixture.start();
+    fixture.vault.engines.role('hourly', { ttlMs: HOUR_MS, maxTtlMs: 4 * HOUR_MS });
+    const provider = await fixture.withAppRole({ ttlMs: HOUR_MS, maxTtlMs: 4 * HOUR_MS });
+    const { lease } = await read(provider, 'apikeys/creds/hourly');
+    const { id = '', loginId = '' } = lease ?? expect.fail('no lease was issued');
+    const held = { id, loginId, issuedAtMs: 0, expiresAtMs: 0, renewable: true, maxExpiresAtMs: undefined };
+    const signal = { signal: new AbortController().signal };
+    const foreign = [
+      says(403, ['Forbidden']),
+      says(404, ['no such API']),
+      says(200, []),
+      says(200, ['login required']),
+    ];
+    for (const fault of foreign) {
+      fixture.vault.faults.plan(fault, { times: 3, path: /^(?:sys|auth)/ });
+      const calls = [
+        () => provider.renew?.(held, signal),
+        () => provider.revoke?.(held, signal),
+        () => provider.renewLogin?.(loginId, signal),
+      ];
+      for (const call of calls) expect(await failure(Promise.resolve(call()))).toMatchObject({ kind: 'transient' });
+    }
+    expect(provider.login?.(loginId)).toBeDefined();
+    await provider.renew?.(held, signal);
+    await provider.renewLogin?.(loginId, signal);
   });
 
   test('whatever a login fails with is about the login, and at its address about that', async () => {

@@ -9,7 +9,7 @@ const bench = async (options: Partial<HarnessOptions> = {}) =>
   new BrokerHarness({ credentials: [STATIC], cache: await openTestCache(temporaryFolder()), ...options });
 
 /** Not judged: what these tests ask has nothing to do with rejection. */
-const PLAIN = { judged: false };
+const PLAIN = { origin: 'other' } as const;
 
 describe('single flight', () => {
   it('asks the provider once, however many ask the broker', async () => {
@@ -153,7 +153,11 @@ describe('waiting', () => {
       credential: 'anthropic',
       intervalMs: 1,
       client: undefined,
-      judged: false,
+      namesInterval: false,
+      format: 'raw',
+      saysRejected: false,
+      mayBeOwn: false,
+      origin: () => 'other',
       signal: controller.signal,
     });
     await world.clock.advance(100);

@@ -4,7 +4,7 @@ import { BrokerHarness } from '../../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
 import { failure } from '../../fakes/scripted-provider.ts';
 
-const PLAIN = { judged: false };
+const PLAIN = { origin: 'other' } as const;
 const names = (count: number) => Array.from({ length: count }, (_, index) => `c${index}`);
 const benchOf = async (count: number, random = () => 0.5) =>
   new BrokerHarness({
@@ -177,6 +177,22 @@ describe('a fault of the broker itself', () => {
     expect(told.code).toBe('ERR_INTERNAL');
     expect(`${told.error?.message} ${told.error?.remedy}`).not.toContain('canary');
   });
+
+  it('is not what the system refuses: that passes, and is named', async () => {
+    const world = await benchOf(1);
+    const refused = Object.assign(new Error('EMFILE'), { code: 'EMFILE', syscall: 'open', path: '/etc/hosts' });
+    const provider = world.provider();
+    const issue = provider.issue.bind(provider);
+    provider.issue = () => Promise.reject(refused);
+    expect((await world.get('c0', PLAIN)).error).toMatchObject({
+      code: 'ERR_IO',
+      message: '"c0" cannot be refreshed: the system refuses open /etc/hosts (EMFILE)',
+      remedy: expect.stringContaining('ulimit -n'),
+    });
+    provider.issue = issue;
+    await world.clock.advance(5 * MINUTE);
+    expect((await world.get('c0', PLAIN)).state).toBe('fresh');
+  });
 });
 
 describe('a prompt that a person dismissed', () => {
@@ -199,6 +215,8 @@ describe('a prompt that a person dismissed', () => {
     await world.get('c0', PLAIN);
     await world.get('c1', PLAIN);
     const before = world.provider().count('issue');
+    await world.clock.advance(MINUTE);
+    world.broker.noticeWake();
     await world.clock.advance(50 * MINUTE);
     expect(world.provider().count('issue')).toBe(before);
   });

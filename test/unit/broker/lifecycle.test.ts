@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
-import { BrokerHarness, type HarnessOptions } from '../../fakes/harness.ts';
+import { BrokerHarness, client, type HarnessOptions } from '../../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
 import { failure } from '../../fakes/scripted-provider.ts';
 
 const STATIC = { name: 'anthropic', engine: { kind: 'static' } } as const;
-const PLAIN = { judged: false };
+const PLAIN = { origin: 'other' } as const;
 const bench = async (options: Partial<HarnessOptions> = {}) =>
   new BrokerHarness({ credentials: [STATIC], cache: await openTestCache(temporaryFolder()), ...options });
 
@@ -19,7 +19,7 @@ describe('a restart', () => {
     world.provider().trouble = () => ({ error: failure.transient() });
     const calls = world.provider().arrivals.length;
     world.crash(await openTestCache(folder));
-    expect(await world.get('anthropic')).toMatchObject({ value, state: 'fresh', tookMs: 0 });
+    expect(await world.get('anthropic', { client: client(2) })).toMatchObject({ value, state: 'fresh', tookMs: 0 });
     expect(world.provider().arrivals.length).toBe(calls);
   });
 

@@ -4,7 +4,7 @@ import { BrokerHarness, type CredentialSketch, type Told } from '../../fakes/har
 import { MINUTE, SECOND } from '../../fakes/living.ts';
 import { failure } from '../../fakes/scripted-provider.ts';
 
-const PLAIN = { judged: false };
+const PLAIN = { origin: 'other' } as const;
 const STATIC: CredentialSketch = { name: 'anthropic', engine: { kind: 'static' } };
 
 const seeded = (seed: number) => () => {

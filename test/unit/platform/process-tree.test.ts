@@ -1,6 +1,7 @@
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { CLAUDE_CODE } from '../../../src/platform/known-clients.ts';
 import type { ProcessFacts } from '../../../src/platform/native.ts';
 import { type ProcessReader, ProcessTree } from '../../../src/platform/process-tree.ts';
 
@@ -59,7 +60,7 @@ describe('the client behind a helper', () => {
     ['one whose executable may not be read', { ppid: 1, name: 'claude', argv: ['/usr/local/bin/claude'] }],
     ['the first process of a container', { ppid: 0, executable: '/usr/bin/claude' }],
   ])('is Claude Code: %s', (_, claude) => {
-    const isClaude = { isClaudeCode: true, name: 'claude' };
+    const isClaude = { known: CLAUDE_CODE, name: 'claude' };
     expect(clientOf({ 90: claude })).toMatchObject({ pid: 90, startTime: 't90', ...isClaude });
     expect(clientOf({ 90: sh, 80: claude })).toMatchObject({ pid: 80, ...isClaude });
   });
@@ -70,7 +71,7 @@ describe('the client behind a helper', () => {
     ['an argument further on', { ppid: 1, executable: '/usr/bin/tool', argv: ['tool', 'run', 'claude'] }],
     ['a similar name', { ppid: 1, executable: '/usr/bin/claude-monitor', argv: ['claude-monitor'] }],
   ])('is not Claude Code: %s', (_, other) => {
-    expect(clientOf({ 90: other })?.isClaudeCode ?? false).toBe(false);
+    expect(clientOf({ 90: other })?.known).toBeUndefined();
   });
 
   test.each([
@@ -81,8 +82,8 @@ describe('the client behind a helper', () => {
     const program = { ppid: 1, executable: '/opt/ide' };
     const between = { ppid: 80, executable: `/usr/bin/${wrapper}`, argv: [wrapper, '/home/u/my-helper'] };
 
-    expect(clientOf({ 90: between, 80: claude })).toMatchObject({ pid: 80, isClaudeCode: true });
-    expect(clientOf({ 90: between, 80: program })).toMatchObject({ pid: 80, name: 'ide', isClaudeCode: false });
+    expect(clientOf({ 90: between, 80: claude })).toMatchObject({ pid: 80, known: CLAUDE_CODE });
+    expect(clientOf({ 90: between, 80: program })).toMatchObject({ pid: 80, name: 'ide', known: undefined });
     expect(clientOf({ 90: { ...between, ppid: 1 }, 1: { ppid: 0, executable: '/sbin/init' } })).toBeUndefined();
   });
 
@@ -92,7 +93,7 @@ describe('the client behind a helper', () => {
       80: { ppid: 70, executable: '/usr/bin/zsh' },
       70: { ppid: 1, executable: '/usr/bin/claude' },
     });
-    expect(client).toMatchObject({ pid: 70, isClaudeCode: true });
+    expect(client).toMatchObject({ pid: 70, known: CLAUDE_CODE });
   });
 
   test('is the nearest program where there is no Claude Code', () => {
@@ -101,7 +102,7 @@ describe('the client behind a helper', () => {
       80: { ppid: 70, executable: '/usr/bin/make' },
       70: { ppid: 1, executable: '/usr/bin/tmux' },
     });
-    expect(client).toEqual({ id: '80:t80', pid: 80, startTime: 't80', name: 'make', isClaudeCode: false });
+    expect(client).toEqual({ id: '80:t80', pid: 80, startTime: 't80', name: 'make', known: undefined });
   });
 
   test('is nobody for an orphan, a stranger, or a process that is its own parent', () => {
@@ -177,7 +178,7 @@ describe('the client behind a helper', () => {
       pid: 90,
       startTime: 'later',
       name: 'ide',
-      isClaudeCode: false,
+      known: undefined,
     });
   });
 });

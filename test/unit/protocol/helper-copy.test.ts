@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { DEFAULT_CLIENT_INTERVAL_MS, LONGEST_KEY, NAME, SESSION_START } from '../../../src/protocol/request.ts';
+import { LONGEST_KEY, NAME, SESSION_START } from '../../../src/protocol/request.ts';
 
 const source = readFileSync(new URL('../../../native/broker-key.c', import.meta.url), 'utf8');
 
@@ -11,11 +11,9 @@ it("the helper's own copy of what a request may hold is the same", () => {
     longestKey: constant('KEY_LIMIT'),
     longestName: constant('NAME_LIMIT'),
     session: constant('SESSION_START'),
-    intervalMs: constant('DEFAULT_INTERVAL_MS'),
   }).toEqual({
     longestKey: LONGEST_KEY,
     longestName: Number(NAME.source.match(/\{0,(\d+)\}/)?.[1]) + 1,
     session: SESSION_START,
-    intervalMs: DEFAULT_CLIENT_INTERVAL_MS,
   });
 });

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { parseHints } from '../../../src/protocol/request.ts';
 
 test('every word the helper can say', () => {
-  const all = 'pid=42, ppid=7, stdin=socket, stdout=pipe, entrypoint=sdk-cli, session=0a1b2c3d, purpose=mcp, agent=1';
+  const all =
+    'pid=42, ppid=7, stdin=socket, stdout=pipe, entrypoint=sdk-cli, session=0a1b2c3d, purpose=mcp, agent=1, rejected=1';
   expect(parseHints(all)).toEqual({
     pid: 42,
     ppid: 7,
@@ -13,16 +14,17 @@ test('every word the helper can say', () => {
     session: '0a1b2c3d',
     purpose: 'mcp',
     agent: true,
+    rejected: true,
   });
-  expect(parseHints('pid=42')).toEqual({ pid: 42, agent: false });
+  expect(parseHints('pid=42')).toEqual({ pid: 42, agent: false, rejected: false });
 });
 
 test.each(['socket', 'pipe', 'tty', 'file', 'null', 'closed', 'other'])('a stream that is %s', (kind) => {
-  expect(parseHints(`stdin=${kind}`)).toEqual({ stdin: kind, agent: false });
+  expect(parseHints(`stdin=${kind}`)).toEqual({ stdin: kind, agent: false, rejected: false });
 });
 
 test('a newer helper’s words are passed over', () => {
-  expect(parseHints('pid=1, future=thing-9')).toEqual({ pid: 1, agent: false });
+  expect(parseHints('pid=1, future=thing-9')).toEqual({ pid: 1, agent: false, rejected: false });
 });
 
 test.each([
@@ -45,6 +47,7 @@ test.each([
   'stdin=Socket',
   'agent=0',
   'agent=yes',
+  'rejected=0',
   'entrypoint=two words',
   'entrypoint=UPPER',
   `entrypoint=${'x'.repeat(33)}`,
@@ -56,7 +59,7 @@ test.each([
 });
 
 test('the words of an object’s prototype are no hints', () => {
-  expect(parseHints('constructor=x')).toEqual({ agent: false });
+  expect(parseHints('constructor=x')).toEqual({ agent: false, rejected: false });
 });
 
 test('any text is read without an error, and nothing comes out that did not go in', () => {
@@ -67,7 +70,8 @@ test('any text is read without an error, and nothing comes out that did not go i
       const hints = parseHints(text);
       if (hints === undefined) return;
       for (const [name, value] of Object.entries(hints)) {
-        if (name !== 'agent' && value !== undefined) expect(text.split(', ')).toContain(`${name}=${value}`);
+        if (!['agent', 'rejected'].includes(name) && value !== undefined)
+          expect(text.split(', ')).toContain(`${name}=${value}`);
       }
     }),
     { numRuns: 2_000 },
@@ -90,7 +94,11 @@ test('what is written is what is read', () => {
   fc.assert(
     fc.property(hints, fc.boolean(), (wanted, agent) => {
       const pairs = Object.entries(wanted).map(([name, value]) => `${name}=${value}`);
-      expect(parseHints([...pairs, ...(agent ? ['agent=1'] : [])].join(', '))).toEqual({ ...wanted, agent });
+      expect(parseHints([...pairs, ...(agent ? ['agent=1'] : [])].join(', '))).toEqual({
+        ...wanted,
+        agent,
+        rejected: false,
+      });
     }),
   );
 });

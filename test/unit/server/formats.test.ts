@@ -9,7 +9,11 @@ const ask: Ask = {
   credential: 'anthropic',
   intervalMs: 1,
   client: undefined,
-  judged: false,
+  namesInterval: false,
+  format: 'raw',
+  saysRejected: false,
+  mayBeOwn: false,
+  origin: () => 'other',
   signal: new AbortController().signal,
 };
 const format = (name: 'raw' | 'json', fields: Record<string, string>) =>

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { BrokerError } from '../../../src/errors.ts';
-import type { Identity, PeerCredentials } from '../../../src/server/peer.ts';
+import { type Caller, NOBODY } from '../../../src/platform/client-identity.ts';
+import { CLAUDE_CODE } from '../../../src/platform/known-clients.ts';
+import type { PeerCredentials } from '../../../src/server/peer.ts';
 import type { BrokerServerOptions } from '../../../src/server/server.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
@@ -69,12 +71,12 @@ describe('GET …/key', () => {
     });
   });
 
-  it('judges only raw answers, and only what the identification would judge', async () => {
-    const client = { id: '9:1', pid: 9, startTime: '1', name: 'claude', isClaudeCode: true };
+  it('tells the broker who asks and for what, and nothing that its hints do not say', async () => {
+    const client = { id: '9:1', pid: 9, startTime: '1', name: 'claude', known: CLAUDE_CODE };
     const asked: unknown[] = [];
-    const identify = (peer: PeerCredentials | undefined, hints: string | undefined): Identity => {
+    const identify = (peer: PeerCredentials | undefined, hints: string | undefined): Caller => {
       asked.push([peer?.pid, hints]);
-      return { client, judged: hints === 'stdin=socket' };
+      return { client, saysRejected: false, mayBeOwn: hints === 'stdin=socket', origin: () => 'unknown' };
     };
     const { broker } = await start({ peers: { identify, peerCredentials: () => ({ pid: 77, uid: UID }) } });
     await server.get(KEY_PATH, { 'Broker-Client-Hints': 'stdin=socket' });
@@ -85,10 +87,10 @@ describe('GET …/key', () => {
       [77, 'stdin=socket'],
       [77, undefined],
     ]);
-    expect(broker.asks.map((ask) => [ask.judged, ask.client])).toEqual([
-      [true, client],
-      [false, client],
-      [false, client],
+    expect(broker.asks.map((ask) => [ask.mayBeOwn, ask.format, ask.client])).toEqual([
+      [true, 'raw', client],
+      [true, 'json', client],
+      [false, 'raw', client],
     ]);
   });
 
@@ -219,7 +221,7 @@ describe('peers', () => {
   it('of another user, or unknown to the kernel, are refused before they can ask', async () => {
     let peer: { pid: number; uid: number } | undefined = { pid: 1, uid: UID + 1 };
     const { broker } = await start({
-      peers: { identify: () => ({ client: undefined, judged: false }), peerCredentials: () => peer },
+      peers: { identify: () => NOBODY, peerCredentials: () => peer },
     });
     const first = await server.connect();
     await first.closed;
@@ -240,7 +242,7 @@ describe('peers', () => {
       if (gone >= 0) throw Object.assign(new Error('LOCAL_PEERPID: ENOTCONN'), { code: 'ENOTCONN' });
       return { pid: 1, uid: UID };
     };
-    await start({ log, peers: { identify: () => ({ client: undefined, judged: false }), peerCredentials } });
+    await start({ log, peers: { identify: () => NOBODY, peerCredentials } });
     for (let round = 0; round < 10; round += 1) {
       const peers = await Promise.all(Array.from({ length: 100 }, () => server.connect()));
       await Promise.all(peers.map(({ closed }) => closed));
@@ -258,7 +260,7 @@ describe('peers', () => {
       if (error !== undefined) throw error;
       return { pid: 1, uid: UID };
     };
-    await start({ log, peers: { identify: () => ({ client: undefined, judged: false }), peerCredentials } });
+    await start({ log, peers: { identify: () => NOBODY, peerCredentials } });
     const first = await server.connect();
     await first.closed;
     expect(log.lines.map(({ level, message }) => [level, message])).toEqual([
@@ -316,7 +318,7 @@ describe('peers', () => {
     const fds: number[] = [];
     await start({
       peers: {
-        identify: () => ({ client: undefined, judged: false }),
+        identify: () => NOBODY,
         peerCredentials: (fd) => {
           fds.push(fd);
           return { pid: 1, uid: UID };
