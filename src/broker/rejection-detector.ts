@@ -9,6 +9,7 @@ import {
   judgeExplained,
   judgeInTime,
   type RefusalReason,
+  recordRefused,
   recordServed,
   suspicionOf,
   wantsNewLease,
@@ -142,7 +143,11 @@ export class RejectionDetector {
     if (count > strikes) this.#events.add('strike', credential.name, { client, count });
     if (answer === 'serve') return;
     this.#events.add('refused', credential.name, { client, reason });
-    throw refusal(credential, reason, at.nowMs);
+    throw refusal(credential, reason, at.nowMs, () => {
+      // The client counts its pauses from then.
+      const now = this.#ports.clock.read();
+      this.#enter(credential, ask, recordRefused(this.#historyOf(credential, ask), now.nowMs), now);
+    });
   }
 }
 
@@ -164,22 +169,31 @@ function judgedAsk(
   return { nowMs, wallMs, intervalMs, format, strikable: false, saysRejected, key, askingIsDear };
 }
 
-function refusal(credential: ManagedCredential, reason: RefusalReason, nowMs: number): BrokerError {
+function refusal(
+  credential: ManagedCredential,
+  reason: RefusalReason,
+  nowMs: number,
+  onWritten: () => void,
+): BrokerError {
   const { key, gate, name, spec } = credential;
   const which = key?.version === undefined ? `the key of "${name}"` : `version ${key.version} of "${name}"`;
   if (reason === 'no-verdict') {
     const message = `the client asks again for "${name}" as after a 401, and provider "${gate.name}" cannot say whether there is a newer key: ${whySilent(credential, nowMs)}`;
     const known = credential.lastFailure && recall(credential.lastFailure, name, nowMs).remedy;
-    return new BrokerError('ERR_REFRESH_PENDING', message, { remedy: known ?? `ask it now: broker refresh ${name}` });
+    return new BrokerError('ERR_REFRESH_PENDING', message, {
+      remedy: known ?? `ask it now: broker refresh ${name}`,
+      onWritten,
+    });
   }
   if (reason === 'accepted-by-api') {
     const message = `the API accepts ${which}, but refuses what the client asks for (often: the model, or the workspace)`;
     const remedy = `choose another model, or ask whoever issues the key at ${spec.place} to allow it this one`;
-    return new BrokerError('ERR_KEY_REJECTED', message, { remedy });
+    return new BrokerError('ERR_KEY_REJECTED', message, { remedy, onWritten });
   }
   const others = reason === 'confirmed' ? `, and provider "${gate.name}" has no newer one` : ' in its own words';
   return new BrokerError('ERR_KEY_REJECTED', `the API rejects ${which}${others}`, {
     remedy: `ask whoever issues it to store a new key at ${spec.place}, or to allow this key the model you use`,
+    onWritten,
   });
 }
 

@@ -78,6 +78,17 @@ describe.concurrent('the real client', (it) => {
     expect(turn.afterRefusalMs).toBeLessThan(22_000);
   });
 
+  it('ends its turn within 7 s where the API itself says that the key is dead, and its successor', async (context) => {
+    const { expect } = context;
+    for (const story of [scenarios.revokedWithoutSuccessor, scenarios.revokedWithDeadSuccessor]) {
+      const bench = await openBench(context.onTestFinished, { check: true });
+      const turn = await story(bench);
+      expect(turn.ok).toBe(false);
+      expect(turn.afterRefusalMs).toBeLessThan(7_000);
+      expect(turn.words).toContain('in its own words');
+    }
+  });
+
   it('ends its turn with both facts if the key is revoked and Vault is down', async (context) => {
     const { expect } = context;
     const bench = await openBench(context.onTestFinished);
