@@ -71,9 +71,14 @@ export function helperRecipes(
   }));
 }
 
-/** Code and constants in the same pages: 8 kB less, and fewer mappings to make. zig takes few of the linker's options. */
+/**
+ * Code and constants in the same pages, and nothing that no function needs: 12 kB less, and fewer mappings to make. zig takes few
+ * of the linker's options.
+ */
 function fewPages({ command }: Compiler): readonly string[] {
-  return command.some((word) => word.endsWith('zig')) ? [] : ['-Wl,-z,noseparate-code'];
+  return command.some((word) => word.endsWith('zig'))
+    ? []
+    : ['-ffunction-sections', '-fdata-sections', '-Wl,--gc-sections', '-Wl,-z,noseparate-code'];
 }
 
 /** Against the C library that Node itself uses, which musl-gcc on such a machine is not. */

@@ -37,7 +37,7 @@
 enum { LAUNCH_ROOM = 8192,
        REFUSAL_ROOM = 8192,
        WORDS = 24, /* of a command or an environment */
-       MOST_STARTS = 3, /* by one helper, of daemons that somebody killed */
+       MOST_STARTS = 10, /* by one helper, of daemons that somebody killed */
        REFUSED_S = 10, /* how long a daemon that ended without a word is not started again */
        LONGEST_REFUSED_S = 3600, /* a longer one was written before the clock was set back */
        LOCK_FD = 3, /* the daemon gets it as BROKER_LOCK_FD */
@@ -500,14 +500,14 @@ static int how_it_ended(int code, int lock, const struct launch *launch, const c
     return refused;
 }
 
-/* Whether this helper is the one that starts a daemon: another one may not have told yet how its own ended. */
-static bool may_start(int launch_fd)
+/* Whether this helper is the one that starts a daemon: another one may not have told yet how its own, never bound, ended. */
+static bool may_start(int launch_fd, int lock)
 {
     static int64_t since;
     bool ours = flock(launch_fd, LOCK_EX | LOCK_NB) == 0;
     if (since == 0) since = now_ms();
     /* It may be stopped, with the program that it was run by. */
-    if (!ours && now_ms() - since < TELL_MS) return false;
+    if (!ours && find_socket(lock) == NULL && now_ms() - since < TELL_MS) return false;
     starting = fcntl(launch_fd, F_DUPFD_CLOEXEC, ERROR_FD);
     return true;
 }
@@ -538,9 +538,9 @@ static int start_directly(struct launch *launch, int launch_fd, const char *stat
     } else if ((code = refused_before(own, why)) != 0) {
         /* Or one that has ended in the meantime. */
     } else if (starts == MOST_STARTS) {
-        CANNOT("it was killed three times as it started; run `broker daemon`");
+        CANNOT("it was killed ten times; run `broker daemon`");
         code = EX_UNAVAILABLE;
-    } else if (may_start(launch_fd)) {
+    } else if (may_start(launch_fd, lock)) {
         starts++;
         (void)!ftruncate(lock, 0); /* its content describes a daemon that is gone */
         child = run_daemon(launch, state, lock);

@@ -33,17 +33,21 @@ interface BrokerErrorOptions {
   /** What to do: one sentence in the imperative, with the command to type where there is one. */
   readonly remedy?: string;
   readonly cause?: unknown;
+  /** Called when it was written to the client that it concerns. */
+  readonly onWritten?: () => void;
 }
 
 export class BrokerError extends Error {
   readonly code: ErrorCode;
   readonly remedy: string | undefined;
+  readonly onWritten: (() => void) | undefined;
 
   constructor(code: ErrorCode, message: string, options: BrokerErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'BrokerError';
     this.code = code;
     this.remedy = options.remedy;
+    this.onWritten = options.onWritten;
   }
 
   get exitCode(): number {

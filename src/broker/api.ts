@@ -5,7 +5,7 @@ import type { Caller, SettingsStamp } from '../platform/client-identity.ts';
 import type { Clock, Moment, Random } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { Client } from '../platform/process-tree.ts';
-import type { BrokerEvent, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
+import type { BrokerEvent, CheckReport, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
 
 /**
  * What the broker does for those who ask, by whatever wire: the server puts HTTP in front of it. `credential`
@@ -19,6 +19,8 @@ export interface BrokerApi {
   refresh(credential: string | undefined): Promise<CredentialStatus>;
   /** As `refresh` for every credential; failures are in the states returned, it does not reject for them. */
   refreshAll(): Promise<readonly CredentialStatus[]>;
+  /** Asks the API itself about the key and about a made-up one, which arms the check. */
+  check(credential: string | undefined): Promise<CheckReport>;
   /** Drops the cached key and revokes its lease. */
   invalidate(credential: string | undefined): Promise<CredentialStatus>;
   status(): StatusReport;

@@ -2,12 +2,13 @@ import type { FailureRecord } from '../credential/back-off.ts';
 import type { Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError, type FailureConcern, ProviderError } from '../errors.ts';
-import type { BrokerEvent, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
+import type { BrokerEvent, CheckReport, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
 import { Answering } from './answering.ts';
 import type { Ask, BrokerApi, BrokerPorts, EventQuery, OpenedKey } from './api.ts';
 import { type BrokerSetup, CredentialSet, type ManagedCredential } from './credentials.ts';
 import { EventLog } from './event-log.ts';
 import type { ProviderGate } from './gate.ts';
+import { KeyChecks } from './key-checks.ts';
 import { LeaseKeeper } from './leases.ts';
 import { Refresher, SPREAD_MS } from './refresher.ts';
 import { RejectionDetector } from './rejection-detector.ts';
@@ -34,6 +35,7 @@ export class Broker implements BrokerApi {
   readonly #leases: LeaseKeeper;
   readonly #refresher: Refresher;
   readonly #answering: Answering;
+  readonly #checks: KeyChecks;
   readonly #rejections: RejectionDetector;
   #tickedAtMs = 0;
   #prunedAtMs = 0;
@@ -56,7 +58,8 @@ export class Broker implements BrokerApi {
     this.#leases = leases;
     this.#refresher = new Refresher(ports, { credentials, events, leases, scheduler });
     this.#answering = new Answering(ports, this.#refresher, (gate) => this.#forgive(gate, () => true));
-    this.#rejections = new RejectionDetector(ports, events, this.#refresher);
+    this.#checks = new KeyChecks(ports);
+    this.#rejections = new RejectionDetector(ports, events, this.#refresher, this.#checks);
     this.#adopt(setup);
     leases.resume(ports.cache.leases(), (name) => credentials.gate(name));
     leases.releaseOrphans(this.#currentLeases());
@@ -88,6 +91,7 @@ export class Broker implements BrokerApi {
     this.#ports.cache.clearRejected(credential.name);
     if (credential.gate.noticeChangedLogin()) this.#forgive(credential.gate, () => true);
     credential.gate.allowLogin();
+    this.#checks.forget(credential);
     await this.#refresher.refresh(credential, 'person');
     return this.#describe(credential);
   }
@@ -96,6 +100,15 @@ export class Broker implements BrokerApi {
     const all = [...this.#credentials];
     await Promise.allSettled(all.map((credential) => this.refresh(credential.name)));
     return all.map((credential) => this.#describe(credential));
+  }
+
+  async check(name: string | undefined): Promise<CheckReport> {
+    const credential = this.#credentials.find(name);
+    if (credential.living === undefined && credential.spec.check !== undefined) await this.refresh(credential.name);
+    const report = await this.#checks.arm(credential);
+    const { word, seen, armed } = report;
+    this.#events.add('checked', credential.name, { word, seen, armed });
+    return report;
   }
 
   async invalidate(name: string | undefined): Promise<CredentialStatus> {
@@ -213,7 +226,9 @@ export class Broker implements BrokerApi {
 
   #describe(credential: ManagedCredential, at = this.#ports.clock.read()): CredentialStatus {
     const { config } = this.#credentials;
-    return describeCredential(credential, { at, config, nextRefreshAtMs: this.#scheduler.at(credential.name) });
+    const nextRefreshAtMs = this.#scheduler.at(credential.name);
+    const isCheckArmed = this.#checks.isArmed(credential);
+    return describeCredential(credential, { at, config, nextRefreshAtMs, isCheckArmed });
   }
 
   #delivered(credential: ManagedCredential, { key, state }: Omit<OpenedKey, 'delivered'>, ask: Ask): void {

@@ -8,8 +8,6 @@ import type { BrokerPorts } from './api.ts';
 const MAX_CLIENTS = 1_024;
 /** Clients that have exited are looked for at most this often, and only when a client asks. */
 const SWEEP_MS = 60_000;
-/** A client notices a change of its settings some time after it was made, and may have asked in time meanwhile. */
-const NOTICE_MS = 2_000;
 
 type Holder = Pick<Client, 'id' | 'pid' | 'startTime'>;
 
@@ -68,7 +66,7 @@ export class ClientHistories {
     if (book === undefined || served === undefined || client.known?.settingsFiles === undefined) return false;
     const { fingerprint, changedAtWallMs } = this.#ports.settingsOf(client);
     const wasChanged = book.settingsFingerprint !== undefined && book.settingsFingerprint !== fingerprint;
-    const isNew = changedAtWallMs > Math.max(served.atWallMs - NOTICE_MS, book.explainedUntilWallMs);
+    const isNew = changedAtWallMs > Math.max(served.atWallMs, book.explainedUntilWallMs);
     book.settingsFingerprint = fingerprint;
     book.explainedUntilWallMs = Math.max(book.explainedUntilWallMs, changedAtWallMs);
     return wasChanged || isNew;

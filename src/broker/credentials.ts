@@ -4,8 +4,10 @@ import { type Freshness, judgeFreshness } from '../credential/freshness.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import type { KeyAndLogin } from '../credential/life.ts';
 import type { RenewalNeeds } from '../credential/renewal.ts';
+import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError, type FailureConcern } from '../errors.ts';
 import { DEFAULT_CLIENT_INTERVAL_MS } from '../protocol/request.ts';
+import type { CheckAnswer } from '../providers/api-check.ts';
 import type { BrokerPorts } from './api.ts';
 import { longestHold, ProviderGate, type ProviderSource, type RememberedFailure } from './gate.ts';
 
@@ -18,6 +20,16 @@ export interface CredentialSpec {
   readonly readId: string;
   /** Where the secret is, in the provider's own words, for messages. */
   readonly place: string;
+  readonly check?: CredentialCheck | undefined;
+}
+
+/** The API itself asked about a key, as configured. */
+export interface CredentialCheck {
+  readonly url: string;
+  /** Of the check and the source of the key: what was learned of another one counts for nothing. */
+  readonly fingerprint: string;
+  /** Never rejects, unless the signal is aborted. */
+  ask(key: SecretBytes, signal: AbortSignal): Promise<CheckAnswer>;
 }
 
 /** A refresh under way. */

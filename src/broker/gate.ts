@@ -166,7 +166,6 @@ export class ProviderGate {
     this.#loginInputs = inputs;
     if (!changed) return false;
     this.#provider.forgetLogin();
-    this.allowLogin();
     this.failures = [];
     return true;
   }

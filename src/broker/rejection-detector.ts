@@ -9,6 +9,7 @@ import {
   judgeExplained,
   judgeInTime,
   type RefusalReason,
+  recordRefused,
   recordServed,
   suspicionOf,
   wantsNewLease,
@@ -21,8 +22,12 @@ import { ClientHistories } from './client-histories.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
 import { recall } from './gate.ts';
+import type { KeyChecks } from './key-checks.ts';
 import type { Refresher } from './refresher.ts';
 import { SuspicionReads } from './suspicion.ts';
+
+/** Reading the provider and asking the API take no longer together. */
+const READ_AND_CHECK_MS = 3_000;
 
 /**
  * Rejection at work: puts the asks of clients before the judge of credential/rejection.ts, has the provider asked where a
@@ -32,11 +37,13 @@ export class RejectionDetector {
   readonly #ports: BrokerPorts;
   readonly #events: EventLog;
   readonly #reads: SuspicionReads;
+  readonly #checks: KeyChecks;
   readonly #clients: ClientHistories;
 
-  constructor(ports: BrokerPorts, events: EventLog, refresher: Refresher) {
+  constructor(ports: BrokerPorts, events: EventLog, refresher: Refresher, checks: KeyChecks) {
     this.#ports = ports;
     this.#events = events;
+    this.#checks = checks;
     this.#reads = new SuspicionReads(ports, refresher);
     this.#clients = new ClientHistories(ports);
     events.listen(() => this.#clients.save());
@@ -70,13 +77,19 @@ export class RejectionDetector {
     const strikable = isEarly && ask.client?.known?.mayBeRefused === true && ask.origin() === 'own';
     const mayIssue = suspicion === 'early' && wantsNewLease(history, { ...asked, strikable });
     await this.#reads.read(credential, mayIssue, ask.signal);
-    const now = this.#ports.clock.read();
-    const { living: livingNow } = credential;
+    const { clock } = this.#ports;
     // Dropped by the provider's own answer: what follows is an ask with nothing to serve.
-    if (livingNow === undefined || suspicion === 'stale') return now;
+    if (credential.living === undefined || suspicion === 'stale') return clock.read();
+    const check = await this.#checks.word(credential, at.nowMs + READ_AND_CHECK_MS, ask.signal);
+    const now = clock.read();
+    const { living: livingNow } = credential;
+    if (livingNow === undefined) return now;
     const askedNow = { ...judgedAsk(credential, livingNow, ask, now), strikable };
     const historyNow = this.#historyOf(credential, ask);
-    const judgement = judgeEarly(historyNow, askedNow, this.#evidence(credential, historyNow, askedNow));
+    const judgement = judgeEarly(historyNow, askedNow, {
+      ...this.#evidence(credential, historyNow, askedNow),
+      check,
+    });
     this.#execute(credential, ask, judgement, now);
     return now;
   }
@@ -130,7 +143,11 @@ export class RejectionDetector {
     if (count > strikes) this.#events.add('strike', credential.name, { client, count });
     if (answer === 'serve') return;
     this.#events.add('refused', credential.name, { client, reason });
-    throw refusal(credential, reason, at.nowMs);
+    throw refusal(credential, reason, at.nowMs, () => {
+      // The client counts its pauses from then.
+      const now = this.#ports.clock.read();
+      this.#enter(credential, ask, recordRefused(this.#historyOf(credential, ask), now.nowMs), now);
+    });
   }
 }
 
@@ -152,22 +169,31 @@ function judgedAsk(
   return { nowMs, wallMs, intervalMs, format, strikable: false, saysRejected, key, askingIsDear };
 }
 
-function refusal(credential: ManagedCredential, reason: RefusalReason, nowMs: number): BrokerError {
+function refusal(
+  credential: ManagedCredential,
+  reason: RefusalReason,
+  nowMs: number,
+  onWritten: () => void,
+): BrokerError {
   const { key, gate, name, spec } = credential;
   const which = key?.version === undefined ? `the key of "${name}"` : `version ${key.version} of "${name}"`;
   if (reason === 'no-verdict') {
     const message = `the client asks again for "${name}" as after a 401, and provider "${gate.name}" cannot say whether there is a newer key: ${whySilent(credential, nowMs)}`;
     const known = credential.lastFailure && recall(credential.lastFailure, name, nowMs).remedy;
-    return new BrokerError('ERR_REFRESH_PENDING', message, { remedy: known ?? `ask it now: broker refresh ${name}` });
+    return new BrokerError('ERR_REFRESH_PENDING', message, {
+      remedy: known ?? `ask it now: broker refresh ${name}`,
+      onWritten,
+    });
   }
   if (reason === 'accepted-by-api') {
     const message = `the API accepts ${which}, but refuses what the client asks for (often: the model, or the workspace)`;
     const remedy = `choose another model, or ask whoever issues the key at ${spec.place} to allow it this one`;
-    return new BrokerError('ERR_KEY_REJECTED', message, { remedy });
+    return new BrokerError('ERR_KEY_REJECTED', message, { remedy, onWritten });
   }
   const others = reason === 'confirmed' ? `, and provider "${gate.name}" has no newer one` : ' in its own words';
   return new BrokerError('ERR_KEY_REJECTED', `the API rejects ${which}${others}`, {
     remedy: `ask whoever issues it to store a new key at ${spec.place}, or to allow this key the model you use`,
+    onWritten,
   });
 }
 

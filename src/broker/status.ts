@@ -41,6 +41,7 @@ interface CredentialView {
   readonly at: Moment;
   readonly config: Config;
   readonly nextRefreshAtMs: number | undefined;
+  readonly isCheckArmed: boolean;
 }
 
 export function describeDaemon(facts: DaemonFacts, at: Moment): DaemonStatus {
@@ -139,10 +140,19 @@ function expirySource(living: KeyAndLogin<KeyVersion>): CredentialStatus['expiry
       : 'lease';
 }
 
-function adviceOn(credential: ManagedCredential, { config }: CredentialView): readonly Advice[] {
-  return [adviseInterval(credential, config.daemon.turnMarginMs), adviseClock(credential)].filter(
-    (advice) => advice !== undefined,
-  );
+function adviceOn(credential: ManagedCredential, { config, isCheckArmed }: CredentialView): readonly Advice[] {
+  return [
+    adviseInterval(credential, config.daemon.turnMarginMs),
+    adviseClock(credential),
+    adviseCheck(credential, isCheckArmed),
+  ].filter((advice) => advice !== undefined);
+}
+
+/** Once there is a key to try it with. */
+function adviseCheck({ name, spec, living }: ManagedCredential, isArmed: boolean): Advice | undefined {
+  if (spec.check === undefined || isArmed || living === undefined) return undefined;
+  const message = 'its check is not armed, so it has no effect: it has not yet refused a made-up key';
+  return { about: 'check', message, remedy: `try it: broker check ${name}` };
 }
 
 function adviseInterval({ living, longestIntervalMs }: ManagedCredential, turnMarginMs: number): Advice | undefined {

@@ -40,6 +40,9 @@ export interface CredentialCache {
   clients(): readonly ClientRecord[];
   removeClients(ids: readonly string[]): void;
 
+  saveArmedCheck(armed: ArmedCheck): void;
+  armedCheck(credential: string): ArmedCheck | undefined;
+
   /** Journals a lease before anybody is given its key; `state` replaced: to be revoked. */
   journalLease(entry: LeaseEntry): void;
   forgetLease(provider: string, leaseId: string): void;
@@ -66,6 +69,12 @@ export interface CredentialCache {
 
   health(): CacheHealth;
   close(): void;
+}
+
+/** A check that has accepted a served key and refused a made-up one. */
+export interface ArmedCheck {
+  readonly credential: string;
+  readonly fingerprint: string;
 }
 
 export interface ClientRecord {

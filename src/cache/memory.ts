@@ -53,7 +53,7 @@ function merge({ records, sealer }: Contents, memory: Contents): void {
     if (stored === undefined || stored.confirmedAtMs <= key.confirmedAtMs) records.put(sealer.sealKey(key, secrets));
     wipeAll(secrets);
   }
-  for (const kind of ['login', 'lease', 'timeline'] as const) {
+  for (const kind of ['login', 'lease', 'timeline', 'check'] as const) {
     for (const { facts, row } of memory.records.all(kind)) {
       const opened = memory.sealer.open(row);
       if (opened !== undefined) records.put(sealer.seal(kind, facts, opened.secret.bytes));

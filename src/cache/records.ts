@@ -1,7 +1,7 @@
 import type { KeyVersion } from '../credential/key.ts';
 import type { Login } from '../credential/life.ts';
 import type { Timeline } from '../platform/timeline.ts';
-import type { ClientRecord, LeaseEntry } from './cache.ts';
+import type { ArmedCheck, ClientRecord, LeaseEntry } from './cache.ts';
 
 /** What is on record about each kind of thing. A key and a login have a secret besides, which is sealed, with where it comes from. */
 export interface RecordFacts {
@@ -12,6 +12,7 @@ export interface RecordFacts {
   readonly refusals: LoginRefusals;
   readonly timeline: Timeline;
   readonly client: ClientRecord;
+  readonly check: ArmedCheck;
 }
 
 export type Kind = keyof RecordFacts;
@@ -58,6 +59,7 @@ const IDS: { readonly [K in Kind]: (facts: RecordFacts[K]) => string } = {
   refusals: ({ account }) => account,
   timeline: () => '',
   client: ({ id }) => id,
+  check: ({ credential }) => credential,
 };
 
 /** Names of providers and credentials hold no line break. */
@@ -86,6 +88,7 @@ export class Records {
     refusals: new Map(),
     timeline: new Map(),
     client: new Map(),
+    check: new Map(),
   };
 
   get isEmpty(): boolean {

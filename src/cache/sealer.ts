@@ -159,7 +159,7 @@ function partsOf(packed: Buffer): Buffer[] {
 }
 
 /**
- * Which configuration a key or a login comes from is a digest of all of that, passwords in it included. In the clear it would
+ * Which configuration a key, a login or an armed check comes from is a digest of all of that, passwords in it included. In the clear it would
  * allow to try guesses, so it is sealed with the secret.
  */
 const ORIGINS = ['sourceFingerprint', 'fingerprint'] as const;
@@ -176,5 +176,5 @@ function withoutOrigin(facts: object): { readonly shown: object; readonly origin
 function withOrigin({ kind, facts }: Row, origin: string): unknown {
   const known = JSON.parse(facts) as object;
   if (kind === 'key') return { ...known, sourceFingerprint: origin };
-  return kind === 'login' ? { ...known, fingerprint: origin } : known;
+  return kind === 'login' || kind === 'check' ? { ...known, fingerprint: origin } : known;
 }

@@ -4,7 +4,15 @@ import { type SecretBytes, wipeAll } from '../credential/secret.ts';
 import type { Timeline } from '../platform/timeline.ts';
 import type { RotationReport, RotationRequest } from '../protocol/reports.ts';
 import type { CacheOptions } from './attach.ts';
-import type { CacheHealth, ClientRecord, CredentialCache, LeaseEntry, SecretFields, StoredEvent } from './cache.ts';
+import type {
+  ArmedCheck,
+  CacheHealth,
+  ClientRecord,
+  CredentialCache,
+  LeaseEntry,
+  SecretFields,
+  StoredEvent,
+} from './cache.ts';
 import type { NumberedEvent } from './events.ts';
 import { Memory } from './memory.ts';
 import { Persistence } from './persistence.ts';
@@ -104,6 +112,14 @@ export class SqliteCache implements CredentialCache {
 
   removeClients(ids: readonly string[]): void {
     if (ids.length > 0) this.#delete('client', ids);
+  }
+
+  saveArmedCheck(armed: ArmedCheck): void {
+    this.#put(this.#memory.sealer.seal('check', armed));
+  }
+
+  armedCheck(credential: string): ArmedCheck | undefined {
+    return this.#memory.records.get('check', credential)?.facts;
   }
 
   journalLease(entry: LeaseEntry): void {

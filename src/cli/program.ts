@@ -63,6 +63,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/refresh.ts')).invalidateCommand(io),
   },
   {
+    name: 'check',
+    summary: 'ask the API itself whether the key is good',
+    load: async (io) => (await import('./commands/check.ts')).checkCommand(io),
+  },
+  {
     name: 'events',
     summary: 'who was given what, every refresh and every failure',
     load: async (io) => (await import('./commands/events.ts')).eventsCommand(io),

@@ -9,6 +9,7 @@ import { readRefusal } from '../platform/refusal.ts';
 import { errorOfProblem } from '../protocol/problem.ts';
 import type {
   BrokerEvent,
+  CheckReport,
   ConfigReport,
   CredentialStatus,
   HealthReport,
@@ -141,6 +142,10 @@ export class BrokerClient {
   async refreshAll(): Promise<readonly CredentialStatus[]> {
     const { credentials } = await this.#post<{ credentials: readonly CredentialStatus[] }>('/v1/refresh');
     return credentials;
+  }
+
+  check(credential: string | undefined): Promise<CheckReport> {
+    return this.#post(`${credentialPath(credential)}/check`);
   }
 
   invalidate(credential: string | undefined): Promise<CredentialStatus> {

@@ -196,7 +196,7 @@ function checkCredential(
   const checked = checkCommonKeys(common, path, context, providers);
   const source = checkSource(common['provider'], own, path, context, providers);
   if (checked === undefined || source === undefined) return undefined;
-  const { provider, field, fields, expires_field, header, header_prefix, ttl, max_stale } = checked;
+  const { provider, field, fields, expires_field, header, header_prefix, ttl, max_stale, check } = checked;
   return {
     name,
     provider,
@@ -207,6 +207,7 @@ function checkCredential(
       header === undefined && header_prefix === undefined
         ? undefined
         : { name: header ?? DEFAULT_HEADER.name, prefix: header_prefix ?? DEFAULT_HEADER.prefix },
+    check: check && { url: check.url, headers: check.headers ?? {}, rejected: check.rejected },
     ttlMs: ttl,
     maxStaleMs: max_stale,
     source: source.data,
@@ -232,6 +233,10 @@ function checkCommonKeys(
   for (const key of ['header', 'header_prefix'].filter((each) => common[each] !== undefined)) {
     const remedy = `remove ${key}: the names in fields are the names of the headers, as in fields = { x-api-key = "key" }`;
     findings.add({ path: [...path, key], message: `${key} and fields exclude each other`, remedy });
+  }
+  if (common['check'] !== undefined) {
+    const remedy = 'remove check: it asks about a single value';
+    findings.add({ path: [...path, 'check'], message: 'check and fields exclude each other', remedy });
   }
   return result?.data;
 }

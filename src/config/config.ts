@@ -29,10 +29,19 @@ export interface CredentialConfig {
   readonly expiresField: string | undefined;
   /** For the format `headers`; undefined: x-api-key without a prefix. */
   readonly header?: HeaderForm | undefined;
+  /** How the API itself is asked whether the key is good. Never together with `fields`. */
+  readonly check?: CheckConfig | undefined;
   readonly ttlMs: number;
   readonly maxStaleMs: number;
   /** Parsed by the provider's own credential schema. */
   readonly source: unknown;
+}
+
+export interface CheckConfig {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** How the API says no; undefined: as Anthropic's does. Dots in `field` go deeper. */
+  readonly rejected: { readonly status: number; readonly field: string; readonly value: string } | undefined;
 }
 
 export interface DaemonConfig {

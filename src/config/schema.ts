@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BrokerError } from '../errors.ts';
+import { hideShapes, isSecretName } from '../platform/text.ts';
 import { KEY_HOMES } from '../protocol/reports.ts';
 import type { LogLevel } from './config.ts';
 import { formatDuration, LONGEST_DURATION_MS, parseDuration } from './durations.ts';
@@ -83,8 +84,69 @@ export function refuse(context: z.core.$RefinementCtx, message: string, remedy: 
   context.addIssue({ code: 'custom', message, params: { remedy }, input: undefined });
 }
 
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]{1,64}$/;
 const DAY_MS = 86_400_000;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const satisfies LogLevel[];
+
+/** Where the API may be asked about a key: nothing secret, and nowhere in the clear but on this machine. */
+function checkUrl() {
+  return text().superRefine((value, context) => {
+    const url = URL.parse(value);
+    if (url === null || !/^https?:$/.test(url.protocol)) {
+      refuse(
+        context,
+        'this is not a web address',
+        'write it in full, like https://api.anthropic.com/v1/models?limit=1',
+      );
+    } else if (url.username !== '' || url.password !== '') {
+      refuse(context, 'there is a user name or a password in the address', 'remove it: the key goes into a header');
+    } else if (url.protocol === 'http:' && !/^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(url.hostname)) {
+      refuse(
+        context,
+        'a key would go over the network in the clear',
+        'write https:// (http:// is for this machine only)',
+      );
+    } else if ([...url.searchParams].some(([name, word]) => isSecretName(name) || hideShapes(word, '') !== word)) {
+      refuse(context, 'there is a secret in the query of the address', 'remove it: the key goes into a header');
+    }
+  });
+}
+
+const checkSchema = z.strictObject({
+  url: checkUrl()
+    .describe(
+      'A request that the API answers with JSON and a status of 2xx if the key is good. https, or http on this machine.',
+    )
+    .meta({ examples: ['https://api.anthropic.com/v1/models?limit=1'] }),
+  headers: z
+    .record(
+      z.string().regex(HEADER_NAME, 'the name of an HTTP header is one word of letters, digits and dashes'),
+      text(),
+    )
+    .optional()
+    .describe('What else the request needs. The key itself goes into `header` with `header_prefix`. Default: nothing.')
+    .meta({ examples: [{ 'anthropic-version': '2023-06-01' }] }),
+  rejected: z
+    .strictObject({
+      status: z
+        .int()
+        .min(400)
+        .max(499)
+        .describe('The status of the answer.')
+        .meta({ examples: [401] }),
+      field: fieldPath()
+        .describe("Where the API's own word is in the JSON of the answer.")
+        .meta({ examples: ['error.type'] }),
+      value: text()
+        .describe('The word itself.')
+        .meta({ examples: ['authentication_error'] }),
+    })
+    .optional()
+    .describe(
+      'How the API says that a key is not good. Default: a 401 whose `error.type` is `authentication_error`. Everything else says nothing.',
+    )
+    .meta({ examples: [{ status: 401, field: 'error.code', value: 'invalid_api_key' }] }),
+});
 
 /** The keys that every credential has; what is left of its table is the provider's. */
 export const commonCredentialSchema = z.strictObject({
@@ -120,7 +182,7 @@ export const commonCredentialSchema = z.strictObject({
     )
     .meta({ examples: ['expires_at'] }),
   header: text()
-    .regex(/^[\w!#$%&'*+.^`|~-]{1,64}$/, 'the name of an HTTP header is one word of letters, digits and dashes')
+    .regex(HEADER_NAME, 'the name of an HTTP header is one word of letters, digits and dashes')
     .optional()
     .describe(
       'The HTTP header that `--format headers` puts the key in. Default x-api-key. Not together with `fields`, whose names are the headers.',
@@ -146,6 +208,12 @@ export const commonCredentialSchema = z.strictObject({
       'Duration. How long after the provider last confirmed it a key is still served while the provider fails. Default 24h, from 0s (never) to 365d.',
     )
     .meta({ examples: ['24h', '7d'] }),
+  check: checkSchema
+    .optional()
+    .describe(
+      'A request by which the API itself says whether a key is good; asked when a client asks again early. Without effect until `broker check` has seen that it accepts the key and refuses a made-up one. Default: none. Not together with `fields`.',
+    )
+    .meta({ examples: [{ url: 'https://api.anthropic.com/v1/models?limit=1' }] }),
 });
 
 export const daemonSchema = z.strictObject({

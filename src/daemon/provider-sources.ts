@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { BrokerSetup, CredentialSpec, ProviderSpec } from '../broker/credentials.ts';
+import type { BrokerSetup, CredentialCheck, CredentialSpec, ProviderSpec } from '../broker/credentials.ts';
 import type { CredentialCache } from '../cache/cache.ts';
 import type { Config, CredentialConfig, ProviderConfig } from '../config/config.ts';
 import type { Login } from '../credential/life.ts';
@@ -7,6 +7,7 @@ import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Installation } from '../platform/installation.ts';
 import type { Log } from '../platform/log.ts';
+import { DEFAULT_HEADER } from '../protocol/request.ts';
 import { LoginAttempts, type RefusalStore } from '../providers/login-attempts.ts';
 import type { LoginStore, ProviderDefinition } from '../providers/provider.ts';
 
@@ -43,7 +44,7 @@ function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: Se
   const account = definition.account?.(options);
   const attempts = new LoginAttempts(
     clock,
-    account === undefined ? undefined : refusalsOf(hash([type, account]), cache),
+    account === undefined ? undefined : refusalsOf(name, hash([type, account]), cache),
   );
   const logins: LoginStore = {
     load: () => cache.logins(name, fingerprint),
@@ -66,8 +67,9 @@ function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: Se
   };
 }
 
-function refusalsOf(account: string, cache: CredentialCache): RefusalStore {
+function refusalsOf(provider: string, account: string, cache: CredentialCache): RefusalStore {
   return {
+    provider,
     load: () => cache.refusedLogins(account),
     save: (refused) => cache.saveRefusedLogins(account, refused),
   };
@@ -81,11 +83,30 @@ function specifyCredential(
 ): CredentialSpec {
   const definition = definitionOf(provider.type, deps);
   const identity = definition.identify(config.source);
+  const sourceFingerprint = hash([providerFingerprint, identity, config.field ?? null, config.fields ?? null]);
   return {
     config,
     place: definition.describe(config.source),
     readId: `${provider.name}\n${identity}`,
-    sourceFingerprint: hash([providerFingerprint, identity, config.field ?? null, config.fields ?? null]),
+    sourceFingerprint,
+    check: specifyCheck(config, sourceFingerprint, deps),
+  };
+}
+
+function specifyCheck(
+  { name, check, header = DEFAULT_HEADER }: CredentialConfig,
+  sourceFingerprint: string,
+  { clock, env }: SetupDeps,
+): CredentialCheck | undefined {
+  if (check === undefined) return undefined;
+  return {
+    url: check.url,
+    fingerprint: hash([sourceFingerprint, inOrder(check), header.name, header.prefix]),
+    ask: async (key, signal) => {
+      // On first use: it needs all of Node's HTTP.
+      const { checkKey } = await import('../providers/api-check.ts');
+      return checkKey({ ...check, header }, key, { clock, env, name }, signal);
+    },
   };
 }
 

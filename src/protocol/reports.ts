@@ -98,10 +98,24 @@ export interface CredentialStatus {
 }
 
 export interface Advice {
-  /** interval: the client keeps keys too long · clock: this machine's is off. */
-  readonly about: 'interval' | 'clock';
+  /** interval: the client keeps keys too long · clock: this machine's is off · check: it has no effect. */
+  readonly about: 'interval' | 'clock' | 'check';
   readonly message: string;
   readonly remedy: string;
+}
+
+/** `POST /v1/credentials/{name}/check`: what the API itself said of the key. */
+export interface CheckReport {
+  readonly name: string;
+  readonly url: string;
+  /** none: its answer says nothing of the key. */
+  readonly word: 'good' | 'rejected' | 'none';
+  /** What it answered, in a few words of ours. */
+  readonly seen: string;
+  /** What it said of a key that was made up; null if it was not asked. */
+  readonly madeUp: { readonly word: CheckReport['word']; readonly seen: string } | null;
+  /** It has accepted a key and refused a made-up one: only then its word counts. */
+  readonly armed: boolean;
 }
 
 /** RFC 9457; `code`, `remedy` and `exitCode` are extensions. `code` is stable. */

@@ -23,15 +23,17 @@ export class HelperLane {
     connection.asks();
     let found: KeyReply | undefined;
     let reply: Buffer;
+    let written: (() => void) | undefined;
     try {
       found = await findKey(this.#answering, connection, request, at);
       if (found === undefined) return;
       reply = rawReply(200, 'OK', found.headers, found.body);
       wipeReply(found);
+      written = found.opened.delivered;
     } catch (error) {
       // What is not handed out is not served.
       if (found !== undefined) wipeReply(found);
-      found = undefined;
+      if (error instanceof BrokerError) written = error.onWritten;
       // This daemon is as good as gone: without an answer the helper asks again, and the next one gives it.
       if (error instanceof BrokerError && error.code === 'ERR_DAEMON_UNREACHABLE') {
         connection.socket.destroy();
@@ -44,7 +46,7 @@ export class HelperLane {
     socket.write(reply, (failure) => {
       reply.fill(0);
       try {
-        if (failure === undefined || failure === null) found?.opened.delivered();
+        if (failure === undefined || failure === null) written?.();
       } catch (error) {
         closeFor(error, socket, log);
       }

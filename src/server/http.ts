@@ -89,6 +89,8 @@ export class HttpLane {
         return answerKey(this.#options, exchange, connection, route);
       case 'refresh':
         return sendJson(response, 200, await service.refresh(route.credential));
+      case 'check':
+        return sendJson(response, 200, await service.check(route.credential));
       case 'invalidate':
         return sendJson(response, 200, await service.invalidate(route.credential));
       case 'refresh-all':

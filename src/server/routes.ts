@@ -10,7 +10,7 @@ import { type ServerLimits, sendJson } from './limits.ts';
 /** What a request line asks for. `credential` undefined: the configured default. */
 type Route =
   | { readonly to: 'key'; readonly credential: string | undefined; readonly query: URLSearchParams | undefined }
-  | { readonly to: 'refresh' | 'invalidate'; readonly credential: string | undefined }
+  | { readonly to: 'refresh' | 'invalidate' | 'check'; readonly credential: string | undefined }
   | { readonly to: 'events'; readonly query: URLSearchParams }
   | { readonly to: 'login'; readonly provider: string }
   | { readonly to: 'rotate-key'; readonly discard: boolean; readonly home: string | undefined }
@@ -76,12 +76,18 @@ function providerRoute(method: string, path: string): Route {
 
 function credentialRoute(method: string, path: string, query: URLSearchParams | undefined): Route {
   const [name = '', verb = '', ...rest] = path.slice(CREDENTIALS.length).split('/');
-  if (rest.length > 0 || (verb !== 'key' && verb !== 'refresh' && verb !== 'invalidate')) {
+  if (rest.length > 0 || !isVerb(verb)) {
     throw new RouteError(404, `there is nothing at ${visibleAscii(path)}`, PATHS);
   }
   const credential = credentialName(name);
   requireMethod(method, verb === 'key' ? 'GET' : 'POST', path);
   return verb === 'key' ? { to: 'key', credential, query } : { to: verb, credential };
+}
+
+const VERBS = ['key', 'refresh', 'invalidate', 'check'] as const;
+
+function isVerb(word: string): word is (typeof VERBS)[number] {
+  return (VERBS as readonly string[]).includes(word);
 }
 
 function credentialName(encoded: string): string | undefined {

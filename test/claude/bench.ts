@@ -22,6 +22,8 @@ async function main(): Promise<void> {
     once((bench) => scenarios.revokedWithSuccessor(bench, scenarios.plainCache(bench))),
     once((bench) => scenarios.forbiddenModel(bench, scenarios.plainCache(bench))),
     once(scenarios.revokedWithDeadSuccessor),
+    once(scenarios.revokedAndProviderDown),
+    once(async (bench) => (await scenarios.settingsEdited(bench)).reduce(worse)),
   ]);
   const short = {
     oneTurn: await several(scenarios.oneTurn),
@@ -31,10 +33,15 @@ async function main(): Promise<void> {
     forbiddenModel: await several(scenarios.forbiddenModel),
     providerDown: await several(scenarios.providerDown),
     restarted: await several(scenarios.daemonRestarted),
+    withoutEnvironment: await several((bench) =>
+      scenarios.revokedWithoutSuccessor(bench, scenarios.withoutEnvironment(bench)),
+    ),
+    revokedInARestart: await several(scenarios.revokedInARestart),
+    rolledBack: await several(async (bench) => (await scenarios.rolledBackWithEdits(bench)).reduce(worse)),
   };
   console.log('waiting for the plain TTL cache: the client gives up after about 250 s …');
-  const [plainRevoked, plainForbidden, deadSuccessor] = await long;
-  const measured: Measurements = { ...short, plainRevoked, plainForbidden, deadSuccessor };
+  const [plainRevoked, plainForbidden, deadSuccessor, downAndRevoked, edited] = await long;
+  const measured: Measurements = { ...short, plainRevoked, plainForbidden, deadSuccessor, downAndRevoked, edited };
   const client = process.env['BROKER_TEST_CLAUDE_VERSION'] ?? 'of an unknown version';
   const [, load = 0] = loadavg();
   const cores = `${availableParallelism()} cores under a load of ${load.toFixed(1)}`;

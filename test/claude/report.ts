@@ -11,6 +11,11 @@ export interface Measurements {
   readonly plainRevoked: Outcome;
   readonly plainForbidden: Outcome;
   readonly deadSuccessor: Outcome;
+  readonly downAndRevoked: Outcome;
+  readonly edited: Outcome;
+  readonly withoutEnvironment: readonly Outcome[];
+  readonly revokedInARestart: readonly Outcome[];
+  readonly rolledBack: readonly Outcome[];
 }
 
 export interface Circumstances {
@@ -38,6 +43,11 @@ first good answer, or to the end of the turn: the median of ${runs} runs, or the
 | its key is revoked, Vault has nothing newer | the same | ${after(measured.withoutSuccessor)} |
 | its key is not allowed to use the model | ${after([measured.plainForbidden])} | ${after(measured.forbiddenModel)} |
 | its key is revoked, and the successor in Vault is revoked too | the same as a revoked key | ${after([measured.deadSuccessor])} |
+| its key is revoked, and Vault is down | the same as a revoked key | ${after([measured.downAndRevoked])} |
+| its key is revoked, and the helper is run with an empty environment (env -i) | the same | ${after(measured.withoutEnvironment)} |
+| its key is revoked right after the daemon was killed and started again | | ${after(measured.revokedInARestart)} |
+| its settings are edited ten times, the key stays good | | ${after([measured.edited])} |
+| its key is rotated and rolled back, with an edit of its settings each time | | ${after(measured.rolledBack)} |
 | its key is rotated, the old one stays valid for a while | | ${after(measured.rotated)} |
 | the daemon is killed and started again between two turns | | ${after(measured.restarted)} |
 | the provider is down, and another \`claude -p\` starts | | ${after(measured.providerDown)} |
@@ -54,11 +64,11 @@ and with broker:
 
 > ${words}
 
-A successor that is revoked too looks like a rotation at first: for 30 s the client's early asks count as echoes of requests
-that were under way with the old key. After that the client pauses longer than a refusal lasts.
+A successor that is revoked too looks like a rotation at first: it is refused twice, served once and refused again, so that no
+request that was under way with the old key ends a good turn.
 
-\`npm run test:claude\` checks the client against this table and against "Who is judged" in [rejection.md](rejection.md) in half a
-minute. It uses no real key and no network but loopback; where a network namespace cannot be made it says so and skips.
+\`npm run test:claude\` checks the client against this table and against "Who is judged" in [rejection.md](rejection.md) in two
+minutes. It uses no real key and no network but loopback; where a network namespace cannot be made it says so and skips.
 `;
 }
 

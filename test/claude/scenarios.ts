@@ -1,3 +1,5 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type ClientBench, FIRST, SECOND } from '../fakes/client-bench.ts';
 import { type ClientOptions, RealClient, runOnce, type Turn } from './real-client.ts';
 
@@ -63,6 +65,65 @@ export function revokedWithDeadSuccessor(bench: ClientBench): Promise<Outcome> {
   });
 }
 
+/** Its helper runs without any environment but the socket: only the kernel says whose call it is. */
+export function withoutEnvironment(bench: ClientBench): ClientOptions {
+  return { helper: `env -i BROKER_SOCKET=${bench.home.socket} ${bench.helper}` };
+}
+
+/** A click on "don't ask again", ten times: each makes the session drop its key. Turns in their order. */
+export function settingsEdited(bench: ClientBench): Promise<readonly Outcome[]> {
+  return withSession(bench, undefined, async (turn) => {
+    const turns = [await turn()];
+    for (let edit = 1; edit <= 10; edit += 1) {
+      writeLocalSettings(bench, edit);
+      await pass(EDIT_NOTICED_MS);
+      turns.push(await turn());
+    }
+    return turns;
+  });
+}
+
+/** Rotated, and rolled back when both keys were given out, with an edit before each turn. */
+export function rolledBackWithEdits(bench: ClientBench): Promise<readonly Outcome[]> {
+  return withSession(bench, undefined, async (turn) => {
+    const turns = [await turn()];
+    for (const [edit, key] of [SECOND, FIRST].entries()) {
+      bench.store(key);
+      bench.api.acceptOnly(key);
+      writeLocalSettings(bench, edit);
+      await pass(EDIT_NOTICED_MS);
+      turns.push(await turn());
+    }
+    return turns;
+  });
+}
+
+/** The key is revoked, and Vault cannot be asked. */
+export function revokedAndProviderDown(bench: ClientBench): Promise<Outcome> {
+  return withSession(bench, undefined, async (turn) => {
+    await turn();
+    bench.api.acceptOnly();
+    await bench.vault.stop();
+    try {
+      return await turn();
+    } finally {
+      await bench.vault.comeUp();
+    }
+  });
+}
+
+/** The daemon is killed and started again between the last good answer and the first refused request. */
+export function revokedInARestart(bench: ClientBench): Promise<Outcome> {
+  return withSession(bench, undefined, async (turn) => {
+    await turn();
+    await pass(EVENTS_WRITTEN_MS);
+    await bench.kill();
+    await bench.restart();
+    bench.api.acceptOnly();
+    return await turn();
+  });
+}
+
 /** The key is good, but not for the model of this session. */
 export function forbiddenModel(bench: ClientBench, options?: ClientOptions): Promise<Outcome> {
   const model = 'claude-forbidden-1';
@@ -96,6 +157,20 @@ export function daemonRestarted(bench: ClientBench): Promise<Outcome> {
     await turn();
     return await turn();
   });
+}
+
+/** The client watches its settings, and looks at a change a moment after it was made. */
+const EDIT_NOTICED_MS = 3_000;
+/** The daemon writes down whom it served together with its events. */
+const EVENTS_WRITTEN_MS = 1_500;
+
+function writeLocalSettings(bench: ClientBench, edit: number): void {
+  const folder = join(bench.home.folder, 'project', '.claude');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(
+    join(folder, 'settings.local.json'),
+    JSON.stringify({ permissions: { allow: [`Bash(true ${edit})`] } }),
+  );
 }
 
 export async function withSession<Result>(

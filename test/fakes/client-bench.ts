@@ -11,6 +11,10 @@ import { shellWord } from './processes.ts';
 export const FIRST = 'sk-ant-canary-first-0123456789';
 export const SECOND = 'sk-ant-canary-second-0123456789';
 
+export interface BenchOptions {
+  readonly check?: boolean;
+}
+
 /** The real daemon and helper between a development Vault and a Messages API: what a client needs for its turns. */
 export class ClientBench {
   readonly vault: DevVault;
@@ -18,20 +22,26 @@ export class ClientBench {
   readonly home: BrokerHome;
   #daemon: RunningDaemon | undefined;
 
-  private constructor(vault: DevVault, api: MessagesApi) {
+  private constructor(vault: DevVault, api: MessagesApi, extra: string) {
     this.vault = vault;
     this.api = api;
-    this.home = new BrokerHome(laptopConfig(vault.address));
+    this.home = new BrokerHome(laptopConfig(vault.address, extra));
   }
 
-  /** With FIRST in Vault and accepted by the API. */
-  static async start(): Promise<ClientBench> {
+  /**
+   * With FIRST in Vault and accepted by the API.
+   * @param options `check`: the API is asked about keys as well, and has shown that it can be.
+   */
+  static async start(options: BenchOptions = {}): Promise<ClientBench> {
     const vault = await DevVault.start({ nowMs: () => Date.now() });
     vault.policies.write('claude', ['secret/data/claude']);
     vault.kv.writeV2('secret/claude', { api_key: FIRST });
-    const bench = new ClientBench(vault, await MessagesApi.start(FIRST));
+    const api = await MessagesApi.start(FIRST);
+    const check = `[credentials.anthropic.check]\nurl = "${api.url}/v1/models?limit=1"\n`;
+    const bench = new ClientBench(vault, api, options.check ? check : '');
     enrolLaptop(vault, bench.home.folder);
     bench.#daemon = await bench.home.start();
+    if (options.check) await bench.home.broker('check');
     return bench;
   }
 

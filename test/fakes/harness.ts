@@ -1,6 +1,6 @@
 import type { Ask, BrokerPorts } from '../../src/broker/api.ts';
 import { Broker } from '../../src/broker/broker.ts';
-import type { BrokerSetup } from '../../src/broker/credentials.ts';
+import type { BrokerSetup, CredentialCheck } from '../../src/broker/credentials.ts';
 import type { DaemonFacts } from '../../src/broker/status.ts';
 import { type CredentialCache, VALUE } from '../../src/cache/cache.ts';
 import { openMemoryCache } from '../../src/cache/open.ts';
@@ -26,6 +26,7 @@ export interface CredentialSketch {
   readonly provider?: string;
   readonly ttlMs?: number;
   readonly maxStaleMs?: number;
+  readonly check?: CredentialCheck;
 }
 
 export interface HarnessOptions {
@@ -216,7 +217,7 @@ export class BrokerHarness {
     };
   }
 
-  #spec({ name, path = name, engine, provider = 'vault', ...times }: CredentialSketch, fingerprint: string) {
+  #spec({ name, path = name, engine, provider = 'vault', check, ...times }: CredentialSketch, fingerprint: string) {
     const config: CredentialConfig = {
       name,
       provider,
@@ -228,7 +229,7 @@ export class BrokerHarness {
       source: { path },
     };
     const readId = `${provider}:${fingerprint}:${path}`;
-    return { config, sourceFingerprint: readId, readId, place: path };
+    return { config, sourceFingerprint: readId, readId, place: path, check };
   }
 
   #build(): Broker {

@@ -41,6 +41,8 @@ export class MessagesApi {
   reply: (conversation: Conversation) => readonly Content[] = () => [{ type: 'text', text: 'pong' }];
   /** How long an answer takes, in milliseconds; default 0. */
   delayMs: (conversation: Conversation, apiKey: string) => number = () => 0;
+  /** How often it was asked about a key only: `GET /v1/models`. */
+  checks = 0;
   readonly #server: Server;
 
   private constructor() {
@@ -77,6 +79,12 @@ export class MessagesApi {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const path = new URL(request.url ?? '/', 'http://api').pathname;
+    if (request.method === 'GET' && path === '/v1/models') {
+      const isGood = this.acceptedKeys.has(String(request.headers['x-api-key'] ?? ''));
+      this.checks += 1;
+      if (isGood) return send(response, 200, { data: [], has_more: false });
+      return send(response, 401, problem('authentication_error', 'invalid x-api-key'));
+    }
     if (request.method !== 'POST' || path !== '/v1/messages') return send(response, 404, problem('not_found_error'));
     const body = JSON.parse(Buffer.concat(chunks).toString('utf8') || '{}') as MessagesRequest;
     const conversation = { model: body.model ?? '', last: JSON.stringify(body.messages?.at(-1) ?? {}) };

@@ -2,7 +2,13 @@ import type { Ask, BrokerApi, EventQuery, MetricFamily, OpenedKey } from '../../
 import type { KeyVersion } from '../../src/credential/key.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import { BrokerError } from '../../src/errors.ts';
-import type { BrokerEvent, CredentialStatus, HealthReport, StatusReport } from '../../src/protocol/reports.ts';
+import type {
+  BrokerEvent,
+  CheckReport,
+  CredentialStatus,
+  HealthReport,
+  StatusReport,
+} from '../../src/protocol/reports.ts';
 
 export const START_MS = Date.UTC(2030, 0, 1);
 export const KEY = 'sk-test-0123456789';
@@ -103,6 +109,18 @@ export class ScriptedBroker implements BrokerApi {
   async refreshAll(): Promise<readonly CredentialStatus[]> {
     this.refreshed.push('*');
     return this.report.credentials;
+  }
+
+  checkReport: CheckReport = {
+    name: 'anthropic',
+    url: 'https://api.example.com/v1/models',
+    word: 'good',
+    seen: 'HTTP 200',
+    madeUp: { word: 'rejected', seen: 'HTTP 401 authentication_error' },
+    armed: true,
+  };
+  async check(credential: string | undefined): Promise<CheckReport> {
+    return { ...this.checkReport, name: this.#find(credential).name };
   }
 
   readonly invalidated: (string | undefined)[] = [];

@@ -1,12 +1,12 @@
 import { describe } from 'vitest';
-import { ClientBench, FIRST, SECOND } from '../fakes/client-bench.ts';
+import { type BenchOptions, ClientBench, FIRST, SECOND } from '../fakes/client-bench.ts';
 import { ClientDouble, type DoubleOptions, runScript } from '../fakes/client-double.ts';
 import { canWrap, WRAPPER_NAMES, wrapped } from '../fakes/wrappers.ts';
 
 type Finish = (close: () => Promise<void>) => void;
 
-async function openBench(onTestFinished: Finish): Promise<ClientBench> {
-  const bench = await ClientBench.start();
+async function openBench(onTestFinished: Finish, options?: BenchOptions): Promise<ClientBench> {
+  const bench = await ClientBench.start(options);
   onTestFinished(() => bench.close());
   return bench;
 }
@@ -60,6 +60,25 @@ describe.concurrent('a client like Claude Code, the real helper, the daemon and 
     expect(await client.turn()).toMatchObject({ ok: true, rejected: 1 });
     expect(await openClient(bench, onTestFinished).turn()).toMatchObject({ ok: true, rejected: 0 });
   });
+
+  it(
+    'a revoked key ends the turn within 7 s where the API itself says so, and so does its dead successor',
+    TIMED,
+    async (test) => {
+      const { expect, onTestFinished } = test;
+      for (const successor of [undefined, SECOND]) {
+        const bench = await openBench(onTestFinished, { check: true });
+        const client = openClient(bench, onTestFinished);
+        await client.turn();
+        if (successor !== undefined) bench.store(successor);
+        bench.api.acceptOnly();
+        const turn = await client.turn();
+        expect(turn.ok).toBe(false);
+        expect(turn.ms).toBeLessThan(7_000);
+        expect(turn.words).toMatch(/^broker-key: the API rejects version \d of "anthropic" in its own words/);
+      }
+    },
+  );
 
   it('four subagents whose 401s come 2.5 s apart after a rotation all end well', async (test) => {
     const { expect, onTestFinished } = test;

@@ -71,6 +71,14 @@ export const brokerChecks: readonly Check[] = [
     remedy: (_, { broker }) => broker.status?.daemon.cache.remedy ?? 'see: broker status',
   }),
   check({
+    id: 'broker-limits',
+    severity: 'warning',
+    when: ({ broker, helper }) => helper?.ours && (broker.status?.daemon.limits?.problem ?? undefined),
+    title: (problem) => `the broker's daemon: ${problem}`,
+    cost: 'with more clients at a time some wait for others',
+    remedy: (_, { broker }) => broker.status?.daemon.limits?.remedy ?? 'see: broker status',
+  }),
+  check({
     id: 'broker-place-lost',
     severity: 'error',
     when: ({ broker, helper }) => helper?.ours && broker.status?.daemon.places?.filter(({ state }) => state === 'lost'),

@@ -53,9 +53,13 @@ function isSomebodyElse({ name }: AwsError, { isJson, status = 0 }: AwsAnswer): 
   return !isJson || GATEWAY.test(name) || (WITHOUT_TYPE.test(name) && status < 500);
 }
 
+/** The SDK's words for it; of what SSO answers it keeps name and message of the error as a text. */
+const NO_ANSWER_OF_LOGIN =
+  /Deserialization error|XML parse error|^Invalid response from STS|^SSO returns an invalid temporary credential|^Unknown(?:Error)?: |^ForbiddenException: Forbidden$/;
+
 /** What STS and SSO never answer: nothing, JSON where XML is due, a refusal without a type. */
 function isNoLogin({ name, message, status }: AwsError): boolean {
-  if (/Deserialization error|XML parse error|^Invalid response from STS/.test(message)) return true;
+  if (NO_ANSWER_OF_LOGIN.test(message)) return true;
   if (GATEWAY.test(name) && message === 'Forbidden') return true;
   return status !== undefined && status < 500 && (WITHOUT_TYPE.test(name) || name === 'NotFound');
 }

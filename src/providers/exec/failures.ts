@@ -47,8 +47,8 @@ const SIGNED_OUT: readonly SignedOut[] = [
   },
   // doy/rbw, src/bin/rbw-agent/actions.rs.
   { says: /failed to read password from pinentry/i, run: 'rbw unlock' },
-  // Bitwarden CLI, unauthGuard and lockGuard: its two sentences.
-  { of: /^bw$/, says: /vault is locked/i, run: 'bw unlock' },
+  // bitwarden/clients, apps/cli/src/base-program.ts.
+  { of: /^bw$/, says: /vault is locked|master password is required/i, run: 'bw unlock' },
   { of: /^bw$/, says: /you are not logged in/i, run: 'bw login' },
   // GnuPG and pass; Homebrew/homebrew-core#14737, ish-app/ish#1739, diablodale/pinentry-wsl-ps1#6.
   {

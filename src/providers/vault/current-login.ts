@@ -87,6 +87,7 @@ export class CurrentLogin {
 
   /** The next read logs in again, unless only a person can. Logins that leases may depend on stay known. */
   forget(): void {
+    this.#host.logins.attempts.allow();
     if (this.#tokens.mode === 'interactive') return;
     this.#epoch += 1;
     if (this.#current !== undefined) this.#store.dropUnlessBearing(this.#current);

@@ -306,7 +306,7 @@ test('a role is assumed once, with its external id and session name', async () =
   expect(keys).toEqual([granted.accessKeyId, granted.accessKeyId]);
 });
 
-test('an SSO session that lives', async () => {
+async function liveSsoSession(): Promise<void> {
   await home.writeConfig(
     '[profile dev]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Dev\nregion = eu-west-1\n' +
       '[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://corp.awsapps.com/start\n',
@@ -319,9 +319,38 @@ test('an SSO session that lives', async () => {
     JSON.stringify({ accessToken: 'aoa-token', expiresAt }),
   );
   vi.stubEnv('AWS_ENDPOINT_URL_SSO', server.url);
+}
+
+test('an SSO session that lives', async () => {
+  await liveSsoSession();
   const keys = serveLogin(({ response }) => reply(response, 200, { roleCredentials: granted }));
   expect(await read({ profile: 'dev' })).toBe('sk-value');
   expect(keys).toEqual([granted.accessKeyId]);
+});
+
+test.each([
+  ['403 with a message and no type', 403, '{"message":"Forbidden"}', {}],
+  ["a gateway's 403", 403, '{"message":"Forbidden"}', { 'x-amzn-errortype': 'ForbiddenException' }],
+  ['200 with {}', 200, '{}', {}],
+  ['200 without a body', 200, '', {}],
+  ['200 with a page', 200, '<html>Sign in</html>', {}],
+  ['403 with a page', 403, '<html>Blocked</html>', {}],
+])('something in the place of SSO answers %s: nobody has to log in again', async (_, status, body, headers) => {
+  await liveSsoSession();
+  serveLogin(({ response }) =>
+    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body),
+  );
+  expect(await shown(read({ profile: 'dev' }))).toMatch(
+    /^transient: something that is not AWS's login service answered/,
+  );
+});
+
+test('a role that SSO does not give is denied', async () => {
+  await liveSsoSession();
+  serveLogin(({ response }) =>
+    reply(response, 403, { message: 'No access' }, { 'x-amzn-errortype': 'ForbiddenException' }),
+  );
+  expect(await shown(read({ profile: 'dev' }))).toMatch(/^denied: SSO refuses profile "dev" the role/);
 });
 
 test('the role of a container', async () => {
