@@ -1,4 +1,4 @@
-import { allowsStale } from '../credential/back-off.ts';
+import { allowsStale, nextAttemptFor } from '../credential/back-off.ts';
 import type { Freshness } from '../credential/freshness.ts';
 import { BrokerError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
@@ -96,9 +96,11 @@ export class Answering {
     for (;;) {
       const hold = credential.flight === undefined ? credential.holdOff(clock.now(), 'ask') : undefined;
       if (hold !== undefined) {
-        const { probeAtMs, kind } = hold.record;
-        if (kind !== 'transient' || probeAtMs >= deadlineMs) throw recall(hold, credential.name, clock.now());
-        await sleep(probeAtMs - clock.now(), clock, ask.signal);
+        const nextAtMs = nextAttemptFor(hold.record, 'ask');
+        if (hold.record.kind !== 'transient' || nextAtMs >= deadlineMs) {
+          throw recall(hold, credential.name, clock.now());
+        }
+        await sleep(nextAtMs - clock.now(), clock, ask.signal);
       } else {
         const done = this.#refresher.refresh(credential, 'ask');
         try {

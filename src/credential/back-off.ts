@@ -63,7 +63,8 @@ export function recordFailure(
   const { kind } = failure;
   const failures = previous?.kind === kind ? previous.failures + 1 : 1;
   const firstAtMs = previous?.firstAtMs ?? nowMs;
-  const floor = Math.min(failure.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS) * (1 + random / 5);
+  const isOfProvider = failure.isRefusedLogin !== true;
+  const floor = isOfProvider ? Math.min(failure.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS) * (1 + random / 5) : 0;
   const [unasked, asked] = waits(failure, failures, nowMs - firstAtMs, random);
   const nextAttemptAtMs = nowMs + Math.max(unasked, floor);
   const probeAtMs = Math.min(nextAttemptAtMs, nowMs + Math.max(asked, floor));
@@ -78,8 +79,8 @@ function waits(
 ): readonly [unaskedMs: number, askedMs: number] {
   if (isRefusedLogin === true && concerns === 'login') {
     // Wrong logins lock an account for everybody who shares it. Only a limit of our own names a time, and then there is a reason.
-    const untilMs = retryAfterMs === undefined ? Number.POSITIVE_INFINITY : 0;
-    return [untilMs, untilMs];
+    const waitMs = retryAfterMs ?? Number.POSITIVE_INFINITY;
+    return [waitMs, waitMs];
   }
   const { fromMs, toMs } = kind === 'transient' ? TRANSIENT : NEEDS_A_PERSON;
   const unasked = fromMs + random * (doubled(fromMs, failures + 1, toMs) - fromMs);

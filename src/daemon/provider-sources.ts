@@ -44,7 +44,7 @@ function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: Se
   const account = definition.account?.(options);
   const attempts = new LoginAttempts(
     clock,
-    account === undefined ? undefined : refusalsOf(hash([type, account]), cache),
+    account === undefined ? undefined : refusalsOf(name, hash([type, account]), cache),
   );
   const logins: LoginStore = {
     load: () => cache.logins(name, fingerprint),
@@ -67,8 +67,9 @@ function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: Se
   };
 }
 
-function refusalsOf(account: string, cache: CredentialCache): RefusalStore {
+function refusalsOf(provider: string, account: string, cache: CredentialCache): RefusalStore {
   return {
+    provider,
     load: () => cache.refusedLogins(account),
     save: (refused) => cache.saveRefusedLogins(account, refused),
   };

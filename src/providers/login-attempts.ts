@@ -4,6 +4,8 @@ import type { Clock } from '../platform/clock.ts';
 
 /** Where refused logins are kept over a restart, by account: two providers with one account count together. */
 export interface RefusalStore {
+  /** Of whom a message speaks. */
+  readonly provider: string;
   load(): RefusedLogins;
   save(refused: RefusedLogins): void;
 }
@@ -31,7 +33,7 @@ export class LoginAttempts {
     const refused = this.#store?.load() ?? [];
     // The steady clock of a former run may have been ahead.
     const waitMs = nextLoginAt(refused.map((atMs) => Math.min(atMs, nowMs))) - nowMs;
-    if (waitMs > 0) throw tooMany(this.#refusal, waitMs);
+    if (waitMs > 0) throw tooMany(this.#store?.provider ?? '', this.#refusal, waitMs);
     if (this.#refusal !== undefined && !this.#isAllowed) throw this.#refusal;
   }
 
@@ -54,10 +56,12 @@ export class LoginAttempts {
   }
 }
 
-function tooMany(last: ProviderError | undefined, retryAfterMs: number): ProviderError {
+function tooMany(provider: string, last: ProviderError | undefined, retryAfterMs: number): ProviderError {
   const said = last === undefined ? '' : `, the last time: ${last.message}`;
-  return new ProviderError(last?.kind ?? 'login-expired', `two logins were refused within 15 minutes${said}`, {
-    remedy: `more of them would lock the account for everybody; ${last?.remedy ?? 'correct the secret of the login'}`,
+  const message = `two logins of provider "${provider}" were refused within 15 minutes${said}`;
+  const fix = last?.remedy ?? `renew the secret of [providers.${provider}.auth]`;
+  return new ProviderError(last?.kind ?? 'login-expired', message, {
+    remedy: `more of them would lock the account for everybody; ${fix}`,
     concerns: 'login',
     isRefusedLogin: true,
     retryAfterMs,

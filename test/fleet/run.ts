@@ -102,9 +102,9 @@ ${row('mean in the last ten minutes of the outage', mean(down(back.ours.rate)), 
 ${row('peak in the last ten minutes of the outage', peak(down(back.ours.rate)), peak(down(back.plain.rate)))}
 ${row('peak in the ten minutes after it', peak(up(back.ours.rate)), peak(up(back.plain.rate)))}
 
-The broker sends one probe per machine and hold-off, up to five minutes apart, so that a Vault that comes back does
-not get all requests at once. The price: a machine may notice up to five minutes late, and serves stale keys until then
-(\`broker refresh\` asks at once).
+Where a key has ended and somebody asks in vain, the broker sends one probe per machine, 10 to 60 s after the last, at random;
+else one per hold-off, up to five minutes apart. So a Vault that comes back does not get all requests at once. The price: a
+machine may notice up to five minutes late, and serves stale keys until then, if it has any (\`broker refresh\` asks at once).
 `;
 
 writeFileSync(`${values.out}/fleet.svg`, svg);

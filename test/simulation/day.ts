@@ -56,6 +56,7 @@ export class Day {
   readonly #weather = new Map<string, Weather>();
   /** For how long each credential was in use, as the broker understands it. */
   readonly #usedMs = new Map<string, { totalMs: number; lastMs: number }>();
+  readonly #putBackAtMs = new Map<string, number>();
   readonly #sessions = new Set<Session>();
   readonly #history: string[] = [];
   #fault: unknown;
@@ -140,7 +141,9 @@ export class Day {
     while (this.#sessions.size < SESSIONS) this.#begin();
     await this.#clock.advance(dice.between(SECOND, 20 * SECOND));
     for (const [name, weather] of this.#weather) {
-      if (weather.pass(this.#clock.now())) this.#note(`${name} is ${weather.mood} now`);
+      const now = this.#clock.now();
+      if (weather.pass(now)) this.#note(`${name} is ${weather.mood} now`);
+      if (weather.failsFor(now) > 2 * MINUTE) this.#invariants.judgeProbes(name, this.#bench.provider(name), now);
     }
     await this.#change();
     this.#invariants.judgeCrowds(this.#bench.providers.values());
@@ -172,6 +175,7 @@ export class Day {
       const { name, path = name } = dice.pick(this.#bench.credentials.filter(({ engine }) => engine.kind === 'static'));
       this.#note(`somebody puts an old value of ${path} back`);
       system.putBack(path);
+      this.#putBackAtMs.set(path, this.#clock.now());
     }
     if (dice.chance(1 / 200)) {
       const credential = dice.pick(this.#bench.credentials);
@@ -301,7 +305,12 @@ export class Day {
       told,
       waitedMs: Math.round(this.#clock.awakeMs - askedMs),
       nowMs: this.#clock.now(),
-      lastTroubleAtMs: this.#weather.get(credential.provider ?? '')?.lastTroubleAtMs(this.#clock.now()) ?? 0,
+      lastTroubleAtMs: Math.max(
+        this.#weather.get(credential.provider ?? '')?.lastTroubleAtMs(this.#clock.now()) ?? 0,
+        // A value that was rejected is looked for ever more rarely: that another is there again is not known at once.
+        this.#putBackAtMs.get(credential.path ?? credential.name) ?? 0,
+      ),
+      mayBeToldUntilMs: this.#weather.get(credential.provider ?? '')?.mayBeToldUntilMs() ?? 0,
     };
     try {
       this.#invariants.judge(observed, this.#store.cache);
@@ -357,8 +366,8 @@ export class Day {
    * half of it), four times where the value is replaced by its issuer at half its life and so may be read with half of
    * it left; only while it is used and for an hour after. Besides: once for every ask of a client that met with a
    * refusal, for every refresh by a person and for every session (its interval may want more life than there is); for
-   * all that is used once after a restart or a wake; and in an outage one probe per hold-off and provider: ten in the
-   * first five minutes, then one in two and a half on average, and twice that where every other call succeeds.
+   * all that is used once after a restart or a wake; and in an outage, where something cannot be served, one probe in ten
+   * seconds to a minute and provider, and some more as it begins.
    */
   #readsAllowed(): number {
     const { suspicious, restarts, crashes, wakes, person } = this.#counts;
@@ -378,7 +387,7 @@ export class Day {
       allowed += 3 + (usedMs * perLife) / life;
     }
     for (const { episodes, troubledMs } of this.#weather.values()) {
-      allowed += episodes * 20 + (troubledMs / (150 * SECOND)) * 2;
+      allowed += episodes * 20 + troubledMs / (30 * SECOND);
     }
     return Math.ceil(allowed);
   }

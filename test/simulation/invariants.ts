@@ -15,6 +15,9 @@ const STALE_AFTER_TROUBLE_MS = 6 * MINUTE + 10 * SECOND;
 /** The system's time and the broker's are read some milliseconds apart: a request takes up to this long in fair weather. */
 const SLACK_MS = 2 * SECOND;
 
+/** Of a provider that has been failing for two minutes, in one minute. */
+const MOST_PROBES = 12;
+
 /** After so long a client's ask belongs to another turn. */
 const LONGEST_CHAIN_GAP_MS = 45 * SECOND + SLACK_MS;
 
@@ -34,6 +37,8 @@ export interface Observed {
   readonly nowMs: number;
   /** When a call to its provider last met with trouble. */
   readonly lastTroubleAtMs: number;
+  /** Until when it may be told of an outage that nobody has looked at since. */
+  readonly mayBeToldUntilMs: number;
 }
 
 export class BrokenInvariant extends Error {
@@ -69,7 +74,10 @@ export class Invariants {
     const { name } = credential;
     if (waitedMs > LONGEST_WAIT_MS) throw new BrokenInvariant('bounded wait', `${name} took ${waitedMs} ms`);
     const { value } = told;
-    if (value === undefined) return;
+    if (value === undefined) {
+      this.#judgeOutage(observed);
+      return;
+    }
     if (told.state === 'stale' && waitedMs > LONGEST_STALE_WAIT_MS) {
       throw new BrokenInvariant('bounded wait with a stale key', `${name} took ${waitedMs} ms`);
     }
@@ -96,6 +104,13 @@ export class Invariants {
     throw new BrokenInvariant('nobody is locked out', `${who}, ${nowMs - (askedAtMs ?? 0)} ms after its last ask`);
   }
 
+  /** One probe in ten seconds, whoever asks; besides, a person's refreshes and the jitter of the broker's own tries. */
+  judgeProbes(name: string, provider: ScriptedProvider, nowMs: number): void {
+    const recent = provider.arrivals.filter(({ operation, atMs }) => operation === 'issue' && atMs > nowMs - MINUTE);
+    if (recent.length <= MOST_PROBES) return;
+    throw new BrokenInvariant('bounded probes in an outage', `${recent.length} reads of ${name} within a minute`);
+  }
+
   /** At most one refresh of a credential is under way; leased ones never share, so their path is theirs alone. */
   judgeCrowds(providers: Iterable<ScriptedProvider>): void {
     for (const provider of providers) {
@@ -103,6 +118,13 @@ export class Invariants {
         if (most > 1) throw new BrokenInvariant('one refresh at a time', `${most} at once for ${what}`);
       }
     }
+  }
+
+  /** An outage ends when it ends: somebody who asks and has nothing else makes the broker look. */
+  #judgeOutage({ credential, told, nowMs, mayBeToldUntilMs }: Observed): void {
+    if (told.code !== 'ERR_PROVIDER_UNAVAILABLE' || nowMs <= mayBeToldUntilMs + SLACK_MS) return;
+    const late = Math.round((nowMs - mayBeToldUntilMs) / 1000);
+    throw new BrokenInvariant('an outage ends when it ends', `${credential.name} was told of one ${late} s too long`);
   }
 
   /** Stale keys are an answer to trouble, and only while that is known to last. */

@@ -289,4 +289,58 @@ export const MUTATIONS: readonly Mutation[] = [
     from: 'const STRIKES_IF_ACCEPTED = 4;',
     to: 'const STRIKES_IF_ACCEPTED = 400;',
   },
+  {
+    rule: 'an outage ends when it ends: an ask probes',
+    file: 'src/credential/back-off.ts',
+    from: "return urgency === 'ask' ? record.probeAtMs : record.nextAttemptAtMs;",
+    to: 'return record.nextAttemptAtMs;',
+  },
+  {
+    rule: 'never before Retry-After, not even for an ask',
+    file: 'src/credential/back-off.ts',
+    from: 'const probeAtMs = Math.min(nextAttemptAtMs, nowMs + Math.max(asked, floor));',
+    to: 'const probeAtMs = Math.min(nextAttemptAtMs, nowMs + asked);',
+  },
+  {
+    rule: 'probes are ten seconds apart',
+    file: 'src/credential/back-off.ts',
+    from: 'const PROBE = { fromMs: 10 * SECOND_MS,',
+    to: 'const PROBE = { fromMs: 1 * SECOND_MS,',
+  },
+  {
+    rule: 'a denied read is asked for ever more rarely',
+    file: 'src/credential/back-off.ts',
+    from: 'const again = doubled(READ_AGAIN.fromMs, failures, READ_AGAIN.toMs);',
+    to: 'const again = READ_AGAIN.fromMs;',
+  },
+  {
+    rule: 'a refused login is not tried again without a reason',
+    file: 'src/credential/back-off.ts',
+    from: 'const waitMs = retryAfterMs ?? Number.POSITIVE_INFINITY;',
+    to: 'const waitMs = retryAfterMs ?? READ_AGAIN.fromMs;',
+  },
+  {
+    rule: 'two wrong logins in 15 minutes',
+    file: 'src/credential/back-off.ts',
+    from: 'const LOGINS_IN_WINDOW = 2;',
+    to: 'const LOGINS_IN_WINDOW = 3;',
+  },
+  {
+    rule: "one secret's failure is its own",
+    file: 'src/broker/gate.ts',
+    from: "if (concerns === 'secret') {",
+    to: 'if (concerns === undefined) {',
+  },
+  {
+    rule: 'a wake does not try a refused login',
+    file: 'src/broker/gate.ts',
+    from: "this.failures = this.failures.filter(({ record }) => record.kind !== 'transient');",
+    to: 'this.failures = [];',
+  },
+  {
+    rule: 'a login that was refused stands before every other',
+    file: 'src/providers/login-attempts.ts',
+    from: 'if (this.#refusal !== undefined && !this.#isAllowed) throw this.#refusal;',
+    to: '',
+  },
 ];

@@ -24,12 +24,17 @@ export class Weather {
   episodes = 0;
   troubledMs = 0;
   #lastTroubleAtMs = Number.NEGATIVE_INFINITY;
+  /** When a call was last answered as it should be. */
+  #lastWellAtMs: number;
+  /** Before this it asked not to be asked. */
+  #notBeforeMs = 0;
   /** Secrets that are refused for good reasons, until when. */
   readonly #denied = new Map<string, number>();
   readonly #dice: Dice;
   readonly #provider: ScriptedProvider;
   readonly #fixLogin: () => void;
   #changesAtMs: number;
+  #sinceMs = 0;
 
   /** @param fixLogin a person logs in again, which changes a file that the login is made from. */
   constructor(provider: ScriptedProvider, dice: Dice, startMs: number, fixLogin: () => void) {
@@ -37,12 +42,14 @@ export class Weather {
     this.#dice = dice;
     this.#fixLogin = fixLogin;
     this.#changesAtMs = startMs + dice.wait(40 * MINUTE);
+    this.#lastWellAtMs = startMs;
     provider.trouble = (arrival) => this.#meet(arrival);
   }
 
   /** To be called as time passes. @returns true if the mood changed. */
   pass(nowMs: number): boolean {
     if (nowMs < this.#changesAtMs) return false;
+    this.#sinceMs = nowMs;
     if (this.mood === 'ok') {
       this.mood = this.#dice.pick(TROUBLES);
       this.episodes += 1;
@@ -62,11 +69,23 @@ export class Weather {
     return this.mood === 'login-expired' ? nowMs : this.#lastTroubleAtMs;
   }
 
+  /** Until when an ask may be told of this outage, with nobody trying again for it: 15 s, in a long outage a minute. */
+  mayBeToldUntilMs(): number {
+    const ageMs = this.#lastTroubleAtMs - this.#lastWellAtMs;
+    const waitMs = ageMs <= 4 * MINUTE ? 15 * SECOND : MINUTE;
+    return Math.max(this.#notBeforeMs, this.#lastTroubleAtMs + waitMs);
+  }
+
   /** A call under way when the machine falls asleep hangs on, or is as old as the sleep was long, when it wakes. */
   sleep(nowMs: number, ms: number): void {
     const isUnderWay = [...this.#provider.underWay.values()].some((calls) => calls > 0);
     if (this.#lastTroubleAtMs > nowMs) this.#lastTroubleAtMs += ms;
     else if (isUnderWay) this.#lastTroubleAtMs = nowMs + ms;
+  }
+
+  /** For how long every call has failed at once. */
+  failsFor(nowMs: number): number {
+    return this.mood === 'failing' ? nowMs - this.#sinceMs : 0;
   }
 
   deny(path: string, untilMs: number): void {
@@ -94,6 +113,10 @@ export class Weather {
         atMs + (trouble.hang ? 30 * SECOND : (trouble.delayMs ?? 0)),
       );
     }
+    if (trouble.error === undefined && trouble.hang === undefined) this.#lastWellAtMs = atMs;
+    // It is obeyed with up to a fifth on top.
+    const retryAfterMs = (trouble.error?.retryAfterMs ?? 0) * 1.2;
+    this.#notBeforeMs = Math.max(this.#notBeforeMs, atMs + retryAfterMs + SECOND);
     return trouble;
   }
 
