@@ -13,8 +13,8 @@ import {
   recordServed,
   suspicionOf,
   wantsNewLease,
-  wasConfirmed,
 } from '../credential/rejection.ts';
+import { wasConfirmed } from '../credential/suspicion-reads.ts';
 import { BrokerError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
 import type { Ask, BrokerPorts } from './api.ts';
