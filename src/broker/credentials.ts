@@ -3,6 +3,7 @@ import { type FailureRecord, isTriedOnAsksOnly, type Urgency } from '../credenti
 import { type Freshness, judgeFreshness } from '../credential/freshness.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import type { KeyAndLogin } from '../credential/life.ts';
+import type { Doubt } from '../credential/marks.ts';
 import type { RenewalNeeds } from '../credential/renewal.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError, type FailureConcern } from '../errors.ts';
@@ -66,7 +67,7 @@ export class ManagedCredential {
   /** Digests of values that are not to be served while the provider has another. */
   rejected = new Set<string>();
   /** The provider has returned a marked value once, and may have done so by a replica that lags behind. */
-  doubt: { readonly digest: string; readonly atMs: number } | undefined;
+  doubt: Doubt | undefined;
   /** The longest refresh interval that any client has named lately. */
   longestIntervalMs = DEFAULT_CLIENT_INTERVAL_MS;
   #interval = { longestMs: 0, seenAtMs: 0 };

@@ -1,6 +1,7 @@
 import { dropsKey, recordFailure, type Urgency } from '../credential/back-off.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd } from '../credential/life.ts';
+import { doubtMarked, secondLookAt } from '../credential/marks.ts';
 import { nextRefreshAt, refreshAction, wantedLife } from '../credential/renewal.ts';
 import { wipeAll } from '../credential/secret.ts';
 import { BrokerError, ProviderError, systemRefusal } from '../errors.ts';
@@ -20,9 +21,6 @@ import type { Scheduler } from './scheduler.ts';
  * rejection: a client asked early · person: `broker refresh`, which nothing holds off.
  */
 export type RefreshReason = 'ahead' | 'behind' | 'ask' | 'rejection' | 'person';
-
-/** A marked value that the provider returns is read again after so long: replicas are level by then. */
-const SECOND_LOOK_MS = 10_000;
 
 /** What an outage held up is not all tried at the same moment. */
 export const SPREAD_MS = 5_000;
@@ -226,29 +224,19 @@ export class Refresher {
     }
   }
 
-  /**
-   * A mark says "not this value while the provider has another". The provider has returned it after another: that one is
-   * gone, unless a replica lags behind. A newer version settles it, else a second read does.
-   * @returns false if the key in hand stays for so long.
-   */
+  /** The provider returned a marked value. @returns false if the key in hand stays until the provider is asked once more. */
   #liftsMark(credential: ManagedCredential, key: KeyVersion, readAtMs: number, now: Moment): boolean {
     const { living, doubt, name } = credential;
-    const { cache } = this.#ports;
-    const { events, scheduler } = this.#deps;
-    const fingerprint = key.digest.slice(0, 8);
-    if (living !== undefined && !isNewerVersion(key.version, living.key.version)) {
-      const sinceMs = doubt?.digest === key.digest ? doubt.atMs : readAtMs;
-      if (readAtMs - sinceMs < SECOND_LOOK_MS) {
-        credential.doubt = { digest: key.digest, atMs: sinceMs };
-        this.#succeed(credential, 'doubted', { fingerprint }, now);
-        scheduler.schedule(name, sinceMs + SECOND_LOOK_MS);
-        return false;
-      }
+    const detail = { fingerprint: key.digest.slice(0, 8) };
+    credential.doubt = doubtMarked(key, living?.key, doubt, readAtMs);
+    if (credential.doubt !== undefined) {
+      this.#succeed(credential, 'doubted', detail, now);
+      this.#deps.scheduler.schedule(name, secondLookAt(credential.doubt));
+      return false;
     }
-    credential.doubt = undefined;
     credential.rejected.delete(key.digest);
-    cache.clearRejected(name, key.digest);
-    events.add('unmarked', name, { fingerprint });
+    this.#ports.cache.clearRejected(name, key.digest);
+    this.#deps.events.add('unmarked', name, detail, now.wallMs);
     return true;
   }
 
@@ -309,12 +297,6 @@ function alreadyExpired(credential: ManagedCredential): ProviderError {
     code: 'ERR_NO_FIT_KEY',
     remedy: 'store a key there that is still valid; if it is, check the clocks of this machine and of the provider',
   });
-}
-
-/** Versions that are numbers are in order; others are not. */
-function isNewerVersion(version: string | undefined, former: string | undefined): boolean {
-  const [next, last] = [Number(version ?? Number.NaN), Number(former ?? Number.NaN)];
-  return Number.isInteger(next) && Number.isInteger(last) && next > last;
 }
 
 /** What the system refuses passes; anything else is a fault of the broker itself. Foreign error texts may hold anything, so only the type is told. */

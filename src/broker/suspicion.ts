@@ -1,3 +1,4 @@
+import { VERDICT_WAIT_MS } from '../credential/rejection.ts';
 import {
   FULL_BUDGET,
   mayRead,
@@ -6,8 +7,7 @@ import {
   noteReadEnded,
   noteSuspicion,
   type ReadBudget,
-  VERDICT_WAIT_MS,
-} from '../credential/rejection.ts';
+} from '../credential/suspicion-reads.ts';
 import { sleep, waitUntil } from '../platform/waiting.ts';
 import type { BrokerPorts } from './api.ts';
 import type { ManagedCredential } from './credentials.ts';

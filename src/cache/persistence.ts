@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { KeyEncryptionKey } from '../crypto/envelope.ts';
 import type { KekStore, RecordedKek } from '../crypto/kek-store.ts';
 import { BrokerError, codeOf } from '../errors.ts';
+import { failpoint } from '../platform/failpoints.ts';
 import { type Attached, attach, type CacheOptions, type Detached } from './attach.ts';
 import type { CacheHealth } from './cache.ts';
 import { type Memory, runsOn } from './memory.ts';
@@ -134,6 +135,7 @@ export class Persistence {
         setReplacedAside(this.options);
         // Only now: SQLite removes the log by its name.
         this.#closeStore();
+        failpoint('database.gone');
         this.#replaceAll();
       });
       if (this.#behind !== undefined) throw refused(this.#behind);

@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, lstatSync, readdirSync, renameSync, 
 import { basename, dirname, join } from 'node:path';
 import { SqliteError } from 'better-sqlite3';
 import { BrokerError, codeOf, shellWord } from '../errors.ts';
+import { failpoint } from '../platform/failpoints.ts';
 import { birthOf, identityOf } from '../platform/files.ts';
 import type { Log } from '../platform/log.ts';
 
@@ -37,7 +38,9 @@ export function setAside(path: string, label: string): string {
   }
   // The database last: if this is cut short, what is left is a database without its log, not a log without its database.
   for (const suffix of SUFFIXES.toReversed()) {
-    if (existsSync(path + suffix)) renameSync(path + suffix, target + suffix);
+    if (!existsSync(path + suffix)) continue;
+    renameSync(path + suffix, target + suffix);
+    failpoint('database.half-aside');
   }
   keepNewest(path);
   return target;

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import type { RecordedKek } from '../crypto/kek-store.ts';
+import { failpoint } from '../platform/failpoints.ts';
 import { birthOf, statQuietly } from '../platform/files.ts';
 import type { Timeline } from '../platform/timeline.ts';
 import type { KeyHome } from '../protocol/reports.ts';
@@ -42,7 +43,13 @@ export class SqliteStore {
 
   /** All of `action` or nothing. */
   transaction(action: (store: SqliteStore) => void): void {
-    this.#database.transaction(() => action(this)).immediate();
+    this.#database
+      .transaction(() => {
+        action(this);
+        failpoint('database.written');
+      })
+      .immediate();
+    failpoint('database.committed');
   }
 
   /** The same, on the disk when it returns, and its predecessors out of the log. */

@@ -20,6 +20,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { BrokerError, codeOf, shellWord } from '../errors.ts';
+import { failpoint } from './failpoints.ts';
 
 export interface ReplaceOptions {
   /** Of the new file; `prepare` may set another. */
@@ -52,7 +53,9 @@ export function replaceFile(file: string, content: string | Uint8Array, options:
       closeSync(fd);
     }
     if (options.stillWanted?.() === false) return false;
+    failpoint('file.written');
     renameSync(temporary, file);
+    failpoint('file.renamed');
     syncFolder(dirname(file));
     return true;
   } finally {

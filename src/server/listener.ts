@@ -5,6 +5,7 @@ import type { Server } from 'node:net';
 import { basename, join } from 'node:path';
 import { BrokerError } from '../errors.ts';
 import type { Clock, Timer } from '../platform/clock.ts';
+import { failpoint } from '../platform/failpoints.ts';
 import { birthOf, ensurePrivateFolder } from '../platform/files.ts';
 import { loadHttp, type NativeBindings, net } from '../platform/native.ts';
 import { sendError } from './limits.ts';
@@ -72,7 +73,9 @@ function listenerAt(path: string, remove: () => void): Listener {
 async function listenAt(server: Server, path: string, native: Pick<NativeBindings, 'listenOn'>): Promise<void> {
   // What lies there answers nobody: see refuseOccupied.
   rmSync(path, { force: true });
+  failpoint('socket.gone');
   const fd = withPrivateUmask(() => native.listenOn(path, BACKLOG));
+  failpoint('socket.bound');
   if (server.listening) server.close();
   // With a descriptor Node takes no notice of a backlog among the options.
   server.listen({ fd }, BACKLOG);

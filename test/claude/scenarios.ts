@@ -91,17 +91,18 @@ export function rolledBackWithEdits(bench: ClientBench): Promise<readonly Outcom
       bench.store(key);
       bench.api.acceptOnly(key);
       writeLocalSettings(bench, edit);
-      await pass(EDIT_NOTICED_MS);
+      await pass(READ_GAP_MS);
       turns.push(await turn());
     }
     return turns;
   });
 }
 
-/** The key is revoked, and Vault cannot be asked. */
+/** The key is revoked, and Vault cannot be asked; the session has gone on for a moment. */
 export function revokedAndProviderDown(bench: ClientBench): Promise<Outcome> {
   return withSession(bench, undefined, async (turn) => {
     await turn();
+    await pass(KNOWN_VALUE_MS);
     bench.api.acceptOnly();
     await bench.vault.stop();
     try {
@@ -161,6 +162,10 @@ export function daemonRestarted(bench: ClientBench): Promise<Outcome> {
 
 /** The client watches its settings, and looks at a change a moment after it was made. */
 const EDIT_NOTICED_MS = 3_000;
+/** What a client has had for less may have replaced the value that was refused. */
+const KNOWN_VALUE_MS = 15_000;
+/** Suspicions have the provider asked ten seconds apart. */
+const READ_GAP_MS = 10_000;
 /** The daemon writes down whom it served together with its events. */
 const EVENTS_WRITTEN_MS = 1_500;
 

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describeSelf } from '../../src/client/broker-client.ts';
 import { BrokerError } from '../../src/errors.ts';
+import type { CheckReport } from '../../src/protocol/reports.ts';
 import { FakeIo } from '../fakes/fake-io.ts';
 import { CREDENTIAL, KEY, START_MS, STATUS } from '../fakes/scripted-broker.ts';
 import { TestServer } from '../fakes/test-server.ts';
@@ -14,6 +16,37 @@ afterEach(() => server.stop());
 
 const at = (ms: number) => new Date(START_MS + ms).toISOString();
 
+describe('check', () => {
+  const say = (change: Partial<CheckReport>) => {
+    server.broker.checkReport = { ...server.broker.checkReport, ...change };
+  };
+
+  it('says that the check is armed', async () => {
+    const out = 'anthropic: the API accepts this key and refuses a made-up one\n';
+    expect(await io.run('check')).toEqual({ code: 0, out, err: '' });
+  });
+
+  it('says it as JSON', async () => {
+    expect(JSON.parse((await io.run('check', 'anthropic', '--json')).out)).toMatchObject({ word: 'good', armed: true });
+  });
+
+  it.each<[number, RegExp, Partial<CheckReport>]>([
+    [
+      77,
+      /the API rejects the key of "anthropic" \(HTTP 401/,
+      { word: 'rejected', seen: 'HTTP 401 authentication_error' },
+    ],
+    [69, /does not say whether the key of "anthropic" is good \(HTTP 503\)/, { word: 'none', seen: 'HTTP 503' }],
+    [78, /accepts a made-up key as well/, { madeUp: { word: 'good', seen: 'HTTP 200' } }],
+    [78, /does not say that a made-up one is rejected \(HTTP 403\)/, { madeUp: { word: 'none', seen: 'HTTP 403' } }],
+  ])('exits with %i: %s', async (code, words, change) => {
+    say({ madeUp: null, ...change, armed: false });
+    const told = await io.run('check');
+    expect(told).toMatchObject({ code, out: '' });
+    expect(told.err).toMatch(words);
+  });
+});
+
 describe('get', () => {
   it('prints the key and a newline, and asks as the helper does', async () => {
     io.env['CLAUDE_CODE_API_KEY_HELPER_TTL_MS'] = '60000';
@@ -21,6 +54,12 @@ describe('get', () => {
     expect(server.broker.asks[0]).toMatchObject({ credential: undefined, intervalMs: 60_000 });
     await io.run('get', 'gateway');
     expect(server.broker.asks[1]).toMatchObject({ credential: 'gateway' });
+  });
+
+  it('says with --rejected that the key was refused', async () => {
+    expect(describeSelf({ pid: 1, ppid: 1, env: {} }, true)).toMatch(/, rejected=1$/);
+    expect(describeSelf({ pid: 1, ppid: 1, env: {} })).not.toContain('rejected');
+    expect(await io.run('get', '--rejected')).toMatchObject({ code: 0, out: `${KEY}\n` });
   });
 
   it('prints other formats as they are', async () => {

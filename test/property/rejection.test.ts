@@ -4,20 +4,22 @@ import {
   type ClientHistory,
   type Evidence,
   type Format,
-  FULL_BUDGET,
   type JudgedAsk,
   judgeEarly,
   judgeExplained,
   judgeInTime,
-  mayRead,
   NO_HISTORY,
-  noteReadBegun,
-  noteReadEnded,
-  noteSuspicion,
   recordRefused,
   recordServed,
   suspicionOf,
 } from '../../src/credential/rejection.ts';
+import {
+  FULL_BUDGET,
+  mayRead,
+  noteReadBegun,
+  noteReadEnded,
+  noteSuspicion,
+} from '../../src/credential/suspicion-reads.ts';
 
 const INTERVAL_MS = 300_000;
 

@@ -60,6 +60,24 @@ const shown = async (loaded: LoadedConfig) =>
     }),
   );
 
+it('takes a check as it is written, loopback without TLS included', async () => {
+  const text = `${CONTRACT}
+[credentials.anthropic.check]
+url = "http://127.0.0.1:8080/v1/models?limit=1"
+headers = { anthropic-version = "2023-06-01" }
+rejected = { status = 403, field = "error.code", value = "invalid" }
+`;
+  const loaded = await load(text, { AWS_REGION: 'eu-west-1' });
+  expect(loaded.config.credentials.get('anthropic')?.check).toEqual({
+    url: 'http://127.0.0.1:8080/v1/models?limit=1',
+    headers: { 'anthropic-version': '2023-06-01' },
+    rejected: { status: 403, field: 'error.code', value: 'invalid' },
+  });
+  expect(await shown(loaded)).toMatchObject({
+    'credentials.anthropic.check.url': ['http://127.0.0.1:8080/v1/models?limit=1', expect.any(Number)],
+  });
+});
+
 it('becomes what the rest of the program reads', async () => {
   const { config } = await load(CONTRACT, { AWS_REGION: 'eu-west-1' });
   expect(config).toEqual({

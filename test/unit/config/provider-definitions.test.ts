@@ -30,7 +30,17 @@ describe.each(providerDefinitions)(
 
     it('leaves the keys that every table has to the configuration', () => {
       expect(keysOf(providerSchema, {})).not.toContain('type');
-      const common = ['provider', 'field', 'fields', 'expires_field', 'header', 'header_prefix', 'ttl', 'max_stale'];
+      const common = [
+        'provider',
+        'field',
+        'fields',
+        'expires_field',
+        'header',
+        'header_prefix',
+        'ttl',
+        'max_stale',
+        'check',
+      ];
       expect(keysOf(credentialSchema, {}).filter((key) => common.includes(key))).toEqual([]);
     });
   },

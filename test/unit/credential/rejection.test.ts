@@ -1,23 +1,26 @@
 import { describe, expect, it } from 'vitest';
+import { doubtMarked, secondLookAt } from '../../../src/credential/marks.ts';
 import {
   type CandidateKey,
   type ClientHistory,
   type Evidence,
-  FULL_BUDGET,
   type JudgedAsk,
   judgeEarly,
   judgeExplained,
   judgeInTime,
-  mayRead,
   NO_HISTORY,
-  noteIssue,
-  noteReadBegun,
-  noteReadEnded,
-  noteSuspicion,
   recordServed,
   suspicionOf,
   wantsNewLease,
 } from '../../../src/credential/rejection.ts';
+import {
+  FULL_BUDGET,
+  mayRead,
+  noteIssue,
+  noteReadBegun,
+  noteReadEnded,
+  noteSuspicion,
+} from '../../../src/credential/suspicion-reads.ts';
 
 const key = (digest: string, more: Partial<CandidateKey> = {}): CandidateKey => ({
   digest,
@@ -190,6 +193,27 @@ describe('a chain', () => {
     expect(issued.marked).toBeUndefined();
     const now = recordServed(issued.history, { digest: 'b', atMs: 3_000, atWallMs: 3_000 });
     expect(judgeEarly(now, ask(5_200, { key: key('b') }), CONFIRMED).answer).toBe('refuse');
+  });
+});
+
+describe('a marked value that the provider returns', () => {
+  const marked = { digest: 'a', version: '3' };
+
+  it.each([
+    ['with nothing else to serve', undefined],
+    ['under a newer version', { digest: 'b', version: '2' }],
+  ])('is served at once %s', (_, present) => {
+    expect(doubtMarked(marked, present, undefined, 1_000)).toBeUndefined();
+  });
+
+  it.each(['4', '3', undefined, 'AWSCURRENT'])('is read again after ten seconds beside version %s', (version) => {
+    const present = { digest: 'b', version };
+    const doubt = { digest: 'a', atMs: 1_000 };
+    expect(doubtMarked(marked, present, undefined, 1_000)).toEqual(doubt);
+    expect(secondLookAt(doubt)).toBe(11_000);
+    expect(doubtMarked(marked, present, doubt, 10_999)).toEqual(doubt);
+    expect(doubtMarked(marked, present, doubt, 11_000)).toBeUndefined();
+    expect(doubtMarked({ ...marked, digest: 'c' }, present, doubt, 11_000)).toEqual({ digest: 'c', atMs: 11_000 });
   });
 });
 
