@@ -1,6 +1,5 @@
 import type { ClientRecord, CredentialCache } from '../cache/cache.ts';
 import { type ClientHistory, type Format, NO_HISTORY } from '../credential/rejection.ts';
-import type { SettingsStamp } from '../platform/client-identity.ts';
 import type { Client } from '../platform/process-tree.ts';
 import type { BrokerPorts } from './api.ts';
 
@@ -16,8 +15,6 @@ interface ClientBook {
   readonly histories: Map<string, ClientHistory>;
   /** As of the last answer. */
   settingsFingerprint: string | undefined;
-  /** Changes of its settings up to then have explained an ask. */
-  explainedUntilWallMs: number;
 }
 
 type Ports = Pick<BrokerPorts, 'isAlive' | 'settingsOf' | 'processSpace'> & { readonly cache: CredentialCache };
@@ -66,10 +63,10 @@ export class ClientHistories {
     if (book === undefined || served === undefined || client.known?.settingsFiles === undefined) return false;
     const { fingerprint, changedAtWallMs } = this.#ports.settingsOf(client);
     const wasChanged = book.settingsFingerprint !== undefined && book.settingsFingerprint !== fingerprint;
-    const isNew = changedAtWallMs > Math.max(served.atWallMs, book.explainedUntilWallMs);
+    // Between the last answer and the look that `save` has at the settings.
+    const wasChangedSince = changedAtWallMs > served.atWallMs;
     book.settingsFingerprint = fingerprint;
-    book.explainedUntilWallMs = Math.max(book.explainedUntilWallMs, changedAtWallMs);
-    return wasChanged || isNew;
+    return wasChanged || wasChangedSince;
   }
 
   /** Writes down what has changed, and what the settings of those clients look like now that they have been answered. */
@@ -78,7 +75,7 @@ export class ClientHistories {
     for (const [id, client] of this.#changed) {
       const book = this.#books.get(id);
       if (book === undefined) continue;
-      if (client.known?.settingsFiles !== undefined) this.#noteSettings(book, settingsOf(client));
+      if (client.known?.settingsFiles !== undefined) book.settingsFingerprint = settingsOf(client).fingerprint;
       const { pid, startTime } = client;
       cache.saveClient({ space: processSpace, id, pid, startTime, histories: Object.fromEntries(book.histories) });
     }
@@ -90,11 +87,6 @@ export class ClientHistories {
     this.#changed.clear();
     const { cache } = this.#ports;
     cache.removeClients(cache.clients().map(({ id }) => id));
-  }
-
-  /** What changed between the answer and now is told by its time. */
-  #noteSettings(book: ClientBook, { fingerprint }: SettingsStamp): void {
-    book.settingsFingerprint = fingerprint;
   }
 
   #restore(): void {
@@ -134,7 +126,6 @@ function newBook({ id, pid, startTime }: Holder): ClientBook {
     client: { id, pid, startTime },
     histories: new Map(),
     settingsFingerprint: undefined,
-    explainedUntilWallMs: Number.NEGATIVE_INFINITY,
   };
 }
 

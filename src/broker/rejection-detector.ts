@@ -57,14 +57,15 @@ export class RejectionDetector {
     const { at } = ask;
     const { living } = credential;
     if (living === undefined || !mayBeSuspected(ask)) return at;
-    const history = this.#historyOf(credential, ask);
+    const history = this.#clients.get(ask.client, credential.name, ask.format);
     const asked = judgedAsk(credential, living, ask, at);
-    const isEarly = suspicionOf(history, { ...asked, saysRejected: false }) === 'early';
     const suspicion = suspicionOf(history, asked);
     if (suspicion === 'none') {
       if (history.chain !== undefined) this.#enter(credential, ask, judgeInTime(history, asked), at);
       return at;
     }
+    const byTime = ask.saysRejected ? suspicionOf(history, { ...asked, saysRejected: false }) : suspicion;
+    const isEarly = byTime === 'early';
     if (isEarly && !ask.saysRejected) {
       if (ask.origin() === 'other') return at;
       if (ask.client !== undefined && this.#clients.isExplained(ask.client, history)) {

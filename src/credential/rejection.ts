@@ -118,7 +118,7 @@ export function suspicionOf(history: ClientHistory, ask: JudgedAsk): Suspicion {
 function asksEarly({ served }: ClientHistory, ask: JudgedAsk): boolean {
   if (served === undefined) return false;
   // Also if a successor is there by now: what the client replaces separately is the one that it was served.
-  if ([served, ask.key].some(({ jwtExpiresAtMs }) => endsSoon(jwtExpiresAtMs, ask.nowMs))) return false;
+  if (endsSoon(served.jwtExpiresAtMs, ask.nowMs) || endsSoon(ask.key.jwtExpiresAtMs, ask.nowMs)) return false;
   const early = ask.intervalMs * EARLY;
   return ask.nowMs - served.atMs < early && ask.wallMs - served.atWallMs < early;
 }

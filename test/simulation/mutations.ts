@@ -232,14 +232,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'an ask after a change of the settings is explained',
     file: 'src/broker/client-histories.ts',
-    from: 'return wasChanged || isNew;',
+    from: 'return wasChanged || wasChangedSince;',
     to: 'return wasChanged && !wasChanged;',
-  },
-  {
-    rule: 'one change explains one ask',
-    file: 'src/broker/client-histories.ts',
-    from: 'book.explainedUntilWallMs = Math.max(book.explainedUntilWallMs, changedAtWallMs);',
-    to: '',
   },
   {
     rule: 'a restart of the machine ends every chain',

@@ -114,6 +114,20 @@ describe('an early ask', () => {
     expect(world.provider().count('issue')).toBe(2);
   });
 
+  it('is explained by a settings file that was removed, once', async () => {
+    const world = await bench();
+    world.settings.set(1, { fingerprint: 'a file', changedAtWallMs: 0 });
+    await world.get('anthropic', A);
+    // By now the daemon has written down whom it served.
+    await world.clock.advance(2 * SECOND);
+    world.settings.set(1, { fingerprint: '-', changedAtWallMs: 0 });
+    await world.get('anthropic', A);
+    expect(world.provider().count('issue')).toBe(1);
+    await world.clock.advance(SECOND);
+    await world.get('anthropic', A);
+    expect(world.provider().count('issue')).toBe(2);
+  });
+
   it('after a restart of the daemon is early all the same', async () => {
     const folder = temporaryFolder();
     const world = await bench({ cache: await openTestCache(folder) });
