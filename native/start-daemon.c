@@ -307,16 +307,33 @@ failed:;
     _exit(127);
 }
 
-/* The child, or 0 and errno. `lock` becomes descriptor 3 of it. */
-static pid_t start_process(char *const command[], char *const environment[], int lock)
+/*
+ * The child, or 0 and errno. `lock` becomes descriptor 3 of it; `handed_over`: and is closed here before the child goes on, so
+ * that a helper that is stopped at this very moment does not keep the lock of a daemon that has ended.
+ */
+static pid_t start_process(char *const command[], char *const environment[], int lock, bool handed_over)
 {
-    int ends[2], error = 0;
-    if (pipe(ends) != 0) return 0;
+    int ends[2], go_on[2], error = 0;
+    if (pipe(go_on) != 0) return 0;
+    if (pipe(ends) != 0) {
+        error = errno;
+        close(go_on[0]);
+        close(go_on[1]);
+        errno = error;
+        return 0;
+    }
     fcntl(ends[0], F_SETFD, FD_CLOEXEC);
     signal(SIGCHLD, SIG_DFL); /* inherited as ignored, it would hide how the child ended */
     pid_t child = fork();
-    if (child == 0) become(command, environment, lock, ends[1]);
+    if (child == 0) {
+        close(go_on[1]);
+        (void)!read(go_on[0], &error, sizeof error);
+        become(command, environment, lock, ends[1]);
+    }
     int fork_error = errno;
+    if (handed_over) close(lock);
+    close(go_on[0]);
+    close(go_on[1]);
     close(ends[1]);
     /* Ends when the child has become the command, or says why it could not. */
     while (child > 0 && read(ends[0], &error, sizeof error) < 0 && errno == EINTR) continue;
@@ -413,7 +430,7 @@ static bool start_service(struct launch *launch, int launch_fd, bool *unmanaged,
     set_allowed(&environment);
     join(runtime, sizeof runtime, PARTS("/run/user/", decimal(geteuid(), &digits)));
     set(&environment, "XDG_RUNTIME_DIR", runtime);
-    child = start_process(launch->service, environment.words, launch_fd);
+    child = start_process(launch->service, environment.words, launch_fd, false);
     if (child > 0) return true;
     return CANNOT("cannot run ", launch->service[0], ": ", strerror(errno), "; run `broker service start`");
 }
@@ -458,7 +475,7 @@ static pid_t run_daemon(struct launch *launch, const char *state, int lock)
     set(&environment, "BROKER_STATE_DIR", state);
     set(&environment, "BROKER_LOCK_FD", decimal(LOCK_FD, &descriptor));
     set(&environment, "BROKER_STARTED_BY", "helper");
-    return start_process(launch->run, environment.words, lock);
+    return start_process(launch->run, environment.words, lock, true);
 }
 
 /* Of the launch file, locked while the daemon that this helper started neither answers nor has ended. */
@@ -544,12 +561,13 @@ static int start_directly(struct launch *launch, int launch_fd, const char *stat
         starts++;
         (void)!ftruncate(lock, 0); /* its content describes a daemon that is gone */
         child = run_daemon(launch, state, lock);
+        lock = UNKNOWN;
         if (child == 0) {
             CANNOT("cannot run ", launch->run[0], ": ", strerror(errno), "; run `broker service install`");
             code = EX_UNAVAILABLE;
         }
     }
-    close(lock);
+    if (lock >= 0) close(lock);
     return code;
 }
 
