@@ -195,7 +195,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   return { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles };
 }
 
-async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
+async function runUntilStopped(running: RunningDaemon, { manager, byHelper }: Context) {
   const { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles } = running;
   const stopped = untilStopped(() => {
     manager.reloading();
@@ -224,6 +224,14 @@ async function runUntilStopped(running: RunningDaemon, { manager }: Context) {
   // It is another daemon's by now.
   if (reason !== 'displaced') mark.remove();
   log.close();
+  // The helper that started it may not have been answered yet: told of the signal, it starts another.
+  if (byHelper && isOrdered) dieOf(reason);
+}
+
+/** Ends as if the signal had not been caught, so that the parent sees which one it was (wait(2)). */
+function dieOf(signal: NodeJS.Signals): void {
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }
 
 async function isForGood(manager: SystemdNotifier, clock: Clock, log: AdjustableLog): Promise<boolean> {

@@ -59,7 +59,12 @@ function attack(mutation: Mutation): Finding {
 
 /** What is too rare for the days that were simulated has a test of its own. */
 function askUnitTests(copy: string): string | undefined {
-  const suites = ['test/unit/broker', 'test/unit/credential', 'test/property'];
+  const suites = [
+    'test/unit/broker',
+    'test/unit/credential',
+    'test/unit/providers/login-attempts.test.ts',
+    'test/property',
+  ];
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   // Without vitest.config.ts, whose set-up builds what these do not need.
   const run = spawnSync(process.execPath, [vitest, 'run', '--testTimeout=60000', ...suites], {
