@@ -41,6 +41,19 @@ describe.concurrent('the real client', (it) => {
     expect(await bench.count('served', 'rejected', 'strike')).toEqual({ served: 2, rejected: 1, strike: 0 });
   });
 
+  it.for(['0', '1000', '60000', '3600000'])(
+    'survives the revocation of its key at an interval of %s ms if a successor is in Vault',
+    async (intervalMs, context) => {
+      const { expect } = context;
+      const bench = await openBench(context.onTestFinished);
+      const env = { CLAUDE_CODE_API_KEY_HELPER_TTL_MS: intervalMs };
+      const turn = await scenarios.revokedWithSuccessor(bench, { env });
+      expect(turn).toMatchObject({ ok: true, words: 'pong' });
+      // At intervals under 10 s no call is early: the provider is asked when the last confirmation is 30 s old.
+      expect(turn.afterRefusalMs).toBeLessThan(Number(intervalMs) < 10_000 ? 45_000 : 2_000);
+    },
+  );
+
   it('ends its turn within 12 s of a revocation without successor, in words that help', async (context) => {
     const { expect } = context;
     const bench = await openBench(context.onTestFinished);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { CODEX } from '../../../src/platform/known-clients.ts';
 import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
 import { BrokerHarness, client, type HarnessOptions } from '../../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
@@ -102,6 +103,13 @@ describe('waiting', () => {
     await world.clock.advance(3 * SECOND);
     expect(await world.get('anthropic')).toMatchObject({ state: 'fresh', tookMs: 0 });
     expect(world.provider().count('issue')).toBe(1);
+  });
+
+  it('takes half a second less than the time limit of a client that has a shorter one', async () => {
+    const world = await bench();
+    world.provider().trouble = () => ({ hang: 'honest' });
+    const codex = { ...PLAIN, client: { ...client(1), known: CODEX } };
+    expect(await world.get('anthropic', codex)).toMatchObject({ code: 'ERR_REFRESH_PENDING', tookMs: 4_500 });
   });
 
   it('takes two seconds once with a stale key, then none while the provider hangs or is known to be down', async () => {

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CLAUDE_CODE } from '../../../src/platform/known-clients.ts';
+import { CLAUDE_CODE, CLAUDE_DESKTOP, CODEX, type KnownClient } from '../../../src/platform/known-clients.ts';
 import type { ProcessFacts } from '../../../src/platform/native.ts';
 import { type ProcessReader, ProcessTree } from '../../../src/platform/process-tree.ts';
 
@@ -63,6 +63,25 @@ describe('the client behind a helper', () => {
     const isClaude = { known: CLAUDE_CODE, name: 'claude' };
     expect(clientOf({ 90: claude })).toMatchObject({ pid: 90, startTime: 't90', ...isClaude });
     expect(clientOf({ 90: sh, 80: claude })).toMatchObject({ pid: 80, ...isClaude });
+  });
+
+  test.each<[string, KnownClient, Fake]>([
+    ['Codex', CODEX, { ppid: 1, executable: '/n/@openai/codex/vendor/x86_64-unknown-linux-musl/codex/codex' }],
+    ['Codex by its long name', CODEX, { ppid: 1, executable: '/usr/local/bin/codex-x86_64-unknown-linux-musl' }],
+    ['Claude Desktop', CLAUDE_DESKTOP, { ppid: 1, executable: '/Applications/Claude.app/Contents/MacOS/Claude' }],
+    [
+      'the Agent SDK',
+      CLAUDE_CODE,
+      { ppid: 1, executable: '/usr/bin/node', argv: ['node', '/n/claude-agent-sdk/cli.js'] },
+    ],
+  ])('is %s', (_, known, process) => {
+    expect(clientOf({ 90: process })).toMatchObject({ pid: 90, known, name: known.name });
+    expect(clientOf({ 90: sh, 80: process })).toMatchObject({ pid: 80, known });
+  });
+
+  test('is the nearest of two known clients', () => {
+    const codex = { ppid: 80, executable: '/usr/bin/codex' };
+    expect(clientOf({ 90: codex, 80: { ppid: 1, executable: '/usr/bin/claude' } })).toMatchObject({ known: CODEX });
   });
 
   test.each<[string, Fake]>([
