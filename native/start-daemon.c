@@ -314,14 +314,7 @@ failed:;
 static pid_t start_process(char *const command[], char *const environment[], int lock, bool handed_over)
 {
     int ends[2], go_on[2], error = 0;
-    if (pipe(go_on) != 0) return 0;
-    if (pipe(ends) != 0) {
-        error = errno;
-        close(go_on[0]);
-        close(go_on[1]);
-        errno = error;
-        return 0;
-    }
+    if (pipe(ends) != 0 || pipe(go_on) != 0) return 0; /* the helper ends with this, and its descriptors with it */
     fcntl(ends[0], F_SETFD, FD_CLOEXEC);
     signal(SIGCHLD, SIG_DFL); /* inherited as ignored, it would hide how the child ended */
     pid_t child = fork();
