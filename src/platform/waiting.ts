@@ -73,7 +73,11 @@ export async function waitUntil<T>(
   atMs: number,
   signal?: AbortSignal,
 ): Promise<InTime<T>> {
-  signal?.throwIfAborted();
+  if (signal?.aborted) {
+    // It was begun under the same signal, most likely: its failure is this one, and would be nobody's.
+    work.catch(() => {});
+    throw signal.reason;
+  }
   const { promise, resolve, reject } = Promise.withResolvers<InTime<T>>();
   const onAbort = () => reject(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });

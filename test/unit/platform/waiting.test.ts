@@ -75,6 +75,21 @@ describe('waitUntil', () => {
   });
 });
 
+it('work that fails with the signal that its waiter has, before it waits, is not left unhandled', async () => {
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown) => void unhandled.push(reason);
+  process.on('unhandledRejection', note);
+  try {
+    const gone = AbortSignal.abort(new Error('gone'));
+    const clock = new FakeClock();
+    await expect(waitUntil(clock, within([gone], undefined, never), clock.now() + 100, gone)).rejects.toThrow('gone');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(unhandled).toEqual([]);
+  } finally {
+    process.off('unhandledRejection', note);
+  }
+});
+
 describe('SingleFlight', () => {
   it('runs once for all who ask meanwhile, and again for those who ask later', async () => {
     const flights = new SingleFlight<number>();
