@@ -84,12 +84,14 @@ describe('the socket of a running daemon', () => {
   });
 
   it('is not taken away from a server that came to listen there, and comes back when that one has gone', async () => {
-    rmSync(home.socket);
+    // Listening before it is at the path: one that is only bound looks dead.
     const other = createServer((socket) => socket.end());
-    await new Promise<void>((done) => other.listen(home.socket, done));
+    await new Promise<void>((done) => other.listen(`${home.socket}.other`, done));
+    renameSync(`${home.socket}.other`, home.socket);
     await daemon.whenLogged('another daemon, with another state folder, listens on');
     expect(existsSync(home.socket)).toBe(true);
     await new Promise((done) => other.close(done));
+    rmSync(home.socket, { force: true });
     await served();
   });
 

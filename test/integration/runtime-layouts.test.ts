@@ -1,7 +1,7 @@
 import { copyFileSync, linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { PROGRAM } from '../fakes/daemon-process.ts';
 import { KEY, TemporaryHome } from '../fakes/temporary-home.ts';
 import { expectKey, run } from '../native/run-helper.ts';
@@ -22,6 +22,13 @@ const LAYOUTS = [
 ];
 
 let folder: string;
+/** A copy, and links to it: a link to the Node that runs here would change its ctime, by which others tell whether it was upgraded. */
+let copy: string;
+beforeAll(() => {
+  copy = path.join(mkdtempSync(path.join(tmpdir(), 'broker-node-')), 'node');
+  copyFileSync(process.execPath, copy);
+});
+afterAll(() => rmSync(path.dirname(copy), { recursive: true, force: true }));
 beforeEach(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'broker-layouts-'));
 });
@@ -30,11 +37,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 function place(file: string): string {
   const made = path.join(folder, file);
   mkdirSync(path.dirname(made), { recursive: true });
-  try {
-    linkSync(process.execPath, made);
-  } catch {
-    copyFileSync(process.execPath, made);
-  }
+  linkSync(copy, made);
   return made;
 }
 
