@@ -15,6 +15,7 @@ import { BrokerError } from '../errors.ts';
 import { BoundedLog } from '../platform/bounded-log.ts';
 import { type Clock, SystemClock } from '../platform/clock.ts';
 import { isOnNetwork, isOwnFolder, isTaken } from '../platform/files.ts';
+import { canBeInspected, closeInspector } from '../platform/guard.ts';
 import { Installation, VERSION } from '../platform/installation.ts';
 import { loadNative, type NativeBindings, releaseMemory } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
@@ -203,6 +204,8 @@ async function runUntilStopped(running: RunningDaemon, { manager, byHelper }: Co
   });
   const { configFile, stateDir } = places;
   const { facts } = daemon;
+  // A SIGUSR1 from before there was a listener may have opened one since.
+  if (canBeInspected()) closeInspector();
   log.info({ version: VERSION, socket: facts.socket, config: configFile, state: stateDir }, 'broker is ready');
   manager.ready(daemon.clock);
   const reason = await Promise.race([
