@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { CLAUDE_CODE, type ClientSurroundings } from '../../../src/platform/known-clients.ts';
 
 const around: ClientSurroundings = {
-  cwd: '/work/project',
+  cwd: '/srv/project',
   homeDir: '/home/ada',
   env: {},
   argv: ['claude'],
@@ -11,12 +11,12 @@ const around: ClientSurroundings = {
 const files = (change: Partial<ClientSurroundings>) => CLAUDE_CODE.settingsFiles?.({ ...around, ...change });
 
 const MANAGED = ['/etc/claude-code/managed-settings.json', '/etc/claude-code/managed-settings.d'];
-const PROJECT = ['/work/project/.claude/settings.json', '/work/project/.claude/settings.local.json'];
+const PROJECT = ['/srv/project/.claude/settings.json', '/srv/project/.claude/settings.local.json'];
 
 it('a client depends on the settings of its user, its project, this machine and its command line', () => {
   expect(files({})).toEqual(['/home/ada/.claude/settings.json', ...MANAGED, ...PROJECT]);
   expect(files({ env: { CLAUDE_CONFIG_DIR: '/etc/ada' } })?.[0]).toBe('/etc/ada/settings.json');
-  expect(files({ argv: ['claude', '--settings', 'more.json'] })?.at(-1)).toBe('/work/project/more.json');
+  expect(files({ argv: ['claude', '--settings', 'more.json'] })?.at(-1)).toBe('/srv/project/more.json');
   expect(files({ argv: ['claude', '--settings=/etc/more.json'] })?.at(-1)).toBe('/etc/more.json');
 });
 
