@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { expandHome } from '../../config/paths.ts';
 import { trimKey } from '../../credential/key.ts';
 import { asUtf8, parseObject, SecretBytes } from '../../credential/secret.ts';
 import { codeOf, ProviderError } from '../../errors.ts';
@@ -99,12 +99,12 @@ export class ExecProvider implements Provider {
         remedy: `add command = ["program", "argument"] to [providers.${name}] or to the credential`,
       });
     }
-    const { pass_env, env: set, cwd = homeDir, timeout, denied_status } = this.#options;
+    const { pass_env, env: set, cwd = homeDir || '/', timeout, denied_status } = this.#options;
     const env = commandEnvironment(this.#options, this.#host);
     const given = [...args, ...source.args];
     return {
       provider: name,
-      command: [program.startsWith('~/') ? join(homeDir, program.slice(2)) : program, ...given],
+      command: [expandHome(program, homeDir), ...given],
       cwd,
       env,
       limitMs: timeout,

@@ -37,5 +37,5 @@ export const execAnswers: readonly Answer[] = [
     '',
     'field = "key"',
   ),
-  command('it prints two lines', 'unusable', shell('echo sk-canary; echo done')),
+  command('it prints two lines', 'unusable', shell('printf "sk-%s\\n" can""ary done')),
 ];
