@@ -4,6 +4,7 @@ import { ProviderError } from '../../errors.ts';
 import { sleep, type TimeLimit } from '../../platform/waiting.ts';
 import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, RenewedLease } from '../provider.ts';
+import { expandHome } from '../secret-file.ts';
 import { errorsOf, objectAt, textAt, type VaultReply } from './answer.ts';
 import { unwrap, VaultClient, type VaultRequest } from './client.ts';
 import { CurrentLogin } from './current-login.ts';
@@ -11,7 +12,6 @@ import { refusalIn, successIn, tokenOver, tooSlow, withoutSecret } from './failu
 import { issuedSecret, LeaseApi } from './lease-api.ts';
 import { authInputs, logsInUnattended } from './logins/prepare.ts';
 import { mayBeMadeByAPerson, type VaultOptions, type VaultSource } from './options.ts';
-import { expandHome } from './secret-file.ts';
 import { TokenApi } from './token-api.ts';
 import { type HeldLogin, TokenStore } from './token-store.ts';
 

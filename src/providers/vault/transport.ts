@@ -8,9 +8,9 @@ import { codeOf, ProviderError } from '../../errors.ts';
 import { networkFailure, readPem, trustedCertificates } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
 import { proxyEnvironment } from '../proxies.ts';
+import { expandHome } from '../secret-file.ts';
 import type { HttpReply, VaultPlace } from './answer.ts';
 import type { VaultOptions } from './options.ts';
-import { expandHome } from './secret-file.ts';
 
 /** Vault's answers are a few kilobytes; a larger one is not from Vault, and is not read to its end. */
 const LARGEST_ANSWER_BYTES = 1_048_576;
