@@ -1,6 +1,7 @@
 import { type FailureRecord, isHeldOff, nextAttemptFor, recordFailure, type Urgency } from '../credential/back-off.ts';
 import type { Login } from '../credential/life.ts';
 import { BrokerError, type FailureConcern, ProviderError } from '../errors.ts';
+import { hideShapes } from '../platform/text.ts';
 import { type TimeLimit, within } from '../platform/waiting.ts';
 import type { LoginAttempts } from '../providers/login-attempts.ts';
 import type { Call, Provider } from '../providers/provider.ts';
@@ -35,6 +36,13 @@ export function longestHold(
   return failures
     .filter(({ record }) => isHeldOff(record, nowMs, urgency))
     .reduce<RememberedFailure | undefined>((a, b) => (a !== undefined && until(a) >= until(b) ? a : b), undefined);
+}
+
+/** A provider redacts what it was told; what it overlooked must not be kept, logged and shown to everybody. */
+export function withoutShapes(failure: ProviderError): ProviderError {
+  const { message, remedy } = failure;
+  const [safe, safeRemedy] = [hideShapes(message), remedy === undefined ? undefined : hideShapes(remedy)];
+  return safe === message && safeRemedy === remedy ? failure : failure.saying(safe, safeRemedy);
 }
 
 /** Under this age a failure is what just happened to the one who is told of it. */
@@ -199,7 +207,7 @@ export class ProviderGate {
       if (this.failures.length > 0) this.#recover(SHARED);
       return value;
     } catch (cause) {
-      throw this.#remember(cause, inputs);
+      throw this.#remember(cause instanceof ProviderError ? withoutShapes(cause) : cause, inputs);
     }
   }
 

@@ -7,6 +7,7 @@ import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Installation } from '../platform/installation.ts';
 import type { Log } from '../platform/log.ts';
+import { firstLine } from '../platform/text.ts';
 import { DEFAULT_HEADER } from '../protocol/request.ts';
 import { LoginAttempts, type RefusalStore } from '../providers/login-attempts.ts';
 import type { LoginStore, ProviderDefinition } from '../providers/provider.ts';
@@ -165,7 +166,7 @@ export class UpgradeWatch {
    * @returns what to tell the client; a helper tries again automatically and finds the next daemon.
    */
   explain(cause: unknown): BrokerError {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = firstLine(cause instanceof Error ? cause.message : String(cause));
     if (!this.#installation.wasReplaced) {
       this.#log.error({ reason }, 'a part of the program could not be loaded');
       const remedy = 'install it again: npm install -g apikey-broker';

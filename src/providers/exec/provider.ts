@@ -1,3 +1,4 @@
+import { expandHome } from '../../config/paths.ts';
 import { parseExpiryField } from '../../credential/expiry.ts';
 import { fieldAt } from '../../credential/field.ts';
 import { trimKey } from '../../credential/key.ts';
@@ -8,7 +9,7 @@ import { secretArguments } from '../../platform/text.ts';
 import { abortable } from '../../platform/waiting.ts';
 import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, SecretContent } from '../provider.ts';
-import { expandHome, readSecretFile } from '../secret-file.ts';
+import { readSecretFile } from '../secret-file.ts';
 import {
   lateFailure,
   notAnObject,
@@ -65,7 +66,7 @@ export class ExecProvider implements Provider {
   loginInputs(): readonly string[] {
     const { login_files, pass_env, env_files } = this.#options;
     const { loginFiles = [], passEnv = [] } = this.#preset ?? {};
-    const own = loginFiles.map((file) => expandHome(file, this.#host));
+    const own = loginFiles.map((file) => expandHome(file, this.#host.homeDir));
     return [...login_files, ...Object.values(env_files), ...own, ...pass_env, ...passEnv];
   }
 
@@ -131,13 +132,13 @@ export class ExecProvider implements Provider {
         remedy: `add command = ["program", "argument"] to [providers.${name}] or to the credential`,
       });
     }
-    const { pass_env, env: set, env_files, cwd = homeDir, timeout, denied_status } = this.#options;
+    const { pass_env, env: set, env_files, cwd = homeDir || '/', timeout, denied_status } = this.#options;
     const { passEnv = [] } = this.#preset ?? {};
     const env = commandEnvironment(this.#options, this.#preset, this.#host);
     return {
       provider: name,
       preset: this.#preset,
-      command: [expandHome(program, this.#host), ...given],
+      command: [expandHome(program, homeDir), ...given],
       cwd,
       env,
       limitMs: timeout,

@@ -1,10 +1,10 @@
+import { expandHome } from '../../config/paths.ts';
 import type { Lease, Login } from '../../credential/life.ts';
 import type { SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
 import { sleep, type TimeLimit } from '../../platform/waiting.ts';
 import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, RenewedLease } from '../provider.ts';
-import { expandHome } from '../secret-file.ts';
 import { errorsOf, objectAt, textAt, type VaultReply } from './answer.ts';
 import { unwrap, VaultClient, type VaultRequest } from './client.ts';
 import { CurrentLogin } from './current-login.ts';
@@ -183,7 +183,7 @@ export class VaultProvider implements Provider {
 /** Files and folders whose change may fix a login. */
 function inputsOf({ ca_file, client_cert_file, client_key_file, auth }: VaultOptions, host: ProviderHost): string[] {
   const files = [ca_file, client_cert_file, client_key_file].filter((file) => file !== undefined);
-  return [...authInputs(auth, host), ...files].map((input) => expandHome(input, host));
+  return [...authInputs(auth, host), ...files].map((input) => expandHome(input, host.homeDir));
 }
 
 interface Reading {

@@ -45,7 +45,7 @@ export const execAnswers: readonly Answer[] = [
     '',
     'field = "key"',
   ),
-  command('it prints two lines', 'unusable', shell('echo sk-canary; echo done')),
+  command('it prints two lines', 'unusable', shell('printf "sk-%s\\n" can""ary done')),
   tool('1password', 'no such item', 'misconfigured', "[ERROR] 'claude' isn't an item in the 'dev' vault.", REFERENCE),
   tool(
     '1password',
