@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ProviderError } from '../../../../src/errors.ts';
 import { execDefinition } from '../../../../src/providers/exec/options.ts';
 import { PRESETS, type PresetName } from '../../../../src/providers/exec/presets.ts';
-import type { IssuedSecret } from '../../../../src/providers/provider.ts';
+import { type IssuedSecret, lendsNothing } from '../../../../src/providers/provider.ts';
 import { CollectingLog } from '../../../fakes/collecting-log.ts';
 import { MemoryLoginStore } from '../../../fakes/memory-login-store.ts';
 import { realClock } from '../../../fakes/real-clock.ts';
@@ -40,6 +40,7 @@ async function read(preset: PresetName, { provider = {}, source = WORDS[preset],
     clock: realClock,
     log: new CollectingLog(),
     logins: new MemoryLoginStore(),
+    credentials: lendsNothing,
     env: { PATH: `${folder}:${process.env['PATH']}`, ...env },
     homeDir: folder,
   });
@@ -143,7 +144,14 @@ test('a file of env_files that is not there is a login that is missing, and its 
     message: `the file with the value of BW_SESSION, ${file}, does not exist`,
   });
   const create = await execDefinition.load();
-  const host = { name: 'x', clock: realClock, log: new CollectingLog(), logins: new MemoryLoginStore(), env: {} };
+  const host = {
+    name: 'x',
+    clock: realClock,
+    log: new CollectingLog(),
+    logins: new MemoryLoginStore(),
+    credentials: lendsNothing,
+    env: {},
+  };
   const tool = create(execDefinition.providerSchema.parse({ preset: 'bitwarden', ...provider }), {
     ...host,
     homeDir: folder,
