@@ -1,11 +1,11 @@
 import { type Agent, request } from 'node:https';
 import type { PeerCertificate, SecureContext, TLSSocket } from 'node:tls';
 import tls from 'node:tls';
+import { expandHome } from '../config/paths.ts';
 import { ProviderError } from '../errors.ts';
 import { readRegularFile } from '../platform/files.ts';
-import type { ProviderHost } from './provider.ts';
-import { expandHome } from './secret-file.ts';
 import { foreignName } from '../platform/text.ts';
+import type { ProviderHost } from './provider.ts';
 
 const DNS = 'check the address in the configuration and whether this machine needs a VPN or a proxy';
 /** What to do about an address that cannot be reached. */

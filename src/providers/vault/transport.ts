@@ -2,7 +2,6 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { AxiosRequestConfig, AxiosResponse } from 'axios';
 import axios from 'axios';
-import { expandHome } from '../../config/paths.ts';
 import { parseObject } from '../../credential/secret.ts';
 import { codeOf, ProviderError } from '../../errors.ts';
 import { networkFailure, secureContextOf } from '../network.ts';
