@@ -211,6 +211,7 @@ export class Broker implements BrokerApi {
     this.#scheduler.stop();
     for (const gate of this.#credentials.gates()) gate.close();
     await this.#leases.settled();
+    this.#rejections.saveClients();
     this.#events.flush();
   }
 
