@@ -5,6 +5,7 @@ import { BrokerError, codeOf, shellWord } from '../errors.ts';
 import { failpoint } from '../platform/failpoints.ts';
 import { birthOf, identityOf } from '../platform/files.ts';
 import type { Log } from '../platform/log.ts';
+import { firstLine } from '../platform/text.ts';
 
 export const databasePath = (stateDir: string): string => join(stateDir, 'cache.db');
 
@@ -95,7 +96,7 @@ export function setDamagedAside({ stateDir, log, wallMs }: SetAsideOptions, erro
   const path = databasePath(stateDir);
   const label = error instanceof ForeignDatabaseError ? error.label : undefined;
   const target = setAside(path, label ?? `corrupt-${timestamp(wallMs())}`);
-  const reason = error instanceof Error ? error.message : 'damaged';
+  const reason = error instanceof Error ? firstLine(error.message) : 'damaged';
   const problem = `${path} could not be used (${reason}) and was set aside as ${target}`;
   log.error({ setAside: target }, problem);
   const remedy =
@@ -145,7 +146,7 @@ export function lacksSharedMemory(error: unknown): boolean {
 /** What to tell a person who has to free the database. */
 export function describeEnvironment(path: string, error: unknown): Trouble {
   const code = codeOf(error);
-  const why = error instanceof Error ? error.message : 'unknown error';
+  const why = error instanceof Error ? firstLine(error.message) : 'unknown error';
   const folder = dirname(path);
   const blocked = /^SQLITE_FULL/.test(code) ? undefined : notWritable(path);
   if (blocked !== undefined) {

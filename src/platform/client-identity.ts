@@ -1,7 +1,7 @@
 import { readFileSync, readlinkSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { type ClientHints, parseHints, SESSION_START } from '../protocol/request.ts';
 import type { ClientSurroundings, KnownClient } from './known-clients.ts';
+import { homeFolder } from './process-io.ts';
 import { type Client, type ProcessReader, ProcessSnapshot, ProcessTree } from './process-tree.ts';
 
 /** own: the client itself ran its helper · other: a person, a script, what an agent runs · unknown: the kernel does not show it. */
@@ -180,7 +180,7 @@ function surroundingsOf(pid: number): ClientSurroundings {
   const [configDir, home] = variablesOf(pid, ['CLAUDE_CONFIG_DIR', 'HOME']) ?? [];
   return {
     cwd: attempt(() => readlinkSync(`/proc/${pid}/cwd`)),
-    homeDir: home ?? homedir(),
+    homeDir: homeFolder(home),
     env: { CLAUDE_CONFIG_DIR: configDir },
     argv: attempt(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')) ?? [],
     platform: process.platform,

@@ -3,6 +3,7 @@ import type { PeerCertificate, TLSSocket } from 'node:tls';
 import tls from 'node:tls';
 import { ProviderError } from '../errors.ts';
 import { readRegularFile } from '../platform/files.ts';
+import { foreignName } from '../platform/text.ts';
 
 const DNS = 'check the address in the configuration and whether this machine needs a VPN or a proxy';
 /** What to do about an address that cannot be reached. */
@@ -139,8 +140,8 @@ function explain(
   presented: PeerCertificate | undefined,
 ): { what: string; remedy: string } {
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    const names = presented?.subjectaltname?.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 80) ?? 'other names';
-    return { what: `is for ${names}`, remedy: nameRemedy };
+    const names = presented?.subjectaltname;
+    return { what: `is for ${names === undefined ? 'other names' : ascii(names, 80)}`, remedy: nameRemedy };
   }
   if (code === 'DEPTH_ZERO_SELF_SIGNED_CERT') {
     return { what: 'is self-signed and not trusted', remedy: authorityRemedy };
@@ -153,11 +154,14 @@ function explain(
 function describe(certificate: PeerCertificate): string {
   const name = (part: PeerCertificate['subject'] | undefined) => {
     const value = part?.CN ?? part?.O ?? 'unnamed';
-    return String(Array.isArray(value) ? value[0] : value)
-      .replaceAll(/[^\x20-\x7e]/g, '?')
-      .slice(0, 48);
+    return ascii(String(Array.isArray(value) ? value[0] : value), 48);
   };
-  return `"${name(certificate.subject)}" from "${name(certificate.issuer)}", until ${certificate.valid_to}`;
+  return `"${name(certificate.subject)}" from "${name(certificate.issuer)}", until ${ascii(certificate.valid_to, 32)}`;
+}
+
+/** Anybody who stands in between can write anything into a certificate. */
+function ascii(text: string, longest: number): string {
+  return foreignName(text.replaceAll(/[^\x20-\x7e]/g, '?'), longest);
 }
 
 /**

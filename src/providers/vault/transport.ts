@@ -3,6 +3,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { AxiosRequestConfig, AxiosResponse } from 'axios';
 import axios from 'axios';
+import { expandHome } from '../../config/paths.ts';
 import { parseObject } from '../../credential/secret.ts';
 import { codeOf, ProviderError } from '../../errors.ts';
 import { networkFailure, readPem, trustedCertificates } from '../network.ts';
@@ -10,7 +11,6 @@ import type { ProviderHost } from '../provider.ts';
 import { proxyEnvironment } from '../proxies.ts';
 import type { HttpReply, VaultPlace } from './answer.ts';
 import type { VaultOptions } from './options.ts';
-import { expandHome } from './secret-file.ts';
 
 /** Vault's answers are a few kilobytes; a larger one is not from Vault, and is not read to its end. */
 const LARGEST_ANSWER_BYTES = 1_048_576;
@@ -184,11 +184,11 @@ function contextOf(options: VaultOptions, host: ProviderHost): SecureContext {
     });
   };
   const read = (file: string) => {
-    const pem = readPem(expandHome(file, host));
+    const pem = readPem(expandHome(file, host.homeDir));
     if (typeof pem === 'string') throw unusable(`${file} ${pem}`);
     return pem;
   };
-  const ca = trustedCertificates(ca_file === undefined ? undefined : expandHome(ca_file, host), host.name);
+  const ca = trustedCertificates(ca_file === undefined ? undefined : expandHome(ca_file, host.homeDir), host.name);
   const cert = client_cert_file === undefined ? {} : { cert: read(client_cert_file) };
   const key = client_key_file === undefined ? {} : { key: read(client_key_file) };
   try {

@@ -1,7 +1,8 @@
-import { asUtf8 } from '../../credential/secret.ts';
-import { ProviderError } from '../../errors.ts';
-import { readRegularFile } from '../../platform/files.ts';
-import type { ProviderHost } from '../provider.ts';
+import { expandHome } from '../config/paths.ts';
+import { asUtf8 } from '../credential/secret.ts';
+import { ProviderError } from '../errors.ts';
+import { readRegularFile } from '../platform/files.ts';
+import type { ProviderHost } from './provider.ts';
 
 /** A token, secret-id, password or JWT is far smaller; anything larger is the wrong file. */
 const LARGEST_BYTES = 65_536;
@@ -13,7 +14,7 @@ const LARGEST_BYTES = 65_536;
  * what is there cannot be a single secret.
  */
 export function readSecretFile(file: string, what: string, host: ProviderHost): string {
-  const path = expandHome(file, host);
+  const path = expandHome(file, host.homeDir);
   const reading = readRegularFile(path, { maxBytes: LARGEST_BYTES });
   if (reading.state === 'absent') throw missing(`the file with the ${what}, ${path}, does not exist`, path, what);
   if (reading.state === 'refused') throw unusable(path, what, reading.fault);
@@ -27,10 +28,6 @@ export function readSecretFile(file: string, what: string, host: ProviderHost): 
     throw unusable(path, what, 'holds more than one word, or other than ASCII');
   }
   return content;
-}
-
-export function expandHome(file: string, host: ProviderHost): string {
-  return file.startsWith('~/') ? `${host.homeDir}${file.slice(1)}` : file;
 }
 
 function missing(message: string, path: string, what: string): ProviderError {
