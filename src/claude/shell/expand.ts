@@ -11,7 +11,7 @@ import type {
 import { statQuietly } from '../../platform/files.ts';
 
 /** What words mean in a shell that was never started: undefined is what only the shell itself can say. */
-export interface Surroundings {
+export interface ShellSurroundings {
   readonly homeDir: string;
   readonly platform: NodeJS.Platform;
   /** A file's place on this disk; tests have an /etc of their own. */
@@ -26,16 +26,16 @@ export type Lookup = (name: string) => string | undefined;
 const MOST_WORDS = 200;
 
 export class Expander {
-  readonly #around: Surroundings;
+  readonly #around: ShellSurroundings;
   readonly #valueOf: Lookup;
   /** The file that is being read: `$0` of zsh, `BASH_SOURCE` of bash. */
   readonly #currentFile: () => string;
   /** In a condition a variable that nobody has set is not taken for unset: the terminal may set it. */
   #isCondition = false;
 
-  constructor(around: Surroundings, valueOf: Lookup, currentFile: () => string) {
+  constructor(around: ShellSurroundings, lookup: Lookup, currentFile: () => string) {
     this.#around = around;
-    this.#valueOf = valueOf;
+    this.#valueOf = lookup;
     this.#currentFile = currentFile;
   }
 

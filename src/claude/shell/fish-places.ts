@@ -1,9 +1,9 @@
 import type { FishCommand, FishScript, FishStatement, FishWord } from './fish-script.ts';
-import { ASSIGNMENT, type Place, type Removal, type Scope } from './places.ts';
+import { ASSIGNMENT, type Removal, type Scope, type TrackedAssignment } from './places.ts';
 
 /** Every assignment in a script of fish that sets a variable by name. */
-export function fishPlacesIn(file: string, script: FishScript): Map<FishCommand, Place> {
-  const found = new Map<FishCommand, Place>();
+export function fishPlacesIn(file: string, script: FishScript): Map<FishCommand, TrackedAssignment> {
+  const found = new Map<FishCommand, TrackedAssignment>();
   const visit = (statements: readonly FishStatement[], scope: Scope): void => {
     for (const [index, statement] of statements.entries()) {
       const isJoined = statement.link !== 'next' || (statements[index + 1]?.link ?? 'next') !== 'next';
@@ -24,10 +24,15 @@ export function fishPlacesIn(file: string, script: FishScript): Map<FishCommand,
   return found;
 }
 
-function fishPlace(file: string, script: FishScript, command: FishCommand, scope: Scope): Place | undefined {
+function fishPlace(
+  file: string,
+  script: FishScript,
+  command: FishCommand,
+  scope: Scope,
+): TrackedAssignment | undefined {
   const words = withoutForerunners(command.words);
   const [first, ...rest] = words;
-  const make = (name: string, value: string | undefined, inner: Scope = scope): Place => {
+  const make = (name: string, value: string | undefined, inner: Scope = scope): TrackedAssignment => {
     const [line, lastLine] = [script.lineAt(command.start), script.lineAt(command.end - 1)];
     return {
       file,

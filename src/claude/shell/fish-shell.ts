@@ -1,10 +1,10 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { statQuietly } from '../../platform/files.ts';
-import { negated, patternOf, type Surroundings, type Verdict } from './expand.ts';
+import { negated, patternOf, type ShellSurroundings, type Verdict } from './expand.ts';
 import { literalStart, setArguments, withoutForerunners } from './fish-places.ts';
 import { type FishBlock, type FishCommand, type FishStatement, type FishWord, parseFish } from './fish-script.ts';
-import { ASSIGNMENT, type Place } from './places.ts';
+import { ASSIGNMENT, type TrackedAssignment } from './places.ts';
 import type { ProfileLibrary } from './profile-library.ts';
 import { ShellVariables } from './variables-of-shell.ts';
 
@@ -15,7 +15,7 @@ const LONGEST = 40_000;
 export class FishShell {
   readonly variables: ShellVariables;
   readonly #library: ProfileLibrary;
-  readonly #around: Surroundings;
+  readonly #around: ShellSurroundings;
   readonly #configFolder: string;
   readonly #functions = new Map<string, { readonly block: FishBlock; readonly file: string }>();
   #file = '';
@@ -28,7 +28,7 @@ export class FishShell {
 
   constructor(
     library: ProfileLibrary,
-    around: Surroundings,
+    around: ShellSurroundings,
     configFolder: string,
     known: Readonly<Record<string, string | undefined>>,
   ) {
@@ -105,9 +105,9 @@ export class FishShell {
       if (name !== undefined) this.#functions.set(name, { block, file: this.#file });
       return;
     }
-    if (type === 'switch') return this.#switch(block);
-    if (type === 'for') return this.#for(block);
-    this.#branches(type, branches);
+    if (type === 'switch') this.#switch(block);
+    else if (type === 'for') this.#for(block);
+    else this.#branches(type, branches);
   }
 
   #branches(type: FishBlock['type'], branches: FishBlock['branches']): void {
@@ -117,8 +117,11 @@ export class FishShell {
         this.#scoped(() => this.#all(body)),
       );
       if (verdict === true) return;
-      if (verdict === undefined)
-        return this.#perhaps(() => branches.slice(index + 1).forEach((each) => void this.#all(each.body)));
+      if (verdict === false) continue;
+      this.#perhaps(() => {
+        for (const later of branches.slice(index + 1)) this.#all(later.body);
+      });
+      return;
     }
   }
 
@@ -140,7 +143,9 @@ export class FishShell {
     const [name, , ...list] = head;
     for (const word of list.flatMap((each) => this.#files(each))) {
       this.variables.set(name?.literal ?? '', { value: word, place: undefined, isExported: false, isCertain: true });
-      const body = () => branches.forEach((branch) => void this.#all(branch.body));
+      const body = () => {
+        for (const branch of branches) this.#all(branch.body);
+      };
       if (word === undefined) this.#perhaps(body);
       else body();
     }
@@ -191,7 +196,9 @@ export class FishShell {
     const [file, args] = [this.#file, this.#args];
     this.#file = called.file;
     this.#args = rest.map((word) => this.#text(word));
-    this.#scoped(() => called.block.branches.forEach((branch) => void this.#all(branch.body)));
+    this.#scoped(() => {
+      for (const branch of called.block.branches) this.#all(branch.body);
+    });
     this.#isOver = false;
     this.#file = file;
     this.#args = args;
@@ -220,14 +227,17 @@ export class FishShell {
   #export(command: FishCommand, word: FishWord): void {
     const text = this.#text(word) ?? literalStart(word);
     const name = ASSIGNMENT.exec(text)?.[1];
-    if (name === undefined) return this.variables.setExported(text, true, this.#isCertain);
+    if (name === undefined) {
+      this.variables.setExported(text, true, this.#isCertain);
+      return;
+    }
     const value = this.#text(word) === undefined ? undefined : text.slice(text.indexOf('=') + 1);
     const place = this.#library.fishPlace(this.#file, command) ?? this.#dynamic(command, name, value);
     this.variables.set(name, { value, place, isExported: true, isCertain: this.#isCertain });
   }
 
   /** A name that the text does not say, as in a function that is given it. */
-  #dynamic(command: FishCommand, name: string, value: string | undefined): Place {
+  #dynamic(command: FishCommand, name: string, value: string | undefined): TrackedAssignment {
     const line = this.#library.fish(this.#file)?.lineAt(command.start) ?? 1;
     return this.#library.add({
       file: this.#file,

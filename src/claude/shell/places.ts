@@ -29,7 +29,7 @@ export interface Removal extends Span {
 }
 
 /** An assignment while shells are followed; `exported` only ever grows. */
-export type Place = { -readonly [Key in keyof Assignment]: Assignment[Key] };
+export type TrackedAssignment = { -readonly [Key in keyof Assignment]: Assignment[Key] };
 
 /** A word that sets a variable: its name. */
 export const ASSIGNMENT = /^([A-Za-z_]\w*)\+?=/;
@@ -48,8 +48,8 @@ const FORERUNNERS = new Set(['command', 'builtin', 'noglob', 'nocorrect', 'exec'
 export type AssigningNode = AssignmentNode | Word;
 
 /** Every assignment in a script, whatever becomes of it. */
-export function placesIn(file: string, script: Script): Map<AssigningNode, Place> {
-  const found = new Map<AssigningNode, Place>();
+export function placesIn(file: string, script: Script): Map<AssigningNode, TrackedAssignment> {
+  const found = new Map<AssigningNode, TrackedAssignment>();
   const visit = (node: SyntaxNode, scope: Scope): void => {
     let inner = scope;
     if (node.type === 'Statement') {
@@ -65,15 +65,24 @@ export function placesIn(file: string, script: Script): Map<AssigningNode, Place
   return found;
 }
 
-function placesOf(file: string, script: Script, command: Command, scope: Scope): [AssigningNode, Place][] {
+function placesOf(file: string, script: Script, command: Command, scope: Scope): [AssigningNode, TrackedAssignment][] {
   const given = commandWords(command);
   const [name] = given;
   const make = (node: AssigningNode, variable: string, value: string | undefined, inner: Scope = scope) => {
     const { start, end } = script.spanOf(node);
     const removal = inner === 'command' ? undefined : removalOf(script, command, node, scope);
     const [line, lastLine] = [script.lineAt(start), script.lineAt(Math.max(start, end - 1))];
-    const place: Place = { file, name: variable, value, line, lastLine, scope: inner, exported: 'no', removal };
-    return [node, place] as [AssigningNode, Place];
+    const place: TrackedAssignment = {
+      file,
+      name: variable,
+      value,
+      line,
+      lastLine,
+      scope: inner,
+      exported: 'no',
+      removal,
+    };
+    return [node, place] as [AssigningNode, TrackedAssignment];
   };
   const own = command.prefix.filter((part) => part.type === 'Assignment');
   const places = own.map((node) =>

@@ -1,10 +1,10 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { readRegularFile } from '../../platform/files.ts';
-import type { Surroundings } from './expand.ts';
+import type { ShellSurroundings } from './expand.ts';
 import { fishPlacesIn } from './fish-places.ts';
 import { type FishCommand, type FishScript, parseFish } from './fish-script.ts';
-import { type AssigningNode, type Assignment, type Place, placesIn } from './places.ts';
+import { type AssigningNode, type Assignment, placesIn, type Removal, type TrackedAssignment } from './places.ts';
 import { parseScript, type Script } from './script.ts';
 
 /** Profiles are a few kilobytes; generated ones seldom more than some hundred. */
@@ -28,7 +28,7 @@ export interface Profile {
 
 interface ReadScript {
   readonly script: Script;
-  readonly places: ReadonlyMap<AssigningNode, Place>;
+  readonly places: ReadonlyMap<AssigningNode, TrackedAssignment>;
 }
 
 interface Book {
@@ -39,15 +39,18 @@ interface Book {
 
 /** Reads each file once, whichever shells ask for it, and knows every place in them that sets a variable. */
 export class ProfileLibrary {
-  readonly #around: Surroundings;
+  readonly #around: ShellSurroundings;
   readonly #books = new Map<string, Book>();
   readonly #startup = new Set<string>();
   readonly #scripts = new Map<string, ReadScript>();
-  readonly #fish = new Map<string, { readonly script: FishScript; readonly places: ReadonlyMap<FishCommand, Place> }>();
-  readonly #environments = new Map<string, readonly Place[]>();
-  readonly #places = new Map<string, Place>();
+  readonly #fish = new Map<
+    string,
+    { readonly script: FishScript; readonly places: ReadonlyMap<FishCommand, TrackedAssignment> }
+  >();
+  readonly #environments = new Map<string, readonly TrackedAssignment[]>();
+  readonly #places = new Map<string, TrackedAssignment>();
 
-  constructor(around: Surroundings) {
+  constructor(around: ShellSurroundings) {
     this.#around = around;
   }
 
@@ -89,12 +92,12 @@ export class ProfileLibrary {
     return script;
   }
 
-  fishPlace(file: string, command: FishCommand): Place | undefined {
+  fishPlace(file: string, command: FishCommand): TrackedAssignment | undefined {
     return this.#fish.get(file)?.places.get(command);
   }
 
   /** The lines of `/etc/environment`, of environment.d, of a `.env`. */
-  environment(file: string, syntax: 'environment' | 'fish-universal' = 'environment'): readonly Place[] {
+  environment(file: string, syntax: 'environment' | 'fish-universal' = 'environment'): readonly TrackedAssignment[] {
     const known = this.#environments.get(file);
     if (known !== undefined) return known;
     const book = this.#read(file, syntax);
@@ -107,11 +110,11 @@ export class ProfileLibrary {
   }
 
   /** A place that only following the shell has shown. */
-  add(place: Place): Place {
+  add(place: TrackedAssignment): TrackedAssignment {
     return this.#known(place, `${place.line} ${place.name}`);
   }
 
-  #known(place: Place, where: number | string): Place {
+  #known(place: TrackedAssignment, where: number | string): TrackedAssignment {
     const key = `${place.file}:${where}`;
     const known = this.#places.get(key) ?? place;
     this.#places.set(key, known);
@@ -153,10 +156,25 @@ export class ProfileLibrary {
   }
 }
 
-function linesOf(file: string, text: string, syntax: 'environment' | 'fish-universal'): Place[] {
+/** How one assignment is taken out of a text as it is now; undefined if it is not there any more. */
+export function removalIn(
+  text: string,
+  { name, line, syntax }: { readonly name: string; readonly line: number; readonly syntax: ProfileSyntax },
+): Removal | undefined {
+  const of = (places: Iterable<TrackedAssignment>) =>
+    [...places].find((each) => each.name === name && each.line === line)?.removal;
+  if (syntax === 'fish') return of(fishPlacesIn('', parseFish(text)).values());
+  if (syntax !== 'sh') return of(linesOf('', text, syntax));
+  // Read as zsh, unless only bash understands it.
+  const asZsh = parseScript(text, 'zsh');
+  const asBash = parseScript(text, 'bash');
+  return of(placesIn('', asBash.unread.length <= asZsh.unread.length ? asBash : asZsh).values());
+}
+
+function linesOf(file: string, text: string, syntax: 'environment' | 'fish-universal'): TrackedAssignment[] {
   const pattern =
     syntax === 'environment' ? /^\s*(?:export\s+)?([A-Za-z_]\w*)=(.*)$/ : /^SETUVAR (?:--export )([A-Za-z_]\w*):(.*)$/;
-  const found: Place[] = [];
+  const found: TrackedAssignment[] = [];
   let start = 0;
   for (const [index, content] of text.split('\n').entries()) {
     const end = start + content.length;

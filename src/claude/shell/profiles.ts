@@ -1,6 +1,5 @@
 import path from 'node:path';
-import { statQuietly } from '../../platform/files.ts';
-import type { Surroundings } from './expand.ts';
+import type { ShellSurroundings } from './expand.ts';
 import { FishShell } from './fish-shell.ts';
 import { filesIn, type Profile, ProfileLibrary } from './profile-library.ts';
 import { ShShell } from './sh-shell.ts';
@@ -9,7 +8,6 @@ import type { ShellVariables } from './variables-of-shell.ts';
 
 interface ProfileRoots {
   readonly homeDir: string;
-  readonly projectDir: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly platform: NodeJS.Platform;
   /** `/` outside tests. */
@@ -26,7 +24,7 @@ export function readProfiles(roots: ProfileRoots): Profile[] {
 
 class Startup {
   readonly #roots: ProfileRoots;
-  readonly #around: Surroundings;
+  readonly #around: ShellSurroundings;
   readonly #library: ProfileLibrary;
   readonly #config: string;
 
@@ -158,17 +156,10 @@ class Startup {
     shell.variables.conclude();
   }
 
-  /** The project's `.envrc`, where direnv has loaded it or a profile lets it. */
+  /** The `.envrc` that direnv has loaded into this shell. */
   #direnv(): void {
-    const loaded = this.#roots.env['DIRENV_FILE'];
-    const isHooked = this.#library.texts.some((text) => /\bdirenv hook\b/.test(text));
-    const file =
-      loaded !== undefined && path.isAbsolute(loaded)
-        ? loaded
-        : isHooked
-          ? this.#envrcAbove(this.#roots.projectDir)
-          : undefined;
-    if (file === undefined) return;
+    const file = this.#roots.env['DIRENV_FILE'];
+    if (file === undefined || !path.isAbsolute(file)) return;
     const shell = new ShShell(
       'bash',
       this.#library,
@@ -182,14 +173,6 @@ class Startup {
       }
     }
     shell.variables.conclude();
-  }
-
-  #envrcAbove(folder: string): string | undefined {
-    for (let at = folder; ; at = path.dirname(at)) {
-      const file = path.join(at, '.envrc');
-      if (statQuietly(file)?.isFile()) return file;
-      if (at === this.#roots.homeDir || at === path.dirname(at)) return undefined;
-    }
   }
 }
 

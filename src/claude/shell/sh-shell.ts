@@ -1,7 +1,7 @@
 import path from 'node:path';
-import type { Case, Command, Function as FunctionNode, PipelineNode, Statement, Word } from 'unbash';
-import { Expander, negated, type Surroundings, type Verdict } from './expand.ts';
-import { ASSIGNMENT, type AssigningNode, commandWords, DECLARERS, type Place, placesIn } from './places.ts';
+import type { Case, Command, Function as FunctionNode, If, PipelineNode, Statement, Word } from 'unbash';
+import { Expander, negated, type ShellSurroundings, type Verdict } from './expand.ts';
+import { ASSIGNMENT, type AssigningNode, commandWords, DECLARERS, placesIn, type TrackedAssignment } from './places.ts';
 import type { ProfileLibrary } from './profile-library.ts';
 import { parseScript, type Spanned } from './script.ts';
 import { ShellVariables } from './variables-of-shell.ts';
@@ -16,7 +16,7 @@ type Flow = 'return' | 'exit' | 'break' | undefined;
 /** Where a statement comes from: its file, and the places that are known in it. */
 interface Frame {
   readonly file: string;
-  readonly places: ReadonlyMap<AssigningNode, Place>;
+  readonly places: ReadonlyMap<AssigningNode, TrackedAssignment>;
   /** Of what `eval` runs, the line of the `eval`. */
   readonly lineOf: (node: Spanned) => number;
 }
@@ -29,7 +29,7 @@ export class ShShell {
   readonly variables: ShellVariables;
   readonly #kind: 'bash' | 'zsh';
   readonly #library: ProfileLibrary;
-  readonly #around: Surroundings;
+  readonly #around: ShellSurroundings;
   readonly #functions = new Map<string, { readonly node: FunctionNode; readonly frame: Frame }>();
   readonly #expander: Expander;
   #frame: Frame | undefined;
@@ -42,7 +42,7 @@ export class ShShell {
   constructor(
     kind: 'bash' | 'zsh',
     library: ProfileLibrary,
-    around: Surroundings,
+    around: ShellSurroundings,
     known: Readonly<Record<string, string | undefined>>,
   ) {
     this.#kind = kind;
@@ -59,9 +59,9 @@ export class ShShell {
       ...own,
       ...known,
     });
-    const valueOf = (name: string) =>
+    const lookup = (name: string) =>
       /^\d+$/.test(name) && name !== '0' ? this.#positional[Number(name) - 1] : this.variables.valueOf(name);
-    this.#expander = new Expander(around, valueOf, () => this.#frame?.file ?? '');
+    this.#expander = new Expander(around, lookup, () => this.#frame?.file ?? '');
   }
 
   /** A file that is not there is none. */
@@ -133,24 +133,9 @@ export class ShShell {
       case 'Function':
         this.#define(node);
         return true;
-      case 'If': {
-        const clauses = [{ clause: node.clause, then: node.then }, ...node.elif];
-        for (const { clause, then } of clauses) {
-          const verdict = this.#statements(clause.commands);
-          this.#branch(verdict, () => this.#statements(then.commands));
-          if (verdict === true) return undefined;
-          if (verdict === undefined) {
-            this.#perhaps(() =>
-              this.#rest(
-                clauses.slice(clauses.findIndex((each) => each.clause === clause) + 1),
-                node.else?.commands ?? [],
-              ),
-            );
-            return undefined;
-          }
-        }
-        return this.#statements(node.else?.commands ?? []);
-      }
+      case 'If':
+        this.#if([node, ...node.elif], node.else?.commands ?? []);
+        return undefined;
       case 'For':
         this.#loop(node.name.value, this.#expander.words(node.wordlist ?? []), () =>
           this.#statements(node.body.commands),
@@ -175,14 +160,18 @@ export class ShShell {
     }
   }
 
-  #rest(
-    clauses: readonly {
-      readonly clause: { readonly commands: readonly Statement[] };
-      readonly then: { readonly commands: readonly Statement[] };
-    }[],
-    otherwise: readonly Statement[],
-  ): void {
-    for (const { then } of clauses) this.#statements(then.commands);
+  #if(clauses: readonly Pick<If, 'clause' | 'then'>[], otherwise: readonly Statement[]): void {
+    for (const [index, each] of clauses.entries()) {
+      const verdict = this.#statements(each.clause.commands);
+      this.#branch(verdict, () => this.#statements(each.then.commands));
+      if (verdict === true) return;
+      if (verdict === false) continue;
+      this.#perhaps(() => {
+        for (const later of clauses.slice(index + 1)) this.#statements(later.then.commands);
+        this.#statements(otherwise);
+      });
+      return;
+    }
     this.#statements(otherwise);
   }
 
@@ -328,7 +317,7 @@ export class ShShell {
     this.variables.set(name, { value, place, isExported, isCertain: this.#isCertain });
   }
 
-  #placeOf(node: AssigningNode, name: string, value: string | undefined): Place | undefined {
+  #placeOf(node: AssigningNode, name: string, value: string | undefined): TrackedAssignment | undefined {
     if (this.#frame === undefined) return undefined;
     const { file, lineOf } = this.#frame;
     const line = lineOf(node);

@@ -1,15 +1,15 @@
-import type { Place } from './places.ts';
+import type { TrackedAssignment } from './places.ts';
 
 interface Variable {
   readonly value: string | undefined;
   readonly isExported: boolean;
   /** What gave it its values since it was last unset: with the last one gone, the one before would count. */
-  readonly places: readonly { readonly place: Place; readonly isCertain: boolean }[];
+  readonly places: readonly { readonly place: TrackedAssignment; readonly isCertain: boolean }[];
 }
 
 interface Setting {
   readonly value: string | undefined;
-  readonly place: Place | undefined;
+  readonly place: TrackedAssignment | undefined;
   readonly isExported: boolean;
   readonly isCertain: boolean;
 }

@@ -224,9 +224,11 @@ class Rewriter {
   /** A glob qualifier, or alternatives: no assignment, no command. */
   #blank(to: number): void {
     const group = this.#text.slice(this.#at, to);
-    if (group.includes('\n')) return this.#inWord(1);
-    this.#replace(this.#at, group.length, '_'.repeat(group.length));
-    this.#inWord(group.length);
+    const isOneLine = !group.includes('\n');
+    // `*.zsh(N)` is a glob all the same.
+    const isQualifier = this.#wordFrom !== -1 && /^([\s;)]|$)/.test(this.#text.slice(to, to + 1));
+    if (isOneLine) this.#replace(this.#at, group.length, isQualifier ? '' : '_'.repeat(group.length));
+    this.#inWord(isOneLine ? group.length : 1);
   }
 
   /** Within an array. */
@@ -287,7 +289,8 @@ class Rewriter {
         const isIf = top === 'if-header';
         this.#replace(this.#at, 1, `${this.#separator(isIf ? 'then' : 'do')} `);
         this.#blocks.push(isIf ? 'if-brace' : 'loop-brace');
-        return this.#enter();
+        this.#enter();
+        return;
       }
     }
     this.#blocks.push(this.#anonymousNext ? 'anonymous' : 'brace');
