@@ -20,6 +20,7 @@ interface CheckContext {
   readonly effective: EffectiveValues;
   readonly contributions: Contributions;
   readonly readableByOthers: boolean;
+  readonly platform: NodeJS.Platform;
 }
 
 /** Checks a parsed file as a whole; every fault goes to `context.findings`. The result counts only if there is none. */
@@ -196,7 +197,7 @@ function checkCredential(
   const checked = checkCommonKeys(common, path, context, providers);
   const source = checkSource(common['provider'], own, path, context, providers);
   if (checked === undefined || source === undefined) return undefined;
-  const { provider, field, fields, expires_field, header, header_prefix, ttl, max_stale, check } = checked;
+  const { provider, field, fields, expires_field, header, header_prefix, ttl, max_stale, allow, check } = checked;
   return {
     name,
     provider,
@@ -207,6 +208,7 @@ function checkCredential(
       header === undefined && header_prefix === undefined
         ? undefined
         : { name: header ?? DEFAULT_HEADER.name, prefix: header_prefix ?? DEFAULT_HEADER.prefix },
+    allow,
     check: check && { url: check.url, headers: check.headers ?? {}, rejected: check.rejected },
     ttlMs: ttl,
     maxStaleMs: max_stale,
@@ -224,6 +226,10 @@ function checkCommonKeys(
   effective.addTable(path, common, commonCredentialSchema);
   const examples = { provider: chooseProvider(providers) };
   const result = parsed(commonCredentialSchema, { value: common, base: path, examples }, context);
+  if (common['allow'] !== undefined && context.platform !== 'linux') {
+    const remedy = 'remove allow: there every process of yours can ask for the key';
+    findings.add({ path: [...path, 'allow'], message: `allow does not work on ${context.platform}`, remedy });
+  }
   if (common['fields'] === undefined) return result?.data;
   if (common['field'] !== undefined) {
     const remedy = 'remove one of the two: field for a single value, fields for several';

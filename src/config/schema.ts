@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BrokerError } from '../errors.ts';
+import { ALLOW_WORDS } from '../platform/attestation.ts';
 import { hideShapes, isSecretName } from '../platform/text.ts';
 import { KEY_HOMES } from '../protocol/reports.ts';
 import type { LogLevel } from './config.ts';
@@ -208,6 +209,14 @@ export const commonCredentialSchema = z.strictObject({
       'Duration. How long after the provider last confirmed it a key is still served while the provider fails. Default 24h, from 0s (never) to 365d.',
     )
     .meta({ examples: ['24h', '7d'] }),
+  allow: z
+    .array(z.enum(ALLOW_WORDS))
+    .min(1, 'the list is empty, so that nobody could have the key')
+    .optional()
+    .describe(
+      'Who may have the key, as the kernel shows who asks: claude-code, its own helper calls and nothing that its agent runs; claude-code-background, those of `claude --bg` too; claude-code-node, those of the old client that Node runs. Linux only. Default: every process of yours. docs/allow.md says what it does not stop.',
+    )
+    .meta({ examples: [['claude-code']] }),
   check: checkSchema
     .optional()
     .describe(

@@ -152,6 +152,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     env,
     homeDir,
     uid,
+    enrolmentDir: baseStateDir(inputs),
   });
   if (early !== undefined) takeOver(daemon, early, log);
   const { cache, server, facts } = daemon;

@@ -75,6 +75,12 @@ export function renderStatus({ daemon, credentials }: StatusReport, nowMs: numbe
     const headings = HEADINGS.map((heading) => paint('dim', heading));
     parts.push('', table([headings, ...credentials.map((credential) => row(credential, nowMs, paint))]).trimEnd());
   }
+  // A daemon of an older version knows no `allow`.
+  const guarded = credentials.filter(({ allow = [] }) => allow.length > 0);
+  if (guarded.length > 0) {
+    const names = guarded.map(({ name, allow }) => `${name} (${allow.join(', ')})`).join(', ');
+    parts.push('', paint('dim', `only for whom \`allow\` names: ${names}`));
+  }
   for (const note of [
     ...daemonNotes(daemon, nowMs),
     ...credentials.flatMap((credential) => notesOf(credential, nowMs)),
