@@ -1,5 +1,9 @@
+import { resolve } from 'node:path';
 import { z } from 'zod';
+import { expandHome } from '../../config/paths.ts';
+import { flawAbove } from '../../config/safe-file.ts';
 import { duration, filePath, text } from '../../config/schema.ts';
+import { isExecutable, programsOnPath } from '../../platform/files.ts';
 import type { ProviderDefinition } from '../provider.ts';
 
 const argument = () => z.string().regex(/^[^\0]*$/, 'no NUL');
@@ -48,6 +52,16 @@ const execCredentialSchema = z.strictObject({
     ),
 });
 
+/** The file that is run; undefined if there is none. As spawn finds it: in PATH, or from `cwd` on. */
+export function programFile(
+  program: string,
+  { homeDir, cwd, path }: { readonly homeDir: string; readonly cwd: string; readonly path: string | undefined },
+): string | undefined {
+  if (!program.includes('/')) return programsOnPath(program, path)[0];
+  const file = resolve(cwd, expandHome(program, homeDir));
+  return isExecutable(file) ? file : undefined;
+}
+
 export type ExecOptions = z.output<typeof execProviderSchema>;
 export type ExecSource = z.output<typeof execCredentialSchema>;
 
@@ -58,6 +72,14 @@ export const execDefinition: ProviderDefinition<ExecOptions, ExecSource> = {
   credentialSchema: execCredentialSchema,
   environmentDefaults: {},
   identify: ({ command, args, output }) => JSON.stringify([command ?? null, args, output]),
+  risksOf: ({ command, cwd }, source, { env, homeDir }) => {
+    // A credential without a command of its own runs the provider's, which is looked at once.
+    const [program] = (source === undefined ? command : source.command) ?? [];
+    if (program === undefined) return [];
+    const file = programFile(program, { homeDir, cwd: cwd ?? homeDir, path: env['PATH'] });
+    const flaw = file === undefined ? undefined : flawAbove(file, process.getuid?.() ?? 0);
+    return flaw === undefined ? [] : [{ key: 'command', message: flaw.reason, remedy: flaw.remedy }];
+  },
   describe: ({ command }) => (command === undefined ? "the provider's command" : `command ${command[0]}`),
   async load() {
     const { ExecProvider } = await import('./provider.ts');

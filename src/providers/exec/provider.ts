@@ -1,4 +1,5 @@
 import { expandHome } from '../../config/paths.ts';
+import { flawOfFileItself } from '../../config/safe-file.ts';
 import { trimKey } from '../../credential/key.ts';
 import { asUtf8, parseObject, SecretBytes } from '../../credential/secret.ts';
 import { codeOf, ProviderError } from '../../errors.ts';
@@ -7,8 +8,16 @@ import { secretArguments } from '../../platform/text.ts';
 import { abortable } from '../../platform/waiting.ts';
 import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, SecretContent } from '../provider.ts';
-import { lateFailure, notAnObject, nothingPrinted, type RunSubject, runFailure, startFailure } from './failures.ts';
-import type { ExecOptions, ExecSource } from './options.ts';
+import {
+  lateFailure,
+  notAnObject,
+  nothingPrinted,
+  type RunSubject,
+  runFailure,
+  startFailure,
+  unsafeProgram,
+} from './failures.ts';
+import { type ExecOptions, type ExecSource, programFile } from './options.ts';
 
 /** A command past its `timeout` has two seconds to end politely, and what it left behind a moment to let go of stdout. */
 const STOPPING_MS = 3_000;
@@ -83,6 +92,9 @@ export class ExecProvider implements Provider {
 
   #start(subject: RunSubject): ProgramRun {
     const { command, cwd, env, limitMs } = subject;
+    const file = programFile(command[0], { homeDir: this.#host.homeDir, cwd, path: env['PATH'] });
+    const flaw = file === undefined ? undefined : flawOfFileItself(file, process.getuid?.() ?? 0);
+    if (flaw !== undefined) throw unsafeProgram(flaw);
     try {
       return new ProgramRun(command, { cwd, env, limitMs }, this.#host.clock);
     } catch (error) {
