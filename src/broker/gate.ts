@@ -4,7 +4,7 @@ import { BrokerError, type FailureConcern, ProviderError } from '../errors.ts';
 import { hideShapes } from '../platform/text.ts';
 import { type TimeLimit, within } from '../platform/waiting.ts';
 import type { LoginAttempts } from '../providers/login-attempts.ts';
-import type { Call, Provider } from '../providers/provider.ts';
+import { type Call, type CredentialLender, lendsNothing, type Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
 
 /** Not called, because the circuit is open; `failure` is what opened it. */
@@ -85,8 +85,10 @@ const GRACE_MS = 1_000;
 export interface ProviderSource {
   readonly name: string;
   readonly type: string;
+  /** The credentials that it logs in with; absent: none. */
+  readonly borrows?: readonly string[];
   /** Loads the implementation; called once, on first use. */
-  readonly open: () => Promise<Provider>;
+  readonly open: (credentials: CredentialLender) => Promise<Provider>;
   /** Logins on record from before the provider was opened. */
   readonly storedLogin: (loginId: string) => Login | undefined;
   /** What has become of its logins; shared with the provider, which makes them. */
@@ -94,6 +96,14 @@ export interface ProviderSource {
   /** What its credentials share works again after an outage. */
   readonly onRecovery: (outage: FailureRecord, concerns: FailureConcern) => void;
 }
+
+/** The keys of other credentials that a provider logs in with (lending.ts). */
+export interface Loans extends CredentialLender {
+  /** Whether a login that failed with what was lent is worth another try. */
+  noticeChange(): boolean;
+}
+
+const NO_LOANS: Loans = { ...lendsNothing, noticeChange: () => false };
 
 type GatePorts = Pick<BrokerPorts, 'clock' | 'random' | 'fingerprintFiles'>;
 
@@ -116,17 +126,24 @@ export class ProviderGate {
   probe: Promise<void> | undefined;
   readonly #source: ProviderSource;
   readonly #ports: GatePorts;
+  readonly #loans: Loans;
   readonly #closing = new AbortController();
   #opening: Promise<Provider> | undefined;
   #provider: Provider | undefined;
   #limit: TimeLimit | undefined;
   #loginInputs: string | undefined;
 
-  constructor(source: ProviderSource, ports: GatePorts) {
+  constructor(source: ProviderSource, ports: GatePorts, loans = NO_LOANS) {
     this.name = source.name;
     this.type = source.type;
     this.#source = source;
     this.#ports = ports;
+    this.#loans = loans;
+  }
+
+  /** The credentials that its logins are made with. */
+  get borrows(): readonly string[] {
+    return this.#source.borrows ?? [];
   }
 
   login(loginId: string | undefined): Login | undefined {
@@ -172,7 +189,8 @@ export class ProviderGate {
     const inputs = this.#ports.fingerprintFiles(this.#provider.loginInputs());
     const changed = this.#loginInputs !== undefined && inputs !== this.#loginInputs;
     this.#loginInputs = inputs;
-    if (!changed) return false;
+    const hasOtherKey = this.#loans.noticeChange();
+    if (!changed && !hasOtherKey) return false;
     this.#provider.forgetLogin();
     this.failures = [];
     return true;
@@ -244,7 +262,7 @@ export class ProviderGate {
   }
 
   async #open(): Promise<Provider> {
-    this.#opening ??= this.#source.open().finally(() => {
+    this.#opening ??= this.#source.open(this.#loans).finally(() => {
       this.#opening = undefined;
     });
     this.#provider = await this.#opening;

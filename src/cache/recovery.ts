@@ -25,7 +25,7 @@ interface SetAsideOptions {
   readonly wallMs: () => number;
 }
 
-/** What SQLite keeps beside a database: a write-ahead log belongs to its database, wherever that goes. */
+/** What SQLite keeps beside a database: a write-ahead log belongs to its database, wherever that goes. -shm: of old versions. */
 const SUFFIXES = ['', '-wal', '-shm', '-journal'] as const;
 
 /**
@@ -58,7 +58,7 @@ export function setReplacedAside({ stateDir, log, wallMs }: SetAsideOptions): vo
 /** What decides whether database and key can be had: changes when somebody changes it. */
 export function surroundingsOf(stateDir: string): string {
   const path = databasePath(stateDir);
-  return [stateDir, path, `${path}-wal`, `${path}-shm`, join(stateDir, 'kek')].map(identityOf).join(' ');
+  return [stateDir, path, `${path}-wal`, join(stateDir, 'kek')].map(identityOf).join(' ');
 }
 
 /** A disk that damages one database after the other must not be filled with them. */
@@ -136,11 +136,6 @@ export function classifyFailure(error: unknown): DatabaseFailure {
   // Flipped bits in the stored schema surface as plain SQLITE_ERROR ("no such column"), so whatever SQLite says that
   // is not about the file's surroundings counts as damage.
   return error instanceof SqliteError && !ENVIRONMENT.test(error.code) ? 'damaged' : 'environment';
-}
-
-/** Whether the cause may be that there is no room for the -shm file: SQLite does without it under an exclusive lock. */
-export function lacksSharedMemory(error: unknown): boolean {
-  return error instanceof SqliteError && /^SQLITE_(IOERR|CANTOPEN|FULL)/.test(error.code);
 }
 
 /** What to tell a person who has to free the database. */

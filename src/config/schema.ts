@@ -293,11 +293,19 @@ export interface ProviderSchemas<Options = unknown, Source = unknown> {
   conflictOf?(source: Source, options: Options, provider: string): SourceConflict | undefined;
   /** What works and should not stay so: of the provider, or, with its `source`, of one credential alone. May look at files. */
   risksOf?(options: Options, source: Source | undefined, around: Around): readonly SourceConflict[];
+  /** The credentials whose keys this provider needs for its own login. Absent: it never needs one. */
+  borrows?(options: Options): readonly BorrowedCredential[];
 }
 
 interface Around {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
+}
+
+export interface BorrowedCredential {
+  /** The key of `[providers.NAME]` that names it. */
+  readonly path: readonly string[];
+  readonly credential: string;
 }
 
 export interface SourceConflict {

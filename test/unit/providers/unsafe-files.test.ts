@@ -10,7 +10,7 @@ import { ExecProvider } from '../../../src/providers/exec/provider.ts';
 import { readPem } from '../../../src/providers/network.ts';
 import type { ProviderHost } from '../../../src/providers/provider.ts';
 import { providerDefinitions } from '../../../src/providers/registry.ts';
-import { readSecretFile } from '../../../src/providers/vault/secret-file.ts';
+import { readSecretFile } from '../../../src/providers/secret-file.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -98,7 +98,15 @@ it("a profile of the AWS SDK's that others can write is not logged in with", () 
 
 it('a program that others can write is not run', async () => {
   const file = put('tool', '#!/bin/sh\necho sk-1\n', 0o777);
-  const options = { timeout: 5_000, pass_env: [], env: {}, denied_status: [], login_files: [], cwd: folder };
+  const options = {
+    timeout: 5_000,
+    pass_env: [],
+    env: {},
+    env_files: {},
+    denied_status: [],
+    login_files: [],
+    cwd: folder,
+  };
   const provider = new ExecProvider({ ...options, command: [file] }, host);
   const source = { args: [], output: 'auto' };
   const call = { signal: new AbortController().signal };
