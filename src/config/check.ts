@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { DEFAULT_HEADER, NAME, NAME_RULE } from '../protocol/request.ts';
+import { checkBorrowing } from './borrowing.ts';
 import type { Config, CredentialConfig, DaemonConfig, ProviderConfig } from './config.ts';
 import type { EffectiveValues } from './effective.ts';
 import { applyEnvironment, type Contributions, type Environment, expandFilePaths } from './environment.ts';
@@ -36,6 +37,7 @@ export function checkFile(root: Table, context: CheckContext): Config {
   for (const credential of credentials.values())
     checkAgreement(credential, providers.get(credential.provider), context);
   const names = Object.keys(credentialTables);
+  checkBorrowing({ providers, credentials }, names, context.types, findings);
   if (names.length === 0 && (root['credentials'] === undefined || isTable(root['credentials']))) {
     const message = Object.keys(root).length === 0 ? 'the configuration is empty' : 'there are no credentials';
     const remedy = 'add a provider and a credential, [providers.NAME] and [credentials.NAME], or run broker setup';

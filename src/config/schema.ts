@@ -279,6 +279,14 @@ export interface ProviderSchemas<Options = unknown, Source = unknown> {
   readonly environmentDefaults: Readonly<Record<string, readonly string[] | EnvironmentRule>>;
   /** What provider and credential say differently, each being right for itself; undefined: nothing. Absent: nothing can be. */
   conflictOf?(source: Source, options: Options, provider: string): SourceConflict | undefined;
+  /** The credentials whose keys this provider needs for its own login. Absent: it never needs one. */
+  borrows?(options: Options): readonly BorrowedCredential[];
+}
+
+export interface BorrowedCredential {
+  /** The key of `[providers.NAME]` that names it. */
+  readonly path: readonly string[];
+  readonly credential: string;
 }
 
 export interface SourceConflict {

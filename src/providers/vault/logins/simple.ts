@@ -2,11 +2,11 @@ import { rmSync } from 'node:fs';
 import { expandHome } from '../../../config/paths.ts';
 import { ProviderError } from '../../../errors.ts';
 import type { ProviderHost } from '../../provider.ts';
+import { readSecretFile } from '../../secret-file.ts';
 import { objectAt, textAt } from '../answer.ts';
 import { unwrap } from '../client.ts';
 import { successIn } from '../failures.ts';
 import type { AuthOf, PasswordAuth } from '../options.ts';
-import { readSecretFile } from '../secret-file.ts';
 import type { LoginContext, LoginRequest, PrepareLogin } from './method.ts';
 
 /** userpass and ldap, which differ in nothing but their mount, with the password of the configuration. */

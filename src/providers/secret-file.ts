@@ -1,8 +1,8 @@
-import { expandHome } from '../../config/paths.ts';
-import { asUtf8 } from '../../credential/secret.ts';
-import { ProviderError } from '../../errors.ts';
-import { readRegularFile } from '../../platform/files.ts';
-import type { ProviderHost } from '../provider.ts';
+import { expandHome } from '../config/paths.ts';
+import { asUtf8 } from '../credential/secret.ts';
+import { ProviderError } from '../errors.ts';
+import { readRegularFile } from '../platform/files.ts';
+import type { ProviderHost } from './provider.ts';
 
 /** A token, secret-id, password or JWT is far smaller; anything larger is the wrong file. */
 const LARGEST_BYTES = 65_536;
