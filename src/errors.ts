@@ -115,7 +115,16 @@ export class ProviderError extends BrokerError {
 
   /** The same failure, of more than one secret. */
   concerning(concerns: FailureConcern): ProviderError {
-    const { kind, message, remedy, retryAfterMs, code, isRefusedLogin, isOverloaded } = this;
+    return this.#as(concerns, this.message, this.remedy);
+  }
+
+  /** The same failure in other words. */
+  saying(message: string, remedy: string | undefined): ProviderError {
+    return this.#as(this.concerns, message, remedy);
+  }
+
+  #as(concerns: FailureConcern, message: string, remedy: string | undefined): ProviderError {
+    const { kind, retryAfterMs, code, isRefusedLogin, isOverloaded } = this;
     return new ProviderError(kind, message, {
       code,
       concerns,

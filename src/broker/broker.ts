@@ -11,6 +11,7 @@ import { EventLog } from './event-log.ts';
 import type { ProviderGate } from './gate.ts';
 import { KeyChecks } from './key-checks.ts';
 import { LeaseKeeper } from './leases.ts';
+import { Lending } from './lending.ts';
 import { Refresher, SPREAD_MS } from './refresher.ts';
 import { RejectionDetector } from './rejection-detector.ts';
 import { Scheduler, TICK_MS } from './scheduler.ts';
@@ -36,6 +37,7 @@ export class Broker implements BrokerApi {
   readonly #leases: LeaseKeeper;
   readonly #refresher: Refresher;
   readonly #answering: Answering;
+  readonly #lending: Lending;
   readonly #checks: KeyChecks;
   readonly #rejections: RejectionDetector;
   #tickedAtMs = 0;
@@ -58,7 +60,9 @@ export class Broker implements BrokerApi {
     this.#scheduler = scheduler;
     this.#leases = leases;
     this.#refresher = new Refresher(ports, { credentials, events, leases, scheduler });
-    this.#answering = new Answering(ports, this.#refresher, (gate) => this.#forgive(gate, () => true));
+    const onChangedLogin = (gate: ProviderGate) => this.#forgive(gate, () => true);
+    this.#answering = new Answering(ports, this.#refresher, onChangedLogin);
+    this.#lending = new Lending(ports, { credentials, refresher: this.#refresher, events, onChangedLogin });
     this.#checks = new KeyChecks(ports);
     this.#rejections = new RejectionDetector(ports, events, this.#refresher, this.#checks);
     this.#adopt(setup);
@@ -220,6 +224,7 @@ export class Broker implements BrokerApi {
     this.#scheduler.stop();
     for (const gate of this.#credentials.gates()) gate.close();
     await this.#leases.settled();
+    this.#rejections.saveClients();
     this.#events.flush();
   }
 
@@ -228,6 +233,7 @@ export class Broker implements BrokerApi {
       retire: (credential) => this.#refresher.retire(credential),
       holdsLeases: (gate) => this.#leases.dependOn(gate),
       onRecovery: (gate, outage, concerns) => this.#recovered(gate, outage, concerns),
+      loansTo: (provider, names) => this.#lending.to(provider, names),
     });
   }
 
@@ -315,6 +321,9 @@ export class Broker implements BrokerApi {
       if (credential.gate !== gate || credential.failure === undefined || !concerned(credential)) continue;
       credential.failure = undefined;
       this.#refresher.schedule(credential, clock.now() + random() * SPREAD_MS);
+    }
+    for (const borrower of this.#lending.borrowersOf(gate)) {
+      if (borrower.noticeChangedLogin()) this.#forgive(borrower, () => true);
     }
   }
 }

@@ -94,6 +94,12 @@ it('the secrets in a command are what follows a flag of such a name, and not the
   expect(secretArguments(command)).toEqual(['abc', 'hunter2']);
 });
 
+it('so is what a script or a header within one word gives, but not what the shell looks up', () => {
+  const script = 'PGPASSWORD=hunter2 psql --password "abc" --user me && tool --token=$TOKEN';
+  const command = ['sh', '-c', script, '-H', 'X-Api-Key: k-1', '--header', 'Authorization: Bearer jkl'];
+  expect(secretArguments(command).toSorted()).toEqual(['abc', 'hunter2', 'jkl', 'k-1']);
+});
+
 it.each([
   ['token', true],
   ['PGPASSWORD', true],
