@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { statQuietly } from '../platform/files.ts';
 import { DEFAULT_HEADER, NAME, NAME_RULE } from '../protocol/request.ts';
 import { checkBorrowing } from './borrowing.ts';
 import type { Config, CredentialConfig, DaemonConfig, ProviderConfig } from './config.ts';
@@ -7,9 +8,16 @@ import { applyEnvironment, type Contributions, type Environment, expandFilePaths
 import { type CheckedTable, explainIssues, kindOf, nearest, orList } from './explain.ts';
 import type { Findings } from './faults.ts';
 import { type KeyPath, pathId } from './positions.ts';
-import { commonCredentialSchema, daemonSchema, fileSchema, type ProviderSchemas } from './schema.ts';
+import { flawOfTrusted } from './safe-file.ts';
+import {
+  commonCredentialSchema,
+  daemonSchema,
+  fileSchema,
+  type ProviderSchemas,
+  type SourceConflict,
+} from './schema.ts';
 import { tomlValue } from './toml.ts';
-import { isTable, keysOf, membersOf, type Table } from './walk.ts';
+import { isTable, keysOf, membersOf, type Table, unwrap } from './walk.ts';
 
 /** What the checks of one file share. */
 interface CheckContext {
@@ -135,10 +143,27 @@ function checkProvider(name: string, value: unknown, context: CheckContext): Pro
   effective.add([...path, 'type'], type);
   effective.addTable(path, table, providerSchema);
   warnOfInlineSecrets(table, providerSchema, path, context);
+  warnOfUnsafeFiles(table, providerSchema, path, context);
   const placeOf = (key: string) =>
     keysOf(credentialSchema, table).includes(key) ? 'in [credentials.NAME]' : placeOfCommonKey(key);
   const result = parsed(providerSchema, { value: table, base: path, moreKeys: ['type'], placeOf }, context);
-  return result && { name, type: schemas.type, options: result.data };
+  if (result === undefined) return undefined;
+  warnOfRisks(schemas.risksOf?.(result.data, undefined, context), path, context);
+  return { name, type: schemas.type, options: result.data };
+}
+
+function warnOfRisks(risks: readonly SourceConflict[] | undefined, base: KeyPath, { findings }: CheckContext): void {
+  for (const { key, message, remedy } of risks ?? []) findings.warn({ path: [...base, key], message, remedy });
+}
+
+/** What others can change decides with whom and as whom the daemon speaks; most of it is refused when it is needed. */
+function warnOfUnsafeFiles(table: Table, schema: z.core.$ZodType, base: KeyPath, { findings }: CheckContext): void {
+  for (const { path, value, schema: own } of membersOf(table, schema, base)) {
+    if (own === undefined || unwrap(own).meta.file !== true || typeof value !== 'string') continue;
+    const stats = statQuietly(value);
+    const flaw = stats && flawOfTrusted(value, stats, process.getuid?.() ?? 0);
+    if (flaw !== undefined) findings.warn({ path, message: flaw.reason, remedy: flaw.remedy });
+  }
 }
 
 function typeOf(table: Table, base: KeyPath, { types, findings }: CheckContext): ProviderSchemas | undefined {
@@ -272,12 +297,13 @@ function checkSource(
 function checkAgreement(
   { name, source }: CredentialConfig,
   provider: ProviderConfig | undefined,
-  { types, findings }: CheckContext,
+  context: CheckContext,
 ): void {
   if (provider === undefined) return;
-  const conflict = types
-    .find(({ type }) => type === provider.type)
-    ?.conflictOf?.(source, provider.options, provider.name);
+  const { types, findings } = context;
+  const schemas = types.find(({ type }) => type === provider.type);
+  warnOfRisks(schemas?.risksOf?.(provider.options, source, context), ['credentials', name], context);
+  const conflict = schemas?.conflictOf?.(source, provider.options, provider.name);
   if (conflict === undefined) return;
   const { key, message, remedy } = conflict;
   findings.add({ path: ['credentials', name, key], message, remedy });

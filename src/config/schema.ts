@@ -100,7 +100,7 @@ function checkUrl() {
       );
     } else if (url.username !== '' || url.password !== '') {
       refuse(context, 'there is a user name or a password in the address', 'remove it: the key goes into a header');
-    } else if (url.protocol === 'http:' && !/^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(url.hostname)) {
+    } else if (isInTheClear(url)) {
       refuse(
         context,
         'a key would go over the network in the clear',
@@ -110,6 +110,18 @@ function checkUrl() {
       refuse(context, 'there is a secret in the query of the address', 'remove it: the key goes into a header');
     }
   });
+}
+
+function isInTheClear({ protocol, hostname }: URL): boolean {
+  return protocol === 'http:' && !/^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(hostname);
+}
+
+/** Of an address that a login and keys go to. */
+export function riskOfAddress(key: string, address: string | undefined): SourceConflict[] {
+  const url = address === undefined ? null : URL.parse(address);
+  if (url === null || !isInTheClear(url)) return [];
+  const message = 'logins and keys go over the network in the clear: anybody in between can read and change them';
+  return [{ key, message, remedy: 'write https:// (http:// is for this machine only)' }];
 }
 
 const checkSchema = z.strictObject({
@@ -279,8 +291,15 @@ export interface ProviderSchemas<Options = unknown, Source = unknown> {
   readonly environmentDefaults: Readonly<Record<string, readonly string[] | EnvironmentRule>>;
   /** What provider and credential say differently, each being right for itself; undefined: nothing. Absent: nothing can be. */
   conflictOf?(source: Source, options: Options, provider: string): SourceConflict | undefined;
+  /** What works and should not stay so: of the provider, or, with its `source`, of one credential alone. May look at files. */
+  risksOf?(options: Options, source: Source | undefined, around: Around): readonly SourceConflict[];
   /** The credentials whose keys this provider needs for its own login. Absent: it never needs one. */
   borrows?(options: Options): readonly BorrowedCredential[];
+}
+
+interface Around {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly homeDir: string;
 }
 
 export interface BorrowedCredential {

@@ -261,7 +261,7 @@ async function lockState(folder: string, { native, lockFd, byHelper, manager }: 
 
 function accepted(result: LoadedConfig, log: AdjustableLog): LoadedConfig {
   log.level = result.config.daemon.logLevel;
-  for (const { message, remedy } of result.warnings) log.warn({ remedy }, message);
+  for (const { message, remedy, key, line } of result.warnings) log.warn({ setting: key, line, remedy }, message);
   return result;
 }
 
