@@ -19,7 +19,7 @@ export interface ShellSurroundings {
 }
 
 /** A condition: it holds, it does not, or only the shell knows. */
-export type Verdict = boolean | undefined;
+export type Truth = boolean | undefined;
 
 export type Lookup = (name: string) => string | undefined;
 
@@ -62,7 +62,7 @@ export class Expander {
   }
 
   /** `test …`, `[ … ]`. */
-  test(args: readonly (Word | AssignmentNode)[]): Verdict {
+  test(args: readonly (Word | AssignmentNode)[]): Truth {
     const words = args.map((arg) => (arg.type === 'Word' ? arg : undefined));
     const given = words.map((word) => word?.value);
     const end = given.at(-1) === ']' ? given.length - 1 : given.length;
@@ -77,7 +77,7 @@ export class Expander {
   }
 
   /** `[[ … ]]`. */
-  judge(test: TestExpression): Verdict {
+  judge(test: TestExpression): Truth {
     switch (test.type) {
       case 'TestUnary':
         return this.#asCondition(() => this.#unary(test.operator, test.operand));
@@ -96,7 +96,7 @@ export class Expander {
   }
 
   /** Whether a pattern of `case` fits. */
-  matches(text: string, pattern: Word): Verdict {
+  matches(text: string, pattern: Word): Truth {
     const wanted = this.text(pattern);
     return wanted === undefined ? undefined : patternOf(wanted).test(text);
   }
@@ -114,7 +114,7 @@ export class Expander {
     }
   }
 
-  #unary(operator: string, operand: Word | undefined): Verdict {
+  #unary(operator: string, operand: Word | undefined): Truth {
     if (operator === '-t') return true;
     const text = this.text(operand);
     if (operator === '-o') return text === 'interactive' ? true : undefined;
@@ -128,7 +128,7 @@ export class Expander {
     return operator === '-d' ? stat.isDirectory() : operator === '-f' ? stat.isFile() : true;
   }
 
-  #binary(operator: string, left: Word | undefined, right: Word | undefined, isPattern: boolean): Verdict {
+  #binary(operator: string, left: Word | undefined, right: Word | undefined, isPattern: boolean): Truth {
     const [a, b] = [this.text(left), this.text(right)];
     if (a === undefined || b === undefined || right === undefined) return undefined;
     const isSame = isPattern ? patternOf(b).test(a) : a === b;
@@ -276,11 +276,11 @@ function braced(text: string): string[] {
     .slice(0, MOST_WORDS);
 }
 
-export function negated(verdict: Verdict): Verdict {
+export function negated(verdict: Truth): Truth {
   return verdict === undefined ? undefined : !verdict;
 }
 
-function combined(operator: '&&' | '||', verdicts: readonly Verdict[]): Verdict {
+function combined(operator: '&&' | '||', verdicts: readonly Truth[]): Truth {
   const decisive = operator === '||';
   if (verdicts.includes(decisive)) return decisive;
   return verdicts.includes(undefined) ? undefined : !decisive;

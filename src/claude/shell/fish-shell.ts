@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { statQuietly } from '../../platform/files.ts';
-import { negated, patternOf, type ShellSurroundings, type Verdict } from './expand.ts';
+import { negated, patternOf, type ShellSurroundings, type Truth } from './expand.ts';
 import { literalStart, setArguments, withoutForerunners } from './fish-places.ts';
 import { type FishBlock, type FishCommand, type FishStatement, type FishWord, parseFish } from './fish-script.ts';
 import { ASSIGNMENT, type TrackedAssignment } from './places.ts';
@@ -56,8 +56,8 @@ export class FishShell {
     this.#depth -= 1;
   }
 
-  #all(statements: readonly FishStatement[]): Verdict {
-    let verdict: Verdict = true;
+  #all(statements: readonly FishStatement[]): Truth {
+    let verdict: Truth = true;
     for (const [index, statement] of statements.entries()) {
       this.#left -= 1;
       if (this.#isOver || this.#left < 0) break;
@@ -83,12 +83,12 @@ export class FishShell {
     this.#isOver = false;
   }
 
-  #branch(verdict: Verdict, run: () => void): void {
+  #branch(verdict: Truth, run: () => void): void {
     if (verdict === true) run();
     else if (verdict === undefined) this.#perhaps(run);
   }
 
-  #one(statement: FishStatement): Verdict {
+  #one(statement: FishStatement): Truth {
     if (statement.kind === 'command') {
       if (statement.inBackground) return true;
       const verdict = this.#command(statement);
@@ -151,7 +151,7 @@ export class FishShell {
     }
   }
 
-  #command(command: FishCommand): Verdict {
+  #command(command: FishCommand): Truth {
     const words = withoutForerunners(command.words);
     const [first, ...rest] = words;
     const name = first?.literal;
@@ -187,7 +187,7 @@ export class FishShell {
     }
   }
 
-  #call(name: string, rest: readonly FishWord[]): Verdict {
+  #call(name: string, rest: readonly FishWord[]): Truth {
     if (this.#depth >= DEEPEST || name.includes('/')) return undefined;
     // Autoloaded from its own file, the first time that it is called.
     if (!this.#functions.has(name)) this.run(path.join(this.#configFolder, 'functions', `${name}.fish`));
@@ -205,7 +205,7 @@ export class FishShell {
     return undefined;
   }
 
-  #set(command: FishCommand, words: readonly FishWord[]): Verdict {
+  #set(command: FishCommand, words: readonly FishWord[]): Truth {
     const { flags, name, values } = setArguments(words);
     const variable = name?.literal ?? (name && this.#text(name));
     if (variable === undefined) return undefined;
@@ -251,14 +251,14 @@ export class FishShell {
     });
   }
 
-  #source(word: FishWord | undefined): Verdict {
+  #source(word: FishWord | undefined): Truth {
     const file = word && this.#text(word);
     if (file === undefined) return undefined;
     this.run(path.resolve(this.#around.homeDir, file));
     return true;
   }
 
-  #eval(words: readonly FishWord[]): Verdict {
+  #eval(words: readonly FishWord[]): Truth {
     const texts = words.map((word) => this.#text(word));
     if (texts.includes(undefined) || this.#depth >= DEEPEST) return undefined;
     this.#depth += 1;
@@ -267,7 +267,7 @@ export class FishShell {
     return verdict;
   }
 
-  #test(words: readonly FishWord[]): Verdict {
+  #test(words: readonly FishWord[]): Truth {
     const given = words.filter((word) => word.literal !== ']');
     const [operator, operand, right] = given;
     if (given.length === 2 && operand !== undefined) {

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Case, Command, Function as FunctionNode, If, PipelineNode, Statement, Word } from 'unbash';
-import { Expander, negated, type ShellSurroundings, type Verdict } from './expand.ts';
+import { Expander, negated, type ShellSurroundings, type Truth } from './expand.ts';
 import { ASSIGNMENT, type AssigningNode, commandWords, DECLARERS, placesIn, type TrackedAssignment } from './places.ts';
 import type { ProfileLibrary } from './profile-library.ts';
 import { parseScript, type Spanned } from './script.ts';
@@ -83,8 +83,8 @@ export class ShShell {
     this.#frame = before;
   }
 
-  #statements(statements: readonly Statement[]): Verdict {
-    let verdict: Verdict = true;
+  #statements(statements: readonly Statement[]): Truth {
+    let verdict: Truth = true;
     for (const { command, background } of statements) {
       this.#left -= 1;
       if (this.#flow !== undefined || this.#left < 0) break;
@@ -102,13 +102,13 @@ export class ShShell {
     this.#flow = undefined;
   }
 
-  #branch(verdict: Verdict, run: () => Verdict): Verdict {
+  #branch(verdict: Truth, run: () => Truth): Truth {
     if (verdict === true) return run();
     if (verdict === undefined) this.#perhaps(run);
     return undefined;
   }
 
-  #run(node: Statement['command'] | FunctionNode['body']): Verdict {
+  #run(node: Statement['command'] | FunctionNode['body']): Truth {
     switch (node.type) {
       case 'Command':
         return this.#command(node);
@@ -175,8 +175,8 @@ export class ShShell {
     this.#statements(otherwise);
   }
 
-  #andOr(commands: readonly PipelineNode[], operators: readonly ('&&' | '||')[]): Verdict {
-    let verdict: Verdict = commands[0] && this.#run(commands[0]);
+  #andOr(commands: readonly PipelineNode[], operators: readonly ('&&' | '||')[]): Truth {
+    let verdict: Truth = commands[0] && this.#run(commands[0]);
     for (const [index, operator] of operators.entries()) {
       const next = commands[index + 1];
       if (next === undefined || this.#flow !== undefined) break;
@@ -210,7 +210,7 @@ export class ShShell {
     if (this.#frame !== undefined) this.#functions.set(node.name.value, { node, frame: this.#frame });
   }
 
-  #command(command: Command): Verdict {
+  #command(command: Command): Truth {
     const [name] = commandWords(command);
     if (name === undefined) {
       for (const part of command.prefix) if (part.type === 'Assignment') this.#assign(part, this.variables.exportsAll);
@@ -262,11 +262,11 @@ export class ShShell {
     }
   }
 
-  #call({ node, frame }: { node: FunctionNode; frame: Frame }, args: readonly (string | undefined)[]): Verdict {
+  #call({ node, frame }: { node: FunctionNode; frame: Frame }, args: readonly (string | undefined)[]): Truth {
     if (this.#depth >= DEEPEST) return undefined;
     const before = this.#positional;
     this.#positional = args;
-    let verdict: Verdict;
+    let verdict: Truth;
     this.variables.within(() =>
       this.#inFrame(frame, () => {
         verdict = this.#run(node.body);
@@ -277,7 +277,7 @@ export class ShShell {
     return verdict;
   }
 
-  #declare(name: string, args: readonly AssigningNode[]): Verdict {
+  #declare(name: string, args: readonly AssigningNode[]): Truth {
     const flags = args.flatMap((arg) => (arg.type === 'Word' && /^[-+][A-Za-z]+$/.test(arg.value) ? [arg.value] : []));
     const has = (letter: string) => flags.some((flag) => flag.startsWith('-') && flag.includes(letter));
     if (has('f') || has('p')) return true;
@@ -344,7 +344,7 @@ export class ShShell {
     }
   }
 
-  #source(given: string | undefined): Verdict {
+  #source(given: string | undefined): Truth {
     if (given === undefined) return undefined;
     const file = path.resolve(this.#around.homeDir, given);
     if (this.#library.script(file, this.#kind) === undefined) return false;
@@ -352,7 +352,7 @@ export class ShShell {
     return true;
   }
 
-  #eval(command: Command, words: readonly (string | undefined)[]): Verdict {
+  #eval(command: Command, words: readonly (string | undefined)[]): Truth {
     if (this.#frame === undefined || this.#depth >= DEEPEST || words.some((word) => word === undefined))
       return undefined;
     const script = parseScript(words.join(' '), this.#kind);
@@ -365,7 +365,7 @@ export class ShShell {
         this.#library.add({ ...place, line, lastLine: line, scope: 'function', removal: undefined }),
       ]),
     );
-    let verdict: Verdict;
+    let verdict: Truth;
     this.#inFrame({ file, places, lineOf: () => line }, () => {
       verdict = this.#statements(script.root.commands);
     });
