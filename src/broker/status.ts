@@ -77,6 +77,7 @@ export function describeCredential(credential: ManagedCredential, view: Credenti
     isDefault: view.config.defaultCredential === credential.name,
     provider: credential.gate.name,
     providerType: credential.gate.type,
+    allow: credential.spec.config.allow ?? [],
     state: stateOf(credential, view),
     version: key?.version ?? null,
     fingerprint: key?.digest.slice(0, 8) ?? null,
@@ -93,6 +94,7 @@ export function describeCredential(credential: ManagedCredential, view: Credenti
     lastAskedAt: show(credential.lastAskedAtMs),
     timesServed: credential.timesServed,
     clockSkewSeconds: credential.clockSkewMs === undefined ? null : Math.round(credential.clockSkewMs / 1000),
+    checkHost: credential.spec.check === undefined ? null : new URL(credential.spec.check.url).host,
     advice: adviceOn(credential, view),
     lastError: describeFailure(credential, show),
   };

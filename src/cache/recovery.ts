@@ -142,6 +142,7 @@ export function classifyFailure(error: unknown): DatabaseFailure {
 export function describeEnvironment(path: string, error: unknown): Trouble {
   const code = codeOf(error);
   const why = error instanceof Error ? firstLine(error.message) : 'unknown error';
+  if (/^(?:ERR_DLOPEN_FAILED|MODULE_NOT_FOUND)$/.test(code)) return libraryTrouble(why);
   const folder = dirname(path);
   const blocked = /^SQLITE_FULL/.test(code) ? undefined : notWritable(path);
   if (blocked !== undefined) {
@@ -154,6 +155,16 @@ export function describeEnvironment(path: string, error: unknown): Trouble {
     return { problem, remedy: `Close whatever else has it open: fuser -v ${path}` };
   }
   return { problem, remedy: `Check space, permissions and mount: df -h ${folder}; ls -la ${folder}` };
+}
+
+/** better-sqlite3's binary for Linux is linked against glibc 2.34; what the loader says names the version that is missing. */
+function libraryTrouble(why: string): Trouble {
+  return {
+    problem: `keys are kept in memory only, because SQLite does not load: ${why}`,
+    remedy: /GLIBC/.test(why)
+      ? 'Use a system with glibc 2.34 or newer, or build better-sqlite3 on this one: docs/prebuilds.md says how'
+      : 'Install broker again: npm install -g apikey-broker; if that does not help: docs/prebuilds.md',
+  };
 }
 
 /** SQLite names no file: it may be the folder, the database, or something that an unclean end left beside it. */

@@ -68,6 +68,8 @@ export interface CredentialStatus {
   readonly isDefault: boolean;
   readonly provider: string;
   readonly providerType: string;
+  /** Who may have it, as configured; empty: every process of the user. */
+  readonly allow: readonly string[];
   readonly state: CredentialState;
   readonly version: string | null;
   /** First eight hex digits of the keyed digest: distinguishes two keys without revealing either. */
@@ -84,6 +86,8 @@ export interface CredentialStatus {
   readonly timesServed: number;
   /** This machine's clock minus the provider's; null if the provider sends no time. */
   readonly clockSkewSeconds: number | null;
+  /** The host of its check; null: it has none. */
+  readonly checkHost: string | null;
   /** What to know about this credential although it works. */
   readonly advice: readonly Advice[];
   readonly lastError: {

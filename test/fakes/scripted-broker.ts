@@ -32,6 +32,7 @@ export const CREDENTIAL: CredentialStatus = {
   isDefault: true,
   provider: 'vault-prod',
   providerType: 'vault',
+  allow: [],
   state: 'fresh',
   version: '7',
   fingerprint: 'c0ffee00',
@@ -45,6 +46,7 @@ export const CREDENTIAL: CredentialStatus = {
   lastAskedAt: new Date(START_MS - 5_000).toISOString(),
   timesServed: 1234,
   clockSkewSeconds: null,
+  checkHost: null,
   advice: [],
   lastError: null,
 };

@@ -287,7 +287,8 @@ export const HOMES: readonly Home[] = [
     name: 'alias',
     files: { [USER]: ours, '.bash_aliases': `alias cc='ANTHROPIC_API_KEY=${API} claude'\n` },
     wins: H,
-    finds: ['profile-overrides-helper'],
+    finds: [],
+    notes: ['profile-holds-key'],
   },
   {
     name: 'commented out',
@@ -627,6 +628,27 @@ export const HOMES: readonly Home[] = [
     broker: statusOf({ advice: [{ about: 'clock', message: 'the clock is off', remedy: 'set it' }] }),
     wins: H,
     finds: [],
+  },
+  {
+    name: 'a check that asks the API which claude uses',
+    files: { [USER]: ours },
+    broker: statusOf({ checkHost: 'api.anthropic.com' }),
+    wins: H,
+    finds: [],
+  },
+  {
+    name: 'a check that asks another API than claude uses',
+    files: { [USER]: withEnv({ ANTHROPIC_BASE_URL: 'http://127.0.0.1:4000' }) },
+    broker: statusOf({ checkHost: 'api.anthropic.com' }),
+    wins: H,
+    finds: ['check-other-host'],
+  },
+  {
+    name: 'a check that asks a gateway which claude does not use',
+    files: { [USER]: ours },
+    broker: statusOf({ checkHost: 'gateway.example.com' }),
+    wins: H,
+    finds: ['check-other-host'],
   },
   {
     name: 'settings that others can write',

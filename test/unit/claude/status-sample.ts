@@ -7,7 +7,9 @@ export interface StatusSample {
   readonly state?: CredentialState;
   readonly isDefault?: boolean;
   readonly clockSkewSeconds?: number;
+  readonly checkHost?: string;
   readonly advice?: readonly Advice[];
+  readonly allow?: readonly string[];
 }
 
 /** A daemon with one credential, `anthropic`. */
@@ -41,6 +43,7 @@ export function statusOf(sample: StatusSample = {}): StatusReport {
         isDefault: sample.isDefault ?? true,
         provider: 'vault',
         providerType: 'vault',
+        allow: sample.allow ?? [],
         state: sample.state ?? 'fresh',
         version: '1',
         fingerprint: '01234567',
@@ -54,6 +57,7 @@ export function statusOf(sample: StatusSample = {}): StatusReport {
         lastAskedAt: null,
         timesServed: 0,
         clockSkewSeconds: sample.clockSkewSeconds ?? null,
+        checkHost: sample.checkHost ?? null,
         advice: sample.advice ?? [],
         lastError: sample.state === 'failing' ? { ...error, remedy: null, failures: 1, nextAttemptAt: null } : null,
       },
