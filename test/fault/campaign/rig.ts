@@ -202,15 +202,21 @@ ${[...fixed, ...leased].join('')}${extra}`;
   /**
    * Leases that live in Vault and that the daemon does not know any more.
    * @param killedAtMs What was granted within a second before a kill may never have reached the daemon.
+   * @param destroyedAtMs When the journal itself was lost last, with database or key: what was in it lapses.
    */
-  forgottenLeases(killedAtMs: readonly number[]): { readonly forgotten: string[]; readonly inFlight: number } {
+  forgottenLeases(
+    killedAtMs: readonly number[],
+    destroyedAtMs = 0,
+  ): { readonly forgotten: string[]; readonly inFlight: number } {
     const known = readStored(this.home.stateDir, (database) =>
       database.prepare<[], { facts: string }>("SELECT facts FROM records WHERE kind = 'lease'").all(),
     ).map(({ facts }) => (JSON.parse(facts) as { readonly lease: { readonly id: string } }).lease.id);
     const unknown = this.vault.leases.live().filter(({ id }) => !known.includes(id));
     const isInFlight = (issuedAtMs: number) => killedAtMs.some((at) => at >= issuedAtMs && at - issuedAtMs < 1_000);
     return {
-      forgotten: unknown.filter(({ issuedAtMs }) => !isInFlight(issuedAtMs)).map(({ id }) => id),
+      forgotten: unknown
+        .filter(({ issuedAtMs }) => issuedAtMs > destroyedAtMs && !isInFlight(issuedAtMs))
+        .map(({ id }) => id),
       inFlight: unknown.filter(({ issuedAtMs }) => isInFlight(issuedAtMs)).length,
     };
   }
