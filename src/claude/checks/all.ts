@@ -7,6 +7,7 @@ import { credentialChecks } from './credentials.ts';
 import { environmentChecks } from './environment.ts';
 import { helperChecks } from './helper.ts';
 import { outputChecks } from './output.ts';
+import { profileChecks } from './profiles.ts';
 import { fileModeChecks, intervalChecks, settingsChecks } from './settings.ts';
 
 /** In the order in which findings of the same severity are told. */
@@ -14,6 +15,7 @@ export const CHECKS: readonly Check[] = [
   ...settingsChecks,
   ...credentialChecks,
   ...environmentChecks,
+  ...profileChecks,
   ...helperChecks,
   ...outputChecks,
   ...intervalChecks,

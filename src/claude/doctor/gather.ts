@@ -225,9 +225,10 @@ function guardedFiles(input: ChainInput, helper: HelperFacts | undefined, option
     if (scope === 'project' && !holdsSecret) return [];
     return guarded(file, holdsSecret && scope !== 'managed' ? 'secret' : 'settings');
   });
-  const profiles = input.profiles.flatMap(({ file, assignments }) => {
+  const profiles = input.profiles.flatMap(({ file, assignments, isStartup }) => {
     const holdsSecret = assignments.some(({ name, value }) => isSecretVariable(name) && (value ?? '') !== '');
-    return guarded(file, holdsSecret ? 'secret' : 'settings');
+    // What a profile reads of other people's (frameworks, completions) is theirs to keep.
+    return isStartup || assignments.length > 0 ? guarded(file, holdsSecret ? 'secret' : 'settings') : [];
   });
   return [
     ...settings,

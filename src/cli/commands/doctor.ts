@@ -11,10 +11,11 @@ import { connect, daemonConfig } from '../../client/broker-client.ts';
 import { type Difference, differences } from '../../config/effective.ts';
 import { loadConfig } from '../../config/load.ts';
 import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
-import { keyringOf } from '../../crypto/keyring-child.ts';
+import { KEK_SERVICE } from '../../crypto/kek-keyring.ts';
 import { BrokerError } from '../../errors.ts';
 import { ALLOW_WORDS } from '../../platform/attestation.ts';
 import { Attestor } from '../../platform/caller-facts.ts';
+import { keyringOf } from '../../platform/keyring-child.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { scrub } from '../../platform/text.ts';
 import type { BrokerEvent, KeyHome, StatusReport } from '../../protocol/reports.ts';
@@ -164,7 +165,7 @@ async function keyHomeFacts(io: ProcessIo, home: KeyHome): Promise<KeyHomeFacts>
   const configured = daemon?.values.find(({ key }) => key === 'daemon.key_home')?.value;
   // Never starts a keyring program, and never has anybody asked for a password.
   const look = home === 'file' ? keyringOf(io) : undefined;
-  const reply = await look?.({ action: 'look', account: 'look', mayStart: false });
+  const reply = await look?.({ action: 'look', service: KEK_SERVICE, account: 'look', mayStart: false });
   return {
     configuredKeyHome: typeof configured === 'string' ? configured : undefined,
     keyring: reply?.outcome === 'usable' ? 'usable' : 'none',
