@@ -9,6 +9,8 @@ export interface SeenCall {
   readonly apiKey: string;
   readonly authorization: string;
   readonly status: number;
+  /** The words of the last message, tool results included, as JSON. */
+  readonly last: string;
 }
 
 /** What the model says: words, or a command that the agent's shell is to run. */
@@ -93,7 +95,15 @@ export class MessagesApi {
     if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
     const status = this.#judge(apiKey, conversation.model);
     const authorization = request.headers.authorization ?? '';
-    this.calls.push({ atMs: performance.now(), path, model: conversation.model, apiKey, authorization, status });
+    this.calls.push({
+      atMs: performance.now(),
+      path,
+      model: conversation.model,
+      apiKey,
+      authorization,
+      status,
+      last: conversation.last,
+    });
     if (status === 401) return send(response, 401, problem('authentication_error', 'invalid x-api-key'));
     if (status === 403) return send(response, 403, problem('permission_error', 'this key may not use this model'));
     const content = this.reply(conversation);
