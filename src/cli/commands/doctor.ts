@@ -12,6 +12,7 @@ import { loadConfig } from '../../config/load.ts';
 import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
 import { KEK_SERVICE } from '../../crypto/kek-keyring.ts';
 import { keyringOf } from '../../platform/keyring-child.ts';
+import { hasTeamIdentifier } from '../../platform/macos.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { scrub } from '../../platform/text.ts';
 import type { KeyHome, StatusReport } from '../../protocol/reports.ts';
@@ -130,7 +131,8 @@ async function keyHomeFacts(io: ProcessIo, home: KeyHome): Promise<KeyHomeFacts>
   const daemon = await daemonConfig(io);
   const configured = daemon?.values.find(({ key }) => key === 'daemon.key_home')?.value;
   // Never starts a keyring program, and never has anybody asked for a password.
-  const look = home === 'file' ? keyringOf(io) : undefined;
+  const isOffered = home === 'file' && (io.platform !== 'darwin' || hasTeamIdentifier(process.execPath));
+  const look = isOffered ? keyringOf(io) : undefined;
   const reply = await look?.({ action: 'look', service: KEK_SERVICE, account: 'look', mayStart: false });
   return {
     configuredKeyHome: typeof configured === 'string' ? configured : undefined,
