@@ -12,6 +12,10 @@ import { sealable } from './session.ts';
 /** What lets the broker go on without the person: RFC 6749 leaves it to the server, most want this (OpenID Connect Core 11). */
 const USUAL_SCOPE = 'openid offline_access';
 
+const NO_REFRESH_TOKEN =
+  'The identity provider gave no refresh token, so this login ends with its first token. For a longer one the client has to be\n' +
+  'allowed refresh tokens there; some servers want offline_access in scope, some login_params = { prompt = "consent" } as well.';
+
 /** Between two tries while the identity provider cannot be reached. */
 const PAUSE_MS = 5_000;
 
@@ -33,9 +37,7 @@ export const logInInteractively: InteractiveLogin<OAuth2Options> = async (option
     const tokens = await within([signal], limit, (own) => logIn({ options, host, client, dialogue, signal: own }));
     const { refreshToken, accessToken, idToken, expiresAtServerMs } = tokens;
     if (refreshToken !== undefined) return sealable({ refreshToken });
-    dialogue.say(
-      'The identity provider gave no refresh token, so this login ends with its first token. Add offline_access to scope, if the client may have it.',
-    );
+    dialogue.say(NO_REFRESH_TOKEN);
     return sealable({ accessToken, idToken, expiresAtServerMs });
   } finally {
     client.close();
@@ -43,7 +45,9 @@ export const logInInteractively: InteractiveLogin<OAuth2Options> = async (option
 };
 
 function loginParameters(options: OAuth2Options): URLSearchParams {
-  return parametersOf({ ...askOf(options), scope: options.scope ?? USUAL_SCOPE });
+  const ask = askOf(options);
+  const params = { ...ask.params, ...options.login_params };
+  return parametersOf({ ...ask, params, scope: options.scope ?? USUAL_SCOPE });
 }
 
 async function deviceLogin({ options, client, dialogue, host, signal }: Context): Promise<Tokens> {

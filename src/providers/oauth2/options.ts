@@ -155,6 +155,9 @@ const oauth2ProviderSchema = z
     params: params()
       .describe('Further parameters of every request for a token or a login. Default: none.')
       .meta({ examples: [{ requested_token_use: 'on_behalf_of' }], secret: false }),
+    login_params: params()
+      .describe('Further parameters of the login page or the device login, of nothing else. Default: none.')
+      .meta({ examples: [{ prompt: 'consent' }], secret: false }),
     token: tokenKind()
       .describe('Which token is the key: access_token or id_token. Default access_token.')
       .meta({ secret: false }),
