@@ -22,6 +22,7 @@ const CODES = {
   ERR_KEY_REJECTED: { exit: 77, http: 403 },
   ERR_UNSAFE_FILE: { exit: 77, http: 403 },
   ERR_PEER_REFUSED: { exit: 77, http: 403 },
+  ERR_CALLER_REFUSED: { exit: 77, http: 403 },
   ERR_CONFIG: { exit: 78, http: 500 },
   ERR_UNKNOWN_CREDENTIAL: { exit: 78, http: 404 },
   ERR_PROVIDER_MISCONFIGURED: { exit: 78, http: 502 },

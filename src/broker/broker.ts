@@ -2,6 +2,7 @@ import type { FailureRecord } from '../credential/back-off.ts';
 import type { Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError, type FailureConcern, ProviderError } from '../errors.ts';
+import { type AllowWord, unseen } from '../platform/attestation.ts';
 import type { BrokerEvent, CheckReport, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
 import { Answering } from './answering.ts';
 import type { Ask, BrokerApi, BrokerPorts, EventQuery, OpenedKey } from './api.ts';
@@ -74,6 +75,8 @@ export class Broker implements BrokerApi {
 
   async answer(ask: Ask): Promise<OpenedKey> {
     const credential = this.#credentials.find(ask.credential);
+    const { allow } = credential.spec.config;
+    if (allow !== undefined) this.#admit(credential, ask, allow);
     const { idleAfterMs } = this.#credentials.config.daemon;
     const isNewInterval = credential.noteAsk(ask.at.nowMs, ask.intervalMs, idleAfterMs);
     try {
@@ -87,6 +90,16 @@ export class Broker implements BrokerApi {
       if (credential.isRetired) return this.answer(ask);
       throw fault;
     }
+  }
+
+  /** Before anything else, so that a call that is refused starts no refresh and keeps none going. */
+  #admit({ name }: ManagedCredential, ask: Ask, allow: readonly AllowWord[]): void {
+    const verdict = ask.attest?.(allow) ?? unseen('nothing shows who asks');
+    if (verdict.allowed) return;
+    const { clause, taken, why, remedy, client } = verdict;
+    this.#events.add('caller-refused', name, { clause, taken, why, remedy, client: client?.pid ?? 0 });
+    const message = `"${name}" is for Claude Code's own helper calls, and this was taken for ${taken}: ${why}`;
+    throw new BrokerError('ERR_CALLER_REFUSED', message, { remedy });
   }
 
   async refresh(name: string | undefined): Promise<CredentialStatus> {

@@ -11,7 +11,7 @@ import {
   socketCandidates,
 } from '../config/paths.ts';
 import { ConfigWatcher } from '../config/watch.ts';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, describeError } from '../errors.ts';
 import { BoundedLog } from '../platform/bounded-log.ts';
 import { type Clock, SystemClock } from '../platform/clock.ts';
 import { isOnNetwork, isOwnFolder, isTaken } from '../platform/files.ts';
@@ -42,6 +42,8 @@ export interface DaemonOptions {
   readonly homeDir: string;
   readonly uid: number;
   readonly platform: NodeJS.Platform;
+  /** macOS: the caller's own folder for temporary files. */
+  readonly userTempFolder?: string | undefined;
   readonly stderrIsTty: boolean;
   /** `--journal`: log lines carry the journal's priority prefixes. */
   readonly journal: boolean;
@@ -63,9 +65,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     const running = await startDaemon(options, context, clock);
     await runUntilStopped(running, context);
   } catch (error) {
-    if (error instanceof BrokerError && inheritedSocket !== undefined)
-      await refuseConnections(inheritedSocket, error, clock);
-    throw error;
+    if (!(error instanceof BrokerError)) throw error;
+    if (inheritedSocket !== undefined) await refuseConnections(inheritedSocket, error, clock);
+    if (!context.manager.endsQuietly(error)) throw error;
+    process.stderr.write(`${describeError(error)}\n`);
   }
 }
 
@@ -136,6 +139,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
       else exit?.setLimit(exitLimitMs(takeOver(daemon, result, log)));
     },
     onTrouble: ({ message }) => log.warn({ reason: message }, 'the configuration is not watched: SIGHUP reloads it'),
+    isBusy: options.platform === 'darwin' ? (folder) => holds(folder, homeDir) : undefined,
   });
   const loaded = await watcher.start();
   if (loaded.faults !== undefined) throw refusal.ofConfiguration(configError(loaded.faults));
@@ -152,6 +156,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     env,
     homeDir,
     uid,
+    enrolmentDir: baseStateDir(inputs),
   });
   if (early !== undefined) takeOver(daemon, early, log);
   const { cache, server, facts } = daemon;
@@ -191,9 +196,17 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     onDisplaced,
   });
   facts.places = () => keeper.reports();
-  daemon.onTick = () => void keeper.look();
+  daemon.onTick = () => {
+    watcher.look();
+    void keeper.look();
+  };
   void keeper.start();
   return { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles };
+}
+
+/** `folder` is `path`, or one above it. */
+function holds(folder: string, path: string): boolean {
+  return `${path}/`.startsWith(folder.endsWith('/') ? folder : `${folder}/`);
 }
 
 async function runUntilStopped(running: RunningDaemon, { manager, byHelper }: Context) {
@@ -260,7 +273,7 @@ async function lockState(folder: string, { native, lockFd, byHelper, manager }: 
 
 function accepted(result: LoadedConfig, log: AdjustableLog): LoadedConfig {
   log.level = result.config.daemon.logLevel;
-  for (const { message, remedy } of result.warnings) log.warn({ remedy }, message);
+  for (const { message, remedy, key, line } of result.warnings) log.warn({ setting: key, line, remedy }, message);
   return result;
 }
 

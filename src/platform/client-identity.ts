@@ -200,8 +200,12 @@ function stampOf(files: readonly string[]): SettingsStamp {
 }
 
 /** undefined where the environment cannot be read. */
-function variablesOf(pid: number, names: readonly string[]): readonly (string | undefined)[] | undefined {
-  const environment = attempt(() => readFileSync(`/proc/${pid}/environ`));
+export function variablesOf(
+  pid: number,
+  names: readonly string[],
+  proc = '/proc',
+): readonly (string | undefined)[] | undefined {
+  const environment = attempt(() => readFileSync(`${proc}/${pid}/environ`));
   if (environment === undefined) return undefined;
   const values = names.map((name) => valueIn(environment, name));
   environment.fill(0);

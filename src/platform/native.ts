@@ -22,10 +22,20 @@ export interface NativeBindings {
   processGroup(pid: number): number;
   /** A descriptor of this very process, to be closed; -1 where there is none (macOS, Linux before 5.3, no such process). */
   openProcess(pid: number): number;
-  /** Of a descriptor of `openProcess`. */
+  /** A descriptor of the very process that connected this Unix socket, to be closed; -1 where there is none (macOS, Linux before 6.5). */
+  peerProcess(fd: number): number;
+  /** Of a descriptor of `openProcess` or `peerProcess`. */
   hasExited(fd: number): boolean;
   /** Milliseconds since boot, time asleep included. */
   bootTimeMs(): number;
+  /** Milliseconds since boot, time asleep left out. */
+  awakeTimeMs(): number;
+  /** macOS: the caller's own folder for temporary files, with a slash at its end; undefined elsewhere. */
+  userTempFolder(): string | undefined;
+  /** macOS: whether a folder is on another machine; false elsewhere, where the type of the file system tells. */
+  isOnNetwork(folder: string): boolean;
+  /** macOS: 32 hexadecimal digits that stay when the machine's name changes; undefined elsewhere. */
+  machineId(): string | undefined;
   /** Tries to get the exclusive lock on an open file; false if another process holds it. The kernel frees it when this process ends. */
   flock(fd: number): boolean;
   /** Keeps other processes of the same user out of this one's memory and environment; false where that is not possible (macOS). */

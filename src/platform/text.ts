@@ -102,12 +102,20 @@ export function redact(text: string, known: Iterable<string> = []): string {
 /** `vault-prod-eu-west-1.example.com`: words and small numbers, as no random text is made of. */
 const HOST_NAME = /^(?:(?:[a-z]{1,20}\d{0,3}|\d{1,5})[.-])+[a-z]{2,20}$/;
 
+/** `x86_64-linux-gnu`, as a part of a path. */
+const FOLDER_NAME = /^(?:(?:[a-z]{1,20}\d{0,3}|\d{1,5})[._-])+[a-z]{2,20}\d{0,3}$/;
+
 /** Paths are judged part by part, so that a long one stays readable, also behind the name of a host. */
 function isMixed(word: string): boolean {
   const parts = word.split('/');
   const isPath = /^[~./]/.test(word) || isHostName(parts[0] ?? '');
   return (isPath ? parts : [word]).some(
-    (part) => part.length >= 16 && /\d/.test(part) && /[A-Za-z]/.test(part) && !isHostName(part),
+    (part) =>
+      part.length >= 16 &&
+      /\d/.test(part) &&
+      /[A-Za-z]/.test(part) &&
+      !isHostName(part) &&
+      !(isPath && FOLDER_NAME.test(part)),
   );
 }
 

@@ -2,6 +2,7 @@ import { type Agent, request } from 'node:https';
 import type { PeerCertificate, SecureContext, TLSSocket } from 'node:tls';
 import tls from 'node:tls';
 import { expandHome } from '../config/paths.ts';
+import { flawOfFileItself } from '../config/safe-file.ts';
 import { ProviderError } from '../errors.ts';
 import { readRegularFile } from '../platform/files.ts';
 import { foreignName } from '../platform/text.ts';
@@ -192,10 +193,19 @@ function listMachineCertificates(): readonly string[] | undefined {
 /** Bundles of every authority there is have some hundred kilobytes. */
 const LARGEST_PEM_BYTES = 8 * 1024 * 1024;
 
-/** The bytes of a PEM file, or what is wrong with it in words that follow its name. */
+/**
+ * The bytes of a PEM file, or what is wrong with it in words that follow its name.
+ *
+ * @throws ProviderError ERR_UNSAFE_FILE if others can write it: it decides who is trusted.
+ */
 export function readPem(file: string): Buffer | string {
   const reading = readRegularFile(file, { maxBytes: LARGEST_PEM_BYTES });
-  if (reading.state === 'read') return reading.bytes;
+  if (reading.state === 'read') {
+    const flaw = flawOfFileItself(file, process.getuid?.() ?? 0);
+    if (flaw === undefined) return reading.bytes;
+    const { reason, remedy } = flaw;
+    throw new ProviderError('misconfigured', reason, { code: 'ERR_UNSAFE_FILE', remedy, concerns: 'address' });
+  }
   return reading.state === 'absent' ? 'cannot be read (ENOENT)' : reading.fault;
 }
 

@@ -35,5 +35,10 @@ client_id = "broker"
 client_secret = { env = "CLIENT_SECRET" }
 [credentials.from-identity]
 provider = "identity"
+[providers.desk]
+type = "keychain"
+[credentials.from-desk]
+provider = "desk"
+item = "claude"
 `;
 }

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { ProviderError } from '../../errors.ts';
+import type { Flaw } from '../../platform/files.ts';
 import type { ProgramEnd } from '../../platform/run-program.ts';
 import { firstLine } from '../../platform/text.ts';
 import type { Preset, ToolFailure } from './presets.ts';
@@ -130,6 +131,11 @@ export function startFailure(code: string, { provider, command, env, cwd }: RunS
   return new ProviderError('transient', `the program "${what}" could not be started (${bounded(code)})`, {
     remedy: 'check that this machine has memory, processes and open files to spare',
   });
+}
+
+/** Whoever can change the program is given what the daemon gives it, and decides which key is served. */
+export function unsafeProgram({ reason, remedy }: Flaw): ProviderError {
+  return new ProviderError('misconfigured', `the program is not run: ${reason}`, { code: 'ERR_UNSAFE_FILE', remedy });
 }
 
 function exitFailure(ended: ProgramEnd, subject: RunSubject): ProviderError {

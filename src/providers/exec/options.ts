@@ -1,5 +1,9 @@
+import { resolve } from 'node:path';
 import { z } from 'zod';
+import { expandHome } from '../../config/paths.ts';
+import { flawAbove } from '../../config/safe-file.ts';
 import { duration, filePath, type SourceConflict, text } from '../../config/schema.ts';
+import { isExecutable, programsOnPath } from '../../platform/files.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { PRESET_NAMES, PRESET_WORDS, PRESETS, type Preset, presetArgs } from './presets.ts';
 
@@ -79,6 +83,16 @@ const execCredentialSchema = z.strictObject({
     .meta({ examples: ['example.onmicrosoft.com'] }),
 });
 
+/** The file that is run; undefined if there is none. As spawn finds it: in PATH, or from `cwd` on. */
+export function programFile(
+  program: string,
+  { homeDir, cwd, path }: { readonly homeDir: string; readonly cwd: string; readonly path: string | undefined },
+): string | undefined {
+  if (!program.includes('/')) return programsOnPath(program, path)[0];
+  const file = resolve(cwd, expandHome(program, homeDir));
+  return isExecutable(file) ? file : undefined;
+}
+
 export type ExecOptions = z.output<typeof execProviderSchema>;
 export type ExecSource = z.output<typeof execCredentialSchema>;
 
@@ -88,6 +102,18 @@ export const execDefinition: ProviderDefinition<ExecOptions, ExecSource> = {
   providerSchema: execProviderSchema,
   credentialSchema: execCredentialSchema,
   environmentDefaults: {},
+  risksOf: (options, source, { env, homeDir }) => {
+    // A credential without a command of its own runs the provider's, which is looked at once.
+    const tool = options.preset && PRESETS[options.preset].tool;
+    const [program = tool] = (source === undefined ? options.command : source.command) ?? [];
+    if (program === undefined || (source !== undefined && source.command === undefined)) return [];
+    const { cwd = homeDir } = options;
+    const file = programFile(program, { homeDir, cwd, path: env['PATH'] });
+    const flaw = file === undefined ? undefined : flawAbove(file, process.getuid?.() ?? 0);
+    return flaw === undefined
+      ? []
+      : [{ key: program === tool ? 'preset' : 'command', message: flaw.reason, remedy: flaw.remedy }];
+  },
   conflictOf,
   identify: ({ command, args, output, ...words }) => JSON.stringify([command ?? null, args, output, ...wordsOf(words)]),
   describe: ({ command, reference, resource }) =>

@@ -1,4 +1,5 @@
 import { expandHome } from '../../config/paths.ts';
+import { flawOfFileItself } from '../../config/safe-file.ts';
 import { parseExpiryField } from '../../credential/expiry.ts';
 import { fieldAt } from '../../credential/field.ts';
 import { trimKey } from '../../credential/key.ts';
@@ -18,8 +19,9 @@ import {
   type RunSubject,
   runFailure,
   startFailure,
+  unsafeProgram,
 } from './failures.ts';
-import { commandOf, type ExecOptions, type ExecSource } from './options.ts';
+import { commandOf, type ExecOptions, type ExecSource, programFile } from './options.ts';
 import { PRESETS, type Preset } from './presets.ts';
 
 /** A command past its `timeout` has two seconds to end politely, and what it left behind a moment to let go of stdout. */
@@ -100,6 +102,9 @@ export class ExecProvider implements Provider {
 
   #start(subject: RunSubject): ProgramRun {
     const { command, cwd, env, limitMs } = subject;
+    const file = programFile(command[0], { homeDir: this.#host.homeDir, cwd, path: env['PATH'] });
+    const flaw = file === undefined ? undefined : flawOfFileItself(file, process.getuid?.() ?? 0);
+    if (flaw !== undefined) throw unsafeProgram(flaw);
     try {
       return new ProgramRun(command, { cwd, env, limitMs }, this.#host.clock);
     } catch (error) {

@@ -4,11 +4,11 @@ import { ProviderError } from '../../errors.ts';
 import { HttpConnection, timeOf } from '../http.ts';
 import type { ProviderHost } from '../provider.ts';
 import { showIdentity } from './client-auth.ts';
-import { type Asked, failureOf, notOAuth, type OAuthReply, wordIn } from './failures.ts';
+import { failureOf, notOAuth, type OAuthAsked, type OAuthReply, wordIn } from './failures.ts';
 import type { OAuth2Options, OAuth2Source } from './options.ts';
 
 /** What a token endpoint gave. */
-export interface Tokens {
+export interface GrantedTokens {
   readonly accessToken: string;
   readonly idToken: string | undefined;
   readonly refreshToken: string | undefined;
@@ -81,7 +81,7 @@ export class OAuthClient {
     work: (configuration: oidc.Configuration) => Promise<oidc.TokenEndpointResponse>,
     signal: AbortSignal,
     handedIn?: HandedIn,
-  ): Promise<Tokens> {
+  ): Promise<GrantedTokens> {
     const { value, serverTimeMs } = await this.request('token', work, signal, handedIn);
     const lastsMs = value.expires_in === undefined ? undefined : value.expires_in * 1000;
     const fromMs = serverTimeMs ?? this.#host.clock.wall();
@@ -97,7 +97,7 @@ export class OAuthClient {
 
   /** @throws ProviderError what the server refuses with, or that there was no answer. The reason of the signal. */
   async request<T>(
-    what: Asked['what'],
+    what: OAuthAsked['what'],
     work: (configuration: oidc.Configuration) => Promise<T>,
     signal: AbortSignal,
     handedIn?: HandedIn,
@@ -245,7 +245,7 @@ export class OAuthClient {
     return JSON.stringify(others);
   }
 
-  #failure(error: unknown, { reply, fault }: Exchanged, asked: Asked): unknown {
+  #failure(error: unknown, { reply, fault }: Exchanged, asked: OAuthAsked): unknown {
     if (fault instanceof ProviderError) return fault;
     if (error instanceof ProviderError || reply === undefined) return error;
     if (reply.status < 200 || reply.status > 299) return failureOf(reply, asked);
@@ -255,7 +255,11 @@ export class OAuthClient {
       : failureOf(reply, asked);
   }
 
-  #asked(what: Asked['what'], url: string, more: Pick<Asked, 'secrets' | 'handedIn' | 'shownBy'>): Asked {
+  #asked(
+    what: OAuthAsked['what'],
+    url: string,
+    more: Pick<OAuthAsked, 'secrets' | 'handedIn' | 'shownBy'>,
+  ): OAuthAsked {
     const place = URL.parse(url);
     const where = place === null ? `the ${what} endpoint` : `${place.origin}${place.pathname}`;
     return { provider: this.#host.name, options: this.#options, what, where, ...more };
@@ -277,7 +281,7 @@ function millisecondsOf(seconds: unknown): number | undefined {
   return number > 0 && Number.isFinite(number) ? number * 1000 : undefined;
 }
 
-function wrongIssuer({ json }: OAuthReply, { provider, where }: Asked): ProviderError | undefined {
+function wrongIssuer({ json }: OAuthReply, { provider, where }: OAuthAsked): ProviderError | undefined {
   const own = json?.['issuer'];
   if (typeof own !== 'string' || URL.parse(own) === null) return undefined;
   return new ProviderError('misconfigured', `what answers at ${where} calls itself ${own.slice(0, 120)}`, {
@@ -287,7 +291,7 @@ function wrongIssuer({ json }: OAuthReply, { provider, where }: Asked): Provider
 }
 
 /** The server's own answer, with tokens, of which the library does not like something. */
-function unfitTokens(error: unknown, { json }: OAuthReply, { provider, where }: Asked): ProviderError | undefined {
+function unfitTokens(error: unknown, { json }: OAuthReply, { provider, where }: OAuthAsked): ProviderError | undefined {
   if (typeof json?.['access_token'] !== 'string' && typeof json?.['id_token'] !== 'string') return undefined;
   // The library's own sentence; its cause holds the tokens.
   const why = error instanceof Error && /^[\w "`.,()-]{1,100}$/.test(error.message) ? `: ${error.message}` : '';

@@ -9,7 +9,7 @@ export interface OAuthReply extends Pick<HttpAnswer, 'status' | 'headers'> {
 }
 
 /** What was asked, as far as a message may tell it. */
-export interface Asked {
+export interface OAuthAsked {
   readonly provider: string;
   readonly options: OAuth2Options;
   readonly what: 'discovery' | 'token' | 'device' | 'login page';
@@ -27,7 +27,7 @@ export interface Asked {
  * Sorts an answer that is not a success. Only an OAuth error object (RFC 6749 section 5.2) with a word that is known says that
  * a login is over or that something is wrong with the configuration; whatever else stands in a server's place is transient.
  */
-export function failureOf(reply: OAuthReply, asked: Asked): ProviderError {
+export function failureOf(reply: OAuthReply, asked: OAuthAsked): ProviderError {
   const { status } = reply;
   const error = wordIn(reply);
   const said = wordsOf(reply, asked);
@@ -60,7 +60,7 @@ export function failureOf(reply: OAuthReply, asked: Asked): ProviderError {
 }
 
 /** Neither tokens nor an error of OAuth: a sign-in page, a gateway, a wrong address. */
-export function notOAuth({ status, headers }: OAuthReply, { provider, where, what }: Asked): ProviderError {
+export function notOAuth({ status, headers }: OAuthReply, { provider, where, what }: OAuthAsked): ProviderError {
   if (status >= 300 && status < 400) {
     const target = URL.parse(headers['location'] ?? '', where);
     const to = target === null ? 'nowhere' : target.origin.slice(0, 100);
@@ -95,7 +95,7 @@ interface Sorted {
 }
 
 /** RFC 6749 sections 4.1.2.1 and 5.2, RFC 8628 section 3.5, RFC 8693 section 2.2.2, RFC 8707 section 2, OpenID Connect Core 3.1.2.6. */
-const ERRORS: Readonly<Record<string, (asked: Asked) => Sorted>> = {
+const ERRORS: Readonly<Record<string, (asked: OAuthAsked) => Sorted>> = {
   invalid_grant: refusedGrant,
   invalid_client: refusedClient,
   interaction_required: wantsAPerson,
@@ -143,7 +143,7 @@ const ERRORS: Readonly<Record<string, (asked: Asked) => Sorted>> = {
   }),
 };
 
-function refusedGrant({ provider, options, handedIn }: Asked): Sorted {
+function refusedGrant({ provider, options, handedIn }: OAuthAsked): Sorted {
   if (isInteractive(options)) {
     return {
       kind: 'login-expired',
@@ -164,7 +164,7 @@ function refusedGrant({ provider, options, handedIn }: Asked): Sorted {
   };
 }
 
-function refusedClient({ provider, shownBy }: Asked): Sorted {
+function refusedClient({ provider, shownBy }: OAuthAsked): Sorted {
   const by = shownBy === undefined ? '' : `, which shows itself with ${shownBy}`;
   return {
     kind: 'login-expired',
@@ -177,7 +177,7 @@ function refusedClient({ provider, shownBy }: Asked): Sorted {
   };
 }
 
-function wantsAPerson({ provider, options }: Asked): Sorted {
+function wantsAPerson({ provider, options }: OAuthAsked): Sorted {
   const what = `the identity provider of "${provider}" wants a person`;
   if (!isInteractive(options)) {
     return {
@@ -189,7 +189,7 @@ function wantsAPerson({ provider, options }: Asked): Sorted {
   return { kind: 'login-expired', what, remedy: `run: broker login ${provider}`, isRefusedLogin: true };
 }
 
-function notAllowed({ provider, options }: Asked): Sorted {
+function notAllowed({ provider, options }: OAuthAsked): Sorted {
   return {
     kind: 'misconfigured',
     what: `the client of provider "${provider}" may not use grant ${options.grant}`,
@@ -206,7 +206,7 @@ export function wordIn({ json }: OAuthReply): string | undefined {
 /** As much of a server's words as a message has room for. */
 const LONGEST = 160;
 
-function wordsOf({ json }: OAuthReply, { secrets }: Asked): string {
+function wordsOf({ json }: OAuthReply, { secrets }: OAuthAsked): string {
   const description = json?.['error_description'];
   if (typeof description !== 'string') return '';
   // Entra ID goes on with ids and times that nobody reads.

@@ -3,7 +3,7 @@ import { ProviderError } from '../../errors.ts';
 import { sleep, within } from '../../platform/waiting.ts';
 import { callbackUri, LOGIN_LIMIT_MS, OidcCallback, tooLate } from '../oidc-callback.ts';
 import type { InteractiveLogin, LoginDialogue, ProviderHost } from '../provider.ts';
-import { askOf, OAuthClient, parametersOf, type Tokens } from './client.ts';
+import { askOf, type GrantedTokens, OAuthClient, parametersOf } from './client.ts';
 import { failureOf } from './failures.ts';
 import { isInteractive, type OAuth2Options } from './options.ts';
 import { logsInUnattended } from './provider.ts';
@@ -50,7 +50,7 @@ function loginParameters(options: OAuth2Options): URLSearchParams {
   return parametersOf({ ...ask, params, scope: options.scope ?? USUAL_SCOPE });
 }
 
-async function deviceLogin({ options, client, dialogue, host, signal }: Context): Promise<Tokens> {
+async function deviceLogin({ options, client, dialogue, host, signal }: Context): Promise<GrantedTokens> {
   const verifier = oidc.randomPKCECodeVerifier();
   const parameters = loginParameters(options);
   // RFC 8628 does not know it; servers that have it for the client want it here, too, and others ignore it.
@@ -78,7 +78,7 @@ async function deviceLogin({ options, client, dialogue, host, signal }: Context)
   }
 }
 
-async function browserLogin({ options, client, dialogue, host, signal }: Context): Promise<Tokens> {
+async function browserLogin({ options, client, dialogue, host, signal }: Context): Promise<GrantedTokens> {
   const verifier = oidc.randomPKCECodeVerifier();
   const state = oidc.randomState();
   const nonce = oidc.randomNonce();

@@ -7,9 +7,9 @@ import { CallScope } from '../call-scope.ts';
 import { readLoginInput } from '../login-input-reader.ts';
 import { inputsOf, type LoginInput } from '../login-inputs.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost } from '../provider.ts';
-import { askOf, OAuthClient, parametersOf, type TokenAsk, type Tokens } from './client.ts';
+import { askOf, type GrantedTokens, OAuthClient, parametersOf, type TokenAsk } from './client.ts';
 import { isInteractive, type OAuth2Options, type OAuth2Source } from './options.ts';
-import { Session } from './session.ts';
+import { PersonSession } from './session.ts';
 
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -23,7 +23,7 @@ export class OAuth2Provider implements Provider {
   readonly #calls: CallScope;
   readonly #client: OAuthClient;
   readonly #limit: TimeLimit;
-  readonly #session: Session;
+  readonly #session: PersonSession;
 
   constructor(options: OAuth2Options, host: ProviderHost) {
     this.callLimitMs = options.timeout;
@@ -32,7 +32,7 @@ export class OAuth2Provider implements Provider {
     this.#calls = new CallScope(host.name);
     this.#client = new OAuthClient(options, host);
     this.#limit = { clock: host.clock, limitMs: options.timeout, late: () => tooSlow(options, host.name) };
-    this.#session = new Session(host, this.#limit);
+    this.#session = new PersonSession(host, this.#limit);
   }
 
   issue(request: IssueRequest, call: Call): Promise<IssuedSecret> {
@@ -78,14 +78,14 @@ export class OAuth2Provider implements Provider {
     });
   }
 
-  #refresh(refreshToken: string, ask: TokenAsk, signal: AbortSignal): Promise<Tokens> {
+  #refresh(refreshToken: string, ask: TokenAsk, signal: AbortSignal): Promise<GrantedTokens> {
     const handedIn = { token: refreshToken, origin: 'broker login' };
     const parameters = parametersOf(ask);
     return this.#client.tokens((to) => oidc.refreshTokenGrant(to, refreshToken, parameters), signal, handedIn);
   }
 
   /** A login that was refused is not tried again with the same inputs, whoever needs it. */
-  async #unattended(ask: TokenAsk, signal: AbortSignal): Promise<Tokens> {
+  async #unattended(ask: TokenAsk, signal: AbortSignal): Promise<GrantedTokens> {
     const { attempts } = this.#host.logins;
     attempts.check();
     try {
@@ -98,7 +98,7 @@ export class OAuth2Provider implements Provider {
     }
   }
 
-  async #byGrant(ask: TokenAsk, signal: AbortSignal): Promise<Tokens> {
+  async #byGrant(ask: TokenAsk, signal: AbortSignal): Promise<GrantedTokens> {
     const parameters = parametersOf(ask);
     const { assertion, grant } = this.#options;
     if (assertion === undefined) {
@@ -119,7 +119,7 @@ export class OAuth2Provider implements Provider {
     parameters: URLSearchParams,
     signal: AbortSignal,
     refused?: string,
-  ): Promise<Tokens> {
+  ): Promise<GrantedTokens> {
     const { secret, origin, version } = await readLoginInput(input, 'assertion', this.#host, signal, refused);
     using assertion = secret;
     const token = assertion.reveal();
@@ -143,7 +143,7 @@ export class OAuth2Provider implements Provider {
   }
 
   #issued(
-    { accessToken, idToken, expiresAtServerMs, serverTimeMs }: Tokens,
+    { accessToken, idToken, expiresAtServerMs, serverTimeMs }: GrantedTokens,
     kind: 'access_token' | 'id_token',
   ): IssuedSecret {
     const token = kind === 'id_token' ? idToken : accessToken;

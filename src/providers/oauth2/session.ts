@@ -3,7 +3,7 @@ import { parseObject, SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
 import { abortable, type TimeLimit, within } from '../../platform/waiting.ts';
 import type { ProviderHost } from '../provider.ts';
-import type { Tokens } from './client.ts';
+import type { GrantedTokens } from './client.ts';
 import { nobodyLoggedIn } from './failures.ts';
 
 /** What `broker login` hands over: a refresh token, or where the server gives none the tokens themselves. */
@@ -34,7 +34,7 @@ const LOGIN_ID = 'person';
  * is one use at a time, which no asker who gives up cuts short, and the token that comes back is on the disk before anything
  * else is done with the answer.
  */
-export class Session {
+export class PersonSession {
   readonly #host: ProviderHost;
   readonly #limit: TimeLimit;
   /** The last use that was begun; never rejects. */
@@ -49,7 +49,10 @@ export class Session {
   }
 
   /** The tokens of this login. @param use sends the refresh token. @throws ProviderError login-expired if nobody is logged in. */
-  tokens(use: (refreshToken: string, signal: AbortSignal) => Promise<Tokens>, signal: AbortSignal): Promise<Tokens> {
+  tokens(
+    use: (refreshToken: string, signal: AbortSignal) => Promise<GrantedTokens>,
+    signal: AbortSignal,
+  ): Promise<GrantedTokens> {
     return this.#inTurn(signal, async () => {
       const login = this.#login();
       if (login === undefined) throw nobodyLoggedIn(this.#host.name);
@@ -61,7 +64,7 @@ export class Session {
   /** A person has logged in: what they got is tried, and from then on it is their login. The former one is forgotten. */
   adopt(
     token: SecretBytes,
-    use: (refreshToken: string, signal: AbortSignal) => Promise<Tokens>,
+    use: (refreshToken: string, signal: AbortSignal) => Promise<GrantedTokens>,
     signal: AbortSignal,
   ): Promise<Login> {
     return this.#inTurn(signal, async () => {
@@ -102,8 +105,8 @@ export class Session {
 
   async #use(
     refreshToken: string,
-    use: (refreshToken: string, signal: AbortSignal) => Promise<Tokens>,
-  ): Promise<Tokens> {
+    use: (refreshToken: string, signal: AbortSignal) => Promise<GrantedTokens>,
+  ): Promise<GrantedTokens> {
     const { attempts } = this.#host.logins;
     attempts.check();
     try {
@@ -155,7 +158,7 @@ export class Session {
     return this.#held === undefined ? undefined : opened(this.#held);
   }
 
-  #asTheyAre({ accessToken = '', idToken, expiresAtServerMs }: HandedOver): Tokens {
+  #asTheyAre({ accessToken = '', idToken, expiresAtServerMs }: HandedOver): GrantedTokens {
     if (expiresAtServerMs !== undefined && expiresAtServerMs <= this.#host.clock.wall()) {
       throw new ProviderError(
         'login-expired',

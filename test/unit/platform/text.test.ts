@@ -45,6 +45,7 @@ describe('redact', () => {
     'the token is expired',
     'secret/data/claude does not exist',
     '/usr/lib/libfoo.so.6: version not found',
+    "/lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.33' not found",
     'no such file: /home/u/.config/broker/role-id',
   ])('leaves ordinary words alone: %j', (text) => {
     expect(redact(text)).toBe(text);
