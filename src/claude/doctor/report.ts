@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import type { Verdict } from '../../platform/attestation.ts';
 import { scrub } from '../../platform/text.ts';
 import { exitCodeOf, type Finding, type Severity } from '../checks/check.ts';
 import { originText } from '../settings/effective.ts';
@@ -43,6 +44,9 @@ export function reportText({ facts, findings }: DoctorReport, colour: boolean): 
       `    the helper took ${facts.run.ms} ms${facts.run.shown === undefined ? '' : ` and gave ${facts.run.shown}`}`,
     );
   }
+  const { proof } = facts.allow;
+  if (proof !== undefined)
+    lines.push(`    to \`allow\`, its helper call is ${judged(proof.helper)}, and its hook's ${judged(proof.hook)}`);
   lines.push('');
   for (const { id, severity, title, cost, remedy } of findings) {
     lines.push(
@@ -93,6 +97,15 @@ export function reportJson({ facts, findings }: DoctorReport): string {
       facts.broker.status === undefined
         ? null
         : { version: facts.broker.status.daemon.version, socket: facts.broker.status.daemon.socket },
+    allow: {
+      words: facts.allow.words,
+      lines: facts.allow.enrolment.lines.length,
+      client: facts.allow.client ?? null,
+      proof:
+        facts.allow.proof === undefined
+          ? null
+          : { helper: judged(facts.allow.proof.helper), hook: judged(facts.allow.proof.hook) },
+    },
     findings: findings.map(({ fix, ...finding }) => ({
       ...finding,
       where: finding.where ?? null,
@@ -115,6 +128,11 @@ export function secretsIn({ input }: Facts): string[] {
     for (const { name, value } of assignments) if (isSecretVariable(name) && value !== undefined) secrets.add(value);
   }
   return [...secrets].filter((secret) => secret.trim().length >= 8);
+}
+
+function judged(verdict: Verdict | undefined): string {
+  if (verdict === undefined) return 'not seen';
+  return verdict.allowed ? 'served' : `refused (${verdict.clause})`;
 }
 
 function sourceOf({ present, origin, shown, id }: AuthMethod): string {
