@@ -219,7 +219,8 @@ function mentions(text: string, name: string): boolean {
     if (!line.includes(name) || /^\s*#/.test(line)) return false;
     const rest = line.replaceAll(new RegExp(`(?<![\\w$])${name}\\+?=`, 'g'), '');
     const isPlain = new RegExp(
-      `^\\s*(export|unset|set|typeset|declare)(\\s+-{1,2}[\\w-]+)*\\s+["']?${name}["']?(\\s|;|$)`,
+      `(^|[;&|{\\s])(export|unset|set|typeset|declare)(\\s+-{1,2}[\\w-]+)*\\s+["']?${name}["']?(?=\\s|;|$)`,
+      'g',
     );
     return rest.replace(isPlain, '').includes(name);
   });
