@@ -35,6 +35,7 @@ export interface DoctorOptions {
   readonly fix?: true;
   readonly yes?: true;
   readonly runHelper?: boolean;
+  readonly runShell?: true;
   readonly settings?: string;
   readonly project?: string;
 }
@@ -48,6 +49,7 @@ export function doctorCommand(io: ProcessIo, parts: DoctorParts = doctorParts(io
     .option('--yes', 'with --fix: also take keys out of settings and shell profiles (with a backup)')
     .option('--run-helper', "try the helper also if it comes from a project's settings")
     .option('--no-run-helper', 'do not try the helper')
+    .option('--run-shell', 'start your shell, profiles and all, and ask it what it exports')
     .option('--settings <file>', 'judge as if claude was started with --settings FILE')
     .option('--project <folder>', "the project's folder (default: the current one)")
     .action((options: DoctorOptions) => doctor(io, parts, options));
@@ -76,6 +78,7 @@ export async function examine(io: ProcessIo, parts: DoctorParts, options: Doctor
     flagFile: options.settings === undefined ? undefined : path.resolve(options.settings),
     ownHelpers: [locateHelper(io.env), stableHelper(stateDir(io))].filter((file) => file !== undefined),
     run: options.runHelper === undefined ? 'safe' : options.runHelper ? 'always' : 'never',
+    askShell: options.runShell === true,
     sockets: socketCandidates(io).map((candidate) => candidate.path),
     fetchStatus: parts.fetchStatus,
     differing: parts.differing,
