@@ -5,13 +5,13 @@ import type { SqliteCache } from '../cache/sqlite-cache.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Places } from '../config/paths.ts';
-import { keyringOf } from '../crypto/keyring-child.ts';
 import { currentProcessSpace } from '../platform/boot.ts';
 import { Attestor } from '../platform/caller-facts.ts';
 import { ClientIdentity } from '../platform/client-identity.ts';
 import { SystemClock, systemRandom } from '../platform/clock.ts';
 import { fingerprintFiles } from '../platform/files.ts';
 import { type Installation, VERSION } from '../platform/installation.ts';
+import { keyringOf } from '../platform/keyring-child.ts';
 import type { NativeBindings } from '../platform/native.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
 import { nativeProcessReader, procReader } from '../platform/process-tree.ts';
@@ -84,6 +84,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
   const clock: SystemClock = new SystemClock({
     timeline: cache.timeline(),
     bootTimeMs: native?.bootTimeMs,
+    awakeTimeMs: process.platform === 'darwin' ? native?.awakeTimeMs : undefined,
     onJump: (jump) => setImmediate(() => onJump(jump)),
   });
   const identity = new ClientIdentity(native === undefined ? procReader : nativeProcessReader(native));

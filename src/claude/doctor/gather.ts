@@ -2,8 +2,9 @@ import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
+import { readEnrolment } from '../../platform/enrolment.ts';
 import { statQuietly } from '../../platform/files.ts';
-import type { CredentialStatus, KeyHome, StatusReport } from '../../protocol/reports.ts';
+import type { BrokerEvent, CredentialStatus, KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { credentialsFile, findLogin, readClientState } from '../settings/client-state.ts';
 import { type ChainInput, readServedSettings, type ServedSettings } from '../settings/effective.ts';
 import {
@@ -18,6 +19,7 @@ import { type AskedShell, askShell } from '../shell/ask-shell.ts';
 import type { Profile } from '../shell/profile-library.ts';
 import { readProfiles } from '../shell/profiles.ts';
 import { isSecretVariable } from '../shell/variables.ts';
+import { type AllowFacts, gatherAllow } from './allow.ts';
 import { type AuthChain, authChain } from './auth-chain.ts';
 import { type HelperFacts, type HelperRun, inspectHelper, runHelper } from './helper.ts';
 
@@ -40,6 +42,7 @@ export interface Facts {
   readonly served: ServedSettings | undefined;
   /** The person's shell, where it was asked what it exports. */
   readonly shell: AskedShell | undefined;
+  readonly allow: AllowFacts;
 }
 
 interface InstalledApps {
@@ -87,7 +90,7 @@ export interface ConfigRisk {
 export type KeyHomeFacts = Required<Pick<BrokerFacts, 'configuredKeyHome' | 'keyring'>>;
 
 /** `flagFile` is what `--settings` of the client is going to name. */
-interface GatherOptions extends SettingsRoots {
+export interface GatherOptions extends SettingsRoots {
   readonly stateDir: string;
   readonly uid: number;
   readonly clock: Clock;
@@ -100,6 +103,10 @@ interface GatherOptions extends SettingsRoots {
   readonly sockets: readonly string[];
   /** undefined from it: no daemon answered. */
   readonly fetchStatus: () => Promise<StatusReport | undefined>;
+  /** The newest events, oldest first. */
+  readonly fetchEvents?: (() => Promise<readonly BrokerEvent[]>) | undefined;
+  /** Starts the client, to see whether the rule of `allow` holds for it. */
+  readonly proveAllow?: boolean | undefined;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: (() => Promise<readonly string[]>) | undefined;
   /** The warnings of `broker config validate`. */
@@ -118,10 +125,14 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
   const input = readInput(options, tools, shell);
   const helper = inspectHelper(input, options);
   const mayRun = options.run === 'always' || (options.run === 'safe' && helper?.mayRun === true);
-  const [broker, run] = await Promise.all([
-    askBroker(options, helper),
-    helper !== undefined && mayRun ? runHelper(runOptions(helper, input, options)) : undefined,
-  ]);
+  const asked = askBroker(options, helper);
+  const run = async () => {
+    if (helper === undefined || !mayRun) return undefined;
+    // The doctor is not the client: it would be refused, and rightly.
+    if (isAllowed(await asked, helper, options)) return undefined;
+    return runHelper(runOptions(helper, input, options));
+  };
+  const [broker, ran] = await Promise.all([asked, run()]);
   return {
     homeDir,
     projectDir,
@@ -129,14 +140,26 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
     input,
     chain: authChain(input),
     helper,
-    run,
+    run: ran,
     apps: installedApps(homeDir, options.platform),
     guarded: guardedFiles(input, helper, options),
     broker,
     orphanedSettings: orphanedSettings(options, tools),
     served: readServedSettings(options, tools),
     shell,
+    allow: await gatherAllow(options, broker.status, broker.credential?.allow),
   };
+}
+
+/** Whether what this helper asks for is for the client alone. Of a wrapper only its record says what it asks for. */
+function isAllowed(
+  { status, credential }: BrokerFacts,
+  helper: HelperFacts,
+  { stateDir, uid }: GatherOptions,
+): boolean {
+  if (helper.ours) return (credential?.allow ?? []).length > 0;
+  const isConfigured = status?.credentials.some(({ allow = [] }) => allow.length > 0);
+  return isConfigured === true && readEnrolment(stateDir, uid).lines.some(({ line }) => line === helper.command);
 }
 
 function readInput(options: GatherOptions, tools: MacTools, shell: AskedShell | undefined): ChainInput {

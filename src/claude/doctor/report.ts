@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import type { Verdict } from '../../platform/attestation.ts';
 import { scrub } from '../../platform/text.ts';
 import { exitCodeOf, type Finding, type Severity } from '../checks/check.ts';
 import { originText } from '../settings/effective.ts';
@@ -47,6 +48,9 @@ export function reportText({ facts, findings }: DoctorReport, colour: boolean): 
     const names = [...facts.shell.exports.keys()].sort();
     lines.push('', `A new ${facts.shell.program} exports ${names.join(', ') || 'nothing that the client looks at'}`);
   }
+  const { proof } = facts.allow;
+  if (proof !== undefined)
+    lines.push(`    to \`allow\`, its helper call is ${judged(proof.helper)}, and its hook's ${judged(proof.hook)}`);
   lines.push('');
   for (const { id, severity, title, cost, remedy } of findings) {
     lines.push(
@@ -105,6 +109,15 @@ export function reportJson({ facts, findings }: DoctorReport): string {
       facts.broker.status === undefined
         ? null
         : { version: facts.broker.status.daemon.version, socket: facts.broker.status.daemon.socket },
+    allow: {
+      words: facts.allow.words,
+      lines: facts.allow.enrolment.lines.length,
+      client: facts.allow.client ?? null,
+      proof:
+        facts.allow.proof === undefined
+          ? null
+          : { helper: judged(facts.allow.proof.helper), hook: judged(facts.allow.proof.hook) },
+    },
     findings: findings.map(({ fix, ...finding }) => ({
       ...finding,
       where: finding.where ?? null,
@@ -128,6 +141,11 @@ export function secretsIn({ input, shell }: Facts): string[] {
   }
   for (const [name, value] of shell?.exports ?? []) if (isSecretVariable(name)) secrets.add(value);
   return [...secrets].filter((secret) => secret.trim().length >= 8);
+}
+
+function judged(verdict: Verdict | undefined): string {
+  if (verdict === undefined) return 'not seen';
+  return verdict.allowed ? 'served' : `refused (${verdict.clause})`;
 }
 
 function sourceOf({ present, origin, shown, id }: AuthMethod): string {

@@ -84,4 +84,9 @@ export const execAnswers: readonly Answer[] = [
       credential: 'resource = "api://claude"',
     }),
   },
+  {
+    name: 'keychain: there is no session bus',
+    verdict: 'transient',
+    arrange: () => ({ provider: 'type = "keychain"', credential: 'item = "claude"' }),
+  },
 ];

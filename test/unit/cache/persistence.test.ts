@@ -2,13 +2,8 @@ import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { describeEnvironment } from '../../../src/cache/recovery.ts';
-import {
-  type AskKeyring,
-  KekKeyring,
-  type KeyringReply,
-  type TroubleKind,
-  trouble,
-} from '../../../src/crypto/kek-keyring.ts';
+import { KekKeyring } from '../../../src/crypto/kek-keyring.ts';
+import { type AskKeyring, type KeyringReply, type TroubleKind, trouble } from '../../../src/platform/keyring.ts';
 import { openTestCache, served, store, temporaryFolder } from '../../fakes/cache.ts';
 import { secret } from '../../fakes/material.ts';
 
