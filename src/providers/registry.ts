@@ -1,6 +1,7 @@
 import { awsSecretsManagerDefinition, awsSsmDefinition } from './aws/options.ts';
 import { execDefinition } from './exec/options.ts';
 import { keychainDefinition } from './keychain/options.ts';
+import { oauth2Definition } from './oauth2/options.ts';
 import type { ProviderDefinition } from './provider.ts';
 import { vaultDefinition } from './vault/options.ts';
 
@@ -13,6 +14,7 @@ export const providerDefinitions: readonly AnyProviderDefinition[] = [
   register(awsSecretsManagerDefinition),
   register(awsSsmDefinition),
   register(execDefinition),
+  register(oauth2Definition),
   register(keychainDefinition),
 ];
 
