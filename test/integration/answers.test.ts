@@ -7,12 +7,14 @@ import { AwsJsonServer, type Behaviour } from '../fakes/aws-json-server.ts';
 import { hasOpenssl, makeCertificate } from '../fakes/certificates.ts';
 import { BrokerHome, type Finished, type RunningDaemon } from '../fakes/daemon-process.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
+import { TokenExchangeServer } from '../fakes/token-exchange.ts';
 import type { Answer, AnswerStage, Verdict } from './answers/answer.ts';
 import { awsAnswers } from './answers/aws-answers.ts';
 import { contentAnswers } from './answers/content-answers.ts';
 import { execAnswers } from './answers/exec-answers.ts';
 import { type LoginAnswer, loginAnswers } from './answers/login-answers.ts';
 import { networkAnswers, UNTRUSTED, vaultAnswers } from './answers/vault-answers.ts';
+import { wifAnswers } from './answers/wif-answers.ts';
 
 /** Chapters of docs/provider-answers.md. */
 const CHAPTERS: readonly (readonly [title: string, answers: readonly Answer[]])[] = [
@@ -20,6 +22,7 @@ const CHAPTERS: readonly (readonly [title: string, answers: readonly Answer[]])[
   ['Vault and OpenBao', vaultAnswers],
   ['AWS', awsAnswers],
   ['Commands', execAnswers],
+  ["Anthropic's workload identity federation", wifAnswers],
   ['What is stored', contentAnswers],
 ];
 
@@ -39,6 +42,7 @@ const seen = new Map<Answer | LoginAnswer, Finished>();
 const vaults: DevVault[] = [];
 const aws = new AwsJsonServer();
 const awsHome = new AwsHome();
+let federation: TokenExchangeServer;
 let home: BrokerHome;
 let daemon: RunningDaemon;
 let status: StatusReport;
@@ -46,6 +50,7 @@ let status: StatusReport;
 beforeAll(async () => {
   home = new BrokerHome('');
   await aws.start();
+  federation = await TokenExchangeServer.start();
   await awsHome.create('AKIDEXAMPLE', 'wJalrXUtnFEMI');
   const stage = await openStage();
   const tables = everyAnswer.map(({ answer, id }) => {
@@ -101,6 +106,7 @@ afterAll(async () => {
   await home.close();
   for (const vault of vaults) await vault.stop();
   await aws.stop();
+  await federation.stop();
   await awsHome.remove();
 });
 
@@ -124,7 +130,7 @@ async function openStage(): Promise<AnswerStage> {
     return path;
   };
   const { untrusted, authorityFile } = await openUntrusted();
-  return { vault: await openVault(), untrusted, authorityFile, aws, awsAnswers: answers, file };
+  return { vault: await openVault(), untrusted, authorityFile, aws, awsAnswers: answers, federation, file };
 }
 
 /** STS speaks XML. */
