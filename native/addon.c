@@ -189,7 +189,9 @@ NAPI_MODULE_INIT()
     } offered[] = {
         {"peerCredentials", peer_credentials}, {"processParent", process_parent}, {"processInfo", process_info},
         {"parentPid", parent_pid}, {"processGroup", process_group}, {"openProcess", open_process_fd},
-        {"peerProcess", peer_process_fd}, {"hasExited", has_exited}, {"bootTimeMs", boot_time_ms}, {"flock", try_lock},
+        {"peerProcess", peer_process_fd}, {"hasExited", has_exited}, {"bootTimeMs", boot_time_ms}, {"awakeTimeMs", awake_time_ms}, {"userTempFolder", user_temp_folder},
+        {"isOnNetwork", is_on_network}, {"machineId", machine_id},
+        {"forbidKeychainDialogues", forbid_keychain_dialogues}, {"flock", try_lock},
         {"trimHeap", trim_heap}, {"setNonDumpable", set_non_dumpable},
         {"setCoreLimitZero", set_core_limit_zero}, {"ignoreRealTimeSignals", ignore_real_time_signals},
         {"fileLimit", file_limit}, {"sdNotify", notify}, {"listenOn", listen_on},

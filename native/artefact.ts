@@ -1,6 +1,16 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import type { Recipe } from './compilers.ts';
 
@@ -53,11 +63,15 @@ export function build(artefact: Artefact): Built {
   throw new Error(`${path.basename(artefact.target)} could not be built:\n${complaints.join('\n')}`);
 }
 
-/** Built aside and renamed, so that two builds at once or a daemon that runs the old one are never disturbed. */
+/**
+ * Built aside and renamed, so that two builds at once or a daemon that runs the old one are never disturbed. Under its own name,
+ * because linkers for macOS write that into the binary: the same sources make the same bytes.
+ */
 function tryRecipe({ sources, target, trial }: Artefact, { compiler, flags }: Recipe): string | undefined {
   const [program = '', ...args] = compiler;
-  const fresh = `${target}.${process.pid}.new`;
   mkdirSync(path.dirname(target), { recursive: true });
+  const folder = mkdtempSync(`${target}.`);
+  const fresh = path.join(folder, path.basename(target));
   try {
     const { status, stderr, error } = spawnSync(program, [...args, ...sources, '-o', fresh, ...flags], {
       encoding: 'utf8',
@@ -68,7 +82,7 @@ function tryRecipe({ sources, target, trial }: Artefact, { compiler, flags }: Re
     if (fault === undefined) renameSync(fresh, target);
     return fault;
   } finally {
-    rmSync(fresh, { force: true });
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -25,7 +25,10 @@ const HELPER: Files = {
   sources: ['broker-key.c', 'start-daemon.c', 'text.c'],
   headers: ['start-daemon.h', 'text.h'],
 };
-const ADDON: Files = { sources: ['addon.c', 'addon-processes.c', 'addon-values.c'], headers: ['addon.h'] };
+const ADDON: Files = {
+  sources: ['addon.c', 'addon-machine.c', 'addon-processes.c', 'addon-values.c'],
+  headers: ['addon.h'],
+};
 
 export function helperFor(machine: Machine, compilers: readonly Compiler[], trial: Trial): Artefact {
   const recipes = helperRecipes(compilers, machine.platform, version);

@@ -81,13 +81,16 @@ function fewPages({ command }: Compiler): readonly string[] {
     : ['-ffunction-sections', '-fdata-sections', '-Wl,--gc-sections', '-Wl,-z,noseparate-code'];
 }
 
+/** Without a name of its own a library gets the path that it was built at. */
+const DARWIN_BUNDLE = ['-shared', '-undefined', 'dynamic_lookup', '-install_name', '@rpath/broker.node'];
+
 /** Against the C library that Node itself uses, which musl-gcc on such a machine is not. */
 export function addonRecipes(
   compilers: readonly Compiler[],
   platform: NodeJS.Platform,
   headers: string,
 ): readonly Recipe[] {
-  const link = platform === 'darwin' ? ['-shared', '-undefined', 'dynamic_lookup'] : ['-shared', '-s'];
+  const link = platform === 'darwin' ? DARWIN_BUNDLE : ['-shared', '-s'];
   const flags = [...COMMON, '-fPIC', '-fvisibility=hidden', '-isystem', headers, ...link];
   const usable = compilers.filter(({ command }) => command[0] !== 'musl-gcc');
   return usable.map(({ command }) => ({ linked: 'shared', compiler: command, flags }));

@@ -47,7 +47,7 @@ export interface BrokerSetup {
 }
 
 /** Everything the broker remembers of one credential. Only the refresher changes `key`, `failure` and `flight`. */
-export class ManagedCredential {
+export class ManagedCredential implements RenewalNeeds {
   readonly name: string;
   readonly gate: ProviderGate;
   spec: CredentialSpec;
@@ -91,11 +91,6 @@ export class ManagedCredential {
     const { living, turnMarginMs } = this;
     if (living === undefined) return undefined;
     return judgeFreshness(living, nowMs, intervalMs, { turnMarginMs, maxStaleMs: this.spec.config.maxStaleMs });
-  }
-
-  /** What its refreshes are planned by. */
-  get needs(): RenewalNeeds {
-    return { longestIntervalMs: this.longestIntervalMs, turnMarginMs: this.turnMarginMs };
   }
 
   /**
@@ -237,7 +232,7 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     for (const name of stored.keys()) this.#ports.cache.remove(name);
     for (const gate of abandoned) {
       gate.isAbandoned = true;
-      if (!deps.holdsLeases(gate)) gate.close();
+      if (!deps.holdsLeases(gate)) void gate.close();
     }
   }
 

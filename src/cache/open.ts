@@ -3,8 +3,9 @@ import { KekKeyring } from '../crypto/kek-keyring.ts';
 import type { KekStore } from '../crypto/kek-store.ts';
 import { KekSystemdCredential } from '../crypto/kek-systemd-credential.ts';
 import { ensurePrivateFolder } from '../platform/files.ts';
-import type { AskKeyring } from '../platform/keyring.ts';
+import { type AskKeyring, type KeyringTrouble, trouble } from '../platform/keyring.ts';
 import type { Log } from '../platform/log.ts';
+import { excludeFromBackups, hasTeamIdentifier } from '../platform/macos.ts';
 import type { KeyHome } from '../protocol/reports.ts';
 import { SqliteCache } from './sqlite-cache.ts';
 
@@ -51,9 +52,18 @@ function storesOf(options: OpenCacheOptions): readonly KekStore[] {
   const hasKeyring = keyHome === 'auto' ? askKeyring !== undefined : isFor('keyring');
   return [
     new KekSystemdCredential(credentialsDir, hasCredential),
-    new KekKeyring({ ask: askKeyring, platform, isForNewKeys: hasKeyring }),
-    new KekFile(stateDir, isFor('file')),
+    new KekKeyring({
+      ask: askKeyring,
+      platform,
+      isForNewKeys: hasKeyring,
+      objection: platform === 'darwin' && keyHome === 'auto' ? lacksTeam : undefined,
+    }),
+    new KekFile(stateDir, isFor('file'), platform === 'darwin' ? excludeFromBackups : undefined),
   ];
+}
+
+function lacksTeam(): KeyringTrouble | undefined {
+  return hasTeamIdentifier(process.execPath) ? undefined : trouble('no-team');
 }
 
 /** A cache that ends with the process: the same sealing, no database. */

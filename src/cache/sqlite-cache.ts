@@ -82,7 +82,7 @@ export class SqliteCache implements CredentialCache {
   }
 
   digest(secrets: SecretFields): string {
-    return this.#memory.sealer.digest(secrets);
+    return this.#memory.sealer.digestKey.ofSecret(secrets);
   }
 
   markRejected(credential: string, digest: string, atMs: number): void {

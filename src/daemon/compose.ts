@@ -84,6 +84,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
   const clock: SystemClock = new SystemClock({
     timeline: cache.timeline(),
     bootTimeMs: native?.bootTimeMs,
+    awakeTimeMs: process.platform === 'darwin' ? native?.awakeTimeMs : undefined,
     onJump: (jump) => setImmediate(() => onJump(jump)),
   });
   const identity = new ClientIdentity(native === undefined ? procReader : nativeProcessReader(native));

@@ -42,6 +42,8 @@ export interface DaemonOptions {
   readonly homeDir: string;
   readonly uid: number;
   readonly platform: NodeJS.Platform;
+  /** macOS: the caller's own folder for temporary files. */
+  readonly userTempFolder?: string | undefined;
   readonly stderrIsTty: boolean;
   /** `--journal`: log lines carry the journal's priority prefixes. */
   readonly journal: boolean;
@@ -137,6 +139,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
       else exit?.setLimit(exitLimitMs(takeOver(daemon, result, log)));
     },
     onTrouble: ({ message }) => log.warn({ reason: message }, 'the configuration is not watched: SIGHUP reloads it'),
+    isBusy: options.platform === 'darwin' ? (folder) => holds(folder, homeDir) : undefined,
   });
   const loaded = await watcher.start();
   if (loaded.faults !== undefined) throw refusal.ofConfiguration(configError(loaded.faults));
@@ -193,9 +196,17 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     onDisplaced,
   });
   facts.places = () => keeper.reports();
-  daemon.onTick = () => void keeper.look();
+  daemon.onTick = () => {
+    watcher.look();
+    void keeper.look();
+  };
   void keeper.start();
   return { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles };
+}
+
+/** `folder` is `path`, or one above it. */
+function holds(folder: string, path: string): boolean {
+  return `${path}/`.startsWith(folder.endsWith('/') ? folder : `${folder}/`);
 }
 
 async function runUntilStopped(running: RunningDaemon, { manager, byHelper }: Context) {

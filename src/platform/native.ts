@@ -28,6 +28,16 @@ export interface NativeBindings {
   hasExited(fd: number): boolean;
   /** Milliseconds since boot, time asleep included. */
   bootTimeMs(): number;
+  /** Milliseconds since boot, time asleep left out. */
+  awakeTimeMs(): number;
+  /** macOS: the caller's own folder for temporary files, with a slash at its end; undefined elsewhere. */
+  userTempFolder(): string | undefined;
+  /** macOS: whether a folder is on another machine; false elsewhere, where the type of the file system tells. */
+  isOnNetwork(folder: string): boolean;
+  /** macOS: 32 hexadecimal digits that stay when the machine's name changes; undefined elsewhere. */
+  machineId(): string | undefined;
+  /** macOS: for this process the Keychain refuses instead of asking a person; false where that is not possible. */
+  forbidKeychainDialogues(): boolean;
   /** Tries to get the exclusive lock on an open file; false if another process holds it. The kernel frees it when this process ends. */
   flock(fd: number): boolean;
   /** Keeps other processes of the same user out of this one's memory and environment; false where that is not possible (macOS). */

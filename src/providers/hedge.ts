@@ -44,11 +44,11 @@ export class Hedge {
   }
 
   /** @param attempt `isSecond` asks for a connection of its own; each attempt has a signal, aborted when the other has won. */
-  async send<T>(signal: AbortSignal, attempt: (signal: AbortSignal, isSecond: boolean) => Promise<T>): Promise<T> {
+  async send<T>(signal: AbortSignal, attempt: (signal: AbortSignal, isSecond?: boolean) => Promise<T>): Promise<T> {
     const { answers } = this.#state;
     const over = new AbortController();
     const either = [signal, over.signal];
-    const first = within(either, undefined, (own) => attempt(own, false));
+    const first = within(either, undefined, attempt);
     try {
       const early = await waitUntil(this.#clock, first, this.#clock.now() + PATIENCE_MS, signal);
       if (early.done) return early.value;

@@ -2,6 +2,7 @@ import { wifDefinition } from './anthropic-wif/options.ts';
 import { awsSecretsManagerDefinition, awsSsmDefinition } from './aws/options.ts';
 import { execDefinition } from './exec/options.ts';
 import { keychainDefinition } from './keychain/options.ts';
+import { oauth2Definition } from './oauth2/options.ts';
 import type { ProviderDefinition } from './provider.ts';
 import { vaultDefinition } from './vault/options.ts';
 
@@ -14,6 +15,7 @@ export const providerDefinitions: readonly AnyProviderDefinition[] = [
   register(awsSecretsManagerDefinition),
   register(awsSsmDefinition),
   register(execDefinition),
+  register(oauth2Definition),
   register(keychainDefinition),
   register(wifDefinition),
 ];

@@ -28,6 +28,13 @@ type = "exec"
 command = ["/bin/echo", "sk-from-tool"]
 [credentials.from-tool]
 provider = "tool"
+[providers.identity]
+type = "oauth2"
+issuer = "https://login.invalid"
+client_id = "broker"
+client_secret = { env = "CLIENT_SECRET" }
+[credentials.from-identity]
+provider = "identity"
 [providers.desk]
 type = "keychain"
 [credentials.from-desk]

@@ -7,7 +7,7 @@ const ADDRESS = 'https://vault.example:8200';
 /** Attempts that a test answers by hand, in the order in which they were made. */
 function attempts() {
   const made: { isSecond: boolean; signal: AbortSignal; answer: PromiseWithResolvers<string> }[] = [];
-  const attempt = (signal: AbortSignal, isSecond: boolean) => {
+  const attempt = (signal: AbortSignal, isSecond = false) => {
     const answer = Promise.withResolvers<string>();
     made.push({ isSecond, signal, answer });
     return answer.promise;
