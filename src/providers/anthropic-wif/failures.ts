@@ -10,7 +10,7 @@ export interface WifReply extends Pick<HttpAnswer, 'status' | 'headers'> {
 }
 
 /** What was asked, as far as a message may tell it. */
-export interface Asked {
+export interface AskedExchange {
   readonly provider: string;
   readonly options: WifOptions;
   /** The URL of the exchange. */
@@ -27,7 +27,7 @@ export interface Asked {
 const LONGEST_ASSERTION = 16 * 1024;
 
 /** Why this need not be sent; undefined: it may be an identity token. */
-export function notAnAssertion(asked: Asked): ProviderError | undefined {
+export function notAnAssertion(asked: AskedExchange): ProviderError | undefined {
   const { assertion, origin, provider } = asked;
   const remedy = `let identity in [providers.${provider}] name the JWT that your identity provider issues`;
   if (assertion.length > LONGEST_ASSERTION) {
@@ -49,7 +49,7 @@ export function notAnAssertion(asked: Asked): ProviderError | undefined {
  * with a word that is known says anything about token or configuration; whatever else stands in its place is transient. The
  * endpoint tells little (`Authentication failed`): the token's own claims tell more.
  */
-export function failureOf(reply: WifReply, asked: Asked, wallMs: number): ProviderError {
+export function failureOf(reply: WifReply, asked: AskedExchange, wallMs: number): ProviderError {
   const { word, words } = errorIn(reply, asked);
   const { status } = reply;
   if (status === 429 || status >= 500 || (word !== undefined && PASSING.has(word)))
@@ -122,7 +122,7 @@ const KNOWN = new Set([
 ]);
 
 /** What a person compares with the rule in the Console: its issuer, subject and audience, none of which is secret. */
-function compare({ assertion }: Asked): string {
+function compare({ assertion }: AskedExchange): string {
   const claims = Object.entries(payloadOf(assertion) ?? {});
   const shown = ['iss', 'sub', 'aud'].flatMap((name) => {
     const value = claims.find(([key]) => key === name)?.[1];
@@ -140,7 +140,7 @@ function payloadOf(jwt: string): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
-function claimsOf({ assertion }: Asked): JwtClaims | undefined {
+function claimsOf({ assertion }: AskedExchange): JwtClaims | undefined {
   return decodeJwt(Buffer.from(assertion, 'latin1'));
 }
 
@@ -154,7 +154,7 @@ function starts(claims: JwtClaims | undefined, nowMs: number): boolean {
 /** Both shapes: `{"error": {"type", "message"}}` and `{"error": "…", "error_description": "…"}`. */
 function errorIn(
   { json }: WifReply,
-  { assertion }: Asked,
+  { assertion }: AskedExchange,
 ): { readonly word: string | undefined; readonly words: string } {
   const { error, error_description } = json ?? {};
   const inner = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
@@ -166,7 +166,7 @@ function errorIn(
   };
 }
 
-function overloaded(reply: WifReply, { where }: Asked, words: string): ProviderError {
+function overloaded(reply: WifReply, { where }: AskedExchange, words: string): ProviderError {
   const { status } = reply;
   const retryAfterMs = retryAfterIn(reply);
   const what = status === 429 ? 'is asked too often for tokens' : 'cannot exchange tokens now';
@@ -179,7 +179,7 @@ function overloaded(reply: WifReply, { where }: Asked, words: string): ProviderE
   });
 }
 
-function notAnthropic({ status, headers }: WifReply, { provider, where }: Asked): ProviderError {
+function notAnthropic({ status, headers }: WifReply, { provider, where }: AskedExchange): ProviderError {
   if (status >= 300 && status < 400) {
     const target = URL.parse(headers['location'] ?? '', where);
     const to = target === null ? 'nowhere' : printable(target.origin, 100);
@@ -195,11 +195,11 @@ function notAnthropic({ status, headers }: WifReply, { provider, where }: Asked)
 }
 
 /** A success without a token in it. */
-export function notAToken(reply: WifReply, asked: Asked): ProviderError {
+export function notAToken(reply: WifReply, asked: AskedExchange): ProviderError {
   return notAnthropic(reply, asked);
 }
 
-export function tooSlow({ where, provider }: Asked, limitMs: number): ProviderError {
+export function tooSlow({ where, provider }: AskedExchange, limitMs: number): ProviderError {
   return new ProviderError('transient', `no token came from ${where} within ${limitMs / 1000} s`, {
     remedy: `see whether it is reachable; timeout in [providers.${provider}] sets the limit`,
     concerns: 'address',

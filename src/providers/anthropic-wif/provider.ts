@@ -6,7 +6,7 @@ import { CallScope } from '../call-scope.ts';
 import { HttpConnection, timeOf } from '../http.ts';
 import { type ReadInput, readLoginInput } from '../login-input-reader.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost } from '../provider.ts';
-import { type Asked, failureOf, notAnAssertion, notAToken, tooSlow, type WifReply } from './failures.ts';
+import { type AskedExchange, failureOf, notAnAssertion, notAToken, tooSlow, type WifReply } from './failures.ts';
 import { filesOf, type WifOptions, type WifSource } from './options.ts';
 
 /** https://platform.claude.com/docs/en/manage-claude/wif-reference, and what @anthropic-ai/sdk sends. */
@@ -115,7 +115,7 @@ export class WifProvider implements Provider {
     return workspace_id === undefined ? form : { ...form, workspace_id };
   }
 
-  #asked(origin: string, assertion = ''): Asked {
+  #asked(origin: string, assertion = ''): AskedExchange {
     return { provider: this.#host.name, where: this.#url, origin, assertion, options: this.#options, wasUsed: false };
   }
 }
