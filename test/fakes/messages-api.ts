@@ -12,6 +12,8 @@ export interface SeenCall {
   /** Of the header `anthropic-beta`. */
   readonly betas: readonly string[];
   readonly status: number;
+  /** The words of the last message, tool results included, as JSON. */
+  readonly last: string;
 }
 
 /** What the model says: words, or a command that the agent's shell is to run. */
@@ -104,7 +106,8 @@ export class MessagesApi {
     const betas = String(request.headers['anthropic-beta'] ?? '').split(',');
     const isFederated = this.exchange.issued.has(authorization.replace(/^Bearer /, ''));
     const status = this.#judge(apiKey, conversation.model, isFederated && betas.includes('oauth-2025-04-20'));
-    this.calls.push({ atMs: performance.now(), path, model: conversation.model, apiKey, authorization, betas, status });
+    const { model, last } = conversation;
+    this.calls.push({ atMs: performance.now(), path, model, apiKey, authorization, betas, status, last });
     if (status === 401) return send(response, 401, problem('authentication_error', 'invalid x-api-key'));
     if (status === 403) return send(response, 403, problem('permission_error', 'this key may not use this model'));
     const content = this.reply(conversation);
