@@ -10,8 +10,8 @@ import type { ClientBench } from '../fakes/client-bench.ts';
 const CLIENT = process.env['BROKER_TEST_CLAUDE'] ?? '';
 
 export interface ClientOptions {
-  /** Default: the native helper. */
-  readonly helper?: string;
+  /** Default: the native helper; null: none, so that the client logs in by something else. */
+  readonly helper?: string | null;
   /** Where the helper is configured: user settings, or `--bare --settings FILE`. Default: user. */
   readonly settings?: 'user' | 'bare';
   /** More settings beside `apiKeyHelper`. */
@@ -118,7 +118,8 @@ export function clientCommand(bench: ClientBench, options: ClientOptions, args: 
   for (const path of [cwd, configDir]) mkdirSync(path, { recursive: true, mode: 0o700 });
   const isBare = options.settings === 'bare';
   const settings = join(configDir, isBare ? 'bare.json' : 'settings.json');
-  writeFileSync(settings, JSON.stringify({ ...options.more, apiKeyHelper: options.helper ?? bench.helper }));
+  const helper = options.helper === null ? {} : { apiKeyHelper: options.helper ?? bench.helper };
+  writeFileSync(settings, JSON.stringify({ ...options.more, ...helper }));
   return [CLIENT, ...args, ...(isBare ? ['--bare', '--settings', settings] : []), ...(options.args ?? [])];
 }
 
