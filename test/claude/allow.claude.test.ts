@@ -287,8 +287,6 @@ describe.concurrent('allow = ["claude-code"] refuses what the real client runs f
     await expect.poll(async () => (await judged(bench))['status']).toBe('session');
     await bench.home.shell(`${bench.helper} shell`);
     expect(await judged(bench)).toMatchObject({ shell: 'client' });
-    await terminal.press('C-c', 'C-c');
-    await terminal.exitCode();
   });
 });
 

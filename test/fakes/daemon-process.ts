@@ -139,7 +139,8 @@ export class BrokerHome {
       child.kill('SIGKILL');
       await gone;
     }
-    rmSync(this.folder, { recursive: true, force: true });
+    // A client that was ended may write its last words just now.
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
