@@ -46,7 +46,7 @@ export function nodeOptions(): readonly string[] {
 export function saferStart(
   execArgv: readonly string[],
   env: Environment,
-  wanted: Readonly<Record<string, string>> = MEMORY_ENVIRONMENT,
+  wanted: Readonly<Record<string, string>>,
 ): { readonly execArgv: readonly string[]; readonly env: Record<string, string> } | undefined {
   const { NODE_DEBUG, NODE_DEBUG_NATIVE, NODE_OPTIONS, ...others } = env;
   const words = (NODE_OPTIONS ?? '').split(/\s+/).filter((word) => word !== '');
@@ -91,7 +91,11 @@ export function guardDaemon(): void {
   // What small buffers held stays in a pool that they share, until that is full.
   Buffer.poolSize = 0;
   const { execArgv, env, argv, execPath } = process;
-  const safer = saferStart(execArgv, env) ?? (isInspected() ? { execArgv, env: { ...env } } : undefined);
+  // Node closes inherited descriptors in what it starts: a lock or a socket that was handed over would be lost.
+  const hasHeritage = env['BROKER_LOCK_FD'] !== undefined || env['LISTEN_FDS'] !== undefined;
+  const safer =
+    saferStart(execArgv, env, hasHeritage ? {} : MEMORY_ENVIRONMENT) ??
+    (isInspected() ? { execArgv, env: { ...env } } : undefined);
   if (safer === undefined) return;
   if (canReplace) {
     const options = new Set([...nodeOptions(), ...safer.execArgv]);
