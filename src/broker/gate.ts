@@ -210,9 +210,10 @@ export class ProviderGate {
     return this.#closing.signal.aborted;
   }
 
-  close(): void {
+  /** Resolves when nothing of its provider is under way that must not be cut off. */
+  async close(): Promise<void> {
     this.#closing.abort(new BrokerError('ERR_PROVIDER_UNAVAILABLE', 'the broker is stopping'));
-    this.#provider?.close();
+    await this.#provider?.close();
   }
 
   async #attempt<T>(work: (provider: Provider, call: Call) => Promise<T>): Promise<T> {

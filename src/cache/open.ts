@@ -5,8 +5,9 @@ import type { KekStore } from '../crypto/kek-store.ts';
 import { KekSystemdCredential } from '../crypto/kek-systemd-credential.ts';
 import { shellWord } from '../errors.ts';
 import { ensurePrivateFolder, statQuietly } from '../platform/files.ts';
-import type { AskKeyring } from '../platform/keyring.ts';
+import { type AskKeyring, type KeyringTrouble, trouble } from '../platform/keyring.ts';
 import type { Log } from '../platform/log.ts';
+import { excludeFromBackups, hasTeamIdentifier } from '../platform/macos.ts';
 import type { KeyHome } from '../protocol/reports.ts';
 import { databasePath } from './recovery.ts';
 import { SqliteCache } from './sqlite-cache.ts';
@@ -54,9 +55,18 @@ function storesOf(options: OpenCacheOptions): readonly KekStore[] {
   const hasKeyring = keyHome === 'auto' ? askKeyring !== undefined : isFor('keyring');
   return [
     new KekSystemdCredential(credentialsDir, hasCredential),
-    new KekKeyring({ ask: askKeyring, platform, isForNewKeys: hasKeyring }),
-    new KekFile(stateDir, isFor('file')),
+    new KekKeyring({
+      ask: askKeyring,
+      platform,
+      isForNewKeys: hasKeyring,
+      objection: platform === 'darwin' && keyHome === 'auto' ? lacksTeam : undefined,
+    }),
+    new KekFile(stateDir, isFor('file'), platform === 'darwin' ? excludeFromBackups : undefined),
   ];
+}
+
+function lacksTeam(): KeyringTrouble | undefined {
+  return hasTeamIdentifier(process.execPath) ? undefined : trouble('no-team');
 }
 
 /** A cache that ends with the process: the same sealing, no database and no key file. */

@@ -36,6 +36,8 @@ export interface NativeBindings {
   isOnNetwork(folder: string): boolean;
   /** macOS: 32 hexadecimal digits that stay when the machine's name changes; undefined elsewhere. */
   machineId(): string | undefined;
+  /** macOS: for this process the Keychain refuses instead of asking a person; false where that is not possible. */
+  forbidKeychainDialogues(): boolean;
   /** Tries to get the exclusive lock on an open file; false if another process holds it. The kernel frees it when this process ends. */
   flock(fd: number): boolean;
   /** Keeps other processes of the same user out of this one's memory and environment; false where that is not possible (macOS). */

@@ -57,8 +57,11 @@ export interface Provider {
   /** A login input changed: forget memoized logins, SDK clients and cached files, so that the next call starts from nothing. */
   forgetLogin(): void;
 
-  /** Waits for nothing; aborts what is under way. */
-  close(): void;
+  /**
+   * Aborts what is under way and accepts nothing any more. What must not be cut off, or a person would be logged out, goes on:
+   * then it resolves when that is over, and a daemon that stops gives it a few seconds.
+   */
+  close(): void | Promise<void>;
 }
 
 export interface Call {

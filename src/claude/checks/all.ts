@@ -1,4 +1,5 @@
 import type { Facts } from '../doctor/gather.ts';
+import { allowChecks } from './allow.ts';
 import { appChecks } from './apps.ts';
 import { brokerChecks } from './broker.ts';
 import { type Check, type Finding, findingsOf, type Severity } from './check.ts';
@@ -19,6 +20,7 @@ export const CHECKS: readonly Check[] = [
   ...outputChecks,
   ...intervalChecks,
   ...brokerChecks,
+  ...allowChecks,
   ...fileModeChecks,
   ...appChecks,
 ];

@@ -2,8 +2,9 @@ import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
+import { readEnrolment } from '../../platform/enrolment.ts';
 import { statQuietly } from '../../platform/files.ts';
-import type { CredentialStatus, KeyHome, StatusReport } from '../../protocol/reports.ts';
+import type { BrokerEvent, CredentialStatus, KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { credentialsFile, findLogin, readClientState } from '../settings/client-state.ts';
 import { type ChainInput, readServedSettings, type ServedSettings } from '../settings/effective.ts';
 import {
@@ -14,8 +15,11 @@ import {
   type SettingsRoots,
 } from '../settings/files.ts';
 import { type MacTools, macTools } from '../settings/mac-tools.ts';
+import { type AskedShell, askShell } from '../shell/ask-shell.ts';
+import type { Profile } from '../shell/profile-library.ts';
 import { readProfiles } from '../shell/profiles.ts';
 import { isSecretVariable } from '../shell/variables.ts';
+import { type AllowFacts, gatherAllow } from './allow.ts';
 import { type AuthChain, authChain } from './auth-chain.ts';
 import { type HelperFacts, type HelperRun, inspectHelper, runHelper } from './helper.ts';
 
@@ -36,6 +40,9 @@ export interface Facts {
   /** `~/.claude/settings.json` where CLAUDE_CONFIG_DIR leads elsewhere and that file still sets a helper. */
   readonly orphanedSettings: string | undefined;
   readonly served: ServedSettings | undefined;
+  /** The person's shell, where it was asked what it exports. */
+  readonly shell: AskedShell | undefined;
+  readonly allow: AllowFacts;
 }
 
 interface InstalledApps {
@@ -83,17 +90,23 @@ export interface ConfigRisk {
 export type KeyHomeFacts = Required<Pick<BrokerFacts, 'configuredKeyHome' | 'keyring'>>;
 
 /** `flagFile` is what `--settings` of the client is going to name. */
-interface GatherOptions extends SettingsRoots {
+export interface GatherOptions extends SettingsRoots {
   readonly stateDir: string;
   readonly uid: number;
   readonly clock: Clock;
   readonly ownHelpers: readonly string[];
   /** always: also a helper that is somebody else's code · safe: only what is known to be the user's own · never. */
   readonly run: 'always' | 'safe' | 'never';
+  /** Start the person's shell and ask it what it exports: its profiles run. */
+  readonly askShell?: boolean | undefined;
   /** Places where a broker's socket may be. */
   readonly sockets: readonly string[];
   /** undefined from it: no daemon answered. */
   readonly fetchStatus: () => Promise<StatusReport | undefined>;
+  /** The newest events, oldest first. */
+  readonly fetchEvents?: (() => Promise<readonly BrokerEvent[]>) | undefined;
+  /** Starts the client, to see whether the rule of `allow` holds for it. */
+  readonly proveAllow?: boolean | undefined;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: (() => Promise<readonly string[]>) | undefined;
   /** The warnings of `broker config validate`. */
@@ -106,13 +119,20 @@ interface GatherOptions extends SettingsRoots {
 export async function gatherFacts(options: GatherOptions): Promise<Facts> {
   const { homeDir, projectDir, uid } = options;
   const tools = macTools(options.env);
-  const input = readInput(options, tools);
+  const shell = options.askShell
+    ? await askShell({ ...options, program: options.env['SHELL'] || '/bin/sh' })
+    : undefined;
+  const input = readInput(options, tools, shell);
   const helper = inspectHelper(input, options);
   const mayRun = options.run === 'always' || (options.run === 'safe' && helper?.mayRun === true);
-  const [broker, run] = await Promise.all([
-    askBroker(options, helper),
-    helper !== undefined && mayRun ? runHelper(runOptions(helper, input, options)) : undefined,
-  ]);
+  const asked = askBroker(options, helper);
+  const run = async () => {
+    if (helper === undefined || !mayRun) return undefined;
+    // The doctor is not the client: it would be refused, and rightly.
+    if (isAllowed(await asked, helper, options)) return undefined;
+    return runHelper(runOptions(helper, input, options));
+  };
+  const [broker, ran] = await Promise.all([asked, run()]);
   return {
     homeDir,
     projectDir,
@@ -120,26 +140,53 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
     input,
     chain: authChain(input),
     helper,
-    run,
+    run: ran,
     apps: installedApps(homeDir, options.platform),
     guarded: guardedFiles(input, helper, options),
     broker,
     orphanedSettings: orphanedSettings(options, tools),
     served: readServedSettings(options, tools),
+    shell,
+    allow: await gatherAllow(options, broker.status, broker.credential?.allow),
   };
 }
 
-function readInput(options: GatherOptions, tools: MacTools): ChainInput {
+/** Whether what this helper asks for is for the client alone. Of a wrapper only its record says what it asks for. */
+function isAllowed(
+  { status, credential }: BrokerFacts,
+  helper: HelperFacts,
+  { stateDir, uid }: GatherOptions,
+): boolean {
+  if (helper.ours) return (credential?.allow ?? []).length > 0;
+  const isConfigured = status?.credentials.some(({ allow = [] }) => allow.length > 0);
+  return isConfigured === true && readEnrolment(stateDir, uid).lines.some(({ line }) => line === helper.command);
+}
+
+function readInput(options: GatherOptions, tools: MacTools, shell: AskedShell | undefined): ChainInput {
   const stateFile = clientStateFile(options);
   const state = readClientState(stateFile, options.projectDir);
   return {
     environment: options.env,
-    profiles: readProfiles(options),
+    profiles: decidedBy(shell, readProfiles(options)),
     settings: readAllSettings(options, tools),
     login: findLogin({ ...options, stateFile, stateHoldsKey: state.holdsKey }, tools),
     answers: state,
     trusted: state.trusted,
   };
+}
+
+/** What the text left open, a condition or a computed value, is as the shell says. */
+function decidedBy(shell: AskedShell | undefined, profiles: readonly Profile[]): readonly Profile[] {
+  if (shell?.outcome !== 'answered') return profiles;
+  return profiles.map((profile) => {
+    if (profile.syntax !== shell.kind) return profile;
+    const assignments = profile.assignments.map((each) => {
+      const said = shell.exports.get(each.name);
+      const isIt = said !== undefined && (each.value === undefined || each.value === said);
+      return each.exported === 'perhaps' ? { ...each, exported: isIt ? ('yes' as const) : ('no' as const) } : each;
+    });
+    return { ...profile, assignments };
+  });
 }
 
 function runOptions(helper: HelperFacts, input: ChainInput, { env, projectDir, clock }: GatherOptions) {
