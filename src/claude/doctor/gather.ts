@@ -15,6 +15,8 @@ import {
   type SettingsRoots,
 } from '../settings/files.ts';
 import { type MacTools, macTools } from '../settings/mac-tools.ts';
+import { type AskedShell, askShell } from '../shell/ask-shell.ts';
+import type { Profile } from '../shell/profile-library.ts';
 import { readProfiles } from '../shell/profiles.ts';
 import { isSecretVariable } from '../shell/variables.ts';
 import { type AllowFacts, gatherAllow } from './allow.ts';
@@ -38,6 +40,8 @@ export interface Facts {
   /** `~/.claude/settings.json` where CLAUDE_CONFIG_DIR leads elsewhere and that file still sets a helper. */
   readonly orphanedSettings: string | undefined;
   readonly served: ServedSettings | undefined;
+  /** The person's shell, where it was asked what it exports. */
+  readonly shell: AskedShell | undefined;
   readonly allow: AllowFacts;
 }
 
@@ -93,6 +97,8 @@ export interface GatherOptions extends SettingsRoots {
   readonly ownHelpers: readonly string[];
   /** always: also a helper that is somebody else's code · safe: only what is known to be the user's own · never. */
   readonly run: 'always' | 'safe' | 'never';
+  /** Start the person's shell and ask it what it exports: its profiles run. */
+  readonly askShell?: boolean | undefined;
   /** Places where a broker's socket may be. */
   readonly sockets: readonly string[];
   /** undefined from it: no daemon answered. */
@@ -113,7 +119,10 @@ export interface GatherOptions extends SettingsRoots {
 export async function gatherFacts(options: GatherOptions): Promise<Facts> {
   const { homeDir, projectDir, uid } = options;
   const tools = macTools(options.env);
-  const input = readInput(options, tools);
+  const shell = options.askShell
+    ? await askShell({ ...options, program: options.env['SHELL'] || '/bin/sh' })
+    : undefined;
+  const input = readInput(options, tools, shell);
   const helper = inspectHelper(input, options);
   const mayRun = options.run === 'always' || (options.run === 'safe' && helper?.mayRun === true);
   const asked = askBroker(options, helper);
@@ -137,6 +146,7 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
     broker,
     orphanedSettings: orphanedSettings(options, tools),
     served: readServedSettings(options, tools),
+    shell,
     allow: await gatherAllow(options, broker.status, broker.credential?.allow),
   };
 }
@@ -152,17 +162,31 @@ function isAllowed(
   return isConfigured === true && readEnrolment(stateDir, uid).lines.some(({ line }) => line === helper.command);
 }
 
-function readInput(options: GatherOptions, tools: MacTools): ChainInput {
+function readInput(options: GatherOptions, tools: MacTools, shell: AskedShell | undefined): ChainInput {
   const stateFile = clientStateFile(options);
   const state = readClientState(stateFile, options.projectDir);
   return {
     environment: options.env,
-    profiles: readProfiles(options),
+    profiles: decidedBy(shell, readProfiles(options)),
     settings: readAllSettings(options, tools),
     login: findLogin({ ...options, stateFile, stateHoldsKey: state.holdsKey }, tools),
     answers: state,
     trusted: state.trusted,
   };
+}
+
+/** What the text left open, a condition or a computed value, is as the shell says. */
+function decidedBy(shell: AskedShell | undefined, profiles: readonly Profile[]): readonly Profile[] {
+  if (shell?.outcome !== 'answered') return profiles;
+  return profiles.map((profile) => {
+    if (profile.syntax !== shell.kind) return profile;
+    const assignments = profile.assignments.map((each) => {
+      const said = shell.exports.get(each.name);
+      const isIt = said !== undefined && (each.value === undefined || each.value === said);
+      return each.exported === 'perhaps' ? { ...each, exported: isIt ? ('yes' as const) : ('no' as const) } : each;
+    });
+    return { ...profile, assignments };
+  });
 }
 
 function runOptions(helper: HelperFacts, input: ChainInput, { env, projectDir, clock }: GatherOptions) {

@@ -44,6 +44,10 @@ export function reportText({ facts, findings }: DoctorReport, colour: boolean): 
       `    the helper took ${facts.run.ms} ms${facts.run.shown === undefined ? '' : ` and gave ${facts.run.shown}`}`,
     );
   }
+  if (facts.shell?.outcome === 'answered') {
+    const names = [...facts.shell.exports.keys()].sort();
+    lines.push('', `A new ${facts.shell.program} exports ${names.join(', ') || 'nothing that the client looks at'}`);
+  }
   const { proof } = facts.allow;
   if (proof !== undefined)
     lines.push(`    to \`allow\`, its helper call is ${judged(proof.helper)}, and its hook's ${judged(proof.hook)}`);
@@ -93,6 +97,14 @@ export function reportJson({ facts, findings }: DoctorReport): string {
             exitCode: facts.run.exitCode ?? null,
             shown: facts.run.shown ?? null,
           },
+    shell:
+      facts.shell === undefined
+        ? null
+        : {
+            program: facts.shell.program,
+            outcome: facts.shell.outcome,
+            exports: [...facts.shell.exports.keys()].sort(),
+          },
     broker:
       facts.broker.status === undefined
         ? null
@@ -119,7 +131,7 @@ export function reportJson({ facts, findings }: DoctorReport): string {
 }
 
 /** Everything that was read and may be a secret. */
-export function secretsIn({ input }: Facts): string[] {
+export function secretsIn({ input, shell }: Facts): string[] {
   const secrets = new Set<string>(SECRET_VARIABLES.map((name) => input.environment[name] ?? ''));
   for (const { env } of input.settings) {
     for (const [name, { value }] of env) if (isSecretVariable(name) && !/^\d*$/.test(value)) secrets.add(value);
@@ -127,6 +139,7 @@ export function secretsIn({ input }: Facts): string[] {
   for (const { assignments } of input.profiles) {
     for (const { name, value } of assignments) if (isSecretVariable(name) && value !== undefined) secrets.add(value);
   }
+  for (const [name, value] of shell?.exports ?? []) if (isSecretVariable(name)) secrets.add(value);
   return [...secrets].filter((secret) => secret.trim().length >= 8);
 }
 

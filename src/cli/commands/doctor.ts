@@ -16,6 +16,7 @@ import { BrokerError } from '../../errors.ts';
 import { ALLOW_WORDS } from '../../platform/attestation.ts';
 import { Attestor } from '../../platform/caller-facts.ts';
 import { keyringOf } from '../../platform/keyring-child.ts';
+import { hasTeamIdentifier } from '../../platform/macos.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { scrub } from '../../platform/text.ts';
 import type { BrokerEvent, KeyHome, StatusReport } from '../../protocol/reports.ts';
@@ -46,6 +47,7 @@ export interface DoctorOptions {
   readonly fix?: true;
   readonly yes?: true;
   readonly runHelper?: boolean;
+  readonly runShell?: true;
   readonly guard?: true;
   readonly who?: string;
   readonly settings?: string;
@@ -61,6 +63,7 @@ export function doctorCommand(io: ProcessIo, parts: DoctorParts = doctorParts(io
     .option('--yes', 'with --fix: also take keys out of settings and shell profiles (with a backup)')
     .option('--run-helper', "try the helper also if it comes from a project's settings")
     .option('--no-run-helper', 'do not try the helper')
+    .option('--run-shell', 'start your shell, profiles and all, and ask it what it exports')
     .option('--guard', 'start the client on its own, to see whether `allow` works with it (Linux)')
     .option('--who <pid>', 'what the daemon would make of this process if it asked for a key with `allow`')
     .option('--settings <file>', 'judge as if claude was started with --settings FILE')
@@ -108,6 +111,7 @@ export async function examine(io: ProcessIo, parts: DoctorParts, options: Doctor
     flagFile: options.settings === undefined ? undefined : path.resolve(options.settings),
     ownHelpers: [locateHelper(io.env), stableHelper(stateDir(io))].filter((file) => file !== undefined),
     run: options.runHelper === undefined ? 'safe' : options.runHelper ? 'always' : 'never',
+    askShell: options.runShell === true,
     sockets: socketCandidates(io).map((candidate) => candidate.path),
     fetchStatus: parts.fetchStatus,
     fetchEvents: parts.fetchEvents,
@@ -164,7 +168,8 @@ async function keyHomeFacts(io: ProcessIo, home: KeyHome): Promise<KeyHomeFacts>
   const daemon = await daemonConfig(io);
   const configured = daemon?.values.find(({ key }) => key === 'daemon.key_home')?.value;
   // Never starts a keyring program, and never has anybody asked for a password.
-  const look = home === 'file' ? keyringOf(io) : undefined;
+  const isOffered = home === 'file' && (io.platform !== 'darwin' || hasTeamIdentifier(process.execPath));
+  const look = isOffered ? keyringOf(io) : undefined;
   const reply = await look?.({ action: 'look', service: KEK_SERVICE, account: 'look', mayStart: false });
   return {
     configuredKeyHome: typeof configured === 'string' ? configured : undefined,
