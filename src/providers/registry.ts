@@ -1,3 +1,4 @@
+import { wifDefinition } from './anthropic-wif/options.ts';
 import { awsSecretsManagerDefinition, awsSsmDefinition } from './aws/options.ts';
 import { execDefinition } from './exec/options.ts';
 import { keychainDefinition } from './keychain/options.ts';
@@ -16,6 +17,7 @@ export const providerDefinitions: readonly AnyProviderDefinition[] = [
   register(execDefinition),
   register(oauth2Definition),
   register(keychainDefinition),
+  register(wifDefinition),
 ];
 
 /** The definition for the `type` of a provider table; undefined if there is none. */

@@ -40,5 +40,13 @@ type = "keychain"
 [credentials.from-desk]
 provider = "desk"
 item = "claude"
+[providers.federation]
+type = "anthropic-wif"
+federation_rule_id = "fdrl_01Test"
+organization_id = "11111111-2222-3333-4444-555555555555"
+service_account_id = "svac_01Test"
+identity = { credential = "from-vault" }
+[credentials.from-federation]
+provider = "federation"
 `;
 }

@@ -7,6 +7,7 @@ import { AwsJsonServer, type Behaviour } from '../fakes/aws-json-server.ts';
 import { hasOpenssl, makeCertificate } from '../fakes/certificates.ts';
 import { BrokerHome, type Finished, type RunningDaemon } from '../fakes/daemon-process.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
+import { TokenExchangeServer } from '../fakes/token-exchange.ts';
 import { type TokenBehaviour, TokenServer } from '../fakes/token-server.ts';
 import type { Answer, AnswerStage, Verdict } from './answers/answer.ts';
 import { awsAnswers } from './answers/aws-answers.ts';
@@ -15,6 +16,7 @@ import { execAnswers } from './answers/exec-answers.ts';
 import { type LoginAnswer, loginAnswers } from './answers/login-answers.ts';
 import { oauth2Answers } from './answers/oauth2-answers.ts';
 import { networkAnswers, UNTRUSTED, vaultAnswers } from './answers/vault-answers.ts';
+import { wifAnswers } from './answers/wif-answers.ts';
 
 /** Chapters of docs/provider-answers.md. */
 const CHAPTERS: readonly (readonly [title: string, answers: readonly Answer[]])[] = [
@@ -22,6 +24,7 @@ const CHAPTERS: readonly (readonly [title: string, answers: readonly Answer[]])[
   ['Vault and OpenBao', vaultAnswers],
   ['AWS', awsAnswers],
   ['Commands', execAnswers],
+  ["Anthropic's workload identity federation", wifAnswers],
   ['Identity providers (OAuth 2.0)', oauth2Answers],
   ['What is stored', contentAnswers],
 ];
@@ -43,6 +46,7 @@ const vaults: DevVault[] = [];
 const aws = new AwsJsonServer();
 const tokenServer = new TokenServer();
 const awsHome = new AwsHome();
+let federation: TokenExchangeServer;
 let home: BrokerHome;
 let daemon: RunningDaemon;
 let status: StatusReport;
@@ -50,6 +54,7 @@ let status: StatusReport;
 beforeAll(async () => {
   home = new BrokerHome('');
   await aws.start();
+  federation = await TokenExchangeServer.start();
   await tokenServer.start();
   await awsHome.create('AKIDEXAMPLE', 'wJalrXUtnFEMI');
   const stage = await openStage();
@@ -106,6 +111,7 @@ afterAll(async () => {
   await home.close();
   for (const vault of vaults) await vault.stop();
   await aws.stop();
+  await federation.stop();
   await tokenServer.stop();
   await awsHome.remove();
 });
@@ -140,6 +146,7 @@ async function openStage(): Promise<AnswerStage> {
     awsAnswers: answers,
     tokenServer,
     tokenAnswers,
+    federation,
     file,
   };
 }
