@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 #ifdef __APPLE__
+#include <dlfcn.h>
 #include <sys/mount.h>
 #include <sys/param.h>
 #include <uuid/uuid.h>
@@ -75,4 +76,21 @@ napi_value machine_id(napi_env env, napi_callback_info info)
 #endif
     napi_get_undefined(env, &result);
     return result;
+}
+
+/*
+ * forbidKeychainDialogues(): SecKeychainSetUserInteractionAllowed(false) for this process. Found at run time: only the process that
+ * asks the Keychain loads that framework.
+ */
+napi_value forbid_keychain_dialogues(napi_env env, napi_callback_info info)
+{
+    (void)info;
+#ifdef __APPLE__
+    void *security = dlopen("/System/Library/Frameworks/Security.framework/Security", RTLD_LAZY);
+    int32_t (*allow)(unsigned char) = NULL;
+    if (security != NULL) *(void **)&allow = dlsym(security, "SecKeychainSetUserInteractionAllowed");
+    return boolean(env, allow != NULL && allow(0) == 0);
+#else
+    return boolean(env, false);
+#endif
 }

@@ -38,5 +38,6 @@ napi_value awake_time_ms(napi_env env, napi_callback_info info);
 napi_value user_temp_folder(napi_env env, napi_callback_info info);
 napi_value is_on_network(napi_env env, napi_callback_info info);
 napi_value machine_id(napi_env env, napi_callback_info info);
+napi_value forbid_keychain_dialogues(napi_env env, napi_callback_info info);
 
 #endif

@@ -1,4 +1,5 @@
 import { isClaudeProgram, isClaudeScript } from './known-clients.ts';
+import { printable } from './text.ts';
 
 /**
  * `[credentials.NAME] allow`: who may have the key. claude-code: the client's own helper calls · claude-code-background: those
@@ -229,7 +230,7 @@ function withoutClient(chain: readonly ProcessView[], mayBeNode: boolean): Calle
   }
   const unknown = near.find(({ argv = [], name }) => name === 'claude' || /(?:^|\/)claude$/.test(argv[0] ?? ''));
   if (unknown !== undefined) {
-    const where = unknown.executable?.path ?? 'a file that cannot be seen';
+    const where = printable(unknown.executable?.path ?? 'a file that cannot be seen', 120);
     const why = `${named(unknown)} runs from ${where}, which is not known as Claude Code`;
     return {
       ...refused,
@@ -247,5 +248,5 @@ function looksLikeHelper({ argv = [] }: ProcessView): boolean {
 }
 
 function named({ pid, name }: ProcessView): string {
-  return `process ${pid} (${name.replaceAll(/[^ -~]/g, '?')})`;
+  return `process ${pid} (${printable(name, 32)})`;
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { close, existsSync, write } from 'node:fs';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -36,6 +36,8 @@ export interface NativeBindings {
   isOnNetwork(folder: string): boolean;
   /** macOS: 32 hexadecimal digits that stay when the machine's name changes; undefined elsewhere. */
   machineId(): string | undefined;
+  /** macOS: for this process the Keychain refuses instead of asking a person; false where that is not possible. */
+  forbidKeychainDialogues(): boolean;
   /** Tries to get the exclusive lock on an open file; false if another process holds it. The kernel frees it when this process ends. */
   flock(fd: number): boolean;
   /** Keeps other processes of the same user out of this one's memory and environment; false where that is not possible (macOS). */
@@ -54,6 +56,8 @@ export interface NativeBindings {
    * descriptor removes no path when it is closed.
    */
   listenOn(path: string, backlog: number): number;
+  /** Puts the descriptors of the two ends of a connection, to be closed, into the first two places. */
+  socketPair(into: Int32Array): void;
 }
 
 /** Pid and start time together are never reused. The start time is opaque: clock ticks on Linux, seconds on macOS. */
@@ -150,6 +154,26 @@ export function releaseMemory(native: NativeBindings | undefined): void {
   }
   collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
   native?.trimHeap();
+  if (native !== undefined) overwriteReadBuffer(native);
+}
+
+/** As much as Node reads at a time. */
+const READ_BUFFER_BYTES = 65_536;
+
+/** Node reads every pipe and socket into one buffer, in which the last answers of providers are until others are longer. */
+function overwriteReadBuffer(native: NativeBindings): void {
+  const ends = new Int32Array(2);
+  try {
+    native.socketPair(ends);
+  } catch {
+    // No descriptors to spare: the next time.
+    return;
+  }
+  const [ours = -1, other = -1] = ends;
+  const reader = new net.Socket({ fd: ours });
+  reader.on('error', () => {});
+  reader.on('data', () => {});
+  write(other, Buffer.alloc(READ_BUFFER_BYTES), () => close(other, () => {}));
 }
 
 /**

@@ -144,6 +144,8 @@ export interface ProviderHost {
   /** The daemon's environment; providers never read process.env themselves. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
+  /** A private folder that outlives the process, for what its death must not interrupt. Absent: there is none. */
+  readonly stateDir?: string;
 }
 
 /** Keys of other credentials for a provider's own login. Whose they are and how they are had is the broker's business. */

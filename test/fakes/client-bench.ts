@@ -17,6 +17,8 @@ export interface BenchOptions {
   readonly check?: boolean;
   /** `allow` of the credential. */
   readonly allow?: readonly string[];
+  /** More credentials with the same key and `allow`, so that the events say who asked. */
+  readonly callers?: readonly string[];
 }
 
 /** For the client's other helpers: one secret, as a token and as temporary AWS credentials. */
@@ -55,7 +57,10 @@ export class ClientBench {
     const api = await MessagesApi.start(FIRST);
     const check = `[credentials.anthropic.check]\nurl = "${api.url}/v1/models?limit=1"\n`;
     const allow = options.allow === undefined ? '' : `allow = ${JSON.stringify(options.allow)}\n`;
-    const bench = new ClientBench(vault, api, allow + (options.check ? check : '') + OTHERS);
+    const callers = (options.callers ?? []).map(
+      (name) => `[credentials.${name}]\nprovider = "vault"\npath = "secret/data/claude"\nfield = "api_key"\n${allow}`,
+    );
+    const bench = new ClientBench(vault, api, allow + (options.check ? check : '') + callers.join('') + OTHERS);
     enrolLaptop(vault, bench.home.folder);
     bench.#daemon = await bench.home.start();
     if (options.check) await bench.home.broker('check');

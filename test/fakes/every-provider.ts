@@ -28,10 +28,25 @@ type = "exec"
 command = ["/bin/echo", "sk-from-tool"]
 [credentials.from-tool]
 provider = "tool"
+[providers.identity]
+type = "oauth2"
+issuer = "https://login.invalid"
+client_id = "broker"
+client_secret = { env = "CLIENT_SECRET" }
+[credentials.from-identity]
+provider = "identity"
 [providers.desk]
 type = "keychain"
 [credentials.from-desk]
 provider = "desk"
 item = "claude"
+[providers.federation]
+type = "anthropic-wif"
+federation_rule_id = "fdrl_01Test"
+organization_id = "11111111-2222-3333-4444-555555555555"
+service_account_id = "svac_01Test"
+identity = { credential = "from-vault" }
+[credentials.from-federation]
+provider = "federation"
 `;
 }

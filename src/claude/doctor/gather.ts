@@ -1,9 +1,10 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, realpathSync, type Stats } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
+import { readEnrolment } from '../../platform/enrolment.ts';
 import { statQuietly } from '../../platform/files.ts';
-import type { CredentialStatus, KeyHome, StatusReport } from '../../protocol/reports.ts';
+import type { BrokerEvent, CredentialStatus, KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { credentialsFile, findLogin, readClientState } from '../settings/client-state.ts';
 import { type ChainInput, readServedSettings, type ServedSettings } from '../settings/effective.ts';
 import {
@@ -14,10 +15,22 @@ import {
   type SettingsRoots,
 } from '../settings/files.ts';
 import { type MacTools, macTools } from '../settings/mac-tools.ts';
+import { type SiblingLine, siblingLines } from '../settings/sibling-helpers.ts';
+import { type AskedShell, askShell } from '../shell/ask-shell.ts';
+import { formatOf } from '../shell/helper-command.ts';
+import type { Profile } from '../shell/profile-library.ts';
 import { readProfiles } from '../shell/profiles.ts';
-import { isSecretVariable } from '../shell/variables.ts';
+import { holdsSecret } from '../shell/variables.ts';
+import { type AllowFacts, gatherAllow } from './allow.ts';
 import { type AuthChain, authChain } from './auth-chain.ts';
-import { type HelperFacts, type HelperRun, inspectHelper, runHelper } from './helper.ts';
+import {
+  type CommandFacts,
+  type HelperFacts,
+  type HelperRun,
+  inspectCommand,
+  inspectHelper,
+  runHelper,
+} from './helper.ts';
 
 /** Everything the checks look at. Checks are pure: what is not in here they do not know. */
 export interface Facts {
@@ -36,6 +49,16 @@ export interface Facts {
   /** `~/.claude/settings.json` where CLAUDE_CONFIG_DIR leads elsewhere and that file still sets a helper. */
   readonly orphanedSettings: string | undefined;
   readonly served: ServedSettings | undefined;
+  /** The client's other settings that run a program. */
+  readonly siblings: readonly SiblingFacts[];
+  /** The person's shell, where it was asked what it exports. */
+  readonly shell: AskedShell | undefined;
+  readonly allow: AllowFacts;
+}
+
+export interface SiblingFacts extends SiblingLine, Omit<CommandFacts, 'command'> {
+  /** `--format` of a line of ours; undefined: none, which gives a bare key. */
+  readonly asked: string | undefined;
 }
 
 interface InstalledApps {
@@ -49,6 +72,8 @@ export interface GuardedFile {
   /** settings: running code · secret: holds one · program: the helper · state: the broker's own. */
   readonly role: 'settings' | 'secret' | 'program' | 'state';
   readonly mode: number;
+  /** The bits of the mode that others can make use of: a folder on the way may keep them out. */
+  readonly open: number;
   readonly uid: number;
 }
 
@@ -83,17 +108,23 @@ export interface ConfigRisk {
 export type KeyHomeFacts = Required<Pick<BrokerFacts, 'configuredKeyHome' | 'keyring'>>;
 
 /** `flagFile` is what `--settings` of the client is going to name. */
-interface GatherOptions extends SettingsRoots {
+export interface GatherOptions extends SettingsRoots {
   readonly stateDir: string;
   readonly uid: number;
   readonly clock: Clock;
   readonly ownHelpers: readonly string[];
   /** always: also a helper that is somebody else's code · safe: only what is known to be the user's own · never. */
   readonly run: 'always' | 'safe' | 'never';
+  /** Start the person's shell and ask it what it exports: its profiles run. */
+  readonly askShell?: boolean | undefined;
   /** Places where a broker's socket may be. */
   readonly sockets: readonly string[];
   /** undefined from it: no daemon answered. */
   readonly fetchStatus: () => Promise<StatusReport | undefined>;
+  /** The newest events, oldest first. */
+  readonly fetchEvents?: (() => Promise<readonly BrokerEvent[]>) | undefined;
+  /** Starts the client, to see whether the rule of `allow` holds for it. */
+  readonly proveAllow?: boolean | undefined;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: (() => Promise<readonly string[]>) | undefined;
   /** The warnings of `broker config validate`. */
@@ -106,13 +137,20 @@ interface GatherOptions extends SettingsRoots {
 export async function gatherFacts(options: GatherOptions): Promise<Facts> {
   const { homeDir, projectDir, uid } = options;
   const tools = macTools(options.env);
-  const input = readInput(options, tools);
+  const shell = options.askShell
+    ? await askShell({ ...options, program: options.env['SHELL'] || '/bin/sh' })
+    : undefined;
+  const input = readInput(options, tools, shell);
   const helper = inspectHelper(input, options);
   const mayRun = options.run === 'always' || (options.run === 'safe' && helper?.mayRun === true);
-  const [broker, run] = await Promise.all([
-    askBroker(options, helper),
-    helper !== undefined && mayRun ? runHelper(runOptions(helper, input, options)) : undefined,
-  ]);
+  const asked = askBroker(options, helper);
+  const run = async () => {
+    if (helper === undefined || !mayRun) return undefined;
+    // The doctor is not the client: it would be refused, and rightly.
+    if (isAllowed(await asked, helper, options)) return undefined;
+    return runHelper(runOptions(helper, input, options));
+  };
+  const [broker, ran] = await Promise.all([asked, run()]);
   return {
     homeDir,
     projectDir,
@@ -120,26 +158,62 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
     input,
     chain: authChain(input),
     helper,
-    run,
+    run: ran,
     apps: installedApps(homeDir, options.platform),
     guarded: guardedFiles(input, helper, options),
     broker,
     orphanedSettings: orphanedSettings(options, tools),
     served: readServedSettings(options, tools),
+    siblings: siblings(input, options),
+    shell,
+    allow: await gatherAllow(options, broker.status, broker.credential?.allow),
   };
 }
 
-function readInput(options: GatherOptions, tools: MacTools): ChainInput {
+/** Whether what this helper asks for is for the client alone. Of a wrapper only its record says what it asks for. */
+function isAllowed(
+  { status, credential }: BrokerFacts,
+  helper: HelperFacts,
+  { stateDir, uid }: GatherOptions,
+): boolean {
+  if (helper.ours) return (credential?.allow ?? []).length > 0;
+  const isConfigured = status?.credentials.some(({ allow = [] }) => allow.length > 0);
+  return isConfigured === true && readEnrolment(stateDir, uid).lines.some(({ line }) => line === helper.command);
+}
+
+function readInput(options: GatherOptions, tools: MacTools, shell: AskedShell | undefined): ChainInput {
   const stateFile = clientStateFile(options);
   const state = readClientState(stateFile, options.projectDir);
   return {
     environment: options.env,
-    profiles: readProfiles(options),
+    profiles: decidedBy(shell, readProfiles(options)),
     settings: readAllSettings(options, tools),
     login: findLogin({ ...options, stateFile, stateHoldsKey: state.holdsKey }, tools),
     answers: state,
     trusted: state.trusted,
   };
+}
+
+function siblings(input: ChainInput, options: GatherOptions): SiblingFacts[] {
+  return siblingLines(input, clientStateFile(options), options.projectDir).map((line) => ({
+    ...inspectCommand(input, line, options),
+    ...line,
+    asked: formatOf(line.command),
+  }));
+}
+
+/** What the text left open, a condition or a computed value, is as the shell says. */
+function decidedBy(shell: AskedShell | undefined, profiles: readonly Profile[]): readonly Profile[] {
+  if (shell?.outcome !== 'answered') return profiles;
+  return profiles.map((profile) => {
+    if (profile.syntax !== shell.kind) return profile;
+    const assignments = profile.assignments.map((each) => {
+      const said = shell.exports.get(each.name);
+      const isIt = said !== undefined && (each.value === undefined || each.value === said);
+      return each.exported === 'perhaps' ? { ...each, exported: isIt ? ('yes' as const) : ('no' as const) } : each;
+    });
+    return { ...profile, assignments };
+  });
 }
 
 function runOptions(helper: HelperFacts, input: ChainInput, { env, projectDir, clock }: GatherOptions) {
@@ -198,14 +272,14 @@ function answers(socket: string, clock: Clock): Promise<boolean> {
 
 function guardedFiles(input: ChainInput, helper: HelperFacts | undefined, options: GatherOptions): GuardedFile[] {
   const settings = input.settings.flatMap(({ file, scope, env }) => {
-    const holdsSecret = [...env].some(([name, { value }]) => isSecretVariable(name) && value !== '');
-    if (scope === 'project' && !holdsSecret) return [];
-    return guarded(file, holdsSecret && scope !== 'managed' ? 'secret' : 'settings');
+    const isSecret = [...env].some(([name, { value }]) => holdsSecret(name, value));
+    if (scope === 'project' && !isSecret) return [];
+    return guarded(file, isSecret && scope !== 'managed' ? 'secret' : 'settings');
   });
   const profiles = input.profiles.flatMap(({ file, assignments, isStartup }) => {
-    const holdsSecret = assignments.some(({ name, value }) => isSecretVariable(name) && (value ?? '') !== '');
+    const isSecret = assignments.some(({ name, value }) => holdsSecret(name, value));
     // What a profile reads of other people's (frameworks, completions) is theirs to keep.
-    return isStartup || assignments.length > 0 ? guarded(file, holdsSecret ? 'secret' : 'settings') : [];
+    return isStartup || assignments.length > 0 ? guarded(file, isSecret ? 'secret' : 'settings') : [];
   });
   return [
     ...settings,
@@ -219,7 +293,26 @@ function guardedFiles(input: ChainInput, helper: HelperFacts | undefined, option
 function guarded(file: string, role: GuardedFile['role']): GuardedFile[] {
   const stat = statQuietly(file);
   if (stat === undefined || !(stat.isFile() || role === 'state')) return [];
-  return [{ file, role, mode: stat.mode & 0o7777, uid: stat.uid }];
+  const mode = stat.mode & 0o7777;
+  return [{ file, role, mode, open: mode & openTo(file, stat), uid: stat.uid }];
+}
+
+/** For whom the way to a file is open, as bits of its mode. */
+function openTo(file: string, { uid, gid }: Stats): number {
+  // Many systems give each user a group with the same number and nobody else in it.
+  let bits = uid !== 0 && uid === gid ? 0o007 : 0o077;
+  try {
+    for (
+      let folder = path.dirname(realpathSync(file));
+      folder !== path.dirname(folder);
+      folder = path.dirname(folder)
+    ) {
+      const mode = statQuietly(folder)?.mode ?? 0o777;
+      if ((mode & 0o001) === 0) bits &= ~0o007;
+      if ((mode & 0o010) === 0) bits &= ~0o070;
+    }
+  } catch {}
+  return bits;
 }
 
 function installedApps(homeDir: string, platform: NodeJS.Platform): InstalledApps {

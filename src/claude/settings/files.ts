@@ -16,6 +16,7 @@ import {
   valueAt,
 } from './document.ts';
 import { type MacTools, macTools } from './mac-tools.ts';
+import { type SandboxSettings, sandboxOf } from './sandbox.ts';
 
 interface LocatedText {
   /** May be secret. */
@@ -44,6 +45,7 @@ export interface SettingsFile extends SettingsLocation {
   readonly duplicates: readonly string[];
   /** Bash and Read rules under permissions.deny. */
   readonly denied: readonly string[];
+  readonly sandbox: SandboxSettings;
   /** Nothing is set in it. */
   readonly isEmpty: boolean;
   /** Managed settings may name a program that prints the real ones. */
@@ -58,6 +60,7 @@ const NOTHING = {
   env: new Map<string, LocatedText>(),
   duplicates: [],
   denied: [],
+  sandbox: sandboxOf(undefined),
   isEmpty: true,
   policyHelper: false,
   mergesSources: false,
@@ -98,6 +101,7 @@ export function readSettingsFile(location: SettingsLocation, tools: Pick<MacTool
       env: environmentOf(text, root),
       duplicates: duplicatesOf(root),
       denied: deniedOf(root),
+      sandbox: sandboxOf(root),
       isEmpty: (root?.children ?? []).length === 0,
       policyHelper: ['policyHelper', 'policyHelpers'].some((name) => nodeAt(root, [name])?.type === 'object'),
       mergesSources: valueAt(root, ['managedSourcesBehavior']) === 'merge',
