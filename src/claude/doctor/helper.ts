@@ -27,6 +27,8 @@ export interface HelperFacts {
   readonly path: string | undefined;
   readonly found: boolean;
   readonly executable: boolean;
+  /** Its mode allows what the file system that it lies on does not. */
+  readonly onNoexec: boolean;
   /** The program's text if it is a script of reasonable size. */
   readonly script: string | undefined;
   /** What the doctor may run without being told to. */
@@ -56,6 +58,7 @@ export function inspectHelper(input: ChainInput, around: HelperSurroundings): He
   const located = locate(program, around);
   const stat = located.path === undefined ? undefined : statQuietly(located.path);
   const found = stat?.isFile() ?? (located.path === undefined && isBuiltIn(program));
+  const executable = located.path === undefined ? found : isExecutable(located.path);
   return {
     command,
     settings,
@@ -67,7 +70,8 @@ export function inspectHelper(input: ChainInput, around: HelperSurroundings): He
     how: located.how,
     path: located.path,
     found,
-    executable: located.path === undefined ? found : isExecutable(located.path),
+    executable,
+    onNoexec: !executable && found && ((stat?.mode ?? 0) & 0o100) !== 0 && stat?.uid === process.getuid?.(),
     script: located.path !== undefined && stat?.isFile() ? scriptText(located.path) : undefined,
     mayRun: found && (isOwnBinary(ours, located.path, around) || isOwnSettings(settings, around)),
   };
