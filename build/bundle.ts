@@ -16,12 +16,13 @@ const DIST = path.join(ROOT, 'dist');
 /** The lowest of `engines` in package.json: newer syntax is lowered to what it can parse. */
 const LOWEST_NODE = 'node22.14';
 
-/** What bin/broker.mjs imports, the process that asks the keyring, and the client that the demo runs. */
+/** What bin/broker.mjs imports, the process that asks the keyring, that which carries a refresh token, and the client that the demo runs. */
 const ENTRIES = {
   'cli/main': 'src/cli/main.ts',
   'platform/guard': 'src/platform/guard.ts',
   'platform/process-io': 'src/platform/process-io.ts',
   'platform/keyring-main': 'src/platform/keyring-main.ts',
+  'oauth2/courier-main': 'src/providers/oauth2/courier-main.ts',
   'demo/client-double': 'src/demo/client-double.ts',
 };
 

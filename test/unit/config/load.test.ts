@@ -148,6 +148,7 @@ it('becomes what the rest of the program reads', async () => {
       idleExitMs: 0,
       revokeOnExit: false,
       logLevel: 'warn',
+      cache: 'disk',
       keyHome: 'auto',
     },
   });
