@@ -77,8 +77,8 @@ export const environmentChecks: readonly Check[] = [
   }),
   check({
     id: 'base-url-plain-http',
-    severity: 'error',
     when: (facts) => baseUrls(facts).filter(({ url, isLocal }) => url.protocol === 'http:' && !isLocal),
+    severity: ({ isPrivate }) => (isPrivate ? 'warning' : 'error'),
     title: ({ shown }) => `ANTHROPIC_BASE_URL ${shown} is not encrypted`,
     cost: 'the key and every prompt can be read on the way',
     remedy: ({ origin }) => `write it with https:// (it is set in ${originText(origin)})`,
@@ -153,6 +153,12 @@ function urlOf(value: string): URL | undefined {
   return url !== undefined && /^https?:$/.test(url.protocol) ? url : undefined;
 }
 
+/** A name without dots or of a zone that no public server has; a tailnet, a container's host. */
+const PRIVATE_NAME =
+  /^[^.:[\]]+$|\.(local|lan|home|internal|intranet|corp|home\.arpa|ts\.net|localhost|test|svc|svc\.cluster\.local)$/i;
+const PRIVATE_ADDRESS =
+  /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|169\.254\.|0\.0\.0\.0$|\[f[cd])/i;
+
 /** ANTHROPIC_BASE_URL if it is set and can be used. */
 function baseUrls({ input }: Facts) {
   const set = effectiveVariable(input, 'ANTHROPIC_BASE_URL');
@@ -160,7 +166,16 @@ function baseUrls({ input }: Facts) {
   if (set === undefined || url === undefined) return [];
   const isLocal = /^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
   const isAnthropic = /(^|\.)anthropic\.com$/.test(url.hostname);
-  return [{ url, isLocal, isAnthropic, shown: maskUrl(set.value), origin: set.origin }];
+  return [
+    {
+      url,
+      isLocal,
+      isPrivate: PRIVATE_NAME.test(url.hostname) || PRIVATE_ADDRESS.test(url.hostname),
+      isAnthropic,
+      shown: maskUrl(set.value),
+      origin: set.origin,
+    },
+  ];
 }
 
 /** Whether `claude -p` puts a key of this kind into a header, as far as that is known. */

@@ -14,6 +14,10 @@ export interface Home {
   readonly flag?: string;
   readonly broker?: StatusReport | 'none';
   readonly runHelper?: boolean;
+  /** Symbolic links, each to a path within the home. */
+  readonly links?: Record<string, string>;
+  /** Nobody else can enter its folder. */
+  readonly isClosed?: boolean;
   /** Default: linux. On darwin the fake programs of mac-programs.ts answer. */
   readonly platform?: 'darwin';
   /** Winner in the terminal, with -p and with --bare. */
