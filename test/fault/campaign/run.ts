@@ -10,12 +10,16 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Dice } from '../../simulation/dice.ts';
+import { damage } from './damage.ts';
+import { disk } from './disk.ts';
 import { type Experiment, Tally } from './experiment.ts';
 import { kills } from './kills.ts';
+import { outages } from './outages.ts';
 import { page } from './page.ts';
+import { processes } from './processes.ts';
 import { type Row, table } from './report.ts';
 
-const EXPERIMENTS: readonly Experiment[] = [...kills];
+const EXPERIMENTS: readonly Experiment[] = [...kills, ...damage, ...disk, ...outages, ...processes];
 const DEFAULT_SEED = 18;
 /** They wait more than they work. */
 const AT_ONCE = 3;
