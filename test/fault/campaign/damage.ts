@@ -1,6 +1,5 @@
 import {
   copyFileSync,
-  existsSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -11,7 +10,7 @@ import {
 } from 'node:fs';
 import SqliteDatabase from 'better-sqlite3';
 import type { Dice } from '../../simulation/dice.ts';
-import type { Experiment, Trial } from './experiment.ts';
+import type { Experiment, Tally, Trial } from './experiment.ts';
 import { settle } from './kills.ts';
 import { type Rig, withRig } from './rig.ts';
 
@@ -115,12 +114,11 @@ export const damage: readonly Experiment[] = [
 
 async function damagedAtRest({ dice, times, tally }: Trial, harms: readonly Harm[]): Promise<void> {
   await withRig({}, async (rig) => {
-    for (let round = 0; round < times; round += 1) {
+    while (tally.inflicted < times) {
       if (rig.pid === undefined) await rig.askAll(tally);
       if (dice.chance(0.3)) rig.rotate(dice.pick(rig.fixed));
       await rig.end(dice.chance(0.7) ? 'SIGKILL' : 'SIGTERM');
-      harm(rig, dice, harms);
-      tally.inflicted += 1;
+      for (let left = 1 + Math.floor(dice.between(0, 3)); left > 0; left -= 1) harm(rig, dice, harms, tally);
       const began = Date.now();
       await rig.ask(dice.pick(rig.names), tally);
       tally.recoveredMs.push(Date.now() - began);
@@ -134,11 +132,10 @@ async function damagedAtRest({ dice, times, tally }: Trial, harms: readonly Harm
 
 async function damagedUnderDaemon({ dice, times, tally }: Trial, harms: readonly Harm[]): Promise<void> {
   await withRig({}, async (rig) => {
-    for (let round = 0; round < times; round += 1) {
+    while (tally.inflicted < times) {
       await rig.askAll(tally);
       const { pid } = rig;
-      harm(rig, dice, harms);
-      tally.inflicted += 1;
+      for (let left = 1 + Math.floor(dice.between(0, 3)); left > 0; left -= 1) harm(rig, dice, harms, tally);
       if (dice.chance(0.5)) rig.rotate(dice.pick(rig.fixed));
       const began = Date.now();
       await rig.ask(dice.pick(rig.names), tally);
@@ -159,8 +156,7 @@ async function takenAway({ dice, times, tally }: Trial): Promise<void> {
     for (let round = 0; round < times; round += 1) {
       await rig.askAll(tally);
       const { pid } = rig;
-      harm(rig, dice, WHOLE);
-      tally.inflicted += 1;
+      harm(rig, dice, WHOLE, tally);
       const began = Date.now();
       const isRight = async () => {
         const { cache, places = [] } = (await rig.status())?.daemon ?? {};
@@ -212,10 +208,12 @@ async function othersDatabase({ dice, times, tally }: Trial): Promise<void> {
   });
 }
 
-function harm(rig: Rig, dice: Dice, harms: readonly Harm[]): void {
+function harm(rig: Rig, dice: Dice, harms: readonly Harm[], tally: Tally): void {
   const there = FILES.filter((name) => (statSync(rig.state(name), { throwIfNoEntry: false })?.size ?? 0) > 0);
   const name = dice.pick(there.length > 0 ? there : ['cache.db']);
-  if (existsSync(rig.state(name))) dice.pick(harms)(rig.state(name), dice);
+  if (!statSync(rig.state(name), { throwIfNoEntry: false })?.isFile()) return;
+  dice.pick(harms)(rig.state(name), dice);
+  tally.inflicted += 1;
 }
 
 /** A folder in the place of a file is told with its remedy: this is what a person does then. */

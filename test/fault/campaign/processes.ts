@@ -279,6 +279,7 @@ async function tornConfiguration({ dice, times, tally }: Trial): Promise<void> {
       ]);
       writeFileSync(rig.home.configFile, text, { mode: 0o600 });
       tally.inflicted += 1;
+      const said = rig.logged().length;
       // A configuration that was cut between two tables is whole, and has fewer credentials.
       await rig.ask(dice.pick(rig.names), tally, (outcome) => outcome.code === 78 || outcome.code === 64);
       if (dice.chance(0.5)) process.kill(rig.pid ?? 0, 'SIGHUP');
@@ -290,6 +291,7 @@ async function tornConfiguration({ dice, times, tally }: Trial): Promise<void> {
       while (code !== 0 && Date.now() - began < 15_000) ({ code } = await rig.ask(name, tally, () => true));
       tally.recoveredMs.push(Date.now() - began);
       tally.expect(code === 0, 'the whole configuration is not taken again');
+      if (tally.lost > 0) console.log(JSON.stringify(text.slice(-80)), rig.logged().slice(said));
     }
     tally.expect(rig.pid === pid, 'the daemon ended');
   });
