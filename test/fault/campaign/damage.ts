@@ -156,7 +156,7 @@ async function takenAway({ dice, times, tally }: Trial): Promise<void> {
     for (let round = 0; round < times; round += 1) {
       await rig.askAll(tally);
       const { pid } = rig;
-      harm(rig, dice, WHOLE, tally);
+      const done = harm(rig, dice, WHOLE, tally);
       const began = Date.now();
       const isRight = async () => {
         const { cache, places = [] } = (await rig.status())?.daemon ?? {};
@@ -165,7 +165,7 @@ async function takenAway({ dice, times, tally }: Trial): Promise<void> {
       };
       while (!(await isRight()) && Date.now() - began < 30_000) await rig.ask(dice.pick(rig.names), tally);
       tally.recoveredMs.push(Date.now() - began);
-      tally.expect(await isRight(), 'not put right within 30 s');
+      tally.expect(await isRight(), `${done}: not put right within 30 s: ${JSON.stringify(await look(rig))}`);
       tally.expect(rig.pid === pid, 'the daemon ended');
       tidy(rig);
     }
@@ -208,12 +208,15 @@ async function othersDatabase({ dice, times, tally }: Trial): Promise<void> {
   });
 }
 
-function harm(rig: Rig, dice: Dice, harms: readonly Harm[], tally: Tally): void {
+/** @returns what was done, for the words of a fault. */
+function harm(rig: Rig, dice: Dice, harms: readonly Harm[], tally: Tally): string {
   const there = FILES.filter((name) => (statSync(rig.state(name), { throwIfNoEntry: false })?.size ?? 0) > 0);
   const name = dice.pick(there.length > 0 ? there : ['cache.db']);
-  if (!statSync(rig.state(name), { throwIfNoEntry: false })?.isFile()) return;
-  dice.pick(harms)(rig.state(name), dice);
+  if (!statSync(rig.state(name), { throwIfNoEntry: false })?.isFile()) return `no ${name}`;
+  const chosen = dice.pick(harms);
+  chosen(rig.state(name), dice);
   tally.inflicted += 1;
+  return `${chosen.name} ${name}`;
 }
 
 /** A folder in the place of a file is told with its remedy: this is what a person does then. */
@@ -224,6 +227,12 @@ async function clearTheWay(rig: Rig): Promise<void> {
     await rig.end('SIGTERM');
     await rig.home.key(rig.fixed[0]);
   }
+}
+
+async function look(rig: Rig): Promise<unknown> {
+  const { cache, places } = (await rig.status())?.daemon ?? {};
+  const files = FILES.map((name) => [name, statSync(rig.state(name), { throwIfNoEntry: false })?.size]);
+  return { cache, places, files };
 }
 
 /** What was set aside is of no more use. */
