@@ -42,6 +42,8 @@ interface CredentialView {
   readonly config: Config;
   readonly nextRefreshAtMs: number | undefined;
   readonly isCheckArmed: boolean;
+  /** Client processes with a lease of their own. */
+  readonly sessions: number;
 }
 
 export function describeDaemon(facts: DaemonFacts, at: Moment): DaemonStatus {
@@ -93,6 +95,7 @@ export function describeCredential(credential: ManagedCredential, view: Credenti
     refreshing: credential.flight !== undefined,
     lastAskedAt: show(credential.lastAskedAtMs),
     timesServed: credential.timesServed,
+    sessions: view.sessions,
     clockSkewSeconds: credential.clockSkewMs === undefined ? null : Math.round(credential.clockSkewMs / 1000),
     checkHost: credential.spec.check === undefined ? null : new URL(credential.spec.check.url).host,
     advice: adviceOn(credential, view),

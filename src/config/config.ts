@@ -34,6 +34,8 @@ export interface CredentialConfig {
   readonly check?: CheckConfig | undefined;
   /** Who may have it; undefined: every process of the user. */
   readonly allow?: readonly AllowWord[] | undefined;
+  /** session: each client process has a lease of its own; undefined: shared. */
+  readonly scope?: 'shared' | 'session' | undefined;
   readonly ttlMs: number;
   readonly maxStaleMs: number;
   /** Parsed by the provider's own credential schema. */

@@ -84,6 +84,8 @@ export interface CredentialStatus {
   readonly refreshing: boolean;
   readonly lastAskedAt: string | null;
   readonly timesServed: number;
+  /** Client processes with a lease of their own (`scope = "session"`); an older daemon does not say. */
+  readonly sessions?: number;
   /** This machine's clock minus the provider's; null if the provider sends no time. */
   readonly clockSkewSeconds: number | null;
   /** The host of its check; null: it has none. */

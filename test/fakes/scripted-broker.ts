@@ -45,6 +45,7 @@ export const CREDENTIAL: CredentialStatus = {
   refreshing: false,
   lastAskedAt: new Date(START_MS - 5_000).toISOString(),
   timesServed: 1234,
+  sessions: 0,
   clockSkewSeconds: null,
   checkHost: null,
   advice: [],
