@@ -28,6 +28,11 @@
 #include <mach/mach_time.h>
 #endif
 
+#ifdef __GLIBC__
+/* musl loads what was linked against glibc, and does not have this one. */
+extern int malloc_trim(size_t) __attribute__((weak));
+#endif
+
 enum { NOTIFY_TIMEOUT_MS = 500 /* the event loop is blocked meanwhile */ };
 
 /* bootTimeMs(): milliseconds since boot, time asleep included; os.uptime() has only hundredths of a second. */
@@ -66,7 +71,7 @@ static napi_value trim_heap(napi_env env, napi_callback_info info)
 {
     (void)info;
 #ifdef __GLIBC__
-    return boolean(env, malloc_trim(0) != 0);
+    return boolean(env, malloc_trim != NULL && malloc_trim(0) != 0);
 #else
     return boolean(env, false);
 #endif

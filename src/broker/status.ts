@@ -94,6 +94,7 @@ export function describeCredential(credential: ManagedCredential, view: Credenti
     lastAskedAt: show(credential.lastAskedAtMs),
     timesServed: credential.timesServed,
     clockSkewSeconds: credential.clockSkewMs === undefined ? null : Math.round(credential.clockSkewMs / 1000),
+    checkHost: credential.spec.check === undefined ? null : new URL(credential.spec.check.url).host,
     advice: adviceOn(credential, view),
     lastError: describeFailure(credential, show),
   };

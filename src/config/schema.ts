@@ -19,6 +19,15 @@ declare module 'zod' {
   }
 }
 
+/** A schema that is built when it is first used: building those of every provider there is took a sixth of a start. */
+export function once<Schema>(build: () => Schema): () => Schema {
+  let built: Schema | undefined;
+  return () => {
+    built ??= build();
+    return built;
+  };
+}
+
 interface DurationLimits {
   readonly minMs?: number;
   readonly maxMs?: number;

@@ -101,7 +101,16 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
   const upgrade = new UpgradeWatch(parts.installation, log);
   let inForce = parts.config;
   const setup = (next: Config) =>
-    prepareSetup(next, { definitions: parts.definitions, cache, clock, log, env, homeDir, upgrade });
+    prepareSetup(next, {
+      definitions: parts.definitions,
+      cache,
+      clock,
+      log,
+      env,
+      homeDir,
+      stateDir: places.stateDir,
+      upgrade,
+    });
   const broker: Broker = new Broker(ports, setup(config), () => ({
     version: VERSION,
     pid: process.pid,

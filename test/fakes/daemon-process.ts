@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -133,6 +133,11 @@ export class BrokerHome {
       outgoing.once('error', reject);
       outgoing.end(sent);
     });
+  }
+
+  /** The files of the state folder. */
+  stateFiles(): readonly string[] {
+    return readdirSync(this.stateDir).sort();
   }
 
   async close(): Promise<void> {

@@ -46,6 +46,7 @@ export const CREDENTIAL: CredentialStatus = {
   lastAskedAt: new Date(START_MS - 5_000).toISOString(),
   timesServed: 1234,
   clockSkewSeconds: null,
+  checkHost: null,
   advice: [],
   lastError: null,
 };

@@ -118,6 +118,24 @@ export const environmentChecks: readonly Check[] = [
     where: ({ origin }) => originFile(origin),
   }),
   check({
+    id: 'check-other-host',
+    severity: 'warning',
+    when: ({ broker, chain, helper, input }) => {
+      // A cloud's requests go elsewhere.
+      const isMeant = helper?.ours === true && chain.outcomes.print.winner !== 'cloud';
+      const checked = isMeant ? broker.credential?.checkHost : undefined;
+      const set = effectiveVariable(input, 'ANTHROPIC_BASE_URL');
+      const used = set === undefined ? ANTHROPIC_API : urlOf(set.value)?.host;
+      return checked != null && used !== undefined && checked !== used && { checked, used, origin: set?.origin };
+    },
+    title: ({ checked, used }, { broker }) =>
+      `the check of "${broker.credential?.name}" asks ${checked}, and claude's requests go to ${used}`,
+    cost: 'a key may be good for the one and refused by the other: a good key is refused, or a dead one served longer',
+    remedy: ({ used }, { broker }) =>
+      `set url in [credentials.${broker.credential?.name}.check] to an address of ${used}, or remove the check`,
+    where: ({ origin }) => originFile(origin),
+  }),
+  check({
     id: 'proxy-unsupported',
     severity: 'error',
     when: (facts) => proxiesWithoutHttp(facts).filter(({ value }) => SOCKS.test(value)),
@@ -152,6 +170,9 @@ function urlOf(value: string): URL | undefined {
   const url = URL.canParse(value) ? new URL(value) : undefined;
   return url !== undefined && /^https?:$/.test(url.protocol) ? url : undefined;
 }
+
+/** Where requests go while ANTHROPIC_BASE_URL is not set. */
+const ANTHROPIC_API = 'api.anthropic.com';
 
 /** A name without dots or of a zone that no public server has; a tailnet, a container's host. */
 const PRIVATE_NAME =

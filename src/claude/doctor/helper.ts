@@ -31,6 +31,8 @@ export interface CommandFacts {
   readonly path: string | undefined;
   readonly found: boolean;
   readonly executable: boolean;
+  /** Its mode allows what the file system that it lies on does not. */
+  readonly onNoexec: boolean;
   /** The program's text if it is a script of reasonable size. */
   readonly script: string | undefined;
   /** What the doctor may run without being told to. */
@@ -76,6 +78,7 @@ export function inspectCommand<Line extends HelperLine>(
   const isOwn = isOwnBinary(located.path, around);
   const ours = runsBrokerHelper(command) || isOwn;
   const found = located.how === 'built-in' || stat?.isFile() === true;
+  const executable = located.path === undefined ? found : isExecutable(located.path);
   return {
     command,
     settings,
@@ -87,7 +90,8 @@ export function inspectCommand<Line extends HelperLine>(
     how: located.how,
     path: located.path,
     found,
-    executable: located.path === undefined ? found : isExecutable(located.path),
+    executable,
+    onNoexec: !executable && found && ((stat?.mode ?? 0) & 0o100) !== 0 && stat?.uid === process.getuid?.(),
     script: located.path !== undefined && stat?.isFile() ? scriptText(located.path) : undefined,
     mayRun: found && (isOwn || isOwnSettings(settings, around)),
   };

@@ -634,6 +634,27 @@ export const HOMES: readonly Home[] = [
     finds: [],
   },
   {
+    name: 'a check that asks the API which claude uses',
+    files: { [USER]: ours },
+    broker: statusOf({ checkHost: 'api.anthropic.com' }),
+    wins: H,
+    finds: [],
+  },
+  {
+    name: 'a check that asks another API than claude uses',
+    files: { [USER]: withEnv({ ANTHROPIC_BASE_URL: 'http://127.0.0.1:4000' }) },
+    broker: statusOf({ checkHost: 'api.anthropic.com' }),
+    wins: H,
+    finds: ['check-other-host'],
+  },
+  {
+    name: 'a check that asks a gateway which claude does not use',
+    files: { [USER]: ours },
+    broker: statusOf({ checkHost: 'gateway.example.com' }),
+    wins: H,
+    finds: ['check-other-host'],
+  },
+  {
     name: 'settings that others can write',
     files: { [USER]: [ours, 0o666] },
     wins: H,
