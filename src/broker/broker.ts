@@ -159,6 +159,21 @@ export class Broker implements BrokerApi {
     return login;
   }
 
+  /**
+   * A person logs out of this provider: what was read with their login is dropped with it.
+   * @throws BrokerError ERR_USAGE if there is no such provider or it logs in automatically.
+   */
+  async dropLogin(provider: string): Promise<void> {
+    const gate = this.#credentials.gate(provider);
+    if (gate === undefined) throw unknownProvider(provider, [...this.#credentials.gates()]);
+    await gate.call(async (port, call) => {
+      if (port.dropLogin === undefined) throw takesNoLogin(provider);
+      await port.dropLogin(call);
+    }, 'person');
+    for (const credential of this.#credentials) if (credential.gate === gate) this.#refresher.drop(credential);
+    this.#events.add('logged-out', undefined, { provider });
+  }
+
   status(): StatusReport {
     const at = this.#ports.clock.read();
     return {

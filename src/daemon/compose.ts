@@ -223,5 +223,6 @@ function administrationOf(broker: Broker, cache: SqliteCache, inForce: () => Loa
       }
     },
     takeLogin: (provider, token) => broker.takeLogin(provider, token),
+    dropLogin: (provider) => broker.dropLogin(provider),
   };
 }
