@@ -54,6 +54,7 @@ export function statusOf(sample: StatusSample = {}): StatusReport {
         nextRefreshAt: null,
         refreshing: false,
         lastAskedAt: null,
+        sink: null,
         timesServed: 0,
         clockSkewSeconds: sample.clockSkewSeconds ?? null,
         advice: sample.advice ?? [],
