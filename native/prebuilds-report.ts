@@ -94,7 +94,8 @@ The addon's entry point and the version in the helper were found in each. The ad
 hand, in Node 24 for that machine under qemu-user with Debian's \`libc6-arm64-cross\`. Nothing was run on macOS. Signatures of macOS
 binaries are ad hoc, which its kernel requires on arm64; they are not notarized. On a machine that none of them is for,
 \`broker-key\` runs \`broker get\`, and the daemon runs without the addon: no readiness, no watchdog, and callers are
-identified by their own hints. With musl's C library (Alpine) the helper runs and the addon does not load.
+identified by their own hints. With musl's C library (Alpine) both run: musl 1.2.5 with Node 24.19 was
+tried by hand.
 
 ## SQLite
 

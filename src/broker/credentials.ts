@@ -232,7 +232,7 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     for (const name of stored.keys()) this.#ports.cache.remove(name);
     for (const gate of abandoned) {
       gate.isAbandoned = true;
-      if (!deps.holdsLeases(gate)) void gate.close();
+      if (!deps.holdsLeases(gate)) gate.close();
     }
   }
 

@@ -210,10 +210,9 @@ export class ProviderGate {
     return this.#closing.signal.aborted;
   }
 
-  /** Resolves when nothing of its provider is under way that must not be cut off. */
-  async close(): Promise<void> {
+  close(): void {
     this.#closing.abort(new BrokerError('ERR_PROVIDER_UNAVAILABLE', 'the broker is stopping'));
-    await this.#provider?.close();
+    this.#provider?.close();
   }
 
   async #attempt<T>(work: (provider: Provider, call: Call) => Promise<T>): Promise<T> {

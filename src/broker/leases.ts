@@ -267,7 +267,7 @@ export class LeaseKeeper {
     this.#retirements.add(retired);
     retired.then(() => {
       this.#retirements.delete(retired);
-      if (gate.isAbandoned && !this.dependOn(gate)) void gate.close();
+      if (gate.isAbandoned && !this.dependOn(gate)) gate.close();
     });
   }
 

@@ -99,6 +99,7 @@ export function describeCredential(credential: ManagedCredential, view: Credenti
     timesServed: credential.timesServed,
     sink: view.sink ?? null,
     clockSkewSeconds: credential.clockSkewMs === undefined ? null : Math.round(credential.clockSkewMs / 1000),
+    checkHost: credential.spec.check === undefined ? null : new URL(credential.spec.check.url).host,
     advice: adviceOn(credential, view),
     lastError: describeFailure(credential, show),
   };

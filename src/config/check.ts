@@ -110,13 +110,14 @@ function checkDaemon(value: unknown, context: CheckContext): DaemonConfig {
     context.effective.addTable(path, table, daemonSchema);
     options = parsed(daemonSchema, { value: table, base: path, placeOf: placeOfCommonKey }, context)?.data;
   }
-  const { turn_margin, idle_after, idle_exit, revoke_on_exit, log_level, key_home } = options ?? DAEMON_DEFAULTS;
+  const { turn_margin, idle_after, idle_exit, revoke_on_exit, log_level, cache, key_home } = options ?? DAEMON_DEFAULTS;
   return {
     turnMarginMs: turn_margin,
     idleAfterMs: idle_after,
     idleExitMs: idle_exit,
     revokeOnExit: revoke_on_exit,
     logLevel: log_level,
+    cache,
     keyHome: key_home,
   };
 }

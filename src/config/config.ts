@@ -56,6 +56,8 @@ export interface DaemonConfig {
   readonly idleExitMs: number;
   readonly revokeOnExit: boolean;
   readonly logLevel: LogLevel;
+  /** memory: nothing is kept on the disk. */
+  readonly cache: 'disk' | 'memory';
   /** Where a key-encryption key for a new database lives. */
   readonly keyHome: KeyHome | 'auto';
 }

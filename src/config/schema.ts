@@ -19,6 +19,15 @@ declare module 'zod' {
   }
 }
 
+/** A schema that is built when it is first used: building those of every provider there is took a sixth of a start. */
+export function once<Schema>(build: () => Schema): () => Schema {
+  let built: Schema | undefined;
+  return () => {
+    built ??= build();
+    return built;
+  };
+}
+
 interface DurationLimits {
   readonly minMs?: number;
   readonly maxMs?: number;
@@ -295,6 +304,13 @@ export const daemonSchema = z.strictObject({
     .prefault('info')
     .describe('One of trace, debug, info, warn, error, fatal, silent. What is logged to stderr. Default info.')
     .meta({ examples: ['debug'] }),
+  cache: z
+    .enum(['disk', 'memory'])
+    .prefault('disk')
+    .describe(
+      'One of disk, memory. With memory nothing is kept on the disk, and keys, logins and leases end with the daemon: leases are revoked on a real stop and lapse after any other end. Takes effect with the next start. Default disk.',
+    )
+    .meta({ examples: ['memory'], secret: false }),
   key_home: z
     .enum(['auto', ...KEY_HOMES])
     .prefault('auto')

@@ -1,6 +1,6 @@
 import type { BrokerPorts } from '../broker/api.ts';
 import { Broker } from '../broker/broker.ts';
-import { openCache } from '../cache/open.ts';
+import { leftOnDisk, openCache, openMemoryCache } from '../cache/open.ts';
 import type { SqliteCache } from '../cache/sqlite-cache.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -74,15 +74,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
   const { limits, problem, remedy } = fitLimits(openFiles);
   if (problem !== undefined) log.warn({ remedy }, problem);
   // Before there is a socket: an ask waits for the key of the cache within its own deadline.
-  const cache = await openCache({
-    stateDir: places.stateDir,
-    networkFileSystem: places.isNetworkFileSystem,
-    credentialsDir: env['CREDENTIALS_DIRECTORY'],
-    keyHome: config.daemon.keyHome,
-    askKeyring: keyringOf({ env, platform: process.platform, clock: new SystemClock() }),
-    log,
-    wallMs: () => Date.now(),
-  });
+  const cache = await openConfigured(parts);
   // Told while some other code reads the clock, so what follows from it happens a turn later.
   const clock: SystemClock = new SystemClock({
     timeline: cache.timeline(),
@@ -112,7 +104,16 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
   const upgrade = new UpgradeWatch(parts.installation, log);
   let inForce = parts.config;
   const setup = (next: Config) =>
-    prepareSetup(next, { definitions: parts.definitions, cache, clock, log, env, homeDir, upgrade });
+    prepareSetup(next, {
+      definitions: parts.definitions,
+      cache,
+      clock,
+      log,
+      env,
+      homeDir,
+      stateDir: places.stateDir,
+      upgrade,
+    });
   const broker: Broker = new Broker(ports, setup(config), () => ({
     version: VERSION,
     pid: process.pid,
@@ -186,6 +187,24 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     },
   };
   return composed;
+}
+
+function openConfigured({ config: { config }, places, env, log }: DaemonParts): Promise<SqliteCache> | SqliteCache {
+  const { cache, keyHome } = config.daemon;
+  if (cache === 'memory') {
+    const left = leftOnDisk(places.stateDir);
+    if (left !== undefined) log.warn({ remedy: left.remedy }, left.problem);
+    return openMemoryCache();
+  }
+  return openCache({
+    stateDir: places.stateDir,
+    networkFileSystem: places.isNetworkFileSystem,
+    credentialsDir: env['CREDENTIALS_DIRECTORY'],
+    keyHome,
+    askKeyring: keyringOf({ env, platform: process.platform, clock: new SystemClock() }),
+    log,
+    wallMs: () => Date.now(),
+  });
 }
 
 /**

@@ -236,7 +236,9 @@ async function runUntilStopped(running: RunningDaemon, { manager, byHelper }: Co
   await keeper.close();
   for (const idle of idles) idle.stop();
   const isOrdered = reason !== 'idle' && reason !== 'replaced' && reason !== 'displaced';
-  const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, daemon.clock, log));
+  // What was kept in memory alone no later daemon can revoke.
+  const revokes = daemon.config().daemon.revokeOnExit || !daemon.cache.isOnDisk;
+  const isRealStop = isOrdered && revokes && (await isForGood(manager, daemon.clock, log));
   await stopDaemon(daemon, socket.listener, isRealStop, log);
   // It is another daemon's by now.
   if (reason !== 'displaced') mark.remove();

@@ -20,6 +20,7 @@ interface SetupDeps {
   readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
+  readonly stateDir: string;
   readonly upgrade: UpgradeWatch;
 }
 
@@ -71,7 +72,7 @@ function sourceFingerprintOf(
 
 function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: SetupDeps): ProviderSpec {
   const { name, type, options } = provider;
-  const { cache, clock, log, env, homeDir } = deps;
+  const { cache, clock, log, env, homeDir, stateDir } = deps;
   const definition = definitionOf(type, deps);
   const account = definition.account?.(options);
   const attempts = new LoginAttempts(
@@ -94,7 +95,16 @@ function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: Se
       const create = await definition.load().catch((fault: unknown) => {
         throw deps.upgrade.explain(fault);
       });
-      return create(options, { name, clock, log: log.child({ provider: name }), logins, credentials, env, homeDir });
+      return create(options, {
+        name,
+        clock,
+        log: log.child({ provider: name }),
+        logins,
+        credentials,
+        env,
+        homeDir,
+        stateDir,
+      });
     },
     storedLogin: (loginId) => findLogin(logins, loginId),
   };

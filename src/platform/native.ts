@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { close, existsSync, write } from 'node:fs';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -56,6 +56,8 @@ export interface NativeBindings {
    * descriptor removes no path when it is closed.
    */
   listenOn(path: string, backlog: number): number;
+  /** Puts the descriptors of the two ends of a connection, to be closed, into the first two places. */
+  socketPair(into: Int32Array): void;
 }
 
 /** Pid and start time together are never reused. The start time is opaque: clock ticks on Linux, seconds on macOS. */
@@ -152,6 +154,26 @@ export function releaseMemory(native: NativeBindings | undefined): void {
   }
   collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
   native?.trimHeap();
+  if (native !== undefined) overwriteReadBuffer(native);
+}
+
+/** As much as Node reads at a time. */
+const READ_BUFFER_BYTES = 65_536;
+
+/** Node reads every pipe and socket into one buffer, in which the last answers of providers are until others are longer. */
+function overwriteReadBuffer(native: NativeBindings): void {
+  const ends = new Int32Array(2);
+  try {
+    native.socketPair(ends);
+  } catch {
+    // No descriptors to spare: the next time.
+    return;
+  }
+  const [ours = -1, other = -1] = ends;
+  const reader = new net.Socket({ fd: ours });
+  reader.on('error', () => {});
+  reader.on('data', () => {});
+  write(other, Buffer.alloc(READ_BUFFER_BYTES), () => close(other, () => {}));
 }
 
 /**

@@ -88,6 +88,8 @@ export interface CredentialStatus {
   readonly sink: SinkReport | null;
   /** This machine's clock minus the provider's; null if the provider sends no time. */
   readonly clockSkewSeconds: number | null;
+  /** The host of its check; null: it has none. */
+  readonly checkHost: string | null;
   /** What to know about this credential although it works. */
   readonly advice: readonly Advice[];
   readonly lastError: {

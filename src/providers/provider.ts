@@ -57,11 +57,8 @@ export interface Provider {
   /** A login input changed: forget memoized logins, SDK clients and cached files, so that the next call starts from nothing. */
   forgetLogin(): void;
 
-  /**
-   * Aborts what is under way and accepts nothing any more. What must not be cut off, or a person would be logged out, goes on:
-   * then it resolves when that is over, and a daemon that stops gives it a few seconds.
-   */
-  close(): void | Promise<void>;
+  /** Waits for nothing; aborts what is under way. */
+  close(): void;
 }
 
 export interface Call {
@@ -147,6 +144,8 @@ export interface ProviderHost {
   /** The daemon's environment; providers never read process.env themselves. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
+  /** A private folder that outlives the process, for what its death must not interrupt. Absent: there is none. */
+  readonly stateDir?: string;
 }
 
 /** Keys of other credentials for a provider's own login. Whose they are and how they are had is the broker's business. */

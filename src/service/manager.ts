@@ -4,6 +4,7 @@ import type { PathInputs } from '../config/paths.ts';
 import { BrokerError, codeOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { writeFileAtomically } from '../platform/files.ts';
+import { MEMORY_ENVIRONMENT } from '../platform/guard.ts';
 import { exitCodeOf, runProgram } from '../platform/run-program.ts';
 import type { ServiceFailure } from './failure.ts';
 import type { DaemonCommand } from './runtime.ts';
@@ -119,10 +120,10 @@ export async function run(
 
 /**
  * What of this shell's environment an installed daemon keeps: where it finds its configuration and the programs that
- * providers run. Everything else that a provider needs is in the configuration.
+ * providers run; and what it would otherwise have to start itself again with. Everything else that a provider needs is in the configuration.
  */
 export function recordedEnvironment({ env }: Pick<PathInputs, 'env'>): Readonly<Record<string, string>> {
-  const kept: Record<string, string> = { PATH: lastingPath(env['PATH'] ?? '') };
+  const kept: Record<string, string> = { PATH: lastingPath(env['PATH'] ?? ''), ...MEMORY_ENVIRONMENT };
   for (const name of ['BROKER_CONFIG', 'XDG_CONFIG_HOME']) {
     const value = env[name];
     if (value !== undefined && path.isAbsolute(value)) kept[name] = value;

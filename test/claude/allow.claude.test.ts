@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -40,6 +40,12 @@ async function judged(bench: ClientBench): Promise<Record<string, string>> {
   return Object.fromEntries(
     events.map(({ kind, credential, detail }) => [credential, kind === 'served' ? kind : `${detail['clause']}`]),
   );
+}
+
+/** What the client's sandbox needs, and namespaces that may be made here. */
+function canSandbox(): boolean {
+  const tried = spawnSync('bwrap', ['--ro-bind', '/', '/', '--unshare-user', '--unshare-pid', '--unshare-net', 'true']);
+  return tried.status === 0 && hasProgram('socat');
 }
 
 const sessionFor = (callers: Readonly<Record<string, unknown>>) =>
@@ -236,6 +242,27 @@ describe.concurrent('allow = ["claude-code"] refuses what the real client runs f
     expect(turn.ok).toBe(false);
     expect(turn.words).toContain('write the line again: broker claude install');
   });
+
+  it.skipIf(!canSandbox())(
+    'Bash in its own sandbox, also where that lets every socket be reached',
+    async ({ expect, onTestFinished }) => {
+      const bench = await openBench(onTestFinished, { ...ALLOW, callers: ['sandboxed', 'open'] });
+      for (const [name, network] of [
+        ['sandboxed', {}],
+        ['open', { allowAllUnixSockets: true }],
+      ] as const) {
+        bench.enrol(bench.helper, `${bench.helper} ${name}`);
+        bench.api.reply = calls([bash(`${bench.helper} ${name}`)]);
+        const sandbox = { enabled: true, failIfUnavailable: true, allowUnsandboxedCommands: false, network };
+        const more = { sandbox: { ...sandbox, enableWeakerNestedSandbox: true } };
+        expect(await runOnce(bench, { more, args: WITH_TOOLS })).toMatchObject({ ok: true });
+      }
+      // Without that setting it cannot even connect.
+      expect(await judged(bench)).toEqual({ anthropic: 'served', open: 'session' });
+      const [refused] = await bench.events('caller-refused');
+      expect(refused?.detail['taken']).toBe("a sandboxed command of the agent's");
+    },
+  );
 
   it.skipIf(!hasTmux())('in a terminal: the status line, `!` and a shell', async ({ expect, onTestFinished }) => {
     const bench = await openBench(onTestFinished, { ...ALLOW, callers: ['status', 'bang', 'shell'] });

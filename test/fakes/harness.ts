@@ -110,6 +110,7 @@ export class BrokerHarness {
       idleExitMs: 0,
       revokeOnExit: false,
       logLevel: 'info',
+      cache: 'disk',
       keyHome: 'auto',
       ...daemon,
     };

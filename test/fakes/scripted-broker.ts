@@ -47,6 +47,7 @@ export const CREDENTIAL: CredentialStatus = {
   sink: null,
   timesServed: 1234,
   clockSkewSeconds: null,
+  checkHost: null,
   advice: [],
   lastError: null,
 };

@@ -40,6 +40,8 @@ export class TokenServer {
   readonly asked: URLSearchParams[] = [];
   /** Uses of refresh tokens that were used before. */
   reuses = 0;
+  /** Awaited when a refresh token has come in, before it is looked at. */
+  beforeUse: (() => Promise<void>) | undefined;
   /** Awaited when a refresh token has been used up, before that is answered. */
   beforeAnswer: (() => Promise<void>) | undefined;
   readonly #chains = new Map<string, Chain>();
@@ -106,6 +108,7 @@ export class TokenServer {
   }
 
   async #refresh(token: string, response: ServerResponse): Promise<void> {
+    await this.beforeUse?.();
     const chain = [...this.#chains.values()].find(({ current, used }) => current === token || used.has(token));
     const usedAt = chain?.used.get(token);
     if (usedAt !== undefined) this.reuses += 1;

@@ -36,6 +36,31 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 describe.skipIf(native === undefined)('the addon', () => {
+  test.skipIf(process.platform !== 'linux')(
+    'calls nothing of glibc that musl lacks: there it loads, and such a call ends the process',
+    () => {
+      const { stdout } = spawnSync('nm', ['-D', '--undefined-only', path.join(prebuilds, 'broker.node')], {
+        encoding: 'utf8',
+      });
+      const needed = stdout
+        .split('\n')
+        .map((line) => /^\s+U (\w+)/.exec(line)?.[1] ?? '')
+        .filter((name) => name !== '' && !name.startsWith('napi_'));
+      expect(needed).toContain('getsockopt');
+      // These are the names of glibc alone that compilers and headers put in; musl has the first two under the same names.
+      const ofGlibc = needed.filter((name) => /^(?:__\w+|malloc_\w+|mallinfo\d?|gnu_\w+|backtrace\w*)$/.test(name));
+      const inMusl = [
+        '__errno_location',
+        '__stack_chk_fail',
+        '__stack_chk_guard',
+        '__isoc99_sscanf',
+        '__libc_current_sigrtmax',
+        '__libc_current_sigrtmin',
+      ];
+      expect(ofGlibc.filter((name) => !inMusl.includes(name))).toEqual([]);
+    },
+  );
+
   test('knows who is at the other end of a socket', async () => {
     const socket = path.join(folder, 's');
     const server = net.createServer();

@@ -9,6 +9,7 @@ import { helperChecks } from './helper.ts';
 import { outputChecks } from './output.ts';
 import { profileChecks } from './profiles.ts';
 import { fileModeChecks, intervalChecks, settingsChecks } from './settings.ts';
+import { siblingChecks } from './siblings.ts';
 
 /** In the order in which findings of the same severity are told. */
 export const CHECKS: readonly Check[] = [
@@ -18,6 +19,7 @@ export const CHECKS: readonly Check[] = [
   ...profileChecks,
   ...helperChecks,
   ...outputChecks,
+  ...siblingChecks,
   ...intervalChecks,
   ...brokerChecks,
   ...allowChecks,

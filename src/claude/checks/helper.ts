@@ -42,9 +42,13 @@ export const helperChecks: readonly Check[] = [
     severity: 'error',
     when: ({ helper }) =>
       helper !== undefined && helper.how !== 'unknown' && helper.found && !helper.executable && helper,
-    title: ({ path }) => `${path} is not executable`,
+    title: ({ path, onNoexec }) =>
+      `${path} is not executable${onNoexec ? ': the file system that it lies on is mounted noexec' : ''}`,
     cost: 'the shell answers "Permission denied" and the client gives up after three tries',
-    remedy: ({ path }) => `type: chmod u+x ${path}`,
+    remedy: ({ path, ours, onNoexec }) => {
+      if (!onNoexec) return `type: chmod u+x ${path}`;
+      return ours ? REINSTALL : 'move it to a folder where programs may run';
+    },
     where: ({ where }) => where,
   }),
   check({

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, realpathSync, type Stats } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
@@ -15,13 +15,22 @@ import {
   type SettingsRoots,
 } from '../settings/files.ts';
 import { type MacTools, macTools } from '../settings/mac-tools.ts';
+import { type SiblingLine, siblingLines } from '../settings/sibling-helpers.ts';
 import { type AskedShell, askShell } from '../shell/ask-shell.ts';
+import { formatOf } from '../shell/helper-command.ts';
 import type { Profile } from '../shell/profile-library.ts';
 import { readProfiles } from '../shell/profiles.ts';
-import { isSecretVariable } from '../shell/variables.ts';
+import { holdsSecret } from '../shell/variables.ts';
 import { type AllowFacts, gatherAllow } from './allow.ts';
 import { type AuthChain, authChain } from './auth-chain.ts';
-import { type HelperFacts, type HelperRun, inspectHelper, runHelper } from './helper.ts';
+import {
+  type CommandFacts,
+  type HelperFacts,
+  type HelperRun,
+  inspectCommand,
+  inspectHelper,
+  runHelper,
+} from './helper.ts';
 
 /** Everything the checks look at. Checks are pure: what is not in here they do not know. */
 export interface Facts {
@@ -40,9 +49,16 @@ export interface Facts {
   /** `~/.claude/settings.json` where CLAUDE_CONFIG_DIR leads elsewhere and that file still sets a helper. */
   readonly orphanedSettings: string | undefined;
   readonly served: ServedSettings | undefined;
+  /** The client's other settings that run a program. */
+  readonly siblings: readonly SiblingFacts[];
   /** The person's shell, where it was asked what it exports. */
   readonly shell: AskedShell | undefined;
   readonly allow: AllowFacts;
+}
+
+export interface SiblingFacts extends SiblingLine, Omit<CommandFacts, 'command'> {
+  /** `--format` of a line of ours; undefined: none, which gives a bare key. */
+  readonly asked: string | undefined;
 }
 
 interface InstalledApps {
@@ -56,6 +72,8 @@ export interface GuardedFile {
   /** settings: running code · secret: holds one · program: the helper · state: the broker's own. */
   readonly role: 'settings' | 'secret' | 'program' | 'state';
   readonly mode: number;
+  /** The bits of the mode that others can make use of: a folder on the way may keep them out. */
+  readonly open: number;
   readonly uid: number;
 }
 
@@ -146,6 +164,7 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
     broker,
     orphanedSettings: orphanedSettings(options, tools),
     served: readServedSettings(options, tools),
+    siblings: siblings(input, options),
     shell,
     allow: await gatherAllow(options, broker.status, broker.credential?.allow),
   };
@@ -173,6 +192,14 @@ function readInput(options: GatherOptions, tools: MacTools, shell: AskedShell | 
     answers: state,
     trusted: state.trusted,
   };
+}
+
+function siblings(input: ChainInput, options: GatherOptions): SiblingFacts[] {
+  return siblingLines(input, clientStateFile(options), options.projectDir).map((line) => ({
+    ...inspectCommand(input, line, options),
+    ...line,
+    asked: formatOf(line.command),
+  }));
 }
 
 /** What the text left open, a condition or a computed value, is as the shell says. */
@@ -245,14 +272,14 @@ function answers(socket: string, clock: Clock): Promise<boolean> {
 
 function guardedFiles(input: ChainInput, helper: HelperFacts | undefined, options: GatherOptions): GuardedFile[] {
   const settings = input.settings.flatMap(({ file, scope, env }) => {
-    const holdsSecret = [...env].some(([name, { value }]) => isSecretVariable(name) && value !== '');
-    if (scope === 'project' && !holdsSecret) return [];
-    return guarded(file, holdsSecret && scope !== 'managed' ? 'secret' : 'settings');
+    const isSecret = [...env].some(([name, { value }]) => holdsSecret(name, value));
+    if (scope === 'project' && !isSecret) return [];
+    return guarded(file, isSecret && scope !== 'managed' ? 'secret' : 'settings');
   });
   const profiles = input.profiles.flatMap(({ file, assignments, isStartup }) => {
-    const holdsSecret = assignments.some(({ name, value }) => isSecretVariable(name) && (value ?? '') !== '');
+    const isSecret = assignments.some(({ name, value }) => holdsSecret(name, value));
     // What a profile reads of other people's (frameworks, completions) is theirs to keep.
-    return isStartup || assignments.length > 0 ? guarded(file, holdsSecret ? 'secret' : 'settings') : [];
+    return isStartup || assignments.length > 0 ? guarded(file, isSecret ? 'secret' : 'settings') : [];
   });
   return [
     ...settings,
@@ -266,7 +293,26 @@ function guardedFiles(input: ChainInput, helper: HelperFacts | undefined, option
 function guarded(file: string, role: GuardedFile['role']): GuardedFile[] {
   const stat = statQuietly(file);
   if (stat === undefined || !(stat.isFile() || role === 'state')) return [];
-  return [{ file, role, mode: stat.mode & 0o7777, uid: stat.uid }];
+  const mode = stat.mode & 0o7777;
+  return [{ file, role, mode, open: mode & openTo(file, stat), uid: stat.uid }];
+}
+
+/** For whom the way to a file is open, as bits of its mode. */
+function openTo(file: string, { uid, gid }: Stats): number {
+  // Many systems give each user a group with the same number and nobody else in it.
+  let bits = uid !== 0 && uid === gid ? 0o007 : 0o077;
+  try {
+    for (
+      let folder = path.dirname(realpathSync(file));
+      folder !== path.dirname(folder);
+      folder = path.dirname(folder)
+    ) {
+      const mode = statQuietly(folder)?.mode ?? 0o777;
+      if ((mode & 0o001) === 0) bits &= ~0o007;
+      if ((mode & 0o010) === 0) bits &= ~0o070;
+    }
+  } catch {}
+  return bits;
 }
 
 function installedApps(homeDir: string, platform: NodeJS.Platform): InstalledApps {

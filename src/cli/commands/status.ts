@@ -71,6 +71,7 @@ export function renderStatus({ daemon, credentials }: StatusReport, nowMs: numbe
   const parts = [headline(credentials, daemon.cache, paint), daemonLine(daemon, paint)];
   if (daemon.cache.persistent)
     parts.push(paint('dim', `cache encrypted, its key in ${printable(daemon.cache.keyEncryptionKey)}`));
+  else if (daemon.cache.problem === null) parts.push(paint('dim', 'cache in memory alone, as configured'));
   if (credentials.length > 0) {
     const headings = HEADINGS.map((heading) => paint('dim', heading));
     parts.push('', table([headings, ...credentials.map((credential) => row(credential, nowMs, paint))]).trimEnd());
@@ -190,8 +191,8 @@ function daemonNotes({ cache, configProblem, limits, version, places = [] }: Dae
   const notes: Note[] = places.map((place) => placeNote(place, nowMs));
   const difference = versionDifference(version);
   if (difference !== undefined) notes.push({ mark: '!', colour: 'yellow', ...difference });
-  if (cache.problem !== null || !cache.persistent) {
-    const text = `cache: ${printable(cache.problem ?? 'keys do not survive a restart')}`;
+  if (cache.problem !== null) {
+    const text = `cache: ${printable(cache.problem)}`;
     notes.push({ mark: '!', colour: 'yellow', text, remedy: cache.remedy === null ? null : printable(cache.remedy) });
   }
   // A daemon of an older version says nothing of its limits.

@@ -4,6 +4,7 @@ import { ProviderError } from '../../errors.ts';
 import { HttpConnection, timeOf } from '../http.ts';
 import type { ProviderHost } from '../provider.ts';
 import { showIdentity } from './client-auth.ts';
+import { Courier, type Receipt } from './courier.ts';
 import { failureOf, notOAuth, type OAuthAsked, type OAuthReply, wordIn } from './failures.ts';
 import type { OAuth2Options, OAuth2Source } from './options.ts';
 
@@ -49,6 +50,8 @@ export function parametersOf({ scope, audience = [], resource = [], params }: To
 export interface HandedIn {
   readonly origin: string;
   readonly token: string;
+  /** It can be handed in once: another process carries it there. */
+  readonly receipt?: Receipt | undefined;
 }
 
 interface Exchanged {
@@ -66,6 +69,7 @@ export class OAuthClient {
   readonly #options: OAuth2Options;
   readonly #host: ProviderHost;
   readonly #http: HttpConnection;
+  readonly courier: Courier;
   #metadata: oidc.ServerMetadata | undefined;
   /** The server's clock less ours, as it last told. */
   #skewSeconds = 0;
@@ -73,7 +77,9 @@ export class OAuthClient {
   constructor(options: OAuth2Options, host: ProviderHost) {
     this.#options = options;
     this.#host = host;
-    this.#http = new HttpConnection(options, host, `the identity provider of "${host.name}"`);
+    const who = `the identity provider of "${host.name}"`;
+    this.#http = new HttpConnection(options, host, who);
+    this.courier = new Courier(options, host, who, options.timeout);
   }
 
   /** One request to the token endpoint; a client secret of another credential that is refused is read again once. */
@@ -107,7 +113,11 @@ export class OAuthClient {
     const taken = metadata.token_endpoint_auth_methods_supported;
     const shown = await showIdentity(this.#options, this.#host, taken, signal, refused);
     const exchanged: Exchanged = {};
-    const configuration = this.#configurationFor(metadata, shown.apply, signal, exchanged);
+    const configuration = this.#configurationFor(
+      metadata,
+      shown.apply,
+      this.#fetch(signal, exchanged, handedIn?.receipt),
+    );
     const where = what === 'device' ? metadata.device_authorization_endpoint : metadata.token_endpoint;
     try {
       const value = await work(configuration);
@@ -198,8 +208,7 @@ export class OAuthClient {
   #configurationFor(
     metadata: oidc.ServerMetadata,
     apply: oidc.ClientAuth,
-    signal: AbortSignal,
-    exchanged: Exchanged,
+    fetchOver: oidc.CustomFetch,
   ): oidc.Configuration {
     const client = {
       [oidc.clockSkew]: this.#skewSeconds,
@@ -207,7 +216,7 @@ export class OAuthClient {
       use_mtls_endpoint_aliases: this.#options.client_cert_file !== undefined,
     };
     const configuration = new oidc.Configuration(metadata, this.#options.client_id ?? NO_CLIENT, client, apply);
-    configuration[oidc.customFetch] = this.#fetch(signal, exchanged);
+    configuration[oidc.customFetch] = fetchOver;
     // A call has one time limit, and that is the provider's.
     configuration.timeout = 0;
     if (Object.values(metadata).some((value) => typeof value === 'string' && value.startsWith('http:'))) {
@@ -217,10 +226,13 @@ export class OAuthClient {
   }
 
   /** What openid-client is given in place of `fetch`. The library sees the answer; what came is remembered for messages. */
-  #fetch(signal: AbortSignal, exchanged: Exchanged): oidc.CustomFetch {
+  #fetch(signal: AbortSignal, exchanged: Exchanged, receipt?: Receipt): oidc.CustomFetch {
     return async (url, { method, headers, body }) => {
       try {
-        const answer = await this.#http.send(url, { method, headers, body: textOf(body) }, signal);
+        const request = { method, headers, body: textOf(body) };
+        const answer = await (receipt === undefined
+          ? this.#http.send(url, request, signal)
+          : this.courier.send(receipt, this.#http, url, request, signal));
         const content = answer.body.toString('utf8');
         answer.body.fill(0);
         const { status } = answer;

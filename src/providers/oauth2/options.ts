@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { duration, filePath, refuse, secretText, text } from '../../config/schema.ts';
+import { duration, filePath, once, refuse, secretText, text } from '../../config/schema.ts';
 import { borrowedIn, loginInput } from '../login-inputs.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { proxyOption, proxyRule } from '../proxies.ts';
@@ -83,127 +83,135 @@ const keysOfTheAsk = {
 
 const secret = (what: string) => z.union([secretText(), loginInput(what)]);
 
-const oauth2ProviderSchema = z
-  .strictObject({
-    issuer: endpoint(
-      'URL of the identity provider, where /.well-known/openid-configuration or oauth-authorization-server tells its endpoints. Default: none, then token_endpoint is needed.',
-    )
-      .meta({ examples: ['https://login.example.com/realms/corp'] })
-      .optional(),
-    token_endpoint: endpoint('URL that tokens are asked for at. Default: as the issuer tells.').optional(),
-    device_authorization_endpoint: endpoint(
-      'URL where a device login begins. Default: as the issuer tells.',
-    ).optional(),
-    authorization_endpoint: endpoint('URL of the login page. Default: as the issuer tells.').optional(),
-    grant: z
-      .enum(GRANTS)
-      .prefault('client_credentials')
-      .describe(
-        `One of ${GRANTS.join(', ')}. How tokens are had; device_code and authorization_code: a person logs in with broker login. Default client_credentials.`,
-      ),
-    client_id: text()
-      .optional()
-      .describe('Name under which the broker is registered there. Needed but for exchanges without one. Default: none.')
-      .meta({ examples: ['broker'], secret: false }),
-    client_secret: secret('the client secret')
-      .optional()
-      .describe('The client secret: { file }, { env }, { credential }, { command }, or the text itself. Default: none.')
-      .meta({ examples: [{ file: '~/.config/broker/client-secret' }] }),
-    client_secret_file: filePath().optional().describe('Short for client_secret = { file = "…" }.'),
-    private_key_file: filePath()
-      .optional()
-      .describe('PEM file with the private key that the broker signs its assertions with (private_key_jwt).'),
-    private_key_id: text()
-      .optional()
-      .describe('Name of that key (kid) as it is registered there. Default: none.')
-      .meta({ secret: false }),
-    private_key_cert_file: filePath()
-      .optional()
-      .describe(
-        'PEM file with the certificate of that key, for servers that want its thumbprint (Entra ID). Default: none.',
-      ),
-    private_key_algorithm: z
-      .enum(['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'])
-      .optional()
-      .describe('How it signs. Default: RS256 with an RSA key, else what the key is for.'),
-    client_assertion: loginInput('the JWT that says who the broker is')
-      .optional()
-      .describe('A JWT of another system in place of a client secret (workload identity federation). Default: none.'),
-    client_auth: z
-      .enum(CLIENT_AUTHS)
-      .optional()
-      .describe(
-        `One of ${CLIENT_AUTHS.join(', ')}. How the broker shows who it is. Default: by what is given; of basic and post what the server takes.`,
-      ),
-    client_assertion_audience: text()
-      .optional()
-      .describe('`aud` of the assertions that the broker signs. Default: the issuer, or token_endpoint without one.')
-      .meta({ secret: false }),
-    assertion: loginInput('the token that is exchanged for another')
-      .optional()
-      .describe('The token that grants jwt_bearer and token_exchange hand in. Default: none.'),
-    subject_token_type: z
-      .enum(['jwt', 'access_token', 'id_token', 'refresh_token', 'saml2'])
-      .prefault('jwt')
-      .describe('Of token_exchange: what the assertion is. Default jwt.')
-      .meta({ secret: false }),
-    scope: text()
-      .optional()
-      .describe('Scopes, with spaces between them. Default: none; of a login by a person openid and offline_access.')
-      .meta({ examples: ['openid offline_access'] }),
+const oauth2ProviderSchema = once(() =>
+  z
+    .strictObject({
+      issuer: endpoint(
+        'URL of the identity provider, where /.well-known/openid-configuration or oauth-authorization-server tells its endpoints. Default: none, then token_endpoint is needed.',
+      )
+        .meta({ examples: ['https://login.example.com/realms/corp'] })
+        .optional(),
+      token_endpoint: endpoint('URL that tokens are asked for at. Default: as the issuer tells.').optional(),
+      device_authorization_endpoint: endpoint(
+        'URL where a device login begins. Default: as the issuer tells.',
+      ).optional(),
+      authorization_endpoint: endpoint('URL of the login page. Default: as the issuer tells.').optional(),
+      grant: z
+        .enum(GRANTS)
+        .prefault('client_credentials')
+        .describe(
+          `One of ${GRANTS.join(', ')}. How tokens are had; device_code and authorization_code: a person logs in with broker login. Default client_credentials.`,
+        ),
+      client_id: text()
+        .optional()
+        .describe(
+          'Name under which the broker is registered there. Needed but for exchanges without one. Default: none.',
+        )
+        .meta({ examples: ['broker'], secret: false }),
+      client_secret: secret('the client secret')
+        .optional()
+        .describe(
+          'The client secret: { file }, { env }, { credential }, { command }, or the text itself. Default: none.',
+        )
+        .meta({ examples: [{ file: '~/.config/broker/client-secret' }] }),
+      client_secret_file: filePath().optional().describe('Short for client_secret = { file = "…" }.'),
+      private_key_file: filePath()
+        .optional()
+        .describe('PEM file with the private key that the broker signs its assertions with (private_key_jwt).'),
+      private_key_id: text()
+        .optional()
+        .describe('Name of that key (kid) as it is registered there. Default: none.')
+        .meta({ secret: false }),
+      private_key_cert_file: filePath()
+        .optional()
+        .describe(
+          'PEM file with the certificate of that key, for servers that want its thumbprint (Entra ID). Default: none.',
+        ),
+      private_key_algorithm: z
+        .enum(['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'])
+        .optional()
+        .describe('How it signs. Default: RS256 with an RSA key, else what the key is for.'),
+      client_assertion: loginInput('the JWT that says who the broker is')
+        .optional()
+        .describe('A JWT of another system in place of a client secret (workload identity federation). Default: none.'),
+      client_auth: z
+        .enum(CLIENT_AUTHS)
+        .optional()
+        .describe(
+          `One of ${CLIENT_AUTHS.join(', ')}. How the broker shows who it is. Default: by what is given; of basic and post what the server takes.`,
+        ),
+      client_assertion_audience: text()
+        .optional()
+        .describe('`aud` of the assertions that the broker signs. Default: the issuer, or token_endpoint without one.')
+        .meta({ secret: false }),
+      assertion: loginInput('the token that is exchanged for another')
+        .optional()
+        .describe('The token that grants jwt_bearer and token_exchange hand in. Default: none.'),
+      subject_token_type: z
+        .enum(['jwt', 'access_token', 'id_token', 'refresh_token', 'saml2'])
+        .prefault('jwt')
+        .describe('Of token_exchange: what the assertion is. Default jwt.')
+        .meta({ secret: false }),
+      scope: text()
+        .optional()
+        .describe('Scopes, with spaces between them. Default: none; of a login by a person openid and offline_access.')
+        .meta({ examples: ['openid offline_access'] }),
+      ...keysOfTheAsk,
+      params: params()
+        .describe('Further parameters of every request for a token or a login. Default: none.')
+        .meta({ examples: [{ requested_token_use: 'on_behalf_of' }], secret: false }),
+      login_params: params()
+        .describe('Further parameters of the login page or the device login, of nothing else. Default: none.')
+        .meta({ examples: [{ prompt: 'consent' }], secret: false }),
+      token: tokenKind()
+        .describe('Which token is the key: access_token or id_token. Default access_token.')
+        .meta({ secret: false }),
+      callback_port: z
+        .int()
+        .min(1)
+        .max(65_535)
+        .prefault(8250)
+        .describe(
+          'Number. Port on this machine that the browser comes back to; http://localhost:PORT/oidc/callback has to be registered. Default 8250, from 1 to 65535.',
+        )
+        .meta({ examples: [8250] }),
+      ca_file: filePath()
+        .optional()
+        .describe("PEM file with certificate authorities to trust besides Node's and the system's. Default: none.")
+        .meta({ examples: ['~/certs/corp.pem'] }),
+      client_cert_file: filePath().optional().describe('PEM file with a client certificate. Default: none.'),
+      client_key_file: filePath().optional().describe('PEM file with the key of client_cert_file. Default: none.'),
+      proxy: proxyOption(),
+      timeout: duration({ minMs: 100, maxMs: 300_000 })
+        .prefault('30s')
+        .describe(
+          'Duration. How long one request for a token may take, with all that it needs. Default 30s, from 100ms to 5m.',
+        ),
+    })
+    .superRefine((options, context) => {
+      for (const [message, remedy] of conflictsIn(options)) refuse(context, message, remedy);
+    })
+    .transform(({ client_secret_file, ...options }) =>
+      client_secret_file === undefined ? options : { ...options, client_secret: { file: client_secret_file } },
+    ),
+);
+
+const oauth2CredentialSchema = once(() =>
+  z.strictObject({
+    // `scope` of a credential is the broker's own word.
+    scopes: oneOrMore("The scopes of this token, as a list or with spaces. Default: the provider's scope."),
     ...keysOfTheAsk,
     params: params()
-      .describe('Further parameters of every request for a token or a login. Default: none.')
-      .meta({ examples: [{ requested_token_use: 'on_behalf_of' }], secret: false }),
-    login_params: params()
-      .describe('Further parameters of the login page or the device login, of nothing else. Default: none.')
-      .meta({ examples: [{ prompt: 'consent' }], secret: false }),
-    token: tokenKind()
-      .describe('Which token is the key: access_token or id_token. Default access_token.')
+      .describe("Further parameters of the request, besides the provider's. Default: none.")
       .meta({ secret: false }),
-    callback_port: z
-      .int()
-      .min(1)
-      .max(65_535)
-      .prefault(8250)
-      .describe(
-        'Number. Port on this machine that the browser comes back to; http://localhost:PORT/oidc/callback has to be registered. Default 8250, from 1 to 65535.',
-      )
-      .meta({ examples: [8250] }),
-    ca_file: filePath()
-      .optional()
-      .describe("PEM file with certificate authorities to trust besides Node's and the system's. Default: none.")
-      .meta({ examples: ['~/certs/corp.pem'] }),
-    client_cert_file: filePath().optional().describe('PEM file with a client certificate. Default: none.'),
-    client_key_file: filePath().optional().describe('PEM file with the key of client_cert_file. Default: none.'),
-    proxy: proxyOption(),
-    timeout: duration({ minMs: 100, maxMs: 300_000 })
-      .prefault('30s')
-      .describe(
-        'Duration. How long one request for a token may take, with all that it needs. Default 30s, from 100ms to 5m.',
-      ),
-  })
-  .superRefine((options, context) => {
-    for (const [message, remedy] of conflictsIn(options)) refuse(context, message, remedy);
-  })
-  .transform(({ client_secret_file, ...options }) =>
-    client_secret_file === undefined ? options : { ...options, client_secret: { file: client_secret_file } },
-  );
+    token: tokenKind()
+      .describe("Which token is the key: access_token or id_token. Default: the provider's.")
+      .meta({ secret: false }),
+  }),
+);
 
-const oauth2CredentialSchema = z.strictObject({
-  // `scope` of a credential is the broker's own word.
-  scopes: oneOrMore("The scopes of this token, as a list or with spaces. Default: the provider's scope."),
-  ...keysOfTheAsk,
-  params: params()
-    .describe("Further parameters of the request, besides the provider's. Default: none.")
-    .meta({ secret: false }),
-  token: tokenKind()
-    .describe("Which token is the key: access_token or id_token. Default: the provider's.")
-    .meta({ secret: false }),
-});
-
-export type OAuth2Options = z.output<typeof oauth2ProviderSchema>;
-export type OAuth2Source = z.output<typeof oauth2CredentialSchema>;
+export type OAuth2Options = z.output<ReturnType<typeof oauth2ProviderSchema>>;
+export type OAuth2Source = z.output<ReturnType<typeof oauth2CredentialSchema>>;
 
 /** Only a person can log in. */
 export function isInteractive({ grant }: Pick<OAuth2Options, 'grant'>): boolean {
@@ -288,8 +296,12 @@ function accountOf(options: OAuth2Options): string | undefined {
 export const oauth2Definition: ProviderDefinition<OAuth2Options, OAuth2Source> = {
   type: 'oauth2',
   summary: 'Tokens of an identity provider: OAuth 2.0 and OpenID Connect, for machines and for people',
-  providerSchema: oauth2ProviderSchema,
-  credentialSchema: oauth2CredentialSchema,
+  get providerSchema() {
+    return oauth2ProviderSchema();
+  },
+  get credentialSchema() {
+    return oauth2CredentialSchema();
+  },
   environmentDefaults: {
     proxy: proxyRule((table) => {
       const url = table['issuer'] ?? table['token_endpoint'];

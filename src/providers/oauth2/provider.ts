@@ -8,8 +8,9 @@ import { readLoginInput } from '../login-input-reader.ts';
 import { inputsOf, type LoginInput } from '../login-inputs.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost } from '../provider.ts';
 import { askOf, type GrantedTokens, OAuthClient, parametersOf, type TokenAsk } from './client.ts';
+import type { Receipt } from './courier.ts';
 import { isInteractive, type OAuth2Options, type OAuth2Source } from './options.ts';
-import { PersonSession } from './session.ts';
+import { PersonSession, type RefreshTokenUse } from './session.ts';
 
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -32,7 +33,7 @@ export class OAuth2Provider implements Provider {
     this.#calls = new CallScope(host.name);
     this.#client = new OAuthClient(options, host);
     this.#limit = { clock: host.clock, limitMs: options.timeout, late: () => tooSlow(options, host.name) };
-    this.#session = new PersonSession(host, this.#limit);
+    this.#session = new PersonSession(host, this.#limit, this.#client.courier);
   }
 
   issue(request: IssueRequest, call: Call): Promise<IssuedSecret> {
@@ -40,7 +41,7 @@ export class OAuth2Provider implements Provider {
     const ask = askOf(this.#options, source);
     return this.#calls.run(call, this.#limit, async (signal) => {
       const tokens = await (isInteractive(this.#options)
-        ? this.#session.tokens((token, own) => this.#refresh(token, ask, own), signal)
+        ? this.#session.tokens((token, own, receipt) => this.#refresh(token, ask, own, receipt), signal)
         : this.#unattended(ask, signal));
       return this.#issued(tokens, source.token ?? this.#options.token ?? 'access_token');
     });
@@ -50,7 +51,8 @@ export class OAuth2Provider implements Provider {
     return this.#calls.run(call, this.#limit, async (signal) => {
       if (!isInteractive(this.#options)) throw logsInUnattended(this.#host.name, this.#options);
       const ask = askOf(this.#options);
-      return await this.#session.adopt(token, (refreshToken, own) => this.#refresh(refreshToken, ask, own), signal);
+      const use: RefreshTokenUse = (refreshToken, own, receipt) => this.#refresh(refreshToken, ask, own, receipt);
+      return await this.#session.adopt(token, use, signal);
     });
   }
 
@@ -69,17 +71,20 @@ export class OAuth2Provider implements Provider {
     this.#client.reconnect();
   }
 
-  /** A refresh token that is on its way is not cut off: the person would be logged out. */
-  close(): Promise<void> {
+  /** A refresh token that is on its way is not cut off: its answer waits for the next provider. */
+  close(): void {
     this.#calls.close();
-    return this.#session.settled.then(() => {
-      this.#client.close();
-      this.#session.wipe();
-    });
+    this.#client.close();
+    this.#session.close();
   }
 
-  #refresh(refreshToken: string, ask: TokenAsk, signal: AbortSignal): Promise<GrantedTokens> {
-    const handedIn = { token: refreshToken, origin: 'broker login' };
+  #refresh(
+    refreshToken: string,
+    ask: TokenAsk,
+    signal: AbortSignal,
+    receipt: Receipt | undefined,
+  ): Promise<GrantedTokens> {
+    const handedIn = { token: refreshToken, origin: 'broker login', receipt };
     const parameters = parametersOf(ask);
     return this.#client.tokens((to) => oidc.refreshTokenGrant(to, refreshToken, parameters), signal, handedIn);
   }

@@ -1,9 +1,10 @@
 import type { Login } from '../../credential/life.ts';
-import { parseObject, SecretBytes } from '../../credential/secret.ts';
+import { type Json, parseObject, SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
 import { abortable, type TimeLimit, within } from '../../platform/waiting.ts';
 import type { ProviderHost } from '../provider.ts';
 import type { GrantedTokens } from './client.ts';
+import type { Courier, Receipt } from './courier.ts';
 import { nobodyLoggedIn } from './failures.ts';
 
 /** What `broker login` hands over: a refresh token, or where the server gives none the tokens themselves. */
@@ -17,44 +18,61 @@ export interface HandedOver {
 
 /** As one word of ASCII, which is what a login is on its way to the daemon and in the store. */
 export function sealable(login: HandedOver): SecretBytes {
-  return SecretBytes.fromString(Buffer.from(JSON.stringify(login)).toString('base64url'));
+  return sealed(login);
+}
+
+function sealed(content: object): SecretBytes {
+  return SecretBytes.fromString(Buffer.from(JSON.stringify(content)).toString('base64url'));
+}
+
+function objectIn(token: SecretBytes): Json | undefined {
+  return parseObject(Buffer.from(token.reveal(), 'base64url').toString('utf8'));
 }
 
 function opened(token: SecretBytes): HandedOver | undefined {
-  const login = parseObject(Buffer.from(token.reveal(), 'base64url').toString('utf8')) as HandedOver | undefined;
+  const login = objectIn(token) as HandedOver | undefined;
   const isWhole = typeof login?.refreshToken === 'string' || typeof login?.accessToken === 'string';
   return isWhole ? login : undefined;
 }
 
 /** There is one person to a provider. */
 const LOGIN_ID = 'person';
+/** How to find the answer to the refresh token that is on its way. */
+const RECEIPT_ID = 'under-way';
+
+/** Sends the refresh token; with a receipt by a process that outlives this one. */
+export type RefreshTokenUse = (
+  refreshToken: string,
+  signal: AbortSignal,
+  receipt: Receipt | undefined,
+) => Promise<GrantedTokens>;
 
 /**
  * The login of a person: a refresh token, which most servers replace at every use. Used twice it logs the person out. So there
- * is one use at a time, which no asker who gives up cuts short, and the token that comes back is on the disk before anything
- * else is done with the answer.
+ * is one use at a time, which neither an asker who gives up nor the end of this process cuts short, and the token that comes back
+ * is on the disk before anything else is done with the answer.
  */
 export class PersonSession {
   readonly #host: ProviderHost;
   readonly #limit: TimeLimit;
+  readonly #courier: Courier;
   /** The last use that was begun; never rejects. */
   #last: Promise<void> = Promise.resolve();
   #held: SecretBytes | undefined;
   #isLoaded = false;
+  readonly #closing = new AbortController();
 
   /** @param limit of one use. */
-  constructor(host: ProviderHost, limit: TimeLimit) {
+  constructor(host: ProviderHost, limit: TimeLimit, courier: Courier) {
     this.#host = host;
     this.#limit = limit;
+    this.#courier = courier;
   }
 
   /** The tokens of this login. @param use sends the refresh token. @throws ProviderError login-expired if nobody is logged in. */
-  tokens(
-    use: (refreshToken: string, signal: AbortSignal) => Promise<GrantedTokens>,
-    signal: AbortSignal,
-  ): Promise<GrantedTokens> {
+  tokens(use: RefreshTokenUse, signal: AbortSignal): Promise<GrantedTokens> {
     return this.#inTurn(signal, async () => {
-      const login = this.#login();
+      const login = await this.#login();
       if (login === undefined) throw nobodyLoggedIn(this.#host.name);
       if (login.refreshToken === undefined) return this.#asTheyAre(login);
       return await this.#use(login.refreshToken, use);
@@ -62,11 +80,7 @@ export class PersonSession {
   }
 
   /** A person has logged in: what they got is tried, and from then on it is their login. The former one is forgotten. */
-  adopt(
-    token: SecretBytes,
-    use: (refreshToken: string, signal: AbortSignal) => Promise<GrantedTokens>,
-    signal: AbortSignal,
-  ): Promise<Login> {
+  adopt(token: SecretBytes, use: RefreshTokenUse, signal: AbortSignal): Promise<Login> {
     return this.#inTurn(signal, async () => {
       const login = opened(token);
       if (login === undefined) throw notALogin(this.#host.name);
@@ -78,13 +92,9 @@ export class PersonSession {
     });
   }
 
-  /** Resolves when no refresh token is on its way any more. */
-  get settled(): Promise<void> {
-    return this.#last;
-  }
-
   /** Memory only: the store outlives the provider. */
-  wipe(): void {
+  close(): void {
+    this.#closing.abort(nobodyWaits(this.#host.name));
     this.#held?.wipe();
     this.#held = undefined;
   }
@@ -103,30 +113,44 @@ export class PersonSession {
     return await abortable(signal, () => turn);
   }
 
-  async #use(
-    refreshToken: string,
-    use: (refreshToken: string, signal: AbortSignal) => Promise<GrantedTokens>,
-  ): Promise<GrantedTokens> {
-    const { attempts } = this.#host.logins;
-    attempts.check();
+  async #use(refreshToken: string, use: RefreshTokenUse): Promise<GrantedTokens> {
+    const { logins } = this.#host;
+    logins.attempts.check();
+    const receipt = this.#courier.prepare();
+    // Before it is on its way: who finds this has to look for the answer.
+    if (receipt !== undefined) logins.save(this.#loginFor(undefined, RECEIPT_ID), sealed(receipt));
+    let isAnswered = false;
     try {
-      return await within([], this.#limit, async (signal) => {
-        const tokens = await use(refreshToken, signal);
+      // A provider that is closed meanwhile leaves the answer to its successor.
+      return await within([this.#closing.signal], this.#limit, async (signal) => {
+        const tokens = await use(refreshToken, signal, receipt).finally(() => {
+          isAnswered = !signal.aborted;
+        });
+        signal.throwIfAborted();
         // RFC 6749 section 6: without a new one the old one goes on.
         this.#keep({ refreshToken: tokens.refreshToken ?? refreshToken }, tokens.refreshLastsMs);
-        attempts.accepted();
+        logins.attempts.accepted();
         return tokens;
       });
     } catch (error) {
-      if (error instanceof ProviderError && error.isRefusedLogin) attempts.refused(error);
+      if (error instanceof ProviderError && error.isRefusedLogin) logins.attempts.refused(error);
       throw error;
+    } finally {
+      if (receipt !== undefined && isAnswered) this.#forget(receipt);
+      // It may still be on its way: whoever comes next looks for the answer first.
+      if (!isAnswered) this.#isLoaded = false;
     }
+  }
+
+  #forget(receipt: Receipt): void {
+    this.#host.logins.remove(RECEIPT_ID);
+    this.#courier.forget(receipt);
   }
 
   /** Nothing is awaited between the answer and here. */
   #keep(handedOver: HandedOver, lastsMs: number | undefined): Login {
     const login = this.#loginFor(lastsMs);
-    const token = sealable(handedOver);
+    const token = sealed(handedOver);
     this.#host.logins.save(login, token);
     this.#held?.wipe();
     this.#held = token;
@@ -134,10 +158,10 @@ export class PersonSession {
     return login;
   }
 
-  #loginFor(lastsMs: number | undefined): Login {
+  #loginFor(lastsMs: number | undefined, id = LOGIN_ID): Login {
     const issuedAtMs = this.#host.clock.now();
     return {
-      id: LOGIN_ID,
+      id,
       issuedAtMs,
       expiresAtMs: lastsMs === undefined ? undefined : issuedAtMs + lastsMs,
       grantedMs: lastsMs,
@@ -147,15 +171,30 @@ export class PersonSession {
     };
   }
 
-  #login(): HandedOver | undefined {
-    if (!this.#isLoaded) {
-      this.#isLoaded = true;
-      for (const { login, token } of this.#host.logins.load()) {
-        if (login.id === LOGIN_ID) this.#held = token;
-        else token.wipe();
+  async #login(): Promise<HandedOver | undefined> {
+    if (!this.#isLoaded) await this.#load();
+    return this.#held === undefined ? undefined : opened(this.#held);
+  }
+
+  /** What the last process left, an answer that came after its end included. */
+  async #load(): Promise<void> {
+    let receipt: Receipt | undefined;
+    for (const { login, token } of this.#host.logins.load()) {
+      if (login.id === LOGIN_ID) {
+        this.#held?.wipe();
+        this.#held = token;
+      } else {
+        if (login.id === RECEIPT_ID) receipt = objectIn(token) as Receipt | undefined;
+        token.wipe();
       }
     }
-    return this.#held === undefined ? undefined : opened(this.#held);
+    this.#isLoaded = true;
+    if (receipt === undefined) return;
+    const answer = await this.#courier.collect(receipt);
+    const json = answer === undefined ? undefined : parseObject(answer.body.toString('utf8'));
+    answer?.body.fill(0);
+    if (typeof json?.['refresh_token'] === 'string') this.#keep({ refreshToken: json['refresh_token'] }, undefined);
+    this.#forget(receipt);
   }
 
   #asTheyAre({ accessToken = '', idToken, expiresAtServerMs }: HandedOver): GrantedTokens {
@@ -185,4 +224,8 @@ function notALogin(provider: string): ProviderError {
     remedy: `run: broker login ${provider}`,
     concerns: 'login',
   });
+}
+
+function nobodyWaits(provider: string): ProviderError {
+  return new ProviderError('transient', `the provider "${provider}" was closed`, { concerns: 'address' });
 }

@@ -127,6 +127,7 @@ test('--fix mends modes and intervals, leaves keys, and says so', async () => {
     0o664,
   );
   const profile = home.write('.zshrc', `true\nexport ANTHROPIC_API_KEY=${KEY}\n`);
+  home.open();
   const io = await doctor(home, ['--fix']);
   expect(JSON.parse(readFileSync(settings, 'utf8')).env).toEqual({ A: '1' });
   expect(statSync(settings).mode & 0o777).toBe(0o644);

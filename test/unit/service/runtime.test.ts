@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, syml
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { MEMORY_ENVIRONMENT } from '../../../src/platform/guard.ts';
 import { recordedEnvironment } from '../../../src/service/manager.ts';
 import { daemonCommand, runtimeCopy, vanishesWith } from '../../../src/service/runtime.ts';
 import { installStableHelper, refreshStableHelper, stableHelper } from '../../../src/service/stable-helper.ts';
@@ -123,6 +124,7 @@ test('what an installed daemon keeps of the environment', () => {
   };
   expect(recordedEnvironment({ env })).toEqual({
     PATH: '/home/u/bin:/usr/bin:/usr/local/bin:/bin',
+    ...MEMORY_ENVIRONMENT,
     BROKER_CONFIG: '/home/u/c.toml',
   });
 });
