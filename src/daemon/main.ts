@@ -209,6 +209,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     void keeper.look();
   };
   void keeper.start();
+  daemon.sinks.adopt(daemon.config());
   return { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles };
 }
 
