@@ -4,6 +4,7 @@ import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError, type FailureConcern, ProviderError } from '../errors.ts';
 import { type AllowWord, unseen } from '../platform/attestation.ts';
 import type { BrokerEvent, CheckReport, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
+import type { Call } from '../providers/provider.ts';
 import { Answering } from './answering.ts';
 import type { Ask, BrokerApi, BrokerPorts, EventQuery, OpenedKey } from './api.ts';
 import { type BrokerSetup, CredentialSet, type ManagedCredential } from './credentials.ts';
@@ -11,7 +12,7 @@ import { EventLog } from './event-log.ts';
 import type { ProviderGate } from './gate.ts';
 import { KeyChecks } from './key-checks.ts';
 import { LeaseKeeper } from './leases.ts';
-import { Lending } from './lending.ts';
+import { type KeptKey, Lending } from './lending.ts';
 import { Refresher, SPREAD_MS } from './refresher.ts';
 import { RejectionDetector } from './rejection-detector.ts';
 import { Scheduler, TICK_MS } from './scheduler.ts';
@@ -92,6 +93,17 @@ export class Broker implements BrokerApi {
     }
   }
 
+  /** @throws as Lending.keep. The caller wipes the secret. */
+  keep(name: string, call: Call, had: string | undefined, isSpent: boolean): Promise<KeptKey> {
+    return this.#lending.keep(name, call, had, isSpent);
+  }
+
+  /** Of what `keep` keeps: the version of the present key, and how often clients were given one. Undefined: no such credential. */
+  glance(name: string): { readonly version: string | undefined; readonly timesServed: number } | undefined {
+    const credential = this.#credentials.get(name);
+    return credential && { version: credential.living?.key.digest, timesServed: credential.timesServed };
+  }
+
   /** Before anything else, so that a call that is refused starts no refresh and keeps none going. */
   #admit({ name }: ManagedCredential, ask: Ask, allow: readonly AllowWord[]): void {
     const verdict = ask.attest?.(allow) ?? unseen('nothing shows who asks');
@@ -157,6 +169,21 @@ export class Broker implements BrokerApi {
     this.#forgive(gate, () => true);
     this.#events.add('logged-in', undefined, { provider });
     return login;
+  }
+
+  /**
+   * A person logs out of this provider: what was read with their login is dropped with it.
+   * @throws BrokerError ERR_USAGE if there is no such provider or it logs in automatically.
+   */
+  async dropLogin(provider: string): Promise<void> {
+    const gate = this.#credentials.gate(provider);
+    if (gate === undefined) throw unknownProvider(provider, [...this.#credentials.gates()]);
+    await gate.call(async (port, call) => {
+      if (port.dropLogin === undefined) throw takesNoLogin(provider);
+      await port.dropLogin(call);
+    }, 'person');
+    for (const credential of this.#credentials) if (credential.gate === gate) this.#refresher.drop(credential);
+    this.#events.add('logged-out', undefined, { provider });
   }
 
   status(): StatusReport {
@@ -247,7 +274,8 @@ export class Broker implements BrokerApi {
     const { config } = this.#credentials;
     const nextRefreshAtMs = this.#scheduler.at(credential.name);
     const isCheckArmed = this.#checks.isArmed(credential);
-    return describeCredential(credential, { at, config, nextRefreshAtMs, isCheckArmed });
+    const sink = config.credentials.get(credential.name)?.sink && this.#facts().sinkOf?.(credential.name);
+    return describeCredential(credential, { at, config, nextRefreshAtMs, isCheckArmed, sink: sink || undefined });
   }
 
   #delivered(credential: ManagedCredential, { key, state }: Omit<OpenedKey, 'delivered'>, ask: Ask): void {

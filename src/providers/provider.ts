@@ -43,6 +43,12 @@ export interface Provider {
   takeLogin?(token: SecretBytes, call: Call): Promise<Login>;
 
   /**
+   * The person logs out (`broker logout`): what they logged in with is revoked as far as the server can, and forgotten. Resolves if
+   * nobody is logged in. Absent where a person cannot log in. Throws a BrokerError ERR_USAGE if this configuration logs in automatically.
+   */
+  dropLogin?(call: Call): Promise<void>;
+
+  /**
    * No lease depends on this login any more: forget it and, if the provider's own login made it, revoke it. A login
    * that is still in use for new reads is left alone.
    */
