@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readProfiles } from '../../src/claude/shell/profiles.ts';
 import { doctorCommand } from '../../src/cli/commands/doctor.ts';
+import { followRemedy } from '../fakes/follow-remedy.ts';
 import { TemporaryHome } from '../unit/claude/home.ts';
 import { statusOf } from '../unit/claude/status-sample.ts';
 import { captureIo } from '../unit/claude/test-io.ts';
@@ -153,41 +154,6 @@ describe('--fix takes out the variable that was found and changes nothing else',
   });
 });
 
-/** A value of sh or fish as a person sees where it ends. */
-const VALUE = String.raw`(?:"(?:[^"\\]|\\[^])*"|\$?'(?:[^'\\]|\\[^])*'|\$?\((?:[^()]|\([^()]*\))*\)|\\[^]|[^\s;'"&|)}(])*`;
-
-/** Does to a file what the sentence says, to the letter; undefined: it says something else. */
-function follow(remedy: string, home: TemporaryHome): string | undefined {
-  const edit = (file: string, change: (lines: string[]) => void) => {
-    const lines = readFileSync(file, 'utf8').split('\n');
-    change(lines);
-    writeFileSync(file, lines.join('\n'));
-    return file;
-  };
-  const removed = /remove lines? (\d+)(?: to (\d+))? of ([^\s,;]+)/.exec(remedy);
-  if (removed !== null) {
-    const [, from = '', to = from, file = ''] = removed;
-    return edit(file, (lines) => lines.splice(Number(from) - 1, Number(to) - Number(from) + 1));
-  }
-  const within =
-    /in lines? (\d+)(?: to (\d+))? of (\S+) (?:remove (\w+)=… and leave the rest|write : in place of ([^…]+)…)/.exec(
-      remedy,
-    );
-  if (within !== null) {
-    const [, from = '', to = from, file = '', name, command = ''] = within;
-    return edit(file, (lines) => {
-      const count = Number(to) - Number(from) + 1;
-      const text = lines.slice(Number(from) - 1, Number(from) - 1 + count).join('\n');
-      const what = name === undefined ? command.trimEnd().replaceAll(/\s+/g, '\\s+') : `[ \\t]*\\b${name}=`;
-      const changed = text.replace(new RegExp(`${what}[ ]*${VALUE}`), name === undefined ? ':' : '');
-      lines.splice(Number(from) - 1, count, ...changed.split('\n'));
-    });
-  }
-  const added = /add this as the last line of ([^:\s]+): (.+?)(?:, and type|; ask|$)/.exec(remedy);
-  if (added !== null) return edit(added[1] ?? '', (lines) => lines.push(added[2] ?? ''));
-  return home.root === '' ? '' : undefined;
-}
-
 describe('every remedy, followed to the letter, leaves a file that the shell reads, and other variables as they were', () => {
   test.each(corpus)('$kind $name', async ({ kind, text }) => {
     using home = homeWith(kind, text);
@@ -198,14 +164,22 @@ describe('every remedy, followed to the letter, leaves a file that the shell rea
     )) {
       using each = homeWith(kind, text);
       const before = ask(kind, each);
-      const file = follow(remedy.replaceAll(home.root, each.root), each);
+      const isFollowed = followRemedy(remedy.replaceAll(home.root, each.root));
       const variable = /sets (\w+)/.exec(title)?.[1] ?? '';
-      expect(file, `${id}: ${remedy}`).toBeDefined();
+      expect(isFollowed, `${id}: ${remedy}`).toBe(true);
       expectReadable(kind, each.path(FILES[kind]), text);
       const after = ask(kind, each);
       // What uses the variable has to change with it.
       for (const asked of [before, after]) {
-        for (const name of ['_', variable, 'LITELLM_KEY', 'AIDER', 'AIDER_KEY', 'FOUND_KEY'])
+        for (const name of [
+          '_',
+          variable,
+          ...[...remedy.matchAll(/ANTHROPIC_\w+_URL|ANTHROPIC_BASE_URL/g)].map(([url]) => url),
+          'LITELLM_KEY',
+          'AIDER',
+          'AIDER_KEY',
+          'FOUND_KEY',
+        ])
           asked.exported.delete(name);
       }
       expect(after.exported).toEqual(before.exported);

@@ -218,22 +218,41 @@ function effectOf(name: string): string {
   return 'the client works differently';
 }
 
-/** Where requests go if that is not Anthropic: a token beside such an address belongs to it. */
-function gatewayFor({ input }: Facts, name: string): { readonly host: string; readonly place: string } | undefined {
-  if (name === 'CLAUDE_CODE_OAUTH_TOKEN') return undefined;
-  const set = effectiveVariable(input, 'ANTHROPIC_BASE_URL');
-  const inProfile = input.profiles
-    .flatMap(({ assignments }) => assignments)
-    .findLast((each) => each.name === 'ANTHROPIC_BASE_URL' && each.exported !== 'no' && each.value !== '');
-  const value = set?.value ?? inProfile?.value;
-  const place = set === undefined ? inProfile && `${inProfile.file}:${inProfile.line}` : originText(set.origin);
-  if (place === undefined) return undefined;
-  const host = value !== undefined && URL.canParse(value) ? new URL(value).host : undefined;
-  return host !== undefined && /(^|\.)anthropic\.com$/.test(host) ? undefined : { host: host ?? 'a gateway', place };
+interface Gateway {
+  readonly host: string;
+  readonly place: string;
+  /** How its address is taken out. */
+  readonly removal: string;
 }
 
-function bothWays(assignment: Assignment, profile: Profile, { host, place }: { host: string; place: string }): string {
-  return `requests go to ${host} (${place}), and this is its key: to keep it, remove apiKeyHelper (broker claude uninstall); to use the helper, remove ANTHROPIC_BASE_URL there first, then ${removalInWords(assignment, profile)}`;
+const ADDRESSES = SWITCH_VARIABLES.filter((name) => name.endsWith('_BASE_URL'));
+
+/** Where requests go if that is not Anthropic: a token beside such an address belongs to it. */
+function gatewayFor({ input }: Pick<Facts, 'input'>, name: string): Gateway | undefined {
+  if (name === 'CLAUDE_CODE_OAUTH_TOKEN') return undefined;
+  for (const address of ADDRESSES) {
+    const set = effectiveVariable(input, address);
+    const inProfile = input.profiles
+      .flatMap((profile) => profile.assignments.map((each) => ({ ...each, profile })))
+      .findLast((each) => each.name === address && each.exported !== 'no' && each.value !== '');
+    const value = set?.value ?? inProfile?.value;
+    if (set === undefined && inProfile === undefined) continue;
+    const host = value !== undefined && URL.canParse(value) ? new URL(value).host : undefined;
+    if (host !== undefined && /(^|\.)anthropic\.com$/.test(host)) continue;
+    const place = set === undefined ? `${inProfile?.file}:${inProfile?.line}` : originText(set.origin);
+    const isSetting = set?.origin.kind === 'settings';
+    const removal = isSetting
+      ? `remove env.${address} from ${place}`
+      : inProfile === undefined
+        ? `type: unset ${address}`
+        : removalInWords(inProfile, inProfile.profile);
+    return { host: host ?? 'a gateway', place, removal };
+  }
+  return undefined;
+}
+
+function bothWays(assignment: Assignment, profile: Profile, { host, place, removal }: Gateway): string {
+  return `requests go to ${host} (${place}), and this is its key: to keep it, remove apiKeyHelper (broker claude uninstall); to use the helper, ${removal}, then ${removalInWords(assignment, profile)}`;
 }
 
 /** One sentence that, followed to the letter, leaves a file that the shell can read. */
@@ -249,7 +268,10 @@ export function removalInWords(assignment: Assignment, { file, syntax, text }: P
     .join('\n');
   const isWhole = lines.replace(/#[^'"]*$/, '').trim() === removal.removed.trim();
   if (scope === 'top' && isWhole) {
-    return line === lastLine ? `remove line ${line} of ${file}` : `remove lines ${line} to ${lastLine} of ${file}`;
+    // Not "remove": the numbers of the lines behind it are in other remedies.
+    return line === lastLine
+      ? `leave line ${line} of ${file} empty`
+      : `leave lines ${line} to ${lastLine} of ${file} empty`;
   }
   const what = `${line === lastLine ? `in line ${line}` : `in lines ${line} to ${lastLine}`} of ${file}`;
   return removal.replacement === ''
@@ -267,7 +289,7 @@ function fixOf({ input }: Facts, assignment: Assignment, { file, syntax }: Profi
   const { name, line, removal, exported } = assignment;
   if (removal?.isSafe !== true || exported !== 'yes' || syntax === 'fish-universal') return undefined;
   if (input.profiles.some(({ text }) => mentions(text, name))) return undefined;
-  if (name !== 'CLAUDE_CODE_OAUTH_TOKEN' && gatewayFor({ input } as Facts, name) !== undefined) return undefined;
+  if (name !== 'CLAUDE_CODE_OAUTH_TOKEN' && gatewayFor({ input }, name) !== undefined) return undefined;
   return { kind: 'remove-assignment', file, line, name, syntax };
 }
 

@@ -116,6 +116,11 @@ function scriptText(file: string): string | undefined {
   return text.startsWith('#!') ? text : undefined;
 }
 
+/** A script whose first line ends as on Windows. */
+export function hasWindowsLines({ script = '' }: CommandFacts): boolean {
+  return /^#![^\n]*\r\n/.test(script);
+}
+
 /** By the file and not by its name: a repository can bring a `broker-key` of its own. */
 function isOwnBinary(file: string | undefined, { ownHelpers, uid }: HelperSurroundings): boolean {
   if (file === undefined) return false;

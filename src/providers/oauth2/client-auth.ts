@@ -99,12 +99,13 @@ function withAssertion(assertion: string): oidc.ClientAuth {
 /** RFC 7523 section 2.2, signed anew for every request. */
 async function signedBy(file: string, options: OAuth2Options, host: ProviderHost): Promise<oidc.ClientAuth> {
   const { private_key_id, private_key_cert_file, client_assertion_audience } = options;
-  const thumbprint = private_key_cert_file === undefined ? undefined : thumbprintOf(private_key_cert_file, host);
+  const thumbprints = private_key_cert_file === undefined ? undefined : thumbprintsOf(private_key_cert_file, host);
   const key = await importKey(file, options.private_key_algorithm, host);
   const named = private_key_id === undefined ? key : { key, kid: private_key_id };
   return oidc.PrivateKeyJwt(named, {
     [oidc.modifyAssertion]: (header, payload) => {
-      if (thumbprint !== undefined) header['x5t#S256'] = thumbprint;
+      // Entra ID knows the older one by its first documentation, the newer one by its second.
+      if (thumbprints !== undefined) Object.assign(header, thumbprints);
       if (client_assertion_audience !== undefined) payload['aud'] = client_assertion_audience;
     },
   });
@@ -151,11 +152,13 @@ function usualFor({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): keyof
   return 'RS256';
 }
 
-function thumbprintOf(file: string, host: ProviderHost): string {
+function thumbprintsOf(file: string, host: ProviderHost): Readonly<Record<string, string>> {
   const pem = readPem(expandHome(file, host.homeDir));
   if (typeof pem === 'string') throw unusable(file, pem, host);
   try {
-    return createHash('sha256').update(new X509Certificate(pem).raw).digest('base64url');
+    const { raw } = new X509Certificate(pem);
+    const digest = (algorithm: string) => createHash(algorithm).update(raw).digest('base64url');
+    return { x5t: digest('sha1'), 'x5t#S256': digest('sha256') };
   } catch {
     throw unusable(file, 'is not a certificate in PEM', host);
   }
