@@ -26,7 +26,7 @@ const HELPER: Files = {
   headers: ['start-daemon.h', 'text.h'],
 };
 const ADDON: Files = {
-  sources: ['addon.c', 'addon-machine.c', 'addon-processes.c', 'addon-values.c'],
+  sources: ['addon.c', 'addon-machine.c', 'addon-processes.c', 'addon-values.c', 'addon-watch.c'],
   headers: ['addon.h'],
 };
 
