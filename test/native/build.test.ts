@@ -52,7 +52,7 @@ describe('the native build', () => {
     const made = ['one', 'another'].map((name) => {
       const artefact = helperFor(
         { platform: process.platform, arch: process.arch },
-        findCompilers(process.env),
+        findCompilers(process.env, process.platform),
         () => undefined,
       );
       const [target, stamp] = [path.join(folder, name, 'broker-key'), path.join(folder, name, 'stamp')];
