@@ -42,7 +42,9 @@ try {
       keepAlive: false,
       milliseconds,
       paceMicros: PACE_MICROS,
-      credential: 'quick',
+      path: '/v1/credentials/quick/key',
+      // A client that asks within its interval is looked at more closely.
+      intervalMs: 1_000,
     });
   await good(2_000);
   const quiet = await good(20_000);
