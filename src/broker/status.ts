@@ -45,6 +45,8 @@ interface CredentialView {
   readonly config: Config;
   readonly nextRefreshAtMs: number | undefined;
   readonly isCheckArmed: boolean;
+  /** Client processes with a lease of their own. */
+  readonly sessions: number;
   readonly sink: SinkReport | undefined;
 }
 
@@ -97,6 +99,7 @@ export function describeCredential(credential: ManagedCredential, view: Credenti
     refreshing: credential.flight !== undefined,
     lastAskedAt: show(credential.lastAskedAtMs),
     timesServed: credential.timesServed,
+    sessions: view.sessions,
     sink: view.sink ?? null,
     clockSkewSeconds: credential.clockSkewMs === undefined ? null : Math.round(credential.clockSkewMs / 1000),
     checkHost: credential.spec.check === undefined ? null : new URL(credential.spec.check.url).host,

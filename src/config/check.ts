@@ -225,7 +225,8 @@ function checkCredential(
   const checked = checkCommonKeys(common, path, context, providers);
   const source = checkSource(common['provider'], own, path, context, providers);
   if (checked === undefined || source === undefined) return undefined;
-  const { provider, field, fields, expires_field, header, header_prefix, ttl, max_stale, allow, sink, check } = checked;
+  const { provider, field, fields, expires_field, header, header_prefix, ttl, max_stale, scope, allow, sink, check } =
+    checked;
   return {
     name,
     provider,
@@ -236,6 +237,7 @@ function checkCredential(
       header === undefined && header_prefix === undefined
         ? undefined
         : { name: header ?? DEFAULT_HEADER.name, prefix: header_prefix ?? DEFAULT_HEADER.prefix },
+    scope,
     allow,
     sink: sink?.file,
     check: check && { url: check.url, headers: check.headers ?? {}, rejected: check.rejected },

@@ -248,6 +248,13 @@ export const commonCredentialSchema = z.strictObject({
       'Duration. How long after the provider last confirmed it a key is still served while the provider fails. Default 24h, from 0s (never) to 365d.',
     )
     .meta({ examples: ['24h', '7d'] }),
+  scope: z
+    .enum(['shared', 'session'])
+    .optional()
+    .describe(
+      'One of shared, session. With session each client process gets a lease of its own, which is revoked when the process exits; at most 30 new ones a minute, further clients share one. Linux, and engines that issue leases. Default shared.',
+    )
+    .meta({ examples: ['session'], secret: false }),
   allow: z
     .array(z.enum(ALLOW_WORDS))
     .min(1, 'the list is empty, so that nobody could have the key')

@@ -12,7 +12,7 @@ import { SystemClock, systemRandom } from '../platform/clock.ts';
 import { fingerprintFiles } from '../platform/files.ts';
 import { type Installation, VERSION } from '../platform/installation.ts';
 import { keyringOf } from '../platform/keyring-child.ts';
-import type { NativeBindings } from '../platform/native.ts';
+import { type NativeBindings, watchExit } from '../platform/native.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
 import { nativeProcessReader, procReader } from '../platform/process-tree.ts';
 import type { PlaceReport } from '../protocol/reports.ts';
@@ -91,6 +91,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     fingerprintFiles,
     afterUncleanEnd: parts.afterUncleanEnd,
     isAlive: (client) => identity.isAlive(client),
+    watchExit: (client, onExit) => watchExit(native, client.pid, () => identity.isAlive(client), onExit),
     settingsOf: (client) => identity.settingsOf(client),
     processSpace: currentProcessSpace(),
     onTick: () => {

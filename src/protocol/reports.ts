@@ -84,6 +84,8 @@ export interface CredentialStatus {
   readonly refreshing: boolean;
   readonly lastAskedAt: string | null;
   readonly timesServed: number;
+  /** Client processes with a lease of their own (`scope = "session"`); an older daemon does not say. */
+  readonly sessions?: number;
   /** The file that it is kept in; null: none. */
   readonly sink: SinkReport | null;
   /** This machine's clock minus the provider's; null if the provider sends no time. */

@@ -46,6 +46,7 @@ export const CREDENTIAL: CredentialStatus = {
   lastAskedAt: new Date(START_MS - 5_000).toISOString(),
   sink: null,
   timesServed: 1234,
+  sessions: 0,
   clockSkewSeconds: null,
   checkHost: null,
   advice: [],

@@ -82,6 +82,11 @@ export function renderStatus({ daemon, credentials }: StatusReport, nowMs: numbe
     const names = guarded.map(({ name, allow }) => `${name} (${allow.join(', ')})`).join(', ');
     parts.push('', paint('dim', `only for whom \`allow\` names: ${names}`));
   }
+  const shares = credentials.filter(({ sessions = 0 }) => sessions > 0);
+  if (shares.length > 0) {
+    const counts = shares.map(({ name, sessions = 0 }) => `${name} (${sessions})`).join(', ');
+    parts.push('', paint('dim', `client processes with a lease of their own: ${counts}`));
+  }
   for (const note of [
     ...daemonNotes(daemon, nowMs),
     ...credentials.flatMap((credential) => notesOf(credential, nowMs)),
