@@ -29,7 +29,7 @@ export default defineConfig({
       project('process', 'test/{cli,fleet,integration,keyring,native,upgrade}/**/*.test.ts', {
         exclude: ['**/*.moto.test.ts'],
       }),
-      project('slow', 'test/{conformance,fault,simulation}/**/*.test.ts', { exclude: ['**/*.moto.test.ts'] }),
+      project('slow', 'test/{conformance,fault,fuzz,simulation}/**/*.test.ts', { exclude: ['**/*.moto.test.ts'] }),
       // npm run test:aws. The server keeps one set of secrets and one switch for permissions.
       project('moto', 'test/**/*.moto.test.ts', { fileParallelism: false }),
       // npm run test:oidc. One server for all of them.

@@ -215,6 +215,7 @@ NAPI_MODULE_INIT()
         {"trimHeap", trim_heap}, {"setNonDumpable", set_non_dumpable},
         {"setCoreLimitZero", set_core_limit_zero}, {"ignoreRealTimeSignals", ignore_real_time_signals},
         {"fileLimit", file_limit}, {"sdNotify", notify}, {"listenOn", listen_on}, {"socketPair", socket_pair},
+        {"whenReadable", when_readable},
     };
     for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
         napi_value function;

@@ -33,6 +33,9 @@ napi_value open_process_fd(napi_env env, napi_callback_info info);
 napi_value peer_process_fd(napi_env env, napi_callback_info info);
 napi_value has_exited(napi_env env, napi_callback_info info);
 
+/* addon-watch.c */
+napi_value when_readable(napi_env env, napi_callback_info info);
+
 /* addon-machine.c: likewise. */
 napi_value awake_time_ms(napi_env env, napi_callback_info info);
 napi_value user_temp_folder(napi_env env, napi_callback_info info);

@@ -26,7 +26,7 @@ const HELPER: Files = {
   headers: ['start-daemon.h', 'text.h'],
 };
 const ADDON: Files = {
-  sources: ['addon.c', 'addon-machine.c', 'addon-processes.c', 'addon-values.c'],
+  sources: ['addon.c', 'addon-machine.c', 'addon-processes.c', 'addon-values.c', 'addon-watch.c'],
   headers: ['addon.h'],
 };
 
@@ -65,6 +65,7 @@ function places({ platform, arch }: Machine, { sources, headers }: Files, target
     sources: sources.map((file) => path.join(root, 'native', file)),
     headers: headers.map((file) => path.join(root, 'native', file)),
     target: path.join(root, 'prebuilds', machine, target),
+    platform,
     stamp: path.join(root, '.cache', 'native', `${machine}-${target}.json`),
   };
 }

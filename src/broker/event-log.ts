@@ -31,7 +31,13 @@ export class EventLog {
 
   /** @param detail never a key, a token or a password. @param atMs on the wall clock. */
   add(kind: string, credential: string | undefined, detail: EventDetail = {}, atMs = this.#ports.clock.wall()): void {
-    this.#pending.push({ atMs, kind, credential, detail });
+    const [name, session] = credential?.split('@') ?? [];
+    this.#pending.push({
+      atMs,
+      kind,
+      credential: name,
+      detail: session === undefined ? detail : { ...detail, session },
+    });
     if (this.#pending.length >= BATCH_SIZE) {
       this.flush();
       return;

@@ -133,6 +133,17 @@ export function expandHome(file: string, homeDir: string): string {
   return file.startsWith('~/') ? path.posix.join(homeDir, file.slice(2)) : file;
 }
 
+/** Of the broker, in memory on every Linux with a login manager. Nothing is created. */
+function runtimeFolder(inputs: Pick<PathInputs, 'env' | 'uid'>): string {
+  const base = inputs.env['XDG_RUNTIME_DIR'];
+  return `${base !== undefined && path.posix.isAbsolute(base) ? base : `/run/user/${inputs.uid}`}/broker`;
+}
+
+/** The `file` of a credential's sink, as daemon and CLI have it. */
+export function sinkFile(written: string, inputs: Pick<PathInputs, 'env' | 'uid'>): string {
+  return written.replace(/^\{runtime\}/, () => runtimeFolder(inputs));
+}
+
 /** Put together as the helper does it, without resolving anything: behind a link, `..` is another folder. */
 function inFolder(folder: string, kind: SocketCandidate['kind']): SocketCandidate {
   return { path: `${folder}/broker.sock`, folder, kind };

@@ -16,7 +16,8 @@ import { BoundedLog } from '../platform/bounded-log.ts';
 import { type Clock, SystemClock } from '../platform/clock.ts';
 import { isOnNetwork, isOwnFolder, isTaken } from '../platform/files.ts';
 import { canBeInspected, closeInspector } from '../platform/guard.ts';
-import { Installation, VERSION } from '../platform/installation.ts';
+import { Installation, launchAgentLog, logFileOf, VERSION } from '../platform/installation.ts';
+import { LogFile } from '../platform/log-file.ts';
 import { loadNative, type NativeBindings, releaseMemory } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
 import { Refusal } from '../platform/refusal.ts';
@@ -98,8 +99,7 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   const places = { ...prepared, configFile: options.configFile ?? prepared.configFile };
   const lock = await lockState(places.stateDir, context, clock);
   const refusal = new Refusal(places.stateDir, places.configFile, [process.execPath, ...process.argv.slice(1, 2)]);
-  const format = chooseLogFormat({ env: options.env, isTty: options.stderrIsTty, journal: options.journal });
-  const log = new BoundedLog(await createPinoLog({ format }), clock);
+  const log = new BoundedLog(await createLog(options, context, places.stateDir), clock);
   try {
     const running = await startLocked(options, { ...context, installation, inputs, places, lock, refusal, log }, clock);
     refusal.remove();
@@ -110,6 +110,14 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
     if (context.byHelper || context.manager.isService) refusal.leave(error, clock.wall());
     throw error;
   }
+}
+
+/** Standard error, unless nobody keeps what is written there, or keeps it for ever. */
+function createLog(options: DaemonOptions, { byHelper, manager }: Context, stateDir: string): Promise<AdjustableLog> {
+  const file = byHelper ? logFileOf(stateDir) : manager.isLaunchAgent ? launchAgentLog(options.homeDir) : undefined;
+  if (file !== undefined) return createPinoLog({ format: 'json', write: new LogFile(file).write });
+  const { env, stderrIsTty: isTty, journal } = options;
+  return createPinoLog({ format: chooseLogFormat({ env, isTty, journal }) });
 }
 
 interface LockedContext extends Context {
@@ -201,6 +209,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     void keeper.look();
   };
   void keeper.start();
+  daemon.sinks.adopt(daemon.config());
   return { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles };
 }
 

@@ -1,4 +1,4 @@
-import { close, existsSync, write } from 'node:fs';
+import { close, closeSync, existsSync, write } from 'node:fs';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -56,6 +56,11 @@ export interface NativeBindings {
    * descriptor removes no path when it is closed.
    */
   listenOn(path: string, backlog: number): number;
+  /**
+   * Calls back once when the descriptor becomes readable, which that of a process does when it exits, and closes it. Returns what
+   * ends that before. Never keeps this process alive.
+   */
+  whenReadable(fd: number, callback: () => void): () => void;
   /** Puts the descriptors of the two ends of a connection, to be closed, into the first two places. */
   socketPair(into: Int32Array): void;
 }
@@ -139,6 +144,26 @@ export function socketFd(socket: Socket): number | undefined {
   if (typeof handle !== 'object' || handle === null) return undefined;
   const fd: unknown = Reflect.get(handle, 'fd');
   return typeof fd === 'number' && fd >= 0 ? fd : undefined;
+}
+
+/**
+ * Calls back once, soon after the exit of that very process, without ever looking for it in between. Returns what ends the watch;
+ * undefined where the process is gone already, or a process cannot be watched (macOS, Linux before 5.3, no addon).
+ *
+ * @param isAlive whether the process that has this pid now is that one.
+ */
+export function watchExit(
+  native: NativeBindings | undefined,
+  pid: number,
+  isAlive: () => boolean,
+  onExit: () => void,
+): (() => void) | undefined {
+  const fd = native?.openProcess(pid) ?? -1;
+  if (native === undefined || fd < 0) return undefined;
+  if (isAlive()) return native.whenReadable(fd, onExit);
+  // The descriptor is of whoever has the pid by now.
+  closeSync(fd);
+  return undefined;
 }
 
 type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;

@@ -58,12 +58,12 @@ export interface ServiceManager {
   state(): Promise<ServiceState>;
   /** Why it does not run, after a start that failed; undefined if nothing more is known. */
   failure(): Promise<ServiceFailure | undefined>;
-  /** A command that prints the newest lines of the log; undefined if there is no log. */
-  logCommand(part: LogPart): readonly string[] | undefined;
+  /** A command that prints the newest lines of the log. */
+  logCommand(part: LogPart): readonly string[];
   /** A command that prints how the manager sees the service, for people; undefined if there is none. */
   readonly describeCommand: readonly string[] | undefined;
   /** What to do if the log command finds nothing, in one sentence. */
-  readonly logRemedy: string | undefined;
+  readonly logRemedy: string;
 }
 
 export interface LogPart {

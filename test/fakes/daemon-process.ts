@@ -146,6 +146,10 @@ export class BrokerHome {
     return readdirSync(this.stateDir).sort();
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
   async close(): Promise<void> {
     for (const child of this.#daemons) {
       if (child.exitCode !== null || child.signalCode !== null) continue;

@@ -17,6 +17,9 @@ export interface SeenExchange {
   readonly status: number;
 }
 
+/** Issuers round, and clocks differ. */
+const LEEWAY_SECONDS = 5;
+
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 /**
@@ -72,6 +75,11 @@ export class TokenExchange {
     });
   }
 
+  /** Somebody else has exchanged it. */
+  spend(assertion: string): void {
+    this.#used.add(assertion);
+  }
+
   #refusal(
     method: string,
     headers: IncomingMessage['headers'],
@@ -93,7 +101,7 @@ export class TokenExchange {
     const isGood =
       claims['iss'] === this.issuer &&
       Number(claims['exp']) > now &&
-      Number(claims['nbf'] ?? claims['iat'] ?? 0) <= now;
+      Number(claims['nbf'] ?? claims['iat'] ?? 0) <= now + LEEWAY_SECONDS;
     if (!isGood || (this.takesOnce && this.#used.has(assertion)))
       return [401, 'authentication_error', 'Authentication failed'];
     return undefined;

@@ -90,6 +90,10 @@ export class TokenServer {
     response.on('error', () => {});
     const form = new URLSearchParams(await text(request));
     if (request.url === '/.well-known/openid-configuration') return this.#tellOfItself(response);
+    if (request.url === '/revoke') {
+      this.#revoke(form.get('token') ?? '');
+      return answerJson(response, 200, {});
+    }
     this.asked.push(form);
     if (this.behaviour !== undefined) return this.behaviour({ form, request, response });
     const secret = form.get('client_secret') ?? basicSecretIn(request);
@@ -121,6 +125,10 @@ export class TokenServer {
     this.#give(response, { refresh_token: chain.current });
   }
 
+  #revoke(token: string): void {
+    for (const chain of this.#chains.values()) if (chain.current === token) chain.isOver = true;
+  }
+
   #give(response: ServerResponse, more: object = {}): void {
     const tokens = { access_token: this.#mint('access'), token_type: 'Bearer', expires_in: this.lastsSeconds };
     answerJson(response, 200, { ...tokens, ...more });
@@ -131,6 +139,7 @@ export class TokenServer {
       issuer: this.url,
       token_endpoint: `${this.url}/token`,
       authorization_endpoint: `${this.url}/authorize`,
+      revocation_endpoint: `${this.url}/revoke`,
       device_authorization_endpoint: `${this.url}/device`,
     });
   }

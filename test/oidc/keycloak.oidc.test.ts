@@ -117,7 +117,7 @@ describe('a person', () => {
     provider.close();
   });
 
-  test('with offline_access stays logged in when the session ends', async () => {
+  test('with offline_access is given an offline token', async () => {
     const { provider } = await loggedIn({ ...inBrowser(), scope: 'openid offline_access' });
     expect(await claimsFrom(provider)).toMatchObject({
       preferred_username: 'ada',

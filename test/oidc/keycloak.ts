@@ -11,7 +11,7 @@ export const KEYCLOAK = '26.7.3';
 const CACHE = join(import.meta.dirname, '..', '..', '.cache', 'keycloak');
 const HOME = join(CACHE, `keycloak-${KEYCLOAK}`);
 /** It optimizes itself at its first start. */
-const START_LIMIT_MS = 300_000;
+const START_LIMIT_MS = 600_000;
 
 /** What the tests are told by their environment. */
 export interface KeycloakFacts {
@@ -123,10 +123,12 @@ function realm(callbackPort: number, publicKey: string): object {
     revokeRefreshToken: true,
     refreshTokenMaxReuse: 0,
     accessTokenLifespan: 60,
+    roles: { realm: [{ name: 'offline_access', description: 'offline access' }] },
     users: [
       {
         ...{ username: PERSON.username, enabled: true, email: 'ada@example.com', emailVerified: true },
         ...{ firstName: 'Ada', lastName: 'Lovelace' },
+        realmRoles: ['offline_access'],
         credentials: [{ type: 'password', value: PERSON.password, temporary: false }],
       },
     ],

@@ -90,6 +90,8 @@ interface BrokerFacts {
   readonly differing: readonly string[];
   /** What works in the configuration and should not stay so. */
   readonly risks: readonly ConfigRisk[];
+  /** The address that the daemon cannot reach for this credential, although a connection from here is taken. */
+  readonly reachedHere: string | undefined;
   /** Where the key that encrypts the cache is; undefined: nobody said, or it cannot be reached. */
   readonly keyHome: KeyHome | undefined;
   /** `[daemon] key_home` as the daemon has it; undefined: no daemon said so. */
@@ -131,6 +133,8 @@ export interface GatherOptions extends SettingsRoots {
   readonly risks?: (() => Promise<readonly ConfigRisk[]>) | undefined;
   /** What the configuration and the session's keyring say about the key of the cache, given where it is. */
   readonly keyHome?: ((home: KeyHome) => Promise<KeyHomeFacts>) | undefined;
+  /** The address of a provider as the daemon has it; undefined: it has none. */
+  readonly addressOf?: ((provider: string) => Promise<string | undefined>) | undefined;
 }
 
 /** Looks at everything once. Files that cannot be read are facts, not failures. */
@@ -236,11 +240,13 @@ async function askBroker(options: GatherOptions, helper: HelperFacts | undefined
     }),
     Promise.all(options.sockets.map((socket) => answers(socket, options.clock))),
   ]);
+  const credential = status?.credentials.find(({ name, isDefault }) =>
+    helper?.credential === undefined ? isDefault : name === helper.credential,
+  );
   return {
     status,
-    credential: status?.credentials.find(({ name, isDefault }) =>
-      helper?.credential === undefined ? isDefault : name === helper.credential,
-    ),
+    credential,
+    reachedHere: credential && (await addressReachedHere(credential, options)),
     sockets: options.sockets.filter((_, index) => answering[index]),
     providerSkewMs: status && largestSkew(status),
     differing,
@@ -250,15 +256,28 @@ async function askBroker(options: GatherOptions, helper: HelperFacts | undefined
   };
 }
 
+/** Node's codes for what the network, and not the server, refuses. */
+const UNREACHED = /\((?:EHOSTUNREACH|ENETUNREACH|ECONNREFUSED|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)\)/;
+
+/** Connects and sends nothing. A daemon may be kept out of what its user reaches: a VPN, a firewall, macOS's Local Network. */
+async function addressReachedHere({ provider, lastError }: CredentialStatus, options: GatherOptions) {
+  if (lastError === null || !UNREACHED.test(lastError.message)) return undefined;
+  const address = await options.addressOf?.(provider).catch(() => undefined);
+  if (address === undefined || !URL.canParse(address)) return undefined;
+  const { hostname, port, protocol } = new URL(address);
+  const place = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (protocol === 'http:' ? 80 : 443) };
+  return (await answers(place, options.clock)) ? address : undefined;
+}
+
 function largestSkew({ credentials }: StatusReport): number | undefined {
   const skews = credentials.map(({ clockSkewSeconds }) => clockSkewSeconds).filter((skew) => skew !== null);
   const [largest] = skews.sort((a, b) => Math.abs(b) - Math.abs(a));
   return largest === undefined ? undefined : largest * 1000;
 }
 
-function answers(socket: string, clock: Clock): Promise<boolean> {
+function answers(place: string | { host: string; port: number }, clock: Clock): Promise<boolean> {
   return new Promise((resolve) => {
-    const connection = connect(socket);
+    const connection = typeof place === 'string' ? connect(place) : connect(place);
     const timer = clock.after(1000, () => done(false));
     connection.once('connect', () => done(true));
     connection.once('error', () => done(false));

@@ -38,6 +38,8 @@ export interface DoctorParts {
   readonly risks?: () => Promise<readonly ConfigRisk[]>;
   /** Where the key of the cache is to live, and whether a keyring could keep it. */
   readonly keyHome?: (home: KeyHome) => Promise<KeyHomeFacts>;
+  /** The address of a provider as the daemon has it. */
+  readonly addressOf?: (provider: string) => Promise<string | undefined>;
   /** `/` outside tests: where /etc is looked for. */
   readonly systemRoot?: string;
 }
@@ -119,6 +121,7 @@ export async function examine(io: ProcessIo, parts: DoctorParts, options: Doctor
     differing: parts.differing,
     risks: parts.risks,
     keyHome: parts.keyHome,
+    addressOf: parts.addressOf,
   });
   return { facts, findings: runChecks(facts) };
 }
@@ -134,6 +137,11 @@ export function doctorParts(io: ProcessIo): DoctorParts {
     differing: async () => (await configDifferences(io)).map(({ key }) => key),
     risks: () => configRisks(io),
     keyHome: (home) => keyHomeFacts(io, home),
+    addressOf: async (provider) => {
+      const values = (await daemonConfig(io))?.values ?? [];
+      const address = values.find(({ key }) => key === `providers.${provider}.address`)?.value;
+      return typeof address === 'string' ? address : undefined;
+    },
   };
 }
 

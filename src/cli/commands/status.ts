@@ -82,6 +82,11 @@ export function renderStatus({ daemon, credentials }: StatusReport, nowMs: numbe
     const names = guarded.map(({ name, allow }) => `${name} (${allow.join(', ')})`).join(', ');
     parts.push('', paint('dim', `only for whom \`allow\` names: ${names}`));
   }
+  const shares = credentials.filter(({ sessions = 0 }) => sessions > 0);
+  if (shares.length > 0) {
+    const counts = shares.map(({ name, sessions = 0 }) => `${name} (${sessions})`).join(', ');
+    parts.push('', paint('dim', `client processes with a lease of their own: ${counts}`));
+  }
   for (const note of [
     ...daemonNotes(daemon, nowMs),
     ...credentials.flatMap((credential) => notesOf(credential, nowMs)),
@@ -149,19 +154,32 @@ interface Note {
   readonly remedy: string | null;
 }
 
-function notesOf({ name, state, lastError, advice }: CredentialStatus, nowMs: number): Note[] {
-  const notes: Note[] = advice.map(({ message, remedy }) => ({
+function notesOf({ name, state, lastError, advice, sink }: CredentialStatus, nowMs: number): Note[] {
+  const kept = sinkNotes(name, sink);
+  const advised: Note[] = advice.map(({ message, remedy }) => ({
     mark: 'i',
     colour: 'cyan',
     text: `${name}: ${printable(message)}`,
     remedy: printable(remedy),
   }));
+  const notes = [...kept, ...advised];
   if (lastError === null) return notes;
   const again = lastError.nextAttemptAt === null ? '' : `, next attempt ${relative(lastError.nextAttemptAt, nowMs)}`;
   const times = lastError.failures === 1 ? 'once' : `${lastError.failures} times`;
   const text = `${name}: ${printable(lastError.message)} (${lastError.code}, ${times}, last ${relative(lastError.at, nowMs)}${again})`;
   const remedy = lastError.remedy === null ? null : printable(lastError.remedy);
   return [{ mark: '!', colour: state === 'failing' ? 'red' : 'yellow', text, remedy }, ...notes];
+}
+
+/** A daemon of an older version says nothing of files. */
+function sinkNotes(name: string, sink: CredentialStatus['sink'] | undefined): Note[] {
+  if (sink == null) return [];
+  const { file, written, problem, remedy } = sink;
+  if (problem !== null) {
+    const what = written ? 'keeps an older token' : 'is not there';
+    return [{ mark: '!', colour: 'yellow', text: `${name}: ${file} ${what}: ${printable(problem)}`, remedy }];
+  }
+  return [{ mark: 'i', colour: 'cyan', text: `${name}: ${written ? 'kept' : 'to be kept'} in ${file}`, remedy: null }];
 }
 
 function placeNote({ place, state, at, times, message, remedy }: PlaceReport, nowMs: number): Note {

@@ -101,6 +101,15 @@ export class OAuthClient {
     };
   }
 
+  /** RFC 7009; where the server has no place for it there is nothing to do. */
+  async revoke(refreshToken: string, signal: AbortSignal): Promise<void> {
+    const { revocation_endpoint } = await this.#serverMetadata(signal);
+    if (revocation_endpoint === undefined) return;
+    const revoke = (to: oidc.Configuration) =>
+      oidc.tokenRevocation(to, refreshToken, { token_type_hint: 'refresh_token' });
+    await this.request('token', revoke, signal, { token: refreshToken, origin: 'broker login' });
+  }
+
   /** @throws ProviderError what the server refuses with, or that there was no answer. The reason of the signal. */
   async request<T>(
     what: OAuthAsked['what'],

@@ -123,12 +123,9 @@ const ERRORS: Readonly<Record<string, (asked: OAuthAsked) => Sorted>> = {
   unauthorized_client: notAllowed,
   unsupported_grant_type: notAllowed,
   unsupported_response_type: notAllowed,
-  invalid_scope: (asked) => ({
-    kind: 'misconfigured',
-    what: `the identity provider of "${asked.provider}" does not give these scopes`,
-    remedy: `correct scope in [providers.${asked.provider}], or scopes of the credential; or have the client registered for them`,
-    concerns: 'secret',
-  }),
+  invalid_scope: refusedScope,
+  // Keycloak, to offline_access for those who may not have it.
+  not_allowed: refusedScope,
   invalid_target: (asked) => ({
     kind: 'misconfigured',
     what: `the identity provider of "${asked.provider}" knows no such audience or resource`,
@@ -187,6 +184,15 @@ function wantsAPerson({ provider, options }: OAuthAsked): Sorted {
     };
   }
   return { kind: 'login-expired', what, remedy: `run: broker login ${provider}`, isRefusedLogin: true };
+}
+
+function refusedScope({ provider }: OAuthAsked): Sorted {
+  return {
+    kind: 'misconfigured',
+    what: `the identity provider of "${provider}" does not give these scopes`,
+    remedy: `correct scope in [providers.${provider}], or scopes of the credential; or have the client registered for them`,
+    concerns: 'secret',
+  };
 }
 
 function notAllowed({ provider, options }: OAuthAsked): Sorted {

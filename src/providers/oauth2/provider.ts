@@ -56,6 +56,13 @@ export class OAuth2Provider implements Provider {
     });
   }
 
+  dropLogin(call: Call): Promise<void> {
+    return this.#calls.run(call, this.#limit, async (signal) => {
+      if (!isInteractive(this.#options)) throw logsInUnattended(this.#host.name, this.#options);
+      await this.#session.end((refreshToken, own) => this.#client.revoke(refreshToken, own), signal);
+    });
+  }
+
   loginInputs(): readonly string[] {
     const { ca_file, client_cert_file, client_key_file, private_key_file, private_key_cert_file } = this.#options;
     const { client_secret, client_assertion, assertion } = this.#options;

@@ -92,6 +92,26 @@ export class PersonSession {
     });
   }
 
+  /** The person logs out. @param revoke tells the server (RFC 7009); the login is forgotten whatever that says. */
+  end(revoke: (refreshToken: string, signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(signal, async () => {
+      const login = await this.#login();
+      this.#host.logins.remove(LOGIN_ID);
+      this.#held?.wipe();
+      this.#held = undefined;
+      if (login?.refreshToken === undefined) return;
+      try {
+        await within([this.#closing.signal], this.#limit, (own) => revoke(login.refreshToken ?? '', own));
+      } catch (error) {
+        if (!(error instanceof ProviderError)) throw error;
+        this.#host.log.warn(
+          { reason: error.message },
+          'the login is forgotten, but the identity provider could not be told',
+        );
+      }
+    });
+  }
+
   /** Memory only: the store outlives the provider. */
   close(): void {
     this.#closing.abort(nobodyWaits(this.#host.name));

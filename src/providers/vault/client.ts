@@ -69,9 +69,9 @@ export class VaultClient {
    */
   async send(request: VaultRequest, signal: AbortSignal): Promise<VaultReply> {
     if (request.isRepeatable !== true) return await this.#exchange(request, signal);
-    return await this.#hedge.send(signal, async (own, isSecond) => {
+    return await this.#hedge.send(signal, async (own, isAgain) => {
       // The connections that are kept may all have been cut.
-      if (isSecond) this.#connection = undefined;
+      if (isAgain) this.#connection = undefined;
       return await this.#exchange(request, own);
     });
   }

@@ -10,7 +10,7 @@ import {
   text,
 } from '../../config/schema.ts';
 import { awsRegion } from '../aws/options.ts';
-import type { ProviderDefinition } from '../provider.ts';
+import type { ProviderDefinition, SessionWords } from '../provider.ts';
 import { proxyOption, proxyRule } from '../proxies.ts';
 
 function mount(standard: string) {
@@ -311,7 +311,9 @@ export const vaultCredentialSchema = once(() =>
     params: z
       .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())]))
       .prefault({})
-      .describe('Parameters of the request: query of a GET (a KV v2 version, say), JSON body of a POST. Default: none.')
+      .describe(
+        'Parameters of the request: query of a GET (a KV v2 version, say), JSON body of a POST. With scope = "session", {client} and {session} in them stand for pid, and pid and start time, of the client. Default: none.',
+      )
       .meta({ examples: [{ version: 3 }, { ttl: '1h' }] }),
     namespace: namespaceSchema()
       .optional()
@@ -350,6 +352,16 @@ function risksOf({ address, skip_verify }: VaultOptions): SourceConflict[] {
   return [...clear, { key: 'skip_verify', message, remedy }];
 }
 
+/** `{client}` and `{session}` in parameters that are texts. */
+function withWords(params: VaultSource['params'], { client, session }: SessionWords): VaultSource['params'] {
+  const put = (text: string) => text.replaceAll('{client}', client).replaceAll('{session}', session);
+  const entries = Object.entries(params).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? put(value) : Array.isArray(value) ? value.map(put) : value,
+  ]);
+  return Object.fromEntries(entries);
+}
+
 /** HashiCorp Vault and OpenBao. docs/providers/vault.md tells every key. */
 export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
   type: 'vault',
@@ -376,6 +388,7 @@ export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
     const later = expires_metadata === undefined ? [] : [expires_metadata];
     return JSON.stringify([namespace ?? null, method, path, sorted, wrap_ttl ?? null, ...later]);
   },
+  withWords: (source, words) => ({ ...source, params: withWords(source.params, words) }),
   describe: ({ path }) => path,
   account: accountOf,
   risksOf: (options, source) => (source === undefined ? risksOf(options) : []),

@@ -23,6 +23,8 @@ behind a proxy that can go wrong. What is right was written down before (\`test/
 **${inflicted.toLocaleString('en')} faults, ${answers.toLocaleString('en')} answers, ${sum(({ tally }) => tally.wrong)} wrong keys, ${sum(({ tally }) => tally.lost)} answers lost.**
 
 ${table(rows)}
+![Memory, descriptors, database and log under the soak](reliability-soak.svg)
+
 - A **wrong key** is one of another credential, of nobody, of a lease that had ended, or a value that was replaced twenty seconds ago (the
   ttl here is two) while Vault answered.
 - An **answer is lost** if a helper that had to print a key did not, within its 9.5 s.

@@ -120,6 +120,11 @@ ${[...fixed, ...leased].join('')}${extra}`;
     this.vault.kv.writeV2(`secret/${name}`, { key: value });
   }
 
+  /** What Vault has by now. */
+  present(name: string): string {
+    return [...(this.#values.get(name)?.keys() ?? [])].at(-1) ?? '';
+  }
+
   /** What a helper says, judged. @param mayFail An exit code that is right as well. */
   async ask(name: string, tally: Tally, mayFail?: (outcome: Outcome) => boolean): Promise<Outcome> {
     const askedAtMs = Date.now();

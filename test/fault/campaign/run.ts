@@ -4,18 +4,24 @@
  * --short       a few of each, under three minutes, and writes nothing
  * --only ID,ID  these experiments, and writes nothing
  * --seed N      another chance than the usual; a row's seed repeats that row
+ * --at-once N   so many experiments at the same time; default 3
  */
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Dice } from '../../simulation/dice.ts';
+import { damage } from './damage.ts';
+import { disk } from './disk.ts';
 import { type Experiment, Tally } from './experiment.ts';
 import { kills } from './kills.ts';
+import { outages } from './outages.ts';
 import { page } from './page.ts';
+import { processes } from './processes.ts';
 import { type Row, table } from './report.ts';
+import { soak } from './soak.ts';
 
-const EXPERIMENTS: readonly Experiment[] = [...kills];
+const EXPERIMENTS: readonly Experiment[] = [...kills, ...damage, ...disk, ...outages, ...processes, ...soak];
 const DEFAULT_SEED = 18;
 /** They wait more than they work. */
 const AT_ONCE = 3;
@@ -24,21 +30,27 @@ await main();
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { short: { type: 'boolean' }, only: { type: 'string' }, seed: { type: 'string' } },
+    options: {
+      short: { type: 'boolean' },
+      only: { type: 'string' },
+      seed: { type: 'string' },
+      'at-once': { type: 'string' },
+    },
   });
   const only = values.only?.split(',');
   const chosen = EXPERIMENTS.filter(({ id }) => only === undefined || only.includes(id));
   const seed = Number(values.seed ?? DEFAULT_SEED);
   const startedMs = performance.now();
   const rows: Row[] = [];
-  const waiting = [...chosen.entries()];
+  // The one that takes longest first.
+  const waiting = [...chosen.entries()].sort(([, a], [, b]) => Number(b.id === 'soak') - Number(a.id === 'soak'));
   const work = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [index, experiment] = next;
       rows[index] = await carryOut(experiment, seed, values.short === true);
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  await Promise.all(Array.from({ length: Number(values['at-once'] ?? AT_ONCE) }, work));
   const minutes = (performance.now() - startedMs) / 60_000;
   const isWhole = values.short !== true && only === undefined;
   console.log(table(rows));

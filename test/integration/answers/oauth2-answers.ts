@@ -53,6 +53,11 @@ export const oauth2Answers: readonly Answer[] = [
   identity('unauthorized_client', 'misconfigured', refusal(400, 'unauthorized_client', 'grant not allowed')),
   identity('unsupported_grant_type', 'misconfigured', refusal(400, 'unsupported_grant_type')),
   identity('invalid_scope', 'misconfigured', refusal(400, 'invalid_scope', 'unknown scope gateway.read')),
+  identity(
+    'not_allowed, as Keycloak says it',
+    'misconfigured',
+    refusal(400, 'not_allowed', 'Offline tokens not allowed for the user or client'),
+  ),
   identity('invalid_target', 'misconfigured', refusal(400, 'invalid_target')),
   identity('invalid_request', 'misconfigured', refusal(400, 'invalid_request', 'resource is missing')),
   identity('access_denied', 'denied', refusal(403, 'access_denied', 'policy')),

@@ -55,6 +55,7 @@ export function statusOf(sample: StatusSample = {}): StatusReport {
         nextRefreshAt: null,
         refreshing: false,
         lastAskedAt: null,
+        sink: null,
         timesServed: 0,
         clockSkewSeconds: sample.clockSkewSeconds ?? null,
         checkHost: sample.checkHost ?? null,
