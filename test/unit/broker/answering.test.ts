@@ -44,11 +44,11 @@ describe('allow', () => {
 
   it('takes effect with a changed configuration, and the key stays', async () => {
     const world = await bench();
-    await world.get('anthropic');
+    await world.get('anthropic', PLAIN);
     world.reconfigure([{ ...STATIC, allow: ['claude-code'] }]);
     expect((await world.get('anthropic', { attest: () => refused })).code).toBe('ERR_CALLER_REFUSED');
     world.reconfigure([STATIC]);
-    expect((await world.get('anthropic')).value).toBeDefined();
+    expect((await world.get('anthropic', PLAIN)).value).toBeDefined();
     expect(world.provider().count('issue')).toBe(1);
   });
 });
