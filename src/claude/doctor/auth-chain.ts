@@ -33,6 +33,8 @@ export interface ModeOutcome {
   readonly winner: MethodId | undefined;
   readonly xApiKey: HeaderSource | undefined;
   readonly authorization: HeaderSource | undefined;
+  /** `file:line` of the helper that is run, even if its key is then not sent; undefined: none is. */
+  readonly helper: string | undefined;
   /** What has to happen first, or what the mode leaves out. */
   readonly note: string | undefined;
 }
@@ -107,8 +109,10 @@ function outcomeOf(input: ChainInput, methods: readonly AuthMethod[], mode: Mode
     login: has('login') && !bare,
   };
   const winner = methods.find(({ id }) => usable[id])?.id;
+  const found = effectiveHelper(input);
+  const helper = usable.helper && found ? `${found.settings.file}:${found.line}` : undefined;
   const note = noteOf(input, mode, usable, answer, has);
-  if (winner === 'cloud') return { mode, winner, xApiKey: undefined, authorization: 'cloud', note };
+  if (winner === 'cloud') return { mode, winner, xApiKey: undefined, authorization: 'cloud', helper, note };
   const custom = customHeaders(input);
   const first = (...ids: MethodId[]) => ids.find((id) => usable[id]);
   const authorization =
@@ -118,6 +122,7 @@ function outcomeOf(input: ChainInput, methods: readonly AuthMethod[], mode: Mode
     winner,
     xApiKey: custom.has('x-api-key') ? 'custom-headers' : first('api-key', 'helper'),
     authorization: custom.has('authorization') ? 'custom-headers' : authorization,
+    helper,
     note,
   };
 }

@@ -73,10 +73,11 @@ export function reportJson({ facts, findings }: DoctorReport): string {
       line: origin?.line ?? null,
       shown: shown ?? null,
     })),
-    modes: Object.values(facts.chain.outcomes).map(({ mode, winner, xApiKey, authorization, note }) => ({
+    modes: Object.values(facts.chain.outcomes).map(({ mode, winner, xApiKey, authorization, helper, note }) => ({
       mode,
       winner: winner ?? null,
       headers: { 'x-api-key': xApiKey ?? null, authorization: authorization ?? null },
+      helper: helper ?? null,
       note: note ?? null,
     })),
     settings: facts.input.settings.map(({ scope, file, state }) => ({ scope, file, state })),
