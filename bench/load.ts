@@ -12,6 +12,8 @@ export interface Load {
   /** Rest of a connection between two requests. 0: none, as many as the server answers. */
   readonly paceMicros?: number;
   readonly credential?: string;
+  /** What the clients say that they keep a key for; the broker looks more closely at what comes before that. 0: nothing does. */
+  readonly intervalMs?: number;
 }
 
 /** Times in microseconds. */
@@ -25,7 +27,8 @@ export interface LoadResult {
 
 /** @throws Error if a single answer was missing or not good. */
 export async function applyLoad({ programs }: Bench, socket: string, load: Load): Promise<LoadResult> {
-  const { connections, clients, keepAlive, milliseconds, named = true, paceMicros = 0, credential = '_default' } = load;
+  const { connections, clients, keepAlive, milliseconds } = load;
+  const { named = true, paceMicros = 0, credential = '_default', intervalMs = 0 } = load;
   const numbers = [clients, connections, milliseconds].map(String);
   const text = await output(programs.load, [
     socket,
@@ -34,6 +37,7 @@ export async function applyLoad({ programs }: Bench, socket: string, load: Load)
     keepAlive ? 'keep' : 'close',
     named ? 'named' : 'nameless',
     String(paceMicros),
+    String(intervalMs),
   ]);
   const [answers = 0, failures = 0, micros = 1, p50 = 0, p90 = 0, p99 = 0, p999 = 0] = text.split(' ').map(Number);
   if (failures > 0) throw new Error(`${failures} of ${answers} answers at ${connections} connections were not good`);

@@ -21,7 +21,7 @@ const ENTRIES = {
   'cli/main': 'src/cli/main.ts',
   'platform/guard': 'src/platform/guard.ts',
   'platform/process-io': 'src/platform/process-io.ts',
-  'crypto/keyring-main': 'src/crypto/keyring-main.ts',
+  'platform/keyring-main': 'src/platform/keyring-main.ts',
   'demo/client-double': 'src/demo/client-double.ts',
 };
 

@@ -31,6 +31,14 @@ enum {
 #define SO_PEERPIDFD 77
 #endif
 
+/* A descriptor of the very process that connected, whatever has its pid by now; -1 where the kernel gives none. */
+static int peer_process(int fd)
+{
+    socklen_t size = sizeof fd;
+    int process;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &process, &size) == 0 ? process : -1;
+}
+
 /* PIDFD_GET_INFO, Linux 6.13: the first fields of struct pidfd_info, whose size is part of the request's number. */
 struct pidfd_info_v0 {
     uint64_t mask, cgroup;
@@ -43,12 +51,17 @@ enum { PIDFD_INFO_WITH_PIDS = 1 };
 static int peer_parent(int fd)
 {
     struct pidfd_info_v0 info = {.mask = PIDFD_INFO_WITH_PIDS};
-    socklen_t size = sizeof fd;
-    int process;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &process, &size) != 0) return 0;
+    int process = peer_process(fd);
+    if (process < 0) return 0;
     int failed = ioctl(process, _IOWR(0xFF, 11, struct pidfd_info_v0), &info);
     close(process);
     return failed || (info.mask & PIDFD_INFO_WITH_PIDS) == 0 ? 0 : (int)info.ppid;
+}
+#else
+static int peer_process(int fd)
+{
+    (void)fd;
+    return -1;
 }
 #endif
 
@@ -293,7 +306,16 @@ napi_value open_process_fd(napi_env env, napi_callback_info info)
     return number(env, open_process(pid));
 }
 
-/* hasExited(fd): whether the process that `openProcess` gave this descriptor for is gone. */
+/* peerProcess(fd): a descriptor of the process that connected this socket, or -1. To be closed. */
+napi_value peer_process_fd(napi_env env, napi_callback_info info)
+{
+    napi_value argument;
+    int fd;
+    if (!read_arguments(env, info, 1, &argument) || !read_whole(env, argument, &fd)) return NULL;
+    return number(env, peer_process(fd));
+}
+
+/* hasExited(fd): whether the process that `openProcess` or `peerProcess` gave this descriptor for is gone. */
 napi_value has_exited(napi_env env, napi_callback_info info)
 {
     napi_value argument;

@@ -188,8 +188,9 @@ NAPI_MODULE_INIT()
         napi_callback function;
     } offered[] = {
         {"peerCredentials", peer_credentials}, {"processParent", process_parent}, {"processInfo", process_info},
-        {"parentPid", parent_pid}, {"processGroup", process_group}, {"openProcess", open_process_fd}, {"hasExited", has_exited},
-        {"bootTimeMs", boot_time_ms}, {"flock", try_lock}, {"trimHeap", trim_heap}, {"setNonDumpable", set_non_dumpable},
+        {"parentPid", parent_pid}, {"processGroup", process_group}, {"openProcess", open_process_fd},
+        {"peerProcess", peer_process_fd}, {"hasExited", has_exited}, {"bootTimeMs", boot_time_ms}, {"flock", try_lock},
+        {"trimHeap", trim_heap}, {"setNonDumpable", set_non_dumpable},
         {"setCoreLimitZero", set_core_limit_zero}, {"ignoreRealTimeSignals", ignore_real_time_signals},
         {"fileLimit", file_limit}, {"sdNotify", notify}, {"listenOn", listen_on},
     };

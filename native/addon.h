@@ -30,6 +30,7 @@ napi_value process_info(napi_env env, napi_callback_info info);
 napi_value parent_pid(napi_env env, napi_callback_info info);
 napi_value process_group(napi_env env, napi_callback_info info);
 napi_value open_process_fd(napi_env env, napi_callback_info info);
+napi_value peer_process_fd(napi_env env, napi_callback_info info);
 napi_value has_exited(napi_env env, napi_callback_info info);
 
 #endif

@@ -94,5 +94,18 @@ hand, in Node 24 for that machine under qemu-user with Debian's \`libc6-arm64-cr
 binaries are ad hoc, which its kernel requires on arm64; they are not notarized. On a machine that none of them is for,
 \`broker-key\` runs \`broker get\`, and the daemon runs without the addon: no readiness, no watchdog, and callers are
 identified by their own hints. With musl's C library (Alpine) the helper runs and the addon does not load.
+
+## SQLite
+
+The cache uses better-sqlite3, whose package brings its own binaries. That for Linux with glibc needs glibc 2.34 (Debian 12, Ubuntu 22.04,
+RHEL 9 or newer). On an older system, such as Debian 11, Ubuntu 20.04 or RHEL 8, the daemon works from memory: every key is served and nothing
+survives a restart, as \`broker status\` says. A build on that system, which needs python3, make and a C++20 compiler (g++ 10), ends
+that:
+
+    cd "$(npm root -g)/apikey-broker/node_modules/better-sqlite3"
+    npx node-gyp rebuild --release --force_build=1
+    broker service restart
+
+It is lost when the package is installed again.
 `;
 }

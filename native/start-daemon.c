@@ -62,7 +62,7 @@ bool find_state_folder(char folder[PATH_ROOM], char why[LINE_LIMIT])
     if (home == NULL || home[0] != '/' || stat(home, &status) != 0)
         return CANNOT("it starts automatically only where HOME is a folder; start it with `broker daemon`");
     if (status.st_uid != geteuid() || getuid() != geteuid())
-        return CANNOT("it is not started, because HOME, ", home, ", is another user's; run this as that user");
+        return CANNOT("it is not started, because HOME, ", home, ", is another user's; set it to your own");
     if (given != NULL && given[0] != '/') return CANNOT("BROKER_STATE_DIR is not an absolute path: ", given);
     size_t length = given != NULL ? join(folder, PATH_ROOM, PARTS(given))
                     : xdg != NULL && xdg[0] == '/' ? join(folder, PATH_ROOM, PARTS(xdg, "/broker"))

@@ -22,6 +22,7 @@ const CODES = {
   ERR_KEY_REJECTED: { exit: 77, http: 403 },
   ERR_UNSAFE_FILE: { exit: 77, http: 403 },
   ERR_PEER_REFUSED: { exit: 77, http: 403 },
+  ERR_CALLER_REFUSED: { exit: 77, http: 403 },
   ERR_CONFIG: { exit: 78, http: 500 },
   ERR_UNKNOWN_CREDENTIAL: { exit: 78, http: 404 },
   ERR_PROVIDER_MISCONFIGURED: { exit: 78, http: 502 },
@@ -114,7 +115,16 @@ export class ProviderError extends BrokerError {
 
   /** The same failure, of more than one secret. */
   concerning(concerns: FailureConcern): ProviderError {
-    const { kind, message, remedy, retryAfterMs, code, isRefusedLogin, isOverloaded } = this;
+    return this.#as(concerns, this.message, this.remedy);
+  }
+
+  /** The same failure in other words. */
+  saying(message: string, remedy: string | undefined): ProviderError {
+    return this.#as(this.concerns, message, remedy);
+  }
+
+  #as(concerns: FailureConcern, message: string, remedy: string | undefined): ProviderError {
+    const { kind, retryAfterMs, code, isRefusedLogin, isOverloaded } = this;
     return new ProviderError(kind, message, {
       code,
       concerns,

@@ -49,6 +49,7 @@ async function main(): Promise<GrowthFigures> {
     env: {},
     homeDir: stateDir,
     uid: process.getuid?.() ?? 0,
+    enrolmentDir: stateDir,
   });
   const composeMs = performance.now() - started;
   const { broker, cache, clock } = daemon;

@@ -1,11 +1,11 @@
 /*
- * load SOCKET CREDENTIAL CLIENTS CONNECTIONS MILLISECONDS keep|close named|nameless PACE_US
+ * load SOCKET CREDENTIAL CLIENTS CONNECTIONS MILLISECONDS keep|close named|nameless PACE_US INTERVAL_MS
  *
  * CLIENTS processes, each with a child that stands for its helper and keeps CONNECTIONS / CLIENTS connections busy, so
  * that the daemon sees distinct clients and not one. `close` makes a connection per request, as the helper does; `keep`
  * one for all. A PACE_US above 0 lets each connection rest so long between two requests. Says what the real helper
- * says, with an interval of one second, under which no repeat counts as early; `nameless` leaves out what it says of
- * itself.
+ * says; `nameless` leaves out what it says of itself. A client that asks again within INTERVAL_MS is early for the
+ * broker; 0: never.
  *
  * Prints: answers, failures, microseconds that it took, then latency in microseconds at 50, 90, 99 and 99.9 % and the
  * largest. Latency is from before connect(2) (or the request) to the last byte.
@@ -155,7 +155,7 @@ static double at(double share, uint32_t count)
 
 int main(int argc, char *argv[])
 {
-    if (argc != 9) return 64;
+    if (argc != 10) return 64;
     int clients = atoi(argv[3]), connections = atoi(argv[4]), pace_us = atoi(argv[8]);
     if (connections / clients > PER_PROCESS) return 64;
     keeps = strcmp(argv[6], "keep") == 0;
@@ -163,8 +163,8 @@ int main(int argc, char *argv[])
     strncpy(address.sun_path, argv[1], sizeof address.sun_path - 1);
     snprintf(request, sizeof request,
              "GET /v1/credentials/%s/key HTTP/1.1\r\nHost: broker\r\nAccept: text/plain\r\nConnection: %s\r\n"
-             "User-Agent: broker-key/bench\r\nBroker-Client-Interval-Ms: 1000\r\n",
-             argv[2], keeps ? "keep-alive" : "close");
+             "User-Agent: broker-key/bench\r\nBroker-Client-Interval-Ms: %d\r\n",
+             argv[2], keeps ? "keep-alive" : "close", atoi(argv[9]));
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (shared == MAP_FAILED) return 71;
     for (int i = 0; i < clients; i++) {

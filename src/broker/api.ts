@@ -1,6 +1,7 @@
 import type { CredentialCache, SecretFields } from '../cache/cache.ts';
 import type { KeyVersion } from '../credential/key.ts';
 import type { Format } from '../credential/rejection.ts';
+import type { AllowWord, Verdict } from '../platform/attestation.ts';
 import type { Caller, SettingsStamp } from '../platform/client-identity.ts';
 import type { Clock, Moment, Random } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
@@ -44,6 +45,8 @@ export interface Ask extends Caller {
   /** The asker said so; else it is what clients of its kind do. */
   readonly namesInterval: boolean;
   readonly format: Format;
+  /** Judges the caller by the kernel's facts as they are when it is called; absent: there are none. Costs reading them. */
+  readonly attest?: ((allow: readonly AllowWord[]) => Verdict) | undefined;
   /** Aborted when the asker hangs up. */
   readonly signal: AbortSignal;
 }

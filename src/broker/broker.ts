@@ -2,6 +2,7 @@ import type { FailureRecord } from '../credential/back-off.ts';
 import type { Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError, type FailureConcern, ProviderError } from '../errors.ts';
+import { type AllowWord, unseen } from '../platform/attestation.ts';
 import type { BrokerEvent, CheckReport, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
 import { Answering } from './answering.ts';
 import type { Ask, BrokerApi, BrokerPorts, EventQuery, OpenedKey } from './api.ts';
@@ -10,6 +11,7 @@ import { EventLog } from './event-log.ts';
 import type { ProviderGate } from './gate.ts';
 import { KeyChecks } from './key-checks.ts';
 import { LeaseKeeper } from './leases.ts';
+import { Lending } from './lending.ts';
 import { Refresher, SPREAD_MS } from './refresher.ts';
 import { RejectionDetector } from './rejection-detector.ts';
 import { Scheduler, TICK_MS } from './scheduler.ts';
@@ -35,6 +37,7 @@ export class Broker implements BrokerApi {
   readonly #leases: LeaseKeeper;
   readonly #refresher: Refresher;
   readonly #answering: Answering;
+  readonly #lending: Lending;
   readonly #checks: KeyChecks;
   readonly #rejections: RejectionDetector;
   #tickedAtMs = 0;
@@ -57,7 +60,9 @@ export class Broker implements BrokerApi {
     this.#scheduler = scheduler;
     this.#leases = leases;
     this.#refresher = new Refresher(ports, { credentials, events, leases, scheduler });
-    this.#answering = new Answering(ports, this.#refresher, (gate) => this.#forgive(gate, () => true));
+    const onChangedLogin = (gate: ProviderGate) => this.#forgive(gate, () => true);
+    this.#answering = new Answering(ports, this.#refresher, onChangedLogin);
+    this.#lending = new Lending(ports, { credentials, refresher: this.#refresher, events, onChangedLogin });
     this.#checks = new KeyChecks(ports);
     this.#rejections = new RejectionDetector(ports, events, this.#refresher, this.#checks);
     this.#adopt(setup);
@@ -70,6 +75,8 @@ export class Broker implements BrokerApi {
 
   async answer(ask: Ask): Promise<OpenedKey> {
     const credential = this.#credentials.find(ask.credential);
+    const { allow } = credential.spec.config;
+    if (allow !== undefined) this.#admit(credential, ask, allow);
     const { idleAfterMs } = this.#credentials.config.daemon;
     const isNewInterval = credential.noteAsk(ask.at.nowMs, ask.intervalMs, idleAfterMs);
     try {
@@ -83,6 +90,16 @@ export class Broker implements BrokerApi {
       if (credential.isRetired) return this.answer(ask);
       throw fault;
     }
+  }
+
+  /** Before anything else, so that a call that is refused starts no refresh and keeps none going. */
+  #admit({ name }: ManagedCredential, ask: Ask, allow: readonly AllowWord[]): void {
+    const verdict = ask.attest?.(allow) ?? unseen('nothing shows who asks');
+    if (verdict.allowed) return;
+    const { clause, taken, why, remedy, client } = verdict;
+    this.#events.add('caller-refused', name, { clause, taken, why, remedy, client: client?.pid ?? 0 });
+    const message = `"${name}" is for Claude Code's own helper calls, and this was taken for ${taken}: ${why}`;
+    throw new BrokerError('ERR_CALLER_REFUSED', message, { remedy });
   }
 
   async refresh(name: string | undefined): Promise<CredentialStatus> {
@@ -207,6 +224,7 @@ export class Broker implements BrokerApi {
     this.#scheduler.stop();
     for (const gate of this.#credentials.gates()) gate.close();
     await this.#leases.settled();
+    this.#rejections.saveClients();
     this.#events.flush();
   }
 
@@ -215,6 +233,7 @@ export class Broker implements BrokerApi {
       retire: (credential) => this.#refresher.retire(credential),
       holdsLeases: (gate) => this.#leases.dependOn(gate),
       onRecovery: (gate, outage, concerns) => this.#recovered(gate, outage, concerns),
+      loansTo: (provider, names) => this.#lending.to(provider, names),
     });
   }
 
@@ -302,6 +321,9 @@ export class Broker implements BrokerApi {
       if (credential.gate !== gate || credential.failure === undefined || !concerned(credential)) continue;
       credential.failure = undefined;
       this.#refresher.schedule(credential, clock.now() + random() * SPREAD_MS);
+    }
+    for (const borrower of this.#lending.borrowersOf(gate)) {
+      if (borrower.noticeChangedLogin()) this.#forgive(borrower, () => true);
     }
   }
 }

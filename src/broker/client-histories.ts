@@ -1,5 +1,6 @@
 import type { ClientRecord, CredentialCache } from '../cache/cache.ts';
 import { type ClientHistory, type Format, NO_HISTORY } from '../credential/rejection.ts';
+import type { Timer } from '../platform/clock.ts';
 import type { Client } from '../platform/process-tree.ts';
 import type { BrokerPorts } from './api.ts';
 
@@ -7,6 +8,8 @@ import type { BrokerPorts } from './api.ts';
 const MAX_CLIENTS = 1_024;
 /** Clients that have exited are looked for at most this often, and only when a client asks. */
 const SWEEP_MS = 60_000;
+/** Histories wait this long to be written with others, as events do. */
+const SAVE_MS = 1_000;
 
 type Holder = Pick<Client, 'id' | 'pid' | 'startTime'>;
 
@@ -17,11 +20,13 @@ interface ClientBook {
   settingsFingerprint: string | undefined;
 }
 
-type Ports = Pick<BrokerPorts, 'isAlive' | 'settingsOf' | 'processSpace'> & { readonly cache: CredentialCache };
+type Ports = Pick<BrokerPorts, 'clock' | 'isAlive' | 'settingsOf' | 'processSpace'> & {
+  readonly cache: CredentialCache;
+};
 
 /**
  * What is remembered of each client about each credential: bounded, gone when the client exits, and kept over a restart of
- * the daemon for the same boot. An answer only marks it as changed; it is written down together with the events.
+ * the daemon for the same boot. An answer only marks it as changed; it is written down once a second.
  */
 export class ClientHistories {
   readonly #ports: Ports;
@@ -29,6 +34,7 @@ export class ClientHistories {
   readonly #books = new Map<string, ClientBook>();
   readonly #changed = new Map<string, Client>();
   #sweptAtMs = 0;
+  #timer: Timer | undefined;
 
   constructor(ports: Ports) {
     this.#ports = ports;
@@ -47,6 +53,7 @@ export class ClientHistories {
     this.#books.delete(id);
     this.#books.set(id, book);
     this.#changed.set(id, client);
+    this.#timer ??= this.#ports.clock.after(SAVE_MS, () => this.save());
     if (nowMs - this.#sweptAtMs >= SWEEP_MS) this.#sweep(nowMs);
     if (this.#books.size > MAX_CLIENTS) {
       const [oldest] = this.#books.keys();
@@ -71,14 +78,19 @@ export class ClientHistories {
 
   /** Writes down what has changed, and what the settings of those clients look like now that they have been answered. */
   save(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (this.#changed.size === 0) return;
     const { cache, processSpace, settingsOf } = this.#ports;
+    const records: ClientRecord[] = [];
     for (const [id, client] of this.#changed) {
       const book = this.#books.get(id);
       if (book === undefined) continue;
       if (client.known?.settingsFiles !== undefined) book.settingsFingerprint = settingsOf(client).fingerprint;
       const { pid, startTime } = client;
-      cache.saveClient({ space: processSpace, id, pid, startTime, histories: Object.fromEntries(book.histories) });
+      records.push({ space: processSpace, id, pid, startTime, histories: Object.fromEntries(book.histories) });
     }
+    cache.saveClients(records);
     this.#changed.clear();
   }
 

@@ -10,7 +10,7 @@ import { BrokerError, type FailureConcern } from '../errors.ts';
 import { DEFAULT_CLIENT_INTERVAL_MS } from '../protocol/request.ts';
 import type { CheckAnswer } from '../providers/api-check.ts';
 import type { BrokerPorts } from './api.ts';
-import { longestHold, ProviderGate, type ProviderSource, type RememberedFailure } from './gate.ts';
+import { type Loans, longestHold, ProviderGate, type ProviderSource, type RememberedFailure } from './gate.ts';
 
 /** How a credential is read: what the configuration says, and the identity of the secret behind it. */
 export interface CredentialSpec {
@@ -157,6 +157,8 @@ interface AdoptDeps {
   /** Whether there are leases that only this gate can revoke. */
   readonly holdsLeases: (gate: ProviderGate) => boolean;
   readonly onRecovery: (gate: ProviderGate, outage: FailureRecord, concerns: FailureConcern) => void;
+  /** The keys of other credentials that a provider may log in with. */
+  readonly loansTo: (provider: string, names: readonly string[]) => Loans;
 }
 
 /** Which providers and credentials there are. Over a change of configuration, what did not change keeps everything. */
@@ -257,7 +259,7 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     return new Map(this.#ports.cache.keys().map((key) => [key.credential, key]));
   }
 
-  #adoptProviders(providers: readonly ProviderSpec[], { onRecovery }: AdoptDeps): ProviderGate[] {
+  #adoptProviders(providers: readonly ProviderSpec[], { onRecovery, loansTo }: AdoptDeps): ProviderGate[] {
     const former = new Map(this.#gates);
     this.#gates.clear();
     for (const spec of providers) {
@@ -272,7 +274,7 @@ export class CredentialSet implements Iterable<ManagedCredential> {
         ...spec,
         onRecovery: (outage, concerns) => onRecovery(gate, outage, concerns),
       };
-      const gate: ProviderGate = new ProviderGate(source, this.#ports);
+      const gate: ProviderGate = new ProviderGate(source, this.#ports, loansTo(name, spec.borrows ?? []));
       this.#gates.set(name, { gate, fingerprint });
     }
     return [...former.values()].map(({ gate }) => gate);

@@ -1,5 +1,6 @@
 import type { StoredEvent } from '../cache/cache.ts';
 import type { Timer } from '../platform/clock.ts';
+import { hideShapes, printable } from '../platform/text.ts';
 import type { BrokerEvent } from '../protocol/reports.ts';
 import type { BrokerPorts, EventQuery } from './api.ts';
 
@@ -21,9 +22,12 @@ export class EventLog {
     this.#ports = ports;
   }
 
-  /** @param detail never a key, a token or a password. @param atMs on the wall clock. */
+  /**
+   * @param detail never a key, a token or a password; foreign words in it are looked at once more, because events are stored in
+   * the open. @param atMs on the wall clock.
+   */
   add(kind: string, credential: string | undefined, detail: EventDetail = {}, atMs = this.#ports.clock.wall()): void {
-    this.#pending.push({ atMs, kind, credential, detail });
+    this.#pending.push({ atMs, kind, credential, detail: withoutShapes(detail) });
     if (this.#pending.length >= BATCH_SIZE) {
       this.flush();
       return;
@@ -56,4 +60,14 @@ export class EventLog {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
+}
+
+const LONGEST = 400;
+
+function withoutShapes(detail: EventDetail): EventDetail {
+  const entries = Object.entries(detail).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? printable(hideShapes(value), LONGEST) : value,
+  ]);
+  return Object.fromEntries(entries);
 }

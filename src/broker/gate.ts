@@ -1,9 +1,10 @@
 import { type FailureRecord, isHeldOff, nextAttemptFor, recordFailure, type Urgency } from '../credential/back-off.ts';
 import type { Login } from '../credential/life.ts';
 import { BrokerError, type FailureConcern, ProviderError } from '../errors.ts';
+import { hideShapes } from '../platform/text.ts';
 import { type TimeLimit, within } from '../platform/waiting.ts';
 import type { LoginAttempts } from '../providers/login-attempts.ts';
-import type { Call, Provider } from '../providers/provider.ts';
+import { type Call, type CredentialLender, lendsNothing, type Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
 
 /** Not called, because the circuit is open; `failure` is what opened it. */
@@ -35,6 +36,13 @@ export function longestHold(
   return failures
     .filter(({ record }) => isHeldOff(record, nowMs, urgency))
     .reduce<RememberedFailure | undefined>((a, b) => (a !== undefined && until(a) >= until(b) ? a : b), undefined);
+}
+
+/** A provider redacts what it was told; what it overlooked must not be kept, logged and shown to everybody. */
+export function withoutShapes(failure: ProviderError): ProviderError {
+  const { message, remedy } = failure;
+  const [safe, safeRemedy] = [hideShapes(message), remedy === undefined ? undefined : hideShapes(remedy)];
+  return safe === message && safeRemedy === remedy ? failure : failure.saying(safe, safeRemedy);
 }
 
 /** Under this age a failure is what just happened to the one who is told of it. */
@@ -77,8 +85,10 @@ const GRACE_MS = 1_000;
 export interface ProviderSource {
   readonly name: string;
   readonly type: string;
+  /** The credentials that it logs in with; absent: none. */
+  readonly borrows?: readonly string[];
   /** Loads the implementation; called once, on first use. */
-  readonly open: () => Promise<Provider>;
+  readonly open: (credentials: CredentialLender) => Promise<Provider>;
   /** Logins on record from before the provider was opened. */
   readonly storedLogin: (loginId: string) => Login | undefined;
   /** What has become of its logins; shared with the provider, which makes them. */
@@ -86,6 +96,14 @@ export interface ProviderSource {
   /** What its credentials share works again after an outage. */
   readonly onRecovery: (outage: FailureRecord, concerns: FailureConcern) => void;
 }
+
+/** The keys of other credentials that a provider logs in with (lending.ts). */
+export interface Loans extends CredentialLender {
+  /** Whether a login that failed with what was lent is worth another try. */
+  noticeChange(): boolean;
+}
+
+const NO_LOANS: Loans = { ...lendsNothing, noticeChange: () => false };
 
 type GatePorts = Pick<BrokerPorts, 'clock' | 'random' | 'fingerprintFiles'>;
 
@@ -108,17 +126,24 @@ export class ProviderGate {
   probe: Promise<void> | undefined;
   readonly #source: ProviderSource;
   readonly #ports: GatePorts;
+  readonly #loans: Loans;
   readonly #closing = new AbortController();
   #opening: Promise<Provider> | undefined;
   #provider: Provider | undefined;
   #limit: TimeLimit | undefined;
   #loginInputs: string | undefined;
 
-  constructor(source: ProviderSource, ports: GatePorts) {
+  constructor(source: ProviderSource, ports: GatePorts, loans = NO_LOANS) {
     this.name = source.name;
     this.type = source.type;
     this.#source = source;
     this.#ports = ports;
+    this.#loans = loans;
+  }
+
+  /** The credentials that its logins are made with. */
+  get borrows(): readonly string[] {
+    return this.#source.borrows ?? [];
   }
 
   login(loginId: string | undefined): Login | undefined {
@@ -164,7 +189,8 @@ export class ProviderGate {
     const inputs = this.#ports.fingerprintFiles(this.#provider.loginInputs());
     const changed = this.#loginInputs !== undefined && inputs !== this.#loginInputs;
     this.#loginInputs = inputs;
-    if (!changed) return false;
+    const hasOtherKey = this.#loans.noticeChange();
+    if (!changed && !hasOtherKey) return false;
     this.#provider.forgetLogin();
     this.failures = [];
     return true;
@@ -199,7 +225,7 @@ export class ProviderGate {
       if (this.failures.length > 0) this.#recover(SHARED);
       return value;
     } catch (cause) {
-      throw this.#remember(cause, inputs);
+      throw this.#remember(cause instanceof ProviderError ? withoutShapes(cause) : cause, inputs);
     }
   }
 
@@ -236,7 +262,7 @@ export class ProviderGate {
   }
 
   async #open(): Promise<Provider> {
-    this.#opening ??= this.#source.open().finally(() => {
+    this.#opening ??= this.#source.open(this.#loans).finally(() => {
       this.#opening = undefined;
     });
     this.#provider = await this.#opening;

@@ -48,7 +48,8 @@ export class KeyChecks {
   }
 
   /**
-   * Asks about the present key, unless that was done just now, and waits for the answer until `untilMs`.
+   * Asks about the present key, unless that was done just now, and waits for the answer until `untilMs`. Only for a check
+   * that is armed.
    * @returns undefined: no verdict.
    */
   async word(
@@ -56,7 +57,6 @@ export class KeyChecks {
     untilMs: number,
     signal: AbortSignal,
   ): Promise<'good' | 'rejected' | undefined> {
-    if (!this.isArmed(credential)) return undefined;
     const asking = this.#present(credential, this.#asking.get(credential)) ?? this.#ask(credential);
     if (asking !== undefined) await waitUntil(this.#ports.clock, asking.done, untilMs, signal);
     const known = this.#present(credential, this.#words.get(credential));

@@ -7,6 +7,7 @@ import type { Lease } from '../credential/life.ts';
 import { type SecretBytes, wipeAll } from '../credential/secret.ts';
 import { ProviderError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
+import { hideShapes, printable } from '../platform/text.ts';
 import type { IssuedLease, IssuedSecret } from '../providers/provider.ts';
 import type { CredentialSpec } from './credentials.ts';
 
@@ -60,6 +61,8 @@ export async function readOnce(
   }
 }
 
+const LONGEST_VERSION = 128;
+
 /** A key ready to be sealed; the receiver wipes `secrets`. */
 interface Reading {
   readonly key: KeyVersion;
@@ -87,7 +90,8 @@ export function keyFromSecret(
   const key: KeyVersion = {
     credential: credential.name,
     sourceFingerprint,
-    version: secret.version,
+    // The provider's own words, which are stored in the open.
+    version: secret.version === undefined ? undefined : printable(hideShapes(secret.version), LONGEST_VERSION),
     digest: cache.digest(secrets),
     issuedAtMs: at.nowMs,
     confirmedAtMs: at.nowMs,

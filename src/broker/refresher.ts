@@ -10,7 +10,7 @@ import type { Call, Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
 import type { CredentialSet, ManagedCredential } from './credentials.ts';
 import type { EventDetail, EventLog } from './event-log.ts';
-import { CircuitOpen, type ProviderGate, recall } from './gate.ts';
+import { CircuitOpen, type ProviderGate, recall, withoutShapes } from './gate.ts';
 import type { LeaseKeeper } from './leases.ts';
 import { keyFromSecret, readOnce, type SecretRead, type SharedRead, startLease } from './reads.ts';
 import { Renewals } from './renewals.ts';
@@ -265,7 +265,12 @@ export class Refresher {
       this.schedule(credential);
       return recall(fault.failure, credential.name, clock.now());
     }
-    const error = fault instanceof BrokerError ? fault : unexpected(credential.name, fault);
+    const error =
+      fault instanceof ProviderError
+        ? withoutShapes(fault)
+        : fault instanceof BrokerError
+          ? fault
+          : unexpected(credential.name, fault);
     // Cut off by our own stop or reload: says nothing about the provider.
     if (credential.gate.isClosed || credential.isRetired) return error;
     const failure = error instanceof ProviderError ? error : OWN_FAULT;

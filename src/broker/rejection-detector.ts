@@ -46,7 +46,6 @@ export class RejectionDetector {
     this.#checks = checks;
     this.#reads = new SuspicionReads(ports, refresher);
     this.#clients = new ClientHistories(ports);
-    events.listen(() => this.#clients.save());
   }
 
   /**
@@ -77,11 +76,15 @@ export class RejectionDetector {
     // What a caller only says is never held against a value.
     const strikable = isEarly && ask.client?.known?.mayBeRefused === true && ask.origin() === 'own';
     const mayIssue = suspicion === 'early' && wantsNewLease(history, { ...asked, strikable });
-    await this.#reads.read(credential, mayIssue, ask.signal);
+    const reading = this.#reads.begin(credential, mayIssue);
+    // Most asks have nothing to wait for, and neither a promise nor a signal is made for them.
+    if (reading !== undefined) await this.#reads.wait(reading, ask.signal);
     const { clock } = this.#ports;
     // Dropped by the provider's own answer: what follows is an ask with nothing to serve.
     if (credential.living === undefined || suspicion === 'stale') return clock.read();
-    const check = await this.#checks.word(credential, at.nowMs + READ_AND_CHECK_MS, ask.signal);
+    const check = this.#checks.isArmed(credential)
+      ? await this.#checks.word(credential, at.nowMs + READ_AND_CHECK_MS, ask.signal)
+      : undefined;
     const now = clock.read();
     const { living: livingNow } = credential;
     if (livingNow === undefined) return now;
@@ -107,6 +110,11 @@ export class RejectionDetector {
     this.#clients.set(client, key.credential, format, recordServed(history, served), nowMs);
   }
 
+  /** The daemon stops. */
+  saveClients(): void {
+    this.#clients.save();
+  }
+
   /** Values have other digests from now on: what clients were served cannot be told from what they are served next. */
   forgetClients(): void {
     this.#clients.clear();
@@ -129,7 +137,8 @@ export class RejectionDetector {
   }
 
   #execute(credential: ManagedCredential, ask: Ask, judgement: Judgement, at: Moment): void {
-    const strikes = this.#historyOf(credential, ask).chain?.strikes ?? 0;
+    const { chain: before } = this.#historyOf(credential, ask);
+    const { chain } = judgement.history;
     this.#enter(credential, ask, judgement.history, at);
     const client = ask.client?.pid ?? 0;
     const { marked, answer, reason = 'confirmed' } = judgement;
@@ -139,9 +148,9 @@ export class RejectionDetector {
       this.#events.add('rejected', credential.name, { fingerprint: marked.slice(0, 8), client });
     }
     // A chain of early asks is rare, and the daemon may be killed in the middle of it.
-    this.#clients.save();
-    const count = judgement.history.chain?.strikes ?? 0;
-    if (count > strikes) this.#events.add('strike', credential.name, { client, count });
+    if (chain !== before) this.#clients.save();
+    const count = chain?.strikes ?? 0;
+    if (count > (before?.strikes ?? 0)) this.#events.add('strike', credential.name, { client, count });
     if (answer === 'serve') return;
     this.#events.add('refused', credential.name, { client, reason });
     throw refusal(credential, reason, at.nowMs, () => {

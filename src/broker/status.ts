@@ -77,6 +77,7 @@ export function describeCredential(credential: ManagedCredential, view: Credenti
     isDefault: view.config.defaultCredential === credential.name,
     provider: credential.gate.name,
     providerType: credential.gate.type,
+    allow: credential.spec.config.allow ?? [],
     state: stateOf(credential, view),
     version: key?.version ?? null,
     fingerprint: key?.digest.slice(0, 8) ?? null,

@@ -55,21 +55,24 @@ export class SuspicionReads {
   }
 
   /**
-   * Asks the provider, if it may be asked now, and waits for its word until two seconds after it was asked; not at all while
-   * the provider is known to be down.
+   * Asks the provider, if it may be asked now.
    * @param mayIssue a leased key is worth a new lease.
+   * @returns what to wait for: nothing while the provider is known to be down.
    */
-  async read(credential: ManagedCredential, mayIssue: boolean, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#ports;
-    const nowMs = clock.now();
+  begin(credential: ManagedCredential, mayIssue: boolean): Reading | undefined {
+    const nowMs = this.#ports.clock.now();
     this.#budgets.set(credential, noteSuspicion(this.budget(credential), nowMs));
     const isDown = credential.lastFailure !== undefined;
     // A refresh for another reason answers the question as well.
     const underWay = this.#readings.get(credential) ?? credential.flight;
     const reading = underWay ?? this.#begin(credential, mayIssue, nowMs);
-    if (reading === undefined || isDown) return;
+    return isDown ? undefined : reading;
+  }
+
+  /** For the provider's word, until two seconds after it was asked. */
+  async wait({ done, startedAtMs }: Reading, signal: AbortSignal): Promise<void> {
     try {
-      await waitUntil(clock, reading.done, reading.startedAtMs + VERDICT_WAIT_MS, signal);
+      await waitUntil(this.#ports.clock, done, startedAtMs + VERDICT_WAIT_MS, signal);
     } catch {
       // No verdict. If the provider's answer dropped the key, the caller sees that there is nothing to serve.
       signal.throwIfAborted();

@@ -7,14 +7,7 @@ import type { Timeline } from '../platform/timeline.ts';
 import type { DatabaseOptions } from './database.ts';
 import type { Contents } from './memory.ts';
 import { isKind, type Kind, type RecordFacts, Records, type Row, type Stored } from './records.ts';
-import {
-  classifyFailure,
-  databasePath,
-  describeEnvironment,
-  lacksSharedMemory,
-  setDamagedAside,
-  type Trouble,
-} from './recovery.ts';
+import { classifyFailure, databasePath, describeEnvironment, setDamagedAside, type Trouble } from './recovery.ts';
 import { Sealer } from './sealer.ts';
 import { SqliteStore } from './store.ts';
 
@@ -61,16 +54,14 @@ export interface Detached extends Trouble {
  */
 export async function attach(options: CacheOptions, memory: Sealer, notice?: Trouble): Promise<Attached | Detached> {
   let told = notice;
-  let tried = options;
   try {
     for (;;) {
       try {
-        return await attachOnce(tried, memory, told);
+        return await attachOnce(options, memory, told);
       } catch (error) {
-        // An empty database after a damaged one; no shared memory on a full disk.
-        if (classifyFailure(error) === 'damaged' && told === undefined) told = setDamagedAside(options, error);
-        else if (lacksSharedMemory(error) && !tried.exclusive) tried = { ...options, exclusive: true };
-        else throw error;
+        if (classifyFailure(error) !== 'damaged' || told !== undefined) throw error;
+        // An empty database after a damaged one.
+        told = setDamagedAside(options, error);
       }
     }
   } catch (error) {

@@ -36,7 +36,7 @@ export interface CredentialCache {
   pruneRejected(beforeMs: number): void;
 
   /** What is remembered of the clients, so that a restart of the daemon ends no chain of early asks. */
-  saveClient(client: ClientRecord): void;
+  saveClients(clients: readonly ClientRecord[]): void;
   clients(): readonly ClientRecord[];
   removeClients(ids: readonly string[]): void;
 

@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, lstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { chmodSync, closeSync, lstatSync, openSync, readSync, type Stats, unlinkSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import SqliteDatabase from 'better-sqlite3';
 import { BrokerError, shellWord } from '../errors.ts';
@@ -9,13 +9,11 @@ import { DamagedDatabaseError } from './recovery.ts';
 export interface DatabaseOptions {
   /** A rollback journal instead of WAL, whose shared memory does not work across machines. */
   readonly networkFileSystem: boolean;
-  /** No other program may open the database meanwhile, and SQLite needs no shared memory beside it. Default: false. */
-  readonly exclusive?: boolean;
   /** Only for tests of migrations. */
   readonly migrations?: readonly string[];
 }
 
-/** How long a write may wait for the lock of another program (an open `sqlite3` shell, a backup): it blocks every answer. */
+/** How long the start waits for another program that has the database open (a `sqlite3` shell, a backup). */
 const BUSY_TIMEOUT_MS = 100;
 /** Above this size the check at start leaves out the events: 1.3 ms per 2 MB must not become a slow start. */
 const FULL_CHECK_MAX_PAGES = 4096;
@@ -31,6 +29,7 @@ export function openDatabase(path: string, options: DatabaseOptions): Database {
   const database = new SqliteDatabase(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
   try {
     configure(database, options);
+    removeSharedMemory(path);
     check(database);
     migrate(database, options.migrations ?? MIGRATIONS);
     return database;
@@ -40,7 +39,7 @@ export function openDatabase(path: string, options: DatabaseOptions): Database {
   }
 }
 
-/** SQLite gives -wal, -shm and -journal the mode that the database has at that moment, so this one mode settles them all. */
+/** SQLite gives -wal and -journal the mode that the database has at that moment, so this one mode settles them all. */
 function ensurePrivateFile(path: string): void {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) {
@@ -50,7 +49,7 @@ function ensurePrivateFile(path: string): void {
   const flaw = flawOf(path, stats, 'private', process.getuid?.() ?? 0);
   if (flaw !== undefined) throw new BrokerError('ERR_UNSAFE_FILE', flaw.reason, { remedy: flaw.remedy });
   requireRegular(path, stats);
-  for (const suffix of ['-wal', '-shm', '-journal']) ensureCompanion(`${path}${suffix}`, stats);
+  for (const suffix of ['-wal', '-journal']) ensureCompanion(`${path}${suffix}`, stats);
 }
 
 /** One that was made while the database was read-only would keep it so after that is fixed. */
@@ -92,10 +91,10 @@ function checkHeader(path: string): void {
  * keys can be fetched again, and a lease whose journal entry is lost lapses at its own end. With a rollback journal NORMAL
  * may corrupt after a power cut, hence FULL there. A rotation, which destroys the old key, syncs fully: see SqliteStore.durably.
  */
-function configure(database: Database, { networkFileSystem, exclusive }: DatabaseOptions): void {
-  // Exclusive locking keeps SQLite from the shared memory that a network file system cannot give, even while it
-  // converts a database that was in WAL mode before.
-  if (networkFileSystem || exclusive) database.pragma('locking_mode = EXCLUSIVE');
+function configure(database: Database, { networkFileSystem }: DatabaseOptions): void {
+  // Before anything is read: then the index of the log is kept in memory, not in a mapped -shm file, which a network file
+  // system or a full disk cannot give, and whose truncation by anybody ends the process with SIGBUS.
+  database.pragma('locking_mode = EXCLUSIVE');
   database.pragma(`journal_mode = ${networkFileSystem ? 'DELETE' : 'WAL'}`);
   database.pragma(`synchronous = ${networkFileSystem ? 'FULL' : 'NORMAL'}`);
   // What is deleted or replaced is overwritten with zeros, not left in free pages.
@@ -105,6 +104,15 @@ function configure(database: Database, { networkFileSystem, exclusive }: Databas
   // The file may be damaged or made by another program: its schema gets no rights, its cells are checked when read.
   database.pragma('trusted_schema = OFF');
   database.pragma('cell_size_check = ON');
+}
+
+/** Left by a version that shared the database. Now that it is locked, nobody has it mapped, and SQLite does not look at it. */
+function removeSharedMemory(path: string): void {
+  try {
+    unlinkSync(`${path}-shm`);
+  } catch {
+    // Not there, or somebody's folder.
+  }
 }
 
 function check(database: Database): void {

@@ -1,8 +1,9 @@
 import { KekFile } from '../crypto/kek-file.ts';
-import { type AskKeyring, KekKeyring } from '../crypto/kek-keyring.ts';
+import { KekKeyring } from '../crypto/kek-keyring.ts';
 import type { KekStore } from '../crypto/kek-store.ts';
 import { KekSystemdCredential } from '../crypto/kek-systemd-credential.ts';
 import { ensurePrivateFolder } from '../platform/files.ts';
+import type { AskKeyring } from '../platform/keyring.ts';
 import type { Log } from '../platform/log.ts';
 import type { KeyHome } from '../protocol/reports.ts';
 import { SqliteCache } from './sqlite-cache.ts';

@@ -5,6 +5,7 @@ import { BrokerError, codeOf, shellWord } from '../errors.ts';
 import { failpoint } from '../platform/failpoints.ts';
 import { birthOf, identityOf } from '../platform/files.ts';
 import type { Log } from '../platform/log.ts';
+import { firstLine } from '../platform/text.ts';
 
 export const databasePath = (stateDir: string): string => join(stateDir, 'cache.db');
 
@@ -24,7 +25,7 @@ interface SetAsideOptions {
   readonly wallMs: () => number;
 }
 
-/** What SQLite keeps beside a database: a write-ahead log belongs to its database, wherever that goes. */
+/** What SQLite keeps beside a database: a write-ahead log belongs to its database, wherever that goes. -shm: of old versions. */
 const SUFFIXES = ['', '-wal', '-shm', '-journal'] as const;
 
 /**
@@ -57,7 +58,7 @@ export function setReplacedAside({ stateDir, log, wallMs }: SetAsideOptions): vo
 /** What decides whether database and key can be had: changes when somebody changes it. */
 export function surroundingsOf(stateDir: string): string {
   const path = databasePath(stateDir);
-  return [stateDir, path, `${path}-wal`, `${path}-shm`, join(stateDir, 'kek')].map(identityOf).join(' ');
+  return [stateDir, path, `${path}-wal`, join(stateDir, 'kek')].map(identityOf).join(' ');
 }
 
 /** A disk that damages one database after the other must not be filled with them. */
@@ -95,7 +96,7 @@ export function setDamagedAside({ stateDir, log, wallMs }: SetAsideOptions, erro
   const path = databasePath(stateDir);
   const label = error instanceof ForeignDatabaseError ? error.label : undefined;
   const target = setAside(path, label ?? `corrupt-${timestamp(wallMs())}`);
-  const reason = error instanceof Error ? error.message : 'damaged';
+  const reason = error instanceof Error ? firstLine(error.message) : 'damaged';
   const problem = `${path} could not be used (${reason}) and was set aside as ${target}`;
   log.error({ setAside: target }, problem);
   const remedy =
@@ -137,15 +138,11 @@ export function classifyFailure(error: unknown): DatabaseFailure {
   return error instanceof SqliteError && !ENVIRONMENT.test(error.code) ? 'damaged' : 'environment';
 }
 
-/** Whether the cause may be that there is no room for the -shm file: SQLite does without it under an exclusive lock. */
-export function lacksSharedMemory(error: unknown): boolean {
-  return error instanceof SqliteError && /^SQLITE_(IOERR|CANTOPEN|FULL)/.test(error.code);
-}
-
 /** What to tell a person who has to free the database. */
 export function describeEnvironment(path: string, error: unknown): Trouble {
   const code = codeOf(error);
-  const why = error instanceof Error ? error.message : 'unknown error';
+  const why = error instanceof Error ? firstLine(error.message) : 'unknown error';
+  if (/^(?:ERR_DLOPEN_FAILED|MODULE_NOT_FOUND)$/.test(code)) return libraryTrouble(why);
   const folder = dirname(path);
   const blocked = /^SQLITE_FULL/.test(code) ? undefined : notWritable(path);
   if (blocked !== undefined) {
@@ -158,6 +155,16 @@ export function describeEnvironment(path: string, error: unknown): Trouble {
     return { problem, remedy: `Close whatever else has it open: fuser -v ${path}` };
   }
   return { problem, remedy: `Check space, permissions and mount: df -h ${folder}; ls -la ${folder}` };
+}
+
+/** better-sqlite3's binary for Linux is linked against glibc 2.34; what the loader says names the version that is missing. */
+function libraryTrouble(why: string): Trouble {
+  return {
+    problem: `keys are kept in memory only, because SQLite does not load: ${why}`,
+    remedy: /GLIBC/.test(why)
+      ? 'Use a system with glibc 2.34 or newer, or build better-sqlite3 on this one: docs/prebuilds.md says how'
+      : 'Install broker again: npm install -g apikey-broker; if that does not help: docs/prebuilds.md',
+  };
 }
 
 /** SQLite names no file: it may be the folder, the database, or something that an unclean end left beside it. */

@@ -102,8 +102,8 @@ export class SqliteCache implements CredentialCache {
     this.#forgetMarks(({ atMs }) => atMs < beforeMs);
   }
 
-  saveClient(client: ClientRecord): void {
-    this.#put(this.#memory.sealer.seal('client', client));
+  saveClients(clients: readonly ClientRecord[]): void {
+    this.#put(...clients.map((client) => this.#memory.sealer.seal('client', client)));
   }
 
   clients(): readonly ClientRecord[] {
@@ -228,9 +228,11 @@ export class SqliteCache implements CredentialCache {
     this.#persistence?.close();
   }
 
-  #put<K extends Kind>(stored: Stored<K>): void {
-    this.#memory.records.put(stored);
-    this.#persistence?.write((store) => store.put(stored.row));
+  #put<K extends Kind>(...stored: readonly Stored<K>[]): void {
+    for (const each of stored) this.#memory.records.put(each);
+    this.#persistence?.write((store) => {
+      for (const { row } of stored) store.put(row);
+    });
   }
 
   #delete(kind: Kind, ids: readonly string[]): void {

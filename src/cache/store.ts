@@ -154,8 +154,8 @@ class DatabaseFiles {
 
   constructor(path: string) {
     this.#path = path;
-    // The log and its index are there from the first reading on; a rollback journal comes and goes.
-    const files = ['', '-wal', '-shm'].map((suffix) => [`${path}${suffix}`, birthOf(`${path}${suffix}`)] as const);
+    // The log is there from the first reading on; a rollback journal comes and goes.
+    const files = ['', '-wal'].map((suffix) => [`${path}${suffix}`, birthOf(`${path}${suffix}`)] as const);
     this.#own = new Map(files.filter((file): file is [string, string] => file[1] !== undefined));
   }
 

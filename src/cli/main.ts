@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import { BrokerError, describeError, systemRefusal } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
+import { redact } from '../platform/text.ts';
 import { problemLine } from '../protocol/problem.ts';
 import { buildProgram, COMMANDS, type CommandEntry } from './program.ts';
 
@@ -32,7 +33,7 @@ function report(thrown: unknown, argv: readonly string[], io: ProcessIo): number
   const error = thrown instanceof BrokerError ? thrown : (systemRefusal(thrown) ?? thrown);
   if (argv.includes('--verbose') && error instanceof Error) io.stderr(`${traceOf(error)}\n`);
   if (!(error instanceof BrokerError)) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = redact(error instanceof Error ? error.message : String(error));
     io.stderr(`error: broker failed: ${message}\nhint: run it again with --verbose and report what it prints\n`);
     return EX_SOFTWARE;
   }
@@ -44,6 +45,6 @@ function report(thrown: unknown, argv: readonly string[], io: ProcessIo): number
 
 function traceOf(error: Error): string {
   const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
-  const own = [`${error.name}: ${error.message}`, ...frames].join('\n');
+  const own = [`${error.name}: ${redact(error.message)}`, ...frames].join('\n');
   return error.cause instanceof Error ? `${own}\ncaused by ${traceOf(error.cause)}` : own;
 }

@@ -98,6 +98,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/login.ts')).loginCommand(io),
   },
   {
+    name: 'set',
+    summary: 'store a value in the macOS Keychain or the Secret Service',
+    load: async (io) => (await import('./commands/set.ts')).setCommand(io),
+  },
+  {
+    name: 'unset',
+    summary: 'remove a value that was stored with set',
+    load: async (io) => (await import('./commands/set.ts')).unsetCommand(io),
+  },
+  {
     name: 'rotate-key',
     summary: 'a new key-encryption key; everything stored is wrapped again',
     load: async (io) => (await import('./commands/rotate-key.ts')).rotateKeyCommand(io),

@@ -1,14 +1,23 @@
 import type { z } from 'zod';
+import { statQuietly } from '../platform/files.ts';
 import { DEFAULT_HEADER, NAME, NAME_RULE } from '../protocol/request.ts';
+import { checkBorrowing } from './borrowing.ts';
 import type { Config, CredentialConfig, DaemonConfig, ProviderConfig } from './config.ts';
 import type { EffectiveValues } from './effective.ts';
 import { applyEnvironment, type Contributions, type Environment, expandFilePaths } from './environment.ts';
 import { type CheckedTable, explainIssues, kindOf, nearest, orList } from './explain.ts';
 import type { Findings } from './faults.ts';
 import { type KeyPath, pathId } from './positions.ts';
-import { commonCredentialSchema, daemonSchema, fileSchema, type ProviderSchemas } from './schema.ts';
+import { flawOfTrusted } from './safe-file.ts';
+import {
+  commonCredentialSchema,
+  daemonSchema,
+  fileSchema,
+  type ProviderSchemas,
+  type SourceConflict,
+} from './schema.ts';
 import { tomlValue } from './toml.ts';
-import { isTable, keysOf, membersOf, type Table } from './walk.ts';
+import { isTable, keysOf, membersOf, type Table, unwrap } from './walk.ts';
 
 /** What the checks of one file share. */
 interface CheckContext {
@@ -20,6 +29,7 @@ interface CheckContext {
   readonly effective: EffectiveValues;
   readonly contributions: Contributions;
   readonly readableByOthers: boolean;
+  readonly platform: NodeJS.Platform;
 }
 
 /** Checks a parsed file as a whole; every fault goes to `context.findings`. The result counts only if there is none. */
@@ -36,6 +46,7 @@ export function checkFile(root: Table, context: CheckContext): Config {
   for (const credential of credentials.values())
     checkAgreement(credential, providers.get(credential.provider), context);
   const names = Object.keys(credentialTables);
+  checkBorrowing({ providers, credentials }, names, context.types, findings);
   if (names.length === 0 && (root['credentials'] === undefined || isTable(root['credentials']))) {
     const message = Object.keys(root).length === 0 ? 'the configuration is empty' : 'there are no credentials';
     const remedy = 'add a provider and a credential, [providers.NAME] and [credentials.NAME], or run broker setup';
@@ -133,10 +144,27 @@ function checkProvider(name: string, value: unknown, context: CheckContext): Pro
   effective.add([...path, 'type'], type);
   effective.addTable(path, table, providerSchema);
   warnOfInlineSecrets(table, providerSchema, path, context);
+  warnOfUnsafeFiles(table, providerSchema, path, context);
   const placeOf = (key: string) =>
     keysOf(credentialSchema, table).includes(key) ? 'in [credentials.NAME]' : placeOfCommonKey(key);
   const result = parsed(providerSchema, { value: table, base: path, moreKeys: ['type'], placeOf }, context);
-  return result && { name, type: schemas.type, options: result.data };
+  if (result === undefined) return undefined;
+  warnOfRisks(schemas.risksOf?.(result.data, undefined, context), path, context);
+  return { name, type: schemas.type, options: result.data };
+}
+
+function warnOfRisks(risks: readonly SourceConflict[] | undefined, base: KeyPath, { findings }: CheckContext): void {
+  for (const { key, message, remedy } of risks ?? []) findings.warn({ path: [...base, key], message, remedy });
+}
+
+/** What others can change decides with whom and as whom the daemon speaks; most of it is refused when it is needed. */
+function warnOfUnsafeFiles(table: Table, schema: z.core.$ZodType, base: KeyPath, { findings }: CheckContext): void {
+  for (const { path, value, schema: own } of membersOf(table, schema, base)) {
+    if (own === undefined || unwrap(own).meta.file !== true || typeof value !== 'string') continue;
+    const stats = statQuietly(value);
+    const flaw = stats && flawOfTrusted(value, stats, process.getuid?.() ?? 0);
+    if (flaw !== undefined) findings.warn({ path, message: flaw.reason, remedy: flaw.remedy });
+  }
 }
 
 function typeOf(table: Table, base: KeyPath, { types, findings }: CheckContext): ProviderSchemas | undefined {
@@ -196,7 +224,7 @@ function checkCredential(
   const checked = checkCommonKeys(common, path, context, providers);
   const source = checkSource(common['provider'], own, path, context, providers);
   if (checked === undefined || source === undefined) return undefined;
-  const { provider, field, fields, expires_field, header, header_prefix, ttl, max_stale, check } = checked;
+  const { provider, field, fields, expires_field, header, header_prefix, ttl, max_stale, allow, check } = checked;
   return {
     name,
     provider,
@@ -207,6 +235,7 @@ function checkCredential(
       header === undefined && header_prefix === undefined
         ? undefined
         : { name: header ?? DEFAULT_HEADER.name, prefix: header_prefix ?? DEFAULT_HEADER.prefix },
+    allow,
     check: check && { url: check.url, headers: check.headers ?? {}, rejected: check.rejected },
     ttlMs: ttl,
     maxStaleMs: max_stale,
@@ -224,6 +253,10 @@ function checkCommonKeys(
   effective.addTable(path, common, commonCredentialSchema);
   const examples = { provider: chooseProvider(providers) };
   const result = parsed(commonCredentialSchema, { value: common, base: path, examples }, context);
+  if (common['allow'] !== undefined && context.platform !== 'linux') {
+    const remedy = 'remove allow: there every process of yours can ask for the key';
+    findings.add({ path: [...path, 'allow'], message: `allow does not work on ${context.platform}`, remedy });
+  }
   if (common['fields'] === undefined) return result?.data;
   if (common['field'] !== undefined) {
     const remedy = 'remove one of the two: field for a single value, fields for several';
@@ -270,12 +303,13 @@ function checkSource(
 function checkAgreement(
   { name, source }: CredentialConfig,
   provider: ProviderConfig | undefined,
-  { types, findings }: CheckContext,
+  context: CheckContext,
 ): void {
   if (provider === undefined) return;
-  const conflict = types
-    .find(({ type }) => type === provider.type)
-    ?.conflictOf?.(source, provider.options, provider.name);
+  const { types, findings } = context;
+  const schemas = types.find(({ type }) => type === provider.type);
+  warnOfRisks(schemas?.risksOf?.(provider.options, source, context), ['credentials', name], context);
+  const conflict = schemas?.conflictOf?.(source, provider.options, provider.name);
   if (conflict === undefined) return;
   const { key, message, remedy } = conflict;
   findings.add({ path: ['credentials', name, key], message, remedy });

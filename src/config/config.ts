@@ -1,3 +1,4 @@
+import type { AllowWord } from '../platform/attestation.ts';
 import type { KeyHome } from '../protocol/reports.ts';
 import type { HeaderForm } from '../protocol/request.ts';
 
@@ -31,6 +32,8 @@ export interface CredentialConfig {
   readonly header?: HeaderForm | undefined;
   /** How the API itself is asked whether the key is good. Never together with `fields`. */
   readonly check?: CheckConfig | undefined;
+  /** Who may have it; undefined: every process of the user. */
+  readonly allow?: readonly AllowWord[] | undefined;
   readonly ttlMs: number;
   readonly maxStaleMs: number;
   /** Parsed by the provider's own credential schema. */

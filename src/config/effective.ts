@@ -3,7 +3,7 @@ import { hideShapes, secretArguments } from '../platform/text.ts';
 import type { ConfigValue } from '../protocol/reports.ts';
 import type { Contributions } from './environment.ts';
 import { dotted, type KeyPath, pathId, type TomlPositions } from './positions.ts';
-import { membersOf, type Table } from './walk.ts';
+import { isHidden, membersOf, type Table } from './walk.ts';
 
 /** Lists what is written and what takes effect unwritten. */
 export class EffectiveValues {
@@ -15,8 +15,9 @@ export class EffectiveValues {
 
   /** Every key of a table, then the defaults of the keys that it leaves open; an array is one value. */
   addTable(path: KeyPath, table: Table, schema: z.core.$ZodType): void {
-    for (const { path: at, value, isSecret, isElement } of membersOf(table, schema, path)) {
-      if (!isElement) this.#values.push({ path: at, value: maskValue(value, isSecret) });
+    for (const member of membersOf(table, schema, path)) {
+      const { path: at, value, isElement } = member;
+      if (!isElement) this.#values.push({ path: at, value: maskValue(value, isHidden(member)) });
     }
   }
 
@@ -62,8 +63,14 @@ export function maskValue(value: unknown, isSecret: boolean): unknown {
   if (typeof value === 'string') return maskShapes(value);
   if (!Array.isArray(value)) return value;
   const hidden = secretArguments(value.map((element) => (typeof element === 'string' ? element : '')));
-  return value.map((element) => {
-    const secret = hidden.find((each) => element === each || String(element).endsWith(`=${each}`));
-    return secret === undefined ? maskValue(element, false) : `${String(element).slice(0, -secret.length)}${MASK}`;
-  });
+  return value.map((element) =>
+    maskValue(typeof element === 'string' ? hidden.reduce(maskEach, element) : element, false),
+  );
+}
+
+/** The word itself, what follows its `=`, or every occurrence in a script or a header. */
+function maskEach(word: string, secret: string): string {
+  if (word === secret) return MASK;
+  if (/[\s:]/.test(word)) return word.replaceAll(secret, MASK);
+  return word.endsWith(`=${secret}`) ? `${word.slice(0, -secret.length)}${MASK}` : word;
 }

@@ -5,7 +5,17 @@ import { MASK, maskShapes } from './effective.ts';
 import type { KeyFault } from './faults.ts';
 import { dotted, type KeyPath, writtenKey } from './positions.ts';
 import { tomlValue } from './toml.ts';
-import { isSecretKey, isTableSchema, keysOf, membersOf, schemaAt, type Table, unwrap, valueAt } from './walk.ts';
+import {
+  isHidden,
+  isSecretKey,
+  isTableSchema,
+  keysOf,
+  membersOf,
+  schemaAt,
+  type Table,
+  unwrap,
+  valueAt,
+} from './walk.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -26,8 +36,8 @@ export interface CheckedTable {
 /** zod's issues in the words of the configuration: what is wrong, what to write instead. */
 export function explainIssues(issues: readonly Issue[], table: CheckedTable): readonly KeyFault[] {
   // A schema's own words might repeat what it refused.
-  const secrets = [...membersOf(table.value, table.schema, table.base)].flatMap(({ value, isSecret }) =>
-    isSecret && typeof value === 'string' ? [value] : [],
+  const secrets = [...membersOf(table.value, table.schema, table.base)].flatMap((member) =>
+    typeof member.value === 'string' && isHidden(member) ? [member.value] : [],
   );
   return issues
     .flatMap((issue) => explain(issue, table))

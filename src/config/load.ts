@@ -18,6 +18,8 @@ interface LoadOptions {
   /** For the defaults that a provider's definition takes from the environment. */
   readonly env: Environment;
   readonly homeDir: string;
+  /** Default: this machine's. */
+  readonly platform?: NodeJS.Platform;
   /** Who has to own the file, beside root. */
   readonly uid: number;
 }
@@ -65,7 +67,8 @@ export async function checkConfig(
   const contributions: Contributions = new Map();
   const findings = new Findings(broken.length > 0);
   const effective = new EffectiveValues();
-  const config = checkFile(root, { ...options, findings, effective, contributions, readableByOthers });
+  const { platform = process.platform } = options;
+  const config = checkFile(root, { ...options, platform, findings, effective, contributions, readableByOthers });
 
   let read: Promise<TomlPositions> | undefined;
   const findPositions = () => (read ??= TomlPositions.of(sound));

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path, { dirname, join } from 'node:path';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, codeOf } from '../errors.ts';
 import { ensurePrivateFolder, isOnNetwork } from '../platform/files.ts';
 
 /** Everything that decides where files are, handed in so that the answer depends on nothing else. */
@@ -121,8 +121,9 @@ export function requireBindable(socket: string, platform: NodeJS.Platform): void
   );
 }
 
-/** `~` and `~/…` under `homeDir`; everything else as it is. */
+/** `~` and `~/…` under `homeDir`, if there is one; everything else as it is. */
 export function expandHome(file: string, homeDir: string): string {
+  if (homeDir === '') return file;
   if (file === '~') return homeDir;
   return file.startsWith('~/') ? path.posix.join(homeDir, file.slice(2)) : file;
 }
@@ -159,10 +160,12 @@ function xdg({ env }: PathInputs, name: string): string | undefined {
   return value !== undefined && path.posix.isAbsolute(value) ? value : undefined;
 }
 
-function underHome({ homeDir }: PathInputs, relative: string): string {
+function underHome({ homeDir, env, uid }: PathInputs, relative: string): string {
   if (!path.posix.isAbsolute(homeDir)) {
-    throw new BrokerError('ERR_CONFIG', homeDir === '' ? 'HOME is empty' : `HOME is not an absolute path: ${homeDir}`, {
-      remedy: 'set HOME to your home folder, or set BROKER_CONFIG, BROKER_STATE_DIR and BROKER_SOCKET',
+    const none =
+      env['HOME'] === undefined ? `HOME is not set, and uid ${uid} has no home in the user database` : 'HOME is empty';
+    throw new BrokerError('ERR_CONFIG', homeDir === '' ? none : `HOME is not an absolute path: ${homeDir}`, {
+      remedy: 'set HOME to a folder of your own, or set BROKER_CONFIG, BROKER_STATE_DIR and BROKER_SOCKET',
     });
   }
   return path.posix.join(homeDir, relative);
@@ -183,11 +186,23 @@ export interface Places {
  */
 export function preparePlaces(inputs: PathInputs): Places {
   const base = stateDir(inputs);
-  ensurePrivateFolder(base, inputs.uid);
+  makeStateFolder(base, inputs.uid);
   const own = ownStateDir(base);
   const isNetworkFileSystem = own !== base;
   if (isNetworkFileSystem) for (const folder of [dirname(own), own]) ensurePrivateFolder(folder, inputs.uid);
   return { configFile: configFile(inputs), stateDir: own, isNetworkFileSystem };
+}
+
+function makeStateFolder(folder: string, uid: number): void {
+  try {
+    ensurePrivateFolder(folder, uid);
+  } catch (error) {
+    if (error instanceof BrokerError) throw error;
+    throw new BrokerError('ERR_IO', `cannot make the state folder ${folder} (${codeOf(error)})`, {
+      remedy: `set HOME, or BROKER_STATE_DIR, to a folder that uid ${uid} can write in`,
+      cause: error,
+    });
+  }
 }
 
 /** Where in the state folder this machine's daemon keeps its own; the helper computes the same. Creates nothing. */

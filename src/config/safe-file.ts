@@ -26,17 +26,50 @@ export function readSafeFile(file: string, uid: number): SafeFile {
   if (reading.state === 'absent') throw absent(file);
   if (reading.state === 'refused') throw refused(file, reading);
   const { bytes, stats } = reading;
-  const real = realpathSync(file);
-  const nobody = hiddenOwners()?.nobody;
-  const requireSafe = (place: Place) => {
-    const flaw = nobody === place.stats.uid ? flawOfUnknown(place) : flawOf(place.file, place.stats, 'trusted', uid);
-    if (flaw !== undefined) throw configError(flaw.reason, flaw.remedy);
-  };
-  requireSafe({ file, real, stats });
-  for (const folder of new Set([path.dirname(file), path.dirname(real)])) {
-    requireSafe({ file: folder, real: realpathSync(folder), stats: statSync(folder) });
-  }
+  const flaw = flawOfTrusted(file, stats, uid);
+  if (flaw !== undefined) throw configError(flaw.reason, flaw.remedy);
   return { bytes, readableByOthers: (stats.mode & 0o044) !== 0 };
+}
+
+/**
+ * Why a file must not decide what the daemon does, or with whom and as whom it speaks: it, or the folder at either end of a
+ * symbolic link, is not the caller's or root's, or others can write it. Throws the system's error.
+ *
+ * @param stats of the file as it was opened.
+ */
+export function flawOfTrusted(file: string, stats: Stats, uid: number): Flaw | undefined {
+  const real = realpathSync(file);
+  const folders = [...new Set([path.dirname(file), path.dirname(real)])];
+  return flawOfPlace({ file, real, stats }, uid) ?? firstFlaw(folders, uid);
+}
+
+/** The same of the file alone, wherever links lead to: folders above programs and certificates are often a group's. */
+export function flawOfFileItself(file: string, uid: number): Flaw | undefined {
+  return flawOfPlace({ file, real: realpathSync(file), stats: statSync(file) }, uid);
+}
+
+/** The first folder above a file, from either end of a link to the root, in which others can put another in its place. */
+export function flawAbove(file: string, uid: number): Flaw | undefined {
+  const real = realpathSync(file);
+  return firstFlaw([...new Set([...foldersAbove(file), ...foldersAbove(real)])], uid);
+}
+
+function foldersAbove(file: string): string[] {
+  const folder = path.dirname(file);
+  return folder === file ? [] : [folder, ...foldersAbove(folder)];
+}
+
+function firstFlaw(folders: readonly string[], uid: number): Flaw | undefined {
+  for (const folder of folders) {
+    const flaw = flawOfPlace({ file: folder, real: realpathSync(folder), stats: statSync(folder) }, uid);
+    if (flaw !== undefined) return flaw;
+  }
+  return undefined;
+}
+
+function flawOfPlace(place: Place, uid: number): Flaw | undefined {
+  const isUnknown = hiddenOwners()?.nobody === place.stats.uid;
+  return isUnknown ? flawOfUnknown(place) : flawOf(place.file, place.stats, 'trusted', uid);
 }
 
 interface Place {

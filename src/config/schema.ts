@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BrokerError } from '../errors.ts';
+import { ALLOW_WORDS } from '../platform/attestation.ts';
 import { hideShapes, isSecretName } from '../platform/text.ts';
 import { KEY_HOMES } from '../protocol/reports.ts';
 import type { LogLevel } from './config.ts';
@@ -100,7 +101,7 @@ function checkUrl() {
       );
     } else if (url.username !== '' || url.password !== '') {
       refuse(context, 'there is a user name or a password in the address', 'remove it: the key goes into a header');
-    } else if (url.protocol === 'http:' && !/^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(url.hostname)) {
+    } else if (isInTheClear(url)) {
       refuse(
         context,
         'a key would go over the network in the clear',
@@ -110,6 +111,18 @@ function checkUrl() {
       refuse(context, 'there is a secret in the query of the address', 'remove it: the key goes into a header');
     }
   });
+}
+
+function isInTheClear({ protocol, hostname }: URL): boolean {
+  return protocol === 'http:' && !/^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(hostname);
+}
+
+/** Of an address that a login and keys go to. */
+export function riskOfAddress(key: string, address: string | undefined): SourceConflict[] {
+  const url = address === undefined ? null : URL.parse(address);
+  if (url === null || !isInTheClear(url)) return [];
+  const message = 'logins and keys go over the network in the clear: anybody in between can read and change them';
+  return [{ key, message, remedy: 'write https:// (http:// is for this machine only)' }];
 }
 
 const checkSchema = z.strictObject({
@@ -208,6 +221,14 @@ export const commonCredentialSchema = z.strictObject({
       'Duration. How long after the provider last confirmed it a key is still served while the provider fails. Default 24h, from 0s (never) to 365d.',
     )
     .meta({ examples: ['24h', '7d'] }),
+  allow: z
+    .array(z.enum(ALLOW_WORDS))
+    .min(1, 'the list is empty, so that nobody could have the key')
+    .optional()
+    .describe(
+      'Who may have the key, as the kernel shows who asks: claude-code, its own helper calls and nothing that its agent runs; claude-code-background, those of `claude --bg` too; claude-code-node, those of the old client that Node runs. Linux only. Default: every process of yours. docs/allow.md says what it does not stop.',
+    )
+    .meta({ examples: [['claude-code']] }),
   check: checkSchema
     .optional()
     .describe(
@@ -279,6 +300,21 @@ export interface ProviderSchemas<Options = unknown, Source = unknown> {
   readonly environmentDefaults: Readonly<Record<string, readonly string[] | EnvironmentRule>>;
   /** What provider and credential say differently, each being right for itself; undefined: nothing. Absent: nothing can be. */
   conflictOf?(source: Source, options: Options, provider: string): SourceConflict | undefined;
+  /** What works and should not stay so: of the provider, or, with its `source`, of one credential alone. May look at files. */
+  risksOf?(options: Options, source: Source | undefined, around: Around): readonly SourceConflict[];
+  /** The credentials whose keys this provider needs for its own login. Absent: it never needs one. */
+  borrows?(options: Options): readonly BorrowedCredential[];
+}
+
+interface Around {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly homeDir: string;
+}
+
+export interface BorrowedCredential {
+  /** The key of `[providers.NAME]` that names it. */
+  readonly path: readonly string[];
+  readonly credential: string;
 }
 
 export interface SourceConflict {

@@ -61,6 +61,11 @@ function* members(holder: Table | unknown[], schema: Schema, around: Around): Ge
   }
 }
 
+/** Whether nobody is shown the value: a secret, or a variable of a command, whatever its name is. */
+export function isHidden({ isSecret, path }: Member): boolean {
+  return isSecret || path.slice(0, -1).includes('env');
+}
+
 /** For what the schema does not have. */
 const ANYTHING = z.unknown();
 

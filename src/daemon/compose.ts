@@ -5,12 +5,13 @@ import type { SqliteCache } from '../cache/sqlite-cache.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Places } from '../config/paths.ts';
-import { keyringOf } from '../crypto/keyring-child.ts';
 import { currentProcessSpace } from '../platform/boot.ts';
+import { Attestor } from '../platform/caller-facts.ts';
 import { ClientIdentity } from '../platform/client-identity.ts';
 import { SystemClock, systemRandom } from '../platform/clock.ts';
 import { fingerprintFiles } from '../platform/files.ts';
 import { type Installation, VERSION } from '../platform/installation.ts';
+import { keyringOf } from '../platform/keyring-child.ts';
 import type { NativeBindings } from '../platform/native.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
 import { nativeProcessReader, procReader } from '../platform/process-tree.ts';
@@ -32,6 +33,8 @@ interface DaemonParts {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
   readonly uid: number;
+  /** Where `broker claude install` keeps its records. */
+  readonly enrolmentDir: string;
   /** The last daemon with this state folder was killed or lost power. */
   readonly afterUncleanEnd: boolean;
 }
@@ -130,6 +133,12 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     broker.noticeWake();
     composed.onTick();
   };
+  const attestor = new Attestor({ native, uid: parts.uid, stateDir: parts.enrolmentDir });
+  const peers = {
+    peerCredentials: credentialsReader(native, config),
+    attest: attestor.attest.bind(attestor),
+    identify: identity.identify.bind(identity),
+  };
   const server = new BrokerServer({
     service: broker,
     clock,
@@ -138,10 +147,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     limits,
     administration: administrationOf(broker, cache, () => inForce),
     formats: clientFormats((credential) => inForce.config.credentials.get(credential)?.header),
-    peers: {
-      peerCredentials: native?.peerCredentials,
-      identify: identity.identify.bind(identity),
-    },
+    peers,
   });
   cache.saveTimeline(clock.timeline());
   const composed: ComposedDaemon = {
@@ -161,10 +167,26 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
       inForce = taken;
       facts.configProblem = undefined;
       log.level = next.daemon.logLevel;
+      peers.peerCredentials = credentialsReader(native, next);
       broker.reconfigure(setup(next));
     },
   };
   return composed;
+}
+
+/**
+ * Where some credential has `allow`, and the kernel gives no descriptor of who connected (Linux before 6.5; it tells no parent
+ * then), the start time of the process is read at once: whoever has its pid later is recognised by another one.
+ */
+function credentialsReader(native: NativeBindings | undefined, { credentials }: Config) {
+  if (native === undefined || ![...credentials.values()].some(({ allow }) => allow !== undefined)) {
+    return native?.peerCredentials;
+  }
+  return (fd: number) => {
+    const peer = native.peerCredentials(fd);
+    if (peer.ppid !== undefined) return peer;
+    return { ...peer, startTime: native.processParent(peer.pid)?.startTime };
+  };
 }
 
 /** What a person may do to a daemon that runs. */

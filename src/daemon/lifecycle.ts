@@ -90,7 +90,7 @@ export async function stopDaemon(
     if (revokeLeases) await waitUntil(clock, broker.revokeLeases(), clock.now() + REVOKE_MS);
     await broker.stop();
   };
-  const stopped = orderly().catch((error: unknown) => log.error({ reason: String(error) }, 'could not stop in order'));
+  const stopped = orderly().catch((error: unknown) => log.error({ err: error }, 'could not stop in order'));
   await waitUntil(clock, stopped, clock.now() + STOP_LIMIT_MS);
   cache.saveTimeline(clock.timeline());
   cache.close();

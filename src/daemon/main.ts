@@ -11,7 +11,7 @@ import {
   socketCandidates,
 } from '../config/paths.ts';
 import { ConfigWatcher } from '../config/watch.ts';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, describeError } from '../errors.ts';
 import { BoundedLog } from '../platform/bounded-log.ts';
 import { type Clock, SystemClock } from '../platform/clock.ts';
 import { isOnNetwork, isOwnFolder, isTaken } from '../platform/files.ts';
@@ -63,9 +63,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     const running = await startDaemon(options, context, clock);
     await runUntilStopped(running, context);
   } catch (error) {
-    if (error instanceof BrokerError && inheritedSocket !== undefined)
-      await refuseConnections(inheritedSocket, error, clock);
-    throw error;
+    if (!(error instanceof BrokerError)) throw error;
+    if (inheritedSocket !== undefined) await refuseConnections(inheritedSocket, error, clock);
+    if (!context.manager.endsQuietly(error)) throw error;
+    process.stderr.write(`${describeError(error)}\n`);
   }
 }
 
@@ -152,6 +153,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     env,
     homeDir,
     uid,
+    enrolmentDir: baseStateDir(inputs),
   });
   if (early !== undefined) takeOver(daemon, early, log);
   const { cache, server, facts } = daemon;
@@ -260,7 +262,7 @@ async function lockState(folder: string, { native, lockFd, byHelper, manager }: 
 
 function accepted(result: LoadedConfig, log: AdjustableLog): LoadedConfig {
   log.level = result.config.daemon.logLevel;
-  for (const { message, remedy } of result.warnings) log.warn({ remedy }, message);
+  for (const { message, remedy, key, line } of result.warnings) log.warn({ setting: key, line, remedy }, message);
   return result;
 }
 

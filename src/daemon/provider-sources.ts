@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { BrokerSetup, CredentialCheck, CredentialSpec, ProviderSpec } from '../broker/credentials.ts';
 import type { CredentialCache } from '../cache/cache.ts';
+import { borrowedBy } from '../config/borrowing.ts';
 import type { Config, CredentialConfig, ProviderConfig } from '../config/config.ts';
 import type { Login } from '../credential/life.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Installation } from '../platform/installation.ts';
 import type { Log } from '../platform/log.ts';
+import { firstLine } from '../platform/text.ts';
 import { DEFAULT_HEADER } from '../protocol/request.ts';
 import { LoginAttempts, type RefusalStore } from '../providers/login-attempts.ts';
 import type { LoginStore, ProviderDefinition } from '../providers/provider.ts';
@@ -23,7 +25,7 @@ interface SetupDeps {
 
 /** Makes a checked configuration ready for the broker: what identifies each source, and how to open each provider. */
 export function prepareSetup(config: Config, deps: SetupDeps): BrokerSetup {
-  const fingerprints = new Map([...config.providers.values()].map((provider) => [provider.name, identify(provider)]));
+  const fingerprints = fingerprintsOf(config, deps);
   return {
     config,
     providers: [...config.providers.values()].map((provider) =>
@@ -35,6 +37,36 @@ export function prepareSetup(config: Config, deps: SetupDeps): BrokerSetup {
       return specifyCredential(credential, provider, fingerprints.get(provider.name) ?? '', deps);
     }),
   };
+}
+
+/** What a provider logs in with is part of what it is: other keys than those of its own configuration are not its. */
+function fingerprintsOf(config: Config, deps: SetupDeps): ReadonlyMap<string, string> {
+  const known = new Map<string, string>();
+  // A checked configuration has no circles.
+  const fingerprint = (provider: ProviderConfig): string => {
+    const borrowed = borrowedBy(provider, deps.definitions).map(({ credential: name }) => {
+      const credential = config.credentials.get(name);
+      const lender = credential && config.providers.get(credential.provider);
+      return (
+        lender &&
+        sourceFingerprintOf(credential, known.get(lender.name) ?? fingerprint(lender), definitionOf(lender.type, deps))
+      );
+    });
+    const own = identify(provider);
+    const whole = borrowed.length === 0 ? own : hash([own, borrowed]);
+    known.set(provider.name, whole);
+    return whole;
+  };
+  for (const provider of config.providers.values()) fingerprint(provider);
+  return known;
+}
+
+function sourceFingerprintOf(
+  { source, field, fields }: CredentialConfig,
+  providerFingerprint: string,
+  definition: ProviderDefinition,
+): string {
+  return hash([providerFingerprint, definition.identify(source), field ?? null, fields ?? null]);
 }
 
 function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: SetupDeps): ProviderSpec {
@@ -57,11 +89,12 @@ function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: Se
     type,
     fingerprint,
     attempts,
-    open: async () => {
+    borrows: borrowedBy(provider, deps.definitions).map(({ credential }) => credential),
+    open: async (credentials) => {
       const create = await definition.load().catch((fault: unknown) => {
         throw deps.upgrade.explain(fault);
       });
-      return create(options, { name, clock, log: log.child({ provider: name }), logins, env, homeDir });
+      return create(options, { name, clock, log: log.child({ provider: name }), logins, credentials, env, homeDir });
     },
     storedLogin: (loginId) => findLogin(logins, loginId),
   };
@@ -83,7 +116,7 @@ function specifyCredential(
 ): CredentialSpec {
   const definition = definitionOf(provider.type, deps);
   const identity = definition.identify(config.source);
-  const sourceFingerprint = hash([providerFingerprint, identity, config.field ?? null, config.fields ?? null]);
+  const sourceFingerprint = sourceFingerprintOf(config, providerFingerprint, definition);
   return {
     config,
     place: definition.describe(config.source),
@@ -165,7 +198,7 @@ export class UpgradeWatch {
    * @returns what to tell the client; a helper tries again automatically and finds the next daemon.
    */
   explain(cause: unknown): BrokerError {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = firstLine(cause instanceof Error ? cause.message : String(cause));
     if (!this.#installation.wasReplaced) {
       this.#log.error({ reason }, 'a part of the program could not be loaded');
       const remedy = 'install it again: npm install -g apikey-broker';

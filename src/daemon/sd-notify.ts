@@ -1,3 +1,4 @@
+import type { BrokerError } from '../errors.ts';
 import { type Clock, monotonicMicros, type Timer } from '../platform/clock.ts';
 import { LAUNCH_AGENT } from '../platform/installation.ts';
 import type { NativeBindings } from '../platform/native.ts';
@@ -35,6 +36,14 @@ export class SystemdNotifier {
   /** systemd started this process, or launchd did for the agent that `broker service install` made. */
   get isService(): boolean {
     return this.#isSystemd || this.#isLaunchAgent;
+  }
+
+  /**
+   * launchd starts an agent again every five seconds, for ever, unless it ended with 0: which is right for all that may pass, and
+   * not for what only a person can change. STATE/refusal has the words for helper and CLI.
+   */
+  endsQuietly(error: BrokerError): boolean {
+    return this.#isLaunchAgent && error.code === 'ERR_CONFIG';
   }
 
   ready(clock: Clock): void {

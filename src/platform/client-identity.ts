@@ -1,7 +1,7 @@
 import { readFileSync, readlinkSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { type ClientHints, parseHints, SESSION_START } from '../protocol/request.ts';
 import type { ClientSurroundings, KnownClient } from './known-clients.ts';
+import { homeFolder } from './process-io.ts';
 import { type Client, type ProcessReader, ProcessSnapshot, ProcessTree } from './process-tree.ts';
 
 /** own: the client itself ran its helper · other: a person, a script, what an agent runs · unknown: the kernel does not show it. */
@@ -78,7 +78,7 @@ export class ClientIdentity {
     const mayBeOwn = this.#mayBeOwn(hints, pid, client);
     let known: CallOrigin | undefined;
     const origin = () => {
-      known ??= mayBeOwn ? this.#originOfCall(hints, pid, client) : 'other';
+      known ??= mayBeOwn ? this.#originOfCall(hints, { pid, ppid: peer?.ppid }, client) : 'other';
       return known;
     };
     return { client, saysRejected: hints.rejected, mayBeOwn, origin };
@@ -107,11 +107,11 @@ export class ClientIdentity {
     return !hints.agent || this.#isHelperOfAgentsClient(hints, pid, client);
   }
 
-  #originOfCall(hints: ClientHints, pid: number, client: Client): CallOrigin {
+  #originOfCall(hints: ClientHints, { pid, ppid }: Peer, client: Client): CallOrigin {
     const { known } = client;
     if (known?.agentVariable === undefined || hints.agent) return 'own';
     this.#snapshot.discard();
-    const below = this.#tree.belowClient(pid, client);
+    const below = ppid === client.pid ? pid : this.#tree.belowClient(pid, client);
     if (below === undefined) return 'unknown';
     // The helper lets nobody read its environment, but has said the same in its hints.
     const facts =
@@ -180,7 +180,7 @@ function surroundingsOf(pid: number): ClientSurroundings {
   const [configDir, home] = variablesOf(pid, ['CLAUDE_CONFIG_DIR', 'HOME']) ?? [];
   return {
     cwd: attempt(() => readlinkSync(`/proc/${pid}/cwd`)),
-    homeDir: home ?? homedir(),
+    homeDir: homeFolder(home),
     env: { CLAUDE_CONFIG_DIR: configDir },
     argv: attempt(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')) ?? [],
     platform: process.platform,
@@ -190,7 +190,8 @@ function surroundingsOf(pid: number): ClientSurroundings {
 function stampOf(files: readonly string[]): SettingsStamp {
   let changedAtWallMs = Number.NEGATIVE_INFINITY;
   const stamps = files.map((file) => {
-    const stats = attempt(() => statSync(file));
+    // Most of them do not exist, and an error that is thrown costs ten times as much as the system call.
+    const stats = attempt(() => statSync(file, { throwIfNoEntry: false }));
     if (stats === undefined) return '-';
     changedAtWallMs = Math.max(changedAtWallMs, stats.ctimeMs);
     return `${stats.ino} ${stats.size} ${stats.mtimeMs}`;
@@ -199,8 +200,12 @@ function stampOf(files: readonly string[]): SettingsStamp {
 }
 
 /** undefined where the environment cannot be read. */
-function variablesOf(pid: number, names: readonly string[]): readonly (string | undefined)[] | undefined {
-  const environment = attempt(() => readFileSync(`/proc/${pid}/environ`));
+export function variablesOf(
+  pid: number,
+  names: readonly string[],
+  proc = '/proc',
+): readonly (string | undefined)[] | undefined {
+  const environment = attempt(() => readFileSync(`${proc}/${pid}/environ`));
   if (environment === undefined) return undefined;
   const values = names.map((name) => valueIn(environment, name));
   environment.fill(0);

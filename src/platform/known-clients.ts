@@ -75,10 +75,28 @@ function isClaudeCode(facts: ProcessFacts): boolean {
   const [program = '', script = ''] = facts.argv;
   if (isClaudeName(programName(facts)) || isClaudeName(baseName(program))) return true;
   if (CLAUDE_EXECUTABLE.test(facts.executable ?? '')) return true;
-  return JAVASCRIPT.has(programName(facts)) && (isClaudeName(baseName(script)) || CLAUDE_SCRIPT.test(script));
+  return JAVASCRIPT.has(programName(facts)) && runsClaude(script);
+}
+
+function runsClaude(script: string): boolean {
+  return isClaudeName(baseName(script)) || CLAUDE_SCRIPT.test(script);
 }
 
 const CLAUDE_EXECUTABLE = /\/claude\/versions\/[^/]+$/;
+
+/** By the file alone that it runs, which no process can choose as it can its name: for permission, not for judging. */
+export function isClaudeProgram(executable: string): boolean {
+  const file = executable.replace(/ \(deleted\)$/, '');
+  return CLAUDE_EXECUTABLE.test(file) || CLAUDE_PACKAGE.test(file);
+}
+
+/** The old client: Node, and the script as its first word. */
+export function isClaudeScript(executable: string, script = ''): boolean {
+  return JAVASCRIPT.has(baseName(executable.replace(/ \(deleted\)$/, ''))) && runsClaude(script);
+}
+
+/** npm's file has the same name on every platform. */
+const CLAUDE_PACKAGE = /\/@anthropic-ai\/claude-(?:code|agent-sdk)(?:-[\w-]+)?\/(?:[^/]+\/)*claude(?:\.exe)?$/;
 
 const CLAUDE_SCRIPT = /\/(?:claude-code|claude-agent-sdk)\/(?:.*\/)?cli\.[cm]?js$/;
 

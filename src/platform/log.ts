@@ -1,4 +1,5 @@
 import { BrokerError } from '../errors.ts';
+import { hideShapes } from './text.ts';
 
 /** The part of pino's interface that the project uses, so that tests can collect lines without pino. */
 export interface Log {
@@ -25,7 +26,7 @@ export function describeForLog(error: unknown, depth = 0): unknown {
   return {
     name: error.name,
     ...(code === undefined ? {} : { code }),
-    ...(isOurs(error) ? { message: error.message, remedy: error.remedy } : {}),
+    ...(isOurs(error) ? { message: hideShapes(error.message), remedy: error.remedy } : {}),
     stack: framesOf(error),
     ...(error.cause === undefined || depth >= DEEPEST_CAUSE ? {} : { cause: describeForLog(error.cause, depth + 1) }),
   };

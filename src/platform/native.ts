@@ -22,7 +22,9 @@ export interface NativeBindings {
   processGroup(pid: number): number;
   /** A descriptor of this very process, to be closed; -1 where there is none (macOS, Linux before 5.3, no such process). */
   openProcess(pid: number): number;
-  /** Of a descriptor of `openProcess`. */
+  /** A descriptor of the very process that connected this Unix socket, to be closed; -1 where there is none (macOS, Linux before 6.5). */
+  peerProcess(fd: number): number;
+  /** Of a descriptor of `openProcess` or `peerProcess`. */
   hasExited(fd: number): boolean;
   /** Milliseconds since boot, time asleep included. */
   bootTimeMs(): number;

@@ -1,6 +1,7 @@
 import { fstatSync, writeSync } from 'node:fs';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { describeForLog, type Log } from './log.ts';
+import { hideShapes } from './text.ts';
 
 export type LogFormat = 'json' | 'journal' | 'pretty';
 
@@ -33,6 +34,17 @@ const SECRET_NAMES = [
   'secrets',
 ];
 const REDACTED_PATHS = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
+
+const DEEPEST_FIELD = 4;
+
+/** What a provider, a command or a file said may have got into a message or a field. */
+function withoutShapes(value: unknown, depth = 0): unknown {
+  if (typeof value === 'string') return hideShapes(value);
+  if (typeof value !== 'object' || value === null || value instanceof Error) return value;
+  if (depth === DEEPEST_FIELD) return '[object]';
+  if (Array.isArray(value)) return value.map((each) => withoutShapes(each, depth + 1));
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, withoutShapes(inner, depth + 1)]));
+}
 
 /** Pretty for a person, prefixed levels for the journal, else plain JSON lines. */
 export function chooseLogFormat(options: {
@@ -70,6 +82,14 @@ export async function createPinoLog(options: PinoLogOptions): Promise<Adjustable
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: REDACTED_PATHS, censor: '[redacted]' },
       serializers: { err: describeForLog, error: describeForLog },
+      hooks: {
+        logMethod(args, method) {
+          const [fields, ...rest] = args as [unknown, ...unknown[]];
+          method.apply(this, [withoutShapes(fields), ...rest.map((each) => withoutShapes(each))] as Parameters<
+            typeof method
+          >);
+        },
+      },
     },
     await destination(options, write),
   );

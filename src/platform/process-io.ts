@@ -15,6 +15,7 @@ export interface ProcessIo {
   stderr(text: string): void;
   /** The process's own: the daemon removes the variables that are meant for it alone. */
   readonly env: Record<string, string | undefined>;
+  /** Empty: there is none. */
   readonly homeDir: string;
   readonly uid: number;
   readonly pid: number;
@@ -61,7 +62,7 @@ export function processIo(): ProcessIo {
     },
     stderr: (text: string) => void stderr.write(text),
     env: process.env,
-    homeDir: process.env['HOME'] ?? homedir(),
+    homeDir: homeFolder(process.env['HOME']),
     uid: process.getuid?.() ?? -1,
     pid: process.pid,
     ppid: process.ppid,
@@ -93,6 +94,16 @@ export function processIo(): ProcessIo {
       process.exitCode = code;
     },
   };
+}
+
+/** HOME as given, else what the user database says; empty: there is none, as of a container's user that is a mere number. */
+export function homeFolder(given: string | undefined): string {
+  if (given !== undefined) return given;
+  try {
+    return homedir();
+  } catch {
+    return '';
+  }
 }
 
 /** Returns when the last byte is written: a stream might keep some for later, but the caller wipes them. */

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { stripVTControlCharacters } from 'node:util';
 
 /**
@@ -57,11 +57,22 @@ export function isSecretName(name: string): boolean {
 /** For `aws` and `gcloud` the name of a secret. */
 const NAMING_FLAG = /^(?:secret|secret[_-]?id|credential)s?$/i;
 
-/** Of a command, what follows a flag of a secret's name: `--password x`, `--token=x`. */
+/** In one word of a command, which may be a script or a header: `tool --token x`, `PGPASSWORD=x tool`, `X-Api-Key: x`. */
+const FLAG_IN_SCRIPT = /(?:^|\s)--?([\w-]+)(?:=|\s+)["']?([^\s"']+)/g;
+const ASSIGNED = /(?:^|[\s;&|("'])([\w-]+)(?:=|:\s*(?:(?:Bearer|Basic|token)\s+)?)["']?([^\s"']+)/gi;
+
+/** Of a command, what follows a flag of a secret's name: `--password x`, `--token=x`, also within a script or a header. */
 export function secretArguments(command: readonly string[]): readonly string[] {
+  const isSecretFlag = (name: string) => isSecretName(name) && !NAMING_FLAG.test(name);
   return command.flatMap((word, at) => {
     const [, name, value] = /^--?([\w-]+)(?:=(.+))?$/s.exec(word) ?? [];
-    return name !== undefined && isSecretName(name) && !NAMING_FLAG.test(name) ? (value ?? command[at + 1] ?? []) : [];
+    if (name !== undefined) return isSecretFlag(name) ? (value ?? command[at + 1] ?? []) : [];
+    const given = [...word.matchAll(FLAG_IN_SCRIPT)].filter(([, flag = '']) => isSecretFlag(flag));
+    const assigned = [...word.matchAll(ASSIGNED)].filter(([, variable = '']) => isSecretName(variable));
+    // What the shell looks up is not a secret by its name, nor is what a program says of a prompt.
+    return [...given, ...assigned].flatMap(([, , text = '']) =>
+      text.startsWith('$') || PLAIN_WORD.test(text) ? [] : [text],
+    );
   });
 }
 
@@ -91,12 +102,20 @@ export function redact(text: string, known: Iterable<string> = []): string {
 /** `vault-prod-eu-west-1.example.com`: words and small numbers, as no random text is made of. */
 const HOST_NAME = /^(?:(?:[a-z]{1,20}\d{0,3}|\d{1,5})[.-])+[a-z]{2,20}$/;
 
+/** `x86_64-linux-gnu`, as a part of a path. */
+const FOLDER_NAME = /^(?:(?:[a-z]{1,20}\d{0,3}|\d{1,5})[._-])+[a-z]{2,20}\d{0,3}$/;
+
 /** Paths are judged part by part, so that a long one stays readable, also behind the name of a host. */
 function isMixed(word: string): boolean {
   const parts = word.split('/');
   const isPath = /^[~./]/.test(word) || isHostName(parts[0] ?? '');
   return (isPath ? parts : [word]).some(
-    (part) => part.length >= 16 && /\d/.test(part) && /[A-Za-z]/.test(part) && !isHostName(part),
+    (part) =>
+      part.length >= 16 &&
+      /\d/.test(part) &&
+      /[A-Za-z]/.test(part) &&
+      !isHostName(part) &&
+      !(isPath && FOLDER_NAME.test(part)),
   );
 }
 
@@ -126,6 +145,11 @@ export function printable(text: string, longest: number = Number.POSITIVE_INFINI
   return line.length > longest ? `${line.slice(0, longest - 3)}...` : line;
 }
 
+/** Foreign words that name something (a host, a certificate, a version): printable, bounded, without what looks like a secret. */
+export function foreignName(text: string, longest: number): string {
+  return printable(redact(printable(text)), longest);
+}
+
 /** The first line of a program's output that is not blank, printable and redacted. */
 export function firstLine(output: string, known: Iterable<string> = [], longest: number = 160): string {
   const lines = stripVTControlCharacters(output).split(/[\r\n]+/);
@@ -133,17 +157,18 @@ export function firstLine(output: string, known: Iterable<string> = [], longest:
   return printable(redact(line, known), longest);
 }
 
-/** In characters; the digest of a shorter value would allow to guess it. */
+/** In characters; a shorter value is told by its length alone. */
 const SHORTEST_FINGERPRINTED = 20;
+/** Of this process alone: nobody can try guesses on a digest that was pasted somewhere. */
+const FINGERPRINT_KEY = randomBytes(32);
 
-/** What may be shown of a secret: its kind, its length and a digest that distinguishes two of them. */
+/** What may be shown of a secret: its kind, its length and a digest that distinguishes two of them within one report. */
 export function fingerprint(secret: string): string {
   const value = secret.trim();
   const length = `${value.length} characters`;
   if (value.length < SHORTEST_FINGERPRINTED) return `(${length})`;
   const kind = KINDS.find((prefix) => value.startsWith(prefix)) ?? '';
-  // The key is not a secret: it only keeps these digests from being looked up in tables of plain SHA-256.
-  const digest = createHmac('sha256', 'broker doctor fingerprint').update(value).digest('hex').slice(0, 8);
+  const digest = createHmac('sha256', FINGERPRINT_KEY).update(value).digest('hex').slice(0, 8);
   return `${kind}… (${length}, #${digest})`;
 }
 

@@ -19,6 +19,7 @@ export const PROBLEM_TITLES: Readonly<Record<ErrorCode, string>> = {
   ERR_KEY_REJECTED: 'Key rejected by the API',
   ERR_UNSAFE_FILE: 'Unsafe file',
   ERR_PEER_REFUSED: 'Peer refused',
+  ERR_CALLER_REFUSED: 'Caller refused',
   ERR_CONFIG: 'Configuration faulty',
   ERR_UNKNOWN_CREDENTIAL: 'Unknown credential',
   ERR_PROVIDER_MISCONFIGURED: 'Provider misconfigured',

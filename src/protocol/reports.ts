@@ -68,6 +68,8 @@ export interface CredentialStatus {
   readonly isDefault: boolean;
   readonly provider: string;
   readonly providerType: string;
+  /** Who may have it, as configured; empty: every process of the user. */
+  readonly allow: readonly string[];
   readonly state: CredentialState;
   readonly version: string | null;
   /** First eight hex digits of the keyed digest: distinguishes two keys without revealing either. */

@@ -1,8 +1,12 @@
 import { type Agent, request } from 'node:https';
-import type { PeerCertificate, TLSSocket } from 'node:tls';
+import type { PeerCertificate, SecureContext, TLSSocket } from 'node:tls';
 import tls from 'node:tls';
+import { expandHome } from '../config/paths.ts';
+import { flawOfFileItself } from '../config/safe-file.ts';
 import { ProviderError } from '../errors.ts';
 import { readRegularFile } from '../platform/files.ts';
+import { foreignName } from '../platform/text.ts';
+import type { ProviderHost } from './provider.ts';
 
 const DNS = 'check the address in the configuration and whether this machine needs a VPN or a proxy';
 /** What to do about an address that cannot be reached. */
@@ -139,8 +143,8 @@ function explain(
   presented: PeerCertificate | undefined,
 ): { what: string; remedy: string } {
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    const names = presented?.subjectaltname?.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 80) ?? 'other names';
-    return { what: `is for ${names}`, remedy: nameRemedy };
+    const names = presented?.subjectaltname;
+    return { what: `is for ${names === undefined ? 'other names' : ascii(names, 80)}`, remedy: nameRemedy };
   }
   if (code === 'DEPTH_ZERO_SELF_SIGNED_CERT') {
     return { what: 'is self-signed and not trusted', remedy: authorityRemedy };
@@ -153,11 +157,14 @@ function explain(
 function describe(certificate: PeerCertificate): string {
   const name = (part: PeerCertificate['subject'] | undefined) => {
     const value = part?.CN ?? part?.O ?? 'unnamed';
-    return String(Array.isArray(value) ? value[0] : value)
-      .replaceAll(/[^\x20-\x7e]/g, '?')
-      .slice(0, 48);
+    return ascii(String(Array.isArray(value) ? value[0] : value), 48);
   };
-  return `"${name(certificate.subject)}" from "${name(certificate.issuer)}", until ${certificate.valid_to}`;
+  return `"${name(certificate.subject)}" from "${name(certificate.issuer)}", until ${ascii(certificate.valid_to, 32)}`;
+}
+
+/** Anybody who stands in between can write anything into a certificate. */
+function ascii(text: string, longest: number): string {
+  return foreignName(text.replaceAll(/[^\x20-\x7e]/g, '?'), longest);
 }
 
 /**
@@ -186,10 +193,19 @@ function listMachineCertificates(): readonly string[] | undefined {
 /** Bundles of every authority there is have some hundred kilobytes. */
 const LARGEST_PEM_BYTES = 8 * 1024 * 1024;
 
-/** The bytes of a PEM file, or what is wrong with it in words that follow its name. */
+/**
+ * The bytes of a PEM file, or what is wrong with it in words that follow its name.
+ *
+ * @throws ProviderError ERR_UNSAFE_FILE if others can write it: it decides who is trusted.
+ */
 export function readPem(file: string): Buffer | string {
   const reading = readRegularFile(file, { maxBytes: LARGEST_PEM_BYTES });
-  if (reading.state === 'read') return reading.bytes;
+  if (reading.state === 'read') {
+    const flaw = flawOfFileItself(file, process.getuid?.() ?? 0);
+    if (flaw === undefined) return reading.bytes;
+    const { reason, remedy } = flaw;
+    throw new ProviderError('misconfigured', reason, { code: 'ERR_UNSAFE_FILE', remedy, concerns: 'address' });
+  }
   return reading.state === 'absent' ? 'cannot be read (ENOENT)' : reading.fault;
 }
 
@@ -209,6 +225,40 @@ function readCertificates(file: string, provider: string): string {
     });
   }
   return text;
+}
+
+/** The files of a provider's own certificates, as its configuration names them. */
+export interface CertificateFiles {
+  readonly ca_file?: string | undefined;
+  readonly client_cert_file?: string | undefined;
+  readonly client_key_file?: string | undefined;
+}
+
+/** @throws ProviderError misconfigured if a certificate or key file cannot be read or used. */
+export function secureContextOf(
+  { ca_file, client_cert_file, client_key_file }: CertificateFiles,
+  host: Pick<ProviderHost, 'name' | 'homeDir'>,
+): SecureContext {
+  const unusable = (fault: string) => {
+    const files = [ca_file, client_cert_file, client_key_file].filter((file) => file !== undefined);
+    return new ProviderError('misconfigured', `the certificates of provider "${host.name}" cannot be used (${fault})`, {
+      remedy: `check that ${files.join(', ')} exist, are PEM and belong together`,
+      concerns: 'address',
+    });
+  };
+  const read = (file: string) => {
+    const pem = readPem(expandHome(file, host.homeDir));
+    if (typeof pem === 'string') throw unusable(`${file} ${pem}`);
+    return pem;
+  };
+  const ca = trustedCertificates(ca_file === undefined ? undefined : expandHome(ca_file, host.homeDir), host.name);
+  const cert = client_cert_file === undefined ? {} : { cert: read(client_cert_file) };
+  const key = client_key_file === undefined ? {} : { key: read(client_key_file) };
+  try {
+    return tls.createSecureContext({ ...(ca === undefined ? {} : { ca }), ...cert, ...key });
+  } catch (error) {
+    throw unusable(error instanceof Error && 'code' in error ? String(error.code) : 'not PEM');
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { ProviderSchemas } from '../config/schema.ts';
 import type { Lease, Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
+import { ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { LoginAttempts } from './login-attempts.ts';
@@ -138,9 +139,38 @@ export interface ProviderHost {
   readonly clock: Clock;
   readonly log: Log;
   readonly logins: LoginStore;
+  /** The keys of those credentials that the definition's `borrows` names. */
+  readonly credentials: CredentialLender;
   /** The daemon's environment; providers never read process.env themselves. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
+}
+
+/** Keys of other credentials for a provider's own login. Whose they are and how they are had is the broker's business. */
+export interface CredentialLender {
+  /**
+   * The key of a credential, fit for one login made now; the caller wipes it.
+   *
+   * @param refused the version of one that was just used and not accepted: its provider is asked whether there is another.
+   * @throws ProviderError that concerns the login and names both, if there is none.
+   */
+  lend(credential: string, call: Call, refused?: string): Promise<LentKey>;
+}
+
+/** Where there is no broker, and so nobody to ask. */
+export const lendsNothing: CredentialLender = {
+  lend: async (credential) => {
+    throw new ProviderError('misconfigured', `only the daemon can use the key of the credential "${credential}"`, {
+      remedy: 'let the daemon do it: broker refresh',
+      concerns: 'login',
+    });
+  },
+};
+
+export interface LentKey {
+  readonly secret: SecretBytes;
+  /** Another one for every other value, and nothing secret. */
+  readonly version: string;
 }
 
 /** What a login asks of the person who makes it. The terminal behind it is the CLI's. */

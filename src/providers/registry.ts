@@ -1,5 +1,6 @@
 import { awsSecretsManagerDefinition, awsSsmDefinition } from './aws/options.ts';
 import { execDefinition } from './exec/options.ts';
+import { keychainDefinition } from './keychain/options.ts';
 import type { ProviderDefinition } from './provider.ts';
 import { vaultDefinition } from './vault/options.ts';
 
@@ -12,6 +13,7 @@ export const providerDefinitions: readonly AnyProviderDefinition[] = [
   register(awsSecretsManagerDefinition),
   register(awsSsmDefinition),
   register(execDefinition),
+  register(keychainDefinition),
 ];
 
 /** The definition for the `type` of a provider table; undefined if there is none. */

@@ -2,8 +2,10 @@ import type { Ask, BrokerApi, OpenedKey } from '../broker/api.ts';
 import { certainEnd } from '../credential/life.ts';
 import type { Format } from '../credential/rejection.ts';
 import { wipeAll } from '../credential/secret.ts';
+import { type AllowWord, unseen, type Verdict } from '../platform/attestation.ts';
 import type { Clock, Moment } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
+import { socketFd } from '../platform/native.ts';
 import {
   CLIENT_HINTS,
   CLIENT_INTERVAL,
@@ -68,6 +70,7 @@ export async function findKey(
     saysRejected,
     mayBeOwn,
     origin,
+    attest: (allow) => attest(peers, connection, allow),
     get signal() {
       return connection.signal;
     },
@@ -87,6 +90,14 @@ export async function findKey(
   } finally {
     if (reply === undefined) wipeAll(opened.secrets);
   }
+}
+
+function attest(
+  { attest: judge }: PeerIdentity,
+  { peer, socket }: ClientConnection,
+  allow: readonly AllowWord[],
+): Verdict {
+  return judge?.(peer, socketFd(socket), allow) ?? unseen('this daemon cannot tell who asks');
 }
 
 const INTERVAL = /^\d{1,15}$/;

@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { ownStateDir, stateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
 import { LAUNCH_AGENT } from '../platform/installation.ts';
+import { readRefusal } from '../platform/refusal.ts';
 import { printable, redact } from '../platform/text.ts';
 import { sleep } from '../platform/waiting.ts';
 import { explainExit, type ServiceFailure } from './failure.ts';
@@ -42,13 +44,14 @@ export class Launchd implements ServiceManager {
   readonly #domain: string;
   readonly #plist: string;
   readonly #logFile: string;
-  readonly #surroundings: Pick<Surroundings, 'env' | 'clock'>;
+  readonly #surroundings: Surroundings;
   readonly #launchctl: string;
 
   /** `launchctl`: for tests. */
-  constructor({ env, homeDir, uid, clock }: Surroundings, launchctl = LAUNCHCTL) {
+  constructor(surroundings: Surroundings, launchctl = LAUNCHCTL) {
+    const { homeDir, uid } = surroundings;
     this.#launchctl = launchctl;
-    this.#surroundings = { env, clock };
+    this.#surroundings = surroundings;
     this.#domain = `gui/${uid}`;
     this.#plist = path.join(homeDir, 'Library', 'LaunchAgents', `${LAUNCH_AGENT}.plist`);
     this.#logFile = path.join(homeDir, 'Library', 'Logs', `${LAUNCH_AGENT}.log`);
@@ -106,20 +109,27 @@ export class Launchd implements ServiceManager {
     const { code, stdout } = await this.#try('print', this.#target);
     const pid = /^\s*pid = (\d+)$/m.exec(stdout)?.[1];
     const state = /^\s*state = (.+)$/m.exec(stdout)?.[1] ?? 'not loaded';
+    const isSwitchedOff = code !== 0 && (await this.#isSwitchedOff());
     return {
       installed: existsSync(this.#plist),
-      enabled: existsSync(this.#plist),
+      enabled: existsSync(this.#plist) && !isSwitchedOff,
       running: code === 0 && pid !== undefined,
       pid: pid === undefined ? undefined : Number(pid),
       source: existsSync(this.#plist) ? this.#plist : undefined,
-      detail: `agent ${state}`,
+      detail: isSwitchedOff ? `agent ${this.#switchedOff.reason}` : `agent ${state}`,
     };
   }
 
   async failure(): Promise<ServiceFailure | undefined> {
     const { stdout } = await this.#try('print', this.#target);
     const status = /^\s*last exit code = (\d+)/m.exec(stdout)?.[1];
-    return explainExit(Number(status ?? 0));
+    const { uid, clock } = this.#surroundings;
+    // With a configuration that it refuses the agent ends with 0, so that launchd does not start it again and again.
+    const refusal = readRefusal(ownStateDir(stateDir(this.#surroundings)), uid, clock.wall());
+    return (
+      explainExit(refusal?.exitCode ?? Number(status ?? 0)) ??
+      ((await this.#isSwitchedOff()) ? this.#switchedOff : undefined)
+    );
   }
 
   logCommand({ lines, follow = false }: LogPart): readonly string[] {
@@ -145,8 +155,26 @@ export class Launchd implements ServiceManager {
     const { code, stderr } = await this.#try('bootstrap', this.#domain, this.#plist);
     // launchd(8) says "Input/output error" for many things, one that is loaded already among them.
     if (code === 0 || (await this.#isLoaded())) return;
-    const hint = code === DISABLED ? `launchctl enable ${this.#target}` : `plutil -lint '${this.#plist}'`;
-    throw failed(['bootstrap', this.#domain, this.#plist], code, stderr, `see why: ${hint}`);
+    if (code === DISABLED || (await this.#isSwitchedOff())) {
+      const { code: errorCode, reason, remedy } = this.#switchedOff;
+      throw new BrokerError(errorCode, `the agent ${reason}`, { remedy });
+    }
+    throw failed(['bootstrap', this.#domain, this.#plist], code, stderr, `see why: plutil -lint '${this.#plist}'`);
+  }
+
+  /** By `launchctl disable`, or by the switch in System Settings, which `launchctl enable` does not turn on again. */
+  async #isSwitchedOff(): Promise<boolean> {
+    const { stdout } = await this.#try('print-disabled', this.#domain);
+    const said = stdout.split('\n').find((line) => line.includes(`"${LAUNCH_AGENT}"`));
+    return said !== undefined && /=> (?:disabled|true)/.test(said);
+  }
+
+  get #switchedOff(): ServiceFailure {
+    return {
+      code: 'ERR_DAEMON_UNREACHABLE',
+      reason: 'is switched off on this Mac',
+      remedy: `turn it on in System Settings, General, Login Items & Extensions (or run: launchctl enable ${this.#target}), then run: broker service start`,
+    };
   }
 
   /** Returns when it is gone: loading it while it ends fails. */

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Config } from '../config/config.ts';
 import { configError } from '../config/faults.ts';
 import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
-import { type KeyPath, writtenKey } from '../config/positions.ts';
+import { type KeyPath, TomlPositions, writtenKey } from '../config/positions.ts';
 import { LARGEST_CONFIG_BYTES } from '../config/safe-file.ts';
 import { tomlValue } from '../config/toml.ts';
 import { BrokerError } from '../errors.ts';
@@ -67,6 +67,38 @@ export async function changeConfig(existing: Existing, plan: Plan, place: Config
   return checked(extendedConfig(existing.text, plan, has), place);
 }
 
+/**
+ * `allow = ["claude-code"]` below the header of the credential's table; undefined: it has it.
+ *
+ * @param name undefined: the configured default.
+ * @throws BrokerError ERR_USAGE if there is no such credential, or its table is written in a way that is not edited here.
+ */
+export async function guardCredential(
+  existing: Existing,
+  name: string | undefined,
+  place: ConfigPlace,
+): Promise<{ readonly name: string; readonly change: ConfigChange | undefined }> {
+  const { config, text = '' } = existing;
+  const wanted = name ?? config?.defaultCredential;
+  const credential = wanted === undefined ? undefined : config?.credentials.get(wanted);
+  if (wanted === undefined || credential === undefined) {
+    throw new BrokerError('ERR_USAGE', `there is no credential ${wanted ?? 'by default'} in ${place.file} to guard`, {
+      remedy: `name one with --credential: ${[...(config?.credentials.keys() ?? [])].join(', ') || '(none yet: broker setup)'}`,
+    });
+  }
+  if (credential.allow?.includes('claude-code')) return { name: wanted, change: undefined };
+  const lines = text.split('\n');
+  const at = (await TomlPositions.of(text)).lineOf(['credentials', wanted]) ?? 0;
+  if (credential.allow !== undefined || !/^\s*\[[^[\]]+\]\s*(?:#.*)?$/.test(lines[at - 1] ?? '')) {
+    throw new BrokerError('ERR_USAGE', `[credentials.${writtenKey(wanted)}] in ${place.file} cannot be edited here`, {
+      remedy: 'write into it by hand: allow = ["claude-code"]',
+    });
+  }
+  const eol = lines[at - 1]?.endsWith('\r') ? '\r' : '';
+  const changed = [...lines.slice(0, at), `allow = ["claude-code"]${eol}`, ...lines.slice(at)].join('\n');
+  return { name: wanted, change: await checked(changed, place) };
+}
+
 /** A name for the provider that is free, or that names the very same provider. */
 export async function providerNameFor(
   existing: Existing,
@@ -89,7 +121,7 @@ export function writeConfig({ text }: ConfigChange, existing: Existing, { file }
   const target = existing.text === undefined ? file : realpathSync(file);
   const present = existing.text === undefined ? undefined : readTextQuietly(target, LARGEST_CONFIG_BYTES);
   if (present !== existing.text || (existing.text === undefined && lstatSync(file, { throwIfNoEntry: false }))) {
-    throw new BrokerError('ERR_CONFIG', `${file} was changed meanwhile`, { remedy: 'run broker setup again' });
+    throw new BrokerError('ERR_CONFIG', `${file} was changed meanwhile`, { remedy: 'run the command again' });
   }
   const made = mkdirSync(path.dirname(target), { recursive: true, mode: 0o700 });
   writePlanned({ path: target, content: text, mode: existing.mode | 0o600 });

@@ -7,13 +7,14 @@ import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
 import { fingerprint } from '../platform/text.ts';
 import { LoginAttempts } from '../providers/login-attempts.ts';
-import type {
-  IssuedSecret,
-  LoginDialogue,
-  LoginStore,
-  Provider,
-  ProviderHost,
-  StoredLogin,
+import {
+  type IssuedSecret,
+  type LoginDialogue,
+  type LoginStore,
+  lendsNothing,
+  type Provider,
+  type ProviderHost,
+  type StoredLogin,
 } from '../providers/provider.ts';
 import { findDefinition } from '../providers/registry.ts';
 import { INHERITED } from '../service/unmanaged.ts';
@@ -60,6 +61,7 @@ export async function tryOut({ config }: LoadedConfig, plan: Plan, inputs: Trial
     clock: inputs.clock,
     log: silentLog,
     logins,
+    credentials: lendsNothing,
     env: Object.fromEntries(DAEMON_VARIABLES.map((name) => [name, inputs.env[name]])),
     homeDir: inputs.homeDir,
   };

@@ -166,6 +166,19 @@ i anthropic: keys live too short
     expect((await io.run('status')).out.split('\n')[0]).toBe(headline);
   });
 
+  it('does not say that all is well while nothing can be stored', async () => {
+    const cache = {
+      ...STATUS.daemon.cache,
+      persistent: false,
+      keyHome: null,
+      problem: 'the disk is full',
+      remedy: 'free some',
+    };
+    server.broker.report = { daemon: { ...STATUS.daemon, cache }, credentials: [{ ...CREDENTIAL, state: 'fresh' }] };
+    const [headline] = (await io.run('status')).out.split('\n');
+    expect(headline).toBe('All can be served, from memory only: a restart loses every key.');
+  });
+
   it('prints the report itself with --json', async () => {
     expect(JSON.parse((await io.run('status', '--json')).out)).toEqual(STATUS);
   });

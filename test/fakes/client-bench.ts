@@ -1,5 +1,7 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { helperLines } from '../../src/claude/install/enrol.ts';
+import { writeEnrolment } from '../../src/platform/enrolment.ts';
 import { helperPath } from '../../src/platform/native.ts';
 import type { BrokerEvent } from '../../src/protocol/reports.ts';
 import { BrokerHome, type RunningDaemon } from './daemon-process.ts';
@@ -13,6 +15,8 @@ export const SECOND = 'sk-ant-canary-second-0123456789';
 
 export interface BenchOptions {
   readonly check?: boolean;
+  /** `allow` of the credential. */
+  readonly allow?: readonly string[];
 }
 
 /** The real daemon and helper between a development Vault and a Messages API: what a client needs for its turns. */
@@ -38,7 +42,8 @@ export class ClientBench {
     vault.kv.writeV2('secret/claude', { api_key: FIRST });
     const api = await MessagesApi.start(FIRST);
     const check = `[credentials.anthropic.check]\nurl = "${api.url}/v1/models?limit=1"\n`;
-    const bench = new ClientBench(vault, api, options.check ? check : '');
+    const allow = options.allow === undefined ? '' : `allow = ${JSON.stringify(options.allow)}\n`;
+    const bench = new ClientBench(vault, api, allow + (options.check ? check : ''));
     enrolLaptop(vault, bench.home.folder);
     bench.#daemon = await bench.home.start();
     if (options.check) await bench.home.broker('check');
@@ -48,6 +53,16 @@ export class ClientBench {
   /** `apiKeyHelper` as `broker claude install` writes it. */
   get helper(): string {
     return shellWord(helperPath() ?? '');
+  }
+
+  /** As `broker claude install` records the lines that it writes. */
+  enrol(...lines: string[]): void {
+    const file = join(this.home.folder, 'claude', 'settings.json');
+    const additions = lines.map((value) => ({ path: ['apiKeyHelper'], value }));
+    writeEnrolment(this.home.stateDir, process.getuid?.() ?? 0, {
+      lines: helperLines(additions, file, 'api-key'),
+      clients: [],
+    });
   }
 
   write(name: string, content: string): string {

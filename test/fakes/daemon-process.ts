@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -32,9 +32,13 @@ export class BrokerHome {
   readonly socket = join(this.folder, 'run', 'broker.sock');
   readonly env: Record<string, string>;
   readonly #daemons: ChildProcess[] = [];
+  readonly #identity: Identity;
 
-  constructor(config: string) {
+  /** @param uid whose home it is; default: the caller's. For others only root can make one. */
+  constructor(config: string, uid?: number) {
+    this.#identity = uid === undefined ? {} : { uid, gid: uid };
     mkdirSync(join(this.folder, 'run'), { mode: 0o700 });
+    if (uid !== undefined) for (const folder of [this.folder, join(this.folder, 'run')]) chownSync(folder, uid, uid);
     this.env = {
       PATH: process.env['PATH'] ?? '',
       HOME: this.folder,
@@ -48,6 +52,8 @@ export class BrokerHome {
 
   configure(config: string): void {
     writeFileSync(this.configFile, config, { mode: 0o600 });
+    const { uid, gid } = this.#identity;
+    if (uid !== undefined && gid !== undefined) chownSync(this.configFile, uid, gid);
   }
 
   remove(name: string): void {
@@ -65,6 +71,7 @@ export class BrokerHome {
     const child = spawn(file, args, {
       env: { ...this.env, ...extra },
       stdio: ['ignore', 'ignore', 'pipe'],
+      ...this.#identity,
     });
     this.#daemons.push(child);
     const daemon = new RunningDaemon(child);
@@ -78,22 +85,27 @@ export class BrokerHome {
   }
 
   broker(...args: string[]): Promise<Finished> {
-    return run(process.execPath, [PROGRAM, ...args], this.env);
+    return run(process.execPath, [PROGRAM, ...args], this.env, this.#identity);
   }
 
   /** The same with something on standard input, or somebody who reads along. */
   brokerWith(watch: Watch, ...args: string[]): Promise<Finished> {
-    return run(process.execPath, [PROGRAM, ...args], { ...this.env, ...watch.env }, watch);
+    return run(process.execPath, [PROGRAM, ...args], { ...this.env, ...watch.env }, { ...watch, ...this.#identity });
   }
 
   /** The native helper as Claude Code runs it. */
   key(args = '', extra: Readonly<Record<string, string>> = {}): Promise<Finished> {
-    return run('/bin/sh', ['-c', `${shellWord(helperPath() ?? '')} ${args}`], { ...this.env, ...extra });
+    return run(
+      '/bin/sh',
+      ['-c', `${shellWord(helperPath() ?? '')} ${args}`],
+      { ...this.env, ...extra },
+      this.#identity,
+    );
   }
 
   /** A line of a settings file as Claude Code runs it. */
   shell(line: string): Promise<Finished> {
-    return run('/bin/sh', ['-c', line], this.env);
+    return run('/bin/sh', ['-c', line], this.env, this.#identity);
   }
 
   get(path: string): Promise<{ status: number; body: string }> {
@@ -191,15 +203,21 @@ export interface Watch {
   readonly onStderr?: (text: string) => void;
 }
 
+interface Identity {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
 function run(
   command: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
-  { input, onStderr }: Watch = {},
+  { input, onStderr, uid, gid }: Watch & Identity = {},
 ): Promise<Finished> {
   return new Promise((resolveRun, reject) => {
     // A socket as stdin that never says anything, which is what the client gives its helper.
-    const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
+    const identity = uid === undefined || gid === undefined ? {} : { uid, gid };
+    const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'], ...identity });
     const [out, err]: [Buffer[], Buffer[]] = [[], []];
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => {

@@ -28,5 +28,10 @@ type = "exec"
 command = ["/bin/echo", "sk-from-tool"]
 [credentials.from-tool]
 provider = "tool"
+[providers.desk]
+type = "keychain"
+[credentials.from-desk]
+provider = "desk"
+item = "claude"
 `;
 }

@@ -27,6 +27,8 @@ export interface CredentialSketch {
   readonly ttlMs?: number;
   readonly maxStaleMs?: number;
   readonly check?: CredentialCheck;
+  /** The credential that its provider logs in with. */
+  readonly borrows?: string;
 }
 
 export interface HarnessOptions {
@@ -210,11 +212,22 @@ export class BrokerHarness {
         type: 'scripted',
         fingerprint,
         attempts: this.provider(name).attempts,
-        open: async () => this.process.connect(this.provider(name)),
+        borrows: this.#borrowedBy(name),
+        open: async (lender) => {
+          const provider = this.provider(name);
+          const [borrowed] = this.#borrowedBy(name);
+          if (borrowed !== undefined) provider.loan = { lender, credential: borrowed };
+          return this.process.connect(provider);
+        },
         storedLogin: (loginId) => this.system.logins.get(loginId)?.login,
       })),
       credentials,
     };
+  }
+
+  #borrowedBy(provider: string): readonly string[] {
+    const own = this.credentials.filter((sketch) => (sketch.provider ?? 'vault') === provider);
+    return [...new Set(own.flatMap(({ borrows }) => borrows ?? []))];
   }
 
   #spec({ name, path = name, engine, provider = 'vault', check, ...times }: CredentialSketch, fingerprint: string) {

@@ -3,7 +3,8 @@
 
 Words, exit codes and the form of `print` are macOS 14's. What is loaded is kept in $FAKE_LAUNCHD, a folder:
 LABEL/plist while it is loaded, LABEL/pid while it runs, LABEL/exit once it ended, LABEL/runs. With a file `no-gui`
-there nobody is logged in at the screen; LABEL.disabled is what `launchctl disable` leaves.
+there nobody is logged in at the screen; LABEL.disabled is what `launchctl disable` leaves; with the
+words `login items` in it the agent is switched off in System Settings, and `enable` does not help.
 """
 import os
 import plistlib
@@ -194,8 +195,12 @@ def main(verb, *args):
         mark = f"{job.folder}.disabled"
         if verb == "disable":
             note(mark, "")
-        elif os.path.exists(mark):
+        elif os.path.exists(mark) and read(mark) != "login items":
             os.remove(mark)
+    elif verb == "print-disabled":
+        marks = [name for name in os.listdir(ROOT) if name.endswith(".disabled")]
+        rows = "".join(f'\t\t"{mark.removesuffix(".disabled")}" => disabled\n' for mark in marks)
+        print(f"\n\tdisabled services = {{\n{rows}\t}}\n\tlogin item associations = {{\n\t}}")
     else:
         end(64, f"Unrecognized subcommand: {verb}")
 

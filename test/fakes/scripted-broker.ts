@@ -32,6 +32,7 @@ export const CREDENTIAL: CredentialStatus = {
   isDefault: true,
   provider: 'vault-prod',
   providerType: 'vault',
+  allow: [],
   state: 'fresh',
   version: '7',
   fingerprint: 'c0ffee00',

@@ -1,7 +1,14 @@
 import type { Lease, Login } from '../../src/credential/life.ts';
 import { ProviderError } from '../../src/errors.ts';
 import { LoginAttempts } from '../../src/providers/login-attempts.ts';
-import type { Call, IssuedSecret, IssueRequest, Provider, RenewedLease } from '../../src/providers/provider.ts';
+import type {
+  Call,
+  CredentialLender,
+  IssuedSecret,
+  IssueRequest,
+  Provider,
+  RenewedLease,
+} from '../../src/providers/provider.ts';
 import type { FakeClock } from './fake-clock.ts';
 import type { SecretSystem } from './secret-system.ts';
 
@@ -37,6 +44,12 @@ export class ScriptedProvider implements Provider {
   /** No wrong login locks anything here. */
   readonly attempts: LoginAttempts;
   inputs: readonly string[] = [];
+  /** It logs in with the key of a credential for every read. */
+  loan: { readonly lender: CredentialLender; readonly credential: string } | undefined;
+  /** Keys that it has logged in with. */
+  readonly loginKeys: string[] = [];
+  /** Values that it does not take for a login. */
+  readonly refusedKeys = new Set<string>();
   forgotten = 0;
   closed = false;
   /** Calls under way now, and the most that ever were at the same time, by what they concern. */
@@ -60,13 +73,26 @@ export class ScriptedProvider implements Provider {
       .length;
   }
 
-  issue({ source, wantedLifeMs }: IssueRequest, call: Call): Promise<IssuedSecret> {
+  async issue({ source, wantedLifeMs }: IssueRequest, call: Call): Promise<IssuedSecret> {
     const { path } = source as { readonly path: string };
-    return this.#answer('issue', path, call, () => {
+    await this.#logIn(call);
+    return await this.#answer('issue', path, call, () => {
       const secret = this.#read(path, wantedLifeMs);
       if (secret.content.kind === 'json') this.onRead(path, String(secret.content.json['value']));
       return secret;
     });
+  }
+
+  async #logIn(call: Call, refused?: string): Promise<void> {
+    if (this.loan === undefined) return;
+    const { lender, credential } = this.loan;
+    const { secret, version } = await lender.lend(credential, call, refused);
+    const key = secret.reveal();
+    secret.wipe();
+    this.loginKeys.push(key);
+    if (!this.refusedKeys.has(key)) return;
+    if (version === refused) throw failure.loginRefused();
+    await this.#logIn(call, version);
   }
 
   renew(lease: Lease, call: Call): Promise<RenewedLease> {

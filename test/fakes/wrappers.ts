@@ -42,8 +42,17 @@ export const WRAPPER_NAMES = Object.keys(WRAPPERS);
 
 /** Whether this machine has the program that the wrapper needs. */
 export function canWrap(name: string): boolean {
+  return hasProgram(named(name).program);
+}
+
+export function hasProgram(program: string): boolean {
   const folders = (process.env['PATH'] ?? '').split(':');
-  return folders.some((folder) => existsSync(join(folder, named(name).program)));
+  return folders.some((folder) => existsSync(join(folder, program)));
+}
+
+/** @param helper as /bin/sh takes it. */
+export function wrapperScript(name: string, helper: string): string {
+  return named(name).script(helper);
 }
 
 /** `apiKeyHelper` for the wrapper of this name. */

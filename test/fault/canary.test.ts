@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
@@ -69,7 +69,7 @@ describe.each([false, true])('with networkFileSystem: %s', (networkFileSystem) =
       await useHard(cache, networkFileSystem ? 21 : 60);
       expect(findLeaks(folder)).toEqual([]);
       const names = readdirSync(folder).toSorted();
-      if (!networkFileSystem) expect(names).toEqual(['cache.db', 'cache.db-shm', 'cache.db-wal', 'kek']);
+      if (!networkFileSystem) expect(names).toEqual(['cache.db', 'cache.db-wal', 'kek']);
       for (const name of names) expect([name, statSync(join(folder, name)).mode & 0o777]).toEqual([name, 0o600]);
       cache.close();
       expect(findLeaks(folder)).toEqual([]);
@@ -108,12 +108,17 @@ const hasShell = (() => {
   }
 })();
 
-it.skipIf(!hasShell)('a dump by the sqlite3 shell, while the cache is open, shows no key', async () => {
-  const folder = temporaryFolder();
-  const cache = await openTestCache(folder);
-  await useHard(cache);
-  const dump = execFileSync('sqlite3', [join(folder, 'cache.db'), '.dump'], { encoding: 'latin1' });
-  expect(dump).toContain('INSERT INTO records');
-  const bytes = Buffer.from(dump, 'latin1');
-  expect(shapesOf(CANARY).some((shape) => bytes.includes(shape))).toBe(false);
-});
+it.skipIf(!hasShell)(
+  'a dump by the sqlite3 shell of what lies there while the cache is open shows no key',
+  async () => {
+    const folder = temporaryFolder();
+    const cache = await openTestCache(folder);
+    await useHard(cache);
+    const copy = temporaryFolder();
+    for (const name of readdirSync(folder)) copyFileSync(join(folder, name), join(copy, name));
+    const dump = execFileSync('sqlite3', [join(copy, 'cache.db'), '.dump'], { encoding: 'latin1' });
+    expect(dump).toContain('INSERT INTO records');
+    const bytes = Buffer.from(dump, 'latin1');
+    expect(shapesOf(CANARY).some((shape) => bytes.includes(shape))).toBe(false);
+  },
+);

@@ -57,15 +57,18 @@ it.skipIf(!canMount)('a key stored before is served by a daemon that starts on a
   expect(report).toEqual({ before: 'sk-before' });
 });
 
-it('a database that somebody else has locked is written as soon as it is free', async () => {
+it('a database that somebody else has open is taken over, with what happened meanwhile, as soon as it is free', async () => {
   const folder = temporaryFolder();
+  const former = await openTestCache(folder);
+  store(former, 'a', 'sk-a');
+  store(former, 'd', 'sk-d');
+  former.close();
   let now = NOW;
   const log = new CollectingLog();
-  const cache = await openTestCache(folder, { log, wallMs: () => now });
-  store(cache, 'a', 'sk-a');
   const other = new SqliteDatabase(join(folder, 'cache.db'));
-  other.exec('BEGIN IMMEDIATE');
+  other.prepare('SELECT count(*) FROM records').get();
 
+  const cache = await openTestCache(folder, { log, wallMs: () => now });
   store(cache, 'a', 'sk-a2');
   store(cache, 'b', 'sk-b');
   cache.remove('never');
@@ -77,15 +80,27 @@ it('a database that somebody else has locked is written as soon as it is free', 
   expect(await cache.reach()).toBe(false);
   await expect(cache.rotateKey()).rejects.toThrow(/locked/);
 
-  other.exec('COMMIT');
   other.close();
   now += 6_000;
+  expect(await cache.reach()).toBe(true);
   store(cache, 'c', 'sk-c');
   expect(cache.health()).toMatchObject({ persistent: true, problem: undefined });
   cache.close();
   const next = await openTestCache(folder);
-  expect(['a', 'b', 'c'].map((name) => served(next, name))).toEqual(['sk-a2', 'sk-b', 'sk-c']);
+  expect(['a', 'b', 'c', 'd'].map((name) => served(next, name))).toEqual(['sk-a2', 'sk-b', 'sk-c', 'sk-d']);
   expect(next.leases()).toHaveLength(1);
+});
+
+it('nobody else can lock the database, or change it, while the cache is open', async () => {
+  const folder = temporaryFolder();
+  const cache = await openTestCache(folder);
+  store(cache, 'a', 'sk-a');
+  const other = new SqliteDatabase(join(folder, 'cache.db'), { timeout: 0 });
+  expect(() => other.exec('DELETE FROM records')).toThrow(/locked/);
+  expect(() => other.exec('SELECT * FROM records')).toThrow(/locked/);
+  other.close();
+  store(cache, 'b', 'sk-b');
+  expect(cache.health()).toMatchObject({ persistent: true });
 });
 
 it('a database that cannot be opened at start is left alone until it can', async () => {

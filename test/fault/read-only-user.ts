@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { openCache } from '../../src/cache/open.ts';
 import { silentLog } from '../../src/platform/log.ts';
@@ -23,7 +23,7 @@ const cache = await open();
 put(cache, 'meanwhile');
 const { problem, remedy, persistent } = cache.health();
 const tooEarly = await cache.reachIfChanged();
-chmodSync(file, 0o600);
+if (existsSync(file)) chmodSync(file, 0o600);
 await cache.reachIfChanged();
 const fixed = cache.health();
 cache.close();

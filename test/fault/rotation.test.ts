@@ -2,11 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import { openTestCache, served, store, temporaryFolder } from '../fakes/cache.ts';
+import { readStored } from '../fakes/cache-dump.ts';
 import { CollectingLog } from '../fakes/collecting-log.ts';
 import { login } from '../fakes/material.ts';
 
@@ -31,9 +31,9 @@ describe('rotating the key', () => {
     const folder = temporaryFolder();
     const cache = await filled(folder);
     const oldKek = readFileSync(join(folder, 'kek'));
-    const database = new SqliteDatabase(join(folder, 'cache.db'), { readonly: true });
-    const oldWraps = database.prepare<[], { sealed: Buffer }>('SELECT sealed FROM records').all();
-    database.close();
+    const oldWraps = readStored(folder, (database) =>
+      database.prepare<[], { sealed: Buffer }>('SELECT sealed FROM records').all(),
+    );
 
     const rotation = await cache.rotateKey();
     expect(rotation).toMatchObject({ rewrapped: 3, setAside: null });
@@ -75,7 +75,9 @@ describe('rotating the key', () => {
     expect((await cache.rotateKey({ to: 'systemd-credential' })).home).toBe('systemd credential broker-kek');
     cache.close();
     expect(readdirSync(folder).filter((name) => name.startsWith('kek'))).toEqual([]);
-    expectEverything(await openTestCache(folder, { credentialsDir }));
+    const moved = await openTestCache(folder, { credentialsDir });
+    expectEverything(moved);
+    moved.close();
 
     const without = await openTestCache(folder);
     expect(without.health()).toMatchObject({

@@ -145,24 +145,29 @@ describe('a row that somebody changed is not served, and the rest is', () => {
 it('an old row put back with a longer expiry is not served; put back as it was, it keeps its own expiry', async () => {
   const folder = temporaryFolder();
   const path = join(folder, 'cache.db');
-  const cache = await openTestCache(folder);
-  store(cache, 'a', 'sk-old', { expiresAtMs: NOW + 1_000 });
-  const database = new SqliteDatabase(path);
-  database.exec(`CREATE TABLE saved AS SELECT * FROM records WHERE ${KEY_A}`);
-  store(cache, 'a', 'sk-new', { expiresAtMs: NOW + 9_000 });
-  cache.close();
+  const inDatabase = (sql: string) => {
+    const database = new SqliteDatabase(path);
+    database.exec(sql);
+    database.close();
+  };
+  for (const [value, expiresAtMs] of [
+    ['sk-old', NOW + 1_000],
+    ['sk-new', NOW + 9_000],
+  ] as const) {
+    const cache = await openTestCache(folder);
+    store(cache, 'a', value, { expiresAtMs });
+    cache.close();
+    inDatabase(`CREATE TABLE IF NOT EXISTS saved AS SELECT * FROM records WHERE ${KEY_A}`);
+  }
 
   const putBack = (facts: string) =>
-    database.exec(
-      `DELETE FROM records WHERE ${KEY_A}; INSERT INTO records SELECT kind, id, ${facts}, sealed FROM saved`,
-    );
+    inDatabase(`DELETE FROM records WHERE ${KEY_A}; INSERT INTO records SELECT kind, id, ${facts}, sealed FROM saved`);
   putBack(`replace(facts, '${NOW + 1_000}', '${NOW + 9_000}')`);
   const extended = await openTestCache(folder);
   expect(served(extended, 'a')).toBeUndefined();
   extended.close();
 
   putBack('facts');
-  database.close();
   const replayed = await openTestCache(folder);
   expect(replayed.keys().map((key) => key.expiresAtMs)).toEqual([NOW + 1_000]);
   expect(served(replayed, 'a')).toBe('sk-old');

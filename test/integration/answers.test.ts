@@ -1,11 +1,11 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { StatusReport } from '../../src/protocol/reports.ts';
 import { AwsHome } from '../conformance/aws/aws-home.ts';
 import { AwsJsonServer, type Behaviour } from '../fakes/aws-json-server.ts';
 import { hasOpenssl, makeCertificate } from '../fakes/certificates.ts';
-import { BrokerHome, type Finished } from '../fakes/daemon-process.ts';
+import { BrokerHome, type Finished, type RunningDaemon } from '../fakes/daemon-process.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import type { Answer, AnswerStage, Verdict } from './answers/answer.ts';
 import { awsAnswers } from './answers/aws-answers.ts';
@@ -40,6 +40,7 @@ const vaults: DevVault[] = [];
 const aws = new AwsJsonServer();
 const awsHome = new AwsHome();
 let home: BrokerHome;
+let daemon: RunningDaemon;
 let status: StatusReport;
 
 beforeAll(async () => {
@@ -51,8 +52,8 @@ beforeAll(async () => {
     const { provider, credential } = answer.arrange(stage, id);
     return `[credentials.${id}]\nprovider = "${id}"\n${credential}\n[providers.${id}]\n${provider.replace('"AWS"', `"${aws.url}"`)}\n`;
   });
-  home.configure(`default = "row-1"\n${tables.join('\n')}\n${personalLogin(stage)}`);
-  await home.start({ ...awsHome.env, PATH: '/usr/local/bin:/usr/bin:/bin' });
+  home.configure(`default = "row-1"\n[daemon]\nlog_level = "trace"\n${tables.join('\n')}\n${personalLogin(stage)}`);
+  daemon = await home.start({ ...awsHome.env, PATH: '/usr/local/bin:/usr/bin:/bin' });
   await inParallel(everyAnswer, async ({ answer, id }) => {
     if (answer.verdict === 'transient') await exhaust(id);
     seen.set(answer, await home.key(id));
@@ -180,6 +181,40 @@ test.each(loginAnswers)('broker login, $name: $verdict', async (answer) => {
   expect({ code, stdout }).toEqual({ code: exitOf(answer.verdict), stdout: '' });
   expect(stderr).toMatch(/^error: [^\n]+\nhint: [^\n]+\n$/);
   expect(stderr).not.toMatch(/canary|undefined|\[object/);
+});
+
+/** Everything else that a person, a program or a thief can read of a daemon. */
+async function everythingShown(): Promise<ReadonlyMap<string, string>> {
+  const shown = new Map([['the log', daemon.log]]);
+  for (const path of ['/v1/status', '/v1/events?limit=10000', '/v1/config', '/v1/health', '/v1/metrics']) {
+    shown.set(path, (await home.get(path)).body);
+  }
+  for (const words of [['status'], ['events'], ['config', 'show'], ['config', 'validate'], ['doctor', '--json']]) {
+    const { stdout, stderr } = await home.broker(...words);
+    shown.set(`broker ${words.join(' ')}`, stdout + stderr);
+  }
+  for (const name of readdirSync(home.stateDir)) {
+    shown.set(`STATE/${name}`, readFileSync(join(home.stateDir, name), 'latin1'));
+  }
+  return shown;
+}
+
+test('nothing of all these answers, keys and logins is in the log at level trace, the events, the database or any other output', async () => {
+  const shown = await everythingShown();
+  // Some commands print what the configuration says in the open.
+  const configuration = readFileSync(home.configFile, 'utf8');
+  const keys = everyAnswer
+    .flatMap(({ answer }) => seen.get(answer)?.stdout.trim() || [])
+    .filter((key) => !configuration.includes(key));
+  const secrets = [...keys, ...vaults.map(({ rootToken }) => rootToken), PASSWORD, 'wJalrXUtnFEMI', '123456'];
+  for (const secret of secrets.filter((each) => each.length >= 6)) {
+    const shapes = [secret, Buffer.from(secret).toString('hex'), Buffer.from(secret).toString('base64').slice(0, -4)];
+    for (const [where, text] of shown) {
+      expect([where, shapes.filter((shape) => shape.length > 7 && text.includes(shape))]).toEqual([where, []]);
+    }
+  }
+  for (const [where, text] of shown)
+    expect([where, text.match(/.{0,80}canary.{0,40}/)?.[0]]).toEqual([where, undefined]);
 });
 
 test('there are more than sixty, and docs/provider-answers.md tells them all', async ({ skip }) => {

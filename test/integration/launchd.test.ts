@@ -140,7 +140,22 @@ describe.skipIf(!hasPython || helper === undefined)('the agent under a launchctl
         /^the service refuses its configuration\nThe newest lines of its log:\n[\s\S]*turn_margim/,
       ),
     });
+    // Anything but 0 and launchd starts it again every five seconds.
+    expect((await launchctl('print', target())).stdout).toContain('last exit code = 0\n');
+    expectFailure(await ask(), 78, /turn_margim/);
     configure(CONFIG);
+    expectKey(await ask(), 'sk-agent');
+  });
+
+  test('switched off in the Login Items, that is said, and not that its file is bad', async () => {
+    await install();
+    await service.stop();
+    writeFileSync(path.join(home, 'launchd', `${LABEL}.disabled`), 'login items');
+    await expect(service.start()).rejects.toMatchObject({
+      message: 'the agent is switched off on this Mac',
+      remedy: expect.stringContaining('Login Items'),
+    });
+    expect(await service.state()).toMatchObject({ enabled: false, detail: 'agent is switched off on this Mac' });
   });
 
   test('a plist that launchd does not take is said, with how to look at it', async () => {

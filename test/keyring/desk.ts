@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { until } from '../fakes/processes.ts';
 
 const PASSWORD = 'correct horse';
 const SECRETS = 'org.freedesktop.secrets';
@@ -110,9 +111,11 @@ export class Desk implements AsyncDisposable {
     rmSync(path.join(this.#env['XDG_DATA_HOME'] ?? '', 'keyrings'), { recursive: true, force: true });
   }
 
-  /** Alive, and answers nothing any more. */
-  freezeKeyring(): void {
+  /** Alive, and answers nothing any more. Resolves as soon as somebody else has come to the bus to ask it. */
+  freezeKeyring(): { readonly asked: () => Promise<void> } {
     this.#keyring?.kill('SIGSTOP');
+    const before = this.#connections();
+    return { asked: () => until(() => this.#connections() > before) };
   }
 
   thawKeyring(): void {
@@ -138,7 +141,12 @@ export class Desk implements AsyncDisposable {
 
   async #untilOwned(owned: boolean): Promise<void> {
     const hasOwner = () => this.#busctl('call', ...BUS, 'NameHasOwner', 's', SECRETS) as readonly boolean[];
-    while (hasOwner()[0] !== owned) await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(() => hasOwner()[0] === owned);
+  }
+
+  /** On the bus, the one of whoever looks included. */
+  #connections(): number {
+    return (this.#busctl('call', ...BUS, 'ListNames') as readonly (readonly string[])[]).flat().length;
   }
 
   #busctl(...words: string[]): unknown {

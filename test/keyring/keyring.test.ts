@@ -54,7 +54,12 @@ describe.skipIf(skipped)('a key in the Secret Service', () => {
     const [account, ...others] = await desk.accounts();
     expect(others).toEqual([]);
     expect(account).toMatch(/^[0-9a-f]{16}$/);
-    const kept = await askAt(desk)?.({ action: 'read', account: account ?? '', mayStart: false });
+    const kept = await askAt(desk)?.({
+      action: 'read',
+      service: 'apikey-broker',
+      account: account ?? '',
+      mayStart: false,
+    });
     expect(kept).toMatchObject({ outcome: 'found', secret: expect.stringMatching(/^broker-kek-1:[\w-]{43}$/) });
 
     const log = new CollectingLog();
@@ -136,9 +141,15 @@ describe.skipIf(skipped)('a key in the Secret Service', () => {
     const folder = await filled();
     const [account = ''] = await desk.accounts();
     const ask = askAt(desk);
-    await ask?.({ action: 'store', account, secret: `broker-kek-1:${'A'.repeat(43)}`, mayStart: false });
+    await ask?.({
+      action: 'store',
+      service: 'apikey-broker',
+      account,
+      secret: `broker-kek-1:${'A'.repeat(43)}`,
+      mayStart: false,
+    });
     expect((await open(folder)).health().problem).toMatch(/is not that key/);
-    await ask?.({ action: 'remove', account, mayStart: false });
+    await ask?.({ action: 'remove', service: 'apikey-broker', account, mayStart: false });
     expect((await open(folder)).health().problem).toMatch(/is open, and the key [0-9a-f]{16} is not in it/);
     expect(await desk.accounts()).toEqual([]);
   });

@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import SqliteDatabase from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import type { KeyHome } from '../../src/protocol/reports.ts';
 import { served, store, temporaryFolder } from '../fakes/cache.ts';
+import { readStored } from '../fakes/cache-dump.ts';
 import { CollectingLog } from '../fakes/collecting-log.ts';
 import { login, NOW } from '../fakes/material.ts';
 import { Desk, missingPrograms } from './desk.ts';
@@ -248,12 +248,7 @@ describe.skipIf(skipped)('giving up a key in the keyring', () => {
 });
 
 function notesOfUnusedKeys(folder: string): unknown {
-  const database = new SqliteDatabase(join(folder, 'cache.db'), { readonly: true });
-  try {
-    return database.prepare('SELECT count(*) FROM keks WHERE seals = 0').pluck().get();
-  } finally {
-    database.close();
-  }
+  return readStored(folder, (database) => database.prepare('SELECT count(*) FROM keks WHERE seals = 0').pluck().get());
 }
 
 async function crash(folder: string, to: string, moment: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { type OpenCacheOptions, openCache } from '../../src/cache/open.ts';
 import type { SqliteCache } from '../../src/cache/sqlite-cache.ts';
-import { keyringOf } from '../../src/crypto/keyring-child.ts';
 import { SystemClock } from '../../src/platform/clock.ts';
+import { keyringOf } from '../../src/platform/keyring-child.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { NOW } from '../fakes/material.ts';
 import type { Desk } from './desk.ts';

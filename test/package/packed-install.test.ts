@@ -76,7 +76,7 @@ test('the tarball has what runs and what is read, and no install script', () => 
     'bin/broker-key',
     'dist/cli/main.js',
     'dist/LICENCES.txt',
-    'dist/crypto/keyring-main.js',
+    'dist/platform/keyring-main.js',
     'systemd/broker.service',
     'docs/service.md',
   ]) {

@@ -3,7 +3,10 @@ import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { findAssignments } from '../../src/claude/shell/profiles.ts';
+import { fishPlacesIn } from '../../src/claude/shell/fish-places.ts';
+import { parseFish } from '../../src/claude/shell/fish-script.ts';
+import { placesIn } from '../../src/claude/shell/places.ts';
+import { parseScript } from '../../src/claude/shell/script.ts';
 import { doctorCommand } from '../../src/cli/commands/doctor.ts';
 import { TemporaryHome } from '../unit/claude/home.ts';
 import { statusOf } from '../unit/claude/status-sample.ts';
@@ -121,21 +124,49 @@ test('doctor never throws, never hangs and never prints a secret, whatever lies 
 });
 
 test('the profile reader takes any text, in time that grows with its length', () => {
-  fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 2000 }), (text) => void findAssignments(text, 'sh')));
+  const read = (text: string) => {
+    for (const dialect of ['bash', 'zsh'] as const) placesIn('f', parseScript(text, dialect));
+    fishPlacesIn('f', parseFish(text));
+  };
+  fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 2000 }), read));
+  const words = [
+    'if ',
+    'then ',
+    'fi',
+    'for x ',
+    'do ',
+    'done',
+    'case ',
+    'in ',
+    'esac',
+    'end',
+    'export A=1',
+    '<<A',
+    '$(',
+    '((',
+  ];
+  const piece = fc.constantFrom(...'\n;|&(){}<>"\'`$\\# =*[]!', ...words);
+  const pieces = fc.array(piece, { maxLength: 80 }).map((each) => each.join(''));
+  fc.assert(fc.property(pieces, read), { numRuns: 400 });
   for (const hard of [
     '"',
     '`',
     '\\\n',
     '<<A\n',
     '$(',
+    '"$(',
+    '((',
+    'x(',
+    'for x (',
     "alias a='",
     ';',
-    '{',
+    '{ ',
     '>a ',
+    'if ',
+    'begin;',
     'ANTHROPIC_API_KEY=1\nexport ANTHROPIC_API_KEY\n',
   ]) {
-    findAssignments(hard.repeat(100_000), 'sh');
-    findAssignments(hard.repeat(100_000), 'fish');
+    read(hard.repeat(20_000));
   }
 });
 

@@ -244,8 +244,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'a restart of the daemon ends no chain',
     file: 'src/broker/client-histories.ts',
-    from: 'cache.saveClient({',
-    to: '(() => undefined)({',
+    from: 'cache.saveClients(records);',
+    to: '',
   },
   {
     rule: 'a provider with too much to do is left in peace',
@@ -262,14 +262,14 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'no ask waits for a provider that is known to be down',
     file: 'src/broker/suspicion.ts',
-    from: 'if (reading === undefined || isDown) return;',
-    to: 'if (reading === undefined) return;',
+    from: 'return isDown ? undefined : reading;',
+    to: 'return reading;',
   },
   {
     rule: 'a check that is not armed has no effect',
-    file: 'src/broker/key-checks.ts',
-    from: 'if (!this.isArmed(credential)) return undefined;',
-    to: '',
+    file: 'src/broker/rejection-detector.ts',
+    from: 'const check = this.#checks.isArmed(credential)',
+    to: 'const check = credential',
   },
   {
     rule: 'a key that the API rejects is refused at once',

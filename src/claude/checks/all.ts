@@ -6,6 +6,7 @@ import { credentialChecks } from './credentials.ts';
 import { environmentChecks } from './environment.ts';
 import { helperChecks } from './helper.ts';
 import { outputChecks } from './output.ts';
+import { profileChecks } from './profiles.ts';
 import { fileModeChecks, intervalChecks, settingsChecks } from './settings.ts';
 
 /** In the order in which findings of the same severity are told. */
@@ -13,6 +14,7 @@ export const CHECKS: readonly Check[] = [
   ...settingsChecks,
   ...credentialChecks,
   ...environmentChecks,
+  ...profileChecks,
   ...helperChecks,
   ...outputChecks,
   ...intervalChecks,

@@ -63,6 +63,15 @@ export const brokerChecks: readonly Check[] = [
     where: (_, { broker }) => broker.status?.daemon.configFile,
   }),
   check({
+    id: 'broker-config-risk',
+    severity: 'warning',
+    when: ({ broker, helper }) => helper?.ours && broker.risks,
+    title: ({ message }) => `the broker's configuration: ${message}`,
+    cost: 'it works, and others may read or change what the broker asks for',
+    remedy: ({ remedy }) => remedy,
+    where: ({ where }) => where,
+  }),
+  check({
     id: 'broker-cache',
     severity: 'warning',
     when: ({ broker, helper }) => helper?.ours && (broker.status?.daemon.cache.problem ?? undefined),

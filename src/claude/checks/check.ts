@@ -1,5 +1,5 @@
 import type { Facts } from '../doctor/gather.ts';
-import type { ProfileSyntax } from '../shell/profiles.ts';
+import type { ProfileSyntax } from '../shell/profile-library.ts';
 
 /** error: something will fail · warning: it works, at a cost or not for long · info: good to know. */
 export type Severity = 'error' | 'warning' | 'info';
@@ -22,11 +22,10 @@ export type Fix =
   | { readonly kind: 'chmod'; readonly file: string; readonly mode: number }
   | { readonly kind: 'remove-setting'; readonly file: string; readonly path: readonly string[] }
   | {
-      readonly kind: 'take-line-out';
+      readonly kind: 'remove-assignment';
       readonly file: string;
       readonly line: number;
-      readonly lastLine: number;
-      /** The variable that these lines must still set, or nothing is touched. */
+      /** The variable that this line must still set, or nothing is touched. */
       readonly name: string;
       readonly syntax: ProfileSyntax;
     };

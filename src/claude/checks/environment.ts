@@ -1,11 +1,11 @@
-import { fingerprint, maskUrl } from '../../platform/text.ts';
+import { maskUrl } from '../../platform/text.ts';
 import type { Facts } from '../doctor/gather.ts';
 import { type KeyKind, keyKind } from '../doctor/helper.ts';
-import { customHeaders, effectiveVariable, originFile, originText, type SettingOrigin } from '../settings/effective.ts';
+import { customHeaders, effectiveVariable, originFile, originText } from '../settings/effective.ts';
 import { isOn } from '../shell/variables.ts';
 import { type Check, check } from './check.ts';
+import { fixForVariable, remedyForVariable } from './profiles.ts';
 
-const KEYS = new Set(['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN', 'CLAUDE_CODE_OAUTH_TOKEN']);
 const PROXIES = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'];
 const PROXY_SWITCH = 'CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER';
 const SOCKS = /^socks/i;
@@ -34,10 +34,9 @@ export const environmentChecks: readonly Check[] = [
       name === 'ANTHROPIC_API_KEY'
         ? 'with -p, and in the terminal once accepted, the fixed key goes out as x-api-key while the fresh one only goes out as Authorization: when the fixed key dies, no renewal helps'
         : 'the fixed token goes out as Authorization beside the fresh key, and after a 401 the helper is not asked again',
-    remedy: ({ name, origin }) => remedyForVariable(name, origin),
+    remedy: ({ name, origin }, facts) => remedyForVariable(facts, name, origin),
     where: ({ origin }) => originFile(origin),
-    fix: ({ name, origin: { kind, file } }) =>
-      kind === 'settings' ? { kind: 'remove-setting', file, path: ['env', name] } : undefined,
+    fix: ({ name, origin }, facts) => fixForVariable(facts, name, origin),
   }),
   check({
     id: 'custom-headers',
@@ -64,11 +63,6 @@ export const environmentChecks: readonly Check[] = [
     remedy: 'unset CLAUDE_CODE_SIMPLE',
     where: ({ origin }) => originFile(origin),
   }),
-  profileCheck('profile-overrides-helper', ({ beatsHelper, inThisShell }) => beatsHelper && !inThisShell),
-  // What this shell has already has its own finding if it beats the helper; with a computed value the file holds no key.
-  profileCheck('profile-holds-key', ({ beatsHelper, inThisShell, value }) =>
-    beatsHelper ? inThisShell : value !== undefined,
-  ),
   check({
     id: 'base-url-invalid',
     severity: 'error',
@@ -153,53 +147,6 @@ export const environmentChecks: readonly Check[] = [
     where: ({ file, proxyHelper }) => `${file}:${proxyHelper?.line}`,
   }),
 ];
-
-function remedyForVariable(name: string, origin: SettingOrigin): string {
-  const place = originText(origin);
-  if (origin.file === undefined) {
-    return `type: unset ${name}; no profile that was read sets it, so look at what started this shell (an editor, direnv, a secret manager)`;
-  }
-  return origin.kind === 'settings'
-    ? `remove env.${name} from ${place}`
-    : `remove it from ${place} and type: unset ${name}`;
-}
-
-/** A key that a profile sets, in the next shell at the latest. */
-type ProfileKey = ReturnType<typeof keysInProfiles>[number];
-
-function keysInProfiles({ input, helper }: Facts) {
-  return input.profiles.flatMap(({ file, syntax, assignments }) =>
-    assignments
-      .filter(({ name, effect, value }) => KEYS.has(name) && effect !== 'unset' && value !== '')
-      .map((assignment) => ({
-        ...assignment,
-        file,
-        syntax,
-        beatsHelper:
-          helper !== undefined && assignment.name !== 'CLAUDE_CODE_OAUTH_TOKEN' && assignment.effect !== 'local',
-        inThisShell: effectiveVariable(input, assignment.name) !== undefined,
-      })),
-  );
-}
-
-function profileCheck(id: string, isMeant: (key: ProfileKey) => boolean): Check {
-  return check({
-    id,
-    severity: 'warning',
-    when: (facts) => keysInProfiles(facts).filter(isMeant),
-    title: ({ file, line, name, value }) =>
-      `${file}:${line} sets ${name}, ${value === undefined ? 'computed when the shell starts' : fingerprint(value)}`,
-    cost: ({ beatsHelper }) =>
-      beatsHelper
-        ? 'every new shell overrides apiKeyHelper with it, also long after the key is dead'
-        : 'a key that never rotates is in plain text in a file that is copied, synced and backed up',
-    remedy: ({ file, line, name, syntax }) =>
-      syntax === 'fish-universal' ? `type in fish: set -Ue ${name}` : `remove line ${line} of ${file}`,
-    where: ({ file, line }) => `${file}:${line}`,
-    fix: ({ file, line, lastLine, name, syntax, alone }) =>
-      alone && syntax !== 'fish-universal' ? { kind: 'take-line-out', file, line, lastLine, name, syntax } : undefined,
-  });
-}
 
 function urlOf(value: string): URL | undefined {
   const url = URL.canParse(value) ? new URL(value) : undefined;

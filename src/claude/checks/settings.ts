@@ -112,15 +112,6 @@ export const settingsChecks: readonly Check[] = [
     remedy: 'install it there too: broker claude install',
     where: (file) => file,
   }),
-  check({
-    id: 'profile-unreadable',
-    severity: 'info',
-    when: ({ input }) => input.profiles.filter(({ fault }) => fault !== undefined),
-    title: ({ file, fault }) => `${file} could not be searched: it ${fault}`,
-    cost: 'a variable that it sets would not be found',
-    remedy: ({ file }) => `look into ${file} yourself`,
-    where: ({ file }) => file,
-  }),
 ];
 
 type Fault = ReturnType<typeof faultsIn>[number];

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { BrokerError } from '../../errors.ts';
 import type { Finding, Fix } from '../checks/check.ts';
@@ -8,6 +9,7 @@ import { parseSettings } from '../settings/document.ts';
 import { removeProperty } from '../settings/edit.ts';
 import { profileDiff, settingsDiff } from '../settings/masked-diff.ts';
 import { followLinks, readIfThere, replaceFile } from '../settings/replace-file.ts';
+import { type ProfileSyntax, removalIn } from '../shell/profile-library.ts';
 import { TTL_VARIABLE } from '../shell/variables.ts';
 
 /** One repair, shown before it is made. */
@@ -28,7 +30,8 @@ export function planRepairs(findings: readonly Finding[], mayEdit: (file: string
   const repairs: Repair[] = [];
   for (const finding of findings) {
     const { fix } = finding;
-    if (fix === undefined || !mayEdit(fix.file)) continue;
+    const isPlanned = repairs.some((each) => JSON.stringify(each.fix) === JSON.stringify(fix));
+    if (fix === undefined || isPlanned || !mayEdit(fix.file)) continue;
     const diff = diffOf(fix);
     if (diff === undefined) continue;
     const isInterval = fix.kind === 'remove-setting' && fix.path.at(-1) === TTL_VARIABLE;
@@ -68,7 +71,7 @@ function diffOf(fix: Fix): string | undefined {
     const change = changeFor(fix);
     if (change === undefined) return undefined;
     const before = change.before.toString('utf8');
-    return fix.kind === 'take-line-out'
+    return fix.kind === 'remove-assignment'
       ? profileDiff(fix.file, before, change.after)
       : settingsDiff(fix.file, before, change.after, []);
   } catch {
@@ -82,7 +85,8 @@ type ContentFix = Exclude<Fix, { kind: 'chmod' }>;
 function changeFor(fix: ContentFix) {
   const file = followLinks(fix.file);
   const before = readIfThere(file);
-  const after = before && (fix.kind === 'take-line-out' ? withoutLine(before, fix) : withoutSetting(before, fix));
+  const after =
+    before && (fix.kind === 'remove-assignment' ? withoutAssignment(before, fix) : withoutSetting(before, fix));
   return before === undefined || after === undefined ? undefined : { file, before, after };
 }
 
@@ -92,19 +96,39 @@ function withoutSetting(content: Buffer, { file, path }: Extract<Fix, { kind: 'r
   return without === text ? undefined : without;
 }
 
-function withoutLine(content: Buffer, fix: Extract<Fix, { kind: 'take-line-out' }>): string | undefined {
+/** Exactly one assignment goes; every other byte stays, and so do the numbers of the lines, for the repairs that follow. */
+function withoutAssignment(content: Buffer, fix: Extract<Fix, { kind: 'remove-assignment' }>): string | undefined {
   const text = content.toString('utf8');
   // Bytes that are not UTF-8 would not survive the way through text.
   if (!Buffer.from(text).equals(content)) return undefined;
-  const lines = text.split('\n');
-  const found = lines.slice(fix.line - 1, fix.lastLine);
-  if (!found.some((line) => line.includes(fix.name))) return undefined;
-  for (const [index, line] of found.entries()) {
-    const indent = /^[ \t]*/.exec(line)?.[0] ?? '';
-    const note = index === 0 ? `# ${fix.name} was taken out by broker doctor; see: broker claude backups` : '#';
-    // In sh a block with nothing but a comment is a syntax error. Lines are replaced one by one, so that the numbers
-    // of the lines behind them stay right for the repairs that follow.
-    lines[fix.line - 1 + index] = `${indent}${fix.syntax === 'sh' ? ': ' : ''}${note}`;
-  }
-  return lines.join('\n');
+  const removal = removalIn(text, fix);
+  if (removal?.isSafe !== true) return undefined;
+  const { start, end, replacement } = removal;
+  const behind = text.slice(end);
+  const note =
+    replacement !== '' && /^[ \t]*(\n|$)/.test(behind)
+      ? `${fix.syntax === 'environment' ? '' : ' #'} ${fix.name} was taken out by broker doctor; see: broker claude backups`
+      : '';
+  const after = `${text.slice(0, start)}${replacement}${note}${behind}`;
+  return readersOf(fix.syntax, text).every((reader) => reads(reader, after)) ? after : undefined;
+}
+
+/** The shells that may read such a file, told to read a text and run nothing of it. */
+const READERS: Readonly<Record<ProfileSyntax, readonly (readonly string[])[]>> = {
+  sh: [
+    ['bash', '--norc', '-n', '/dev/stdin'],
+    ['zsh', '-fn', '/dev/stdin'],
+  ],
+  fish: [['fish', '--no-config', '--no-execute', '/dev/stdin']],
+  environment: [],
+  'fish-universal': [],
+};
+
+/** The shells that are there and understand the text as it is. */
+function readersOf(syntax: ProfileSyntax, text: string): readonly (readonly string[])[] {
+  return READERS[syntax].filter((reader) => reads(reader, text));
+}
+
+function reads([program = '', ...args]: readonly string[], text: string): boolean {
+  return spawnSync(program, args, { input: text, stdio: ['pipe', 'ignore', 'ignore'], timeout: 5000 }).status === 0;
 }

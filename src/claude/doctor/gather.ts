@@ -63,12 +63,21 @@ interface BrokerFacts {
   readonly providerSkewMs: number | undefined;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing: readonly string[];
+  /** What works in the configuration and should not stay so. */
+  readonly risks: readonly ConfigRisk[];
   /** Where the key that encrypts the cache is; undefined: nobody said, or it cannot be reached. */
   readonly keyHome: KeyHome | undefined;
   /** `[daemon] key_home` as the daemon has it; undefined: no daemon said so. */
   readonly configuredKeyHome?: string | undefined;
   /** Whether this session's keyring could keep a key without asking anybody; undefined: nobody looked. */
   readonly keyring?: 'usable' | 'none' | undefined;
+}
+
+export interface ConfigRisk {
+  readonly message: string;
+  readonly remedy: string;
+  /** `file:line`. */
+  readonly where: string;
 }
 
 export type KeyHomeFacts = Required<Pick<BrokerFacts, 'configuredKeyHome' | 'keyring'>>;
@@ -87,6 +96,8 @@ interface GatherOptions extends SettingsRoots {
   readonly fetchStatus: () => Promise<StatusReport | undefined>;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: (() => Promise<readonly string[]>) | undefined;
+  /** The warnings of `broker config validate`. */
+  readonly risks?: (() => Promise<readonly ConfigRisk[]>) | undefined;
   /** What the configuration and the session's keyring say about the key of the cache, given where it is. */
   readonly keyHome?: ((home: KeyHome) => Promise<KeyHomeFacts>) | undefined;
 }
@@ -141,9 +152,10 @@ function runOptions(helper: HelperFacts, input: ChainInput, { env, projectDir, c
 
 async function askBroker(options: GatherOptions, helper: HelperFacts | undefined): Promise<BrokerFacts> {
   const asked = options.fetchStatus().catch(() => undefined);
-  const [status, differing = [], keyHomeFacts, answering] = await Promise.all([
+  const [status, differing = [], risks = [], keyHomeFacts, answering] = await Promise.all([
     asked,
     options.differing?.().catch(() => undefined),
+    options.risks?.().catch(() => undefined),
     asked.then((report) => {
       const home = report?.daemon.cache.keyHome ?? undefined;
       return home && options.keyHome?.(home).catch(() => undefined);
@@ -158,6 +170,7 @@ async function askBroker(options: GatherOptions, helper: HelperFacts | undefined
     sockets: options.sockets.filter((_, index) => answering[index]),
     providerSkewMs: status && largestSkew(status),
     differing,
+    risks,
     keyHome: status?.daemon.cache.keyHome ?? undefined,
     ...keyHomeFacts,
   };
@@ -189,9 +202,10 @@ function guardedFiles(input: ChainInput, helper: HelperFacts | undefined, option
     if (scope === 'project' && !holdsSecret) return [];
     return guarded(file, holdsSecret && scope !== 'managed' ? 'secret' : 'settings');
   });
-  const profiles = input.profiles.flatMap(({ file, assignments }) => {
+  const profiles = input.profiles.flatMap(({ file, assignments, isStartup }) => {
     const holdsSecret = assignments.some(({ name, value }) => isSecretVariable(name) && (value ?? '') !== '');
-    return guarded(file, holdsSecret ? 'secret' : 'settings');
+    // What a profile reads of other people's (frameworks, completions) is theirs to keep.
+    return isStartup || assignments.length > 0 ? guarded(file, holdsSecret ? 'secret' : 'settings') : [];
   });
   return [
     ...settings,

@@ -2,7 +2,9 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../../errors.ts';
 import { type Backup, keepBackup } from '../settings/backups.ts';
+import type { Addition } from '../settings/edit.ts';
 import { followLinks, makeFolders, readIfThere, removeEmptyFolders, replaceFile } from '../settings/replace-file.ts';
+import { helperLines, recordLines } from './enrol.ts';
 import { exclusively } from './lock.ts';
 import { type InstallInput, planInstall, planUninstall, type UninstallInput, type WritePlan } from './plan.ts';
 import { readRecord, removeRecord, writeRecord } from './undo.ts';
@@ -37,6 +39,8 @@ export interface InstallOutcome {
   readonly backup: Backup | undefined;
   /** After an uninstall: the file holds the very bytes from before. */
   readonly exact: boolean;
+  /** What is recorded for `allow` (platform/enrolment.ts) has changed. */
+  readonly enrolled: boolean;
 }
 
 /**
@@ -46,8 +50,11 @@ export interface InstallOutcome {
  * `force` is not · ERR_UNSAFE_FILE, ERR_IO.
  */
 export function install(context: InstallerContext, request: InstallRequest): InstallOutcome {
-  return carryOut(context, request, (current, file) =>
-    planInstall(current, readRecord(context.stateDir, file), { ...request, file }),
+  return carryOut(
+    context,
+    request,
+    (current, file) => planInstall(current, readRecord(context.stateDir, file), { ...request, file }),
+    request.additions,
   );
 }
 
@@ -64,13 +71,18 @@ export function uninstall(context: InstallerContext, request: UninstallRequest):
 }
 
 type Planner = (current: Buffer | undefined, file: string) => WritePlan;
-type Request = { file: string; dryRun: boolean; folderMode?: number; fileMode?: number };
+type Request = { file: string; target: string | undefined; dryRun: boolean; folderMode?: number; fileMode?: number };
 
-function carryOut(context: InstallerContext, request: Request, plan: Planner): InstallOutcome {
+function carryOut(
+  context: InstallerContext,
+  request: Request,
+  plan: Planner,
+  additions: readonly Addition[] = [],
+): InstallOutcome {
   const file = followLinks(request.file);
   if (request.dryRun) {
     const current = readIfThere(file);
-    return outcome(file, current, plan(current, file), undefined);
+    return outcome(file, current, plan(current, file));
   }
   return exclusively(context.stateDir, context.uid, () => {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
@@ -79,7 +91,9 @@ function carryOut(context: InstallerContext, request: Request, plan: Planner): I
       const backup = planned.loses
         ? keepBackup({ ...context, file, content: current ?? Buffer.alloc(0), reason: planned.loses })
         : undefined;
-      if (write(context, request, file, current, planned)) return outcome(file, current, planned, backup);
+      if (!write(context, request, file, current, planned)) continue;
+      const lines = helperLines(additions, file, request.target ?? '');
+      return outcome(file, current, planned, backup, recordLines(context, file, request.target, lines));
     }
     throw new BrokerError('ERR_IO', `${file} keeps changing while it is edited`, {
       remedy: 'close the programs that write it (Claude Code among them) and try again',
@@ -112,7 +126,12 @@ function write(
   return true;
 }
 
-function outcome(file: string, current: Buffer | undefined, plan: WritePlan, backup: Backup | undefined) {
-  const before = current?.toString('utf8');
-  return { file, before, after: plan.content?.toString('utf8'), backup, exact: plan.exact };
+function outcome(
+  file: string,
+  current: Buffer | undefined,
+  { content, exact }: WritePlan,
+  backup?: Backup,
+  enrolled = false,
+): InstallOutcome {
+  return { file, before: current?.toString('utf8'), after: content?.toString('utf8'), backup, exact, enrolled };
 }

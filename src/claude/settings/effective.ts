@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Profile } from '../shell/profiles.ts';
+import type { Profile } from '../shell/profile-library.ts';
 import { RELEVANT_VARIABLES } from '../shell/variables.ts';
 import type { KeptLogin } from './client-state.ts';
 import { clientFolder, readSettingsFile, type SettingsFile, type SettingsRoots } from './files.ts';
@@ -33,15 +33,23 @@ export interface EffectiveVariable {
 
 /** A variable as the client sees it: the strongest settings file that sets it, else the environment. Empty is unset. */
 export function effectiveVariable(input: ChainInput, name: string): EffectiveVariable | undefined {
-  for (const settings of inEffect(input)) {
-    const set = settings.env.get(name);
-    if (set === undefined) continue;
-    if (set.value === '') return undefined;
-    return { name, value: set.value, origin: { kind: 'settings', file: settings.file, line: set.line } };
+  const set = settingOf(input, name);
+  if (set !== undefined) {
+    const { value, file, line } = set;
+    return value === '' ? undefined : { name, value, origin: { kind: 'settings', file, line } };
   }
   const value = input.environment[name];
   if (value === undefined || value === '') return undefined;
   return { name, value, origin: { kind: 'environment', ...profileLine(input, name, value) } };
+}
+
+/** The strongest settings file that says anything of a variable, if only that it is empty. */
+export function settingOf(input: ChainInput, name: string) {
+  for (const { file, env } of inEffect(input)) {
+    const set = env.get(name);
+    if (set !== undefined) return { ...set, file };
+  }
+  return undefined;
 }
 
 /** `~/.zshrc:12`, or words for what is in no file. */
@@ -87,12 +95,17 @@ function inEffect(input: ChainInput): SettingsFile[] {
   return input.settings.filter(({ state }) => state === 'in-effect');
 }
 
-/** The profile line that most likely set a variable: the last with this value, else the last whose value is computed. */
+/**
+ * The profile line that most likely set a variable: the last with this value that new shells export, else the last whose value
+ * is computed, else one with this value in a function or the like that somebody called.
+ */
 function profileLine(input: ChainInput, name: string, value: string) {
-  const all = input.profiles.flatMap(({ file, assignments }) =>
-    assignments.filter((each) => each.name === name && each.effect === 'set').map((each) => ({ ...each, file })),
-  );
-  const origin = all.findLast((each) => each.value === value) ?? all.findLast((each) => each.value === undefined);
+  const all = input.profiles.flatMap(({ assignments }) => assignments.filter((each) => each.name === name));
+  const exported = all.filter((each) => each.exported !== 'no');
+  const origin =
+    exported.findLast((each) => each.value === value) ??
+    exported.findLast((each) => each.value === undefined) ??
+    all.findLast((each) => each.value === value);
   return { file: origin?.file, line: origin?.line };
 }
 

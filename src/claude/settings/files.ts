@@ -171,7 +171,7 @@ export interface SettingsRoots {
 /** Where the user's own settings, login and client state are: `$CLAUDE_CONFIG_DIR`, else `~/.claude`. */
 export function clientFolder(roots: Pick<SettingsRoots, 'homeDir' | 'env' | 'projectDir'>): string {
   const moved = roots.env['CLAUDE_CONFIG_DIR'];
-  if (moved === undefined || moved === '') return path.join(roots.homeDir, '.claude');
+  if (moved === undefined || moved === '') return path.join(roots.homeDir || '/', '.claude');
   return path.resolve(roots.projectDir, moved);
 }
 

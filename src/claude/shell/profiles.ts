@@ -1,184 +1,185 @@
-import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { readRegularFile } from '../../platform/files.ts';
-import { ASSIGNMENT, type ShellWord, shellStatements } from './tokenizer.ts';
+import type { ShellSurroundings } from './expand.ts';
+import { FishShell } from './fish-shell.ts';
+import { filesIn, type Profile, ProfileLibrary } from './profile-library.ts';
+import { ShShell } from './sh-shell.ts';
 import { RELEVANT_VARIABLES } from './variables.ts';
-
-/** Profiles are a few kilobytes; generated ones seldom more than some hundred. */
-const MAX_PROFILE_BYTES = 1024 * 1024;
-
-/** A file that shells or sessions read at their start, and the variables it sets that matter to the client. */
-export interface Profile {
-  readonly file: string;
-  readonly syntax: ProfileSyntax;
-  /** Why it could not be read, in words that follow its name. */
-  readonly fault: string | undefined;
-  readonly assignments: readonly Assignment[];
-}
+import type { ShellVariables } from './variables-of-shell.ts';
 
 interface ProfileRoots {
   readonly homeDir: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly platform: NodeJS.Platform;
   /** `/` outside tests. */
   readonly systemRoot: string;
 }
 
-const ZSH_FILES = ['.zshenv', '.zprofile', '.zshrc', '.zlogin'];
-const BASH_FILES = ['.bash_profile', '.bash_login', '.bashrc', '.bash_aliases', '.profile'];
-
-/** Reads every profile there is, runs none; files that are not there are left out. */
+/**
+ * Every profile there is, and which of its assignments a new shell exports: each kind of shell is followed through the files
+ * that it reads at its start, in their order, without running anything.
+ */
 export function readProfiles(roots: ProfileRoots): Profile[] {
-  return profileFiles(roots).flatMap(({ file, syntax }): Profile[] => {
-    const found = readRegularFile(file, { maxBytes: MAX_PROFILE_BYTES });
-    if (found.state === 'absent' || (found.state === 'refused' && found.code === 'ENOTDIR')) return [];
-    if (found.state === 'refused') return [{ file, syntax, fault: found.fault, assignments: [] }];
-    return [{ file, syntax, fault: undefined, assignments: findAssignments(found.bytes.toString('utf8'), syntax) }];
-  });
+  return new Startup(roots).profiles();
 }
 
-/** In the order in which they are read: what is set last counts. */
-function profileFiles({ homeDir, env, systemRoot }: ProfileRoots) {
-  const zdotdir = env['ZDOTDIR'];
-  const hasOtherZdotdir = zdotdir !== undefined && zdotdir !== homeDir && path.isAbsolute(zdotdir);
-  const etc = path.join(systemRoot, 'etc');
-  const config = path.join(homeDir, '.config');
-  const of = (syntax: ProfileSyntax, files: readonly string[]) => files.map((file) => ({ file, syntax }));
-  return [
-    ...of('environment', [path.join(etc, 'environment'), ...filesIn(path.join(config, 'environment.d'), '.conf')]),
-    ...of('sh', [
-      path.join(etc, 'profile'),
-      ...filesIn(path.join(etc, 'profile.d'), '.sh'),
-      ...[...ZSH_FILES, ...BASH_FILES].map((name) => path.join(homeDir, name)),
-      ...(hasOtherZdotdir ? ZSH_FILES.map((name) => path.join(zdotdir, name)) : []),
-    ]),
-    ...of('fish', [path.join(config, 'fish/config.fish'), ...filesIn(path.join(config, 'fish/conf.d'), '.fish')]),
-    ...of('fish-universal', [path.join(config, 'fish/fish_variables')]),
-  ];
-}
+class Startup {
+  readonly #roots: ProfileRoots;
+  readonly #around: ShellSurroundings;
+  readonly #library: ProfileLibrary;
+  readonly #config: string;
 
-function filesIn(folder: string, extension: string): string[] {
-  try {
-    const names = readdirSync(folder).filter((name) => name.endsWith(extension));
-    return names
-      .sort()
-      .slice(0, 200)
-      .map((name) => path.join(folder, name));
-  } catch {
-    return [];
+  constructor(roots: ProfileRoots) {
+    const { homeDir, platform, systemRoot, env } = roots;
+    this.#roots = roots;
+    this.#around = {
+      homeDir,
+      platform,
+      onDisk: (file) => (systemRoot !== '/' && file.startsWith('/etc/') ? path.join(systemRoot, file) : file),
+    };
+    this.#library = new ProfileLibrary(this.#around);
+    const moved = env['XDG_CONFIG_HOME'];
+    this.#config = moved !== undefined && path.isAbsolute(moved) ? moved : path.join(homeDir, '.config');
+  }
+
+  profiles(): Profile[] {
+    const everywhere = this.#environmentFiles();
+    const inHome = (...names: string[]) =>
+      this.#start(
+        'sh',
+        names.map((name) => path.join(this.#roots.homeDir, name)),
+      );
+    const etcProfile = this.#start('sh', ['/etc/profile', ...this.#etc('profile.d', '.sh')]);
+    const [login] = inHome('.bash_profile', '.bash_login', '.profile');
+    const profile = inHome('.profile');
+    // The desktop's session, a login, a terminal: each hands on what it exports.
+    this.#bash(everywhere, [
+      ...etcProfile,
+      ...profile,
+      ...inHome('.xsessionrc', '.xprofile', '.xsession', '.xinitrc'),
+      ...this.#plasma(),
+    ]);
+    this.#bash(everywhere, [...etcProfile, ...(login === undefined ? [] : [login])]);
+    this.#bash(everywhere, [
+      ...this.#start('sh', ['/etc/bash.bashrc', '/etc/bashrc']),
+      ...inHome('.bashrc', '.bash_aliases'),
+    ]);
+    this.#zsh(everywhere, undefined);
+    const zdotdir = this.#roots.env['ZDOTDIR'];
+    if (zdotdir !== undefined && path.isAbsolute(zdotdir) && zdotdir !== this.#roots.homeDir)
+      this.#zsh(everywhere, zdotdir);
+    this.#fish(everywhere);
+    this.#direnv();
+    return this.#library.profiles((name) => RELEVANT_VARIABLES.has(name));
+  }
+
+  #start(syntax: 'sh' | 'fish' | 'environment' | 'fish-universal', files: readonly string[]): readonly string[] {
+    return this.#library.startup(files, syntax);
+  }
+
+  #etc(folder: string, extension: string): string[] {
+    return filesIn(this.#around.onDisk(`/etc/${folder}`), extension).map(
+      (file) => `/etc/${folder}/${path.basename(file)}`,
+    );
+  }
+
+  #plasma(): readonly string[] {
+    return this.#start('sh', filesIn(path.join(this.#config, 'plasma-workspace/env'), '.sh'));
+  }
+
+  /** What pam and systemd give to every session, before any shell. */
+  #environmentFiles(): readonly string[] {
+    const files = [
+      '/etc/environment',
+      ...this.#etc('environment.d', '.conf'),
+      ...filesIn(path.join(this.#config, 'environment.d'), '.conf'),
+    ];
+    return this.#start('environment', [...files, path.join(this.#roots.homeDir, '.pam_environment')]);
+  }
+
+  #begin(variables: ShellVariables, environmentFiles: readonly string[]): void {
+    for (const file of environmentFiles) {
+      for (const place of this.#library.environment(file)) {
+        variables.set(place.name, { value: place.value, place, isExported: true, isCertain: true });
+      }
+    }
+  }
+
+  get #known(): Record<string, string | undefined> {
+    const { XDG_CONFIG_HOME, USER, LANG } = this.#roots.env as Record<string, string | undefined>;
+    return { XDG_CONFIG_HOME, USER, LANG };
+  }
+
+  #bash(environmentFiles: readonly string[], files: readonly string[]): void {
+    if (files.length + environmentFiles.length === 0) return;
+    const shell = new ShShell('bash', this.#library, this.#around, this.#known);
+    this.#begin(shell.variables, environmentFiles);
+    for (const file of files) shell.run(file);
+    shell.variables.conclude();
+  }
+
+  /** As a login shell and as the shell of a terminal; `.zshenv` and the files behind it may move ZDOTDIR. */
+  #zsh(environmentFiles: readonly string[], zdotdir: string | undefined): void {
+    for (const names of [
+      ['zshenv', 'zprofile', 'zshrc', 'zlogin'],
+      ['zshenv', 'zshrc'],
+    ]) {
+      const shell = new ShShell('zsh', this.#library, this.#around, { ...this.#known, ZDOTDIR: zdotdir });
+      this.#begin(shell.variables, environmentFiles);
+      for (const name of names) {
+        const system = this.#start('sh', [`/etc/${name}`, `/etc/zsh/${name}`]);
+        for (const file of system) shell.run(file);
+        const folder = shell.variables.valueOf('ZDOTDIR') || this.#roots.homeDir;
+        for (const file of this.#start('sh', [path.join(folder, `.${name}`)])) shell.run(file);
+      }
+      shell.variables.conclude();
+    }
+  }
+
+  #fish(environmentFiles: readonly string[]): void {
+    const own = path.join(this.#config, 'fish');
+    const universal = this.#start('fish-universal', [path.join(own, 'fish_variables')]);
+    // Of two files of the same name in conf.d the user's own counts.
+    const ownParts = filesIn(path.join(own, 'conf.d'), '.fish');
+    const names = new Set(ownParts.map((file) => path.basename(file)));
+    const parts = [...ownParts, ...this.#etc('fish/conf.d', '.fish').filter((file) => !names.has(path.basename(file)))];
+    const sorted = parts.sort((a, b) => (path.basename(a) < path.basename(b) ? -1 : 1));
+    const files = this.#start('fish', [...sorted, '/etc/fish/config.fish', path.join(own, 'config.fish')]);
+    if (universal.length + files.length === 0) return;
+    const shell = new FishShell(this.#library, this.#around, own, this.#known);
+    this.#begin(shell.variables, environmentFiles);
+    for (const file of universal) {
+      for (const place of this.#library.environment(file, 'fish-universal')) {
+        shell.variables.set(place.name, { value: place.value, place, isExported: true, isCertain: true });
+      }
+    }
+    for (const file of files) shell.run(file);
+    shell.variables.conclude();
+  }
+
+  /** The `.envrc` that direnv has loaded into this shell. */
+  #direnv(): void {
+    const file = this.#roots.env['DIRENV_FILE'];
+    if (file === undefined || !path.isAbsolute(file)) return;
+    const shell = new ShShell(
+      'bash',
+      this.#library,
+      { ...this.#around, homeDir: path.dirname(file) },
+      { ...this.#known, HOME: this.#roots.homeDir },
+    );
+    for (const each of this.#start('sh', [file])) shell.run(each);
+    for (const name of dotenvNames(this.#library, file)) {
+      for (const place of this.#library.environment(path.resolve(path.dirname(file), name))) {
+        shell.variables.set(place.name, { value: place.value, place, isExported: true, isCertain: true });
+      }
+    }
+    shell.variables.conclude();
   }
 }
 
-/** One place in a profile that sets or unsets a variable that matters. */
-interface Assignment {
-  readonly name: string;
-  /** Secret. undefined: computed when the shell runs. */
-  readonly value: string | undefined;
-  /** set: for everything started from the shell · local: not exported · command: for one command or alias · unset. */
-  readonly effect: 'set' | 'local' | 'command' | 'unset';
-  readonly line: number;
-  readonly lastLine: number;
-  /** Nothing else is on its lines, so that the lines can be commented out. */
-  readonly alone: boolean;
-}
-
-export type ProfileSyntax = 'sh' | 'fish' | 'environment' | 'fish-universal';
-
-const DECLARE = new Set(['export', 'declare', 'typeset', 'readonly', 'local']);
-const KEYWORDS = new Set([
-  'then',
-  'do',
-  'else',
-  'elif',
-  'if',
-  'while',
-  'until',
-  '!',
-  'time',
-  'begin',
-  'and',
-  'or',
-  'not',
-  'builtin',
-  'command',
-]);
-
-type Found = Pick<Assignment, 'name' | 'value' | 'effect'>;
-
-/** Linear in the text; what it cannot make sense of it leaves out. */
-export function findAssignments(text: string, syntax: ProfileSyntax): Assignment[] {
-  if (syntax === 'environment') return byLine(text, /^\s*(?:export\s+)?([A-Za-z_]\w*)=(.*)$/, unquote);
-  if (syntax === 'fish-universal') return byLine(text, /^SETUVAR (?:--export )([A-Za-z_]\w*):(.*)$/, (value) => value);
-  const found: Assignment[] = [];
-  const exported = new Set<string>();
-  let exportsAll = false;
-  for (const { words, line, lastLine, alone } of shellStatements(text)) {
-    const [command, ...rest] = withoutKeywords(words);
-    if (command === undefined) continue;
-    if (isExport(command, rest)) for (const word of rest) exported.add(word.text);
-    if (command.text === 'set' && syntax === 'sh') exportsAll ||= /^-[a-z]*a/.test(rest[0]?.text ?? '');
-    const inIt = command.text === 'set' && syntax === 'fish' ? fishSet(rest) : inStatement(command, rest, exportsAll);
-    const relevant = inIt.filter(({ name }) => RELEVANT_VARIABLES.has(name));
-    found.push(...relevant.map((each) => ({ ...each, line, lastLine, alone })));
-  }
-  // `NAME=…` on one line and `export NAME` on another.
-  return found.map((each) => (each.effect === 'local' && exported.has(each.name) ? { ...each, effect: 'set' } : each));
-}
-
-function isExport(command: ShellWord, rest: readonly ShellWord[]): boolean {
-  return command.text === 'export' || (DECLARE.has(command.text) && rest.some(({ text }) => /^-[a-z]*x/.test(text)));
-}
-
-function inStatement(command: ShellWord, rest: readonly ShellWord[], exportsAll: boolean): Found[] {
-  if (command.text === 'unset') return rest.map(({ text }) => ({ name: text, value: undefined, effect: 'unset' }));
-  if (command.text === 'alias') {
-    const commands = rest.map(({ text }) => text.slice(text.indexOf('=') + 1));
-    return commands.flatMap((text) => findAssignments(text, 'sh')).map((each) => ({ ...each, effect: 'command' }));
-  }
-  const own = exportsAll ? 'set' : 'local';
-  if (DECLARE.has(command.text)) return assignmentsIn(rest, isExport(command, rest) ? 'set' : own);
-  if (command.text === 'env') return assignmentsIn(rest, 'command');
-  const words = [command, ...rest];
-  const program = words.findIndex(({ text }) => !ASSIGNMENT.test(text));
-  return program === -1 ? assignmentsIn(words, own) : assignmentsIn(words.slice(0, program), 'command');
-}
-
-function assignmentsIn(words: readonly ShellWord[], effect: Found['effect']): Found[] {
-  return words.flatMap(({ text, dynamic }) => {
-    const name = ASSIGNMENT.exec(text)?.[1];
-    if (name === undefined) return [];
-    return [{ name, value: dynamic ? undefined : text.slice(text.indexOf('=') + 1), effect }];
-  });
-}
-
-/** `set -gx NAME value`, `set -Ux …`, `set --export …`, `set -e NAME`. */
-function fishSet(words: readonly ShellWord[]): Found[] {
-  const flags = words.filter(({ text }) => text.startsWith('-'));
-  const [name, value] = words.filter(({ text }) => !text.startsWith('-'));
-  if (name === undefined) return [];
-  const has = (letter: string, long: string) =>
-    flags.some(({ text }) => text === long || (/^-[A-Za-z]+$/.test(text) && text.includes(letter)));
-  if (has('e', '--erase')) return [{ name: name.text, value: undefined, effect: 'unset' }];
-  const known = value === undefined || value.dynamic ? undefined : value.text;
-  return [{ name: name.text, value: known, effect: has('x', '--export') ? 'set' : 'local' }];
-}
-
-function byLine(text: string, pattern: RegExp, read: (value: string) => string): Assignment[] {
-  const found: Assignment[] = [];
-  for (const [index, content] of text.split('\n').entries()) {
-    const [, name, value] = pattern.exec(content.trimEnd()) ?? [];
-    if (name === undefined || value === undefined || !RELEVANT_VARIABLES.has(name)) continue;
-    const line = index + 1;
-    found.push({ name, value: read(value), effect: 'set', line, lastLine: line, alone: true });
-  }
-  return found;
-}
-
-function unquote(value: string): string {
-  const bare = value.trim();
-  return /^(["']).*\1$/.test(bare) && bare.length > 1 ? bare.slice(1, -1) : bare;
-}
-
-function withoutKeywords(words: readonly ShellWord[]): readonly ShellWord[] {
-  const start = words.findIndex(({ text }) => !KEYWORDS.has(text));
-  return start === -1 ? [] : words.slice(start);
+/** `dotenv`, `dotenv .env.local`, `dotenv_if_exists`. */
+function dotenvNames(library: ProfileLibrary, file: string): string[] {
+  const text = library.script(file, 'bash')?.script.source ?? '';
+  return [...text.matchAll(/^[ \t]*dotenv(?:_if_exists)?(?:[ \t]+([\w./-]+))?[ \t]*$/gm)].map(
+    ([, name]) => name ?? '.env',
+  );
 }

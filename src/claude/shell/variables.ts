@@ -25,13 +25,26 @@ export const CLOUD_VARIABLES = [
 
 export const TTL_VARIABLE = 'CLAUDE_CODE_API_KEY_HELPER_TTL_MS';
 
+/** What turns methods on and off, and says where requests go: a shell that has one works differently. */
+export const SWITCH_VARIABLES = [
+  ...CLOUD_VARIABLES,
+  'CLAUDE_CODE_USE_GATEWAY',
+  'CLAUDE_CODE_SIMPLE',
+  'CLAUDE_CONFIG_DIR',
+  'ANTHROPIC_BASE_URL',
+  'ANTHROPIC_CUSTOM_HEADERS',
+  'ANTHROPIC_BEDROCK_BASE_URL',
+  'ANTHROPIC_VERTEX_BASE_URL',
+  'ANTHROPIC_FOUNDRY_BASE_URL',
+  'CLAUDE_CODE_SKIP_BEDROCK_AUTH',
+  'CLAUDE_CODE_SKIP_VERTEX_AUTH',
+  'CLAUDE_CODE_SKIP_FOUNDRY_AUTH',
+] as const;
+
 export const RELEVANT_VARIABLES: ReadonlySet<string> = new Set([
   ...SECRET_VARIABLES,
-  ...CLOUD_VARIABLES,
+  ...SWITCH_VARIABLES,
   TTL_VARIABLE,
-  'ANTHROPIC_BASE_URL',
-  'CLAUDE_CONFIG_DIR',
-  'CLAUDE_CODE_SIMPLE',
 ]);
 
 const SECRETS: ReadonlySet<string> = new Set(SECRET_VARIABLES);

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { enrolClient, recordManagedLines } from '../../claude/install/enrol.ts';
 import { type InstallerContext, type InstallOutcome, install, uninstall } from '../../claude/install/installer.ts';
 import {
   additionsFor,
@@ -8,24 +9,28 @@ import {
   parseTarget,
   placeOf,
   requireHelper,
+  rootsOf,
   type SettingsChoice,
   type Target,
   USUAL_STATE_DIR,
 } from '../../claude/install/targets.ts';
 import { firstLaxity, nodeAt, parseSettings } from '../../claude/settings/document.ts';
 import { type Addition, settingsObject } from '../../claude/settings/edit.ts';
+import { readAllSettings } from '../../claude/settings/files.ts';
 import { settingsDiff } from '../../claude/settings/masked-diff.ts';
 import { readIfThere } from '../../claude/settings/replace-file.ts';
 import { parseDuration } from '../../config/durations.ts';
 import { loadConfig } from '../../config/load.ts';
 import { configFile, stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
+import { enrolmentFile, readEnrolment } from '../../platform/enrolment.ts';
 import { helperPath } from '../../platform/native.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { NAME, NAME_RULE } from '../../protocol/request.ts';
 import { providerDefinitions } from '../../providers/registry.ts';
 import { recordLaunch } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
+import { guardCredential, readExisting, writeConfig } from '../../setup/config-change.ts';
 import { json } from '../output.ts';
 
 interface InstallOptions extends SettingsChoice {
@@ -36,6 +41,8 @@ interface InstallOptions extends SettingsChoice {
   readonly for?: string;
   readonly denyRules?: true;
   readonly managed?: true;
+  readonly guard?: true;
+  readonly client?: string;
   readonly force?: true;
   readonly dryRun?: true;
 }
@@ -47,6 +54,7 @@ const SHORTEST_TTL_MS = 1000;
 
 export async function installAction(io: ProcessIo, options: InstallOptions): Promise<void> {
   const target = parseTarget(options.for);
+  const guard = options.guard ? await planGuard(io, options) : undefined;
   const additions = wantedAdditions(io, options, target);
   if (options.managed) {
     if (options.json) io.stdout(json(settingsObject(additions)));
@@ -56,14 +64,45 @@ export async function installAction(io: ProcessIo, options: InstallOptions): Pro
   const place = placeOf(io, options, target);
   if (target.server !== undefined) requireServer(place.file, target.server);
   const request = { ...place, target: target.name, additions, force: options.force === true };
-  const outcome = install(contextOf(io), { ...request, dryRun: options.dryRun === true });
+  const dryRun = options.dryRun === true;
+  const outcome = install(contextOf(io), { ...request, dryRun });
+  if (!dryRun) recordManagedLines(contextOf(io), readAllSettings(rootsOf(io, options)));
+  const guarded = guard?.(dryRun);
   const ours = additions.flatMap((addition) => ('value' in addition ? [addition.value] : addition.items));
   const unknown = await credentialWarning(io, options.credential);
-  const warnings = [...(unknown === undefined ? [] : [unknown]), ...warningsFor(outcome)];
-  report(io, options, outcome, ours, 'installed', warnings);
+  const warnings = [...(unknown === undefined ? [] : [unknown]), ...warningsFor(outcome), ...(guarded?.warnings ?? [])];
+  report(io, options, outcome, ours, 'installed', warnings, guarded?.done);
 }
 
-export function uninstallAction(io: ProcessIo, options: UninstallOptions): void {
+interface Guarded {
+  readonly done: string;
+  readonly warnings: readonly string[];
+}
+
+/** Everything that can be wrong is found before anything is written. */
+async function planGuard(io: ProcessIo, options: InstallOptions): Promise<(dryRun: boolean) => Guarded> {
+  if (io.platform !== 'linux') {
+    throw new BrokerError('ERR_USAGE', `--guard does not work on ${io.platform}`, {
+      remedy: 'leave it out: there every process of yours can ask for the key',
+    });
+  }
+  const place = { file: configFile(io), homeDir: io.homeDir, uid: io.uid };
+  const existing = await readExisting(place);
+  const { name, change } = await guardCredential(existing, options.credential, place);
+  return (dryRun) => {
+    const client = dryRun ? undefined : enrolClient(contextOf(io), options.client, io.env['PATH']);
+    if (change !== undefined && !dryRun) writeConfig(change, existing, place);
+    const words = change === undefined ? 'had' : dryRun ? 'would get' : 'has got';
+    const found = client?.known === 'enrolled' ? `; enrolled ${client.path}, until the next update of it` : '';
+    const noClient = 'no claude was found on PATH: if it lies in an unusual place, name it with --client';
+    return {
+      done: `${place.file}: [credentials.${name}] ${words} allow = ["claude-code"]${found}`,
+      warnings: dryRun || client !== undefined ? [] : [noClient],
+    };
+  };
+}
+
+export async function uninstallAction(io: ProcessIo, options: UninstallOptions): Promise<void> {
   const target = parseTarget(options.for);
   const { file } = placeOf(io, options, target);
   const outcome = uninstall(contextOf(io), {
@@ -72,7 +111,18 @@ export function uninstallAction(io: ProcessIo, options: UninstallOptions): void 
     force: options.force === true,
     dryRun: options.dryRun === true,
   });
-  report(io, options, outcome, [], 'uninstalled', []);
+  const forgotten = outcome.enrolled ? `${enrolmentFile(stateDir(io))}: the line is no longer recorded` : undefined;
+  report(io, options, outcome, [], 'uninstalled', await stillGuarded(io), forgotten);
+}
+
+/** What nobody can have while no line is recorded. */
+async function stillGuarded(io: ProcessIo): Promise<readonly string[]> {
+  if (readEnrolment(stateDir(io), io.uid).lines.length > 0) return [];
+  const { env, homeDir, uid } = io;
+  const file = configFile(io);
+  const { config } = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
+  const names = [...(config?.credentials.values() ?? [])].filter(({ allow }) => allow !== undefined);
+  return names.map(({ name }) => `[credentials.${name}] in ${file} has \`allow\`: nothing can have it now`);
 }
 
 function wantedAdditions(io: ProcessIo, options: InstallOptions, target: Target): Addition[] {
@@ -167,6 +217,7 @@ function report(
   ours: readonly string[],
   done: 'installed' | 'uninstalled',
   warnings: readonly string[],
+  more?: string,
 ): void {
   const { file, before, after, backup } = outcome;
   const changed = before !== after;
@@ -181,6 +232,8 @@ function report(
         exact: outcome.exact,
         diff,
         backup: backedUp,
+        enrolled: outcome.enrolled,
+        guard: more ?? null,
         warnings,
       }),
     );
@@ -189,6 +242,7 @@ function report(
   if (options.dryRun) io.stdout(changed ? `${diff}\n` : `${file}: nothing would change\n`);
   else if (!changed) io.stdout(`${file}: nothing to change\n`);
   else io.stdout(`${file}: ${done}${after === undefined ? ' (the file is gone again)' : ''}\n`);
+  if (more !== undefined) io.stdout(`${more}\n`);
   if (backup !== undefined) io.stdout(`what it replaced is kept in ${backup.copy}\n`);
   for (const warning of warnings) io.stderr(`warning: ${warning}\n`);
 }

@@ -25,6 +25,11 @@ export function claudeCommand(io: ProcessIo): Command {
     .option('--ttl <duration>', 'how long Claude Code keeps a key: 5m, 90s or milliseconds (default: its own 5m)')
     .option('--for <setting>', 'another setting that runs a helper: otel, mcp:NAME, aws or proxy')
     .option('--deny-rules', "add permission rules that keep the agent's own tools from the key")
+    .option(
+      '--guard',
+      "let nothing but Claude Code's own helper calls have the key: `allow` in the configuration (Linux)",
+    )
+    .option('--client <file>', 'with --guard: the client, where it is not found under a usual name')
     .option('--managed', 'print what an administrator puts into managed settings, and write nothing')
     .option('--force', 'replace a value that this program did not write; a backup is kept')
     .option('--dry-run', 'show what would change and write nothing')

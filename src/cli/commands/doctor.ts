@@ -3,14 +3,15 @@ import { Command } from 'commander';
 import { runChecks } from '../../claude/checks/all.ts';
 import { exitCodeOf } from '../../claude/checks/check.ts';
 import { planRepairs, type Repair, repair } from '../../claude/doctor/fix.ts';
-import { gatherFacts, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
+import { type ConfigRisk, gatherFacts, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor/report.ts';
 import { locateHelper } from '../../claude/install/targets.ts';
 import { connect, daemonConfig } from '../../client/broker-client.ts';
 import { type Difference, differences } from '../../config/effective.ts';
 import { loadConfig } from '../../config/load.ts';
 import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
-import { keyringOf } from '../../crypto/keyring-child.ts';
+import { KEK_SERVICE } from '../../crypto/kek-keyring.ts';
+import { keyringOf } from '../../platform/keyring-child.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { scrub } from '../../platform/text.ts';
 import type { KeyHome, StatusReport } from '../../protocol/reports.ts';
@@ -22,6 +23,8 @@ export interface DoctorParts {
   readonly fetchStatus: () => Promise<StatusReport | undefined>;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: () => Promise<readonly string[]>;
+  /** The warnings of `broker config validate`. */
+  readonly risks?: () => Promise<readonly ConfigRisk[]>;
   /** Where the key of the cache is to live, and whether a keyring could keep it. */
   readonly keyHome?: (home: KeyHome) => Promise<KeyHomeFacts>;
   /** `/` outside tests: where /etc is looked for. */
@@ -77,6 +80,7 @@ export async function examine(io: ProcessIo, parts: DoctorParts, options: Doctor
     sockets: socketCandidates(io).map((candidate) => candidate.path),
     fetchStatus: parts.fetchStatus,
     differing: parts.differing,
+    risks: parts.risks,
     keyHome: parts.keyHome,
   });
   return { facts, findings: runChecks(facts) };
@@ -90,8 +94,21 @@ export function doctorParts(io: ProcessIo): DoctorParts {
         .status()
         .catch(() => undefined),
     differing: async () => (await configDifferences(io)).map(({ key }) => key),
+    risks: () => configRisks(io),
     keyHome: (home) => keyHomeFacts(io, home),
   };
+}
+
+/** Faults are told by the daemon, which does not start with them. */
+async function configRisks(io: ProcessIo): Promise<readonly ConfigRisk[]> {
+  const file = configFile(io);
+  const here = await loadConfig({ file, types: providerDefinitions, env: io.env, homeDir: io.homeDir, uid: io.uid });
+  if (here.faults !== undefined) return [];
+  return here.warnings.map(({ line, key, message, remedy }) => ({
+    message: key === undefined ? message : `${key}: ${message}`,
+    remedy,
+    where: line === undefined ? file : `${file}:${line}`,
+  }));
 }
 
 /**
@@ -114,7 +131,7 @@ async function keyHomeFacts(io: ProcessIo, home: KeyHome): Promise<KeyHomeFacts>
   const configured = daemon?.values.find(({ key }) => key === 'daemon.key_home')?.value;
   // Never starts a keyring program, and never has anybody asked for a password.
   const look = home === 'file' ? keyringOf(io) : undefined;
-  const reply = await look?.({ action: 'look', account: 'look', mayStart: false });
+  const reply = await look?.({ action: 'look', service: KEK_SERVICE, account: 'look', mayStart: false });
   return {
     configuredKeyHome: typeof configured === 'string' ? configured : undefined,
     keyring: reply?.outcome === 'usable' ? 'usable' : 'none',

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { isCancel, password, select } from '@clack/prompts';
 import { Command } from 'commander';
-import { connect } from '../../client/broker-client.ts';
+import { type BrokerClient, connect, describeSelf } from '../../client/broker-client.ts';
 import type { ProviderConfig } from '../../config/config.ts';
 import { configError } from '../../config/faults.ts';
 import { type LoadedConfig, loadConfig } from '../../config/load.ts';
+import { trimKey } from '../../credential/key.ts';
 import { SecretBytes } from '../../credential/secret.ts';
 import { BrokerError } from '../../errors.ts';
 import { silentLog } from '../../platform/log.ts';
@@ -59,7 +60,7 @@ async function login(io: ProcessIo, name: string, options: Options): Promise<voi
     passcodeFromStdin: options.passcodeStdin === true,
     mfaMethod: options.mfaMethod,
   });
-  using token = await logIn(provider.options, hostFor(io, daemon, name), dialogue, { signal: io.signal });
+  using token = await logIn(provider.options, hostFor(io, client, daemon, name), dialogue, { signal: io.signal });
   const report = await client.takeLogin(name, token);
   if (options.json) io.stdout(json(report));
   else
@@ -106,13 +107,20 @@ function noLogin({ name, type, options }: ProviderConfig): BrokerError {
   return new BrokerError('ERR_USAGE', `provider "${name}" (${type}) has no interactive login`, { remedy });
 }
 
-function hostFor(io: ProcessIo, daemon: ConfigReport, name: string): ProviderHost {
+function hostFor(io: ProcessIo, client: BrokerClient, daemon: ConfigReport, name: string): ProviderHost {
   return {
     name,
     clock: io.clock,
     log: silentLog,
     // Only the daemon keeps the login.
     logins: { load: () => [], save: () => undefined, remove: () => undefined, attempts: new LoginAttempts(io.clock) },
+    // A client secret that is the key of another credential, say.
+    credentials: {
+      lend: async (credential, { signal }) => {
+        const { body } = await client.key({ credential, hints: describeSelf(io), signal });
+        return { secret: SecretBytes.from(trimKey(body)), version: '' };
+      },
+    },
     env: environmentOf(io, daemon),
     homeDir: io.homeDir,
   };

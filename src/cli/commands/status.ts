@@ -68,12 +68,18 @@ const NOTHING = '-';
 
 /** `broker status` for people: one line for the whole, the table, and what to do about the rest. */
 export function renderStatus({ daemon, credentials }: StatusReport, nowMs: number, paint: Paint): string {
-  const parts = [headline(credentials, paint), daemonLine(daemon, paint)];
+  const parts = [headline(credentials, daemon.cache, paint), daemonLine(daemon, paint)];
   if (daemon.cache.persistent)
     parts.push(paint('dim', `cache encrypted, its key in ${printable(daemon.cache.keyEncryptionKey)}`));
   if (credentials.length > 0) {
     const headings = HEADINGS.map((heading) => paint('dim', heading));
     parts.push('', table([headings, ...credentials.map((credential) => row(credential, nowMs, paint))]).trimEnd());
+  }
+  // A daemon of an older version knows no `allow`.
+  const guarded = credentials.filter(({ allow = [] }) => allow.length > 0);
+  if (guarded.length > 0) {
+    const names = guarded.map(({ name, allow }) => `${name} (${allow.join(', ')})`).join(', ');
+    parts.push('', paint('dim', `only for whom \`allow\` names: ${names}`));
   }
   for (const note of [
     ...daemonNotes(daemon, nowMs),
@@ -85,7 +91,11 @@ export function renderStatus({ daemon, credentials }: StatusReport, nowMs: numbe
   return `${parts.join('\n')}\n`;
 }
 
-function headline(credentials: readonly CredentialStatus[], paint: Paint): string {
+function headline(
+  credentials: readonly CredentialStatus[],
+  { persistent, problem }: DaemonStatus['cache'],
+  paint: Paint,
+): string {
   if (credentials.length === 0) return paint('yellow', 'No credentials are configured.');
   const count = (state: CredentialState) => credentials.filter((credential) => credential.state === state).length;
   const failing = count('failing');
@@ -97,6 +107,8 @@ function headline(credentials: readonly CredentialStatus[], paint: Paint): strin
   if (waiting > 0) return paint('cyan', `${waiting} of ${credentials.length} credentials are being fetched.`);
   const idle = count('idle');
   const unused = idle === 0 ? '' : ` ${idle} never asked for.`;
+  if (!persistent && problem !== null)
+    return paint('yellow', `All can be served, from memory only: a restart loses every key.${unused}`);
   return paint('green', credentials.length === idle ? 'Ready; nothing asked for yet.' : `All is well.${unused}`);
 }
 

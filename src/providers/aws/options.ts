@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type EnvironmentRule, filePath, type SourceConflict, text } from '../../config/schema.ts';
+import { type EnvironmentRule, filePath, riskOfAddress, type SourceConflict, text } from '../../config/schema.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { proxyOption, proxyRule } from '../proxies.ts';
 
@@ -67,6 +67,11 @@ function conflictAt(key: string, clash: Omit<SourceConflict, 'key'> | undefined)
 
 export type AwsOptions = z.output<typeof awsProviderSchema>;
 
+function risksOf({ endpoint, sts_endpoint }: AwsOptions, source: unknown): SourceConflict[] {
+  if (source !== undefined) return [];
+  return [...riskOfAddress('endpoint', endpoint), ...riskOfAddress('sts_endpoint', sts_endpoint)];
+}
+
 /** What environment variables contribute; `service` as in AWS_ENDPOINT_URL_SERVICE. */
 function awsEnvironmentDefaults(service: string): Readonly<Record<string, readonly string[] | EnvironmentRule>> {
   return {
@@ -113,6 +118,7 @@ export const awsSecretsManagerDefinition: ProviderDefinition<AwsOptions, Secrets
   describe: ({ secret_id }) => secret_id,
   conflictOf: ({ secret_id }, { region }, provider) =>
     conflictAt('secret_id', regionClash(secret_id, region, provider)),
+  risksOf,
   async load() {
     const { secretsManagerProvider } = await import('./secrets-manager.ts');
     return secretsManagerProvider;
@@ -129,6 +135,7 @@ export const awsSsmDefinition: ProviderDefinition<AwsOptions, SsmSource> = {
   describe: ({ parameter }) => parameter,
   conflictOf: ({ parameter }, { region }, provider) =>
     conflictAt('parameter', regionClash(parameter, region, provider)),
+  risksOf,
   async load() {
     const { ssmProvider } = await import('./ssm.ts');
     return ssmProvider;

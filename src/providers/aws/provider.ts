@@ -7,7 +7,7 @@ import { type AwsAnswer, NOTHING_ASKED, type Watch, watchAnswer } from './answer
 import { AwsAgents, type AwsClientConfig, awsClientConfig, regionOf } from './connection.ts';
 import type { Subject } from './failure-tables.ts';
 import { awsFailure, notAws, untrusted } from './failures.ts';
-import { awsLoginInputs } from './login-inputs.ts';
+import { awsLoginInputs, requireTrustedLogin } from './login-inputs.ts';
 import { type AwsOptions, regionClash, regionOfArn } from './options.ts';
 
 /** Login and read together. */
@@ -149,6 +149,7 @@ export class AwsCaller<Client extends { destroy(): void }> {
 
   #connect(): Connected<Client> {
     if (this.#connected !== undefined) return this.#connected;
+    requireTrustedLogin(this.#host);
     const agents = new AwsAgents(this.#options, this.#host);
     const client = this.#build(awsClientConfig(this.#options, this.#host, agents));
     this.#connected = { client, agents };

@@ -1,11 +1,15 @@
 import { basename } from 'node:path';
 import { ProviderError } from '../../errors.ts';
+import type { Flaw } from '../../platform/files.ts';
 import type { ProgramEnd } from '../../platform/run-program.ts';
 import { firstLine } from '../../platform/text.ts';
+import type { Preset, ToolFailure } from './presets.ts';
 
 /** What is run, and what a message about it may say. */
 export interface RunSubject {
   readonly provider: string;
+  /** What is known of the tool; undefined: nothing. */
+  readonly preset?: Preset | undefined;
   /** Program and arguments. */
   readonly command: readonly [program: string, ...args: string[]];
   readonly cwd: string;
@@ -129,15 +133,26 @@ export function startFailure(code: string, { provider, command, env, cwd }: RunS
   });
 }
 
+/** Whoever can change the program is given what the daemon gives it, and decides which key is served. */
+export function unsafeProgram({ reason, remedy }: Flaw): ProviderError {
+  return new ProviderError('misconfigured', `the program is not run: ${reason}`, { code: 'ERR_UNSAFE_FILE', remedy });
+}
+
 function exitFailure(ended: ProgramEnd, subject: RunSubject): ProviderError {
-  const program = shown(failingProgram(subject.command));
-  const login = loginWanted(ended.stderr, program, subject);
-  const known = [...subject.secrets, ...wordsOf(ended.stdout)];
-  const said = firstLine(login?.said ?? tellingPart(ended.stderr), known);
+  const program = shown(failingProgram(subject));
+  const own = ownFailure(ended.stderr, subject);
+  const login = own === undefined ? loginWanted(ended.stderr, program, subject) : undefined;
+  const secrets = [...subject.secrets, ...wordsOf(ended.stdout)];
+  const said = firstLine(login?.said ?? tellingPart(ended.stderr), secrets);
   const how = ended.status === null ? `was killed by ${ended.signal}` : `exited with status ${ended.status}`;
   const message = `${nameOf(subject)} ${how}${said === '' ? ' and said nothing' : `: ${said}`}`;
   if (ended.status !== null && subject.deniedStatus.includes(ended.status)) {
     return new ProviderError('denied', message, { remedy: 'ask the person who granted you access to this key' });
+  }
+  if (own !== undefined) {
+    const retryAfterMs = retryAfter(ended.stderr);
+    const { kind, remedy } = own;
+    return new ProviderError(kind, message, { remedy, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
   }
   if (login !== undefined) return new ProviderError('login-expired', message, { remedy: login.remedy });
   // POSIX, 2.8.2, and env, nice, timeout: 127 for a program that is not there, 126 for one that may not be run.
@@ -154,6 +169,18 @@ function exitFailure(ended: ProgramEnd, subject: RunSubject): ProviderError {
   });
 }
 
+/** What a tool with a preset says in its own words; undefined: nothing that is known of it alone. */
+function ownFailure(stderr: string, { preset }: RunSubject): ToolFailure | undefined {
+  return preset?.failures.find(({ says }) => says.test(stderr));
+}
+
+/** `Please retry in 58 minutes`, as 1Password says it. */
+function retryAfter(stderr: string): number | undefined {
+  const [, count, unit = ''] = /\bretry in (\d{1,4}) (second|minute|hour)s?\b/i.exec(stderr) ?? [];
+  const unitMs = { second: 1_000, minute: 60_000, hour: 3_600_000 }[unit.toLowerCase()];
+  return count === undefined || unitMs === undefined ? undefined : Number(count) * unitMs;
+}
+
 /** How shells say it. */
 const NOT_RUN = /(?:^|[:\s])([\w./+-]+): (?:command not found|not found|permission denied|no such file)/im;
 
@@ -164,7 +191,7 @@ function tellingPart(stderr: string): string {
 
 /** It succeeded, as the last program of a pipeline does whatever became of the first. */
 export function nothingPrinted(ended: ProgramEnd, subject: RunSubject): ProviderError {
-  const login = loginWanted(ended.stderr, shown(failingProgram(subject.command)), subject);
+  const login = loginWanted(ended.stderr, shown(failingProgram(subject)), subject);
   const said = firstLine(login?.said ?? tellingPart(ended.stderr), subject.secrets);
   const message = `${nameOf(subject)} succeeded but printed nothing${said === '' ? '' : `: ${said}`}`;
   if (login !== undefined) return new ProviderError('login-expired', message, { remedy: login.remedy });
@@ -175,6 +202,14 @@ export function notAnObject(subject: RunSubject): ProviderError {
   const message = `${nameOf(subject)} did not print a JSON object, but output = "json" asks for one`;
   return new ProviderError('misconfigured', message, {
     remedy: 'correct the command, or remove output from the credential',
+  });
+}
+
+/** A tool with a preset, which has changed what it prints, or is another program of that name. */
+export function notAsKnown(subject: RunSubject, field: string): ProviderError {
+  const message = `${nameOf(subject)} printed no JSON object with ${field} in it`;
+  return new ProviderError('misconfigured', message, {
+    remedy: `see what ${subject.preset?.tool} prints; without preset in [providers.${subject.provider}], command, field and expires_field say it all`,
   });
 }
 
@@ -201,10 +236,11 @@ function loginWanted(stderr: string, program: string, { command }: RunSubject): 
 
 /** It ran longer than it may; a prompt that nobody answered is not put up again unasked. */
 export function lateFailure(subject: RunSubject): ProviderError {
+  const { preset } = subject;
   const seconds = subject.limitMs / 1000;
   const message = `${nameOf(subject)} gave no answer within ${seconds} s and was stopped`;
-  const program = shown(failingProgram(subject.command));
-  if (PROMPTING.test(program)) {
+  const program = shown(failingProgram(subject));
+  if (preset?.mayPrompt ?? PROMPTING.test(program)) {
     return new ProviderError('login-expired', message, {
       remedy: `run ${program} in a terminal and answer its prompt, or raise timeout in [providers.${subject.provider}]`,
     });
@@ -223,7 +259,8 @@ const BUILTIN =
   /^(?:cd|export|set|source|\.|unset|umask|ulimit|trap|test|\[+|echo|printf|true|false|:|read|local|wait|exit|return|shift|fi|done|eval|cat|tr|head|tail)$/;
 
 /** The program that a message should be about: the first one in a shell's script, the one that a wrapper runs. */
-function failingProgram([program, ...args]: RunSubject['command']): string {
+function failingProgram({ preset, command: [program, ...args] }: RunSubject): string {
+  if (preset !== undefined) return preset.tool;
   const own = basename(program);
   if (SHELL.test(own)) {
     const script = args[args.findIndex((arg) => /^-[a-z]*c[a-z]*$/.test(arg)) + 1];

@@ -1,4 +1,7 @@
-import { join } from 'node:path';
+import { expandHome } from '../../config/paths.ts';
+import { flawOfFileItself } from '../../config/safe-file.ts';
+import { parseExpiryField } from '../../credential/expiry.ts';
+import { fieldAt } from '../../credential/field.ts';
 import { trimKey } from '../../credential/key.ts';
 import { asUtf8, parseObject, SecretBytes } from '../../credential/secret.ts';
 import { codeOf, ProviderError } from '../../errors.ts';
@@ -7,8 +10,19 @@ import { secretArguments } from '../../platform/text.ts';
 import { abortable } from '../../platform/waiting.ts';
 import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, SecretContent } from '../provider.ts';
-import { lateFailure, notAnObject, nothingPrinted, type RunSubject, runFailure, startFailure } from './failures.ts';
-import type { ExecOptions, ExecSource } from './options.ts';
+import { readSecretFile } from '../secret-file.ts';
+import {
+  lateFailure,
+  notAnObject,
+  notAsKnown,
+  nothingPrinted,
+  type RunSubject,
+  runFailure,
+  startFailure,
+  unsafeProgram,
+} from './failures.ts';
+import { commandOf, type ExecOptions, type ExecSource, programFile } from './options.ts';
+import { PRESETS, type Preset } from './presets.ts';
 
 /** A command past its `timeout` has two seconds to end politely, and what it left behind a moment to let go of stdout. */
 const STOPPING_MS = 3_000;
@@ -39,18 +53,23 @@ export class ExecProvider implements Provider {
       ended.stdout.fill(0);
       throw failure;
     }
+    const content = contentOf(ended, source.output, subject);
     return {
-      content: contentOf(ended, source.output, subject),
+      ...(subject.preset?.json === undefined
+        ? { content, expiresAtServerMs: undefined }
+        : this.#known(content, subject)),
       version: undefined,
       lease: undefined,
       ttlHintMs: undefined,
-      expiresAtServerMs: undefined,
       serverTimeMs: undefined,
     };
   }
 
   loginInputs(): readonly string[] {
-    return [...this.#options.login_files, ...this.#options.pass_env];
+    const { login_files, pass_env, env_files } = this.#options;
+    const { loginFiles = [], passEnv = [] } = this.#preset ?? {};
+    const own = loginFiles.map((file) => expandHome(file, this.#host.homeDir));
+    return [...login_files, ...Object.values(env_files), ...own, ...pass_env, ...passEnv];
   }
 
   forgetLogin(): void {
@@ -83,6 +102,9 @@ export class ExecProvider implements Provider {
 
   #start(subject: RunSubject): ProgramRun {
     const { command, cwd, env, limitMs } = subject;
+    const file = programFile(command[0], { homeDir: this.#host.homeDir, cwd, path: env['PATH'] });
+    const flaw = file === undefined ? undefined : flawOfFileItself(file, process.getuid?.() ?? 0);
+    if (flaw !== undefined) throw unsafeProgram(flaw);
     try {
       return new ProgramRun(command, { cwd, env, limitMs }, this.#host.clock);
     } catch (error) {
@@ -91,26 +113,43 @@ export class ExecProvider implements Provider {
     }
   }
 
+  get #preset(): Preset | undefined {
+    return this.#options.preset && PRESETS[this.#options.preset];
+  }
+
+  /** What a tool with a preset printed: the token and when it expires. */
+  #known(content: SecretContent, subject: RunSubject): Pick<IssuedSecret, 'content' | 'expiresAtServerMs'> {
+    const { key = '', expiry = '' } = subject.preset?.json ?? {};
+    const token = content.kind === 'json' ? fieldAt(content.json, key) : undefined;
+    if (content.kind !== 'json' || typeof token !== 'string' || token === '') {
+      if (content.kind === 'text') content.text.wipe();
+      throw notAsKnown(subject, key);
+    }
+    const expiresAtServerMs = parseExpiryField(fieldAt(content.json, expiry), this.#host.clock.wall());
+    return { content: { kind: 'text', text: SecretBytes.fromString(token) }, expiresAtServerMs };
+  }
+
   #subjectOf(source: ExecSource): RunSubject {
     const { homeDir, name } = this.#host;
-    const [program, ...args] = source.command ?? this.#options.command ?? [];
+    const [program, ...given] = commandOf(source, this.#options);
     if (program === undefined) {
       throw new ProviderError('misconfigured', `provider "${name}" and its credential name no command`, {
         remedy: `add command = ["program", "argument"] to [providers.${name}] or to the credential`,
       });
     }
-    const { pass_env, env: set, cwd = homeDir, timeout, denied_status } = this.#options;
-    const env = commandEnvironment(this.#options, this.#host);
-    const given = [...args, ...source.args];
+    const { pass_env, env: set, env_files, cwd = homeDir || '/', timeout, denied_status } = this.#options;
+    const { passEnv = [] } = this.#preset ?? {};
+    const env = commandEnvironment(this.#options, this.#preset, this.#host);
     return {
       provider: name,
-      command: [program.startsWith('~/') ? join(homeDir, program.slice(2)) : program, ...given],
+      preset: this.#preset,
+      command: [expandHome(program, homeDir), ...given],
       cwd,
       env,
       limitMs: timeout,
       deniedStatus: denied_status,
       secrets: [
-        ...[...pass_env, ...Object.keys(set)].flatMap((variable) => env[variable] ?? []),
+        ...[...pass_env, ...passEnv, ...Object.keys({ ...set, ...env_files })].flatMap((name) => env[name] ?? []),
         ...secretArguments(given),
       ],
     };
@@ -158,17 +197,23 @@ const ALWAYS = [
 
 const DEFAULT_PATH = '/usr/local/bin:/usr/bin:/bin';
 
-/** The environment of a command: the few variables above, those named in `pass_env`, those set in `env`. */
-function commandEnvironment({ env: set, pass_env }: ExecOptions, { env, homeDir }: ProviderHost) {
-  const inherited = [...ALWAYS, ...pass_env].flatMap((name) => {
+/** The environment of a command: the few variables above, those of its preset, those named in `pass_env`, `env` and `env_files`. */
+function commandEnvironment(options: ExecOptions, preset: Preset | undefined, host: ProviderHost) {
+  const { env, homeDir } = host;
+  const inherited = [...ALWAYS, ...(preset?.passEnv ?? []), ...options.pass_env].flatMap((name) => {
     const value = env[name];
     return value === undefined ? [] : [[name, value] as const];
   });
+  const fromFiles = Object.entries(options.env_files).map(
+    ([name, file]) => [name, readSecretFile(file, `value of ${name}`, host)] as const,
+  );
   const environment: Record<string, string> = {
     PATH: DEFAULT_PATH,
     HOME: homeDir,
     ...Object.fromEntries(inherited),
-    ...set,
+    ...preset?.setEnv,
+    ...options.env,
+    ...Object.fromEntries(fromFiles),
   };
   return environment;
 }

@@ -1,5 +1,5 @@
 import { type FailureConcern, ProviderError, type ProviderErrorOptions } from '../../errors.ts';
-import { printable, redact } from '../../platform/text.ts';
+import { foreignName, printable, redact } from '../../platform/text.ts';
 import {
   type Asked,
   errorsOf,
@@ -150,7 +150,7 @@ const OF_THIS_REQUEST: Readonly<Record<number, WhatAndRemedy>> = {
 
 function redirected(answer: HttpReply, asked: Asked): Parts {
   const target = redirectTarget(answer, asked.address);
-  const where = target === undefined ? 'nowhere' : `${target.protocol}//${target.host}`.slice(0, 100);
+  const where = target === undefined ? 'nowhere' : foreignName(`${target.protocol}//${target.host}`, 100);
   const message = `${asked.address} redirects to ${where} (${answer.status} to ${asked.path}), where the token is not sent`;
   return ['transient', message, `if that is your Vault, write it as address in [providers.${asked.provider}]`];
 }

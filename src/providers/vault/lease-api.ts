@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { parseExpiryField } from '../../credential/expiry.ts';
 import type { Lease } from '../../credential/life.ts';
 import type { Json } from '../../credential/secret.ts';
@@ -7,7 +8,7 @@ import { isObject, millisecondsAt, objectAt, serverTimeOf, textAt, type VaultRep
 import type { VaultClient } from './client.ts';
 import type { CurrentLogin } from './current-login.ts';
 import { notVault, refusalIn, withoutSecret } from './failures.ts';
-import { digestOf, isEnded, type TokenApi } from './token-api.ts';
+import { isEnded, type TokenApi } from './token-api.ts';
 import type { HeldLogin, TokenStore } from './token-store.ts';
 
 const RENEW = { what: 'lease', method: 'PUT', path: 'sys/leases/renew' } as const;
@@ -170,7 +171,7 @@ function issuedToken(reply: VaultReply, auth: Json, loginId: string): IssuedSecr
     content: { kind: 'json', json: auth },
     version: undefined,
     lease: {
-      id: accessor === '' ? `${BATCH}${digestOf(textAt(auth, 'client_token'))}` : `${ACCESSOR}${accessor}`,
+      id: accessor === '' ? `${BATCH}${randomUUID()}` : `${ACCESSOR}${accessor}`,
       durationMs: lifeMs || ENDLESS_MS,
       renewable: false,
       maxDurationMs: undefined,

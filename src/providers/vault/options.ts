@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import { duration, filePath, refuse, secretText, text } from '../../config/schema.ts';
+import {
+  duration,
+  filePath,
+  refuse,
+  riskOfAddress,
+  type SourceConflict,
+  secretText,
+  text,
+} from '../../config/schema.ts';
 import { awsRegion } from '../aws/options.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { proxyOption, proxyRule } from '../proxies.ts';
@@ -301,6 +309,14 @@ function accountOf({ address, namespace, auth }: VaultOptions): string | undefin
   return JSON.stringify([address, namespace ?? null, auth.method, auth.mount, names]);
 }
 
+function risksOf({ address, skip_verify }: VaultOptions): SourceConflict[] {
+  const clear = riskOfAddress('address', address);
+  if (!skip_verify) return clear;
+  const message = 'any certificate is accepted: anybody in between can read every login and key';
+  const remedy = 'remove skip_verify, and name the certificate of your authority with ca_file';
+  return [...clear, { key: 'skip_verify', message, remedy }];
+}
+
 /** HashiCorp Vault and OpenBao. docs/providers/vault.md tells every key. */
 export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
   type: 'vault',
@@ -325,6 +341,7 @@ export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
   },
   describe: ({ path }) => path,
   account: accountOf,
+  risksOf: (options, source) => (source === undefined ? risksOf(options) : []),
   interactive: {
     isNeeded: ({ auth }) => isInteractive(auth),
     async load() {

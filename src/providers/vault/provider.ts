@@ -1,3 +1,4 @@
+import { expandHome } from '../../config/paths.ts';
 import type { Lease, Login } from '../../credential/life.ts';
 import type { SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
@@ -11,7 +12,6 @@ import { refusalIn, successIn, tokenOver, tooSlow, withoutSecret } from './failu
 import { issuedSecret, LeaseApi } from './lease-api.ts';
 import { authInputs, logsInUnattended } from './logins/prepare.ts';
 import { mayBeMadeByAPerson, type VaultOptions, type VaultSource } from './options.ts';
-import { expandHome } from './secret-file.ts';
 import { TokenApi } from './token-api.ts';
 import { type HeldLogin, TokenStore } from './token-store.ts';
 
@@ -183,7 +183,7 @@ export class VaultProvider implements Provider {
 /** Files and folders whose change may fix a login. */
 function inputsOf({ ca_file, client_cert_file, client_key_file, auth }: VaultOptions, host: ProviderHost): string[] {
   const files = [ca_file, client_cert_file, client_key_file].filter((file) => file !== undefined);
-  return [...authInputs(auth, host), ...files].map((input) => expandHome(input, host));
+  return [...authInputs(auth, host), ...files].map((input) => expandHome(input, host.homeDir));
 }
 
 interface Reading {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { Login } from '../../credential/life.ts';
 import { type Json, SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
@@ -120,7 +120,7 @@ export class TokenApi {
     const failure = refusalIn(reply);
     if (failure !== undefined && failure.kind !== 'login-expired') throw failure;
     if (errorsOf(reply)?.some((words) => /invalid token|bad token/.test(words))) throw tokenOver(source, reply.asked);
-    const login = grantedByLookup(token, failure === undefined ? reply : undefined, startedAtMs);
+    const login = grantedByLookup(failure === undefined ? reply : undefined, startedAtMs);
     return { login, token: bytes, acquiredAtMs: undefined, source };
   }
 }
@@ -154,7 +154,7 @@ export function grantedByLogin(
   const renewable = auth['renewable'] === true;
   const expiresAtMs = grantedMs === undefined ? undefined : startedAtMs + grantedMs;
   const login: Login = {
-    id: loginIdOf(token, textAt(auth, 'accessor')),
+    id: loginIdOf(textAt(auth, 'accessor')),
     issuedAtMs: startedAtMs,
     expiresAtMs,
     grantedMs,
@@ -167,14 +167,14 @@ export function grantedByLogin(
 }
 
 /** The login behind a token that was handed in, as lookup-self tells it; without an answer nothing is known of its life. */
-export function grantedByLookup(token: string, answer: HttpReply | undefined, startedAtMs: number): Login {
+export function grantedByLookup(answer: HttpReply | undefined, startedAtMs: number): Login {
   const data = answer === undefined ? undefined : objectAt(answer.json, 'data');
   const ttlMs = millisecondsAt(data, 'ttl') || undefined;
   const renewable = data?.['renewable'] === true;
   const expiresAtMs = ttlMs === undefined ? undefined : startedAtMs + ttlMs;
   const grantedMs = millisecondsAt(data, 'period') || millisecondsAt(data, 'creation_ttl') || ttlMs;
   return {
-    id: loginIdOf(token, textAt(data, 'accessor')),
+    id: loginIdOf(textAt(data, 'accessor')),
     issuedAtMs: startedAtMs,
     expiresAtMs,
     grantedMs: ttlMs === undefined ? undefined : grantedMs,
@@ -207,14 +207,9 @@ function limitOfUses(grant: Json | undefined): Pick<Login, 'hasLimitedUses'> {
   return Number(grant?.['num_uses'] ?? 0) > 0 ? { hasLimitedUses: true } : {};
 }
 
-/** The accessor names a token without being one; batch tokens have none, so a digest stands for it. */
-function loginIdOf(token: string, accessor: string): string {
-  return accessor === '' ? `token-${digestOf(token)}` : accessor;
-}
-
-/** Names a token without giving it away. */
-export function digestOf(token: string): string {
-  return createHash('sha256').update(`login:${token}`).digest('hex').slice(0, 24);
+/** The accessor names a token without being one; batch tokens have none. No digest: names are stored in the open. */
+function loginIdOf(accessor: string): string {
+  return accessor === '' ? `token-${randomUUID()}` : accessor;
 }
 
 function explicitEnd(data: Json | undefined, answer: HttpReply | undefined, startedAtMs: number): number | undefined {

@@ -1,16 +1,14 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { createSecureContext, type SecureContext } from 'node:tls';
 import type { AxiosRequestConfig, AxiosResponse } from 'axios';
 import axios from 'axios';
 import { parseObject } from '../../credential/secret.ts';
 import { codeOf, ProviderError } from '../../errors.ts';
-import { networkFailure, readPem, trustedCertificates } from '../network.ts';
+import { networkFailure, secureContextOf } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
 import { proxyEnvironment } from '../proxies.ts';
 import type { HttpReply, VaultPlace } from './answer.ts';
 import type { VaultOptions } from './options.ts';
-import { expandHome } from './secret-file.ts';
 
 /** Vault's answers are a few kilobytes; a larger one is not from Vault, and is not read to its end. */
 const LARGEST_ANSWER_BYTES = 1_048_576;
@@ -153,7 +151,7 @@ export function openConnection(options: VaultOptions, host: ProviderHost): Vault
   const pool = { keepAlive: true, timeout: IDLE_SOCKET_MS, maxSockets: MOST_SOCKETS, proxyEnv };
   const servername = options.tls_server_name === undefined ? {} : { servername: options.tls_server_name };
   const isHttps = options.address.startsWith('https:');
-  const secureContext = isHttps ? contextOf(options, host) : undefined;
+  const secureContext = isHttps ? secureContextOf(options, host) : undefined;
   const tls = {
     ...(secureContext === undefined ? {} : { secureContext }),
     ...servername,
@@ -172,30 +170,6 @@ export function openConnection(options: VaultOptions, host: ProviderHost): Vault
       httpsAgent.destroy();
     },
   };
-}
-
-function contextOf(options: VaultOptions, host: ProviderHost): SecureContext {
-  const { ca_file, client_cert_file, client_key_file } = options;
-  const unusable = (fault: string) => {
-    const files = [ca_file, client_cert_file, client_key_file].filter((file) => file !== undefined);
-    return new ProviderError('misconfigured', `the certificates of provider "${host.name}" cannot be used (${fault})`, {
-      remedy: `check that ${files.join(', ')} exist, are PEM and belong together`,
-      concerns: 'address',
-    });
-  };
-  const read = (file: string) => {
-    const pem = readPem(expandHome(file, host));
-    if (typeof pem === 'string') throw unusable(`${file} ${pem}`);
-    return pem;
-  };
-  const ca = trustedCertificates(ca_file === undefined ? undefined : expandHome(ca_file, host), host.name);
-  const cert = client_cert_file === undefined ? {} : { cert: read(client_cert_file) };
-  const key = client_key_file === undefined ? {} : { key: read(client_key_file) };
-  try {
-    return createSecureContext({ ...(ca === undefined ? {} : { ca }), ...cert, ...key });
-  } catch (error) {
-    throw unusable(error instanceof Error && 'code' in error ? String(error.code) : 'not PEM');
-  }
 }
 
 /** The failure for a request that got no answer. `error` is only read for its code: it may hold token and body. */

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ProviderHost } from '../../../src/providers/provider.ts';
+import { lendsNothing, type ProviderHost } from '../../../src/providers/provider.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 import type { ConnectParts } from '../provider-harness.ts';
 
@@ -43,6 +43,7 @@ export class AwsHome {
       ...parts,
       name: 'under-test',
       clock: realClock,
+      credentials: lendsNothing,
       homeDir: this.#folder,
       env: this.env,
     };

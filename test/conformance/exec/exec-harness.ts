@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FailureKind } from '../../../src/errors.ts';
 import { execDefinition } from '../../../src/providers/exec/options.ts';
-import type { Provider } from '../../../src/providers/provider.ts';
+import { lendsNothing, type Provider } from '../../../src/providers/provider.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 import type { ConnectParts, Fault, InjectedFault, ProviderHarness, StoredContent } from '../provider-harness.ts';
 
@@ -65,7 +65,14 @@ export class ExecHarness implements ProviderHarness {
     const create = await execDefinition.load();
     const options = execDefinition.providerSchema.parse({ command: [this.#program], denied_status: [13] });
     const env = { PATH: process.env['PATH'] };
-    return create(options, { ...parts, name: 'under-test', clock: realClock, homeDir: this.#folder, env });
+    return create(options, {
+      ...parts,
+      name: 'under-test',
+      clock: realClock,
+      homeDir: this.#folder,
+      env,
+      credentials: lendsNothing,
+    });
   }
 
   async store(name: string, content: StoredContent): Promise<unknown> {

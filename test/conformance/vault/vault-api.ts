@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { Provider } from '../../../src/providers/provider.ts';
+import { lendsNothing, type Provider } from '../../../src/providers/provider.ts';
 import { vaultDefinition } from '../../../src/providers/vault/options.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { totpAt } from '../../fakes/dev-vault/second-factors.ts';
@@ -45,7 +45,7 @@ export function describeVaultApi(name: string, open: (canary: string) => Promise
     const provider = async (auth: Data = { method: 'token', token: stage.rootToken }): Promise<Provider> => {
       const create = await vaultDefinition.load();
       const options = vaultDefinition.providerSchema.parse({ address: stage.address, auth });
-      const host = { name: 'prod', clock: realClock, homeDir: folder, env: {} };
+      const host = { name: 'prod', clock: realClock, homeDir: folder, env: {}, credentials: lendsNothing };
       const made = create(options, { ...host, log: new CollectingLog(), logins: new MemoryLoginStore() });
       onTestFinished(() => made.close());
       return made;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FailureKind } from '../../../src/errors.ts';
 import type { Clock } from '../../../src/platform/clock.ts';
-import type { Provider } from '../../../src/providers/provider.ts';
+import { lendsNothing, type Provider } from '../../../src/providers/provider.ts';
 import { vaultDefinition } from '../../../src/providers/vault/options.ts';
 import type { Fault as VaultFault } from '../../fakes/dev-vault/faults.ts';
 import type {
@@ -94,7 +94,14 @@ export class VaultHarness implements ProviderHarness {
     await login.beforeConnecting?.(this.stage, this.#folder);
     const own = { address: this.stage.address, auth: this.#auth, ...login.options?.() };
     const options = vaultDefinition.providerSchema.parse(own);
-    const host = { ...parts, name: 'under-test', clock: this.#parts.clock, homeDir: this.#folder, env: {} };
+    const host = {
+      ...parts,
+      name: 'under-test',
+      clock: this.#parts.clock,
+      homeDir: this.#folder,
+      env: {},
+      credentials: lendsNothing,
+    };
     const provider = create(options, host);
     this.#logIn = async () => {
       using token = await login.logIn?.(options, host);

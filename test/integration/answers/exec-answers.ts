@@ -10,6 +10,14 @@ function command(name: string, verdict: Verdict, words: readonly string[], optio
 
 const shell = (script: string) => ['/bin/sh', '-c', script];
 
+/** What a tool with a preset says on stderr; the arguments of the preset follow the script. */
+function tool(preset: string, name: string, verdict: Verdict, said: string, words = ''): Answer {
+  const script = `printf '%s\\n' "${said}" >&2; exit 1`;
+  return { ...command(name, verdict, shell(script), `preset = "${preset}"`, words), name: `${preset}: ${name}` };
+}
+
+const REFERENCE = 'reference = "op://dev/claude/key"';
+
 export const execAnswers: readonly Answer[] = [
   command('it is not there', 'misconfigured', ['no-such-program-of-ours', 'read']),
   command('it prints nothing', 'misconfigured', ['/bin/true']),
@@ -37,5 +45,48 @@ export const execAnswers: readonly Answer[] = [
     '',
     'field = "key"',
   ),
-  command('it prints two lines', 'unusable', shell('echo sk-canary; echo done')),
+  command('it prints two lines', 'unusable', shell('printf "sk-%s\\n" can""ary done')),
+  tool('1password', 'no such item', 'misconfigured', "[ERROR] 'claude' isn't an item in the 'dev' vault.", REFERENCE),
+  tool(
+    '1password',
+    'too many requests',
+    'transient',
+    '[ERROR] 2023/06/26 11:55:32 (429) Too Many Requests: Please retry in 58 minutes or try other requests.',
+    REFERENCE,
+  ),
+  tool('1password', 'its prompt was dismissed', 'login-expired', '[ERROR] authorization prompt dismissed', REFERENCE),
+  tool(
+    'gcloud',
+    'nobody is logged in',
+    'login-expired',
+    'ERROR: You do not currently have an active account selected. Please run: gcloud auth login',
+  ),
+  tool(
+    'gcloud',
+    'no network, with the advice to log in',
+    'transient',
+    'ERROR: There was a problem refreshing your current auth tokens: Max retries exceeded. Please run: gcloud auth login',
+  ),
+  tool(
+    'azure',
+    'a resource that the tenant does not have',
+    'misconfigured',
+    'ERROR: AADSTS500011: The resource principal named api://claude was not found in the tenant.',
+    'resource = "api://claude"',
+  ),
+  tool('bitwarden', 'its vault is locked', 'login-expired', 'Vault is locked.', 'reference = "claude"'),
+  tool('bitwarden', 'no such item', 'misconfigured', 'Not found.', 'reference = "claude"'),
+  {
+    name: 'azure: something else than its JSON',
+    verdict: 'misconfigured',
+    arrange: () => ({
+      provider: 'type = "exec"\npreset = "azure"\ncommand = ["/bin/echo"]',
+      credential: 'resource = "api://claude"',
+    }),
+  },
+  {
+    name: 'keychain: there is no session bus',
+    verdict: 'transient',
+    arrange: () => ({ provider: 'type = "keychain"', credential: 'item = "claude"' }),
+  },
 ];

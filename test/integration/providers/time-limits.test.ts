@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { ProviderGate } from '../../../src/broker/gate.ts';
 import { LoginAttempts } from '../../../src/providers/login-attempts.ts';
-import type { Provider } from '../../../src/providers/provider.ts';
+import { lendsNothing, type Provider } from '../../../src/providers/provider.ts';
 import { findDefinition } from '../../../src/providers/registry.ts';
 import { AwsHome, PROFILE } from '../../conformance/aws/aws-home.ts';
 import { AwsJsonServer } from '../../fakes/aws-json-server.ts';
@@ -28,6 +28,7 @@ async function reading(type: string, options: object, source: object, env: Reado
     log: new CollectingLog(),
     logins: new MemoryLoginStore(),
     env,
+    credentials: lendsNothing,
     homeDir: folder,
   };
   const open = async (): Promise<Provider> => create(definition.providerSchema.parse(options), host);

@@ -3,6 +3,7 @@ import { closeSync, ftruncateSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { awsSecretsManagerDefinition } from '../../../src/providers/aws/options.ts';
+import { lendsNothing } from '../../../src/providers/provider.ts';
 import { failure, read, VaultFixture } from './vault-fixture.ts';
 
 /** What may be where a file should be. A plain read of the first blocks the daemon until somebody writes to it. */
@@ -59,7 +60,7 @@ test.each(Object.keys(THINGS))('%s as ca_file of AWS is an error at once', async
   const create = await awsSecretsManagerDefinition.load();
   const options = awsSecretsManagerDefinition.providerSchema.parse({ region: 'eu-west-1', ca_file });
   const { clock, log, logins, folder: homeDir } = fixture;
-  const provider = create(options, { name: 'aws', clock, log, logins, homeDir, env: {} });
+  const provider = create(options, { name: 'aws', clock, log, logins, homeDir, env: {}, credentials: lendsNothing });
   const startedAt = performance.now();
   const source = awsSecretsManagerDefinition.credentialSchema.parse({ secret_id: 'x' });
   const error = await failure(provider.issue({ source, wantedLifeMs: 0 }, { signal: new AbortController().signal }));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { ProviderError } from '../../../src/errors.ts';
 import type { Clock } from '../../../src/platform/clock.ts';
-import type { IssuedSecret, Provider } from '../../../src/providers/provider.ts';
+import { type IssuedSecret, lendsNothing, type Provider } from '../../../src/providers/provider.ts';
 import { vaultDefinition } from '../../../src/providers/vault/options.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { DevVault, type DevVaultOptions } from '../../fakes/dev-vault/dev-vault.ts';
@@ -90,7 +90,13 @@ export class VaultFixture {
     const create = await vaultDefinition.load();
     const auth = { method: 'token', token: this.vault.rootToken };
     const options = vaultDefinition.providerSchema.parse({ address: this.vault.address, auth, ...parts.options });
-    const host = { name: 'prod', clock: this.clock, homeDir: this.folder, env: parts.env ?? {} };
+    const host = {
+      name: 'prod',
+      clock: this.clock,
+      homeDir: this.folder,
+      env: parts.env ?? {},
+      credentials: lendsNothing,
+    };
     const provider = create(options, { ...host, log: parts.log ?? this.log, logins: parts.logins ?? this.logins });
     onTestFinished(() => provider.close());
     return provider;

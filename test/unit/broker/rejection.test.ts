@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { CODEX } from '../../../src/platform/known-clients.ts';
 import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
 import { BrokerHarness, client, type HarnessOptions, type Told } from '../../fakes/harness.ts';
@@ -167,6 +167,25 @@ describe('an early ask', () => {
       expect(told.map(({ value }) => value)).toEqual([next, next]);
       expect(world.provider().count('issue')).toBe(2);
     }
+  });
+
+  it('of a program that is never refused writes nothing of its own: what it was served is written once a second', async () => {
+    const world = await bench();
+    const saveClients = vi.spyOn(world.cache, 'saveClients');
+    const program = { client: { ...client(7), known: undefined }, intervalMs: MINUTE };
+    for (let ask = 0; ask < 50; ask += 1) await world.get('anthropic', program);
+    expect(saveClients).not.toHaveBeenCalled();
+    await world.clock.advance(SECOND);
+    expect(saveClients).toHaveBeenCalledTimes(1);
+  });
+
+  it('that counts as a strike is written at once', async () => {
+    const world = await bench();
+    await world.get('anthropic', A);
+    await world.clock.advance(2 * SECOND);
+    const saveClients = vi.spyOn(world.cache, 'saveClients');
+    await world.get('anthropic', A);
+    expect(saveClients.mock.lastCall?.[0][0]?.histories['anthropic']?.chain?.strikes).toBe(1);
   });
 
   it('asks the provider at most every ten seconds', async () => {

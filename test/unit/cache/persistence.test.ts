@@ -1,13 +1,9 @@
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import {
-  type AskKeyring,
-  KekKeyring,
-  type KeyringReply,
-  type TroubleKind,
-  trouble,
-} from '../../../src/crypto/kek-keyring.ts';
+import { describeEnvironment } from '../../../src/cache/recovery.ts';
+import { KekKeyring } from '../../../src/crypto/kek-keyring.ts';
+import { type AskKeyring, type KeyringReply, type TroubleKind, trouble } from '../../../src/platform/keyring.ts';
 import { openTestCache, served, store, temporaryFolder } from '../../fakes/cache.ts';
 import { secret } from '../../fakes/material.ts';
 
@@ -119,4 +115,19 @@ it('what is written while the key is looked for is not lost', async () => {
   store(cache, 'b', 'sk-b');
   expect(await reached).toBe(true);
   expect([served(cache, 'a'), served(cache, 'b')]).toEqual(['sk-a', 'sk-b']);
+});
+
+it('a library that does not load is not a full disk', () => {
+  const loader =
+    "/lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.33' not found (required by /p/better-sqlite3/prebuilds/linux-x64.node)";
+  const error = Object.assign(new Error(loader), { code: 'ERR_DLOPEN_FAILED' });
+  expect(describeEnvironment('/state/cache.db', error)).toEqual({
+    problem: `keys are kept in memory only, because SQLite does not load: ${loader}`,
+    remedy: 'Use a system with glibc 2.34 or newer, or build better-sqlite3 on this one: docs/prebuilds.md says how',
+  });
+  const absent = Object.assign(new Error("Cannot find module 'x'\nRequire stack:\n- /p"), { code: 'MODULE_NOT_FOUND' });
+  expect(describeEnvironment('/state/cache.db', absent)).toEqual({
+    problem: "keys are kept in memory only, because SQLite does not load: Cannot find module 'x'",
+    remedy: expect.stringContaining('npm install -g apikey-broker'),
+  });
 });

@@ -126,7 +126,7 @@ test('--fix mends modes and intervals, leaves keys, and says so', async () => {
     `{"apiKeyHelper":"${home.path('bin/broker-key')} anthropic","env":{"A":"1","CLAUDE_CODE_API_KEY_HELPER_TTL_MS":"0"}}`,
     0o664,
   );
-  const profile = home.write('.zshrc', `if true; then\n  export ANTHROPIC_API_KEY=${KEY}\nfi\n`);
+  const profile = home.write('.zshrc', `true\nexport ANTHROPIC_API_KEY=${KEY}\n`);
   const io = await doctor(home, ['--fix']);
   expect(JSON.parse(readFileSync(settings, 'utf8')).env).toEqual({ A: '1' });
   expect(statSync(settings).mode & 0o777).toBe(0o644);
@@ -136,13 +136,12 @@ test('--fix mends modes and intervals, leaves keys, and says so', async () => {
   expect(io.exitCode).toBe(1);
 });
 
-test('--fix --yes takes the line out of the profile, which still parses, with a backup', async () => {
+test('--fix --yes takes the variable out of the profile, and nothing else of its line, with a backup', async () => {
   using home = homeWithHelper();
-  const text = `if true; then\n  export ANTHROPIC_API_KEY=${KEY}\nfi\n`;
+  const text = `export A=1 ANTHROPIC_API_KEY=${KEY} PATH=$PATH:/x # mine\n`;
   const profile = home.write('.zshrc', text, 0o600);
   const io = await doctor(home, ['--fix', '--yes']);
-  expect(readFileSync(profile, 'utf8')).not.toContain(KEY);
-  execFileSync('/bin/sh', ['-n', profile]);
+  expect(readFileSync(profile, 'utf8')).toBe('export A=1 PATH=$PATH:/x # mine\n');
   const copy = /as it was: (\S+)/.exec(io.err)?.[1] ?? '';
   expect(readFileSync(copy, 'utf8')).toBe(text);
   expect(statSync(copy).mode & 0o777).toBe(0o600);

@@ -287,7 +287,8 @@ export const HOMES: readonly Home[] = [
     name: 'alias',
     files: { [USER]: ours, '.bash_aliases': `alias cc='ANTHROPIC_API_KEY=${API} claude'\n` },
     wins: H,
-    finds: ['profile-overrides-helper'],
+    finds: [],
+    notes: ['profile-holds-key'],
   },
   {
     name: 'commented out',

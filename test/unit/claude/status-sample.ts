@@ -8,6 +8,7 @@ export interface StatusSample {
   readonly isDefault?: boolean;
   readonly clockSkewSeconds?: number;
   readonly advice?: readonly Advice[];
+  readonly allow?: readonly string[];
 }
 
 /** A daemon with one credential, `anthropic`. */
@@ -41,6 +42,7 @@ export function statusOf(sample: StatusSample = {}): StatusReport {
         isDefault: sample.isDefault ?? true,
         provider: 'vault',
         providerType: 'vault',
+        allow: sample.allow ?? [],
         state: sample.state ?? 'fresh',
         version: '1',
         fingerprint: '01234567',

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { maskShapes, maskValue } from '../../../src/config/effective.ts';
-import { isSecretKey, membersOf } from '../../../src/config/walk.ts';
+import { isHidden, isSecretKey, membersOf } from '../../../src/config/walk.ts';
 
 it.each([
   'token',
@@ -64,6 +64,18 @@ it('what a command is given with a flag of such a name is masked', () => {
   expect(maskValue(command, false)).toEqual([
     ...['tool', '--token', '********', '--user', 'me', '--password=********', '-v', '--pin', '********'],
   ]);
+});
+
+it('so is what a script in a command or a header says', () => {
+  expect(maskValue(['sh', '-c', 'tool --token abc | tr -d x', 'Authorization: Bearer jkl'], false)).toEqual([
+    ...['sh', '-c', 'tool --token ******** | tr -d x', 'Authorization: Bearer ********'],
+  ]);
+});
+
+it('every variable of a command is masked, whatever its name, and is no reason for a warning', () => {
+  const schema = z.strictObject({ env: z.record(z.string(), z.string()) });
+  const [member] = [...membersOf({ env: { PLAIN: 'canary' } }, schema, ['providers', 'tool'])];
+  expect([member && isHidden(member), member?.isSecret]).toEqual([true, false]);
 });
 
 it('whatever is in a secret table or array is a secret', () => {

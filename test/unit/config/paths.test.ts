@@ -56,8 +56,11 @@ describe('the configuration file and the state folder', () => {
   it('need a home only where no variable names them', () => {
     const homeless = { homeDir: '' };
     expect(configFile(inputs({ BROKER_CONFIG: '/c' }, homeless))).toBe('/c');
-    expect(() => configFile(inputs({}, homeless))).toThrow(
+    expect(() => configFile(inputs({ HOME: '' }, homeless))).toThrow(
       expect.objectContaining({ code: 'ERR_CONFIG', message: 'HOME is empty' }),
+    );
+    expect(() => configFile(inputs({}, { ...homeless, uid: 54_321 }))).toThrow(
+      expect.objectContaining({ message: 'HOME is not set, and uid 54321 has no home in the user database' }),
     );
     expect(() => stateDir(inputs({}, { homeDir: 'u' }))).toThrow(
       expect.objectContaining({ message: 'HOME is not an absolute path: u' }),

@@ -6,13 +6,14 @@ import { providerDefinitions } from '../../../src/providers/registry.ts';
 
 describe.each(providerDefinitions)(
   'the provider type $type',
-  ({ providerSchema, credentialSchema, environmentDefaults }) => {
+  ({ type, providerSchema, credentialSchema, environmentDefaults }) => {
     it.each([
       ['provider', providerSchema],
       ['credential', credentialSchema],
     ])('describes every key of its %s tables', (_, schema) => {
       const keys = keysOf(schema, {});
-      expect(keys).not.toHaveLength(0);
+      // The keyring of the operating system is wherever the daemon runs: nothing of it is configured.
+      if (type !== 'keychain' || schema === credentialSchema) expect(keys).not.toHaveLength(0);
       const bare = keys.filter((key) => {
         const child = schemaAt(schema, [key], {});
         return child === undefined || unwrap(child).meta.description === undefined;

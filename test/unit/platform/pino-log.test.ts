@@ -43,6 +43,14 @@ describe('redaction', () => {
     expect(lines.join('')).not.toContain('hvs.');
   });
 
+  it('covers what looks like a secret in a message or a field, however deep', async () => {
+    const { lines, log } = await collect('json');
+    log.info({ reason: 'not hvs.canary-1', more: { deep: ['sk-ant-canary-2'] } }, 'it said hvs.canary-3');
+    log.error({ err: new BrokerError('ERR_IO', 'cannot read hvs.canary-4') }, 'failed');
+    expect(lines).toHaveLength(2);
+    expect(lines.join('')).not.toContain('canary');
+  });
+
   it('covers everything that a library hangs on its errors, causes included', async () => {
     const { lines, log } = await collect('json');
     const foreign = Object.assign(new Error('request with hvs.1 failed'), {

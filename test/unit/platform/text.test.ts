@@ -45,6 +45,7 @@ describe('redact', () => {
     'the token is expired',
     'secret/data/claude does not exist',
     '/usr/lib/libfoo.so.6: version not found',
+    "/lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.33' not found",
     'no such file: /home/u/.config/broker/role-id',
   ])('leaves ordinary words alone: %j', (text) => {
     expect(redact(text)).toBe(text);
@@ -92,6 +93,12 @@ it('the secrets in a command are what follows a flag of such a name, and not the
     '-v',
   ];
   expect(secretArguments(command)).toEqual(['abc', 'hunter2']);
+});
+
+it('so is what a script or a header within one word gives, but not what the shell looks up', () => {
+  const script = 'PGPASSWORD=hunter2 psql --password "abc" --user me && tool --token=$TOKEN';
+  const command = ['sh', '-c', script, '-H', 'X-Api-Key: k-1', '--header', 'Authorization: Bearer jkl'];
+  expect(secretArguments(command).toSorted()).toEqual(['abc', 'hunter2', 'jkl', 'k-1']);
 });
 
 it.each([

@@ -1,4 +1,4 @@
-import { awsLoginInputs } from '../../aws/login-inputs.ts';
+import { awsLoginInputs, requireTrustedLogin } from '../../aws/login-inputs.ts';
 import type { ProviderHost } from '../../provider.ts';
 import type { AuthOf } from '../options.ts';
 import type { PrepareLogin } from './method.ts';
@@ -11,6 +11,7 @@ const BODY = 'Action=GetCallerIdentity&Version=2011-06-15';
  */
 export function aws(auth: AuthOf<'aws'>): PrepareLogin {
   return async ({ host }) => {
+    requireTrustedLogin(host);
     const { signedHeaders } = await import('../../aws/signed-request.ts');
     const url = auth.sts_endpoint ?? stsEndpoint(auth.region);
     const extra = auth.server_id === undefined ? {} : { 'x-vault-aws-iam-server-id': auth.server_id };

@@ -1,11 +1,12 @@
 import { rmSync } from 'node:fs';
+import { expandHome } from '../../../config/paths.ts';
 import { ProviderError } from '../../../errors.ts';
 import type { ProviderHost } from '../../provider.ts';
+import { readSecretFile } from '../../secret-file.ts';
 import { objectAt, textAt } from '../answer.ts';
 import { unwrap } from '../client.ts';
 import { successIn } from '../failures.ts';
 import type { AuthOf, PasswordAuth } from '../options.ts';
-import { expandHome, readSecretFile } from '../secret-file.ts';
 import type { LoginContext, LoginRequest, PrepareLogin } from './method.ts';
 
 /** userpass and ldap, which differ in nothing but their mount, with the password of the configuration. */
@@ -57,7 +58,7 @@ export function appRole(auth: AuthOf<'approle'>): PrepareLogin {
     if (content === undefined) throw nothingToRead(file);
     const plain = auth.secret_id_wrapped ? await unwrapSecretId(content, context) : content;
     if (keeps) remembered = { from: content, secretId: plain };
-    if (auth.remove_secret_id_file) rmSync(expandHome(file, context.host), { force: true });
+    if (auth.remove_secret_id_file) rmSync(expandHome(file, context.host.homeDir), { force: true });
     return plain;
   };
 

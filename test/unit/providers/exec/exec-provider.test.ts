@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ProviderError } from '../../../../src/errors.ts';
 import { execDefinition } from '../../../../src/providers/exec/options.ts';
-import type { Provider } from '../../../../src/providers/provider.ts';
+import { lendsNothing, type Provider } from '../../../../src/providers/provider.ts';
 import { CollectingLog } from '../../../fakes/collecting-log.ts';
 import { MemoryLoginStore } from '../../../fakes/memory-login-store.ts';
 import { isRunning, until } from '../../../fakes/processes.ts';
@@ -32,6 +32,7 @@ async function connect(options: object, env: Record<string, string> = {}): Promi
     log: new CollectingLog(),
     logins: new MemoryLoginStore(),
     env: { PATH: process.env['PATH'], ...env },
+    credentials: lendsNothing,
     homeDir: folder,
   });
   return provider;

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Clock } from '../platform/clock.ts';
-import { nodeOptions } from '../platform/guard.ts';
-import { type AskKeyring, KEYRING_SERVICE, type KeyringReply, type KeyringRequest, trouble } from './kek-keyring.ts';
+import type { Clock } from './clock.ts';
+import { nodeOptions } from './guard.ts';
+import { type AskKeyring, type KeyringReply, type KeyringRequest, trouble } from './keyring.ts';
 import { findTrouble } from './secret-service.ts';
 
 interface KeyringSurroundings {
@@ -14,12 +14,12 @@ interface KeyringSurroundings {
 
 /** An answer takes a fifth of a second, most of it the start of a Node; a busy machine may need more. */
 const LIMIT_MS = 3_000;
-const MAX_REPLY = 16_384;
-/** Seen from src/crypto and from dist/chunks alike. */
+const MAX_REPLY = 20_000;
+/** Seen from src/platform and from dist/chunks alike. */
 const PROGRAM = join(
   import.meta.dirname,
   '..',
-  'crypto',
+  'platform',
   import.meta.filename.endsWith('.ts') ? 'keyring-main.ts' : 'keyring-main.js',
 );
 /** What a Node and the keychain need to find the user; NODE_OPTIONS and the like must not steer what holds the key. */
@@ -34,9 +34,9 @@ export function keyringOf({ env, platform, clock }: KeyringSurroundings): AskKey
   const childEnv = { ...own, DBUS_SESSION_BUS_ADDRESS: bus };
   return async (request) => {
     const untilMs = clock.now() + LIMIT_MS;
-    const { action, account, mayStart } = request;
+    const { action, service, account, mayStart } = request;
     // As the library names them on an item: SearchItems compares them all.
-    const attributes = { service: KEYRING_SERVICE, username: account };
+    const attributes = { service, username: account };
     const obstacle = await findTrouble({ env: childEnv, mayStart, attributes, clock, untilMs });
     if (obstacle !== undefined) return obstacle;
     if (action === 'look') return { outcome: 'usable' };

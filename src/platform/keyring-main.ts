@@ -1,9 +1,9 @@
 import { createInterface } from 'node:readline';
 import type { AsyncEntry } from '@napi-rs/keyring';
-import { ignoreStraySignals } from '../platform/guard.ts';
-import { loadNative } from '../platform/native.ts';
-import { firstLine } from '../platform/text.ts';
-import { KEYRING_SERVICE, type KeyringReply, type KeyringRequest, trouble } from './kek-keyring.ts';
+import { ignoreStraySignals } from './guard.ts';
+import { type KeyringReply, type KeyringRequest, trouble } from './keyring.ts';
+import { loadNative } from './native.ts';
+import { firstLine } from './text.ts';
 
 // A process of its own, because the library connects on the thread that calls it and waits however long the
 // keyring takes: the daemon ends this process when it takes too long. The key passes through its memory.
@@ -23,16 +23,16 @@ lines.once('line', async (line) => {
 /** Never rejects. On Linux the keyring was found open just before. */
 async function serve(request: KeyringRequest): Promise<KeyringReply> {
   try {
-    return await act(request, await openEntry(request.account));
+    return await act(request, await openEntry(request));
   } catch (error) {
     return describe(error);
   }
 }
 
-async function openEntry(account: string): Promise<AsyncEntry> {
+async function openEntry({ service, account }: KeyringRequest): Promise<AsyncEntry> {
   const { AsyncEntry } = await import('@napi-rs/keyring');
   // Without a Secret Service its default is the kernel's keyring, which a reboot empties.
-  return new AsyncEntry(KEYRING_SERVICE, account, { linux: { store: 'secret-service' } });
+  return new AsyncEntry(service, account, { linux: { store: 'secret-service' } });
 }
 
 async function act({ action, secret }: KeyringRequest, entry: AsyncEntry): Promise<KeyringReply> {

@@ -1,7 +1,7 @@
-import type { Clock } from '../platform/clock.ts';
-import { runProgram } from '../platform/run-program.ts';
-import { firstLine } from '../platform/text.ts';
-import { type KeyringTrouble, trouble } from './kek-keyring.ts';
+import type { Clock } from './clock.ts';
+import { type KeyringTrouble, trouble } from './keyring.ts';
+import { runProgram } from './run-program.ts';
+import { firstLine } from './text.ts';
 
 const NAME = 'org.freedesktop.secrets';
 const ROOT = '/org/freedesktop/secrets';

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { findTrouble } from '../../../src/crypto/secret-service.ts';
 import { SystemClock } from '../../../src/platform/clock.ts';
+import { findTrouble } from '../../../src/platform/secret-service.ts';
 import { temporaryFolder } from '../../fakes/cache.ts';
 
 const DEFAULT = '{"type":"o","data":["/org/freedesktop/secrets/collection/login"]}';

@@ -1,0 +1,226 @@
+import { fingerprint, maskUrl } from '../../platform/text.ts';
+import type { Facts } from '../doctor/gather.ts';
+import { effectiveVariable, originText, type SettingOrigin, settingOf } from '../settings/effective.ts';
+import type { Assignment } from '../shell/places.ts';
+import type { Profile } from '../shell/profile-library.ts';
+import { isOn, isSecretVariable, SWITCH_VARIABLES } from '../shell/variables.ts';
+import { type Check, check, type Fix, type Severity } from './check.ts';
+
+const KEYS = new Set(['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN', 'CLAUDE_CODE_OAUTH_TOKEN']);
+/** Shorter ones are words that a local gateway takes for a key (`ollama`, `dummy`). */
+const SHORTEST_KEY = 16;
+
+/** What shell profiles set: for new shells, where this one does not have it, and in plain text. */
+export const profileChecks: readonly Check[] = [
+  profileCheck('profile-overrides-helper', 'warning', (key) => key.beatsHelper && !key.inThisShell && !key.isSet),
+  // What this shell has already has its own finding if it beats the helper; with a computed value the file holds no key.
+  profileCheck(
+    'profile-holds-key',
+    ({ exported }) => (exported === 'no' ? 'info' : 'warning'),
+    (key) => (!key.beatsHelper || key.inThisShell || key.isSet) && (key.value ?? '').trim().length >= SHORTEST_KEY,
+  ),
+  check({
+    id: 'profile-changes-switch',
+    when: (facts) => switchesOfNewShells(facts),
+    severity: ({ exported }) => (exported === 'yes' ? 'warning' : 'info'),
+    title: ({ file, line, name, value, exported }) =>
+      `${file}:${line} sets ${name}${shownValue(name, value)}, which this shell does not have${onlyPerhaps(exported)}`,
+    cost: ({ name }) => `in a new shell ${effectOf(name)}; what is said here is true of this shell only`,
+    remedy: (found) =>
+      `if you want it, open a new shell and run broker doctor there; if not: ${removalInWords(found, found.profile)}`,
+    where: ({ file, line }) => `${file}:${line}`,
+  }),
+  check({
+    id: 'profile-unreadable',
+    severity: 'info',
+    when: ({ input }) => input.profiles.filter(({ fault }) => fault !== undefined),
+    title: ({ file, fault }) => `${file} could not be searched: it ${fault}`,
+    cost: 'a variable that it sets would not be found',
+    remedy: ({ file }) => `look into ${file} yourself`,
+    where: ({ file }) => file,
+  }),
+];
+
+/** What a person does about a variable that beats the helper in this shell. */
+export function remedyForVariable(facts: Facts, name: string, origin: SettingOrigin): string {
+  if (origin.kind === 'settings') return `remove env.${name} from ${originText(origin)}`;
+  const found = origin.file === undefined ? undefined : assignmentAt(facts, name, origin);
+  if (found === undefined) {
+    return `type: unset ${name}; no profile that was read sets it, so look at what started this shell (an editor, direnv, a secret manager), or ask a new shell: broker doctor --run-shell`;
+  }
+  const { assignment, profile } = found;
+  if (assignment.exported === 'no') {
+    return `type: unset ${name}; it comes from ${originText(origin)}, which new shells do not run, and can stay there`;
+  }
+  const gateway = gatewayFor(facts, name);
+  const unset = `type: ${profile.syntax.startsWith('fish') ? 'set -e' : 'unset'} ${name}`;
+  return gateway === undefined
+    ? `${removalInWords(assignment, profile)}, and ${unset}`
+    : bothWays(assignment, profile, gateway);
+}
+
+/** The repair of what a profile set in this shell. */
+export function fixForVariable(facts: Facts, name: string, origin: SettingOrigin): Fix | undefined {
+  if (origin.kind === 'settings') return { kind: 'remove-setting', file: origin.file, path: ['env', name] };
+  const found = assignmentAt(facts, name, origin);
+  return found && fixOf(facts, found.assignment, found.profile);
+}
+
+function assignmentAt({ input }: Facts, name: string, origin: SettingOrigin) {
+  const profile = input.profiles.find(({ file }) => file === origin.file);
+  const assignment = profile?.assignments.find((each) => each.name === name && each.line === origin.line);
+  return profile && assignment && { assignment, profile };
+}
+
+interface ProfileKey extends Assignment {
+  readonly profile: Profile;
+  readonly beatsHelper: boolean;
+  readonly inThisShell: boolean;
+  /** A settings file decides, whatever a shell says. */
+  readonly isSet: boolean;
+}
+
+function keysInProfiles({ input, helper }: Facts): ProfileKey[] {
+  return input.profiles.flatMap((profile) =>
+    profile.assignments
+      .filter(({ name, value }) => KEYS.has(name) && value !== '')
+      .map((assignment) => ({
+        ...assignment,
+        profile,
+        beatsHelper:
+          helper !== undefined && assignment.name !== 'CLAUDE_CODE_OAUTH_TOKEN' && assignment.exported !== 'no',
+        inThisShell: effectiveVariable(input, assignment.name) !== undefined,
+        isSet: settingOf(input, assignment.name) !== undefined,
+      })),
+  );
+}
+
+function profileCheck(
+  id: string,
+  severity: Severity | ((key: ProfileKey) => Severity),
+  isMeant: (key: ProfileKey) => boolean,
+): Check {
+  return check<ProfileKey>({
+    id,
+    severity,
+    when: (facts) => keysInProfiles(facts).filter(isMeant),
+    title: ({ file, line, name, value, exported }) =>
+      `${file}:${line} sets ${name}, ${value === undefined ? 'computed when the shell starts' : fingerprint(value)}${onlyPerhaps(exported)}`,
+    cost: ({ beatsHelper, inThisShell, exported }) =>
+      beatsHelper && !inThisShell
+        ? 'every new shell overrides apiKeyHelper with it, also long after the key is dead'
+        : `a key that never rotates is in plain text in a file that is copied, synced and backed up${exported === 'no' ? '; new shells do not have it' : ''}`,
+    remedy: (key, facts) => {
+      const gateway = key.exported === 'no' ? undefined : gatewayFor(facts, key.name);
+      if (key.exported === 'no') return `read it where it is used from a keychain or a password manager, or leave it`;
+      const words = gateway === undefined ? removalInWords(key, key.profile) : bothWays(key, key.profile, gateway);
+      return key.exported === 'yes' ? words : `${words}; ask the shell whether it has it: broker doctor --run-shell`;
+    },
+    where: ({ file, line }) => `${file}:${line}`,
+    fix: (key, facts) => fixOf(facts, key, key.profile),
+  });
+}
+
+function onlyPerhaps(exported: Assignment['exported']): string {
+  return exported === 'perhaps' ? ' (where its condition holds)' : '';
+}
+
+/** A switch, an address or an interval that new shells have and this one has not. */
+function switchesOfNewShells({ input }: Facts) {
+  return SWITCH_VARIABLES.filter(
+    (name) => settingOf(input, name) === undefined && (input.environment[name] ?? '') === '',
+  ).flatMap((name) => {
+    const all = input.profiles.flatMap((profile) =>
+      profile.assignments
+        .filter((each) => each.name === name && each.exported !== 'no')
+        .map((each) => ({ ...each, profile })),
+    );
+    const last = all.at(-1);
+    const isOff = last?.value !== undefined && (isToggle(name) ? !isOn(last.value) : last.value.trim() === '');
+    return last === undefined || isOff ? [] : [last];
+  });
+}
+
+function isToggle(name: string): boolean {
+  return /^CLAUDE_CODE_(USE|SKIP|SIMPLE)/.test(name);
+}
+
+function shownValue(name: string, value: string | undefined): string {
+  if (value === undefined || isSecretVariable(name)) return '';
+  return name.endsWith('_URL') ? `=${maskUrl(value)}` : /^[\w./:~-]{1,60}$/.test(value) ? `=${value}` : '';
+}
+
+function effectOf(name: string): string {
+  if (name === 'CLAUDE_CODE_SIMPLE') return 'every claude runs as with --bare, without helper, login and OAuth token';
+  if (name.startsWith('CLAUDE_CODE_USE_')) return 'requests go to the cloud provider or gateway with its own login';
+  if (name.endsWith('_URL')) return 'requests, and the key with them, go to that address';
+  if (name === 'CLAUDE_CONFIG_DIR') return 'the client reads other settings, and another login';
+  if (name === 'ANTHROPIC_CUSTOM_HEADERS') return 'requests carry these headers';
+  return 'the client works differently';
+}
+
+/** Where requests go if that is not Anthropic: a token beside such an address belongs to it. */
+function gatewayFor({ input }: Facts, name: string): { readonly host: string; readonly place: string } | undefined {
+  if (name === 'CLAUDE_CODE_OAUTH_TOKEN') return undefined;
+  const set = effectiveVariable(input, 'ANTHROPIC_BASE_URL');
+  const inProfile = input.profiles
+    .flatMap(({ assignments }) => assignments)
+    .findLast((each) => each.name === 'ANTHROPIC_BASE_URL' && each.exported !== 'no' && each.value !== '');
+  const value = set?.value ?? inProfile?.value;
+  const place = set === undefined ? inProfile && `${inProfile.file}:${inProfile.line}` : originText(set.origin);
+  if (place === undefined) return undefined;
+  const host = value !== undefined && URL.canParse(value) ? new URL(value).host : undefined;
+  return host !== undefined && /(^|\.)anthropic\.com$/.test(host) ? undefined : { host: host ?? 'a gateway', place };
+}
+
+function bothWays(assignment: Assignment, profile: Profile, { host, place }: { host: string; place: string }): string {
+  return `requests go to ${host} (${place}), and this is its key: to keep it, remove apiKeyHelper (broker claude uninstall); to use the helper, remove ANTHROPIC_BASE_URL there first, then ${removalInWords(assignment, profile)}`;
+}
+
+/** One sentence that, followed to the letter, leaves a file that the shell can read. */
+export function removalInWords(assignment: Assignment, { file, syntax, text }: Profile): string {
+  const { name, line, lastLine, removal, scope } = assignment;
+  if (syntax === 'fish-universal') return `type in fish: set -Ue ${name}`;
+  if (removal === undefined) {
+    return `add this as the last line of ${file}: ${syntax === 'fish' ? 'set -e' : 'unset'} ${name}`;
+  }
+  const lines = text
+    .split('\n')
+    .slice(line - 1, lastLine)
+    .join('\n');
+  const isWhole = lines.replace(/#[^'"]*$/, '').trim() === removal.removed.trim();
+  if (scope === 'top' && isWhole) {
+    return line === lastLine ? `remove line ${line} of ${file}` : `remove lines ${line} to ${lastLine} of ${file}`;
+  }
+  const what = `${line === lastLine ? `in line ${line}` : `in lines ${line} to ${lastLine}`} of ${file}`;
+  return removal.replacement === ''
+    ? `${what} remove ${name}=… and leave the rest`
+    : `${what} write : in place of ${commandShown(removal.removed, name)}`;
+}
+
+function commandShown(removed: string, name: string): string {
+  const before = removed.slice(0, removed.indexOf(name));
+  return `${/^[a-z -]*$/i.test(before) ? before : ''}${name}${removed.includes(`${name}=`) ? '=' : ' '}…`;
+}
+
+/** Only what can be taken out without anything else noticing. */
+function fixOf({ input }: Facts, assignment: Assignment, { file, syntax }: Profile): Fix | undefined {
+  const { name, line, removal, exported } = assignment;
+  if (removal?.isSafe !== true || exported !== 'yes' || syntax === 'fish-universal') return undefined;
+  if (input.profiles.some(({ text }) => mentions(text, name))) return undefined;
+  if (name !== 'CLAUDE_CODE_OAUTH_TOKEN' && gatewayFor({ input } as Facts, name) !== undefined) return undefined;
+  return { kind: 'remove-assignment', file, line, name, syntax };
+}
+
+/** Whether a text asks for the variable's value, rather than setting, exporting or unsetting it. */
+function mentions(text: string, name: string): boolean {
+  if (!text.includes(name)) return false;
+  return text.split('\n').some((line) => {
+    if (!line.includes(name) || /^\s*#/.test(line)) return false;
+    const rest = line.replaceAll(new RegExp(`(?<![\\w$])${name}\\+?=`, 'g'), '');
+    const isPlain = new RegExp(
+      `^\\s*(export|unset|set|typeset|declare)(\\s+-{1,2}[\\w-]+)*\\s+["']?${name}["']?(\\s|;|$)`,
+    );
+    return rest.replace(isPlain, '').includes(name);
+  });
+}

@@ -1,0 +1,124 @@
+import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { BrokerError } from '../../errors.ts';
+import { type EnrolmentRecord, type RecordedLine, readEnrolment, writeEnrolment } from '../../platform/enrolment.ts';
+import { programsOnPath } from '../../platform/files.ts';
+import { isClaudeProgram } from '../../platform/known-clients.ts';
+import type { Addition } from '../settings/edit.ts';
+import type { SettingsFile } from '../settings/files.ts';
+import { parseHelperCommand, runsBrokerHelper } from '../shell/helper-command.ts';
+import { exclusively } from './lock.ts';
+
+interface EnrolContext {
+  readonly stateDir: string;
+  readonly uid: number;
+}
+
+/** The lines that the client is going to run, for `allow`. */
+export function helperLines(additions: readonly Addition[], file: string, target: string): RecordedLine[] {
+  return additions.flatMap((addition) =>
+    'value' in addition && addition.path[0] !== 'env' ? [recorded(addition.value, file, target)] : [],
+  );
+}
+
+function recorded(line: string, file: string, target: string): RecordedLine {
+  const { words, simple } = parseHelperCommand(line);
+  const isLiteral = simple && !words.some((word) => word.startsWith('~'));
+  return { line, words: isLiteral ? (words[0] === 'exec' ? words.slice(1) : words) : [], file, target };
+}
+
+/**
+ * Replaces what is recorded of this file for this target, or for all of them. The caller holds the installers' lock.
+ *
+ * @returns whether that changed anything.
+ */
+export function recordLines(
+  { stateDir, uid }: EnrolContext,
+  file: string,
+  target: string | undefined,
+  lines: readonly RecordedLine[],
+): boolean {
+  const before = readEnrolment(stateDir, uid);
+  const isReplaced = (each: RecordedLine) => each.file === file && (target === undefined || each.target === target);
+  const after = { ...before, lines: [...before.lines.filter((each) => !isReplaced(each)), ...lines] };
+  if (before.flaw === undefined && JSON.stringify(after) === JSON.stringify(before)) return false;
+  writeEnrolment(stateDir, uid, after);
+  return true;
+}
+
+/** An administrator's lines of ours: in a file of root's that nobody else can write. */
+export function recordManagedLines(context: EnrolContext, settings: readonly SettingsFile[]): void {
+  const managed = settings.filter(
+    ({ scope, state, uid, mode, helper }) =>
+      scope === 'managed' && state === 'in-effect' && uid === 0 && (mode & 0o022) === 0 && helper !== undefined,
+  );
+  exclusively(context.stateDir, context.uid, () => {
+    for (const { file, helper } of managed) {
+      const lines = runsBrokerHelper(helper?.value ?? '') ? [recorded(helper?.value ?? '', file, 'managed')] : [];
+      recordLines(context, file, 'managed', lines);
+    }
+  });
+}
+
+export interface ClientProgram {
+  readonly path: string;
+  /** By its place, or by its device and inode, which an update changes. */
+  readonly known: 'by name' | 'enrolled';
+}
+
+/**
+ * Makes sure that the client is one for `allow`: found under a usual name, or enrolled.
+ *
+ * @param named by a person; undefined: `claude` on PATH.
+ * @returns undefined: there is none, or it is a script, whose interpreter runs other programs as well.
+ * @throws BrokerError ERR_USAGE if a person named something else than a program.
+ */
+export function enrolClient(
+  context: EnrolContext,
+  named: string | undefined,
+  searched: string | undefined,
+): ClientProgram | undefined {
+  const found = named ?? programsOnPath('claude', searched)[0];
+  if (found === undefined) return undefined;
+  const path = realPath(found);
+  if (path === undefined || !isBinary(path)) {
+    if (named === undefined) return undefined;
+    throw new BrokerError('ERR_USAGE', `${named} is not a compiled program`, {
+      remedy:
+        'name the file that runs (readlink /proc/PID/exe of the client); for a Node script: allow = ["claude-code-node"]',
+    });
+  }
+  if (isClaudeProgram(path)) return { path, known: 'by name' };
+  const { dev, ino } = statSync(path);
+  const client = { id: `${dev}:${ino}`, path };
+  exclusively(context.stateDir, context.uid, () => {
+    const before = readEnrolment(context.stateDir, context.uid);
+    const clients = [...before.clients.filter((each) => each.path !== path), client];
+    const after: EnrolmentRecord = { ...before, clients };
+    writeEnrolment(context.stateDir, context.uid, after);
+  });
+  return { path, known: 'enrolled' };
+}
+
+function realPath(file: string): string | undefined {
+  try {
+    return realpathSync(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** elf(5). */
+function isBinary(file: string): boolean {
+  try {
+    const start = Buffer.alloc(4);
+    const fd = openSync(file, 'r');
+    try {
+      readSync(fd, start, 0, start.length, 0);
+    } finally {
+      closeSync(fd);
+    }
+    return start.equals(Buffer.from('\x7fELF', 'latin1'));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,397 @@
+import path from 'node:path';
+import type { Case, Command, Function as FunctionNode, If, PipelineNode, Statement, Word } from 'unbash';
+import { Expander, negated, type ShellSurroundings, type Truth } from './expand.ts';
+import { ASSIGNMENT, type AssigningNode, commandWords, DECLARERS, placesIn, type TrackedAssignment } from './places.ts';
+import type { ProfileLibrary } from './profile-library.ts';
+import { parseScript, type Spanned } from './script.ts';
+import { ShellVariables } from './variables-of-shell.ts';
+
+/** Functions that call each other, files that source each other. */
+const DEEPEST = 24;
+/** Statements of one shell; a profile that goes in circles ends here. */
+const LONGEST = 40_000;
+
+type Flow = 'return' | 'exit' | 'break' | undefined;
+
+/** Where a statement comes from: its file, and the places that are known in it. */
+interface Frame {
+  readonly file: string;
+  readonly places: ReadonlyMap<AssigningNode, TrackedAssignment>;
+  /** Of what `eval` runs, the line of the `eval`. */
+  readonly lineOf: (node: Spanned) => number;
+}
+
+/**
+ * Follows sh, bash or zsh through its startup files without running anything: what is set, exported and unset, by what is
+ * sourced and called, in conditions as far as they can be decided.
+ */
+export class ShShell {
+  readonly variables: ShellVariables;
+  readonly #kind: 'bash' | 'zsh';
+  readonly #library: ProfileLibrary;
+  readonly #around: ShellSurroundings;
+  readonly #functions = new Map<string, { readonly node: FunctionNode; readonly frame: Frame }>();
+  readonly #expander: Expander;
+  #frame: Frame | undefined;
+  #isCertain = true;
+  #flow: Flow;
+  #depth = 0;
+  #left = LONGEST;
+  #positional: readonly (string | undefined)[] = [];
+
+  constructor(
+    kind: 'bash' | 'zsh',
+    library: ProfileLibrary,
+    around: ShellSurroundings,
+    known: Readonly<Record<string, string | undefined>>,
+  ) {
+    this.#kind = kind;
+    this.#library = library;
+    this.#around = around;
+    const own = kind === 'zsh' ? { ZSH_VERSION: '5.9', BASH_VERSION: '' } : { BASH_VERSION: '5.2', ZSH_VERSION: '' };
+    const ostype = around.platform === 'darwin' ? 'darwin24' : 'linux-gnu';
+    // As in a terminal, where most guards against anything else let profiles pass.
+    this.variables = new ShellVariables({
+      HOME: around.homeDir,
+      '-': 'himBHs',
+      PS1: '$ ',
+      OSTYPE: ostype,
+      ...own,
+      ...known,
+    });
+    const lookup = (name: string) =>
+      /^\d+$/.test(name) && name !== '0' ? this.#positional[Number(name) - 1] : this.variables.valueOf(name);
+    this.#expander = new Expander(around, lookup, () => this.#frame?.file ?? '');
+  }
+
+  /** A file that is not there is none. */
+  run(file: string): void {
+    const found = this.#library.script(file, this.#kind);
+    if (found === undefined || this.#depth >= DEEPEST || this.#flow === 'exit') return;
+    const { script, places } = found;
+    const lineOf = (node: Spanned) => script.lineAt(script.spanOf(node).start);
+    this.#inFrame({ file, places, lineOf }, () => this.#statements(script.root.commands));
+    if (this.#flow === 'return') this.#flow = undefined;
+  }
+
+  #inFrame(frame: Frame, run: () => void): void {
+    const before = this.#frame;
+    this.#frame = frame;
+    this.#depth += 1;
+    run();
+    this.#depth -= 1;
+    this.#frame = before;
+  }
+
+  #statements(statements: readonly Statement[]): Truth {
+    let verdict: Truth = true;
+    for (const { command, background } of statements) {
+      this.#left -= 1;
+      if (this.#flow !== undefined || this.#left < 0) break;
+      verdict = background ? true : this.#run(command);
+    }
+    return verdict;
+  }
+
+  /** What may run or not: what it unsets stays, where it ends the file the file goes on. */
+  #perhaps(run: () => void): void {
+    const before = this.#isCertain;
+    this.#isCertain = false;
+    run();
+    this.#isCertain = before;
+    this.#flow = undefined;
+  }
+
+  #branch(verdict: Truth, run: () => Truth): Truth {
+    if (verdict === true) return run();
+    if (verdict === undefined) this.#perhaps(run);
+    return undefined;
+  }
+
+  #run(node: Statement['command'] | FunctionNode['body']): Truth {
+    switch (node.type) {
+      case 'Command':
+        return this.#command(node);
+      case 'AndOr':
+        return this.#andOr(node.commands, node.operators);
+      case 'Pipeline': {
+        const [only, ...others] = node.commands;
+        const isNegated = node.prefixes.filter(({ type }) => type === 'Negation').length % 2 === 1;
+        // In zsh the last part of a pipe runs in the shell itself, in bash none does.
+        const last = others.length === 0 ? only : this.#kind === 'zsh' ? others.at(-1) : undefined;
+        const verdict = last && this.#run(last);
+        return isNegated ? negated(verdict) : verdict;
+      }
+      case 'Redirected':
+        return this.#run(node.command);
+      case 'CompoundList':
+        return this.#statements(node.commands);
+      case 'BraceGroup':
+        return this.#statements(node.body.commands);
+      case 'TestCommand':
+        return this.#expander.judge(node.expression);
+      case 'Function':
+        this.#define(node);
+        return true;
+      case 'If':
+        this.#if([node, ...node.elif], node.else?.commands ?? []);
+        return undefined;
+      case 'For':
+        this.#loop(node.name.value, this.#expander.words(node.wordlist ?? []), () =>
+          this.#statements(node.body.commands),
+        );
+        return undefined;
+      case 'Case':
+        this.#case(node);
+        return undefined;
+      case 'While':
+        this.#perhaps(() => {
+          this.#statements(node.clause.commands);
+          this.#statements(node.body.commands);
+        });
+        return undefined;
+      case 'ArithmeticFor':
+      case 'Select':
+        this.#perhaps(() => this.#statements(node.body.commands));
+        return undefined;
+      default:
+        // A subshell, arithmetic, a coprocess: nothing of it stays.
+        return undefined;
+    }
+  }
+
+  #if(clauses: readonly Pick<If, 'clause' | 'then'>[], otherwise: readonly Statement[]): void {
+    for (const [index, each] of clauses.entries()) {
+      const verdict = this.#statements(each.clause.commands);
+      this.#branch(verdict, () => this.#statements(each.then.commands));
+      if (verdict === true) return;
+      if (verdict === false) continue;
+      this.#perhaps(() => {
+        for (const later of clauses.slice(index + 1)) this.#statements(later.then.commands);
+        this.#statements(otherwise);
+      });
+      return;
+    }
+    this.#statements(otherwise);
+  }
+
+  #andOr(commands: readonly PipelineNode[], operators: readonly ('&&' | '||')[]): Truth {
+    let verdict: Truth = commands[0] && this.#run(commands[0]);
+    for (const [index, operator] of operators.entries()) {
+      const next = commands[index + 1];
+      if (next === undefined || this.#flow !== undefined) break;
+      if (verdict === undefined) this.#perhaps(() => void this.#run(next));
+      else if (verdict === (operator === '&&')) verdict = this.#run(next);
+    }
+    return verdict;
+  }
+
+  #loop(name: string, words: readonly (string | undefined)[], body: () => void): void {
+    for (const word of words) {
+      if (this.#flow !== undefined) break;
+      this.variables.set(name, { value: word, place: undefined, isExported: false, isCertain: true });
+      if (word === undefined) this.#perhaps(body);
+      else body();
+      if (this.#flow === 'break') this.#flow = undefined;
+    }
+  }
+
+  #case({ word, items }: Case): void {
+    const text = this.#expander.inCondition(word);
+    for (const { pattern, body } of items) {
+      const verdicts = pattern.map((each) => (text === undefined ? undefined : this.#expander.matches(text, each)));
+      const verdict = verdicts.includes(true) ? true : verdicts.includes(undefined) ? undefined : false;
+      this.#branch(verdict, () => this.#statements(body.commands));
+      if (verdict === true) return;
+    }
+  }
+
+  #define(node: FunctionNode): void {
+    if (this.#frame !== undefined) this.#functions.set(node.name.value, { node, frame: this.#frame });
+  }
+
+  #command(command: Command): Truth {
+    const [name] = commandWords(command);
+    if (name === undefined) {
+      for (const part of command.prefix) if (part.type === 'Assignment') this.#assign(part, this.variables.exportsAll);
+      return true;
+    }
+    const args = command.args.slice(
+      command.name?.value === name.replace(/^\\/, '') || command.name?.value === `\\${name}` ? 0 : 1,
+    );
+    const words = () => this.#expander.words(args.filter((arg): arg is Word => arg.type === 'Word'));
+    if (DECLARERS.has(name)) return this.#declare(name, args);
+    const called = this.#functions.get(name);
+    if (called !== undefined) return this.#call(called, words());
+    switch (name) {
+      case 'unset':
+        if (this.#isCertain)
+          for (const each of words()) if (each !== undefined && !each.startsWith('-')) this.variables.unset(each);
+        return true;
+      case 'source':
+      case '.':
+        return this.#source(words()[0]);
+      case 'eval':
+        return this.#eval(command, words());
+      case 'emulate':
+        return this.#eval(command, words().slice(words().indexOf('-c') + 1));
+      case 'set':
+      case 'setopt':
+        this.#options(words());
+        return true;
+      case 'return':
+      case 'exit':
+      case 'break':
+      case 'continue':
+        this.#flow = name === 'continue' ? 'break' : name;
+        return true;
+      case 'test':
+      case '[':
+        return this.#expander.test(args);
+      case ':':
+        this.#defaults(args);
+        return true;
+      case 'true':
+      case 'alias':
+      case 'echo':
+        return true;
+      case 'false':
+        return false;
+      default:
+        return undefined;
+    }
+  }
+
+  #call({ node, frame }: { node: FunctionNode; frame: Frame }, args: readonly (string | undefined)[]): Truth {
+    if (this.#depth >= DEEPEST) return undefined;
+    const before = this.#positional;
+    this.#positional = args;
+    let verdict: Truth;
+    this.variables.within(() =>
+      this.#inFrame(frame, () => {
+        verdict = this.#run(node.body);
+      }),
+    );
+    this.#positional = before;
+    if (this.#flow === 'return') this.#flow = undefined;
+    return verdict;
+  }
+
+  #declare(name: string, args: readonly AssigningNode[]): Truth {
+    const flags = args.flatMap((arg) => (arg.type === 'Word' && /^[-+][A-Za-z]+$/.test(arg.value) ? [arg.value] : []));
+    const has = (letter: string) => flags.some((flag) => flag.startsWith('-') && flag.includes(letter));
+    if (has('f') || has('p')) return true;
+    const removesExport = (name === 'export' && has('n')) || flags.some((flag) => /^\+\w*x/.test(flag));
+    const exports = !removesExport && (name === 'export' || has('x'));
+    const isLocal = name !== 'export' && name !== 'readonly' && !has('g');
+    for (const arg of args) {
+      const word = arg.type === 'Word' ? this.#expander.text(arg) : undefined;
+      const variable = arg.type === 'Assignment' ? arg.name : (ASSIGNMENT.exec(word ?? '')?.[1] ?? word);
+      if (variable === undefined) {
+        if (exports && arg.type === 'Word') this.#exportsFromFile(arg);
+        continue;
+      }
+      if (!/^[A-Za-z_]\w*$/.test(variable)) continue;
+      if (isLocal) this.variables.hide(variable);
+      if (arg.type === 'Assignment' || ASSIGNMENT.test(word ?? '')) this.#assign(arg, exports);
+      else
+        this.variables.setExported(variable, exports || (!removesExport && this.variables.exportsAll), this.#isCertain);
+      if (removesExport) this.variables.setExported(variable, false, this.#isCertain);
+    }
+    return true;
+  }
+
+  #assign(node: AssigningNode, isExported: boolean): void {
+    const known = this.#frame?.places.get(node);
+    const text = node.type === 'Word' ? this.#expander.text(node) : undefined;
+    const name = node.type === 'Word' ? ASSIGNMENT.exec(text ?? '')?.[1] : node.name;
+    if (name === undefined) return;
+    const value =
+      node.type === 'Word'
+        ? text?.slice(text.indexOf('=') + 1)
+        : node.append
+          ? undefined
+          : this.#expander.text(node.value);
+    // `export "$1=$2"` in a function: the text says neither.
+    const place = known ?? this.#placeOf(node, name, value);
+    this.variables.set(name, { value, place, isExported, isCertain: this.#isCertain });
+  }
+
+  #placeOf(node: AssigningNode, name: string, value: string | undefined): TrackedAssignment | undefined {
+    if (this.#frame === undefined) return undefined;
+    const { file, lineOf } = this.#frame;
+    const line = lineOf(node);
+    return this.#library.add({
+      file,
+      name,
+      value,
+      line,
+      lastLine: line,
+      scope: 'function',
+      exported: 'no',
+      removal: undefined,
+    });
+  }
+
+  /** `export $(grep -v '^#' .env | xargs)`. */
+  #exportsFromFile(word: Word): void {
+    const named = /(?:^|[\s'"<])([~./$][\w./~${}-]+|[\w-]*\.env[\w.-]*)/g;
+    for (const [, name = ''] of word.text.matchAll(named)) {
+      const file = path.resolve(this.#around.homeDir, name.replace(/^~|^\$\{?HOME\}?/, this.#around.homeDir));
+      for (const place of this.#library.environment(file)) {
+        this.variables.set(place.name, { value: place.value, place, isExported: true, isCertain: this.#isCertain });
+      }
+    }
+  }
+
+  #source(given: string | undefined): Truth {
+    if (given === undefined) return undefined;
+    const file = path.resolve(this.#around.homeDir, given);
+    if (this.#library.script(file, this.#kind) === undefined) return false;
+    this.run(file);
+    return true;
+  }
+
+  #eval(command: Command, words: readonly (string | undefined)[]): Truth {
+    if (this.#frame === undefined || this.#depth >= DEEPEST || words.some((word) => word === undefined))
+      return undefined;
+    const script = parseScript(words.join(' '), this.#kind);
+    const { file, lineOf } = this.#frame;
+    const line = lineOf(command);
+    // What it sets is in the text of the `eval` and not at a line of its own: it is known, but not taken out.
+    const places = new Map(
+      [...placesIn(file, script)].map(([node, place]) => [
+        node,
+        this.#library.add({ ...place, line, lastLine: line, scope: 'function', removal: undefined }),
+      ]),
+    );
+    let verdict: Truth;
+    this.#inFrame({ file, places, lineOf: () => line }, () => {
+      verdict = this.#statements(script.root.commands);
+    });
+    return verdict;
+  }
+
+  #options(words: readonly (string | undefined)[]): void {
+    if (!this.#isCertain) return;
+    const text = words.join(' ');
+    if (/^-[a-z]*a|-o allexport|^(all_?export|ALL_?EXPORT)\b/.test(text)) this.variables.exportsAll = true;
+    if (/^\+[a-z]*a|\+o allexport|^no_?all_?export\b/i.test(text)) this.variables.exportsAll = false;
+  }
+
+  /** `: "${NAME:=value}"`. */
+  #defaults(args: readonly AssigningNode[]): void {
+    for (const arg of args) {
+      if (arg.type !== 'Word') continue;
+      const [, name, value] = /^"?\$\{([A-Za-z_]\w*):?=([^{}]*)\}"?$/.exec(arg.text) ?? [];
+      if (name === undefined || this.variables.has(name)) continue;
+      const known = value !== undefined && /[$`\\'"]/.test(value) ? undefined : value;
+      this.variables.set(name, {
+        value: known,
+        place: this.#placeOf(arg, name, known),
+        isExported: this.variables.exportsAll,
+        isCertain: this.#isCertain,
+      });
+    }
+  }
+}
