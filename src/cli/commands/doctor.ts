@@ -37,6 +37,8 @@ export interface DoctorOptions {
   readonly yes?: true;
   readonly runHelper?: boolean;
   readonly settings?: string;
+  /** false: `--no-client`. */
+  readonly client?: boolean;
   readonly project?: string;
 }
 
@@ -49,7 +51,8 @@ export function doctorCommand(io: ProcessIo, parts: DoctorParts = doctorParts(io
     .option('--yes', 'with --fix: also take keys out of settings and shell profiles (with a backup)')
     .option('--run-helper', "try the helper also if it comes from a project's settings")
     .option('--no-run-helper', 'do not try the helper')
-    .option('--settings <file>', 'judge as if claude was started with --settings FILE')
+    .option('--settings <file-or-json>', 'judge as if claude was started with --settings and this: a file, or JSON')
+    .option('--no-client', 'do not ask the installed client for its version and login')
     .option('--project <folder>', "the project's folder (default: the current one)")
     .action((options: DoctorOptions) => doctor(io, parts, options));
 }
@@ -74,7 +77,8 @@ export async function examine(io: ProcessIo, parts: DoctorParts, options: Doctor
     platform: io.platform,
     clock: io.clock,
     systemRoot: parts.systemRoot ?? '/',
-    flagFile: options.settings === undefined ? undefined : path.resolve(options.settings),
+    flag: options.settings,
+    asksClient: options.client !== false,
     ownHelpers: [locateHelper(io.env), stableHelper(stateDir(io))].filter((file) => file !== undefined),
     run: options.runHelper === undefined ? 'safe' : options.runHelper ? 'always' : 'never',
     sockets: socketCandidates(io).map((candidate) => candidate.path),

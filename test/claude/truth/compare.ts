@@ -1,20 +1,10 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { doctorCommand } from '../../../src/cli/commands/doctor.ts';
 import type { ProcessIo } from '../../../src/platform/process-io.ts';
 import { realClock } from '../../fakes/real-clock.ts';
-import { API, CLOUD, CONSOLE, CUSTOM, HANDED, keyOf, LaidHome, LOGIN, OAUTH, PROFILE, TOKEN, type TruthHome } from './home.ts';
-import { EXCHANGED, Recorder } from './recorder.ts';
-
-/** What a request carries and whose helper was run, as one of the two tells it. */
-export interface Account {
-  readonly xApiKey: string;
-  readonly authorization: string;
-  readonly helper: string;
-}
+import { LaidHome, type TruthHome } from './home.ts';
+import { type Account, clientEnv, NOTHING, type Observation } from './observe.ts';
 
 export interface Verdict {
   readonly home: TruthHome;
@@ -24,7 +14,6 @@ export interface Verdict {
   readonly differences: readonly string[];
   /** The last that the client said, for a person who looks into a difference. */
   readonly words: string;
-  readonly ms: number;
   /** What `broker doctor --json` printed. */
   readonly report: DoctorJson;
 }
@@ -36,115 +25,68 @@ export interface DoctorJson {
     readonly headers: { readonly 'x-api-key': string | null; readonly authorization: string | null };
     readonly helper: string | null;
   }[];
-  readonly findings: readonly { readonly id: string; readonly severity: string; readonly title: string; readonly remedy: string }[];
+  readonly findings: readonly Finding[];
+  readonly exitCode: number;
 }
 
-const NOTHING = 'nothing';
-const LIMIT_MS = 40_000;
-
-const SOURCES: ReadonlyMap<string, string> = new Map([
-  [API, 'api-key'],
-  [TOKEN, 'auth-token'],
-  [OAUTH, 'oauth-token'],
-  [LOGIN, 'login'],
-  [CONSOLE, 'login'],
-  [CUSTOM, 'custom-headers'],
-  [HANDED, 'handed-key'],
-  [CLOUD, 'cloud'],
-  [PROFILE, 'profile'],
-  [EXCHANGED, 'workload-identity'],
-]);
-
-/** Gives one home to the client and to the doctor, and compares what they tell. */
-export async function judge(program: string, data: TruthHome): Promise<Verdict> {
-  const recorder = await Recorder.start();
-  using home = new LaidHome(data, recorder.url);
-  try {
-    const startedMs = performance.now();
-    const report = await askDoctor(home);
-    const doctor = doctorsAccount(home, report);
-    const { client, words } = await askClient(program, home, recorder);
-    return { home: data, client, doctor, differences: compare(client, doctor), words, ms: performance.now() - startedMs, report };
-  } finally {
-    await recorder.stop();
-  }
+export interface Finding {
+  readonly id: string;
+  readonly severity: string;
+  readonly title: string;
+  readonly remedy: string;
 }
 
-function compare(client: Account, doctor: Account): string[] {
-  return (['xApiKey', 'authorization', 'helper'] as const).flatMap((part) =>
-    client[part] === doctor[part] ||
-    // A cloud's own login may end before there is a request.
-    (part === 'authorization' && doctor.authorization === 'cloud' && client.authorization === NOTHING)
-      ? []
-      : [`${part}: the client ${client[part]}, the doctor ${doctor[part]}`],
-  );
-}
+/** Nothing listens there: the doctor makes no request. */
+const NOWHERE = 'http://127.0.0.1:9';
 
-/** The client alone, as `claude -p ping`, in a mount namespace in which `/etc` has the home's files. */
-async function askClient(program: string, home: LaidHome, recorder: Recorder) {
-  const elsewhere = Object.keys(networkInterfaces()).filter((name) => name !== 'lo');
-  if (elsewhere.length > 0) throw new Error('the real client is started in a namespace without a network only');
-  const { data, settings } = home;
-  const words = [program, '-p', 'ping', ...(data.bare ? ['--bare'] : [])];
-  if (settings !== undefined) words.push('--settings', settings);
-  const etc = path.join(home.root, 'etc');
-  // Over the real /etc, for this one process.
-  const overlay = ['unshare', '--mount', 'sh', '-c', `mount -t overlay overlay -o lowerdir=${etc}:/etc /etc && exec "$@"`, 'sh'];
-  const [command = '', ...args] = existsSync(etc) ? [...overlay, ...words] : words;
-  const child = spawn(command, args, {
-    cwd: home.cwd,
-    env: clientEnv(home),
-    stdio: ['ignore', 'pipe', 'pipe', ...(data.descriptor === undefined ? [] : (['pipe'] as const))],
+/** What the doctor says of a home, beside what the client did there. */
+export async function compare(data: TruthHome, seen: Observation, version: string): Promise<Verdict> {
+  using home = new LaidHome(data, NOWHERE);
+  const report = await askDoctor(home, seen.status, version);
+  const doctor = accountOf(home, report);
+  // A cloud's own login may end before there is a request, and a helper that gives nothing makes an empty key.
+  const isUnsent =
+    doctor.authorization === 'cloud' &&
+    seen.account.xApiKey === NOTHING &&
+    seen.account.authorization === NOTHING &&
+    seen.account.helper === doctor.helper;
+  const isKeyless =
+    seen.account.authorization === 'an empty key' &&
+    doctor.authorization === 'helper' &&
+    seen.account.helper === doctor.helper;
+  const differences = (['xApiKey', 'authorization', 'helper'] as const).flatMap((part) => {
+    const [client, told] = [seen.account[part], doctor[part]];
+    return client === told || isUnsent || isKeyless ? [] : [`${part}: the client ${client}, the doctor ${told}`];
   });
-  const descriptor = child.stdio[3];
-  if (descriptor !== undefined && descriptor !== null && 'end' in descriptor) {
-    descriptor.on('error', () => {}).end(data.descriptor);
-  }
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => { output += text; });
-  const timer = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
-  await once(child, 'close');
-  clearTimeout(timer);
-  const call = recorder.calls[0];
-  const ran = existsSync(home.ran) ? new Set(readFileSync(home.ran, 'utf8').trim().split('\n')) : new Set<string>();
-  const client: Account = {
-    xApiKey: sourceOf(call?.apiKey),
-    authorization: sourceOf(call?.authorization?.replace(/^Bearer /, '')),
-    helper: [...ran].sort().join('+') || NOTHING,
-  };
-  return { client, words: `${output.trim().slice(-600)} [${recorder.others.join(', ')}]` };
-}
-
-function sourceOf(value: string | undefined): string {
-  if (value === undefined) return NOTHING;
-  if (value.startsWith('AWS4-HMAC')) return 'cloud';
-  const helper = /^sk-ant-api03-helper-(.+)-0123456789abcdef$/.exec(value)?.[1];
-  if (helper !== undefined) return `helper`;
-  return SOURCES.get(value) ?? `unknown (${value})`;
-}
-
-function clientEnv(home: LaidHome): Record<string, string> {
+  const contradicted = report.findings.filter(({ id }) => id === 'client-disagrees').map(({ title }) => title);
   return {
-    PATH: '/usr/bin:/bin',
-    SHELL: '/bin/sh',
-    HOME: home.root,
-    TMPDIR: home.root,
-    CLAUDE_CODE_TMPDIR: home.root,
-    ANTHROPIC_BASE_URL: home.api,
-    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-    DISABLE_TELEMETRY: '1',
-    DISABLE_AUTOUPDATER: '1',
-    ...home.env,
+    home: data,
+    client: seen.account,
+    doctor,
+    differences: [...differences, ...contradicted],
+    words: seen.words,
+    report,
   };
 }
 
-/** As `broker doctor --json` in this home prints it; the helper is left alone, so that only the client runs it. */
-export async function askDoctor(home: LaidHome): Promise<DoctorJson> {
+/** As `broker doctor --json` in this home prints it; the helper is left alone. The client answers what it answered before. */
+export async function askDoctor(home: LaidHome, status: string, version: string): Promise<DoctorJson> {
+  const folder = home.program(
+    'claude',
+    `if [ "$1" = --version ]; then echo '${version} (Claude Code)'; else cat <<'END'\n${status}\nEND\nfi`,
+  );
   let out = '';
   const io: ProcessIo = {
-    stdout: (text) => { out += String(text); },
+    stdout: (text) => {
+      out += String(text);
+    },
     stderr: () => {},
-    env: { ...clientEnv(home), BROKER_STATE_DIR: path.join(home.root, 'state'), BROKER_SOCKET: path.join(home.root, 'no.sock') },
+    env: {
+      ...clientEnv(home),
+      PATH: `${folder}:/usr/bin:/bin`,
+      BROKER_STATE_DIR: path.join(home.root, 'state'),
+      BROKER_SOCKET: path.join(home.root, 'no.sock'),
+    },
     homeDir: home.root,
     uid: process.getuid?.() ?? 0,
     pid: process.pid,
@@ -164,21 +106,19 @@ export async function askDoctor(home: LaidHome): Promise<DoctorJson> {
   return JSON.parse(out) as DoctorJson;
 }
 
-function doctorsAccount(home: LaidHome, report: DoctorJson): Account {
+function accountOf(home: LaidHome, report: DoctorJson): Account {
   const mode = report.modes.find(({ mode }) => mode === (home.data.bare ? 'bare' : 'print'));
   if (mode === undefined) throw new Error('the doctor does not tell of this mode');
   return {
     xApiKey: mode.headers['x-api-key'] ?? NOTHING,
     authorization: mode.headers.authorization ?? NOTHING,
-    helper: mode.helper === null ? NOTHING : helperAt(mode.helper),
+    helper: mode.helper === null ? NOTHING : helperAt(mode.helper, home),
   };
 }
 
 /** The name of the helper that this `file:line` sets. */
-function helperAt(place: string): string {
+function helperAt(place: string, home: LaidHome): string {
   const [, file = '', line = ''] = /^(.*):(\d+)$/.exec(place) ?? [];
-  const text = existsSync(file) ? readFileSync(file, 'utf8').split('\n')[Number(line) - 1] : place;
-  return /helpers\/([\w-]+)/.exec(text ?? '')?.[1] ?? place;
+  const text = file === '--settings' ? home.settings : readFileSync(file, 'utf8').split('\n')[Number(line) - 1];
+  return /helpers\/([\w-]+)/.exec(text ?? '')?.[1] ?? (/ran; exit/.test(text ?? '') ? 'user' : NOTHING);
 }
-
-export { keyOf, mkdirSync };

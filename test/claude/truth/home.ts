@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -45,6 +45,10 @@ export class LaidHome {
     mkdirSync(path.join(this.root, 'helpers'), { recursive: true });
     mkdirSync(this.cwd, { recursive: true });
     for (const [name, content] of Object.entries(data.files ?? {})) this.#write(name, content);
+    const moved = this.env['CLAUDE_CONFIG_DIR'];
+    const state = path.join(moved ? path.resolve(this.cwd, moved) : this.root, '.claude.json');
+    // A home in which the client has been before.
+    if (!existsSync(state)) this.#write(path.relative(this.root, state), {});
   }
 
   fill(text: string): string {
@@ -67,12 +71,21 @@ export class LaidHome {
     return path.join(this.root, 'ran');
   }
 
+  /** Writes a program; returns its folder. */
+  program(name: string, line: string): string {
+    const file = path.join(this.root, 'programs', name);
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, `#!/bin/sh\n${line}\n`);
+    chmodSync(file, 0o755);
+    return path.dirname(file);
+  }
+
   #write(name: string, content: unknown): void {
     const file = path.join(this.root, name);
     mkdirSync(path.dirname(file), { recursive: true });
     const text = this.fill(typeof content === 'string' ? content : JSON.stringify(content, null, 2));
-    if (text.startsWith('-> ')) return symlinkSync(text.slice(3), file);
-    writeFileSync(file, text, { mode: 0o600 });
+    if (text.startsWith('-> ')) symlinkSync(text.slice(3), file);
+    else writeFileSync(file, text, { mode: 0o600 });
     if (text.startsWith('#!')) chmodSync(file, 0o755);
   }
 

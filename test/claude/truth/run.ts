@@ -1,23 +1,54 @@
-/** Runs every home with the client that BROKER_TEST_CLAUDE names; see package.json, doctor:truth. */
-import { writeFileSync } from 'node:fs';
-import { judge, type Verdict } from './compare.ts';
-import { TRUTH_HOMES } from './homes.ts';
+/**
+ * `npm run doctor:truth`: every home of the matrix, with the newest client and with the version before, against the doctor's
+ * account of the same home; the report goes to docs/doctor-truth.md. What a version did in a home is kept under .cache, and
+ * `--fresh` asks it again. A word as argument chooses homes by their names, and then nothing is written.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type InstalledClient, installClient, installClientBefore } from '../client-package.ts';
+import { Impossible } from '../impossible.ts';
+import { LoopbackOnly } from '../loopback.ts';
+import type { Verdict } from './compare.ts';
+import { writeReport } from './report.ts';
 
-const program = process.env['BROKER_TEST_CLAUDE'] ?? '';
-const [pattern = '', out] = process.argv.slice(2);
-const homes = TRUTH_HOMES.filter(({ name }) => new RegExp(pattern).test(name));
-const queue = [...homes];
-const verdicts: Verdict[] = [];
-const started = performance.now();
-async function worker() {
-  for (let home = queue.shift(); home !== undefined; home = queue.shift()) {
-    try { verdicts.push(await judge(program, home)); } catch (error) { console.log('FAILED', home.name, String(error)); }
+const words = process.argv.slice(2);
+const fresh = words.includes('--fresh');
+const [pattern] = words.filter((word) => word !== '--fresh');
+
+try {
+  const loopback = LoopbackOnly.find();
+  const newest = installClient();
+  const runs = [];
+  // Of two versions that follow each other every second home is enough.
+  const clients = [
+    { ...newest, every: '1' },
+    { ...installClientBefore(newest), every: '2' },
+  ];
+  for (const client of clients) {
+    console.log(`Claude Code ${client.version}, on loopback only`);
+    runs.push({ version: client.version, verdicts: await verdictsOf(loopback, client) });
+  }
+  if (pattern === undefined) writeReport(runs);
+  const isSame = runs.every(({ verdicts }) => verdicts.every(({ differences }) => differences.length === 0));
+  process.exitCode = isSame ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof Impossible)) throw error;
+  console.log(`SKIPPED, nothing was tested with the real client: ${error.message}`);
+}
+
+async function verdictsOf(
+  loopback: LoopbackOnly,
+  { program, version, every }: InstalledClient & { readonly every: string },
+): Promise<Verdict[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'broker-truth-run-'));
+  try {
+    const out = join(folder, 'verdicts.json');
+    const script = join(import.meta.dirname, 'judge-all.ts');
+    const env = { BROKER_TEST_CLAUDE: program, BROKER_TEST_CLAUDE_VERSION: version };
+    await loopback.run([process.execPath, script, out, pattern ?? '', fresh ? 'fresh' : '', every], env);
+    return JSON.parse(readFileSync(out, 'utf8')) as Verdict[];
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 }
-await Promise.all(Array.from({ length: 4 }, worker));
-verdicts.sort((a, b) => homes.indexOf(a.home) - homes.indexOf(b.home));
-for (const v of verdicts) {
-  console.log(v.differences.length ? 'DIFF ' : 'ok   ', v.home.name, '|', JSON.stringify(v.client), v.differences.length || out ? `| ${v.differences.join('; ')} | ${v.words.replaceAll('\n', ' / ').slice(0, 260)}` : '');
-}
-console.log(verdicts.length, 'homes', verdicts.filter((v) => v.differences.length).length, 'different', Math.round((performance.now() - started) / 1000), 's');
-if (out) writeFileSync(out, JSON.stringify(verdicts));
