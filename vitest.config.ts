@@ -29,9 +29,11 @@ export default defineConfig({
       project('process', 'test/{cli,fleet,integration,keyring,native,upgrade}/**/*.test.ts', {
         exclude: ['**/*.moto.test.ts'],
       }),
-      project('slow', 'test/{conformance,fault,simulation}/**/*.test.ts', { exclude: ['**/*.moto.test.ts'] }),
+      project('slow', 'test/{conformance,fault,fuzz,simulation}/**/*.test.ts', { exclude: ['**/*.moto.test.ts'] }),
       // npm run test:aws. The server keeps one set of secrets and one switch for permissions.
       project('moto', 'test/**/*.moto.test.ts', { fileParallelism: false }),
+      // npm run test:oidc. One server for all of them.
+      project('oidc', 'test/oidc/*.oidc.test.ts', ONE_AFTER_ANOTHER),
       // npm run test:claude. Every scenario is a daemon and a client, which mostly wait for each other.
       project('claude', 'test/claude/*.claude.test.ts', { maxConcurrency: 4 }),
       // npm run test:systemd: as a user, then for every user as root of a machine.

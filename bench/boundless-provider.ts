@@ -69,6 +69,7 @@ export function configWith(count: number): Config {
       idleExitMs: 0,
       revokeOnExit: false,
       logLevel: 'error',
+      cache: 'disk',
       keyHome: 'file',
     },
   };

@@ -11,7 +11,10 @@ export interface Load {
   readonly milliseconds: number;
   /** Rest of a connection between two requests. 0: none, as many as the server answers. */
   readonly paceMicros?: number;
-  readonly credential?: string;
+  /** What is asked for. Default: the key of the default credential. */
+  readonly path?: string;
+  /** One more header, as a line. */
+  readonly header?: string;
   /** What the clients say that they keep a key for; the broker looks more closely at what comes before that. 0: nothing does. */
   readonly intervalMs?: number;
 }
@@ -25,19 +28,20 @@ export interface LoadResult {
   readonly p999: number;
 }
 
-/** @throws Error if a single answer was missing or not good. */
+/** @param socket its path, or a port of 127.0.0.1. @throws Error if a single answer was missing or not good. */
 export async function applyLoad({ programs }: Bench, socket: string, load: Load): Promise<LoadResult> {
   const { connections, clients, keepAlive, milliseconds } = load;
-  const { named = true, paceMicros = 0, credential = '_default', intervalMs = 0 } = load;
+  const { named = true, paceMicros = 0, path = '/v1/credentials/_default/key', intervalMs = 0, header } = load;
   const numbers = [clients, connections, milliseconds].map(String);
   const text = await output(programs.load, [
     socket,
-    credential,
+    path,
     ...numbers,
     keepAlive ? 'keep' : 'close',
     named ? 'named' : 'nameless',
     String(paceMicros),
     String(intervalMs),
+    ...(header === undefined ? [] : [header]),
   ]);
   const [answers = 0, failures = 0, micros = 1, p50 = 0, p90 = 0, p99 = 0, p999 = 0] = text.split(' ').map(Number);
   if (failures > 0) throw new Error(`${failures} of ${answers} answers at ${connections} connections were not good`);

@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: measures everything and writes bench/report.md, report.json and the plots.
  *
- * --only NAME[,NAME]  these sections (helper, daemon, start, rest, growth, rejection, saving); the report is printed
+ * --only NAME[,NAME]  these sections (helper, daemon, start, rest, growth, rejection, saving, peers); the report is printed
  * --write             with --only: puts these sections into the committed report, in place of what they were
  * --quick             few runs, to see that all is well; the report is printed
  * --answers N         answers in the growth test of section 4; default 100,000, the target is for 1,000,000
@@ -21,6 +21,7 @@ import type { Report, Section } from './results.ts';
 import { measureDaemon } from './sections/daemon.ts';
 import { measureGrowth } from './sections/growth.ts';
 import { measureHelper } from './sections/helper.ts';
+import { measurePeers } from './sections/peers.ts';
 import { measureRejection } from './sections/rejection.ts';
 import { measureRest } from './sections/rest.ts';
 import { measureSaving } from './sections/saving.ts';
@@ -34,6 +35,7 @@ const SECTIONS: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
   growth: measureGrowth,
   rejection: measureRejection,
   saving: measureSaving,
+  peers: measurePeers,
 };
 
 const REPORT = path.join(import.meta.dirname, 'report.json');
@@ -101,7 +103,7 @@ function finish(fresh: Report): void {
   }
 }
 
-/** The committed report with some sections measured anew, and a line that says so. */
+/** The committed report with some sections measured again, and a line that says so. */
 function joined(committed: Report, fresh: Report): Report {
   const find = (title: string) => fresh.sections.find((section) => section.title === title);
   const numbers = fresh.sections.map(({ title }) => title.split('.')[0]).join(' and ');
@@ -109,7 +111,10 @@ function joined(committed: Report, fresh: Report): Report {
   return {
     ...committed,
     machine: [...committed.machine, `Section ${numbers} taken ${fresh.takenAt} in a run of its own. ${load}`],
-    sections: committed.sections.map((section) => find(section.title) ?? section),
+    sections: [
+      ...committed.sections.map((section) => find(section.title) ?? section),
+      ...fresh.sections.filter(({ title }) => committed.sections.every((section) => section.title !== title)),
+    ],
   };
 }
 

@@ -28,6 +28,11 @@
 #include <mach/mach_time.h>
 #endif
 
+#ifdef __GLIBC__
+/* musl loads what was linked against glibc, and does not have this one. */
+extern int malloc_trim(size_t) __attribute__((weak));
+#endif
+
 enum { NOTIFY_TIMEOUT_MS = 500 /* the event loop is blocked meanwhile */ };
 
 /* bootTimeMs(): milliseconds since boot, time asleep included; os.uptime() has only hundredths of a second. */
@@ -66,7 +71,7 @@ static napi_value trim_heap(napi_env env, napi_callback_info info)
 {
     (void)info;
 #ifdef __GLIBC__
-    return boolean(env, malloc_trim(0) != 0);
+    return boolean(env, malloc_trim != NULL && malloc_trim(0) != 0);
 #else
     return boolean(env, false);
 #endif
@@ -181,6 +186,21 @@ static napi_value listen_on(napi_env env, napi_callback_info info)
     return throw_errno(env, "bind", error);
 }
 
+/* socketPair(into): two ends of a connection, which are closed in programs that are started from here. */
+static napi_value socket_pair(napi_env env, napi_callback_info info)
+{
+    napi_value argument;
+    int32_t *into;
+    int ends[2];
+    if (!read_arguments(env, info, 1, &argument) || !read_numbers(env, argument, 2, &into)) return NULL;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return throw_errno(env, "socketpair", errno);
+    for (int i = 0; i < 2; i++) {
+        fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+        into[i] = ends[i];
+    }
+    return NULL;
+}
+
 NAPI_MODULE_INIT()
 {
     static const struct {
@@ -189,10 +209,13 @@ NAPI_MODULE_INIT()
     } offered[] = {
         {"peerCredentials", peer_credentials}, {"processParent", process_parent}, {"processInfo", process_info},
         {"parentPid", parent_pid}, {"processGroup", process_group}, {"openProcess", open_process_fd},
-        {"peerProcess", peer_process_fd}, {"hasExited", has_exited}, {"bootTimeMs", boot_time_ms}, {"flock", try_lock},
+        {"peerProcess", peer_process_fd}, {"hasExited", has_exited}, {"bootTimeMs", boot_time_ms}, {"awakeTimeMs", awake_time_ms}, {"userTempFolder", user_temp_folder},
+        {"isOnNetwork", is_on_network}, {"machineId", machine_id},
+        {"forbidKeychainDialogues", forbid_keychain_dialogues}, {"flock", try_lock},
         {"trimHeap", trim_heap}, {"setNonDumpable", set_non_dumpable},
         {"setCoreLimitZero", set_core_limit_zero}, {"ignoreRealTimeSignals", ignore_real_time_signals},
-        {"fileLimit", file_limit}, {"sdNotify", notify}, {"listenOn", listen_on},
+        {"fileLimit", file_limit}, {"sdNotify", notify}, {"listenOn", listen_on}, {"socketPair", socket_pair},
+        {"whenReadable", when_readable},
     };
     for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
         napi_value function;

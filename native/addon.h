@@ -33,4 +33,14 @@ napi_value open_process_fd(napi_env env, napi_callback_info info);
 napi_value peer_process_fd(napi_env env, napi_callback_info info);
 napi_value has_exited(napi_env env, napi_callback_info info);
 
+/* addon-watch.c */
+napi_value when_readable(napi_env env, napi_callback_info info);
+
+/* addon-machine.c: likewise. */
+napi_value awake_time_ms(napi_env env, napi_callback_info info);
+napi_value user_temp_folder(napi_env env, napi_callback_info info);
+napi_value is_on_network(napi_env env, napi_callback_info info);
+napi_value machine_id(napi_env env, napi_callback_info info);
+napi_value forbid_keychain_dialogues(napi_env env, napi_callback_info info);
+
 #endif

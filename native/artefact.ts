@@ -1,8 +1,19 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import type { Recipe } from './compilers.ts';
+import { signAdHoc } from './signature.ts';
 
 /** One binary of `prebuilds/`. */
 export interface Artefact {
@@ -10,6 +21,7 @@ export interface Artefact {
   readonly sources: readonly string[];
   readonly headers: readonly string[];
   readonly target: string;
+  readonly platform: NodeJS.Platform;
   /** Where the hash of its inputs is kept: beside the project, never in the package. */
   readonly stamp: string;
   readonly recipes: readonly Recipe[];
@@ -53,22 +65,27 @@ export function build(artefact: Artefact): Built {
   throw new Error(`${path.basename(artefact.target)} could not be built:\n${complaints.join('\n')}`);
 }
 
-/** Built aside and renamed, so that two builds at once or a daemon that runs the old one are never disturbed. */
-function tryRecipe({ sources, target, trial }: Artefact, { compiler, flags }: Recipe): string | undefined {
+/**
+ * Built aside and renamed, so that two builds at once or a daemon that runs the old one are never disturbed. Under its own name,
+ * because linkers for macOS write that into the binary: the same sources make the same bytes.
+ */
+function tryRecipe({ sources, target, platform, trial }: Artefact, { compiler, flags }: Recipe): string | undefined {
   const [program = '', ...args] = compiler;
-  const fresh = `${target}.${process.pid}.new`;
   mkdirSync(path.dirname(target), { recursive: true });
+  const folder = mkdtempSync(`${target}.`);
+  const fresh = path.join(folder, path.basename(target));
   try {
     const { status, stderr, error } = spawnSync(program, [...args, ...sources, '-o', fresh, ...flags], {
       encoding: 'utf8',
     });
     if (status !== 0) return error?.message ?? stderr.trim();
     chmodSync(fresh, 0o755);
+    if (platform === 'darwin') writeFileSync(fresh, signAdHoc(readFileSync(fresh), path.basename(target)));
     const fault = trial(fresh);
     if (fault === undefined) renameSync(fresh, target);
     return fault;
   } finally {
-    rmSync(fresh, { force: true });
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

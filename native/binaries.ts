@@ -25,7 +25,10 @@ const HELPER: Files = {
   sources: ['broker-key.c', 'start-daemon.c', 'text.c'],
   headers: ['start-daemon.h', 'text.h'],
 };
-const ADDON: Files = { sources: ['addon.c', 'addon-processes.c', 'addon-values.c'], headers: ['addon.h'] };
+const ADDON: Files = {
+  sources: ['addon.c', 'addon-machine.c', 'addon-processes.c', 'addon-values.c', 'addon-watch.c'],
+  headers: ['addon.h'],
+};
 
 export function helperFor(machine: Machine, compilers: readonly Compiler[], trial: Trial): Artefact {
   const recipes = helperRecipes(compilers, machine.platform, version);
@@ -62,6 +65,7 @@ function places({ platform, arch }: Machine, { sources, headers }: Files, target
     sources: sources.map((file) => path.join(root, 'native', file)),
     headers: headers.map((file) => path.join(root, 'native', file)),
     target: path.join(root, 'prebuilds', machine, target),
+    platform,
     stamp: path.join(root, '.cache', 'native', `${machine}-${target}.json`),
   };
 }

@@ -35,6 +35,11 @@
 
 enum {
     DEADLINE_MS = 9500, /* the client warns its user at 10 s */
+#ifdef __APPLE__
+    REFUSED_TRIES = 40, /* see src/client/transport.ts */
+#else
+    REFUSED_TRIES = 1,
+#endif
     FIRST_PAUSE_MS = 5, /* before a cut-off request is asked again; doubled up to the longest */
     LONGEST_PAUSE_MS = 250,
     RESTART_MS = 2000, /* a daemon that ended in order may be back by then */
@@ -161,7 +166,7 @@ static uid_t accepted_uid(void)
     return (uid_t)uid;
 }
 
-enum { GIVEN, RUNTIME_DIR, RUN_USER, TMP, STATE, PLACES };
+enum { GIVEN, RUNTIME_DIR, RUN_USER, USER_TEMP, TMP, STATE, PLACES };
 
 /* Writes the path of this place; false where it does not apply. The daemon binds the first of them that can be. */
 static bool place(int which, char path[PATH_ROOM])
@@ -180,6 +185,15 @@ static bool place(int which, char path[PATH_ROOM])
         length = join(path, PATH_ROOM, PARTS(runtime_dir, "/broker/broker.sock"));
     } else if (which == RUN_USER) {
         length = join(path, PATH_ROOM, PARTS("/run/user/", decimal(geteuid(), &uid), "/broker/broker.sock"));
+    } else if (which == USER_TEMP) {
+#ifdef __APPLE__
+        char folder[PATH_ROOM];
+        size_t size = confstr(_CS_DARWIN_USER_TEMP_DIR, folder, sizeof folder);
+        if (size <= 1 || size > sizeof folder) return false;
+        length = join(path, PATH_ROOM, PARTS(folder, "broker/broker.sock"));
+#else
+        return false;
+#endif
     } else if (which == TMP) {
         length = join(path, PATH_ROOM, PARTS("/tmp/broker-", decimal(geteuid(), &uid), "/broker.sock"));
     } else {
@@ -190,7 +204,7 @@ static bool place(int which, char path[PATH_ROOM])
     }
     if (length > SOCKET_PATH_LIMIT)
         FAIL(EX_CONFIG, "a socket's path has room for ", decimal(SOCKET_PATH_LIMIT, &limit),
-             " bytes; set BROKER_SOCKET (or XDG_RUNTIME_DIR) to something shorter than ", path);
+             " bytes; set BROKER_SOCKET to something shorter than ", path);
     return true;
 }
 
@@ -285,14 +299,15 @@ static int connect_to(char path[PATH_ROOM], uid_t owner)
     if (!is_private(path, S_IFDIR, owner) || !is_private(address.sun_path, S_IFSOCK, owner)) return UNKNOWN;
     int fd = open_socket();
     int error = connect_within_deadline(fd, &address);
-    if (error == ECONNREFUSED) { /* once more: a daemon that starts has bound it and is about to listen */
+    /* A daemon that starts has bound it and is about to listen; on macOS a full queue refuses as well. */
+    for (int tries = REFUSED_TRIES; error == ECONNREFUSED && tries > 0; tries--) {
         pause_ms(FIRST_PAUSE_MS);
         error = connect_within_deadline(fd, &address);
     }
     if (error == ETIMEDOUT) FAIL(EX_TEMPFAIL, "the daemon took no connection within 9.5 s; see `broker status`");
     if (error == 0 && peer_uid(fd, &uid) && uid == owner) return fd;
     if (error == 0)
-        REFUSE("the server at ", address.sun_path, " runs as another user and was not asked; stop it, start your own");
+        REFUSE("the server at ", address.sun_path, " runs as another user and was not asked; stop it");
     else if (error == ECONNREFUSED)
         is_deserted = true;
     else if (error != ENOENT)
@@ -370,7 +385,7 @@ static bool is_name(const char *name)
 static struct question read_arguments(int count, char **arguments)
 {
     static const char help[] = USAGE "\n\n"
-        "Prints the key of the credential NAME, or of the default one, as the broker daemon holds it.\n\n"
+        "Prints the key of the credential NAME, or of the default one.\n\n"
         "  --format FORMAT  raw (the key), headers, json, aws or proxy (for other helpers)\n"
         "  --rejected       the key was refused: have the provider asked for a newer one\n"
         "  --version        print the version\n"

@@ -31,6 +31,7 @@
 #include "start-daemon.h"
 
 #ifdef __APPLE__
+#include <uuid/uuid.h>
 #define st_ctim st_ctimespec
 #endif
 
@@ -105,6 +106,20 @@ static void find_own_folder(const char *state, char own[PATH_ROOM])
         join(own, PATH_ROOM, PARTS(state));
         return;
     }
+#ifdef __APPLE__
+    uuid_t id;
+    struct timespec wait = {1, 0};
+    if (gethostuuid(id, &wait) == 0) {
+        const char *digits = "0123456789abcdef";
+        for (size_t i = 0; i < sizeof id; i++) {
+            machine[2 * i] = digits[id[i] >> 4];
+            machine[2 * i + 1] = digits[id[i] & 15];
+        }
+        join(own, PATH_ROOM, PARTS(state, "/hosts/", machine));
+        mkdir(own, 0700);
+        return;
+    }
+#endif
     int fd = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
     ssize_t length = fd < 0 ? 0 : read(fd, machine, sizeof machine - 1);
     if (fd >= 0) close(fd);

@@ -1,5 +1,7 @@
 /*
- * load SOCKET CREDENTIAL CLIENTS CONNECTIONS MILLISECONDS keep|close named|nameless PACE_US INTERVAL_MS
+ * load SOCKET|PORT PATH CLIENTS CONNECTIONS MILLISECONDS keep|close named|nameless PACE_US INTERVAL_MS [HEADER]
+ *
+ * PORT is of 127.0.0.1; HEADER is one more line of each request.
  *
  * CLIENTS processes, each with a child that stands for its helper and keeps CONNECTIONS / CLIENTS connections busy, so
  * that the daemon sees distinct clients and not one. `close` makes a connection per request, as the helper does; `keep`
@@ -12,6 +14,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <arpa/inet.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +45,12 @@ static struct shared {
     uint32_t ns[SAMPLES];
 } *shared;
 
-static struct sockaddr_un address = {.sun_family = AF_UNIX};
+static union {
+    struct sockaddr any;
+    struct sockaddr_un local;
+    struct sockaddr_in net;
+} address;
+static socklen_t address_length;
 static char request[512];
 static size_t request_length;
 static int keeps, named;
@@ -70,9 +78,9 @@ static void send_request(struct connection *c, int events)
     c->started = now_ns();
     c->length = 0;
     if (c->fd < 0) {
-        c->fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        c->fd = socket(address.any.sa_family, SOCK_STREAM, 0);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-        if (connect(c->fd, (struct sockaddr *)&address, sizeof address) != 0) fail();
+        if (connect(c->fd, &address.any, address_length) != 0) fail();
         epoll_ctl(events, EPOLL_CTL_ADD, c->fd, &event);
     }
     if (send(c->fd, request, request_length, MSG_NOSIGNAL) != (ssize_t)request_length) fail();
@@ -155,16 +163,25 @@ static double at(double share, uint32_t count)
 
 int main(int argc, char *argv[])
 {
-    if (argc != 10) return 64;
+    if (argc != 10 && argc != 11) return 64;
     int clients = atoi(argv[3]), connections = atoi(argv[4]), pace_us = atoi(argv[8]);
     if (connections / clients > PER_PROCESS) return 64;
     keeps = strcmp(argv[6], "keep") == 0;
     named = strcmp(argv[7], "named") == 0;
-    strncpy(address.sun_path, argv[1], sizeof address.sun_path - 1);
+    if (strchr(argv[1], '/') == NULL) {
+        address.net = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1])),
+                                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        address_length = sizeof address.net;
+    } else {
+        address.local.sun_family = AF_UNIX;
+        strncpy(address.local.sun_path, argv[1], sizeof address.local.sun_path - 1);
+        address_length = sizeof address.local;
+    }
     snprintf(request, sizeof request,
-             "GET /v1/credentials/%s/key HTTP/1.1\r\nHost: broker\r\nAccept: text/plain\r\nConnection: %s\r\n"
-             "User-Agent: broker-key/bench\r\nBroker-Client-Interval-Ms: %d\r\n",
-             argv[2], keeps ? "keep-alive" : "close", atoi(argv[9]));
+             "GET %s HTTP/1.1\r\nHost: broker\r\nAccept: text/plain\r\nConnection: %s\r\n"
+             "User-Agent: broker-key/bench\r\nBroker-Client-Interval-Ms: %d\r\n%s%s",
+             argv[2], keeps ? "keep-alive" : "close", atoi(argv[9]), argc == 11 ? argv[10] : "",
+             argc == 11 ? "\r\n" : "");
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (shared == MAP_FAILED) return 71;
     for (int i = 0; i < clients; i++) {

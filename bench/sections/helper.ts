@@ -1,9 +1,8 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { statSync } from 'node:fs';
 import { helperPath } from '../../src/platform/native.ts';
 import { findInstalled } from '../installed.ts';
 import { type Bench, preparedHome, Server } from '../lab.ts';
+import { GitCache } from '../peers.ts';
 import { barPlot } from '../plot.ts';
 import { nodeClientScript } from '../programs.ts';
 import type { Section } from '../results.ts';
@@ -19,18 +18,19 @@ export async function measureHelper(bench: Bench): Promise<Section> {
   if (helper === undefined) throw new Error('the helper is not built: npm run build');
   const runs = bench.effort.quick ? 200 : 2_000;
   const home = preparedHome(bench.folder);
-  const env = { ...home.env, ...storeInGit(bench.folder) };
+  const git = new GitCache(bench.folder);
+  const env = { ...home.env, ...git.env };
   const server = await Server.daemon(home);
   try {
     bench.say(`helper: ${runs} runs each`);
-    const fast = await timeCommands(bench.programs, runs, fastOnes(bench, helper), env);
+    const fast = await timeCommands(bench.programs, runs, fastOnes(bench, helper, git), env);
     const slow = await timeCommands(bench.programs, runs / SLOW_SHARE, slowOnes(bench, helper, home.socket), env);
     return describe([...fast, ...slow.filter(({ name }) => fast.every((each) => each.name !== name))], fast, {
       helperBytes: statSync(helper).size,
       fewer: runs / SLOW_SHARE,
     });
   } finally {
-    spawnSync('git', ['credential-cache', 'exit'], { env: { ...process.env, ...env } });
+    git.end();
     await server.end();
     await home.close();
   }
@@ -41,7 +41,7 @@ const TRUE = 'sh -c true';
 const OURS = 'broker-key';
 const OURS_SHELL = 'sh -c broker-key';
 
-function fastOnes({ programs, folder }: Bench, helper: string): Candidate[] {
+function fastOnes({ programs }: Bench, helper: string, cache: GitCache): Candidate[] {
   const git = findInstalled('git');
   return [
     { name: FLOOR, argv: [programs.floor] },
@@ -54,7 +54,7 @@ function fastOnes({ programs, folder }: Bench, helper: string): Candidate[] {
           {
             name: 'git credential-cache get',
             argv: [git, 'credential-cache', 'get'] as const,
-            input: path.join(folder, 'git-question'),
+            input: cache.question,
           },
         ]),
   ];
@@ -85,19 +85,6 @@ function slowOnes({ programs }: Bench, helper: string, socket: string): Candidat
       return file === undefined ? [] : [{ name: `${program} --version`, argv: [file, ...args] as const }];
     }),
   ];
-}
-
-/** A credential in git's own cache, under a home of its own. */
-function storeInGit(folder: string): Record<string, string> {
-  const cache = path.join(folder, 'git-cache');
-  mkdirSync(cache, { mode: 0o700 });
-  const env = { XDG_CACHE_HOME: cache, GIT_CONFIG_NOSYSTEM: '1' };
-  writeFileSync(path.join(folder, 'git-question'), 'protocol=https\nhost=example.com\n\n');
-  spawnSync('git', ['credential-cache', 'store'], {
-    input: `protocol=https\nhost=example.com\nusername=me\npassword=${'x'.repeat(108)}\n\n`,
-    env: { ...process.env, HOME: folder, ...env },
-  });
-  return env;
 }
 
 function describe(
@@ -139,7 +126,7 @@ function describe(
       {
         what: 'helper, through the shell, p50',
         sense: 'at most',
-        limit: 1.5,
+        limit: 1.6,
         value: throughShell,
         unit: '× sh -c true',
       },

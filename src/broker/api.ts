@@ -89,6 +89,11 @@ export interface BrokerPorts {
   readonly afterUncleanEnd: boolean;
   /** Whether that very process still runs. */
   readonly isAlive: (client: Pick<Client, 'pid' | 'startTime'>) => boolean;
+  /**
+   * Calls back once, within moments of that very process's end, and never before it returns. Returns what ends the watch;
+   * undefined if the process is gone already or cannot be watched.
+   */
+  readonly watchExit: (client: Pick<Client, 'pid' | 'startTime'>, onExit: () => void) => (() => void) | undefined;
   /** The files whose change makes this client drop its key, as they are now: one stat each. Never throws. */
   readonly settingsOf: (client: Client) => SettingsStamp;
   /** Of this boot and pid namespace: in another one the same pid and start time are another process. */

@@ -4,17 +4,19 @@ import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError, type FailureConcern, ProviderError } from '../errors.ts';
 import { type AllowWord, unseen } from '../platform/attestation.ts';
 import type { BrokerEvent, CheckReport, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
+import type { Call } from '../providers/provider.ts';
 import { Answering } from './answering.ts';
 import type { Ask, BrokerApi, BrokerPorts, EventQuery, OpenedKey } from './api.ts';
 import { type BrokerSetup, CredentialSet, type ManagedCredential } from './credentials.ts';
 import { EventLog } from './event-log.ts';
-import type { ProviderGate } from './gate.ts';
+import { configuredName, type ProviderGate } from './gate.ts';
 import { KeyChecks } from './key-checks.ts';
 import { LeaseKeeper } from './leases.ts';
-import { Lending } from './lending.ts';
+import { type KeptKey, Lending } from './lending.ts';
 import { Refresher, SPREAD_MS } from './refresher.ts';
 import { RejectionDetector } from './rejection-detector.ts';
 import { Scheduler, TICK_MS } from './scheduler.ts';
+import { isSessionName, Sessions } from './sessions.ts';
 import { type DaemonFacts, describeCredential, describeDaemon, describeHealth } from './status.ts';
 
 /** No credential has a name like this, so it can share the scheduler with them. */
@@ -36,6 +38,7 @@ export class Broker implements BrokerApi {
   readonly #scheduler: Scheduler;
   readonly #leases: LeaseKeeper;
   readonly #refresher: Refresher;
+  readonly #sessions: Sessions;
   readonly #answering: Answering;
   readonly #lending: Lending;
   readonly #checks: KeyChecks;
@@ -60,6 +63,7 @@ export class Broker implements BrokerApi {
     this.#scheduler = scheduler;
     this.#leases = leases;
     this.#refresher = new Refresher(ports, { credentials, events, leases, scheduler });
+    this.#sessions = new Sessions(ports, { credentials, events, leases, refresher: this.#refresher });
     const onChangedLogin = (gate: ProviderGate) => this.#forgive(gate, () => true);
     this.#answering = new Answering(ports, this.#refresher, onChangedLogin);
     this.#lending = new Lending(ports, { credentials, refresher: this.#refresher, events, onChangedLogin });
@@ -68,15 +72,18 @@ export class Broker implements BrokerApi {
     this.#adopt(setup);
     leases.resume(ports.cache.leases(), (name) => credentials.gate(name));
     leases.releaseOrphans(this.#currentLeases());
+    this.#sessions.endLeftOvers();
     this.#pruneMarks(ports.clock.now());
     if (leases.hasForced) scheduler.schedule(LEASE_SWEEP, ports.clock.now());
     this.#planSweep();
   }
 
   async answer(ask: Ask): Promise<OpenedKey> {
-    const credential = this.#credentials.find(ask.credential);
-    const { allow } = credential.spec.config;
-    if (allow !== undefined) this.#admit(credential, ask, allow);
+    const configured = this.#credentials.find(ask.credential);
+    const { allow } = configured.spec.config;
+    if (allow !== undefined) this.#admit(configured, ask, allow);
+    const credential = this.#sessions.credentialFor(configured, ask);
+    configured.lastAskedAtMs = ask.at.nowMs;
     const { idleAfterMs } = this.#credentials.config.daemon;
     const isNewInterval = credential.noteAsk(ask.at.nowMs, ask.intervalMs, idleAfterMs);
     try {
@@ -84,12 +91,24 @@ export class Broker implements BrokerApi {
       const opened = await this.#answering.find(credential, ask, at);
       if (isNewInterval || this.#scheduler.at(credential.name) === undefined) this.#refresher.schedule(credential);
       const { key, state, secrets } = opened;
+      this.#sessions.answered(credential, key);
       return { key, state, secrets, at: opened.at, delivered: this.#delivered.bind(this, credential, opened, ask) };
     } catch (fault) {
       // The configuration changed meanwhile: what failed is no longer what was asked for.
       if (credential.isRetired) return this.answer(ask);
       throw fault;
     }
+  }
+
+  /** @throws as Lending.keep. The caller wipes the secret. */
+  keep(name: string, call: Call, had: string | undefined, isSpent: boolean): Promise<KeptKey> {
+    return this.#lending.keep(name, call, had, isSpent);
+  }
+
+  /** Of what `keep` keeps: the version of the present key, and how often clients were given one. Undefined: no such credential. */
+  glance(name: string): { readonly version: string | undefined; readonly timesServed: number } | undefined {
+    const credential = this.#credentials.get(name);
+    return credential && { version: credential.living?.key.digest, timesServed: credential.timesServed };
   }
 
   /** Before anything else, so that a call that is refused starts no refresh and keeps none going. */
@@ -103,7 +122,16 @@ export class Broker implements BrokerApi {
   }
 
   async refresh(name: string | undefined): Promise<CredentialStatus> {
-    const credential = this.#credentials.find(name);
+    const configured = this.#credentials.find(name);
+    const sessions = this.#sessions.of(configured.name);
+    if (sessions.length > 0) {
+      await Promise.all(sessions.map((session) => this.#refresh(session)));
+      return this.#describe(configured);
+    }
+    return this.#refresh(configured);
+  }
+
+  async #refresh(credential: ManagedCredential): Promise<CredentialStatus> {
     credential.rejected.clear();
     this.#ports.cache.clearRejected(credential.name);
     if (credential.gate.noticeChangedLogin()) this.#forgive(credential.gate, () => true);
@@ -131,6 +159,7 @@ export class Broker implements BrokerApi {
   async invalidate(name: string | undefined): Promise<CredentialStatus> {
     const credential = this.#credentials.find(name);
     const lease = credential.key?.lease;
+    this.#sessions.endAll(credential.name);
     this.#refresher.drop(credential);
     credential.failure = undefined;
     this.#scheduler.cancel(credential.name);
@@ -157,6 +186,21 @@ export class Broker implements BrokerApi {
     this.#forgive(gate, () => true);
     this.#events.add('logged-in', undefined, { provider });
     return login;
+  }
+
+  /**
+   * A person logs out of this provider: what was read with their login is dropped with it.
+   * @throws BrokerError ERR_USAGE if there is no such provider or it logs in automatically.
+   */
+  async dropLogin(provider: string): Promise<void> {
+    const gate = this.#credentials.gate(provider);
+    if (gate === undefined) throw unknownProvider(provider, [...this.#credentials.gates()]);
+    await gate.call(async (port, call) => {
+      if (port.dropLogin === undefined) throw takesNoLogin(provider);
+      await port.dropLogin(call);
+    }, 'person');
+    for (const credential of this.#credentials) if (credential.gate === gate) this.#refresher.drop(credential);
+    this.#events.add('logged-out', undefined, { provider });
   }
 
   status(): StatusReport {
@@ -188,6 +232,7 @@ export class Broker implements BrokerApi {
   /** The cache found its database again: what was stored there and what is in memory have been joined. */
   reloadCache(): void {
     this.#credentials.reload();
+    this.#sessions.adopt();
     this.#rejections.forgetClients();
   }
 
@@ -197,10 +242,15 @@ export class Broker implements BrokerApi {
     this.#scheduler.catchUp();
   }
 
+  *#everyCredential(): Iterable<ManagedCredential> {
+    yield* this.#credentials;
+    yield* this.#sessions;
+  }
+
   #wakeUp(): void {
     const now = this.#ports.clock.now();
     for (const gate of this.#credentials.gates()) gate.forgiveTransient();
-    for (const credential of this.#credentials) {
+    for (const credential of this.#everyCredential()) {
       if (credential.failure?.record.kind === 'transient') credential.failure = undefined;
       const dueAtMs = this.#scheduler.at(credential.name);
       if (dueAtMs !== undefined && dueAtMs < now + SPREAD_MS) {
@@ -213,7 +263,7 @@ export class Broker implements BrokerApi {
   async revokeLeases(): Promise<void> {
     this.#scheduler.stop();
     // Nothing revoked, or to be revoked later, is to be served by the next daemon.
-    for (const credential of this.#credentials) {
+    for (const credential of this.#everyCredential()) {
       if (credential.key?.lease !== undefined) this.#refresher.drop(credential);
     }
     await this.#leases.revokeAll();
@@ -222,6 +272,7 @@ export class Broker implements BrokerApi {
   /** What is under way at a provider is given up at once; leases stay in the journal for the next start. */
   async stop(): Promise<void> {
     this.#scheduler.stop();
+    this.#sessions.stop();
     for (const gate of this.#credentials.gates()) gate.close();
     await this.#leases.settled();
     this.#rejections.saveClients();
@@ -234,12 +285,14 @@ export class Broker implements BrokerApi {
       holdsLeases: (gate) => this.#leases.dependOn(gate),
       onRecovery: (gate, outage, concerns) => this.#recovered(gate, outage, concerns),
       loansTo: (provider, names) => this.#lending.to(provider, names),
+      mayKeep: isSessionName,
     });
+    this.#sessions.adopt();
   }
 
   #currentLeases(): Set<string> {
     const ids = new Set<string>();
-    for (const { key } of this.#credentials) if (key?.lease !== undefined) ids.add(key.lease.id);
+    for (const { key } of this.#everyCredential()) if (key?.lease !== undefined) ids.add(key.lease.id);
     return ids;
   }
 
@@ -247,13 +300,23 @@ export class Broker implements BrokerApi {
     const { config } = this.#credentials;
     const nextRefreshAtMs = this.#scheduler.at(credential.name);
     const isCheckArmed = this.#checks.isArmed(credential);
-    return describeCredential(credential, { at, config, nextRefreshAtMs, isCheckArmed });
+    const sessions = this.#sessions.of(credential.name).length;
+    const sink = config.credentials.get(credential.name)?.sink && this.#facts().sinkOf?.(credential.name);
+    return describeCredential(credential, {
+      at,
+      config,
+      nextRefreshAtMs,
+      isCheckArmed,
+      sessions,
+      sink: sink || undefined,
+    });
   }
 
   #delivered(credential: ManagedCredential, { key, state }: Omit<OpenedKey, 'delivered'>, ask: Ask): void {
     const { client } = ask;
     const at = this.#ports.clock.read();
-    credential.timesServed += 1;
+    const configured = this.#credentials.get(configuredName(credential.name)) ?? credential;
+    configured.timesServed += 1;
     this.#leases.delivered(key, client, at.nowMs);
     this.#rejections.served(ask, key, at);
     const fingerprint = key.digest.slice(0, 8);
@@ -266,7 +329,7 @@ export class Broker implements BrokerApi {
       this.#leases.sweep().finally(() => this.#planSweep());
       return;
     }
-    const credential = this.#credentials.get(id);
+    const credential = this.#credentials.get(id) ?? this.#sessions.get(id);
     const { clock, random } = this.#ports;
     if (!credential?.isWanted(clock.now(), this.#credentials.config.daemon.idleAfterMs)) return;
     // Its provider's login may have ended since this was planned.
@@ -317,7 +380,7 @@ export class Broker implements BrokerApi {
   /** Their failures were their provider's: they try again, but not all at the same moment. */
   #forgive(gate: ProviderGate, concerned: (credential: ManagedCredential) => boolean): void {
     const { clock, random } = this.#ports;
-    for (const credential of this.#credentials) {
+    for (const credential of this.#everyCredential()) {
       if (credential.gate !== gate || credential.failure === undefined || !concerned(credential)) continue;
       credential.failure = undefined;
       this.#refresher.schedule(credential, clock.now() + random() * SPREAD_MS);

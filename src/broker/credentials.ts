@@ -9,6 +9,7 @@ import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError, type FailureConcern } from '../errors.ts';
 import { DEFAULT_CLIENT_INTERVAL_MS } from '../protocol/request.ts';
 import type { CheckAnswer } from '../providers/api-check.ts';
+import type { SessionWords } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
 import { type Loans, longestHold, ProviderGate, type ProviderSource, type RememberedFailure } from './gate.ts';
 
@@ -19,6 +20,8 @@ export interface CredentialSpec {
   readonly sourceFingerprint: string;
   /** Credentials with the same one share a read. */
   readonly readId: string;
+  /** What is read for one session, where the provider is told which that is. */
+  readonly sourceOf?: ((words: SessionWords) => unknown) | undefined;
   /** Where the secret is, in the provider's own words, for messages. */
   readonly place: string;
   readonly check?: CredentialCheck | undefined;
@@ -47,7 +50,7 @@ export interface BrokerSetup {
 }
 
 /** Everything the broker remembers of one credential. Only the refresher changes `key`, `failure` and `flight`. */
-export class ManagedCredential {
+export class ManagedCredential implements RenewalNeeds {
   readonly name: string;
   readonly gate: ProviderGate;
   spec: CredentialSpec;
@@ -91,11 +94,6 @@ export class ManagedCredential {
     const { living, turnMarginMs } = this;
     if (living === undefined) return undefined;
     return judgeFreshness(living, nowMs, intervalMs, { turnMarginMs, maxStaleMs: this.spec.config.maxStaleMs });
-  }
-
-  /** What its refreshes are planned by. */
-  get needs(): RenewalNeeds {
-    return { longestIntervalMs: this.longestIntervalMs, turnMarginMs: this.turnMarginMs };
   }
 
   /**
@@ -157,6 +155,8 @@ interface AdoptDeps {
   /** Whether there are leases that only this gate can revoke. */
   readonly holdsLeases: (gate: ProviderGate) => boolean;
   readonly onRecovery: (gate: ProviderGate, outage: FailureRecord, concerns: FailureConcern) => void;
+  /** A stored key that is not of a configured credential, and that is judged by somebody else. */
+  readonly mayKeep: (name: string) => boolean;
   /** The keys of other credentials that a provider may log in with. */
   readonly loansTo: (provider: string, names: readonly string[]) => Loans;
 }
@@ -234,7 +234,7 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     }
     for (const credential of former.values()) deps.retire(credential);
     // Keys on record that no credential of this configuration may serve.
-    for (const name of stored.keys()) this.#ports.cache.remove(name);
+    for (const name of stored.keys()) if (!deps.mayKeep(name)) this.#ports.cache.remove(name);
     for (const gate of abandoned) {
       gate.isAbandoned = true;
       if (!deps.holdsLeases(gate)) gate.close();

@@ -9,12 +9,19 @@ const BATCH_MS = 1_000;
 /** Or until there are so many of them. */
 const BATCH_SIZE = 256;
 
+/** Words that were looked at and hide nothing: those of one client and one key come again and again. */
+const MOST_KNOWN_WORDS = 256;
+
+/** Of one word. */
+const LONGEST = 400;
+
 export type EventDetail = StoredEvent['detail'];
 
 /** What happened, in batches into the cache. A clean stop loses nothing: `flush()`. */
 export class EventLog {
   readonly #ports: BrokerPorts;
   readonly #listeners = new Set<() => void>();
+  readonly #harmless = new Set<string>();
   #pending: StoredEvent[] = [];
   #timer: Timer | undefined;
 
@@ -22,12 +29,15 @@ export class EventLog {
     this.#ports = ports;
   }
 
-  /**
-   * @param detail never a key, a token or a password; foreign words in it are looked at once more, because events are stored in
-   * the open. @param atMs on the wall clock.
-   */
+  /** @param detail never a key, a token or a password. @param atMs on the wall clock. */
   add(kind: string, credential: string | undefined, detail: EventDetail = {}, atMs = this.#ports.clock.wall()): void {
-    this.#pending.push({ atMs, kind, credential, detail: withoutShapes(detail) });
+    const [name, session] = credential?.split('@') ?? [];
+    this.#pending.push({
+      atMs,
+      kind,
+      credential: name,
+      detail: session === undefined ? detail : { ...detail, session },
+    });
     if (this.#pending.length >= BATCH_SIZE) {
       this.flush();
       return;
@@ -41,8 +51,21 @@ export class EventLog {
     const batch = this.#pending;
     if (batch.length === 0) return;
     this.#pending = [];
-    this.#ports.cache.appendEvents(batch);
+    this.#ports.cache.appendEvents(batch.map((event) => this.#presentable(event)));
     for (const listener of this.#listeners) listener();
+  }
+
+  /** Foreign words in it are looked at once more, because events are stored in the open. */
+  #presentable(event: StoredEvent): StoredEvent {
+    let detail = event.detail;
+    for (const [name, value] of Object.entries(detail)) {
+      if (typeof value !== 'string' || this.#harmless.has(value)) continue;
+      const shown = printable(hideShapes(value), LONGEST);
+      if (shown !== value) detail = { ...detail, [name]: shown };
+      else if (this.#harmless.size < MOST_KNOWN_WORDS) this.#harmless.add(value);
+      else this.#harmless.clear();
+    }
+    return detail === event.detail ? event : { ...event, detail };
   }
 
   query(query: EventQuery): readonly BrokerEvent[] {
@@ -60,14 +83,4 @@ export class EventLog {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
-}
-
-const LONGEST = 400;
-
-function withoutShapes(detail: EventDetail): EventDetail {
-  const entries = Object.entries(detail).map(([name, value]) => [
-    name,
-    typeof value === 'string' ? printable(hideShapes(value), LONGEST) : value,
-  ]);
-  return Object.fromEntries(entries);
 }

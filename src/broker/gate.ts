@@ -57,11 +57,16 @@ export function recall({ record, error }: RememberedFailure, credential: string,
   const message = ageMs < PRESENT_MS ? error.message : `${inWords(ageMs)} ago: ${error.message}`;
   const next = waitMs === Number.POSITIVE_INFINITY ? 'tried again when its login changes' : `next try ${soon(waitMs)}`;
   // Nobody may go past the limit of wrong logins.
-  const again = isLimited ? next : `${next}, or now: broker refresh ${credential}`;
+  const again = isLimited ? next : `${next}, or now: broker refresh ${configuredName(credential)}`;
   return new BrokerError(error.code, message, {
     remedy: error.remedy === undefined ? again : `${again}; ${error.remedy}`,
     cause: error,
   });
+}
+
+/** The name in the configuration: a session's is that of its credential with the process behind it. */
+export function configuredName(credential: string): string {
+  return credential.split('@', 1)[0] ?? credential;
 }
 
 function isRefusedLogin(error: BrokerError): boolean {

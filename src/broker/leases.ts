@@ -182,6 +182,11 @@ export class LeaseKeeper {
     if (held !== undefined) await this.#endForced(held);
   }
 
+  /** Nobody can have the keys of this credential any more: whatever it still has is revoked. */
+  async endOf(credential: string): Promise<void> {
+    await Promise.all([...(this.#byCredential.get(credential) ?? [])].map((held) => this.#endForced(held)));
+  }
+
   /** Nothing is under way any more. */
   async settled(): Promise<void> {
     await Promise.allSettled([...this.#endings, ...this.#retirements]);

@@ -1,8 +1,10 @@
 import { VALUE } from '../cache/cache.ts';
 import { judgeFreshness } from '../credential/freshness.ts';
+import { certainEnd } from '../credential/life.ts';
 import { wipeAll } from '../credential/secret.ts';
 import { BrokerError, type FailureKind, ProviderError } from '../errors.ts';
 import { waitUntil } from '../platform/waiting.ts';
+import { DEFAULT_CLIENT_INTERVAL_MS } from '../protocol/request.ts';
 import type { Call, LentKey } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
 import type { CredentialSet, ManagedCredential } from './credentials.ts';
@@ -10,8 +12,14 @@ import type { EventLog } from './event-log.ts';
 import type { Loans, ProviderGate } from './gate.ts';
 import type { Refresher } from './refresher.ts';
 
+/** How long whoever has the key goes on using it. */
+interface Use {
+  readonly intervalMs: number;
+  readonly turnMarginMs: number;
+}
+
 /** A key that is lent is used at once: it has to outlive one login, not a client's cache. */
-const ONE_LOGIN_MS = 30_000;
+const ONE_LOGIN: Use = { intervalMs: 0, turnMarginMs: 30_000 };
 /** Less than the limit of most providers for one call: a borrower has time left to say whom it waited for. */
 const LENDER_WAIT_MS = 20_000;
 
@@ -42,20 +50,53 @@ export class Lending {
   }
 
   /** @throws BrokerError why there is none; the signal's reason. */
-  async open(borrower: string, name: string, { signal }: Call, refused: string | undefined): Promise<LentKey> {
-    const credential = this.#deps.credentials.find(name);
-    const known = this.#judge(credential);
+  async open(borrower: string, name: string, call: Call, refused: string | undefined): Promise<LentKey> {
+    const lent = await this.#find(this.#deps.credentials.find(name), ONE_LOGIN, call, refused);
+    this.#deps.events.add('lent', name, { provider: borrower, fingerprint: lent.version.slice(0, 8) });
+    return lent;
+  }
+
+  /**
+   * A key for a file that programs read when they like (daemon/sinks.ts): it counts as asked for, and outlives a client's cache
+   * where the provider grants that much.
+   *
+   * @param had the version that the file has. @param isSpent whoever read that may have used it up: the provider is asked for another.
+   * @throws BrokerError why there is none, or that it never expires; the signal's reason.
+   */
+  async keep(name: string, call: Call, had: string | undefined, isSpent: boolean): Promise<KeptKey> {
+    const { credentials, refresher, events } = this.#deps;
+    const credential = credentials.find(name);
+    const { idleAfterMs, turnMarginMs } = credentials.config.daemon;
+    credential.noteAsk(this.#ports.clock.now(), DEFAULT_CLIENT_INTERVAL_MS, idleAfterMs);
+    if (credential.gate.noticeChangedLogin()) this.#deps.onChangedLogin(credential.gate);
+    const use = { intervalMs: DEFAULT_CLIENT_INTERVAL_MS, turnMarginMs };
+    const kept = await this.#find(credential, use, call, isSpent ? had : undefined);
+    refresher.schedule(credential);
+    const expiresAtMs = credential.living === undefined ? undefined : certainEnd(credential.living);
+    if (expiresAtMs === undefined) {
+      kept.secret.wipe();
+      throw neverExpires(name);
+    }
+    if (kept.version !== had) events.add('kept', name, { fingerprint: kept.version.slice(0, 8) });
+    return { ...kept, expiresAtMs };
+  }
+
+  async #find(
+    credential: ManagedCredential,
+    use: Use,
+    { signal }: Call,
+    refused: string | undefined,
+  ): Promise<LentKey> {
     const isRefused = refused !== undefined && refused === credential.key?.digest;
-    if (known !== 'fresh' || isRefused) await this.#refresh(credential, isRefused, signal);
-    const { cache } = this.#ports;
-    const secrets = cache.open(name);
+    if (this.#judge(credential, use) !== 'fresh' || isRefused) await this.#refresh(credential, use, isRefused, signal);
+    const secrets = this.#ports.cache.open(credential.name);
     const { key } = credential;
     const value = secrets?.get(VALUE);
-    if (secrets === undefined || key === undefined || value === undefined || this.#judge(credential) === 'unfit') {
+    if (secrets === undefined || key === undefined || value === undefined || this.#judge(credential, use) === 'unfit') {
       if (secrets !== undefined) wipeAll(secrets);
-      throw new BrokerError('ERR_NO_FIT_KEY', 'there is no key fit to use', { remedy: `run: broker refresh ${name}` });
+      const remedy = `run: broker refresh ${credential.name}`;
+      throw new BrokerError('ERR_NO_FIT_KEY', 'there is no key fit to use', { remedy });
     }
-    this.#deps.events.add('lent', name, { provider: borrower, fingerprint: key.digest.slice(0, 8) });
     return { secret: value, version: key.digest };
   }
 
@@ -84,25 +125,36 @@ export class Lending {
   }
 
   /** Resolves, too, where the key in hand still does and the provider cannot be asked. */
-  async #refresh(credential: ManagedCredential, isRefused: boolean, signal: AbortSignal): Promise<void> {
+  async #refresh(credential: ManagedCredential, use: Use, isRefused: boolean, signal: AbortSignal): Promise<void> {
     const { clock } = this.#ports;
     const done = this.#deps.refresher.refresh(credential, isRefused ? 'rejection' : 'ask');
     try {
       const outcome = await waitUntil(clock, done, clock.now() + LENDER_WAIT_MS, signal);
-      if (!outcome.done && this.#judge(credential) === 'unfit') throw notYet(credential);
+      if (!outcome.done && this.#judge(credential, use) === 'unfit') throw notYet(credential);
     } catch (fault) {
       signal.throwIfAborted();
-      if (this.#judge(credential) === 'unfit') throw fault;
+      if (this.#judge(credential, use) === 'unfit') throw fault;
     }
   }
 
-  #judge(credential: ManagedCredential): 'fresh' | 'stale' | 'unfit' {
+  #judge(credential: ManagedCredential, { intervalMs, turnMarginMs }: Use): 'fresh' | 'stale' | 'unfit' {
     const { living, spec } = credential;
     if (living === undefined) return 'unfit';
-    const policy = { turnMarginMs: ONE_LOGIN_MS, maxStaleMs: spec.config.maxStaleMs };
-    const freshness = judgeFreshness(living, this.#ports.clock.now(), 0, policy);
+    const policy = { turnMarginMs, maxStaleMs: spec.config.maxStaleMs };
+    const freshness = judgeFreshness(living, this.#ports.clock.now(), intervalMs, policy);
     return freshness.state === 'fresh' && freshness.refreshBehind ? 'stale' : freshness.state;
   }
+}
+
+/** With the end of its life, on the steady clock. */
+export interface KeptKey extends LentKey {
+  readonly expiresAtMs: number;
+}
+
+function neverExpires(name: string): BrokerError {
+  return new BrokerError('ERR_CONFIG', `the key of "${name}" has no expiry, and only what expires is kept in a file`, {
+    remedy: `remove [credentials.${name}.sink]; or name the field that says when it ends: expires_field`,
+  });
 }
 
 /** What one provider has borrowed, so that a change of it is followed. */

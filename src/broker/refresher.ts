@@ -77,7 +77,7 @@ export class Refresher {
     const outages = credential.gate.failures.map(({ record }) => record.nextAttemptAtMs);
     const allowedAtMs = outages.length === 0 ? nowMs : Math.max(nowMs, ...outages) + random() * SPREAD_MS;
     // What failed may have been asked for before its time, by a suspicion or a person: that is no reason to go on early.
-    const dueAtMs = living === undefined ? 0 : nextRefreshAt(living, credential.needs, random());
+    const dueAtMs = living === undefined ? 0 : nextRefreshAt(living, credential, random());
     const retryAtMs = failure?.record.nextAttemptAtMs ?? 0;
     scheduler.schedule(name, Math.max(allowedAtMs, dueAtMs, retryAtMs, notBeforeMs));
   }
@@ -106,16 +106,16 @@ export class Refresher {
     try {
       // Goes on in a later turn, when `flight` has been set.
       await undefined;
-      const hold = credential.holdOff(startedAtMs, urgencyOf(reason));
+      const hold = credential.holdOff(startedAtMs, URGENCIES[reason]);
       if (hold !== undefined) {
         this.schedule(credential);
         throw recall(hold, credential.name, startedAtMs);
       }
       try {
-        const { living, needs } = credential;
+        const { living } = credential;
         const mayRenew = reason !== 'rejection' && reason !== 'person' && living?.key.lease !== undefined;
-        if (mayRenew && refreshAction(living, needs, startedAtMs, reason !== 'ahead') === 'renew') {
-          if (await this.#renew(credential, living.key, startedAtMs, urgencyOf(reason))) return;
+        if (mayRenew && refreshAction(living, credential, startedAtMs, reason !== 'ahead') === 'renew') {
+          if (await this.#renew(credential, living.key, startedAtMs, URGENCIES[reason])) return;
         }
         await this.#issue(credential, reason);
       } catch (fault) {
@@ -141,7 +141,7 @@ export class Refresher {
         lease,
         confirmedAtMs: key.confirmedAtMs,
         startedAtMs,
-        wantedLifeMs: wantedLife(credential.needs),
+        wantedLifeMs: wantedLife(credential),
         urgency,
       });
       if (extended === undefined) return false;
@@ -162,15 +162,15 @@ export class Refresher {
   }
 
   async #issue(credential: ManagedCredential, reason: RefreshReason): Promise<void> {
-    const { spec, gate, needs } = credential;
+    const { spec, gate } = credential;
     const wasPlain = credential.key !== undefined && credential.key.lease === undefined;
-    const request = { source: spec.config.source, wantedLifeMs: wantedLife(needs), wasPlain };
+    const request = { source: spec.config.source, wantedLifeMs: wantedLife(credential), wasPlain };
     const ask = async (provider: Provider, call: Call): Promise<SecretRead> => {
       // Only now: it may have waited for a probe to come back.
       const at = this.#ports.clock.read();
       return { secret: await provider.issue(request, call), at };
     };
-    using read = await readOnce(this.#reads, spec.readId, () => gate.call(ask, urgencyOf(reason)));
+    using read = await readOnce(this.#reads, spec.readId, () => gate.call(ask, URGENCIES[reason]));
     try {
       this.#adopt(credential, read, reason);
     } finally {
@@ -291,9 +291,13 @@ export class Refresher {
 /** A fault of the broker itself is not tried more often than a wrong configuration. */
 const OWN_FAULT = { kind: 'misconfigured', retryAfterMs: undefined } as const;
 
-function urgencyOf(reason: RefreshReason): Urgency {
-  return reason === 'ask' || reason === 'person' ? reason : 'unasked';
-}
+const URGENCIES: Readonly<Record<RefreshReason, Urgency>> = {
+  ahead: 'unasked',
+  behind: 'unasked',
+  rejection: 'unasked',
+  ask: 'ask',
+  person: 'person',
+};
 
 /** Transient, since its rotation may only be late. */
 function alreadyExpired(credential: ManagedCredential): ProviderError {

@@ -13,6 +13,7 @@ import type {
   DaemonStatus,
   HealthReport,
   PlaceReport,
+  SinkReport,
 } from '../protocol/reports.ts';
 import type { ManagedCredential } from './credentials.ts';
 import { recall } from './gate.ts';
@@ -35,6 +36,8 @@ export interface DaemonFacts {
   readonly places: readonly PlaceReport[];
   readonly limits: DaemonStatus['limits'];
   readonly cache: CacheHealth;
+  /** The file that a credential is kept in; undefined: none. */
+  readonly sinkOf?: ((credential: string) => SinkReport | undefined) | undefined;
 }
 
 interface CredentialView {
@@ -42,6 +45,9 @@ interface CredentialView {
   readonly config: Config;
   readonly nextRefreshAtMs: number | undefined;
   readonly isCheckArmed: boolean;
+  /** Client processes with a lease of their own. */
+  readonly sessions: number;
+  readonly sink: SinkReport | undefined;
 }
 
 export function describeDaemon(facts: DaemonFacts, at: Moment): DaemonStatus {
@@ -93,7 +99,10 @@ export function describeCredential(credential: ManagedCredential, view: Credenti
     refreshing: credential.flight !== undefined,
     lastAskedAt: show(credential.lastAskedAtMs),
     timesServed: credential.timesServed,
+    sessions: view.sessions,
+    sink: view.sink ?? null,
     clockSkewSeconds: credential.clockSkewMs === undefined ? null : Math.round(credential.clockSkewMs / 1000),
+    checkHost: credential.spec.check === undefined ? null : new URL(credential.spec.check.url).host,
     advice: adviceOn(credential, view),
     lastError: describeFailure(credential, show),
   };

@@ -165,7 +165,7 @@ function load(rows: readonly Row[], fresh: Sealer, log: Log): Contents & { reado
 function digestAgain(stored: Stored<'key'>, sealer: Sealer): Stored<'key'> {
   const secrets = sealer.openKey(stored.row);
   if (secrets === undefined) return stored;
-  const again = sealer.sealKey({ ...stored.facts, digest: sealer.digest(secrets) }, secrets);
+  const again = sealer.sealKey({ ...stored.facts, digest: sealer.digestKey.ofSecret(secrets) }, secrets);
   wipeAll(secrets);
   return again;
 }

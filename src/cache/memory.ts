@@ -47,7 +47,7 @@ function merge({ records, sealer }: Contents, memory: Contents): void {
   for (const { facts: old, row } of memory.records.all('key')) {
     const secrets = memory.sealer.openKey(row);
     if (secrets === undefined) continue;
-    const key = { ...old, digest: sealer.digest(secrets) };
+    const key = { ...old, digest: sealer.digestKey.ofSecret(secrets) };
     digests.set(old.digest, key.digest);
     const stored = records.get('key', key.credential)?.facts;
     if (stored === undefined || stored.confirmedAtMs <= key.confirmedAtMs) records.put(sealer.sealKey(key, secrets));
@@ -61,7 +61,7 @@ function merge({ records, sealer }: Contents, memory: Contents): void {
     }
   }
   for (const { facts: mark } of memory.records.all('rejected')) {
-    const digest = sealer.digestsLike(memory.sealer) ? mark.digest : digests.get(mark.digest);
+    const digest = sealer.digestKey === memory.sealer.digestKey ? mark.digest : digests.get(mark.digest);
     if (digest !== undefined) records.put(sealer.seal('rejected', { ...mark, digest }));
   }
 }

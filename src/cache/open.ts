@@ -1,11 +1,15 @@
+import { join } from 'node:path';
 import { KekFile } from '../crypto/kek-file.ts';
 import { KekKeyring } from '../crypto/kek-keyring.ts';
 import type { KekStore } from '../crypto/kek-store.ts';
 import { KekSystemdCredential } from '../crypto/kek-systemd-credential.ts';
-import { ensurePrivateFolder } from '../platform/files.ts';
-import type { AskKeyring } from '../platform/keyring.ts';
+import { shellWord } from '../errors.ts';
+import { ensurePrivateFolder, statQuietly } from '../platform/files.ts';
+import { type AskKeyring, type KeyringTrouble, trouble } from '../platform/keyring.ts';
 import type { Log } from '../platform/log.ts';
+import { excludeFromBackups, hasTeamIdentifier } from '../platform/macos.ts';
 import type { KeyHome } from '../protocol/reports.ts';
+import { databasePath } from './recovery.ts';
 import { SqliteCache } from './sqlite-cache.ts';
 
 export interface OpenCacheOptions {
@@ -51,12 +55,32 @@ function storesOf(options: OpenCacheOptions): readonly KekStore[] {
   const hasKeyring = keyHome === 'auto' ? askKeyring !== undefined : isFor('keyring');
   return [
     new KekSystemdCredential(credentialsDir, hasCredential),
-    new KekKeyring({ ask: askKeyring, platform, isForNewKeys: hasKeyring }),
-    new KekFile(stateDir, isFor('file')),
+    new KekKeyring({
+      ask: askKeyring,
+      platform,
+      isForNewKeys: hasKeyring,
+      objection: platform === 'darwin' && keyHome === 'auto' ? lacksTeam : undefined,
+    }),
+    new KekFile(stateDir, isFor('file'), platform === 'darwin' ? excludeFromBackups : undefined),
   ];
 }
 
-/** A cache that ends with the process: the same sealing, no database. */
+function lacksTeam(): KeyringTrouble | undefined {
+  return hasTeamIdentifier(process.execPath) ? undefined : trouble('no-team');
+}
+
+/** A cache that ends with the process: the same sealing, no database and no key file. */
 export function openMemoryCache(): SqliteCache {
   return SqliteCache.inMemory();
+}
+
+/** What an earlier daemon kept in the state folder, as words for a person; undefined: nothing. */
+export function leftOnDisk(stateDir: string): { readonly problem: string; readonly remedy: string } | undefined {
+  if ([databasePath(stateDir), join(stateDir, 'kek')].every((file) => statQuietly(file) === undefined))
+    return undefined;
+  const folder = shellWord(stateDir);
+  return {
+    problem: 'a cache from before cache = "memory" is still on the disk; its leases lapse',
+    remedy: `remove what is left of it: rm -f ${folder}/cache.db* ${folder}/kek`,
+  };
 }

@@ -49,7 +49,7 @@ async function prepareKek(cache: Persistence, home: KekStore): Promise<KeyEncryp
   }
   const kek = KeyEncryptionKey.ephemeral();
   cache.noteUnusedKek({ home: home.kind, id: kek.id });
-  const obstacle = await home.add(kek, { mayStart: true });
+  const obstacle = await home.add(kek, { mayStart: true, byPerson: true });
   if (obstacle === undefined) return kek;
   throw refused({ problem: `cannot keep a key in the ${home.kind}: ${obstacle.reason}`, remedy: obstacle.remedy });
 }

@@ -19,13 +19,13 @@ export class Sealer {
   readonly kek: KeyEncryptionKey;
   /** The digest key as the database stores it. */
   readonly digestKeyRow: Row;
-  readonly #digestKey: DigestKey;
+  readonly digestKey: DigestKey;
   /** By the very row that was sealed: whatever is put in its place has to be unwrapped first. */
   readonly #unwrapped = new WeakMap<Row, UnwrappedEnvelope>();
 
   private constructor(kek: KeyEncryptionKey, digestKey: DigestKey, digestKeyRow: Row) {
     this.kek = kek;
-    this.#digestKey = digestKey;
+    this.digestKey = digestKey;
     this.digestKeyRow = digestKeyRow;
   }
 
@@ -48,20 +48,12 @@ export class Sealer {
 
   /** The same digest key under another KEK: what this one digested is recognised. */
   under(kek: KeyEncryptionKey): Sealer {
-    return new Sealer(kek, this.#digestKey, this.rewrap(this.digestKeyRow, kek));
-  }
-
-  digestsLike(other: Sealer): boolean {
-    return this.#digestKey === other.#digestKey;
-  }
-
-  digest(secrets: SecretFields): string {
-    return this.#digestKey.ofSecret(secrets);
+    return new Sealer(kek, this.digestKey, this.rewrap(this.digestKeyRow, kek));
   }
 
   /** The caller wipes `secret`. */
   seal<K extends Kind>(kind: K, facts: RecordFacts[K], secret: Uint8Array = NOTHING): Stored<K> {
-    const { shown, origin } = withoutOrigin(facts);
+    const { shown, origin } = withoutOrigin(kind, facts);
     const plain = lengthPrefixed(origin, secret);
     try {
       return { facts, row: sealRow(this.kek, kind, idOf(kind, facts), JSON.stringify(shown), plain) };
@@ -162,19 +154,21 @@ function partsOf(packed: Buffer): Buffer[] {
  * Which configuration a key, a login or an armed check comes from is a digest of all of that, passwords in it included. In the clear it would
  * allow to try guesses, so it is sealed with the secret.
  */
-const ORIGINS = ['sourceFingerprint', 'fingerprint'] as const;
+const ORIGINS: Readonly<Partial<Record<string, string>>> = {
+  key: 'sourceFingerprint',
+  login: 'fingerprint',
+  check: 'fingerprint',
+} satisfies Partial<Record<Kind, string>>;
 
-function withoutOrigin(facts: object): { readonly shown: object; readonly origin: string } {
-  const shown: Record<string, unknown> = { ...facts };
-  const name = ORIGINS.find((each) => each in shown);
-  if (name === undefined) return { shown, origin: '' };
-  const origin = String(shown[name]);
-  delete shown[name];
-  return { shown, origin };
+function withoutOrigin(kind: Kind, facts: object): { readonly shown: object; readonly origin: string } {
+  const name = ORIGINS[kind];
+  if (name === undefined) return { shown: facts, origin: '' };
+  const { [name]: origin, ...shown } = facts as Record<string, unknown>;
+  return { shown, origin: String(origin) };
 }
 
 function withOrigin({ kind, facts }: Row, origin: string): unknown {
   const known = JSON.parse(facts) as object;
-  if (kind === 'key') return { ...known, sourceFingerprint: origin };
-  return kind === 'login' || kind === 'check' ? { ...known, fingerprint: origin } : known;
+  const name = ORIGINS[kind];
+  return name === undefined ? known : { ...known, [name]: origin };
 }

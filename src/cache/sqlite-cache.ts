@@ -25,7 +25,7 @@ const IN_MEMORY: CacheHealth = {
   persistent: false,
   problem: undefined,
   remedy: undefined,
-  keyEncryptionKeyHome: 'none: an ephemeral key in memory',
+  keyEncryptionKeyHome: 'memory alone: cache = "memory"',
   keyHome: undefined,
 };
 
@@ -82,7 +82,7 @@ export class SqliteCache implements CredentialCache {
   }
 
   digest(secrets: SecretFields): string {
-    return this.#memory.sealer.digest(secrets);
+    return this.#memory.sealer.digestKey.ofSecret(secrets);
   }
 
   markRejected(credential: string, digest: string, atMs: number): void {
@@ -189,6 +189,11 @@ export class SqliteCache implements CredentialCache {
     this.#put(this.#memory.sealer.seal('timeline', timeline));
   }
 
+  /** False: what is in it ends with this process, whatever the disk does. */
+  get isOnDisk(): boolean {
+    return this.#persistence !== undefined;
+  }
+
   health(): CacheHealth {
     return this.#persistence?.health() ?? IN_MEMORY;
   }
@@ -216,7 +221,10 @@ export class SqliteCache implements CredentialCache {
   /** See rotation.ts. */
   async rotateKey(request: Partial<RotationRequest> = {}): Promise<RotationReport> {
     if (this.#persistence !== undefined) return await rotateKey(this.#persistence, request);
-    throw refused({ problem: 'a cache in memory has no key to rotate', remedy: 'Start the daemon.' });
+    throw refused({
+      problem: 'with cache = "memory" the key ends with the daemon',
+      remedy: 'Restart it for another: broker service restart',
+    });
   }
 
   /** While nothing is asked for: what the database keeps at hand is read again when it is needed. */

@@ -98,6 +98,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/login.ts')).loginCommand(io),
   },
   {
+    name: 'logout',
+    summary: 'end a login that was made with login',
+    load: async (io) => (await import('./commands/logout.ts')).logoutCommand(io),
+  },
+  {
     name: 'set',
     summary: 'store a value in the macOS Keychain or the Secret Service',
     load: async (io) => (await import('./commands/set.ts')).setCommand(io),

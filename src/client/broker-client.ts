@@ -174,6 +174,10 @@ export class BrokerClient {
     return parse(await this.#ask({ method: 'POST', path, headers, body: token.bytes, timeoutMs: REFRESH_LIMIT_MS }));
   }
 
+  dropLogin(provider: string): Promise<{ readonly provider: string }> {
+    return this.#post(`/v1/providers/${encodeURIComponent(provider)}/logout`);
+  }
+
   /** A daemon in bad health answers, too; it rejects only if none does. */
   async health(): Promise<HealthReport> {
     const answer = await this.#transport.request({ method: 'GET', path: '/v1/health', timeoutMs: LOOK_LIMIT_MS });

@@ -13,6 +13,8 @@ export interface TransportOptions {
   readonly clock: Clock;
   /** Why there is no daemon, if one has said so. */
   readonly whyNone?: () => BrokerError | undefined;
+  /** How often a refused connect is tried again. Default: once; on macOS for 200 ms. */
+  readonly refusedTries?: number;
 }
 
 export interface WireRequest {
@@ -37,6 +39,8 @@ const LARGEST_BODY_BYTES = 64 * 1024 * 1024;
 const PAUSE_MS = 20;
 /** Between bind(2) and listen(2) of a daemon. */
 const STARTING_MS = 5;
+/** How often a refused connect is tried again: Linux lets it wait while the queue is full. The helper does the same. */
+const REFUSED_TRIES = process.platform === 'darwin' ? 40 : 1;
 
 const UNREACHABLE_CODES = new Set(['ENOENT', 'ECONNREFUSED', 'EACCES', 'ENOTSOCK']);
 /** A daemon that stops, or makes room, drops connections without a word. */
@@ -97,17 +101,24 @@ export class Transport {
     }
   }
 
+  /** A daemon that starts has bound its socket and is about to listen; on macOS a full queue refuses as well. */
+  async #sendPatiently(socketPath: string, request: WireRequest, signal: AbortSignal): Promise<IncomingMessage> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await send(socketPath, request, signal);
+      } catch (error) {
+        if (codeOf(error) !== 'ECONNREFUSED' || attempt > (this.#options.refusedTries ?? REFUSED_TRIES)) throw error;
+        await sleep(STARTING_MS, this.#options.clock, signal);
+      }
+    }
+  }
+
   async #tryPlaces(request: WireRequest, signal: AbortSignal): Promise<IncomingMessage> {
     const { places, uid, whyNone } = this.#options;
     const { usable, unsafe } = findSockets(places, uid);
     for (const socketPath of usable) {
       try {
-        return await send(socketPath, request, signal).catch(async (error: unknown) => {
-          // A daemon that starts has bound it and is about to listen.
-          if (codeOf(error) !== 'ECONNREFUSED') throw error;
-          await sleep(STARTING_MS, this.#options.clock, signal);
-          return await send(socketPath, request, signal);
-        });
+        return await this.#sendPatiently(socketPath, request, signal);
       } catch (error) {
         if (!UNREACHABLE_CODES.has(codeOf(error))) throw error;
       }

@@ -110,13 +110,14 @@ function checkDaemon(value: unknown, context: CheckContext): DaemonConfig {
     context.effective.addTable(path, table, daemonSchema);
     options = parsed(daemonSchema, { value: table, base: path, placeOf: placeOfCommonKey }, context)?.data;
   }
-  const { turn_margin, idle_after, idle_exit, revoke_on_exit, log_level, key_home } = options ?? DAEMON_DEFAULTS;
+  const { turn_margin, idle_after, idle_exit, revoke_on_exit, log_level, cache, key_home } = options ?? DAEMON_DEFAULTS;
   return {
     turnMarginMs: turn_margin,
     idleAfterMs: idle_after,
     idleExitMs: idle_exit,
     revokeOnExit: revoke_on_exit,
     logLevel: log_level,
+    cache,
     keyHome: key_home,
   };
 }
@@ -224,7 +225,8 @@ function checkCredential(
   const checked = checkCommonKeys(common, path, context, providers);
   const source = checkSource(common['provider'], own, path, context, providers);
   if (checked === undefined || source === undefined) return undefined;
-  const { provider, field, fields, expires_field, header, header_prefix, ttl, max_stale, allow, check } = checked;
+  const { provider, field, fields, expires_field, header, header_prefix, ttl, max_stale, scope, allow, sink, check } =
+    checked;
   return {
     name,
     provider,
@@ -235,7 +237,9 @@ function checkCredential(
       header === undefined && header_prefix === undefined
         ? undefined
         : { name: header ?? DEFAULT_HEADER.name, prefix: header_prefix ?? DEFAULT_HEADER.prefix },
+    scope,
     allow,
+    sink: sink?.file,
     check: check && { url: check.url, headers: check.headers ?? {}, rejected: check.rejected },
     ttlMs: ttl,
     maxStaleMs: max_stale,
@@ -256,6 +260,16 @@ function checkCommonKeys(
   if (common['allow'] !== undefined && context.platform !== 'linux') {
     const remedy = 'remove allow: there every process of yours can ask for the key';
     findings.add({ path: [...path, 'allow'], message: `allow does not work on ${context.platform}`, remedy });
+  }
+  // A file is read by whoever of the user's processes likes.
+  for (const key of ['allow', 'scope', 'fields'].filter(
+    (each) => common['sink'] !== undefined && common[each] !== undefined,
+  )) {
+    const remedy =
+      key === 'fields'
+        ? 'name one value with field instead'
+        : `remove sink, or ${key}: any process of yours can read the file`;
+    findings.add({ path: [...path, 'sink'], message: `sink and ${key} exclude each other`, remedy });
   }
   if (common['fields'] === undefined) return result?.data;
   if (common['field'] !== undefined) {

@@ -34,6 +34,10 @@ export interface CredentialConfig {
   readonly check?: CheckConfig | undefined;
   /** Who may have it; undefined: every process of the user. */
   readonly allow?: readonly AllowWord[] | undefined;
+  /** session: each client process has a lease of its own; undefined: shared. */
+  readonly scope?: 'shared' | 'session' | undefined;
+  /** The file that its key is kept in, with `{runtime}` as it is written; undefined: none. */
+  readonly sink?: string | undefined;
   readonly ttlMs: number;
   readonly maxStaleMs: number;
   /** Parsed by the provider's own credential schema. */
@@ -54,6 +58,8 @@ export interface DaemonConfig {
   readonly idleExitMs: number;
   readonly revokeOnExit: boolean;
   readonly logLevel: LogLevel;
+  /** memory: nothing is kept on the disk. */
+  readonly cache: 'disk' | 'memory';
   /** Where a key-encryption key for a new database lives. */
   readonly keyHome: KeyHome | 'auto';
 }

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import path, { dirname, join } from 'node:path';
 import { BrokerError, codeOf } from '../errors.ts';
 import { ensurePrivateFolder, isOnNetwork } from '../platform/files.ts';
+import { loadNative } from '../platform/native.ts';
 
 /** Everything that decides where files are, handed in so that the answer depends on nothing else. */
 export interface PathInputs {
@@ -11,6 +12,8 @@ export interface PathInputs {
   /** The caller's home: `$HOME`, else what the user database says. */
   readonly homeDir: string;
   readonly platform: NodeJS.Platform;
+  /** macOS: the caller's own folder for temporary files. */
+  readonly userTempFolder?: string | undefined;
 }
 
 interface SocketCandidate {
@@ -65,6 +68,8 @@ export function socketCandidates(inputs: PathInputs): readonly SocketCandidate[]
   const places: SocketCandidate[] = [];
   if (runtimeDir !== undefined) places.push(inFolder(`${runtimeDir}/broker`, 'runtime'));
   if (runtimeDir !== `/run/user/${inputs.uid}`) places.push(inFolder(`/run/user/${inputs.uid}/broker`, 'runtime'));
+  if (inputs.userTempFolder !== undefined)
+    places.push(inFolder(path.posix.join(inputs.userTempFolder, 'broker'), 'runtime'));
   places.push(inFolder(`/tmp/broker-${inputs.uid}`, 'tmp'));
   const state = stateDirOrNone(inputs);
   if (state !== undefined && fits(`${state}/broker.sock`, inputs.platform)) places.push(inFolder(state, 'state'));
@@ -126,6 +131,17 @@ export function expandHome(file: string, homeDir: string): string {
   if (homeDir === '') return file;
   if (file === '~') return homeDir;
   return file.startsWith('~/') ? path.posix.join(homeDir, file.slice(2)) : file;
+}
+
+/** Of the broker, in memory on every Linux with a login manager. Nothing is created. */
+function runtimeFolder(inputs: Pick<PathInputs, 'env' | 'uid'>): string {
+  const base = inputs.env['XDG_RUNTIME_DIR'];
+  return `${base !== undefined && path.posix.isAbsolute(base) ? base : `/run/user/${inputs.uid}`}/broker`;
+}
+
+/** The `file` of a credential's sink, as daemon and CLI have it. */
+export function sinkFile(written: string, inputs: Pick<PathInputs, 'env' | 'uid'>): string {
+  return written.replace(/^\{runtime\}/, () => runtimeFolder(inputs));
 }
 
 /** Put together as the helper does it, without resolving anything: behind a link, `..` is another folder. */
@@ -210,13 +226,15 @@ export function ownStateDir(base: string): string {
   return isOnNetwork(base) ? join(base, 'hosts', machineId()) : base;
 }
 
-/** machine-id(5); the host's name where there is none. */
+/** machine-id(5); the host's name where there is none, which on a Mac changes with the network. */
 function machineId(): string {
+  const native = loadNative()?.machineId();
+  if (native !== undefined) return native;
   try {
     const id = readFileSync('/etc/machine-id', 'utf8').trim();
     if (/^[0-9a-f]{32}$/.test(id)) return id;
   } catch {
-    // macOS and minimal containers have none.
+    // Minimal containers have none, nor has a Mac without the addon.
   }
   return hostname().replace(/[^A-Za-z0-9.-]/g, '_');
 }

@@ -19,6 +19,19 @@ declare module 'zod' {
   }
 }
 
+/** A schema that is built when it is first used: building those of every provider there is took a sixth of a start. */
+export function once<Schema>(build: () => Schema): () => Schema {
+  let built: Schema | undefined;
+  return () => {
+    built ??= build();
+    return built;
+  };
+}
+
+// zod compiles a function for each table at its first use. A schema here is used once or twice, and at the start: walking it takes
+// a third less time than compiling it first.
+z.config({ jitless: true });
+
 interface DurationLimits {
   readonly minMs?: number;
   readonly maxMs?: number;
@@ -125,6 +138,20 @@ export function riskOfAddress(key: string, address: string | undefined): SourceC
   return [{ key, message, remedy: 'write https:// (http:// is for this machine only)' }];
 }
 
+/** As filePath(), or from the broker's own folder in memory; config/paths.ts puts that in. */
+function sinkPath() {
+  return z.string().superRefine((file, context) => {
+    if (/[\0\n\r]/.test(file)) refuse(context, 'a path holds no line ends and no NUL', 'write the path on one line');
+    else if (!/^(?:\/|\{runtime\}\/)[^/]/.test(file) || /\/\.{0,2}(?:\/|$)/.test(file)) {
+      refuse(
+        context,
+        'this is not the path of a file',
+        'write {runtime}/NAME, or the path from the root, without . and ..',
+      );
+    }
+  });
+}
+
 const checkSchema = z.strictObject({
   url: checkUrl()
     .describe(
@@ -221,6 +248,13 @@ export const commonCredentialSchema = z.strictObject({
       'Duration. How long after the provider last confirmed it a key is still served while the provider fails. Default 24h, from 0s (never) to 365d.',
     )
     .meta({ examples: ['24h', '7d'] }),
+  scope: z
+    .enum(['shared', 'session'])
+    .optional()
+    .describe(
+      'One of shared, session. With session each client process gets a lease of its own, which is revoked when the process exits; at most 30 new ones a minute, further clients share one. Linux, and engines that issue leases. Default shared.',
+    )
+    .meta({ examples: ['session'], secret: false }),
   allow: z
     .array(z.enum(ALLOW_WORDS))
     .min(1, 'the list is empty, so that nobody could have the key')
@@ -229,6 +263,19 @@ export const commonCredentialSchema = z.strictObject({
       'Who may have the key, as the kernel shows who asks: claude-code, its own helper calls and nothing that its agent runs; claude-code-background, those of `claude --bg` too; claude-code-node, those of the old client that Node runs. Linux only. Default: every process of yours. docs/allow.md says what it does not stop.',
     )
     .meta({ examples: [['claude-code']] }),
+  sink: z
+    .strictObject({
+      file: sinkPath()
+        .describe(
+          'The file, on a file system in memory: {runtime}/… is the folder of the broker below XDG_RUNTIME_DIR or /run/user/UID.',
+        )
+        .meta({ examples: ['{runtime}/identity-token'] }),
+    })
+    .optional()
+    .describe(
+      'A file in which the key is kept, for programs that read tokens from files: 0600, in memory, removed when the daemon stops. Only keys that expire. Default: none. Not together with `fields`, `allow` and `scope`.',
+    )
+    .meta({ examples: [{ file: '{runtime}/identity-token' }] }),
   check: checkSchema
     .optional()
     .describe(
@@ -268,6 +315,13 @@ export const daemonSchema = z.strictObject({
     .prefault('info')
     .describe('One of trace, debug, info, warn, error, fatal, silent. What is logged to stderr. Default info.')
     .meta({ examples: ['debug'] }),
+  cache: z
+    .enum(['disk', 'memory'])
+    .prefault('disk')
+    .describe(
+      'One of disk, memory. With memory nothing is kept on the disk, and keys, logins and leases end with the daemon: leases are revoked on a real stop and lapse after any other end. Takes effect with the next start. Default disk.',
+    )
+    .meta({ examples: ['memory'], secret: false }),
   key_home: z
     .enum(['auto', ...KEY_HOMES])
     .prefault('auto')

@@ -45,7 +45,10 @@ function* members(holder: Table | unknown[], schema: Schema, around: Around): Ge
     child: Schema | undefined,
     isWritten: boolean,
   ): Generator<Member> {
-    const isSecret = around.isSecret || (typeof key === 'string' && isSecretKey(key, child, inCredential));
+    // A table that says where a secret is kept holds none, unless one of its own keys is one.
+    const isOfWords = isTable(value) && child !== undefined && objectsOf(child, value).length > 0;
+    const isSecret =
+      around.isSecret || (typeof key === 'string' && !isOfWords && isSecretKey(key, child, inCredential));
     const path = [...around.path, key];
     const member = { path, key, value, schema: child, isSecret, isWritten, isElement, parent };
     if (!isTable(value)) yield member;

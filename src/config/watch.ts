@@ -13,6 +13,8 @@ interface ConfigWatcherOptions {
   readonly onChange: (result: LoadResult) => void;
   /** The file cannot be watched (too many watches, a file system without events): only SIGHUP reloads now. */
   readonly onTrouble?: (error: Error) => void;
+  /** Folders that are not watched. Default: none. */
+  readonly isBusy?: ((folder: string) => boolean) | undefined;
 }
 
 /** A file that changes is read once it has been left alone for this long. */
@@ -37,6 +39,7 @@ export class ConfigWatcher {
     this.#options = options;
     this.#folders = new FolderWatches({
       files: () => [options.file],
+      isBusy: options.isBusy,
       onEvent: () => this.#settle(this.#settling?.identity ?? '', this.#settling?.round ?? 0),
       onTrouble: (error) => options.onTrouble?.(error),
     });
@@ -50,6 +53,11 @@ export class ConfigWatcher {
   /** Reads the file now, changed or not (SIGHUP), and reports it to `onChange`. */
   reload(): Promise<LoadResult> {
     return this.#inTurn(() => this.#readAndReport());
+  }
+
+  /** Looks whether something happened that no event told of: FSEvents loses what happens while a stream starts. */
+  look(): void {
+    if (!this.#closed && this.#settling === undefined) void this.#inTurn(() => this.#look('', 0));
   }
 
   close(): void {

@@ -72,9 +72,11 @@ function dateOrNever(ms: number): number | undefined {
 }
 
 /** The claims of a key that is a JSON Web Token (RFC 7519). Decoded, never verified: the API does that. */
-interface JwtClaims {
+export interface JwtClaims {
   /** `exp` in milliseconds since the epoch, by the issuer's clock; undefined if the token does not say. */
   readonly expiresAtMs: number | undefined;
+  /** Likewise `nbf`, or `iat` without one. */
+  readonly notBeforeMs: number | undefined;
 }
 
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
@@ -87,8 +89,12 @@ export function decodeJwt(key: Buffer): JwtClaims | undefined {
   if (parts.length !== 3) return undefined;
   const [header, payload] = parts.slice(0, 2).map(decodeObject);
   if (header === undefined || payload === undefined) return undefined;
-  const exp = payload['exp'];
-  return { expiresAtMs: typeof exp === 'number' ? dateOrNever(exp * 1000) : undefined };
+  return { expiresAtMs: dateIn(payload, 'exp'), notBeforeMs: dateIn(payload, 'nbf') ?? dateIn(payload, 'iat') };
+}
+
+function dateIn(payload: Readonly<Record<string, unknown>>, claim: string): number | undefined {
+  const value = payload[claim];
+  return typeof value === 'number' ? dateOrNever(value * 1000) : undefined;
 }
 
 function decodeObject(part: string): Record<string, unknown> | undefined {

@@ -41,10 +41,10 @@ export function keyFault(key: Buffer): string | undefined {
   if (key.length === 0) return 'it is empty';
   if (key.length > LONGEST_KEY) return `it is ${key.length} characters long, and the limit is ${LONGEST_KEY}`;
   for (const byte of key) {
+    if (byte >= FIRST_PRINTABLE && byte <= LAST_PRINTABLE) continue;
     if (byte === 0x0a || byte === 0x0d) return 'it has more than one line';
     if (isWhiteSpace(byte)) return 'it has white space inside';
-    if (byte > LAST_PRINTABLE) return 'it has characters that are not ASCII';
-    if (byte < FIRST_PRINTABLE) return 'it has control characters';
+    return byte > LAST_PRINTABLE ? 'it has characters that are not ASCII' : 'it has control characters';
   }
   return undefined;
 }

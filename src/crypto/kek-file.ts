@@ -24,7 +24,11 @@ export class KekFile implements KekStore {
   /** The file in which the key in use was found last. */
   #verified: string | undefined;
 
-  constructor(stateDir: string, isForNewKeys = true) {
+  readonly #onWritten: (path: string) => void;
+
+  /** `onWritten`: told of each new file of that path. */
+  constructor(stateDir: string, isForNewKeys = true, onWritten: (path: string) => void = () => {}) {
+    this.#onWritten = onWritten;
     this.#path = join(stateDir, 'kek');
     this.description = `file ${this.#path}`;
     this.isForNewKeys = isForNewKeys;
@@ -98,6 +102,7 @@ export class KekFile implements KekStore {
     try {
       for (const [at, kek] of keks.entries()) kek.lend((key) => bytes.set(key, at * KEY_BYTES));
       replaceFile(this.#path, bytes, { mode: 0o600 });
+      this.#onWritten(this.#path);
     } finally {
       bytes.fill(0);
     }

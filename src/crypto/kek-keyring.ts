@@ -1,4 +1,11 @@
-import { type AskKeyring, describeTrouble, type Keyring, keyringName, trouble } from '../platform/keyring.ts';
+import {
+  type AskKeyring,
+  describeTrouble,
+  type Keyring,
+  type KeyringTrouble,
+  keyringName,
+  trouble,
+} from '../platform/keyring.ts';
 import { KEY_BYTES, KeyEncryptionKey } from './envelope.ts';
 import type { AddOptions, KekReading, KekStore, Obstacle } from './kek-store.ts';
 
@@ -12,6 +19,8 @@ interface KekKeyringOptions {
   readonly ask: AskKeyring | undefined;
   readonly platform: NodeJS.Platform;
   readonly isForNewKeys: boolean;
+  /** Why a new key is better kept elsewhere, if it is; asked before each. Default: nothing speaks against it. */
+  readonly objection?: (() => KeyringTrouble | undefined) | undefined;
 }
 
 /**
@@ -25,8 +34,10 @@ export class KekKeyring implements KekStore {
   readonly isForNewKeys: boolean;
   readonly #name: Keyring;
   readonly #ask: AskKeyring;
+  readonly #objection: () => KeyringTrouble | undefined;
 
-  constructor({ ask, platform, isForNewKeys }: KekKeyringOptions) {
+  constructor({ ask, platform, isForNewKeys, objection = () => undefined }: KekKeyringOptions) {
+    this.#objection = objection;
     this.#name = keyringName(platform);
     this.description = `keyring (${this.#name})`;
     this.isForNewKeys = isForNewKeys;
@@ -53,9 +64,12 @@ export class KekKeyring implements KekStore {
     }
   }
 
-  async add(kek: KeyEncryptionKey, { mayStart = false }: AddOptions = {}): Promise<Obstacle | undefined> {
+  async add(kek: KeyEncryptionKey, { mayStart = false, byPerson }: AddOptions = {}): Promise<Obstacle | undefined> {
+    const objection = byPerson ? undefined : this.#objection();
+    if (objection !== undefined) return describeTrouble(this.#name, objection);
     const secret = kek.lend((bytes) => `${PREFIX}${bytes.toString('base64url')}`);
-    const reply = await this.#ask({ action: 'store', service: KEK_SERVICE, account: kek.id, secret, mayStart });
+    const question = { action: 'store', service: KEK_SERVICE, account: kek.id, secret, mayStart } as const;
+    const reply = await this.#ask(byPerson ? { ...question, byPerson } : question);
     return reply.outcome === 'trouble' ? describeTrouble(this.#name, reply) : undefined;
   }
 

@@ -53,6 +53,8 @@ export interface Obstacle {
 export interface AddOptions {
   /** A keyring program that does not run may be started. Default: false. */
   readonly mayStart?: boolean;
+  /** A person asked for this key, is there to answer a dialogue, and chose this home. */
+  readonly byPerson?: true;
   /** What is here is not to be used: it is moved out of the way under this label, and not destroyed. */
   readonly setAside?: string;
 }

@@ -1,10 +1,10 @@
 import type { BrokerPorts } from '../broker/api.ts';
 import { Broker } from '../broker/broker.ts';
-import { openCache } from '../cache/open.ts';
+import { leftOnDisk, openCache, openMemoryCache } from '../cache/open.ts';
 import type { SqliteCache } from '../cache/sqlite-cache.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import type { Places } from '../config/paths.ts';
+import { type Places, sinkFile } from '../config/paths.ts';
 import { currentProcessSpace } from '../platform/boot.ts';
 import { Attestor } from '../platform/caller-facts.ts';
 import { ClientIdentity } from '../platform/client-identity.ts';
@@ -12,7 +12,7 @@ import { SystemClock, systemRandom } from '../platform/clock.ts';
 import { fingerprintFiles } from '../platform/files.ts';
 import { type Installation, VERSION } from '../platform/installation.ts';
 import { keyringOf } from '../platform/keyring-child.ts';
-import type { NativeBindings } from '../platform/native.ts';
+import { type NativeBindings, watchExit } from '../platform/native.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
 import { nativeProcessReader, procReader } from '../platform/process-tree.ts';
 import type { PlaceReport } from '../protocol/reports.ts';
@@ -22,6 +22,7 @@ import { fitLimits } from '../server/limits.ts';
 import type { Administration } from '../server/routes.ts';
 import { BrokerServer } from '../server/server.ts';
 import { prepareSetup, UpgradeWatch } from './provider-sources.ts';
+import { Sinks } from './sinks.ts';
 
 interface DaemonParts {
   readonly config: LoadedConfig;
@@ -45,6 +46,8 @@ export interface ComposedDaemon {
   readonly server: BrokerServer;
   readonly cache: SqliteCache;
   readonly clock: SystemClock;
+  /** Adopt the configuration when the daemon is ready. */
+  readonly sinks: Sinks;
   /** A changed configuration takes over. */
   reconfigure(loaded: LoadedConfig): void;
   /** For the status: where the daemon listens, why a changed configuration was not taken over, what became of its files. */
@@ -71,19 +74,12 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
   const { limits, problem, remedy } = fitLimits(openFiles);
   if (problem !== undefined) log.warn({ remedy }, problem);
   // Before there is a socket: an ask waits for the key of the cache within its own deadline.
-  const cache = await openCache({
-    stateDir: places.stateDir,
-    networkFileSystem: places.isNetworkFileSystem,
-    credentialsDir: env['CREDENTIALS_DIRECTORY'],
-    keyHome: config.daemon.keyHome,
-    askKeyring: keyringOf({ env, platform: process.platform, clock: new SystemClock() }),
-    log,
-    wallMs: () => Date.now(),
-  });
+  const cache = await openConfigured(parts);
   // Told while some other code reads the clock, so what follows from it happens a turn later.
   const clock: SystemClock = new SystemClock({
     timeline: cache.timeline(),
     bootTimeMs: native?.bootTimeMs,
+    awakeTimeMs: process.platform === 'darwin' ? native?.awakeTimeMs : undefined,
     onJump: (jump) => setImmediate(() => onJump(jump)),
   });
   const identity = new ClientIdentity(native === undefined ? procReader : nativeProcessReader(native));
@@ -95,6 +91,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     fingerprintFiles,
     afterUncleanEnd: parts.afterUncleanEnd,
     isAlive: (client) => identity.isAlive(client),
+    watchExit: (client, onExit) => watchExit(native, client.pid, () => identity.isAlive(client), onExit),
     settingsOf: (client) => identity.settingsOf(client),
     processSpace: currentProcessSpace(),
     onTick: () => {
@@ -108,7 +105,16 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
   const upgrade = new UpgradeWatch(parts.installation, log);
   let inForce = parts.config;
   const setup = (next: Config) =>
-    prepareSetup(next, { definitions: parts.definitions, cache, clock, log, env, homeDir, upgrade });
+    prepareSetup(next, {
+      definitions: parts.definitions,
+      cache,
+      clock,
+      log,
+      env,
+      homeDir,
+      stateDir: places.stateDir,
+      upgrade,
+    });
   const broker: Broker = new Broker(ports, setup(config), () => ({
     version: VERSION,
     pid: process.pid,
@@ -127,7 +133,15 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
       remedy: remedy ?? null,
     },
     cache: cache.health(),
+    sinkOf: (name) => sinks.report(name),
   }));
+  const sinks: Sinks = new Sinks({
+    broker,
+    clock,
+    log,
+    pathOf: (written) => sinkFile(written, { env, uid: parts.uid }),
+    uid: parts.uid,
+  });
   const onJump = (jump: object) => {
     log.info(jump, 'the machine slept or its clock was set');
     broker.noticeWake();
@@ -155,6 +169,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     server,
     cache,
     clock,
+    sinks,
     facts,
     onTick: () => {},
     reachCache: async () => {
@@ -169,9 +184,28 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
       log.level = next.daemon.logLevel;
       peers.peerCredentials = credentialsReader(native, next);
       broker.reconfigure(setup(next));
+      sinks.adopt(next);
     },
   };
   return composed;
+}
+
+function openConfigured({ config: { config }, places, env, log }: DaemonParts): Promise<SqliteCache> | SqliteCache {
+  const { cache, keyHome } = config.daemon;
+  if (cache === 'memory') {
+    const left = leftOnDisk(places.stateDir);
+    if (left !== undefined) log.warn({ remedy: left.remedy }, left.problem);
+    return openMemoryCache();
+  }
+  return openCache({
+    stateDir: places.stateDir,
+    networkFileSystem: places.isNetworkFileSystem,
+    credentialsDir: env['CREDENTIALS_DIRECTORY'],
+    keyHome,
+    askKeyring: keyringOf({ env, platform: process.platform, clock: new SystemClock() }),
+    log,
+    wallMs: () => Date.now(),
+  });
 }
 
 /**
@@ -203,5 +237,6 @@ function administrationOf(broker: Broker, cache: SqliteCache, inForce: () => Loa
       }
     },
     takeLogin: (provider, token) => broker.takeLogin(provider, token),
+    dropLogin: (provider) => broker.dropLogin(provider),
   };
 }

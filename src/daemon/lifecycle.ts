@@ -79,13 +79,14 @@ function quietly(action: () => void): void {
 
 /** Answers under way are finished, events written, the clock remembered, the socket removed; at most five seconds. */
 export async function stopDaemon(
-  { server, broker, cache, clock }: ComposedDaemon,
+  { server, broker, cache, clock, sinks }: ComposedDaemon,
   listener: Listener,
   revokeLeases: boolean,
   log: AdjustableLog,
 ): Promise<void> {
   const orderly = async () => {
     listener.unlink();
+    sinks.close();
     await server.close(ANSWERS_MS);
     if (revokeLeases) await waitUntil(clock, broker.revokeLeases(), clock.now() + REVOKE_MS);
     await broker.stop();

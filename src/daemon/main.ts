@@ -16,7 +16,8 @@ import { BoundedLog } from '../platform/bounded-log.ts';
 import { type Clock, SystemClock } from '../platform/clock.ts';
 import { isOnNetwork, isOwnFolder, isTaken } from '../platform/files.ts';
 import { canBeInspected, closeInspector } from '../platform/guard.ts';
-import { Installation, VERSION } from '../platform/installation.ts';
+import { Installation, launchAgentLog, logFileOf, VERSION } from '../platform/installation.ts';
+import { LogFile } from '../platform/log-file.ts';
 import { loadNative, type NativeBindings, releaseMemory } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
 import { Refusal } from '../platform/refusal.ts';
@@ -42,6 +43,8 @@ export interface DaemonOptions {
   readonly homeDir: string;
   readonly uid: number;
   readonly platform: NodeJS.Platform;
+  /** macOS: the caller's own folder for temporary files. */
+  readonly userTempFolder?: string | undefined;
   readonly stderrIsTty: boolean;
   /** `--journal`: log lines carry the journal's priority prefixes. */
   readonly journal: boolean;
@@ -96,8 +99,7 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
   const places = { ...prepared, configFile: options.configFile ?? prepared.configFile };
   const lock = await lockState(places.stateDir, context, clock);
   const refusal = new Refusal(places.stateDir, places.configFile, [process.execPath, ...process.argv.slice(1, 2)]);
-  const format = chooseLogFormat({ env: options.env, isTty: options.stderrIsTty, journal: options.journal });
-  const log = new BoundedLog(await createPinoLog({ format }), clock);
+  const log = new BoundedLog(await createLog(options, context, places.stateDir), clock);
   try {
     const running = await startLocked(options, { ...context, installation, inputs, places, lock, refusal, log }, clock);
     refusal.remove();
@@ -108,6 +110,14 @@ async function startDaemon(options: DaemonOptions, context: Context, clock: Cloc
     if (context.byHelper || context.manager.isService) refusal.leave(error, clock.wall());
     throw error;
   }
+}
+
+/** Standard error, unless nobody keeps what is written there, or keeps it for ever. */
+function createLog(options: DaemonOptions, { byHelper, manager }: Context, stateDir: string): Promise<AdjustableLog> {
+  const file = byHelper ? logFileOf(stateDir) : manager.isLaunchAgent ? launchAgentLog(options.homeDir) : undefined;
+  if (file !== undefined) return createPinoLog({ format: 'json', write: new LogFile(file).write });
+  const { env, stderrIsTty: isTty, journal } = options;
+  return createPinoLog({ format: chooseLogFormat({ env, isTty, journal }) });
 }
 
 interface LockedContext extends Context {
@@ -137,6 +147,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
       else exit?.setLimit(exitLimitMs(takeOver(daemon, result, log)));
     },
     onTrouble: ({ message }) => log.warn({ reason: message }, 'the configuration is not watched: SIGHUP reloads it'),
+    isBusy: options.platform === 'darwin' ? (folder) => holds(folder, homeDir) : undefined,
   });
   const loaded = await watcher.start();
   if (loaded.faults !== undefined) throw refusal.ofConfiguration(configError(loaded.faults));
@@ -193,9 +204,18 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     onDisplaced,
   });
   facts.places = () => keeper.reports();
-  daemon.onTick = () => void keeper.look();
+  daemon.onTick = () => {
+    watcher.look();
+    void keeper.look();
+  };
   void keeper.start();
+  daemon.sinks.adopt(daemon.config());
   return { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles };
+}
+
+/** `folder` is `path`, or one above it. */
+function holds(folder: string, path: string): boolean {
+  return `${path}/`.startsWith(folder.endsWith('/') ? folder : `${folder}/`);
 }
 
 async function runUntilStopped(running: RunningDaemon, { manager, byHelper }: Context) {
@@ -224,7 +244,9 @@ async function runUntilStopped(running: RunningDaemon, { manager, byHelper }: Co
   await keeper.close();
   for (const idle of idles) idle.stop();
   const isOrdered = reason !== 'idle' && reason !== 'replaced' && reason !== 'displaced';
-  const isRealStop = isOrdered && daemon.config().daemon.revokeOnExit && (await isForGood(manager, daemon.clock, log));
+  // What was kept in memory alone no later daemon can revoke.
+  const revokes = daemon.config().daemon.revokeOnExit || !daemon.cache.isOnDisk;
+  const isRealStop = isOrdered && revokes && (await isForGood(manager, daemon.clock, log));
   await stopDaemon(daemon, socket.listener, isRealStop, log);
   // It is another daemon's by now.
   if (reason !== 'displaced') mark.remove();

@@ -55,7 +55,7 @@ export class PlaceKeeper {
     this.#options = options;
     this.#watches = new FolderWatches({
       files: options.watched,
-      onEvent: () => this.#settle(),
+      onEvent: this.#settle.bind(this),
       onTrouble: ({ message }) =>
         options.log.warn({ reason: message }, 'the places of the daemon are not watched: it looks once a minute'),
     });

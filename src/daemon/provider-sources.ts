@@ -11,7 +11,7 @@ import type { Log } from '../platform/log.ts';
 import { firstLine } from '../platform/text.ts';
 import { DEFAULT_HEADER } from '../protocol/request.ts';
 import { LoginAttempts, type RefusalStore } from '../providers/login-attempts.ts';
-import type { LoginStore, ProviderDefinition } from '../providers/provider.ts';
+import type { LoginStore, ProviderDefinition, SessionWords } from '../providers/provider.ts';
 
 interface SetupDeps {
   readonly definitions: readonly ProviderDefinition[];
@@ -20,6 +20,7 @@ interface SetupDeps {
   readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
+  readonly stateDir: string;
   readonly upgrade: UpgradeWatch;
 }
 
@@ -71,7 +72,7 @@ function sourceFingerprintOf(
 
 function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: SetupDeps): ProviderSpec {
   const { name, type, options } = provider;
-  const { cache, clock, log, env, homeDir } = deps;
+  const { cache, clock, log, env, homeDir, stateDir } = deps;
   const definition = definitionOf(type, deps);
   const account = definition.account?.(options);
   const attempts = new LoginAttempts(
@@ -94,7 +95,16 @@ function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: Se
       const create = await definition.load().catch((fault: unknown) => {
         throw deps.upgrade.explain(fault);
       });
-      return create(options, { name, clock, log: log.child({ provider: name }), logins, credentials, env, homeDir });
+      return create(options, {
+        name,
+        clock,
+        log: log.child({ provider: name }),
+        logins,
+        credentials,
+        env,
+        homeDir,
+        stateDir,
+      });
     },
     storedLogin: (loginId) => findLogin(logins, loginId),
   };
@@ -117,14 +127,22 @@ function specifyCredential(
   const definition = definitionOf(provider.type, deps);
   const identity = definition.identify(config.source);
   const sourceFingerprint = sourceFingerprintOf(config, providerFingerprint, definition);
+  const sourceOf =
+    config.scope !== 'session' || definition.withWords === undefined
+      ? undefined
+      : (words: SessionWords) => definition.withWords?.(config.source, words);
   return {
-    config,
+    config: { ...config, source: sourceOf?.(OF_NO_SESSION) ?? config.source },
+    sourceOf,
     place: definition.describe(config.source),
     readId: `${provider.name}\n${identity}`,
     sourceFingerprint,
     check: specifyCheck(config, sourceFingerprint, deps),
   };
 }
+
+/** What the lease is read with that clients share which get none of their own. */
+const OF_NO_SESSION: SessionWords = { client: 'shared', session: 'shared' };
 
 function specifyCheck(
   { name, check, header = DEFAULT_HEADER }: CredentialConfig,

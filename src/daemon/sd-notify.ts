@@ -33,6 +33,10 @@ export class SystemdNotifier {
     for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete env[name];
   }
 
+  get isLaunchAgent(): boolean {
+    return this.#isLaunchAgent;
+  }
+
   /** systemd started this process, or launchd did for the agent that `broker service install` made. */
   get isService(): boolean {
     return this.#isSystemd || this.#isLaunchAgent;

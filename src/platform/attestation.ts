@@ -1,4 +1,5 @@
 import { isClaudeProgram, isClaudeScript } from './known-clients.ts';
+import { printable } from './text.ts';
 
 /**
  * `[credentials.NAME] allow`: who may have the key. claude-code: the client's own helper calls · claude-code-background: those
@@ -105,15 +106,9 @@ export function judgeCaller(
   const below = chain[at - 1];
   if (client === undefined || below === undefined) return withoutClient(chain, mayBeNode);
   const between = chain.slice(0, at);
-  const no = (clause: Clause, taken: string, why: string, remedy = EXPLAIN): CallerRefused => ({
-    allowed: false,
-    clause,
-    taken,
-    why,
-    remedy,
-    client,
-  });
-
+  const no = (clause: Clause, taken: string, why: string, remedy = EXPLAIN): CallerRefused => {
+    return { allowed: false, clause, taken, why, remedy, client };
+  };
   const difference = differenceFrom(client, between, uid);
   if (difference !== undefined) return no(difference.clause, commandOf(client, between), difference.why);
   if (!enrolment.lines.some((line) => runs(below, line))) {
@@ -126,29 +121,23 @@ export function judgeCaller(
       'write the line again: broker claude install',
     );
   }
-  if (startedByAgent(client.pid)) {
-    return no('nested', 'a client that an agent has started', 'the client was started with CLAUDECODE', OUTSIDE);
-  }
-  // npm's own wrapper is a script of Node's that is called claude, too.
-  const wrapper = chain[at + 1];
-  const isWrapped = wrapper !== undefined && !isBinary(wrapper, enrolment) && isBinary(client, enrolment);
-  const above = chain.slice(at + (isWrapped ? 2 : 1));
-  const top = above.findLastIndex(isClient);
-  const needed =
-    top < 0 ? (isBinary(client, enrolment) ? 'claude-code' : 'claude-code-node') : 'claude-code-background';
-  if (top >= 0 && !isBackgroundHost(above.slice(0, top + 1), isClient)) {
-    return no('nested', 'a client that an agent has started', 'another client runs it', OUTSIDE);
-  }
+  if (startedByAgent(client.pid)) return no('nested', NESTED, 'the client was started with CLAUDECODE', OUTSIDE);
+  const isCompiled = isBinary(client, enrolment);
+  // Above a compiled client its own parent may be npm's wrapper: a script of Node's that is called claude, too.
+  const above = chain.slice(at + 1).filter((view, depth) => depth > 0 || !isCompiled || isBinary(view, enrolment));
+  const hosts = above.slice(0, above.findLastIndex(isClient) + 1);
+  if (hosts.length > 0 && !isBackground(hosts, isClient))
+    return no('nested', NESTED, 'another client runs it', OUTSIDE);
+  const needed = hosts.length > 0 ? 'claude-code-background' : isCompiled ? 'claude-code' : 'claude-code-node';
   if (allow.includes(needed)) return { allowed: true, client, between };
-  const isBackground = needed === 'claude-code-background';
-  return no(
-    isBackground ? 'background' : 'client',
-    isBackground ? 'the helper of a background session (claude --bg)' : 'the helper of a client in the foreground',
-    `\`allow\` does not have "${needed}"`,
-    `to serve it too, add "${needed}" to \`allow\``,
-  );
+  const [clause, taken] =
+    hosts.length > 0
+      ? (['background', 'the helper of a background session (claude --bg)'] as const)
+      : (['client', 'the helper of a client in the foreground'] as const);
+  return no(clause, taken, `\`allow\` does not have "${needed}"`, `to serve it too, add "${needed}" to \`allow\``);
 }
 
+const NESTED = 'a client that an agent has started';
 const OUTSIDE = 'start that client in a terminal of its own';
 
 /** @param why in words that follow a semicolon. */
@@ -166,7 +155,7 @@ function isNode({ executable, argv }: ProcessView): boolean {
 }
 
 /** `claude --bg` is a client in a pty, run by other processes of the same program and nothing else in between. */
-function isBackgroundHost(hosts: readonly ProcessView[], isClient: (view: ProcessView) => boolean): boolean {
+function isBackground(hosts: readonly ProcessView[], isClient: (view: ProcessView) => boolean): boolean {
   return hosts.every(isClient) && hosts.some(({ argv }) => argv?.includes('daemon') === true);
 }
 
@@ -229,7 +218,7 @@ function withoutClient(chain: readonly ProcessView[], mayBeNode: boolean): Calle
   }
   const unknown = near.find(({ argv = [], name }) => name === 'claude' || /(?:^|\/)claude$/.test(argv[0] ?? ''));
   if (unknown !== undefined) {
-    const where = unknown.executable?.path ?? 'a file that cannot be seen';
+    const where = printable(unknown.executable?.path ?? 'a file that cannot be seen', 120);
     const why = `${named(unknown)} runs from ${where}, which is not known as Claude Code`;
     return {
       ...refused,
@@ -247,5 +236,5 @@ function looksLikeHelper({ argv = [] }: ProcessView): boolean {
 }
 
 function named({ pid, name }: ProcessView): string {
-  return `process ${pid} (${name.replaceAll(/[^ -~]/g, '?')})`;
+  return `process ${pid} (${printable(name, 32)})`;
 }

@@ -7,7 +7,7 @@ export interface TimeSources {
   /** Since the epoch; anybody may set it. */
   readonly wallMs: () => number;
   /** Since some moment in the past; does not advance while the machine sleeps. */
-  readonly monotonicMs: () => number;
+  readonly awakeMs: () => number;
   /** Since boot, time asleep included; coarse (10 ms) and slow to read (a file). */
   readonly uptimeMs: () => number;
   /** Since boot, time asleep included; exact and cheap. Undefined without the native addon. */
@@ -49,8 +49,8 @@ export class BootTime {
 
   /** Never goes backwards. @param wallMs as just read. */
   read(wallMs = this.#sources.wallMs()): number {
-    const { monotonicMs, bootTimeMs } = this.#sources;
-    const monotonic = monotonicMs();
+    const { awakeMs, bootTimeMs } = this.#sources;
+    const monotonic = awakeMs();
     if (Math.abs(wallMs - monotonic - this.#wallAheadMs) > NOTICEABLE_MS) this.look();
     const ms = bootTimeMs?.() ?? monotonic + this.#aheadMs;
     this.#lastMs = Math.max(this.#lastMs, ms);
@@ -75,9 +75,9 @@ export class BootTime {
   #aheadOfMonotonic(read: () => number): number {
     let aheadMs = 0;
     for (let attempt = 0; attempt < 5; attempt++) {
-      const before = this.#sources.monotonicMs();
+      const before = this.#sources.awakeMs();
       const reading = read();
-      const after = this.#sources.monotonicMs();
+      const after = this.#sources.awakeMs();
       aheadMs = reading - after;
       if (after - before <= TOGETHER_MS) break;
     }

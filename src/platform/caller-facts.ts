@@ -171,7 +171,8 @@ function surroundingsOf(folder: string, status: string): string | undefined {
   const depth = /^NSpid:(.*)$/m.exec(status)?.[1]?.trim().split(/\s+/).length;
   const [users, [mount] = [], network] = [
     readStart(`${folder}/uid_map`),
-    readStart(`${folder}/mountinfo`)?.split(' ', 1),
+    // The kernel writes as many lines as are asked for, and there may be hundreds.
+    readStart(`${folder}/mountinfo`, 32)?.split(' ', 1),
     attempt(() => statSync(`${folder}/net/unix`).ino),
   ];
   if (depth === undefined || users === undefined || mount === undefined || network === undefined) return undefined;
@@ -182,11 +183,11 @@ function surroundingsOf(folder: string, status: string): string | undefined {
 const scratch = Buffer.alloc(32_768);
 
 /** The beginning of a file of /proc, which comes with one read(2). */
-function readStart(file: string): string | undefined {
+function readStart(file: string, room = scratch.length): string | undefined {
   return attempt(() => {
     const fd = openSync(file, 'r');
     try {
-      const length = readSync(fd, scratch, 0, scratch.length, 0);
+      const length = readSync(fd, scratch, 0, room, 0);
       const text = scratch.toString('utf8', 0, length);
       // Command lines hold other people's secrets.
       scratch.fill(0, 0, length);

@@ -35,6 +35,11 @@ export type Random = () => number;
 
 export const systemRandom: Random = Math.random;
 
+interface ClockSources extends TimeSources {
+  /** The clock of Node's timers; on macOS it counts sleep. */
+  readonly timerMs: () => number;
+}
+
 interface SystemClockOptions {
   /** What the last run stored; see `timeline()`. */
   readonly timeline?: Timeline | undefined;
@@ -43,20 +48,22 @@ interface SystemClockOptions {
   /** The machine slept, or somebody set the wall clock. Called while some other call reads the clock: do not read it in there. */
   readonly onJump?: ((jump: ClockJump) => void) | undefined;
   /** For tests. */
-  readonly sources?: TimeSources;
+  readonly sources?: ClockSources;
+  /** Milliseconds awake, from the native addon, for macOS, whose monotonic clock counts sleep. Default: Node's monotonic clock. */
+  readonly awakeTimeMs?: (() => number) | undefined;
   /** Undefined where the system has none; for tests. */
   readonly bootId?: string | undefined;
 }
 
 /** The machine's own clocks behind the Clock port. */
 export class SystemClock implements Clock {
-  readonly #sources: TimeSources;
+  readonly #sources: ClockSources;
   readonly #bootTime: BootTime;
   readonly #bootId: string;
   readonly #offsetMs: number;
 
   constructor(options: SystemClockOptions = {}) {
-    this.#sources = options.sources ?? systemSources(options.bootTimeMs);
+    this.#sources = options.sources ?? systemSources(options);
     this.#bootTime = new BootTime(this.#sources, options.onJump ?? (() => {}));
     this.#bootId = options.bootId ?? currentBootId() ?? randomUUID();
     this.#offsetMs = anchorOffset({
@@ -81,7 +88,7 @@ export class SystemClock implements Clock {
   }
 
   after(delayMs: number, callback: () => void): Timer {
-    return new LongTimer(delayMs, this.#sources.monotonicMs, () => {
+    return new LongTimer(delayMs, this.#sources.timerMs, () => {
       this.#bootTime.look();
       callback();
     });
@@ -93,10 +100,12 @@ export class SystemClock implements Clock {
   }
 }
 
-function systemSources(bootTimeMs: (() => number) | undefined): TimeSources {
+function systemSources({ bootTimeMs, awakeTimeMs }: SystemClockOptions): ClockSources {
+  const timerMs = performance.now.bind(performance);
   return {
     wallMs: Date.now,
-    monotonicMs: performance.now.bind(performance),
+    awakeMs: awakeTimeMs ?? timerMs,
+    timerMs,
     uptimeMs: () => uptime() * 1000,
     bootTimeMs,
   };

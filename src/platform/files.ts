@@ -21,6 +21,7 @@ import {
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { BrokerError, codeOf, shellWord } from '../errors.ts';
 import { failpoint } from './failpoints.ts';
+import { loadNative } from './native.ts';
 
 export interface ReplaceOptions {
   /** Of the new file; `prepare` may set another. */
@@ -386,6 +387,7 @@ const NETWORK_TYPES: ReadonlySet<number> = new Set([
 /** Whether an existing folder is on another machine; false where the system does not say. */
 export function isOnNetwork(folder: string): boolean {
   try {
+    if (process.platform === 'darwin') return loadNative()?.isOnNetwork(folder) ?? false;
     // A signed 32-bit number on some architectures.
     return NETWORK_TYPES.has(Number(BigInt.asUintN(32, BigInt(statfsSync(folder).type))));
   } catch {

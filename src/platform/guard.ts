@@ -24,6 +24,14 @@ const HARMLESS =
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/**
+ * Has glibc overwrite memory when it is freed, and keep none aside that it does not (mallopt(3), M_PERTURB, and the GNU C Library
+ * Reference Manual, "Memory Allocation Tunables"): bodies of answers, which Node and its libraries copy and free, would lie
+ * there until something else is written over them. Other C libraries do not read it.
+ */
+export const MEMORY_ENVIRONMENT: Readonly<Record<string, string>> =
+  process.platform === 'linux' ? { GLIBC_TUNABLES: 'glibc.malloc.perturb=85:glibc.malloc.tcache_count=0' } : {};
+
 /** Listens to them and does nothing; children get the system's own behaviour again. Once is enough. */
 export function ignoreStraySignals(): void {
   for (const signal of STRAY) if (process.listenerCount(signal) === 0) process.on(signal, () => undefined);
@@ -38,17 +46,30 @@ export function nodeOptions(): readonly string[] {
 export function saferStart(
   execArgv: readonly string[],
   env: Environment,
+  wanted: Readonly<Record<string, string>>,
 ): { readonly execArgv: readonly string[]; readonly env: Record<string, string> } | undefined {
   const { NODE_DEBUG, NODE_DEBUG_NATIVE, NODE_OPTIONS, ...others } = env;
   const words = (NODE_OPTIONS ?? '').split(/\s+/).filter((word) => word !== '');
   const keepsOptions = words.every((word) => HARMLESS.test(word));
-  if (!NODE_DEBUG && !NODE_DEBUG_NATIVE && keepsOptions && execArgv.every((word) => !isInspection(word)))
+  const wipes = Object.entries(wanted).every(([name, value]) => env[name]?.includes(value));
+  if (!NODE_DEBUG && !NODE_DEBUG_NATIVE && keepsOptions && wipes && execArgv.every((word) => !isInspection(word)))
     return undefined;
-  const kept = Object.entries({ ...others, ...(keepsOptions && { NODE_OPTIONS }) });
+  const kept = Object.entries({
+    ...others,
+    ...(keepsOptions && { NODE_OPTIONS }),
+    ...(wipes ? {} : added(wanted, env)),
+  });
   return {
     execArgv: execArgv.filter((word) => HARMLESS.test(word)),
     env: Object.fromEntries(kept.filter((entry): entry is [string, string] => entry[1] !== undefined)),
   };
+}
+
+/** Behind what is there: of two tunables with one name the last one counts. */
+function added(wanted: Readonly<Record<string, string>>, env: Environment): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(wanted).map(([name, value]) => [name, [env[name], value].filter(Boolean).join(':')]),
+  );
 }
 
 function isInspection(word: string): boolean {
@@ -56,8 +77,8 @@ function isInspection(word: string): boolean {
 }
 
 /**
- * Replaces this process by one that no variable or option can make print or open what it holds, with the same pid, if it is
- * not such a one already. Where Node cannot do that (before 22.15, and 23 before 23.11) an inspector is closed, and a variable
+ * Replaces this process by one that no variable or option can make print or open what it holds, and whose memory is overwritten
+ * when it is freed, with the same pid, if it is not such a one already. Where Node cannot do that (before 22.15, and 23 before 23.11) an inspector is closed, and a variable
  * that makes Node print is refused.
  */
 export function guardDaemon(): void {
@@ -67,8 +88,14 @@ export function guardDaemon(): void {
   ignoreStraySignals();
   // Read by libraries when they are loaded (follow-redirects, node-vault).
   delete process.env['DEBUG'];
+  // What small buffers held stays in a pool that they share, until that is full.
+  Buffer.poolSize = 0;
   const { execArgv, env, argv, execPath } = process;
-  const safer = saferStart(execArgv, env) ?? (isInspected() ? { execArgv, env: { ...env } } : undefined);
+  // Node closes inherited descriptors in what it starts: a lock or a socket that was handed over would be lost.
+  const hasHeritage = env['BROKER_LOCK_FD'] !== undefined || env['LISTEN_FDS'] !== undefined;
+  const safer =
+    saferStart(execArgv, env, hasHeritage ? {} : MEMORY_ENVIRONMENT) ??
+    (isInspected() ? { execArgv, env: { ...env } } : undefined);
   if (safer === undefined) return;
   if (canReplace) {
     const options = new Set([...nodeOptions(), ...safer.execArgv]);

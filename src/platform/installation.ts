@@ -34,3 +34,13 @@ function readVersion(): string {
 
 /** The label of the launchd agent: in its file, and in the variables that launchd gives the daemon. */
 export const LAUNCH_AGENT = 'dev.apikey-broker';
+
+/** Where the daemon writes its log, if no journal takes it. */
+export function logFileOf(stateDir: string): string {
+  return path.join(stateDir, 'broker.log');
+}
+
+/** Where launchd puts what the agent prints, and the agent its log. */
+export function launchAgentLog(homeDir: string): string {
+  return path.join(homeDir, 'Library', 'Logs', `${LAUNCH_AGENT}.log`);
+}

@@ -28,7 +28,7 @@ const PASSED_ON = ['HOME', 'USER', 'LOGNAME', 'PATH', 'TMPDIR', 'XDG_RUNTIME_DIR
 /** The way to this session's keyring; undefined where there is certainly none: no macOS, and no session bus. */
 export function keyringOf({ env, platform, clock }: KeyringSurroundings): AskKeyring | undefined {
   const own = Object.fromEntries(PASSED_ON.map((name) => [name, env[name]]));
-  if (platform === 'darwin') return (request) => exchange(own, request, LIMIT_MS);
+  if (platform === 'darwin') return (request) => exchange(own, request, request.byPerson ? undefined : LIMIT_MS);
   const bus = sessionBusAddress(env);
   if (bus === undefined) return undefined;
   const childEnv = { ...own, DBUS_SESSION_BUS_ADDRESS: bus };
@@ -70,14 +70,14 @@ function isSocket(path: string): boolean {
 function exchange(
   env: Readonly<Record<string, string | undefined>>,
   request: KeyringRequest,
-  limitMs: number,
+  limitMs: number | undefined,
 ): Promise<KeyringReply> {
   return new Promise((resolve) => {
     let child: ChildProcess;
     try {
       child = spawn(process.execPath, [...nodeOptions(), PROGRAM], {
         env,
-        timeout: limitMs,
+        ...(limitMs === undefined ? {} : { timeout: limitMs }),
         killSignal: 'SIGKILL',
         stdio: 'pipe',
       });

@@ -22,6 +22,7 @@ lines.once('line', async (line) => {
 
 /** Never rejects. On Linux the keyring was found open just before. */
 async function serve(request: KeyringRequest): Promise<KeyringReply> {
+  if (request.byPerson !== true) native?.forbidKeychainDialogues();
   try {
     return await act(request, await openEntry(request));
   } catch (error) {

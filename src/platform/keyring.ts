@@ -5,7 +5,10 @@ export function keyringName(platform: NodeJS.Platform): Keyring {
   return platform === 'darwin' ? 'macOS Keychain' : 'Secret Service';
 }
 
-/** Asks the keyring of the operating system. Never rejects, and ends after a few seconds however long the keyring takes. */
+/**
+ * Asks the keyring of the operating system. Never rejects, and ends after a few seconds however long the keyring takes, unless a
+ * person is to answer it.
+ */
 export type AskKeyring = (request: KeyringRequest) => Promise<KeyringReply>;
 
 export interface KeyringRequest {
@@ -20,6 +23,8 @@ export interface KeyringRequest {
   readonly secret?: string;
   /** A service that does not run may be started by the bus: only for a key that is known to be there or wanted there. */
   readonly mayStart: boolean;
+  /** A person asked for it and is there to answer a dialogue: macOS may show one, and is waited for. */
+  readonly byPerson?: true;
 }
 
 export type KeyringReply =
@@ -40,9 +45,17 @@ export interface KeyringTrouble {
 /**
  * no-bus, no-service, no-collection: this machine or session has no keyring that could keep a key · no-busctl: there is
  * nothing to look with, and a keyring is never asked blind · locked: it has one, and a person has to open it · silent: no
- * answer in time · failed: anything else.
+ * answer in time · no-team: the Keychain could not tell this program from another after an upgrade · failed: anything else.
  */
-export type TroubleKind = 'no-bus' | 'no-busctl' | 'no-service' | 'no-collection' | 'locked' | 'silent' | 'failed';
+export type TroubleKind =
+  | 'no-bus'
+  | 'no-busctl'
+  | 'no-service'
+  | 'no-collection'
+  | 'no-team'
+  | 'locked'
+  | 'silent'
+  | 'failed';
 
 export function trouble(why: TroubleKind, detail = ''): KeyringTrouble {
   return { outcome: 'trouble', why, detail };
@@ -85,19 +98,34 @@ function wordsFor(keyring: Keyring, { why, detail }: KeyringTrouble): Omit<Keyri
       };
     case 'locked':
       return keyring === 'macOS Keychain'
-        ? { reason: 'the macOS Keychain is locked or refuses the daemon', remedy: 'Run: security unlock-keychain' }
+        ? {
+            reason: 'the macOS Keychain is locked or refuses the daemon',
+            remedy: 'Run this, over SSH as well: security unlock-keychain',
+          }
         : {
             reason: `the ${keyring} is locked`,
             remedy:
               'Unlock it, on the desktop or in Passwords and Keys (seahorse), and the daemon goes on automatically',
           };
+    case 'no-team':
+      return {
+        reason: `this Node has no team identifier, so the ${keyring} would ask again after each of its upgrades`,
+        remedy:
+          'Run broker with a Node from https://nodejs.org, or choose the keyring yourself: [daemon] key_home = "keyring"',
+      };
     case 'silent':
       return {
         reason: `the ${keyring} did not answer in time${because}`,
         remedy: 'Answer its dialogue if there is one, or restart the keyring program',
       };
     case 'failed':
-      return { reason: `the ${keyring} failed${because}`, remedy: 'Look into its log: journalctl --user' };
+      return {
+        reason: `the ${keyring} failed${because}`,
+        remedy:
+          keyring === 'macOS Keychain'
+            ? 'Look at its state in Keychain Access, and into the log: log show --last 5m --predicate \'process == "securityd"\''
+            : 'Look into its log: journalctl --user',
+      };
   }
 }
 

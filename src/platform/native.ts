@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { close, closeSync, existsSync, write } from 'node:fs';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -28,6 +28,16 @@ export interface NativeBindings {
   hasExited(fd: number): boolean;
   /** Milliseconds since boot, time asleep included. */
   bootTimeMs(): number;
+  /** Milliseconds since boot, time asleep left out. */
+  awakeTimeMs(): number;
+  /** macOS: the caller's own folder for temporary files, with a slash at its end; undefined elsewhere. */
+  userTempFolder(): string | undefined;
+  /** macOS: whether a folder is on another machine; false elsewhere, where the type of the file system tells. */
+  isOnNetwork(folder: string): boolean;
+  /** macOS: 32 hexadecimal digits that stay when the machine's name changes; undefined elsewhere. */
+  machineId(): string | undefined;
+  /** macOS: for this process the Keychain refuses instead of asking a person; false where that is not possible. */
+  forbidKeychainDialogues(): boolean;
   /** Tries to get the exclusive lock on an open file; false if another process holds it. The kernel frees it when this process ends. */
   flock(fd: number): boolean;
   /** Keeps other processes of the same user out of this one's memory and environment; false where that is not possible (macOS). */
@@ -46,6 +56,13 @@ export interface NativeBindings {
    * descriptor removes no path when it is closed.
    */
   listenOn(path: string, backlog: number): number;
+  /**
+   * Calls back once when the descriptor becomes readable, which that of a process does when it exits, and closes it. Returns what
+   * ends that before. Never keeps this process alive.
+   */
+  whenReadable(fd: number, callback: () => void): () => void;
+  /** Puts the descriptors of the two ends of a connection, to be closed, into the first two places. */
+  socketPair(into: Int32Array): void;
 }
 
 /** Pid and start time together are never reused. The start time is opaque: clock ticks on Linux, seconds on macOS. */
@@ -129,6 +146,26 @@ export function socketFd(socket: Socket): number | undefined {
   return typeof fd === 'number' && fd >= 0 ? fd : undefined;
 }
 
+/**
+ * Calls back once, soon after the exit of that very process, without ever looking for it in between. Returns what ends the watch;
+ * undefined where the process is gone already, or a process cannot be watched (macOS, Linux before 5.3, no addon).
+ *
+ * @param isAlive whether the process that has this pid now is that one.
+ */
+export function watchExit(
+  native: NativeBindings | undefined,
+  pid: number,
+  isAlive: () => boolean,
+  onExit: () => void,
+): (() => void) | undefined {
+  const fd = native?.openProcess(pid) ?? -1;
+  if (native === undefined || fd < 0) return undefined;
+  if (isAlive()) return native.whenReadable(fd, onExit);
+  // The descriptor is of whoever has the pid by now.
+  closeSync(fd);
+  return undefined;
+}
+
 type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;
 
 let collect: Collect | undefined;
@@ -142,6 +179,26 @@ export function releaseMemory(native: NativeBindings | undefined): void {
   }
   collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
   native?.trimHeap();
+  if (native !== undefined) overwriteReadBuffer(native);
+}
+
+/** As much as Node reads at a time. */
+const READ_BUFFER_BYTES = 65_536;
+
+/** Node reads every pipe and socket into one buffer, in which the last answers of providers are until others are longer. */
+function overwriteReadBuffer(native: NativeBindings): void {
+  const ends = new Int32Array(2);
+  try {
+    native.socketPair(ends);
+  } catch {
+    // No descriptors to spare: the next time.
+    return;
+  }
+  const [ours = -1, other = -1] = ends;
+  const reader = new net.Socket({ fd: ours });
+  reader.on('error', () => {});
+  reader.on('data', () => {});
+  write(other, Buffer.alloc(READ_BUFFER_BYTES), () => close(other, () => {}));
 }
 
 /**

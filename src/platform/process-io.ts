@@ -4,6 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 import { isatty } from 'node:tty';
 import { BrokerError, codeOf } from '../errors.ts';
 import { type Clock, SystemClock } from './clock.ts';
+import { loadNative } from './native.ts';
 
 /**
  * Everything that a command may use of the process that it runs in, so that a test can run commands exactly as a terminal
@@ -21,6 +22,8 @@ export interface ProcessIo {
   readonly pid: number;
   readonly ppid: number;
   readonly platform: NodeJS.Platform;
+  /** macOS: the caller's own folder for temporary files. */
+  readonly userTempFolder?: string | undefined;
   readonly stdoutIsTty: boolean;
   readonly stderrIsTty: boolean;
   /** Where a person can be asked; undefined if standard input or standard error is not a terminal: then nobody is asked. */
@@ -67,6 +70,9 @@ export function processIo(): ProcessIo {
     pid: process.pid,
     ppid: process.ppid,
     platform: process.platform,
+    get userTempFolder() {
+      return process.platform === 'darwin' ? loadNative()?.userTempFolder() : undefined;
+    },
     stdoutIsTty: stdout.isTTY === true,
     stderrIsTty: stderr.isTTY === true,
     // A getter, because reading process.stdin opens it.

@@ -43,11 +43,12 @@ const MAX_DEPTH = 32;
 
 /** Entries of the cache; a client takes one or two of them. */
 const CACHE_LIMIT = 256;
-/** Clients with a handle; each takes a descriptor. */
+/** Processes with a handle; each takes a descriptor. */
 const HELD_LIMIT = 64;
 
-interface HeldClient {
-  readonly client: Client;
+interface HeldAncestor {
+  /** As seen from there. */
+  readonly client: Client | null;
   readonly process: HeldProcess;
 }
 
@@ -55,8 +56,8 @@ export class ProcessTree {
   readonly #reader: ProcessReader;
   /** By pid and start time of an ancestor: the client as seen from there; null where there is none. */
   readonly #clients = new Map<string, Client | null>();
-  /** Clients by pid: as long as one lives, nothing about it has to be looked up again. */
-  readonly #held = new Map<number, HeldClient>();
+  /** Clients, and what lies between a client and a program that asks often, by pid: as long as one lives, it is not looked up again. */
+  readonly #held = new Map<number, HeldAncestor>();
 
   constructor(reader: ProcessReader) {
     this.#reader = reader;
@@ -105,28 +106,29 @@ export class ProcessTree {
     const known = this.#clients.get(key);
     if (known !== undefined) {
       this.#remember(key, known);
+      // A shell around the helper ends with the helper, but this one has been asked for before.
+      if (this.#held.size < HELD_LIMIT) this.#hold({ pid, startTime: facts.startTime }, known);
       return known;
     }
     const info = this.#reader.processInfo(pid);
     if (info === undefined || info.startTime !== facts.startTime) return null;
     const client = this.#judge(pid, info, depth);
     this.#remember(key, client);
-    if (client?.pid === pid) this.#hold(client);
+    if (client?.pid === pid) this.#hold(client, client);
     return client;
   }
 
-  /** Wrappers are not held: a shell around the helper ends with the helper. */
-  #hold(client: Client): void {
-    const process = this.#reader.hold?.(client);
+  #hold(ancestor: Pick<Client, 'pid' | 'startTime'>, client: Client | null): void {
+    const process = this.#reader.hold?.(ancestor);
     if (process === undefined) return;
-    this.#held.set(client.pid, { client, process });
+    this.#held.set(ancestor.pid, { client, process });
     for (const [pid, held] of this.#held) {
       if (this.#held.size <= HELD_LIMIT && !held.process.hasExited()) continue;
       this.#letGo(pid, held);
     }
   }
 
-  #letGo(pid: number, { process }: HeldClient): void {
+  #letGo(pid: number, { process }: HeldAncestor): void {
     process.release();
     this.#held.delete(pid);
   }

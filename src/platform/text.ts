@@ -50,8 +50,12 @@ const PLAIN_WORD =
 const SECRET_NAME =
   /(?:^|[_-]|pg)(?:token|password|passwd|passphrase|pass|pwd|pin|otp|secret|secret[_-]?id|jwt|private[_-]?key|client[_-]?secret|secret[_-]?access[_-]?key|session[_-]?token|secret[_-]?key|api[_-]?key|apikey|bearer|authorization|cookie|credential|pat|sshpass|bw[_-]?session|op[_-]session[_-]\w+)s?$/i;
 
+/** A number of tokens: `MAX_THINKING_TOKENS`, `max_output_tokens`. */
+const TOKEN_COUNT =
+  /(?:^|[_-])(?:max|min|num|limit|thinking|output|input|context|budget|prompt|completion|total|used)[_-](?:\w+[_-])?tokens$/i;
+
 export function isSecretName(name: string): boolean {
-  return SECRET_NAME.test(name);
+  return SECRET_NAME.test(name) && !TOKEN_COUNT.test(name);
 }
 
 /** For `aws` and `gcloud` the name of a secret. */

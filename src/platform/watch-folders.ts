@@ -6,6 +6,8 @@ interface FolderWatchesOptions {
   /** Asked for anew whenever the watches are renewed. */
   readonly files: () => readonly string[];
   readonly onEvent: () => void;
+  /** Folders that are not watched: on macOS a watch is told of everything below, which in a home is a lot. Default: none. */
+  readonly isBusy?: ((folder: string) => boolean) | undefined;
   readonly onTrouble: (error: Error) => void;
 }
 
@@ -29,7 +31,7 @@ export class FolderWatches {
   async renew(): Promise<void> {
     // Again if a folder came into being between looking for it and watching the one above.
     for (let round = 0; round < 5; round++) {
-      const wanted = await foldersOf(this.#options.files());
+      const wanted = await foldersOf(this.#options.files(), this.#options.isBusy);
       const before = this.#watches;
       const current = new Map<string, FSWatcher>();
       for (const [identity, folder] of wanted) {
@@ -65,14 +67,17 @@ export class FolderWatches {
 }
 
 /** Folders by identity: a folder that was replaced by another of the same name needs a new watch. */
-async function foldersOf(files: readonly string[]): Promise<Map<string, string>> {
+async function foldersOf(
+  files: readonly string[],
+  isBusy: FolderWatchesOptions['isBusy'],
+): Promise<Map<string, string>> {
   const folders = new Map<string, string>();
   const paths = new Set<string>();
   for (const file of files) await addFoldersOf(file, paths);
   for (const wanted of paths) {
     for (let folder = wanted; ; folder = path.dirname(folder)) {
       const facts = await stat(folder).catch(() => undefined);
-      if (facts?.isDirectory()) folders.set(`${facts.dev}:${facts.ino}:${folder}`, folder);
+      if (facts?.isDirectory() && !isBusy?.(folder)) folders.set(`${facts.dev}:${facts.ino}:${folder}`, folder);
       if (facts?.isDirectory() || folder === path.dirname(folder)) break;
     }
   }

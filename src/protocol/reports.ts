@@ -84,8 +84,14 @@ export interface CredentialStatus {
   readonly refreshing: boolean;
   readonly lastAskedAt: string | null;
   readonly timesServed: number;
+  /** Client processes with a lease of their own (`scope = "session"`); an older daemon does not say. */
+  readonly sessions?: number;
+  /** The file that it is kept in; null: none. */
+  readonly sink: SinkReport | null;
   /** This machine's clock minus the provider's; null if the provider sends no time. */
   readonly clockSkewSeconds: number | null;
+  /** The host of its check; null: it has none. */
+  readonly checkHost: string | null;
   /** What to know about this credential although it works. */
   readonly advice: readonly Advice[];
   readonly lastError: {
@@ -97,6 +103,15 @@ export interface CredentialStatus {
     readonly failures: number;
     readonly nextAttemptAt: string | null;
   } | null;
+}
+
+export interface SinkReport {
+  readonly file: string;
+  /** The file is there, with a token that has not expired. */
+  readonly written: boolean;
+  /** Why it is not kept fresh; null: it is. */
+  readonly problem: string | null;
+  readonly remedy: string | null;
 }
 
 export interface Advice {

@@ -3,7 +3,7 @@ import { waitUntil, within } from '../platform/waiting.ts';
 
 /** So long without an answer, and the connection may be one that a sleep, a firewall or a change of networks has cut. */
 const PATIENCE_MS = 5_000;
-/** Between two second attempts to one address: a server that is down or slow must not be asked everything twice. */
+/** Between two further attempts to one address: a server that is down or slow must not be asked everything twice. */
 const APART_MS = 10_000;
 
 interface AddressState {
@@ -16,8 +16,9 @@ interface AddressState {
 const addresses = new WeakMap<Clock, Map<string, AddressState>>();
 
 /**
- * A read that issues nothing and has no answer is sent once more, over a fresh connection, and the first answer counts. Not if the
- * address has answered somebody else meanwhile: then this one question is slow, and asking it twice makes it no faster.
+ * A read that issues nothing and has no answer is sent once more, over a fresh connection, and again while nothing comes; the first
+ * answer counts. So an outage that swallowed all of them ends when it ends, not when their time limit does. Not if the address
+ * has answered somebody else meanwhile: then this one question is slow, and asking it twice makes it no faster.
  */
 export class Hedge {
   readonly #clock: Clock;
@@ -43,23 +44,27 @@ export class Hedge {
     return this.#state.answeredAtMs >= ms;
   }
 
-  /** @param attempt `isSecond` asks for a connection of its own; each attempt has a signal, aborted when the other has won. */
-  async send<T>(signal: AbortSignal, attempt: (signal: AbortSignal, isSecond: boolean) => Promise<T>): Promise<T> {
+  /** @param attempt `isAgain` asks for a connection of its own; each attempt has a signal, aborted when another has won. */
+  async send<T>(signal: AbortSignal, attempt: (signal: AbortSignal, isAgain?: boolean) => Promise<T>): Promise<T> {
     const { answers } = this.#state;
     const over = new AbortController();
     const either = [signal, over.signal];
-    const first = within(either, undefined, (own) => attempt(own, false));
+    const attempts = [within(either, undefined, attempt)];
     try {
-      const early = await waitUntil(this.#clock, first, this.#clock.now() + PATIENCE_MS, signal);
-      if (early.done) return early.value;
-      if (this.#state.answers > answers || !this.#isTime()) return await first;
-      this.#state.hedgedAtMs = this.#clock.now();
-      return await Promise.any([first, within(either, undefined, (own) => attempt(own, true))]);
+      for (let patienceMs = PATIENCE_MS; ; patienceMs = APART_MS) {
+        const any = Promise.any(attempts);
+        const early = await waitUntil(this.#clock, any, this.#clock.now() + patienceMs, signal);
+        if (early.done) return early.value;
+        if (this.#state.answers > answers) return await any;
+        if (!this.#isTime()) continue;
+        this.#state.hedgedAtMs = this.#clock.now();
+        attempts.push(within(either, undefined, (own) => attempt(own, true)));
+      }
     } catch (error) {
       signal.throwIfAborted();
       throw error instanceof AggregateError ? error.errors[0] : error;
     } finally {
-      over.abort(new Error('the other attempt was answered'));
+      over.abort(new Error('another attempt was answered'));
     }
   }
 

@@ -19,6 +19,8 @@ export interface HttpPlace extends CertificateFiles {
   readonly proxy?: string | undefined;
 }
 
+type HttpHost = Pick<ProviderHost, 'name' | 'env' | 'homeDir'>;
+
 export interface HttpRequest {
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -47,12 +49,12 @@ const MOST_SOCKETS = 16;
  */
 export class HttpConnection {
   readonly #place: HttpPlace;
-  readonly #host: ProviderHost;
+  readonly #host: HttpHost;
   readonly #who: string;
   #agents: Agents | undefined;
 
   /** @param who for messages: `the token endpoint of provider "corp"`. */
-  constructor(place: HttpPlace, host: ProviderHost, who: string) {
+  constructor(place: HttpPlace, host: HttpHost, who: string) {
     this.#place = place;
     this.#host = host;
     this.#who = who;
@@ -157,7 +159,7 @@ interface Agents {
   close(): void;
 }
 
-function openAgents(place: HttpPlace, host: ProviderHost): Agents {
+function openAgents(place: HttpPlace, host: HttpHost): Agents {
   const proxyEnv = proxyEnvironment(place.proxy, host.env);
   const pool = { keepAlive: true, timeout: IDLE_SOCKET_MS, maxSockets: MOST_SOCKETS, proxyEnv };
   const http = new HttpAgent(pool);

@@ -11,6 +11,10 @@ import type { ProviderHost } from './provider.ts';
 const DNS = 'check the address in the configuration and whether this machine needs a VPN or a proxy';
 /** What to do about an address that cannot be reached. */
 export const ROUTE = 'check the network, the VPN, and HTTPS_PROXY and NO_PROXY as the daemon has them';
+/** macOS 15 refuses so what a person has not allowed a program of the background. */
+const LOCAL_NETWORK =
+  'allow node in System Settings, Privacy & Security, Local Network, and restart the daemon: broker service restart; ' +
+  'if it is allowed, check the network and the VPN';
 const TRUST =
   'if a proxy of your company signs with its own authority, name its certificate with ca_file in the provider; ' +
   'if you are in a public network, log in to it first';
@@ -35,14 +39,28 @@ const ROWS: Readonly<Record<string, readonly [what: string, remedy: string]>> = 
 };
 
 /** The failure for an error below HTTP; undefined for any other error. `who` could not be reached. */
-export function networkFailure(error: unknown, who: string): ProviderError | undefined {
+export function networkFailure(
+  error: unknown,
+  who: string,
+  platform: NodeJS.Platform = process.platform,
+): ProviderError | undefined {
   const code = networkCode(error);
   if (code === undefined) return undefined;
   if (isCertificateFailure(code)) {
     return certificateFailure(code, { who, authorityRemedy: TRUST, nameRemedy: TRUST, owner: 'its owner' }, undefined);
   }
-  const [what, remedy] = ROWS[code] ?? [code.startsWith('HPE_') ? 'the answer was not HTTP' : 'TLS failed', ADDRESS];
+  const [what, usual] = ROWS[code] ?? [code.startsWith('HPE_') ? 'the answer was not HTTP' : 'TLS failed', ADDRESS];
+  const remedy = platform === 'darwin' && code === 'EHOSTUNREACH' && isPrivate(error) ? LOCAL_NETWORK : usual;
   return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, { remedy, concerns: 'address' });
+}
+
+/** An address of RFC 1918, 3927, 4193 or 4291, as Node writes it: `connect EHOSTUNREACH 192.168.1.7:8200`. */
+const PRIVATE = /\b(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.)\d|[\s[]f(?:[cd][0-9a-f]{2}|e80):/i;
+
+function isPrivate(error: unknown, depth = 0): boolean {
+  if (!(error instanceof Error) || depth > 5) return false;
+  const inner = error instanceof AggregateError ? error.errors[0] : error.cause;
+  return PRIVATE.test(error.message) || isPrivate(inner, depth + 1);
 }
 
 /**

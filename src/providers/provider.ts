@@ -43,6 +43,12 @@ export interface Provider {
   takeLogin?(token: SecretBytes, call: Call): Promise<Login>;
 
   /**
+   * The person logs out (`broker logout`): what they logged in with is revoked as far as the server can, and forgotten. Resolves if
+   * nobody is logged in. Absent where a person cannot log in. Throws a BrokerError ERR_USAGE if this configuration logs in automatically.
+   */
+  dropLogin?(call: Call): Promise<void>;
+
+  /**
    * No lease depends on this login any more: forget it and, if the provider's own login made it, revoke it. A login
    * that is still in use for new reads is left alone.
    */
@@ -119,6 +125,8 @@ export interface ProviderDefinition<Options = unknown, Source = unknown> extends
    * Only what changes the answer belongs in it.
    */
   identify(source: Source): string;
+  /** The source with these words put in, where it asks for them. Absent: it never does. */
+  withWords?(source: Source, words: SessionWords): Source;
   /** Where the secret is, for messages to people: a path, a name. */
   describe(source: Source): string;
   /** Whose account it logs in with, if wrong logins lock that: they are counted by it. Without secrets. */
@@ -130,6 +138,14 @@ export interface ProviderDefinition<Options = unknown, Source = unknown> extends
     load(): Promise<InteractiveLogin<Options>>;
   };
   load(): Promise<(options: Options, host: ProviderHost) => Provider>;
+}
+
+/** What a provider may be told of the process that a secret is read for, and nothing else: its audit then tells sessions apart. */
+export interface SessionWords {
+  /** Its pid; `shared`: of no single process. */
+  readonly client: string;
+  /** Pid and start time; `shared`. */
+  readonly session: string;
 }
 
 /** What the daemon hands to a provider. */
@@ -144,6 +160,8 @@ export interface ProviderHost {
   /** The daemon's environment; providers never read process.env themselves. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
+  /** A private folder that outlives the process, for what its death must not interrupt. Absent: there is none. */
+  readonly stateDir?: string;
 }
 
 /** Keys of other credentials for a provider's own login. Whose they are and how they are had is the broker's business. */

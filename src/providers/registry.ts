@@ -1,6 +1,8 @@
+import { wifDefinition } from './anthropic-wif/options.ts';
 import { awsSecretsManagerDefinition, awsSsmDefinition } from './aws/options.ts';
 import { execDefinition } from './exec/options.ts';
 import { keychainDefinition } from './keychain/options.ts';
+import { oauth2Definition } from './oauth2/options.ts';
 import type { ProviderDefinition } from './provider.ts';
 import { vaultDefinition } from './vault/options.ts';
 
@@ -13,7 +15,9 @@ export const providerDefinitions: readonly AnyProviderDefinition[] = [
   register(awsSecretsManagerDefinition),
   register(awsSsmDefinition),
   register(execDefinition),
+  register(oauth2Definition),
   register(keychainDefinition),
+  register(wifDefinition),
 ];
 
 /** The definition for the `type` of a provider table; undefined if there is none. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { BrokerError } from '../errors.ts';
 import type { Clock, Timer } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { ServerLimits } from './limits.ts';
@@ -20,6 +21,10 @@ export class Connections {
   readonly open = new Set<ClientConnection>();
   /** Connections whose request may be there without having been read. */
   readonly #unread = new Set<ClientConnection>();
+  /** Those whose ask has not been answered, the newest last. */
+  readonly #asking = new Set<ClientConnection>();
+  /** Asks that came since the last look at how many wait. */
+  #fresh: ClientConnection[] = [];
   /** Silent ones that were closed since the log was last told. */
   #closed = 0;
   #shedding = false;
@@ -48,6 +53,33 @@ export class Connections {
       this.#shedSoon();
     }
     return connection;
+  }
+
+  /** It wants a key: if that has to be waited for, and too many wait already, it is told so. */
+  asks(connection: ClientConnection): void {
+    this.#asking.add(connection);
+    if (this.#asking.size <= this.options.limits.waiting) return;
+    this.#fresh.push(connection);
+    // What needs no provider is answered by then.
+    if (this.#fresh.length === 1) setImmediate(() => setImmediate(() => this.#refuseFresh()));
+  }
+
+  answered(connection: ClientConnection): void {
+    this.#asking.delete(connection);
+  }
+
+  #refuseFresh(): void {
+    const fresh = this.#fresh;
+    this.#fresh = [];
+    const { limits, log } = this.options;
+    const surplus = this.#asking.size - limits.waiting;
+    const refused = surplus <= 0 ? [] : fresh.filter((connection) => this.#asking.has(connection)).slice(-surplus);
+    if (refused.length === 0) return;
+    log.warn(
+      { refused: refused.length, waiting: limits.waiting },
+      'too many asks wait for providers: refused the newest',
+    );
+    for (const connection of refused) connection.giveUp(tooManyWait(limits.waiting));
   }
 
   /** Its answer is written, and it may ask again. */
@@ -103,14 +135,20 @@ export class Connections {
     this.#unread.clear();
     const { limits, log } = this.options;
     const { connections } = limits;
-    const excess = Math.max(0, this.open.size - connections);
-    const silent = excess === 0 ? [] : this.#silent().slice(0, excess);
-    for (const { socket } of silent) socket.destroy();
-    const dropped = silent.length + this.#closed;
+    // Those that ask do not count: however many wait for a provider, a new one has time to send its request.
+    const silent = this.open.size <= connections ? [] : this.#silent();
+    const excess = silent.slice(0, Math.max(0, silent.length - connections));
+    for (const { socket } of excess) socket.destroy();
+    const dropped = excess.length + this.#closed;
     this.#closed = 0;
-    if (excess > 0 || dropped > 0)
-      log.warn({ dropped, connections }, 'too many connections: closed the longest silent ones');
+    if (dropped > 0) log.warn({ dropped, connections }, 'too many connections: closed the longest silent ones');
   }
+}
+
+function tooManyWait(waiting: number): BrokerError {
+  return new BrokerError('ERR_OVERLOADED', `${waiting} asks wait for their providers already`, {
+    remedy: 'try again in a few seconds; broker status says which provider does not answer',
+  });
 }
 
 /** One request and its answer. */
@@ -144,6 +182,7 @@ export class ClientConnection {
     this.#all = all;
     socket.on('close', () => {
       all.open.delete(this);
+      all.answered(this);
       this.#deadline?.cancel();
       this.#waiting = [];
       this.isGone = true;
@@ -160,6 +199,23 @@ export class ClientConnection {
     this.#abort ??= new AbortController();
     if (this.isGone) this.#abort.abort();
     return this.#abort.signal;
+  }
+
+  /** The ask under way ends with this error, if it waits for anything. */
+  giveUp(error: BrokerError): void {
+    this.#abort ??= new AbortController();
+    this.#abort.abort(error);
+  }
+
+  /** What is asked for may have to be waited for. Ends with `hasAnswer()`. */
+  wantsKey(): void {
+    // What it asked for before may have been given up.
+    if (!this.isGone && this.#abort?.signal.aborted) this.#abort = undefined;
+    this.#all.asks(this);
+  }
+
+  hasAnswer(): void {
+    this.#all.answered(this);
   }
 
   awaitRequest(): void {

@@ -87,6 +87,9 @@ export class HttpLane {
     switch (route.to) {
       case 'key':
         return answerKey(this.#options, exchange, connection, route);
+      case 'logout':
+        await this.#administration.dropLogin(route.provider);
+        return sendJson(response, 200, { provider: route.provider });
       case 'refresh':
         return sendJson(response, 200, await service.refresh(route.credential));
       case 'check':

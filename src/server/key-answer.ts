@@ -76,12 +76,15 @@ export async function findKey(
     },
   };
   let opened: OpenedKey;
+  connection.wantsKey();
   try {
     opened = await service.answer(ask);
   } catch (error) {
     if (!connection.isGone || error !== connection.signal.reason) throw error;
     log.debug({ credential, pid: connection.peer?.pid }, 'a client gave up before there was an answer');
     return undefined;
+  } finally {
+    connection.hasAnswer();
   }
   let reply: KeyReply | undefined;
   try {

@@ -12,10 +12,15 @@ export interface ServerLimits {
   readonly silentMs: number;
   /** From the end of an answer to its last byte being taken by the reader. Default 10,000 ms. */
   readonly drainMs: number;
-  /** Beyond this many connections those that have been silent longest are closed. Default 512. */
+  /** Beyond this many silent connections those that have been silent longest are closed. Default 512. */
   readonly connections: number;
   /** Never more than these: for a new one the longest silent is closed, or, if none is silent, the new one. Default 2,048. */
   readonly connectionsAtMost: number;
+  /**
+   * So many asks may wait for a provider; one more is told at once to come back, so that one that can be answered finds a
+   * connection. Default 1,024.
+   */
+  readonly waiting: number;
   /** Bodies have no meaning to any request but a login; a longer one is answered with 413. Default 4,096 bytes. */
   readonly bodyBytes: number;
   /** The token of a login; a longer body is answered with 413. Default 16,384 bytes. */
@@ -30,6 +35,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   drainMs: 10_000,
   connections: 512,
   connectionsAtMost: 2_048,
+  waiting: 1_024,
   bodyBytes: 4_096,
   tokenBytes: 16_384,
   followers: 32,
@@ -60,7 +66,7 @@ export interface FittedLimits {
  * @throws BrokerError ERR_CONFIG if it is too low to work at all.
  */
 export function fitLimits(openFiles: number | undefined): FittedLimits {
-  const { connections, connectionsAtMost, followers } = DEFAULT_LIMITS;
+  const { connections, connectionsAtMost, waiting, followers } = DEFAULT_LIMITS;
   if (openFiles === undefined) return { limits: DEFAULT_LIMITS, problem: undefined, remedy: undefined };
   const room = openFiles - OPEN_AT_REST - OPEN_AT_WORK;
   if (room < FEWEST_CONNECTIONS) {
@@ -74,6 +80,7 @@ export function fitLimits(openFiles: number | undefined): FittedLimits {
     ...DEFAULT_LIMITS,
     connectionsAtMost: atMost,
     connections: Math.min(connections, Math.ceil(atMost * 0.75)),
+    waiting: Math.min(waiting, Math.ceil(atMost / 2)),
     followers: Math.min(followers, Math.ceil(atMost / 4)),
   };
   if (atMost >= ENOUGH_CONNECTIONS) return { limits, problem: undefined, remedy: undefined };

@@ -12,7 +12,7 @@ type Route =
   | { readonly to: 'key'; readonly credential: string | undefined; readonly query: URLSearchParams | undefined }
   | { readonly to: 'refresh' | 'invalidate' | 'check'; readonly credential: string | undefined }
   | { readonly to: 'events'; readonly query: URLSearchParams }
-  | { readonly to: 'login'; readonly provider: string }
+  | { readonly to: 'login' | 'logout'; readonly provider: string }
   | { readonly to: 'rotate-key'; readonly discard: boolean; readonly home: string | undefined }
   | { readonly to: 'refresh-all' | 'config' | 'status' | 'health' | 'metrics' };
 
@@ -64,14 +64,14 @@ export function matchRoute(method: string, target: string): Route {
 
 function providerRoute(method: string, path: string): Route {
   const [name = '', verb = '', ...rest] = path.slice(PROVIDERS.length).split('/');
-  if (rest.length > 0 || verb !== 'login')
+  if (rest.length > 0 || (verb !== 'login' && verb !== 'logout'))
     throw new RouteError(404, `there is nothing at ${visibleAscii(path)}`, PATHS);
   const provider = decoded(name);
   if (!NAME.test(provider)) {
     throw new RouteError(400, `${visibleAscii(provider)} is not a valid provider name`, 'see: broker config show');
   }
   requireMethod(method, 'POST', path);
-  return { to: 'login', provider };
+  return { to: verb, provider };
 }
 
 function credentialRoute(method: string, path: string, query: URLSearchParams | undefined): Route {
@@ -128,6 +128,8 @@ export interface Administration {
   rotateKey(request: RotationRequest): Promise<RotationReport>;
   /** Takes over a login to this provider. Copies the token; the caller wipes it. */
   takeLogin(provider: string, token: SecretBytes): Promise<Login>;
+  /** Ends and forgets it, with the keys that were read with it. */
+  dropLogin(provider: string): Promise<void>;
 }
 
 /** `POST /v1/providers/{name}/login`: the one request with a body, the token and nothing else. */

@@ -1,6 +1,7 @@
 import { readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
+import { MEMORY_ENVIRONMENT } from '../platform/guard.ts';
 import { loadNative } from '../platform/native.ts';
 import { firstLine } from '../platform/text.ts';
 import { type PlannedFile, run, type Surroundings, writePlanned } from './manager.ts';
@@ -31,7 +32,7 @@ export function planForEveryone(
     command: daemon.command,
     stateDir: undefined,
     socket: undefined,
-    env: {},
+    env: MEMORY_ENVIRONMENT,
     canNotify: loadNative() !== undefined,
     namespaces: sandbox === undefined ? namespacesAllowed() : sandbox === 'full',
   });

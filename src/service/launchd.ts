@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ownStateDir, stateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
-import { LAUNCH_AGENT } from '../platform/installation.ts';
+import { LAUNCH_AGENT, launchAgentLog } from '../platform/installation.ts';
 import { readRefusal } from '../platform/refusal.ts';
 import { printable, redact } from '../platform/text.ts';
 import { sleep } from '../platform/waiting.ts';
@@ -54,7 +54,7 @@ export class Launchd implements ServiceManager {
     this.#surroundings = surroundings;
     this.#domain = `gui/${uid}`;
     this.#plist = path.join(homeDir, 'Library', 'LaunchAgents', `${LAUNCH_AGENT}.plist`);
-    this.#logFile = path.join(homeDir, 'Library', 'Logs', `${LAUNCH_AGENT}.log`);
+    this.#logFile = launchAgentLog(homeDir);
     this.describeCommand = [launchctl, 'print', this.#target];
     this.logRemedy = `the log is ${this.#logFile}; it is there once the agent has run`;
     this.startCommand = [launchctl, 'kickstart', this.#target];

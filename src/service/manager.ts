@@ -4,6 +4,7 @@ import type { PathInputs } from '../config/paths.ts';
 import { BrokerError, codeOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { writeFileAtomically } from '../platform/files.ts';
+import { MEMORY_ENVIRONMENT } from '../platform/guard.ts';
 import { exitCodeOf, runProgram } from '../platform/run-program.ts';
 import type { ServiceFailure } from './failure.ts';
 import type { DaemonCommand } from './runtime.ts';
@@ -57,12 +58,12 @@ export interface ServiceManager {
   state(): Promise<ServiceState>;
   /** Why it does not run, after a start that failed; undefined if nothing more is known. */
   failure(): Promise<ServiceFailure | undefined>;
-  /** A command that prints the newest lines of the log; undefined if there is no log. */
-  logCommand(part: LogPart): readonly string[] | undefined;
+  /** A command that prints the newest lines of the log. */
+  logCommand(part: LogPart): readonly string[];
   /** A command that prints how the manager sees the service, for people; undefined if there is none. */
   readonly describeCommand: readonly string[] | undefined;
   /** What to do if the log command finds nothing, in one sentence. */
-  readonly logRemedy: string | undefined;
+  readonly logRemedy: string;
 }
 
 export interface LogPart {
@@ -119,10 +120,10 @@ export async function run(
 
 /**
  * What of this shell's environment an installed daemon keeps: where it finds its configuration and the programs that
- * providers run. Everything else that a provider needs is in the configuration.
+ * providers run; and what it would otherwise have to start itself again with. Everything else that a provider needs is in the configuration.
  */
 export function recordedEnvironment({ env }: Pick<PathInputs, 'env'>): Readonly<Record<string, string>> {
-  const kept: Record<string, string> = { PATH: lastingPath(env['PATH'] ?? '') };
+  const kept: Record<string, string> = { PATH: lastingPath(env['PATH'] ?? ''), ...MEMORY_ENVIRONMENT };
   for (const name of ['BROKER_CONFIG', 'XDG_CONFIG_HOME']) {
     const value = env[name];
     if (value !== undefined && path.isAbsolute(value)) kept[name] = value;

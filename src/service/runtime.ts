@@ -1,10 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  closeSync,
   constants,
   copyFileSync,
   existsSync,
   mkdirSync,
+  openSync,
+  readSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -116,6 +119,7 @@ function leadsTo(link: string, file: string): boolean {
 function copyRuntime(from: string, to: string): void {
   try {
     if (isSameRuntime(from, to)) return;
+    refuseIfItNeedsOthers(from);
     mkdirSync(path.dirname(to), { recursive: true, mode: 0o700 });
     const fresh = `${to}.${process.pid}.new`;
     try {
@@ -134,6 +138,28 @@ function copyRuntime(from: string, to: string): void {
       cause: error,
     });
   }
+}
+
+/** Names of libraries stand before the code: in a Mach-O file's load commands, in an ELF file's first segment. */
+const HEAD_BYTES = 256 * 1024;
+/** Where programs are put that a package manager removes with an upgrade. */
+const STORE_LIBRARY =
+  /\/(?:opt\/homebrew|usr\/local\/(?:opt|Cellar)|opt\/local|nix\/store|gnu\/store)\/[\x21-\x7e]+?\.(?:dylib|so)\b/;
+
+/** A copy of a Node whose libraries belong to Homebrew or Nix runs today, and not after the next upgrade. */
+function refuseIfItNeedsOthers(from: string): void {
+  const head = Buffer.alloc(HEAD_BYTES);
+  const file = openSync(from, 'r');
+  try {
+    readSync(file, head, 0, HEAD_BYTES, 0);
+  } finally {
+    closeSync(file);
+  }
+  const [library] = STORE_LIBRARY.exec(head.toString('latin1')) ?? [];
+  if (library === undefined) return;
+  throw new BrokerError('ERR_IO', `a copy of ${from} would end with the next upgrade of ${library}, which it needs`, {
+    remedy: 'install without --copy-runtime, or with a Node from https://nodejs.org',
+  });
 }
 
 /** One that brings libraries in folders beside it (conda) does not run anywhere else. */

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError, codeOf } from '../errors.ts';
-import { ensurePrivateFolder, writeFileAtomically } from '../platform/files.ts';
+import { ensurePrivateFolder, isExecutable, writeFileAtomically } from '../platform/files.ts';
 import { helperPath, PACKAGE_ROOT } from '../platform/native.ts';
 
 /** STATE/bin/broker-key: where the helper stays when packages, runtimes and their folders come and go. */
@@ -12,7 +12,7 @@ export function stableHelper(stateDir: string): string {
 /**
  * Puts this version's helper at its stable place, for settings files to name. It is a copy, because a link would lead
  * nowhere once an upgrade has removed what it leads to. Where there is no native helper for this machine, the package's
- * own script is what there is.
+ * own script is what there is, and where nothing may run in the state folder the package's own helper.
  *
  * @returns the absolute path to write into settings.
  * @throws BrokerError ERR_UNSAFE_FILE, ERR_IO.
@@ -25,7 +25,8 @@ export function installStableHelper(stateDir: string, uid: number): string {
     ensurePrivateFolder(stateDir, uid);
     mkdirSync(path.dirname(place), { recursive: true, mode: 0o700 });
     writeFileAtomically(place, readFileSync(native), 0o700);
-    return place;
+    // A home may be mounted noexec.
+    return isExecutable(place) ? place : native;
   } catch (error) {
     if (error instanceof BrokerError) throw error;
     throw new BrokerError('ERR_IO', `cannot put the helper at ${place} (${codeOf(error)})`, {

@@ -4,11 +4,12 @@ import path from 'node:path';
 import { ownStateDir } from '../config/paths.ts';
 import { BrokerError, codeOf } from '../errors.ts';
 import { readRegularFile, writeFileAtomically } from '../platform/files.ts';
+import { logFileOf } from '../platform/installation.ts';
 import { loadNative } from '../platform/native.ts';
 import { isLockHeld, type LockHolder, readLockHolder } from '../platform/state-lock.ts';
 import { sleep } from '../platform/waiting.ts';
 import { explainExit, type ServiceFailure } from './failure.ts';
-import type { PlannedFile, ServiceManager, ServiceState, Surroundings } from './manager.ts';
+import type { LogPart, PlannedFile, ServiceManager, ServiceState, Surroundings } from './manager.ts';
 
 /** A daemon takes five seconds at most. */
 const STOP_LIMIT_MS = 8_000;
@@ -31,11 +32,12 @@ export class Unmanaged implements ServiceManager {
   readonly kind = 'none';
   readonly startCommand = undefined;
   readonly describeCommand = undefined;
-  readonly logRemedy = undefined;
+  readonly logRemedy: string;
   readonly places: readonly string[] = [];
   readonly #surroundings: Surroundings;
   readonly #stateDir: string;
   readonly #lock: string;
+  readonly #logFile: string;
   /** Of the daemon that was started last, once it has ended. */
   #exitCode: number | undefined;
 
@@ -43,6 +45,8 @@ export class Unmanaged implements ServiceManager {
     this.#surroundings = surroundings;
     this.#stateDir = stateDir;
     this.#lock = path.join(ownStateDir(stateDir), 'lock');
+    this.#logFile = logFileOf(ownStateDir(stateDir));
+    this.logRemedy = `the log is ${this.#logFile}; it is there once a helper has started the daemon`;
   }
 
   async files(): Promise<readonly PlannedFile[]> {
@@ -109,7 +113,9 @@ export class Unmanaged implements ServiceManager {
     return this.#exitCode === undefined ? undefined : explainExit(this.#exitCode);
   }
 
-  logCommand(): undefined {}
+  logCommand({ lines, follow = false }: LogPart): readonly string[] {
+    return ['tail', '-n', String(lines), ...(follow ? ['-F'] : []), this.#logFile];
+  }
 
   #holder(): LockHolder | undefined {
     const native = loadNative();

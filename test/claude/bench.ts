@@ -1,15 +1,18 @@
 /**
  * What `npm run bench:claude` runs: every scenario five times, and beside it once what a plain TTL cache does to the
- * same client. Takes about five minutes, nearly all of it the plain cache's. Writes docs/claude-client.md.
+ * same client. Takes about eight minutes: the plain cache's, and ten edits spread over five. Writes docs/claude-client.md.
  */
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { ClientBench } from '../fakes/client-bench.ts';
+import { ClientBench, SECOND } from '../fakes/client-bench.ts';
+import * as others from './other-helpers.ts';
 import { type Measurements, report } from './report.ts';
 import * as scenarios from './scenarios.ts';
 
 const RUNS = 5;
+/** Ten of them take five minutes. */
+const EDITS_APART_MS = 30_000;
 
 type Outcome = scenarios.Outcome;
 type Scenario = (bench: ClientBench) => Promise<Outcome>;
@@ -23,7 +26,16 @@ async function main(): Promise<void> {
     once((bench) => scenarios.forbiddenModel(bench, scenarios.plainCache(bench))),
     once(scenarios.revokedWithDeadSuccessor),
     once(scenarios.revokedAndProviderDown),
-    once(async (bench) => (await scenarios.settingsEdited(bench)).reduce(worse)),
+    once(async (bench) => (await scenarios.settingsEdited(bench, EDITS_APART_MS)).reduce(worse)),
+    once((bench) => scenarios.revokedUnderSubagents(bench, SECOND)),
+    once((bench) => scenarios.revokedUnderSubagents(bench)),
+    Promise.all([
+      once((bench) => others.telemetry(bench, 'at the provider')),
+      once((bench) => others.mcpHeaders(bench, 'at the provider', { everyMs: 5_000 })),
+      once((bench) => others.bedrock(bench, 'at the provider')),
+      // Suspicions of its start are a minute old by then.
+      once((bench) => others.proxy(bench, 'at the provider', { quietMs: 61_000 })),
+    ]),
   ]);
   const short = {
     oneTurn: await several(scenarios.oneTurn),
@@ -40,8 +52,11 @@ async function main(): Promise<void> {
     rolledBack: await several(async (bench) => (await scenarios.rolledBackWithEdits(bench)).reduce(worse)),
   };
   console.log('waiting for the plain TTL cache: the client gives up after about 250 s …');
-  const [plainRevoked, plainForbidden, deadSuccessor, downAndRevoked, edited] = await long;
-  const measured: Measurements = { ...short, plainRevoked, plainForbidden, deadSuccessor, downAndRevoked, edited };
+  const [plainRevoked, plainForbidden, deadSuccessor, downAndRevoked, edited, subagents, deadSubagents, helpers] =
+    await long;
+  const single = { plainRevoked, plainForbidden, deadSuccessor, downAndRevoked, edited, subagents, deadSubagents };
+  const [telemetry, mcp, bedrock, proxy] = helpers;
+  const measured: Measurements = { ...short, ...single, helpers: { telemetry, mcp, bedrock, proxy } };
   const client = process.env['BROKER_TEST_CLAUDE_VERSION'] ?? 'of an unknown version';
   const [, load = 0] = loadavg();
   const cores = `${availableParallelism()} cores under a load of ${load.toFixed(1)}`;
@@ -51,7 +66,7 @@ async function main(): Promise<void> {
   console.log(page);
 }
 
-async function once(scenario: Scenario): Promise<Outcome> {
+async function once<Result>(scenario: (bench: ClientBench) => Promise<Result>): Promise<Result> {
   const bench = await ClientBench.start();
   try {
     return await scenario(bench);

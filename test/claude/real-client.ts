@@ -10,8 +10,8 @@ import type { ClientBench } from '../fakes/client-bench.ts';
 const CLIENT = process.env['BROKER_TEST_CLAUDE'] ?? '';
 
 export interface ClientOptions {
-  /** Default: the native helper. */
-  readonly helper?: string;
+  /** Default: the native helper; null: none, so that the client logs in by something else. */
+  readonly helper?: string | null;
   /** Where the helper is configured: user settings, or `--bare --settings FILE`. Default: user. */
   readonly settings?: 'user' | 'bare';
   /** More settings beside `apiKeyHelper`. */
@@ -104,33 +104,43 @@ function start(
   args: readonly string[],
   stdin: 'pipe' | 'ignore',
 ): ChildProcess {
+  const [program = '', ...words] = clientCommand(bench, options, args);
+  const { cwd, env } = clientPlace(bench, options);
+  return spawn(program, words, { cwd, env, stdio: [stdin, 'pipe', 'pipe'] });
+}
+
+/** What starts the client, after its settings are written. */
+export function clientCommand(bench: ClientBench, options: ClientOptions, args: readonly string[]): readonly string[] {
   const elsewhere = Object.keys(networkInterfaces()).filter((name) => name !== 'lo');
   if (elsewhere.length > 0 || CLIENT === '')
     throw new Error('the real client is started by `npm run test:claude` only');
-  const { folder, socket } = bench.home;
-  const [project, configDir] = [join(folder, 'project'), join(folder, 'claude')];
-  for (const path of [project, configDir]) mkdirSync(path, { recursive: true, mode: 0o700 });
+  const { cwd, configDir } = clientPlace(bench, options);
+  for (const path of [cwd, configDir]) mkdirSync(path, { recursive: true, mode: 0o700 });
   const isBare = options.settings === 'bare';
   const settings = join(configDir, isBare ? 'bare.json' : 'settings.json');
-  writeFileSync(settings, JSON.stringify({ ...options.more, apiKeyHelper: options.helper ?? bench.helper }));
-  return spawn(CLIENT, [...args, ...(isBare ? ['--bare', '--settings', settings] : []), ...(options.args ?? [])], {
-    cwd: project,
-    stdio: [stdin, 'pipe', 'pipe'],
-    env: {
-      PATH: process.env['PATH'] ?? '',
-      SHELL: '/bin/bash',
-      HOME: folder,
-      TMPDIR: folder,
-      CLAUDE_CONFIG_DIR: configDir,
-      CLAUDE_CODE_TMPDIR: folder,
-      ANTHROPIC_BASE_URL: bench.api.url,
-      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-      DISABLE_TELEMETRY: '1',
-      DISABLE_AUTOUPDATER: '1',
-      BROKER_SOCKET: socket,
-      ...options.env,
-    },
-  });
+  const helper = options.helper === null ? {} : { apiKeyHelper: options.helper ?? bench.helper };
+  writeFileSync(settings, JSON.stringify({ ...options.more, ...helper }));
+  return [CLIENT, ...args, ...(isBare ? ['--bare', '--settings', settings] : []), ...(options.args ?? [])];
+}
+
+export function clientPlace({ home, api }: ClientBench, options: ClientOptions = {}) {
+  const { folder, socket } = home;
+  const configDir = join(folder, 'claude');
+  const env: Record<string, string> = {
+    PATH: process.env['PATH'] ?? '',
+    SHELL: '/bin/bash',
+    HOME: folder,
+    TMPDIR: folder,
+    CLAUDE_CONFIG_DIR: configDir,
+    CLAUDE_CODE_TMPDIR: folder,
+    ANTHROPIC_BASE_URL: api.url,
+    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+    DISABLE_TELEMETRY: '1',
+    DISABLE_AUTOUPDATER: '1',
+    BROKER_SOCKET: socket,
+    ...options.env,
+  };
+  return { cwd: join(folder, 'project'), configDir, env };
 }
 
 async function end(child: ChildProcess): Promise<void> {

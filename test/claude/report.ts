@@ -1,3 +1,4 @@
+import type { Handover } from './other-helpers.ts';
 import type { Outcome } from './scenarios.ts';
 
 export interface Measurements {
@@ -16,6 +17,9 @@ export interface Measurements {
   readonly withoutEnvironment: readonly Outcome[];
   readonly revokedInARestart: readonly Outcome[];
   readonly rolledBack: readonly Outcome[];
+  readonly subagents: Outcome;
+  readonly deadSubagents: Outcome;
+  readonly helpers: Readonly<Record<'telemetry' | 'mcp' | 'bedrock' | 'proxy', Handover>>;
 }
 
 export interface Circumstances {
@@ -46,7 +50,9 @@ first good answer, or to the end of the turn: the median of ${runs} runs, or the
 | its key is revoked, and Vault is down | the same as a revoked key | ${after([measured.downAndRevoked])} |
 | its key is revoked, and the helper is run with an empty environment (env -i) | the same | ${after(measured.withoutEnvironment)} |
 | its key is revoked right after the daemon was killed and started again | | ${after(measured.revokedInARestart)} |
-| its settings are edited ten times, the key stays good | | ${after([measured.edited])} |
+| its key is revoked while four subagents wait for answers (401s 1 to 7 s late), a successor is in Vault | | ${after([measured.subagents])} |
+| the same, and Vault has nothing newer | | ${after([measured.deadSubagents])} |
+| its settings are edited ten times in five minutes, the key stays good | | ${after([measured.edited])} |
 | its key is rotated and rolled back, with an edit of its settings each time | | ${after(measured.rolledBack)} |
 | its key is rotated, the old one stays valid for a while | | ${after(measured.rotated)} |
 | the daemon is killed and started again between two turns | | ${after(measured.restarted)} |
@@ -56,7 +62,24 @@ The plain cache is a script that always prints the same key, as a cache does unt
 ${measured.plainRevoked.refused} requests with it. A whole \`claude -p\` with broker takes ${wholeSeconds(measured.oneTurn)} from start to end against the mock API, most
 of it the client's own start, and calls the helper exactly once.
 
-What the user sees at the end of a turn that cannot succeed, with the plain cache:
+## The other helpers
+
+Each has a credential of its own here. Its key is replaced in Vault and refused from then on, nobody tells the broker, and its
+last confirmation is a moment old; for the proxy the session has been quiet for a minute. Seconds are from the first refused request to the first with the new key.
+
+| setting | the client runs it again | the new key is used | helper calls until then |
+|---|---|---|---|
+| \`proxyAuthHelper\` | after each 407 | ${handover(measured.helpers.proxy)} |
+| \`awsCredentialExport\` | once after ExpiredToken | ${handover(measured.helpers.bedrock)} |
+| \`otelHeadersHelper\` | by its interval only, 1 s here | ${handover(measured.helpers.telemetry)} |
+| an MCP server's \`headersHelper\` | once for each connection, here by one client after the other | ${handover(measured.helpers.mcp)} |
+
+The last two say nothing of a refusal: the provider is asked when the last confirmation is 60 s old. After \`broker refresh\` they
+have the new key at their next call.
+
+## What the user sees
+
+At the end of a turn that cannot succeed, with the plain cache:
 
 > ${plainWords}
 
@@ -70,6 +93,12 @@ request that was under way with the old key ends a good turn.
 \`npm run test:claude\` checks the client against this table and against "Who is judged" in [rejection.md](rejection.md) in two
 minutes. It uses no real key and no network but loopback; where a network namespace cannot be made it says so and skips.
 `;
+}
+
+function handover({ ok, refused, afterRefusalMs, helperCalls }: Handover): string {
+  if (!ok) return `never, ${refused} refused requests | ${helperCalls}`;
+  if (refused === 0) return `at once | ${helperCalls}`;
+  return `after **${inSeconds(afterRefusalMs)}**, ${refused} refused request${refused === 1 ? '' : 's'} | ${helperCalls}`;
 }
 
 function after(outcomes: readonly Outcome[]): string {

@@ -71,12 +71,12 @@ export function withoutEnvironment(bench: ClientBench): ClientOptions {
 }
 
 /** A click on "don't ask again", ten times: each makes the session drop its key. Turns in their order. */
-export function settingsEdited(bench: ClientBench): Promise<readonly Outcome[]> {
+export function settingsEdited(bench: ClientBench, everyMs = EDIT_NOTICED_MS): Promise<readonly Outcome[]> {
   return withSession(bench, undefined, async (turn) => {
     const turns = [await turn()];
     for (let edit = 1; edit <= 10; edit += 1) {
       writeLocalSettings(bench, edit);
-      await pass(EDIT_NOTICED_MS);
+      await pass(everyMs);
       turns.push(await turn());
     }
     return turns;
@@ -123,6 +123,28 @@ export function revokedInARestart(bench: ClientBench): Promise<Outcome> {
     bench.api.acceptOnly();
     return await turn();
   });
+}
+
+/** When the requests of four subagents and of the conversation that started them, all with the same key, are answered. */
+const LATE_MS = [1_000, 2_000, 3_000, 5_000, 7_000] as const;
+
+/** The key is revoked while all of these wait for their answers, and the successor, if any, is in Vault. */
+export function revokedUnderSubagents(bench: ClientBench, successor?: string): Promise<Outcome> {
+  let underWay: number | undefined;
+  bench.api.delayMs = (_, apiKey) => (underWay !== undefined && apiKey === FIRST ? (LATE_MS[underWay++] ?? 0) : 0);
+  bench.api.reply = () => {
+    if (underWay !== undefined) return [{ type: 'text', text: 'done' }];
+    underWay = 0;
+    if (successor !== undefined) bench.store(successor);
+    bench.api.acceptOnly(...(successor === undefined ? [] : [successor]));
+    return [1, 2, 3, 4].map((index) => ({
+      type: 'tool_use',
+      id: `toolu_${index}`,
+      name: 'Task',
+      input: { description: 'some work', prompt: `work ${index}`, subagent_type: 'general-purpose' },
+    }));
+  };
+  return oneTurn(bench);
 }
 
 /** The key is good, but not for the model of this session. */
@@ -203,6 +225,6 @@ async function observed(bench: ClientBench, takeTurn: () => Promise<Turn>): Prom
 }
 
 /** The client's interval really has to pass: it lives in another process, on its own clock. */
-function pass(ms: number): Promise<void> {
+export function pass(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms + 50));
 }

@@ -120,6 +120,19 @@ describe.concurrent('the real client', (it) => {
     expect(bench.vault.count(/secret\/data\/claude/)).toBe(1);
   });
 
+  it('goes on with its subagents, all refused late with the old key, if a successor is in Vault', async (context) => {
+    const { expect } = context;
+    const bench = await openBench(context.onTestFinished);
+    const turn = await scenarios.revokedUnderSubagents(bench, SECOND);
+    expect(turn.ok).toBe(true);
+    expect(turn.afterRefusalMs).toBeLessThan(2_000);
+    // Each of the five requests under way is refused once; no agent has to stop.
+    expect(bench.api.calls.filter(({ apiKey, status }) => apiKey === FIRST && status === 401)).toHaveLength(5);
+    expect(bench.api.calls.filter(({ apiKey, status }) => apiKey === SECOND && status === 200).length).toBeGreaterThan(
+      4,
+    );
+  });
+
   it('survives a rotation and the roll-back with edits of its settings in between', async (context) => {
     const { expect } = context;
     const bench = await openBench(context.onTestFinished);

@@ -124,6 +124,7 @@ it('show prints every effective value with where it comes from, secrets masked',
       'daemon.idle_exit = "0s"  # default',
       'daemon.revoke_on_exit = false  # default',
       'daemon.log_level = "info"  # default',
+      'daemon.cache = "disk"  # default',
       'daemon.key_home = "auto"  # default\n',
     ].join('\n'),
   );

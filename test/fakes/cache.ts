@@ -15,10 +15,17 @@ export function temporaryFolder(): string {
   return folder;
 }
 
-/** A cache that is closed when the test ends. */
+const open = new Map<string, SqliteCache>();
+
+/** A cache that is closed when the test ends, or opened again: a process that had it open before is taken to have died. */
 export async function openTestCache(stateDir: string, options: Partial<OpenCacheOptions> = {}): Promise<SqliteCache> {
+  open.get(stateDir)?.close();
   const cache = await openCache({ stateDir, log: silentLog, wallMs: () => NOW, ...options });
-  onTestFinished(() => cache.close());
+  open.set(stateDir, cache);
+  onTestFinished(() => {
+    cache.close();
+    open.delete(stateDir);
+  });
   return cache;
 }
 

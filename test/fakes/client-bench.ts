@@ -17,7 +17,21 @@ export interface BenchOptions {
   readonly check?: boolean;
   /** `allow` of the credential. */
   readonly allow?: readonly string[];
+  /** More credentials with the same key and `allow`, so that the events say who asked. */
+  readonly callers?: readonly string[];
 }
+
+/** For the client's other helpers: one secret, as a token and as temporary AWS credentials. */
+const OTHERS = `
+[credentials.other]
+provider = "vault"
+path = "secret/data/other"
+field = "key"
+[credentials.aws]
+provider = "vault"
+path = "secret/data/other"
+fields = { access_key = "key", secret_key = "secret", session_token = "session" }
+`;
 
 /** The real daemon and helper between a development Vault and a Messages API: what a client needs for its turns. */
 export class ClientBench {
@@ -38,12 +52,15 @@ export class ClientBench {
    */
   static async start(options: BenchOptions = {}): Promise<ClientBench> {
     const vault = await DevVault.start({ nowMs: () => Date.now() });
-    vault.policies.write('claude', ['secret/data/claude']);
+    vault.policies.write('claude', ['secret/data/claude', 'secret/data/other']);
     vault.kv.writeV2('secret/claude', { api_key: FIRST });
     const api = await MessagesApi.start(FIRST);
     const check = `[credentials.anthropic.check]\nurl = "${api.url}/v1/models?limit=1"\n`;
     const allow = options.allow === undefined ? '' : `allow = ${JSON.stringify(options.allow)}\n`;
-    const bench = new ClientBench(vault, api, allow + (options.check ? check : ''));
+    const callers = (options.callers ?? []).map(
+      (name) => `[credentials.${name}]\nprovider = "vault"\npath = "secret/data/claude"\nfield = "api_key"\n${allow}`,
+    );
+    const bench = new ClientBench(vault, api, allow + (options.check ? check : '') + callers.join('') + OTHERS);
     enrolLaptop(vault, bench.home.folder);
     bench.#daemon = await bench.home.start();
     if (options.check) await bench.home.broker('check');
@@ -81,6 +98,11 @@ export class ClientBench {
   /** A new key in Vault; the API goes on accepting what it accepted. */
   store(key: string): void {
     this.vault.kv.writeV2('secret/claude', { api_key: key });
+  }
+
+  /** The same for the client's other helpers. */
+  storeOther(key: string): void {
+    this.vault.kv.writeV2('secret/other', { key, secret: 'aws-secret-0123456789', session: 'aws-session-0123456789' });
   }
 
   async kill(): Promise<void> {

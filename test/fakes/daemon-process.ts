@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { MEMORY_ENVIRONMENT } from '../../src/platform/guard.ts';
 import { helperPath } from '../../src/platform/native.ts';
 import { shellWord } from './processes.ts';
 
@@ -46,6 +47,8 @@ export class BrokerHome {
       BROKER_STATE_DIR: this.stateDir,
       BROKER_SOCKET: this.socket,
       NO_COLOR: '1',
+      // As the service and the helper start it; without it the daemon replaces itself first.
+      ...MEMORY_ENVIRONMENT,
     };
     this.configure(config);
   }
@@ -132,6 +135,15 @@ export class BrokerHome {
     });
   }
 
+  /** The files of the state folder. */
+  stateFiles(): readonly string[] {
+    return readdirSync(this.stateDir).sort();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
   async close(): Promise<void> {
     for (const child of this.#daemons) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
@@ -139,7 +151,8 @@ export class BrokerHome {
       child.kill('SIGKILL');
       await gone;
     }
-    rmSync(this.folder, { recursive: true, force: true });
+    // A client that was ended may write its last words just now.
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

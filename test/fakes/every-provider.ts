@@ -1,12 +1,14 @@
-/** A configuration with a provider of every type, each with a credential. `vaultAddress`: of a Vault that may be asked. */
-export function everyProvider(vaultAddress = 'https://vault.invalid:8200', vaultToken = 'hvs.none'): string {
+/**
+ * A configuration with a provider of every type, each with a credential, and with nothing in it that has to be warned of.
+ * `vaultAddress`: of a Vault that may be asked. */
+export function everyProvider(vaultAddress = 'https://vault.invalid:8200', vaultToken?: string): string {
   return `default = "from-vault"
 [providers.vault]
 type = "vault"
 address = "${vaultAddress}"
 [providers.vault.auth]
 method = "token"
-token = "${vaultToken}"
+${vaultToken === undefined ? '' : `token = "${vaultToken}"`}
 [credentials.from-vault]
 provider = "vault"
 path = "secret/data/claude"
@@ -28,10 +30,25 @@ type = "exec"
 command = ["/bin/echo", "sk-from-tool"]
 [credentials.from-tool]
 provider = "tool"
+[providers.identity]
+type = "oauth2"
+issuer = "https://login.invalid"
+client_id = "broker"
+client_secret = { env = "CLIENT_SECRET" }
+[credentials.from-identity]
+provider = "identity"
 [providers.desk]
 type = "keychain"
 [credentials.from-desk]
 provider = "desk"
 item = "claude"
+[providers.federation]
+type = "anthropic-wif"
+federation_rule_id = "fdrl_01Test"
+organization_id = "11111111-2222-3333-4444-555555555555"
+service_account_id = "svac_01Test"
+identity = { credential = "from-vault" }
+[credentials.from-federation]
+provider = "federation"
 `;
 }

@@ -9,6 +9,8 @@ export class FailingProxy {
   readonly faults = new Faults();
   readonly #upstream: URL;
   readonly #server = createServer((incoming, response) => void this.#serve(incoming, response));
+  /** That came in, whatever became of them. */
+  requests = 0;
   #port = 0;
 
   private constructor(upstream: URL) {
@@ -39,6 +41,7 @@ export class FailingProxy {
 
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => {});
+    this.requests += 1;
     const fault = this.faults.take((incoming.url ?? '').replace(/^\/v1\//, ''));
     if (fault !== undefined && !(await inflict(fault, response))) return;
     const send = this.#upstream.protocol === 'https:' ? tlsRequest : plainRequest;

@@ -11,9 +11,12 @@ export interface ForwardProxy {
 
 /**
  * A company's proxy on a loopback port: tunnels TLS, forwards plain HTTP. Ends with the test.
- * @param names hosts that only it can resolve, and where they are.
+ * @param names hosts that only it can resolve, and where they are. @param onEnd a concurrent test's own.
  */
-export async function startForwardProxy(names: Readonly<Record<string, string>> = {}): Promise<ForwardProxy> {
+export async function startForwardProxy(
+  names: Readonly<Record<string, string>> = {},
+  onEnd: (close: () => void) => void = onTestFinished,
+): Promise<ForwardProxy> {
   const asked: string[] = [];
   const open = new Set<Socket>();
   const server = createServer((incoming, response) => forward(incoming, response, asked, names));
@@ -30,7 +33,7 @@ export async function startForwardProxy(names: Readonly<Record<string, string>> 
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  onTestFinished(() => {
+  onEnd(() => {
     for (const client of open) client.destroy();
     server.closeAllConnections();
     server.close();

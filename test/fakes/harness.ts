@@ -29,6 +29,7 @@ export interface CredentialSketch {
   readonly check?: CredentialCheck;
   /** The credential that its provider logs in with. */
   readonly borrows?: string;
+  readonly scope?: 'session';
 }
 
 export interface HarnessOptions {
@@ -92,6 +93,7 @@ export class BrokerHarness {
   cache: CredentialCache;
   process: FakeProcess;
   broker: Broker;
+  readonly #watchers = new Map<number, Set<() => void>>();
   readonly #machine: Clock;
   readonly #daemon: DaemonConfig;
   readonly #random: Random;
@@ -110,6 +112,7 @@ export class BrokerHarness {
       idleExitMs: 0,
       revokeOnExit: false,
       logLevel: 'info',
+      cache: 'disk',
       keyHome: 'auto',
       ...daemon,
     };
@@ -239,10 +242,26 @@ export class BrokerHarness {
       expiresField: engine.kind === 'expires-at' ? 'expires_at' : undefined,
       ttlMs: times.ttlMs ?? 15 * MINUTE,
       maxStaleMs: times.maxStaleMs ?? 24 * HOUR,
+      scope: times.scope,
       source: { path },
     };
     const readId = `${provider}:${fingerprint}:${path}`;
     return { config, sourceFingerprint: readId, readId, place: path, check };
+  }
+
+  /** The process ends, which whoever watches it learns at once. */
+  exit(pid: number): void {
+    this.exited.add(pid);
+    const watchers = [...(this.#watchers.get(pid) ?? [])];
+    this.#watchers.delete(pid);
+    for (const onExit of watchers) onExit();
+  }
+
+  #watch(pid: number, onExit: () => void): (() => void) | undefined {
+    if (this.exited.has(pid)) return undefined;
+    const watchers = this.#watchers.get(pid) ?? new Set();
+    this.#watchers.set(pid, watchers.add(onExit));
+    return () => void watchers.delete(onExit);
   }
 
   #build(): Broker {
@@ -255,6 +274,7 @@ export class BrokerHarness {
       onTick: () => undefined,
       afterUncleanEnd: this.afterUncleanEnd,
       isAlive: ({ pid }) => !this.exited.has(pid),
+      watchExit: ({ pid }, onExit) => this.#watch(pid, onExit),
       settingsOf: ({ pid }) => this.settings.get(pid) ?? { fingerprint: '', changedAtWallMs: Number.NEGATIVE_INFINITY },
       processSpace: this.processSpace,
     };

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { TokenExchange } from './token-exchange.ts';
 
 export interface SeenCall {
   /** On the clock of `performance.now()`. */
@@ -8,7 +9,11 @@ export interface SeenCall {
   readonly model: string;
   readonly apiKey: string;
   readonly authorization: string;
+  /** Of the header `anthropic-beta`. */
+  readonly betas: readonly string[];
   readonly status: number;
+  /** The words of the last message, tool results included, as JSON. */
+  readonly last: string;
 }
 
 /** What the model says: words, or a command that the agent's shell is to run. */
@@ -43,6 +48,8 @@ export class MessagesApi {
   delayMs: (conversation: Conversation, apiKey: string) => number = () => 0;
   /** How often it was asked about a key only: `GET /v1/models`. */
   checks = 0;
+  /** `POST /v1/oauth/token`. Its tokens are good as bearer tokens, with the header that OAuth wants. */
+  readonly exchange = new TokenExchange();
   readonly #server: Server;
 
   private constructor() {
@@ -85,15 +92,22 @@ export class MessagesApi {
       if (isGood) return send(response, 200, { data: [], has_more: false });
       return send(response, 401, problem('authentication_error', 'invalid x-api-key'));
     }
+    if (path === '/v1/oauth/token') {
+      this.exchange.answer(request, Buffer.concat(chunks).toString('utf8'), response);
+      return;
+    }
     if (request.method !== 'POST' || path !== '/v1/messages') return send(response, 404, problem('not_found_error'));
     const body = JSON.parse(Buffer.concat(chunks).toString('utf8') || '{}') as MessagesRequest;
     const conversation = { model: body.model ?? '', last: JSON.stringify(body.messages?.at(-1) ?? {}) };
     const apiKey = String(request.headers['x-api-key'] ?? '');
     const delayMs = this.delayMs(conversation, apiKey);
     if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
-    const status = this.#judge(apiKey, conversation.model);
     const authorization = request.headers.authorization ?? '';
-    this.calls.push({ atMs: performance.now(), path, model: conversation.model, apiKey, authorization, status });
+    const betas = String(request.headers['anthropic-beta'] ?? '').split(',');
+    const isFederated = this.exchange.issued.has(authorization.replace(/^Bearer /, ''));
+    const status = this.#judge(apiKey, conversation.model, isFederated && betas.includes('oauth-2025-04-20'));
+    const { model, last } = conversation;
+    this.calls.push({ atMs: performance.now(), path, model, apiKey, authorization, betas, status, last });
     if (status === 401) return send(response, 401, problem('authentication_error', 'invalid x-api-key'));
     if (status === 403) return send(response, 403, problem('permission_error', 'this key may not use this model'));
     const content = this.reply(conversation);
@@ -101,8 +115,8 @@ export class MessagesApi {
     send(response, 200, message(conversation.model, content));
   }
 
-  #judge(apiKey: string, model: string): 200 | 401 | 403 {
-    if (!this.acceptedKeys.has(apiKey)) return 401;
+  #judge(apiKey: string, model: string, isFederated: boolean): 200 | 401 | 403 {
+    if (!isFederated && !this.acceptedKeys.has(apiKey)) return 401;
     return this.forbiddenModels.has(model) ? 403 : 200;
   }
 }

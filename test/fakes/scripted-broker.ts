@@ -44,8 +44,11 @@ export const CREDENTIAL: CredentialStatus = {
   nextRefreshAt: new Date(START_MS + 2_400_000).toISOString(),
   refreshing: false,
   lastAskedAt: new Date(START_MS - 5_000).toISOString(),
+  sink: null,
   timesServed: 1234,
+  sessions: 0,
   clockSkewSeconds: null,
+  checkHost: null,
   advice: [],
   lastError: null,
 };

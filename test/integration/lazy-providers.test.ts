@@ -9,8 +9,9 @@ import { everyProvider } from '../fakes/every-provider.ts';
 
 const RECORDER = new URL('../fixtures/record-modules.mjs', import.meta.url).href;
 /** What makes a start slow, and what a definition may import on top of zod: schemas. */
-const SDKS = /node_modules\/(@aws-sdk|@smithy|axios|node-vault)\//;
-const IMPLEMENTATIONS = /dist\/chunks\/(?:exec-provider|vault-provider|aws-secrets-manager|aws-ssm)-[^/]+\.js$/;
+const SDKS = /node_modules\/(@aws-sdk|@smithy|axios|node-vault|openid-client|oauth4webapi|jose)\//;
+const IMPLEMENTATIONS =
+  /dist\/chunks\/(?:exec-provider|vault-provider|aws-secrets-manager|aws-ssm|oauth2-provider|keychain-provider|anthropic-wif-provider)-[^/]+\.js$/;
 
 test('a daemon with providers of every type loads none of them before it is asked, and then only that one', async () => {
   const vault = await DevVault.start({ nowMs: Date.now });

@@ -116,16 +116,29 @@ describe('a daemon that is started for debugging', () => {
 
   it('keeps the options that do no harm, and its process', () => {
     expect(
-      saferStart(['--disable-sigusr1'], { NODE_OPTIONS: '--use-system-ca --max-old-space-size=300' }),
+      saferStart(['--disable-sigusr1'], { NODE_OPTIONS: '--use-system-ca --max-old-space-size=300' }, {}),
     ).toBeUndefined();
-    expect(saferStart([], {})).toBeUndefined();
+    expect(saferStart([], {}, {})).toBeUndefined();
     const env = { HOME: '/h', NODE_DEBUG: 'http', NODE_OPTIONS: '--use-system-ca' };
-    expect(saferStart(['--max-old-space-size=300'], env)).toEqual({
+    expect(saferStart(['--max-old-space-size=300'], env, {})).toEqual({
       execArgv: ['--max-old-space-size=300'],
       env: { HOME: '/h', NODE_OPTIONS: '--use-system-ca' },
     });
-    expect(saferStart(['--inspect-port', '9230', '--inspect'], { A: '1' })).toEqual({ execArgv: [], env: { A: '1' } });
-    expect(saferStart([], { NODE_OPTIONS: '--use-system-ca --require "./a b.js"' })).toEqual({ execArgv: [], env: {} });
+    expect(saferStart(['--inspect-port', '9230', '--inspect'], { A: '1' }, {})).toEqual({
+      execArgv: [],
+      env: { A: '1' },
+    });
+    expect(saferStart([], { NODE_OPTIONS: '--use-system-ca --require "./a b.js"' }, {})).toEqual({
+      execArgv: [],
+      env: {},
+    });
+  });
+
+  it('is replaced by one whose freed memory is overwritten, once', () => {
+    const wanted = { GLIBC_TUNABLES: 'glibc.malloc.perturb=85' };
+    const safer = saferStart([], { A: '1' }, wanted);
+    expect(safer).toEqual({ execArgv: [], env: { A: '1', ...wanted } });
+    expect(saferStart([], safer?.env ?? {}, wanted)).toBeUndefined();
   });
 });
 

@@ -36,6 +36,31 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 describe.skipIf(native === undefined)('the addon', () => {
+  test.skipIf(process.platform !== 'linux')(
+    'calls nothing of glibc that musl lacks: there it loads, and such a call ends the process',
+    () => {
+      const { stdout } = spawnSync('nm', ['-D', '--undefined-only', path.join(prebuilds, 'broker.node')], {
+        encoding: 'utf8',
+      });
+      const needed = stdout
+        .split('\n')
+        .map((line) => /^\s+U (\w+)/.exec(line)?.[1] ?? '')
+        .filter((name) => name !== '' && !/^(?:napi|uv)_/.test(name));
+      expect(needed).toContain('getsockopt');
+      // These are the names of glibc alone that compilers and headers put in; musl has the first two under the same names.
+      const ofGlibc = needed.filter((name) => /^(?:__\w+|malloc_\w+|mallinfo\d?|gnu_\w+|backtrace\w*)$/.test(name));
+      const inMusl = [
+        '__errno_location',
+        '__stack_chk_fail',
+        '__stack_chk_guard',
+        '__isoc99_sscanf',
+        '__libc_current_sigrtmax',
+        '__libc_current_sigrtmin',
+      ];
+      expect(ofGlibc.filter((name) => !inMusl.includes(name))).toEqual([]);
+    },
+  );
+
   test('knows who is at the other end of a socket', async () => {
     const socket = path.join(folder, 's');
     const server = net.createServer();
@@ -117,6 +142,31 @@ describe.skipIf(native === undefined)('the addon', () => {
     closeSync(held);
     expect(native.openProcess(child.pid ?? 0)).toBe(-1);
   });
+
+  test.skipIf(process.platform !== 'linux')(
+    'says when a process exits, and is silent once it was told to stop',
+    async () => {
+      const [one, two] = [spawn('/bin/sleep', ['30']), spawn('/bin/sleep', ['30'])];
+      await Promise.all([once(one, 'spawn'), once(two, 'spawn')]);
+      let told = 0;
+      const stop = native.whenReadable(native.openProcess(two.pid ?? 0), () => (told += 10));
+      const exited = new Promise<void>((resolve) => {
+        native.whenReadable(native.openProcess(one.pid ?? 0), () => {
+          told += 1;
+          resolve();
+        });
+      });
+      stop();
+      stop();
+      for (const child of [two, one]) child.kill();
+      await exited;
+      await once(one, 'close');
+      expect(told).toBe(1);
+      expect(() => native.whenReadable(-1, () => {})).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }),
+      );
+    },
+  );
 
   test('is not misled by a program whose name imitates the kernel’s line', async () => {
     const imitation = path.join(folder, 'x) S 1 (y');

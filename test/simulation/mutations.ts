@@ -64,7 +64,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'a fixed login takes effect at once',
     file: 'src/broker/gate.ts',
-    from: 'if (!changed) return false;',
+    from: 'if (!changed && !hasOtherKey) return false;',
     to: 'if (changed || !changed) return false;',
   },
   {
@@ -106,8 +106,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'failures are backed off from',
     file: 'src/credential/back-off.ts',
-    from: 'nextAttemptAtMs: nowMs + Math.max(jittered, asked),',
-    to: 'nextAttemptAtMs: nowMs + 1,',
+    from: 'const nextAttemptAtMs = nowMs + Math.max(unasked, floor);',
+    to: 'const nextAttemptAtMs = nowMs + 1;',
   },
   {
     rule: 'nine seconds at the most',

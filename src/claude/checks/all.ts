@@ -1,4 +1,5 @@
 import type { Facts } from '../doctor/gather.ts';
+import { allowChecks } from './allow.ts';
 import { appChecks } from './apps.ts';
 import { brokerChecks } from './broker.ts';
 import { type Check, type Finding, findingsOf, type Severity } from './check.ts';
@@ -10,6 +11,7 @@ import { outputChecks } from './output.ts';
 import { followingLinks, placeChecks } from './places.ts';
 import { profileChecks } from './profiles.ts';
 import { fileModeChecks, intervalChecks, settingsChecks } from './settings.ts';
+import { siblingChecks } from './siblings.ts';
 
 /** In the order in which findings of the same severity are told. */
 export const CHECKS: readonly Check[] = [
@@ -21,8 +23,10 @@ export const CHECKS: readonly Check[] = [
   ...profileChecks,
   ...helperChecks,
   ...outputChecks,
+  ...siblingChecks,
   ...intervalChecks,
   ...brokerChecks,
+  ...allowChecks,
   ...fileModeChecks,
   ...appChecks,
 ];

@@ -52,13 +52,14 @@ export const appChecks: readonly Check[] = [
   check({
     id: 'agent-can-read-key',
     severity: 'info',
-    when: ({ helper, input }) =>
+    when: ({ helper, input, allow }) =>
       helper?.ours &&
+      allow.words.length === 0 &&
       !input.settings.some(
         ({ state, denied }) => state === 'in-effect' && denied.some((rule) => rule.startsWith('Bash(broker-key')),
       ),
     title: 'the agent may run the helper itself',
     cost: 'a prompt injection can make it print the key into the conversation',
-    remedy: 'add deny rules: broker claude install --deny-rules',
+    remedy: 'on Linux: broker claude install --guard; elsewhere add deny rules: broker claude install --deny-rules',
   }),
 ];

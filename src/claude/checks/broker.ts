@@ -134,6 +134,17 @@ export const brokerChecks: readonly Check[] = [
     remedy: 'see both values: broker config show; then write the right one into the configuration file',
   }),
   check({
+    id: 'daemon-cannot-reach',
+    severity: 'warning',
+    when: ({ broker: { reachedHere } }) => reachedHere,
+    title: (address) => `this shell reaches ${address}, and the daemon does not`,
+    cost: 'the daemon has another network: a proxy, a VPN, a firewall or a permission is missing there',
+    remedy: () =>
+      process.platform === 'darwin'
+        ? 'allow node in System Settings, Privacy & Security, Local Network; then run: broker service restart'
+        : 'see which proxy the daemon has: broker config show; then run: broker service restart',
+  }),
+  check({
     id: 'second-broker',
     severity: 'warning',
     when: ({ broker: { sockets } }) => sockets.length > 1 && { sockets },

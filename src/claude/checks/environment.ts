@@ -88,8 +88,8 @@ export const environmentChecks: readonly Check[] = [
   }),
   check({
     id: 'base-url-plain-http',
-    severity: 'error',
     when: (facts) => baseUrls(facts).filter(({ url, isLocal }) => url.protocol === 'http:' && !isLocal),
+    severity: ({ isPrivate }) => (isPrivate ? 'warning' : 'error'),
     title: ({ shown }) => `ANTHROPIC_BASE_URL ${shown} is not encrypted`,
     cost: 'the key and every prompt can be read on the way',
     remedy: ({ origin }) => `write it with https:// (it is set in ${originText(origin)})`,
@@ -126,6 +126,24 @@ export const environmentChecks: readonly Check[] = [
     title: 'the key is not an Anthropic key, and requests go to api.anthropic.com',
     cost: 'a key for a gateway is answered with 401 there',
     remedy: 'set ANTHROPIC_BASE_URL to the gateway, or fix the path of the credential',
+    where: ({ origin }) => originFile(origin),
+  }),
+  check({
+    id: 'check-other-host',
+    severity: 'warning',
+    when: ({ broker, chain, helper, input }) => {
+      // A cloud's requests go elsewhere.
+      const isMeant = helper?.ours === true && chain.outcomes.print.winner !== 'cloud';
+      const checked = isMeant ? broker.credential?.checkHost : undefined;
+      const set = effectiveVariable(input, 'ANTHROPIC_BASE_URL');
+      const used = set === undefined ? ANTHROPIC_API : urlOf(set.value)?.host;
+      return checked != null && used !== undefined && checked !== used && { checked, used, origin: set?.origin };
+    },
+    title: ({ checked, used }, { broker }) =>
+      `the check of "${broker.credential?.name}" asks ${checked}, and claude's requests go to ${used}`,
+    cost: 'a key may be good for the one and refused by the other: a good key is refused, or a dead one served longer',
+    remedy: ({ used }, { broker }) =>
+      `set url in [credentials.${broker.credential?.name}.check] to an address of ${used}, or remove the check`,
     where: ({ origin }) => originFile(origin),
   }),
   check({
@@ -181,6 +199,15 @@ function urlOf(value: string): URL | undefined {
   return url !== undefined && /^https?:$/.test(url.protocol) ? url : undefined;
 }
 
+/** Where requests go while ANTHROPIC_BASE_URL is not set. */
+const ANTHROPIC_API = 'api.anthropic.com';
+
+/** A name without dots or of a zone that no public server has; a tailnet, a container's host. */
+const PRIVATE_NAME =
+  /^[^.:[\]]+$|\.(local|lan|home|internal|intranet|corp|home\.arpa|ts\.net|localhost|test|svc|svc\.cluster\.local)$/i;
+const PRIVATE_ADDRESS =
+  /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|169\.254\.|0\.0\.0\.0$|\[f[cd])/i;
+
 /** ANTHROPIC_BASE_URL if it is set and can be used. */
 function baseUrls({ input }: Facts) {
   const set = effectiveVariable(input, 'ANTHROPIC_BASE_URL');
@@ -188,7 +215,16 @@ function baseUrls({ input }: Facts) {
   if (set === undefined || url === undefined) return [];
   const isLocal = /^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
   const isAnthropic = /(^|\.)anthropic\.com$/.test(url.hostname);
-  return [{ url, isLocal, isAnthropic, shown: maskUrl(set.value), origin: set.origin }];
+  return [
+    {
+      url,
+      isLocal,
+      isPrivate: PRIVATE_NAME.test(url.hostname) || PRIVATE_ADDRESS.test(url.hostname),
+      isAnthropic,
+      shown: maskUrl(set.value),
+      origin: set.origin,
+    },
+  ];
 }
 
 /** Whether `claude -p` puts a key of this kind into a header, as far as that is known. */

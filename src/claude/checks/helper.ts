@@ -1,5 +1,5 @@
 import type { Facts } from '../doctor/gather.ts';
-import type { HelperFacts } from '../doctor/helper.ts';
+import { type HelperFacts, hasWindowsLines } from '../doctor/helper.ts';
 import { describeCommand } from '../shell/helper-command.ts';
 import { ASSIGNMENT, shellStatements } from '../shell/tokenizer.ts';
 import { type Check, check } from './check.ts';
@@ -56,10 +56,23 @@ export const helperChecks: readonly Check[] = [
     severity: 'error',
     when: ({ helper }) =>
       helper !== undefined && helper.how !== 'unknown' && helper.found && !helper.executable && helper,
-    title: ({ path }) => `${path} is not executable`,
+    title: ({ path, onNoexec }) =>
+      `${path} is not executable${onNoexec ? ': the file system that it lies on is mounted noexec' : ''}`,
     cost: 'the shell answers "Permission denied" and the client gives up after three tries',
-    remedy: ({ path }) => `type: chmod u+x ${path}`,
+    remedy: ({ path, ours, onNoexec }) => {
+      if (!onNoexec) return `type: chmod u+x ${path}`;
+      return ours ? REINSTALL : 'move it to a folder where programs may run';
+    },
     where: ({ where }) => where,
+  }),
+  check({
+    id: 'helper-crlf',
+    severity: 'error',
+    when: ({ helper }) => helper !== undefined && hasWindowsLines(helper) && helper,
+    title: ({ path }) => `${path} has Windows line ends`,
+    cost: 'the system looks for an interpreter whose name ends in a carriage return, and says that the helper is not there',
+    remedy: ({ path }) => `type: perl -pi -e 's/\\r$//' ${path}`,
+    where: ({ path }) => path,
   }),
   check({
     id: 'helper-on-path',

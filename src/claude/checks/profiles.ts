@@ -1,12 +1,15 @@
 import { fingerprint, maskUrl } from '../../platform/text.ts';
 import type { Facts } from '../doctor/gather.ts';
 import { effectiveVariable, originText, type SettingOrigin, settingOf } from '../settings/effective.ts';
+import type { AskedShell } from '../shell/ask-shell.ts';
 import type { Assignment } from '../shell/places.ts';
 import type { Profile } from '../shell/profile-library.ts';
 import { isOn, isSecretVariable, SWITCH_VARIABLES } from '../shell/variables.ts';
 import { type Check, check, type Fix, type Severity } from './check.ts';
 
 const KEYS = new Set(['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN', 'CLAUDE_CODE_OAUTH_TOKEN']);
+const BEATS_HELPER = new Set(['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN']);
+const SWITCHES: ReadonlySet<string> = new Set(SWITCH_VARIABLES);
 /** Shorter ones are words that a local gateway takes for a key (`ollama`, `dummy`). */
 const SHORTEST_KEY = 16;
 
@@ -31,6 +34,27 @@ export const profileChecks: readonly Check[] = [
     where: ({ file, line }) => `${file}:${line}`,
   }),
   check({
+    id: 'shell-exports',
+    severity: 'warning',
+    when: (facts) => unexplainedExports(facts),
+    title: ({ name, program, value }) =>
+      `a new ${program} exports ${name}${isSecretVariable(name) ? `, ${fingerprint(value)}` : shownValue(name, value)}, and no file that was read says so`,
+    cost: ({ name }) =>
+      KEYS.has(name) ? 'every new shell overrides apiKeyHelper with it' : `in a new shell ${effectOf(name)}`,
+    remedy: ({ name }, { input }) => {
+      const lines = linesThatRunText(input.profiles).slice(0, 5).join(', ');
+      return `look for what sets ${name} in ${lines || 'the programs that your profiles run'}, and take it out there`;
+    },
+  }),
+  check({
+    id: 'shell-silent',
+    severity: 'info',
+    when: ({ shell }) => shell?.outcome !== 'answered' && shell,
+    title: ({ program, outcome }) => `${program} did not say what it exports: ${SILENCE[outcome]}`,
+    cost: 'what is said about new shells is from the text of the profiles alone',
+    remedy: 'open a new shell and run broker doctor there',
+  }),
+  check({
     id: 'profile-unreadable',
     severity: 'info',
     when: ({ input }) => input.profiles.filter(({ fault }) => fault !== undefined),
@@ -40,6 +64,42 @@ export const profileChecks: readonly Check[] = [
     where: ({ file }) => file,
   }),
 ];
+
+const SILENCE: Readonly<Record<AskedShell['outcome'], string>> = {
+  answered: '',
+  late: 'its profiles did not end within ten seconds',
+  failed: 'it ended before it got as far',
+  'unknown shell': 'how to ask it is not known',
+};
+
+/** `eval "$(…)"`, `source <(…)`, `… | source`: what they set is in no file. */
+function linesThatRunText(profiles: readonly Profile[]): string[] {
+  return profiles.flatMap(({ file, text }) =>
+    text
+      .split('\n')
+      .flatMap((line, index) =>
+        /^\s*#/.test(line) || !/\beval\b|\bsource\s+[<(]|\|\s*source\b|^\s*\.\s+<\(/.test(line)
+          ? []
+          : [`${file}:${index + 1}`],
+      ),
+  );
+}
+
+/** What the shell has and the texts do not explain. */
+function unexplainedExports({ input, helper, shell }: Facts) {
+  if (shell?.outcome !== 'answered') return [];
+  const explained = new Set(
+    input.profiles.flatMap(({ assignments }) =>
+      assignments.flatMap(({ name, exported }) => (exported === 'no' ? [] : name)),
+    ),
+  );
+  const matters = (name: string) => SWITCHES.has(name) || (helper !== undefined && BEATS_HELPER.has(name));
+  return [...shell.exports].flatMap(([name, value]) => {
+    const isHere = (input.environment[name] ?? '') !== '' || settingOf(input, name) !== undefined;
+    const isOff = value === '' || (isToggle(name) && !isOn(value));
+    return matters(name) && !isHere && !isOff && !explained.has(name) ? [{ name, value, program: shell.program }] : [];
+  });
+}
 
 /** What a person does about a variable that beats the helper in this shell. */
 export function remedyForVariable(facts: Facts, name: string, origin: SettingOrigin): string {
@@ -87,8 +147,7 @@ function keysInProfiles({ input, helper }: Facts): ProfileKey[] {
       .map((assignment) => ({
         ...assignment,
         profile,
-        beatsHelper:
-          helper !== undefined && assignment.name !== 'CLAUDE_CODE_OAUTH_TOKEN' && assignment.exported !== 'no',
+        beatsHelper: helper !== undefined && BEATS_HELPER.has(assignment.name) && assignment.exported !== 'no',
         inThisShell: effectiveVariable(input, assignment.name) !== undefined,
         isSet: settingOf(input, assignment.name) !== undefined,
       })),
@@ -159,22 +218,41 @@ function effectOf(name: string): string {
   return 'the client works differently';
 }
 
-/** Where requests go if that is not Anthropic: a token beside such an address belongs to it. */
-function gatewayFor({ input }: Facts, name: string): { readonly host: string; readonly place: string } | undefined {
-  if (name === 'CLAUDE_CODE_OAUTH_TOKEN') return undefined;
-  const set = effectiveVariable(input, 'ANTHROPIC_BASE_URL');
-  const inProfile = input.profiles
-    .flatMap(({ assignments }) => assignments)
-    .findLast((each) => each.name === 'ANTHROPIC_BASE_URL' && each.exported !== 'no' && each.value !== '');
-  const value = set?.value ?? inProfile?.value;
-  const place = set === undefined ? inProfile && `${inProfile.file}:${inProfile.line}` : originText(set.origin);
-  if (place === undefined) return undefined;
-  const host = value !== undefined && URL.canParse(value) ? new URL(value).host : undefined;
-  return host !== undefined && /(^|\.)anthropic\.com$/.test(host) ? undefined : { host: host ?? 'a gateway', place };
+interface Gateway {
+  readonly host: string;
+  readonly place: string;
+  /** How its address is taken out. */
+  readonly removal: string;
 }
 
-function bothWays(assignment: Assignment, profile: Profile, { host, place }: { host: string; place: string }): string {
-  return `requests go to ${host} (${place}), and this is its key: to keep it, remove apiKeyHelper (broker claude uninstall); to use the helper, remove ANTHROPIC_BASE_URL there first, then ${removalInWords(assignment, profile)}`;
+const ADDRESSES = SWITCH_VARIABLES.filter((name) => name.endsWith('_BASE_URL'));
+
+/** Where requests go if that is not Anthropic: a token beside such an address belongs to it. */
+function gatewayFor({ input }: Pick<Facts, 'input'>, name: string): Gateway | undefined {
+  if (name === 'CLAUDE_CODE_OAUTH_TOKEN') return undefined;
+  for (const address of ADDRESSES) {
+    const set = effectiveVariable(input, address);
+    const inProfile = input.profiles
+      .flatMap((profile) => profile.assignments.map((each) => ({ ...each, profile })))
+      .findLast((each) => each.name === address && each.exported !== 'no' && each.value !== '');
+    const value = set?.value ?? inProfile?.value;
+    if (set === undefined && inProfile === undefined) continue;
+    const host = value !== undefined && URL.canParse(value) ? new URL(value).host : undefined;
+    if (host !== undefined && /(^|\.)anthropic\.com$/.test(host)) continue;
+    const place = set === undefined ? `${inProfile?.file}:${inProfile?.line}` : originText(set.origin);
+    const isSetting = set?.origin.kind === 'settings';
+    const removal = isSetting
+      ? `remove env.${address} from ${place}`
+      : inProfile === undefined
+        ? `type: unset ${address}`
+        : removalInWords(inProfile, inProfile.profile);
+    return { host: host ?? 'a gateway', place, removal };
+  }
+  return undefined;
+}
+
+function bothWays(assignment: Assignment, profile: Profile, { host, place, removal }: Gateway): string {
+  return `requests go to ${host} (${place}), and this is its key: to keep it, remove apiKeyHelper (broker claude uninstall); to use the helper, ${removal}, then ${removalInWords(assignment, profile)}`;
 }
 
 /** One sentence that, followed to the letter, leaves a file that the shell can read. */
@@ -190,7 +268,10 @@ export function removalInWords(assignment: Assignment, { file, syntax, text }: P
     .join('\n');
   const isWhole = lines.replace(/#[^'"]*$/, '').trim() === removal.removed.trim();
   if (scope === 'top' && isWhole) {
-    return line === lastLine ? `remove line ${line} of ${file}` : `remove lines ${line} to ${lastLine} of ${file}`;
+    // Not "remove": the numbers of the lines behind it are in other remedies.
+    return line === lastLine
+      ? `leave line ${line} of ${file} empty`
+      : `leave lines ${line} to ${lastLine} of ${file} empty`;
   }
   const what = `${line === lastLine ? `in line ${line}` : `in lines ${line} to ${lastLine}`} of ${file}`;
   return removal.replacement === ''
@@ -208,7 +289,7 @@ function fixOf({ input }: Facts, assignment: Assignment, { file, syntax }: Profi
   const { name, line, removal, exported } = assignment;
   if (removal?.isSafe !== true || exported !== 'yes' || syntax === 'fish-universal') return undefined;
   if (input.profiles.some(({ text }) => mentions(text, name))) return undefined;
-  if (name !== 'CLAUDE_CODE_OAUTH_TOKEN' && gatewayFor({ input } as Facts, name) !== undefined) return undefined;
+  if (name !== 'CLAUDE_CODE_OAUTH_TOKEN' && gatewayFor({ input }, name) !== undefined) return undefined;
   return { kind: 'remove-assignment', file, line, name, syntax };
 }
 
@@ -219,7 +300,8 @@ function mentions(text: string, name: string): boolean {
     if (!line.includes(name) || /^\s*#/.test(line)) return false;
     const rest = line.replaceAll(new RegExp(`(?<![\\w$])${name}\\+?=`, 'g'), '');
     const isPlain = new RegExp(
-      `^\\s*(export|unset|set|typeset|declare)(\\s+-{1,2}[\\w-]+)*\\s+["']?${name}["']?(\\s|;|$)`,
+      `(^|[;&|{\\s])(export|unset|set|typeset|declare)(\\s+-{1,2}[\\w-]+)*\\s+["']?${name}["']?(?=\\s|;|$)`,
+      'g',
     );
     return rest.replace(isPlain, '').includes(name);
   });

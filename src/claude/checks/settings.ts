@@ -248,7 +248,7 @@ export const fileModeChecks: readonly Check[] = [
   check({
     id: 'writable-by-others',
     severity: 'error',
-    when: (facts) => looseModes(facts).filter(({ mode }) => (mode & 0o022) !== 0),
+    when: (facts) => looseModes(facts).filter(({ open }) => (open & 0o022) !== 0),
     title: ({ file, mode }) => `${file} can be changed by other users of this machine (mode ${octal(mode)})`,
     cost: 'whoever can write it decides what runs as you, or which key you use',
     remedy: ({ file, wanted }) => `type: chmod ${octal(wanted)} ${file}`,
@@ -258,7 +258,7 @@ export const fileModeChecks: readonly Check[] = [
   check({
     id: 'readable-by-others',
     severity: 'warning',
-    when: (facts) => looseModes(facts).filter(({ mode }) => (mode & 0o022) === 0),
+    when: (facts) => looseModes(facts).filter(({ open }) => (open & 0o022) === 0),
     title: ({ file, mode }) => `${file} can be read by other users of this machine (mode ${octal(mode)})`,
     cost: 'every user and service of this machine can read the secret in it',
     remedy: ({ file, wanted }) => `type: chmod ${octal(wanted)} ${file}`,
@@ -270,15 +270,17 @@ export const fileModeChecks: readonly Check[] = [
 function looseModes({ guarded, uid }: Facts) {
   return guarded
     .map((found) => {
-      const { role, file, mode } = found;
-      const wanted = mode & ~(role === 'secret' || role === 'state' ? 0o077 : 0o022);
+      const { role, file, mode, open } = found;
+      const unwanted = role === 'secret' || role === 'state' ? 0o077 : 0o022;
+      const wanted = mode & ~unwanted;
       return {
         ...found,
+        isOpen: (open & unwanted) !== 0,
         wanted,
         fix: found.uid === uid ? ({ kind: 'chmod', file, mode: wanted } as const) : undefined,
       };
     })
-    .filter(({ mode, wanted }) => wanted !== mode);
+    .filter(({ isOpen }) => isOpen);
 }
 
 function octal(mode: number): string {

@@ -1,19 +1,32 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, realpathSync, type Stats } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
+import { readEnrolment } from '../../platform/enrolment.ts';
 import { statQuietly } from '../../platform/files.ts';
-import type { CredentialStatus, KeyHome, StatusReport } from '../../protocol/reports.ts';
+import type { BrokerEvent, CredentialStatus, KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { credentialsFile, findIdentity, findLogin, readClientState } from '../settings/client-state.ts';
 import { type ChainInput, effectiveVariable, readServedSettings, type ServedSettings } from '../settings/effective.ts';
 import { readAllSettings, readSettingsFile } from '../settings/files.ts';
 import { clientFolder, clientStateFile, type SettingsRoots } from '../settings/locations.ts';
 import { type MacTools, macTools } from '../settings/mac-tools.ts';
+import { type SiblingLine, siblingLines } from '../settings/sibling-helpers.ts';
+import { type AskedShell, askShell } from '../shell/ask-shell.ts';
+import { formatOf } from '../shell/helper-command.ts';
+import type { Profile } from '../shell/profile-library.ts';
 import { readProfiles } from '../shell/profiles.ts';
-import { isSecretVariable } from '../shell/variables.ts';
+import { holdsSecret } from '../shell/variables.ts';
+import { type AllowFacts, gatherAllow } from './allow.ts';
 import { askClient, type ClientAnswer } from './ask-client.ts';
 import { type AuthChain, authChain } from './auth-chain.ts';
-import { type HelperFacts, type HelperRun, inspectHelper, runHelper } from './helper.ts';
+import {
+  type CommandFacts,
+  type HelperFacts,
+  type HelperRun,
+  inspectCommand,
+  inspectHelper,
+  runHelper,
+} from './helper.ts';
 import { type LinkedFile, linksAmong, type MisplacedHelper, misplacedHelpers } from './places.ts';
 
 /** Everything the checks look at. Checks are pure: what is not in here they do not know. */
@@ -38,6 +51,16 @@ export interface Facts {
   readonly misplaced: readonly MisplacedHelper[];
   /** Of the settings and profiles those that are reached through a link. */
   readonly links: readonly LinkedFile[];
+  /** The client's other settings that run a program. */
+  readonly siblings: readonly SiblingFacts[];
+  /** The person's shell, where it was asked what it exports. */
+  readonly shell: AskedShell | undefined;
+  readonly allow: AllowFacts;
+}
+
+export interface SiblingFacts extends SiblingLine, Omit<CommandFacts, 'command'> {
+  /** `--format` of a line of ours; undefined: none, which gives a bare key. */
+  readonly asked: string | undefined;
 }
 
 interface InstalledApps {
@@ -51,6 +74,8 @@ export interface GuardedFile {
   /** settings: running code · secret: holds one · program: the helper · state: the broker's own. */
   readonly role: 'settings' | 'secret' | 'program' | 'state';
   readonly mode: number;
+  /** The bits of the mode that others can make use of: a folder on the way may keep them out. */
+  readonly open: number;
   readonly uid: number;
 }
 
@@ -67,6 +92,8 @@ interface BrokerFacts {
   readonly differing: readonly string[];
   /** What works in the configuration and should not stay so. */
   readonly risks: readonly ConfigRisk[];
+  /** The address that the daemon cannot reach for this credential, although a connection from here is taken. */
+  readonly reachedHere: string | undefined;
   /** Where the key that encrypts the cache is; undefined: nobody said, or it cannot be reached. */
   readonly keyHome: KeyHome | undefined;
   /** `[daemon] key_home` as the daemon has it; undefined: no daemon said so. */
@@ -84,7 +111,7 @@ export interface ConfigRisk {
 
 export type KeyHomeFacts = Required<Pick<BrokerFacts, 'configuredKeyHome' | 'keyring'>>;
 
-interface GatherOptions extends SettingsRoots {
+export interface GatherOptions extends SettingsRoots {
   readonly stateDir: string;
   readonly uid: number;
   readonly clock: Clock;
@@ -93,30 +120,45 @@ interface GatherOptions extends SettingsRoots {
   readonly asksClient?: boolean | undefined;
   /** always: also a helper that is somebody else's code · safe: only what is known to be the user's own · never. */
   readonly run: 'always' | 'safe' | 'never';
+  /** Start the person's shell and ask it what it exports: its profiles run. */
+  readonly askShell?: boolean | undefined;
   /** Places where a broker's socket may be. */
   readonly sockets: readonly string[];
   /** undefined from it: no daemon answered. */
   readonly fetchStatus: () => Promise<StatusReport | undefined>;
+  /** The newest events, oldest first. */
+  readonly fetchEvents?: (() => Promise<readonly BrokerEvent[]>) | undefined;
+  /** Starts the client, to see whether the rule of `allow` holds for it. */
+  readonly proveAllow?: boolean | undefined;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: (() => Promise<readonly string[]>) | undefined;
   /** The warnings of `broker config validate`. */
   readonly risks?: (() => Promise<readonly ConfigRisk[]>) | undefined;
   /** What the configuration and the session's keyring say about the key of the cache, given where it is. */
   readonly keyHome?: ((home: KeyHome) => Promise<KeyHomeFacts>) | undefined;
+  /** The address of a provider as the daemon has it; undefined: it has none. */
+  readonly addressOf?: ((provider: string) => Promise<string | undefined>) | undefined;
 }
 
 /** Looks at everything once. Files that cannot be read are facts, not failures. */
 export async function gatherFacts(options: GatherOptions): Promise<Facts> {
   const { homeDir, projectDir, uid } = options;
   const tools = macTools(options.env);
+  const shell = options.askShell
+    ? await askShell({ ...options, program: options.env['SHELL'] || '/bin/sh' })
+    : undefined;
   const client = options.asksClient ? await askClient({ ...options, stateFile: clientStateFile(options) }) : undefined;
-  const input = { ...readInput(options, tools), clientVersion: client?.version };
+  const input = { ...readInput(options, tools, shell), clientVersion: client?.version };
   const helper = inspectHelper(input, options);
   const mayRun = options.run === 'always' || (options.run === 'safe' && helper?.mayRun === true);
-  const [broker, run] = await Promise.all([
-    askBroker(options, helper),
-    helper !== undefined && mayRun ? runHelper(runOptions(helper, input, options)) : undefined,
-  ]);
+  const asked = askBroker(options, helper);
+  const run = async () => {
+    if (helper === undefined || !mayRun) return undefined;
+    // The doctor is not the client: it would be refused, and rightly.
+    if (isAllowed(await asked, helper, options)) return undefined;
+    return runHelper(runOptions(helper, input, options));
+  };
+  const [broker, ran] = await Promise.all([asked, run()]);
   return {
     homeDir,
     projectDir,
@@ -125,7 +167,7 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
     chain: authChain(input),
     client,
     helper,
-    run,
+    run: ran,
     apps: installedApps(homeDir, options.platform),
     guarded: guardedFiles(input, helper, options),
     broker,
@@ -133,15 +175,29 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
     misplaced: misplacedHelpers(options, tools),
     links: linksAmong([...input.settings, ...input.profiles].map(({ file }) => file)),
     served: readServedSettings(options, tools),
+    siblings: siblings(input, options),
+    shell,
+    allow: await gatherAllow(options, broker.status, broker.credential?.allow),
   };
 }
 
-function readInput(options: GatherOptions, tools: MacTools): ChainInput {
+/** Whether what this helper asks for is for the client alone. Of a wrapper only its record says what it asks for. */
+function isAllowed(
+  { status, credential }: BrokerFacts,
+  helper: HelperFacts,
+  { stateDir, uid }: GatherOptions,
+): boolean {
+  if (helper.ours) return (credential?.allow ?? []).length > 0;
+  const isConfigured = status?.credentials.some(({ allow = [] }) => allow.length > 0);
+  return isConfigured === true && readEnrolment(stateDir, uid).lines.some(({ line }) => line === helper.command);
+}
+
+function readInput(options: GatherOptions, tools: MacTools, shell: AskedShell | undefined): ChainInput {
   const stateFile = clientStateFile(options);
   const state = readClientState(stateFile, options.projectDir);
   const input: Omit<ChainInput, 'identity'> = {
     environment: options.env,
-    profiles: readProfiles(options),
+    profiles: decidedBy(shell, readProfiles(options)),
     settings: readAllSettings(options, tools),
     login: findLogin({ ...options, stateWithKey: state.holdsKey ? stateFile : undefined }, tools),
     clientVersion: undefined,
@@ -150,6 +206,28 @@ function readInput(options: GatherOptions, tools: MacTools): ChainInput {
   };
   const variable = (name: string) => effectiveVariable({ ...input, identity: undefined }, name)?.value;
   return { ...input, identity: findIdentity(variable, options) };
+}
+
+function siblings(input: ChainInput, options: GatherOptions): SiblingFacts[] {
+  return siblingLines(input, clientStateFile(options), options.projectDir).map((line) => ({
+    ...inspectCommand(input, line, options),
+    ...line,
+    asked: formatOf(line.command),
+  }));
+}
+
+/** What the text left open, a condition or a computed value, is as the shell says. */
+function decidedBy(shell: AskedShell | undefined, profiles: readonly Profile[]): readonly Profile[] {
+  if (shell?.outcome !== 'answered') return profiles;
+  return profiles.map((profile) => {
+    if (profile.syntax !== shell.kind) return profile;
+    const assignments = profile.assignments.map((each) => {
+      const said = shell.exports.get(each.name);
+      const isIt = said !== undefined && (each.value === undefined || each.value === said);
+      return each.exported === 'perhaps' ? { ...each, exported: isIt ? ('yes' as const) : ('no' as const) } : each;
+    });
+    return { ...profile, assignments };
+  });
 }
 
 function runOptions(helper: HelperFacts, input: ChainInput, { env, projectDir, clock }: GatherOptions) {
@@ -172,11 +250,13 @@ async function askBroker(options: GatherOptions, helper: HelperFacts | undefined
     }),
     Promise.all(options.sockets.map((socket) => answers(socket, options.clock))),
   ]);
+  const credential = status?.credentials.find(({ name, isDefault }) =>
+    helper?.credential === undefined ? isDefault : name === helper.credential,
+  );
   return {
     status,
-    credential: status?.credentials.find(({ name, isDefault }) =>
-      helper?.credential === undefined ? isDefault : name === helper.credential,
-    ),
+    credential,
+    reachedHere: credential && (await addressReachedHere(credential, options)),
     sockets: options.sockets.filter((_, index) => answering[index]),
     providerSkewMs: status && largestSkew(status),
     differing,
@@ -186,15 +266,28 @@ async function askBroker(options: GatherOptions, helper: HelperFacts | undefined
   };
 }
 
+/** Node's codes for what the network, and not the server, refuses. */
+const UNREACHED = /\((?:EHOSTUNREACH|ENETUNREACH|ECONNREFUSED|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)\)/;
+
+/** Connects and sends nothing. A daemon may be kept out of what its user reaches: a VPN, a firewall, macOS's Local Network. */
+async function addressReachedHere({ provider, lastError }: CredentialStatus, options: GatherOptions) {
+  if (lastError === null || !UNREACHED.test(lastError.message)) return undefined;
+  const address = await options.addressOf?.(provider).catch(() => undefined);
+  if (address === undefined || !URL.canParse(address)) return undefined;
+  const { hostname, port, protocol } = new URL(address);
+  const place = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (protocol === 'http:' ? 80 : 443) };
+  return (await answers(place, options.clock)) ? address : undefined;
+}
+
 function largestSkew({ credentials }: StatusReport): number | undefined {
   const skews = credentials.map(({ clockSkewSeconds }) => clockSkewSeconds).filter((skew) => skew !== null);
   const [largest] = skews.sort((a, b) => Math.abs(b) - Math.abs(a));
   return largest === undefined ? undefined : largest * 1000;
 }
 
-function answers(socket: string, clock: Clock): Promise<boolean> {
+function answers(place: string | { host: string; port: number }, clock: Clock): Promise<boolean> {
   return new Promise((resolve) => {
-    const connection = connect(socket);
+    const connection = typeof place === 'string' ? connect(place) : connect(place);
     const timer = clock.after(1000, () => done(false));
     connection.once('connect', () => done(true));
     connection.once('error', () => done(false));
@@ -208,14 +301,14 @@ function answers(socket: string, clock: Clock): Promise<boolean> {
 
 function guardedFiles(input: ChainInput, helper: HelperFacts | undefined, options: GatherOptions): GuardedFile[] {
   const settings = input.settings.flatMap(({ file, scope, env }) => {
-    const holdsSecret = [...env].some(([name, { value }]) => isSecretVariable(name) && value !== '');
-    if (scope === 'project' && !holdsSecret) return [];
-    return guarded(file, holdsSecret && scope !== 'managed' ? 'secret' : 'settings');
+    const isSecret = [...env].some(([name, { value }]) => holdsSecret(name, value));
+    if (scope === 'project' && !isSecret) return [];
+    return guarded(file, isSecret && scope !== 'managed' ? 'secret' : 'settings');
   });
   const profiles = input.profiles.flatMap(({ file, assignments, isStartup }) => {
-    const holdsSecret = assignments.some(({ name, value }) => isSecretVariable(name) && (value ?? '') !== '');
+    const isSecret = assignments.some(({ name, value }) => holdsSecret(name, value));
     // What a profile reads of other people's (frameworks, completions) is theirs to keep.
-    return isStartup || assignments.length > 0 ? guarded(file, holdsSecret ? 'secret' : 'settings') : [];
+    return isStartup || assignments.length > 0 ? guarded(file, isSecret ? 'secret' : 'settings') : [];
   });
   return [
     ...settings,
@@ -229,7 +322,26 @@ function guardedFiles(input: ChainInput, helper: HelperFacts | undefined, option
 function guarded(file: string, role: GuardedFile['role']): GuardedFile[] {
   const stat = statQuietly(file);
   if (stat === undefined || !(stat.isFile() || role === 'state')) return [];
-  return [{ file, role, mode: stat.mode & 0o7777, uid: stat.uid }];
+  const mode = stat.mode & 0o7777;
+  return [{ file, role, mode, open: mode & openTo(file, stat), uid: stat.uid }];
+}
+
+/** For whom the way to a file is open, as bits of its mode. */
+function openTo(file: string, { uid, gid }: Stats): number {
+  // Many systems give each user a group with the same number and nobody else in it.
+  let bits = uid !== 0 && uid === gid ? 0o007 : 0o077;
+  try {
+    for (
+      let folder = path.dirname(realpathSync(file));
+      folder !== path.dirname(folder);
+      folder = path.dirname(folder)
+    ) {
+      const mode = statQuietly(folder)?.mode ?? 0o777;
+      if ((mode & 0o001) === 0) bits &= ~0o007;
+      if ((mode & 0o010) === 0) bits &= ~0o070;
+    }
+  } catch {}
+  return bits;
 }
 
 function installedApps(homeDir: string, platform: NodeJS.Platform): InstalledApps {

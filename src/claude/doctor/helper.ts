@@ -6,13 +6,17 @@ import { keyFault, mistakenForKey } from '../../credential/key.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { isExecutable, programsOnPath, readRegularFile, statQuietly } from '../../platform/files.ts';
 import { fingerprint, firstLine } from '../../platform/text.ts';
-import { type ChainInput, effectiveHelper } from '../settings/effective.ts';
+import { type ChainInput, effectiveHelper, effectiveVariable } from '../settings/effective.ts';
 import type { SettingsFile } from '../settings/files.ts';
 import { credentialOf, parseHelperCommand, runsBrokerHelper } from '../shell/helper-command.ts';
 
-export interface HelperFacts {
-  readonly command: string;
+export interface HelperFacts extends CommandFacts {
   readonly settings: SettingsFile;
+}
+
+/** What a setting that names a command says, and what is there. */
+export interface CommandFacts {
+  readonly command: string;
   /** `file:line` of the setting. */
   readonly where: string;
   /** It runs `broker-key` or `broker get` by its words. */
@@ -22,11 +26,13 @@ export interface HelperFacts {
   /** The first word; undefined where the command has none. */
   readonly program: string | undefined;
   readonly words: readonly string[];
-  readonly how: 'absolute' | 'relative' | 'by name' | 'unknown';
+  readonly how: 'absolute' | 'relative' | 'by name' | 'built-in' | 'unknown';
   /** Of the program, if that can be said. */
   readonly path: string | undefined;
   readonly found: boolean;
   readonly executable: boolean;
+  /** Its mode allows what the file system that it lies on does not. */
+  readonly onNoexec: boolean;
   /** The program's text if it is a script of reasonable size. */
   readonly script: string | undefined;
   /** What the doctor may run without being told to. */
@@ -48,14 +54,31 @@ interface HelperSurroundings {
 /** What can be said about the helper without running it. */
 export function inspectHelper(input: ChainInput, around: HelperSurroundings): HelperFacts | undefined {
   const helper = effectiveHelper(input);
-  if (helper === undefined) return undefined;
-  const { command, settings, line } = helper;
+  return helper && inspectCommand(input, helper, around);
+}
+
+interface HelperLine {
+  readonly command: string;
+  readonly settings: Pick<SettingsFile, 'file' | 'scope' | 'mode' | 'uid'>;
+  readonly line: number;
+}
+
+/** The same of any setting that names a command. */
+export function inspectCommand<Line extends HelperLine>(
+  input: ChainInput,
+  { command, settings, line }: Line,
+  given: HelperSurroundings,
+): CommandFacts & { readonly settings: Line['settings'] } {
+  // The client looks where the settings' own PATH leads.
+  const around = { ...given, env: { ...given.env, PATH: effectiveVariable(input, 'PATH')?.value } };
   const { words } = parseHelperCommand(command);
-  const ours = runsBrokerHelper(command);
   const program = words[0];
   const located = locate(program, around);
   const stat = located.path === undefined ? undefined : statQuietly(located.path);
-  const found = stat?.isFile() ?? (located.path === undefined && isBuiltIn(program));
+  const isOwn = isOwnBinary(located.path, around);
+  const ours = runsBrokerHelper(command) || isOwn;
+  const found = located.how === 'built-in' || stat?.isFile() === true;
+  const executable = located.path === undefined ? found : isExecutable(located.path);
   return {
     command,
     settings,
@@ -67,9 +90,10 @@ export function inspectHelper(input: ChainInput, around: HelperSurroundings): He
     how: located.how,
     path: located.path,
     found,
-    executable: located.path === undefined ? found : isExecutable(located.path),
+    executable,
+    onNoexec: !executable && found && ((stat?.mode ?? 0) & 0o100) !== 0 && stat?.uid === process.getuid?.(),
     script: located.path !== undefined && stat?.isFile() ? scriptText(located.path) : undefined,
-    mayRun: found && (isOwnBinary(ours, located.path, around) || isOwnSettings(settings, around)),
+    mayRun: found && (isOwn || isOwnSettings(settings, around)),
   };
 }
 
@@ -78,27 +102,28 @@ function locate(program: string | undefined, around: HelperSurroundings): Pick<H
   const expanded = program.replace(/^(~|\$HOME|\$\{HOME\})(?=\/)/, () => around.homeDir);
   if (path.isAbsolute(expanded)) return { how: 'absolute', path: path.normalize(expanded) };
   if (/[$`*?]/.test(expanded)) return { how: 'unknown', path: undefined };
+  if (BUILT_IN.test(expanded)) return { how: 'built-in', path: undefined };
   if (expanded.includes('/')) return { how: 'relative', path: path.resolve(around.projectDir, expanded) };
   return { how: 'by name', path: programsOnPath(expanded, around.env['PATH'])[0] };
 }
 
-/** Words that are not programs to /bin/sh. */
-function isBuiltIn(program: string | undefined): boolean {
-  return (
-    program !== undefined &&
-    /^(echo|printf|read|test|exec|eval|cd|set|\.|:|true|false|if|for|while|case)$/.test(program)
-  );
-}
-
+/** Words that are not programs to /bin/sh: its built-ins and keywords. */
+const BUILT_IN =
+  /^(?:echo|printf|read|test|\[|exec|eval|cd|set|\.|:|true|false|if|for|while|until|case|\{|!|export|unset|umask|type|trap|times|wait|pwd|getopts|return|shift|exit|ulimit|alias|hash|command)$/;
 function scriptText(file: string): string | undefined {
   const found = readRegularFile(file, { maxBytes: MAX_SCRIPT_BYTES });
   const text = found.state === 'read' ? found.bytes.toString('utf8') : '';
   return text.startsWith('#!') ? text : undefined;
 }
 
+/** A script whose first line ends as on Windows. */
+export function hasWindowsLines({ script = '' }: CommandFacts): boolean {
+  return /^#![^\n]*\r\n/.test(script);
+}
+
 /** By the file and not by its name: a repository can bring a `broker-key` of its own. */
-function isOwnBinary(ours: boolean, file: string | undefined, { ownHelpers, uid }: HelperSurroundings): boolean {
-  if (!ours || file === undefined) return false;
+function isOwnBinary(file: string | undefined, { ownHelpers, uid }: HelperSurroundings): boolean {
+  if (file === undefined) return false;
   try {
     const real = realpathSync(file);
     const stat = statQuietly(real);
@@ -110,7 +135,7 @@ function isOwnBinary(ours: boolean, file: string | undefined, { ownHelpers, uid 
 }
 
 /** Settings that only the user or an administrator can have written. */
-function isOwnSettings({ scope, file, mode, uid }: SettingsFile, around: HelperSurroundings): boolean {
+function isOwnSettings({ scope, file, mode, uid }: HelperLine['settings'], around: HelperSurroundings): boolean {
   if (scope !== 'user' && scope !== 'managed') return false;
   const inProject = around.projectDir !== around.homeDir && `${file}/`.startsWith(`${around.projectDir}/`);
   return !inProject && (mode & 0o022) === 0 && (uid === around.uid || uid === 0);

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import type { Verdict } from '../../platform/attestation.ts';
 import { scrub } from '../../platform/text.ts';
 import { exitCodeOf, type Finding, type Severity } from '../checks/check.ts';
 import { originText } from '../settings/effective.ts';
@@ -44,6 +45,13 @@ export function reportText({ facts, findings }: DoctorReport, colour: boolean): 
       `    the helper took ${facts.run.ms} ms${facts.run.shown === undefined ? '' : ` and gave ${facts.run.shown}`}`,
     );
   }
+  if (facts.shell?.outcome === 'answered') {
+    const names = [...facts.shell.exports.keys()].sort();
+    lines.push('', `A new ${facts.shell.program} exports ${names.join(', ') || 'nothing that the client looks at'}`);
+  }
+  const { proof } = facts.allow;
+  if (proof !== undefined)
+    lines.push(`    to \`allow\`, its helper call is ${judged(proof.helper)}, and its hook's ${judged(proof.hook)}`);
   lines.push('');
   for (const { id, severity, title, cost, remedy } of findings) {
     lines.push(
@@ -94,10 +102,27 @@ export function reportJson({ facts, findings }: DoctorReport): string {
             exitCode: facts.run.exitCode ?? null,
             shown: facts.run.shown ?? null,
           },
+    shell:
+      facts.shell === undefined
+        ? null
+        : {
+            program: facts.shell.program,
+            outcome: facts.shell.outcome,
+            exports: [...facts.shell.exports.keys()].sort(),
+          },
     broker:
       facts.broker.status === undefined
         ? null
         : { version: facts.broker.status.daemon.version, socket: facts.broker.status.daemon.socket },
+    allow: {
+      words: facts.allow.words,
+      lines: facts.allow.enrolment.lines.length,
+      client: facts.allow.client ?? null,
+      proof:
+        facts.allow.proof === undefined
+          ? null
+          : { helper: judged(facts.allow.proof.helper), hook: judged(facts.allow.proof.hook) },
+    },
     findings: findings.map(({ fix, ...finding }) => ({
       ...finding,
       where: finding.where ?? null,
@@ -111,7 +136,7 @@ export function reportJson({ facts, findings }: DoctorReport): string {
 }
 
 /** Everything that was read and may be a secret. */
-export function secretsIn({ input }: Facts): string[] {
+export function secretsIn({ input, shell }: Facts): string[] {
   const secrets = new Set<string>(SECRET_VARIABLES.map((name) => input.environment[name] ?? ''));
   for (const { env } of input.settings) {
     for (const [name, { value }] of env) if (isSecretVariable(name) && !/^\d*$/.test(value)) secrets.add(value);
@@ -119,7 +144,13 @@ export function secretsIn({ input }: Facts): string[] {
   for (const { assignments } of input.profiles) {
     for (const { name, value } of assignments) if (isSecretVariable(name) && value !== undefined) secrets.add(value);
   }
+  for (const [name, value] of shell?.exports ?? []) if (isSecretVariable(name)) secrets.add(value);
   return [...secrets].filter((secret) => secret.trim().length >= 8);
+}
+
+function judged(verdict: Verdict | undefined): string {
+  if (verdict === undefined) return 'not seen';
+  return verdict.allowed ? 'served' : `refused (${verdict.clause})`;
 }
 
 function sourceOf({ present, origin, shown, id }: AuthMethod): string {

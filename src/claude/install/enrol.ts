@@ -77,19 +77,16 @@ export function enrolClient(
   named: string | undefined,
   searched: string | undefined,
 ): ClientProgram | undefined {
-  const found = named ?? programsOnPath('claude', searched)[0];
-  if (found === undefined) return undefined;
-  const path = realPath(found);
-  if (path === undefined || !isBinary(path)) {
+  const client = named === undefined ? findClient(searched) : clientAt(named);
+  if (client === undefined) {
     if (named === undefined) return undefined;
     throw new BrokerError('ERR_USAGE', `${named} is not a compiled program`, {
       remedy:
         'name the file that runs (readlink /proc/PID/exe of the client); for a Node script: allow = ["claude-code-node"]',
     });
   }
+  const { path } = client;
   if (isClaudeProgram(path)) return { path, known: 'by name' };
-  const { dev, ino } = statSync(path);
-  const client = { id: `${dev}:${ino}`, path };
   exclusively(context.stateDir, context.uid, () => {
     const before = readEnrolment(context.stateDir, context.uid);
     const clients = [...before.clients.filter((each) => each.path !== path), client];
@@ -97,6 +94,25 @@ export function enrolClient(
     writeEnrolment(context.stateDir, context.uid, after);
   });
   return { path, known: 'enrolled' };
+}
+
+interface FoundClient {
+  readonly path: string;
+  /** Device and inode. */
+  readonly id: string;
+}
+
+/** The compiled client on PATH, all links followed. */
+export function findClient(searched: string | undefined): FoundClient | undefined {
+  const [found] = programsOnPath('claude', searched);
+  return found === undefined ? undefined : clientAt(found);
+}
+
+function clientAt(file: string): FoundClient | undefined {
+  const path = realPath(file);
+  if (path === undefined || !isBinary(path)) return undefined;
+  const { dev, ino } = statSync(path);
+  return { path, id: `${dev}:${ino}` };
 }
 
 function realPath(file: string): string | undefined {

@@ -9,7 +9,7 @@ import { clientFolder, clientStateFile, type SettingsRoots } from '../settings/l
 import { TTL_VARIABLE } from '../shell/variables.ts';
 
 /** The client's settings that run a helper and that the broker can answer. */
-type TargetKind = 'api-key' | 'otel' | 'mcp' | 'aws' | 'proxy';
+type TargetKind = 'api-key' | 'otel' | 'mcp' | 'aws' | 'proxy' | 'wif';
 
 export interface Target {
   readonly kind: TargetKind;
@@ -35,16 +35,17 @@ const TTL_OF: Partial<Record<TargetKind, string>> = {
 };
 
 /**
- * @param text `otel`, `mcp:NAME`, `aws` or `proxy`; undefined is `apiKeyHelper`.
+ * @param text `otel`, `mcp:NAME`, `aws`, `proxy` or `wif`; undefined is `apiKeyHelper`.
  * @throws BrokerError ERR_USAGE
  */
 export function parseTarget(text: string | undefined): Target {
   if (text === undefined || text === 'api-key') return { kind: 'api-key', name: 'api-key', server: undefined };
   const server = /^mcp:(.+)$/s.exec(text)?.[1];
   if (server !== undefined) return { kind: 'mcp', name: text, server };
-  if (text === 'otel' || text === 'aws' || text === 'proxy') return { kind: text, name: text, server: undefined };
+  if (text === 'otel' || text === 'aws' || text === 'proxy' || text === 'wif')
+    return { kind: text, name: text, server: undefined };
   throw new BrokerError('ERR_USAGE', `there is no target "${text}"`, {
-    remedy: 'name one of: otel, mcp:NAME, aws, proxy',
+    remedy: 'name one of: otel, mcp:NAME, aws, proxy, wif',
   });
 }
 
@@ -83,6 +84,8 @@ export function additionsFor(target: Target, options: TargetOptions): Addition[]
         { path: ['env', 'CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER'], value: '1' },
         ...ttl,
       ];
+    case 'wif':
+      throw new TypeError('workload identity runs no helper');
   }
 }
 

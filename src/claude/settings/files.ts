@@ -15,6 +15,7 @@ import {
 import { type SettingsLocation, type SettingsRoots, settingsLocations } from './locations.ts';
 import { type MacTools, macTools } from './mac-tools.ts';
 import { type ManagedPolicies, policiesOf } from './policies.ts';
+import { type SandboxSettings, sandboxOf } from './sandbox.ts';
 import { typeFaults } from './types-taken.ts';
 
 interface LocatedText {
@@ -49,6 +50,7 @@ export interface SettingsFile extends SettingsLocation {
   readonly duplicates: readonly string[];
   /** Bash and Read rules under permissions.deny. */
   readonly denied: readonly string[];
+  readonly sandbox: SandboxSettings;
   /** Nothing is set in it. */
   readonly isEmpty: boolean;
   /** Managed settings may name a program that prints the real ones. */
@@ -65,6 +67,7 @@ const NOTHING = {
   env: new Map<string, LocatedText>(),
   duplicates: [],
   denied: [],
+  sandbox: sandboxOf(undefined),
   isEmpty: true,
   policyHelper: false,
   policies: policiesOf('', undefined),
@@ -106,6 +109,7 @@ function judged(bytes: Uint8Array, base: Omit<SettingsFile, 'state'>): SettingsF
       env: environmentOf(text, root),
       duplicates: duplicatesOf(root),
       denied: deniedOf(root),
+      sandbox: sandboxOf(root),
       isEmpty: (root?.children ?? []).length === 0,
       policyHelper: ['policyHelper', 'policyHelpers'].some((name) => nodeAt(root, [name])?.type === 'object'),
       policies: policiesOf(text, root),

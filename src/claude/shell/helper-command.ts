@@ -3,7 +3,7 @@ import { ASSIGNMENT, scanShell } from './tokenizer.ts';
 
 /** What `/bin/sh -c` would make of a helper setting, as far as that can be said without running it. */
 interface HelperCommand {
-  /** Words of the first simple command, quotes removed; leading `NAME=value` words are left out. */
+  /** Words of the first simple command, quotes removed; leading `NAME=value` words and `exec` are left out. */
   readonly words: readonly string[];
   /** No pipe, list, expansion, glob, redirection, comment or `NAME=value`: the words are exactly what runs. */
   readonly simple: boolean;
@@ -12,8 +12,12 @@ interface HelperCommand {
 export function parseHelperCommand(text: string): HelperCommand {
   const { statements, isLiteral } = scanShell(text);
   const words = (statements[0]?.words ?? []).map((word) => word.text);
-  const assignments = words.findIndex((word) => !ASSIGNMENT.test(word));
-  return { words: assignments > 0 ? words.slice(assignments) : words, simple: isLiteral && assignments <= 0 };
+  const assignments = Math.max(
+    0,
+    words.findIndex((word) => !ASSIGNMENT.test(word)),
+  );
+  const command = words.slice(assignments);
+  return { words: command[0] === 'exec' ? command.slice(1) : command, simple: isLiteral && assignments === 0 };
 }
 
 /**
@@ -38,6 +42,14 @@ export function credentialOf(text: string): string | undefined {
     else if (!word.startsWith('-')) return word;
   }
   return undefined;
+}
+
+/** The format that a line of ours asks for; undefined where it takes the bare key. */
+export function formatOf(text: string): string | undefined {
+  const { words } = parseHelperCommand(text);
+  const at = words.indexOf('--format');
+  const given = at === -1 ? words.find((word) => word.startsWith('--format='))?.slice(9) : words[at + 1];
+  return given === 'raw' ? undefined : given;
 }
 
 /**

@@ -165,10 +165,10 @@ export function removalIn(
     [...places].find((each) => each.name === name && each.line === line)?.removal;
   if (syntax === 'fish') return of(fishPlacesIn('', parseFish(text)).values());
   if (syntax !== 'sh') return of(linesOf('', text, syntax));
-  // Read as zsh, unless only bash understands it.
-  const asZsh = parseScript(text, 'zsh');
-  const asBash = parseScript(text, 'bash');
-  return of(placesIn('', asBash.unread.length <= asZsh.unread.length ? asBash : asZsh).values());
+  // A text says not whose it is: whoever understands it.
+  const [asBash, asZsh] = [parseScript(text, 'bash'), parseScript(text, 'zsh')];
+  const faults = ({ unread, root }: Script) => unread.length + (root.errors?.length ?? 0);
+  return of(placesIn('', faults(asBash) <= faults(asZsh) ? asBash : asZsh).values());
 }
 
 function linesOf(file: string, text: string, syntax: 'environment' | 'fish-universal'): TrackedAssignment[] {

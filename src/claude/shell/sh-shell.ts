@@ -60,7 +60,7 @@ export class ShShell {
       ...known,
     });
     const lookup = (name: string) =>
-      /^\d+$/.test(name) && name !== '0' ? this.#positional[Number(name) - 1] : this.variables.valueOf(name);
+      /^[1-9]\d*$/.test(name) ? this.#positional[Number(name) - 1] : this.variables.valueOf(name);
     this.#expander = new Expander(around, lookup, () => this.#frame?.file ?? '');
   }
 

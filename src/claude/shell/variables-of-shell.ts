@@ -1,4 +1,5 @@
 import type { TrackedAssignment } from './places.ts';
+import { RELEVANT_VARIABLES } from './variables.ts';
 
 interface Variable {
   readonly value: string | undefined;
@@ -28,7 +29,11 @@ export class ShellVariables {
     }
   }
 
-  readonly valueOf = (name: string): string | undefined => this.#variables.get(name)?.value;
+  /** undefined: something may have set it, and nobody knows to what. What decides about the client begins unset. */
+  readonly valueOf = (name: string): string | undefined => {
+    const known = this.#variables.get(name);
+    return known === undefined && RELEVANT_VARIABLES.has(name) ? '' : known?.value;
+  };
 
   has(name: string): boolean {
     return this.#variables.has(name);

@@ -61,6 +61,16 @@ export function isSecretVariable(name: string): boolean {
   return isSecretName(name) || /KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH/i.test(name);
 }
 
+/**
+ * Whether a variable of this name and value is worth keeping from others: not a number, a switch, a path or nothing, whatever
+ * its name says.
+ */
+export function holdsSecret(name: string, value: string | undefined): boolean {
+  const text = (value ?? '').trim();
+  if (text === '' || /^(?:[\d.]+|true|false|null|yes|no|on|off|none)$/i.test(text) || /^[~/.]/.test(text)) return false;
+  return SECRETS.has(name) || (isSecretName(name) && !RELEVANT_VARIABLES.has(name));
+}
+
 /** The client takes 1, true, yes and on, in any case; everything else is off (0 was seen to be). */
 export function isOn(value: string | undefined): boolean {
   return value !== undefined && /^(1|true|yes|on)$/i.test(value.trim());

@@ -32,10 +32,11 @@ import { recordLaunch } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
 import { guardCredential, readExisting, writeConfig } from '../../setup/config-change.ts';
 import { json } from '../output.ts';
+import { type FederationOptions, federationAdditions } from './claude-wif.ts';
 
-interface InstallOptions extends SettingsChoice {
+interface InstallOptions extends SettingsChoice, FederationOptions {
   readonly json?: true;
-  readonly credential?: string;
+  readonly wif?: true;
   readonly helper?: string;
   readonly ttl?: string;
   readonly for?: string;
@@ -53,9 +54,11 @@ type UninstallOptions = Pick<InstallOptions, 'for' | 'force' | 'dryRun' | 'json'
 const SHORTEST_TTL_MS = 1000;
 
 export async function installAction(io: ProcessIo, options: InstallOptions): Promise<void> {
-  const target = parseTarget(options.for);
+  const target = parseTarget(options.wif ? 'wif' : options.for);
+  if (target.kind === 'wif') requireNoHelper(options);
   const guard = options.guard ? await planGuard(io, options) : undefined;
-  const additions = wantedAdditions(io, options, target);
+  const additions =
+    target.kind === 'wif' ? await federationAdditions(io, options) : wantedAdditions(io, options, target);
   if (options.managed) {
     if (options.json) io.stdout(json(settingsObject(additions)));
     else io.stdout(managedText(additions));
@@ -69,9 +72,27 @@ export async function installAction(io: ProcessIo, options: InstallOptions): Pro
   if (!dryRun) recordManagedLines(contextOf(io), readAllSettings(rootsOf(io, options)));
   const guarded = guard?.(dryRun);
   const ours = additions.flatMap((addition) => ('value' in addition ? [addition.value] : addition.items));
-  const unknown = await credentialWarning(io, options.credential);
+  const unknown = target.kind === 'wif' ? helperWins(outcome) : await credentialWarning(io, options.credential);
   const warnings = [...(unknown === undefined ? [] : [unknown]), ...warningsFor(outcome), ...(guarded?.warnings ?? [])];
   report(io, options, outcome, ours, 'installed', warnings, guarded?.done);
+}
+
+/** Workload identity runs none, and what is for a helper would do nothing. */
+function requireNoHelper({ helper, ttl, guard, denyRules, for: setting }: InstallOptions): void {
+  const given = Object.entries({ '--helper': helper, '--ttl': ttl, '--guard': guard, '--deny-rules': denyRules });
+  const flags = given.flatMap(([flag, value]) => (value === undefined ? [] : flag));
+  if (setting !== undefined && setting !== 'wif') flags.push('--for');
+  if (flags.length === 0) return;
+  throw new BrokerError('ERR_USAGE', `--wif does not go with ${flags.join(', ')}: no helper runs`, {
+    remedy: `leave out ${flags.join(', ')}`,
+  });
+}
+
+/** Claude Code's order: a helper comes before workload identity. */
+function helperWins({ file, after }: InstallOutcome): string | undefined {
+  const root = after === undefined ? undefined : parseSettings(Buffer.from(after), file).root;
+  if (nodeAt(root, ['apiKeyHelper']) === undefined) return undefined;
+  return `${file} has an apiKeyHelper, which wins over workload identity: broker claude uninstall --for api-key`;
 }
 
 interface Guarded {

@@ -24,6 +24,11 @@ export function claudeCommand(io: ProcessIo): Command {
     .option('--helper <path>', 'where broker-key is (default: beside this program, else on PATH)')
     .option('--ttl <duration>', 'how long Claude Code keeps a key: 5m, 90s or milliseconds (default: its own 5m)')
     .option('--for <setting>', 'another setting that runs a helper: otel, mcp:NAME, aws or proxy')
+    .option('--wif', 'no helper: the variables of workload identity, with the file of a credential that has a `sink`')
+    .option('--rule <id>', 'with --wif: the federation rule, fdrl_… (default: of the only anthropic-wif provider)')
+    .option('--organization <id>', 'with --wif: the organization, a UUID (default: likewise)')
+    .option('--service-account <id>', 'with --wif: the service account, svac_… (default: likewise)')
+    .option('--workspace <id>', 'with --wif: the workspace, wrkspc_… or default (default: likewise, or none)')
     .option('--deny-rules', "add permission rules that keep the agent's own tools from the key")
     .option(
       '--guard',
@@ -37,7 +42,7 @@ export function claudeCommand(io: ProcessIo): Command {
 
   places(command.command('uninstall'))
     .description('take out what install put in; a file that was not edited since gets its old bytes back')
-    .option('--for <setting>', 'only this: api-key, otel, mcp:NAME, aws or proxy (default: everything)')
+    .option('--for <setting>', 'only this: api-key, otel, mcp:NAME, aws, proxy or wif (default: everything)')
     .option('--force', 'also remove an apiKeyHelper that this program did not write; a backup is kept')
     .option('--dry-run', 'show what would change and write nothing')
     .action((options) => uninstallAction(io, options));

@@ -16,8 +16,16 @@ export function daemonCommand(io: ProcessIo): Command {
     .option('--journal', 'log lines carry the priorities of the systemd journal')
     .action(async ({ config, journal }: Options) => {
       const { runDaemon } = await import('../../daemon/main.ts');
-      const { env, homeDir, uid, platform, stderrIsTty } = io;
-      const options: DaemonOptions = { env, homeDir, uid, platform, stderrIsTty, journal: journal === true };
+      const { env, homeDir, uid, platform, stderrIsTty, userTempFolder } = io;
+      const options: DaemonOptions = {
+        env,
+        homeDir,
+        uid,
+        platform,
+        stderrIsTty,
+        userTempFolder,
+        journal: journal === true,
+      };
       await runDaemon(config === undefined ? options : { ...options, configFile: resolve(config) });
     });
 }

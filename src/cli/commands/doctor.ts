@@ -2,6 +2,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { runChecks } from '../../claude/checks/all.ts';
 import { exitCodeOf } from '../../claude/checks/check.ts';
+import { whoJson, whoText } from '../../claude/doctor/allow.ts';
 import { planRepairs, type Repair, repair } from '../../claude/doctor/fix.ts';
 import { type ConfigRisk, gatherFacts, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor/report.ts';
@@ -11,22 +12,34 @@ import { type Difference, differences } from '../../config/effective.ts';
 import { loadConfig } from '../../config/load.ts';
 import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
 import { KEK_SERVICE } from '../../crypto/kek-keyring.ts';
+import { BrokerError } from '../../errors.ts';
+import { ALLOW_WORDS } from '../../platform/attestation.ts';
+import { Attestor } from '../../platform/caller-facts.ts';
 import { keyringOf } from '../../platform/keyring-child.ts';
+import { hasTeamIdentifier } from '../../platform/macos.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { scrub } from '../../platform/text.ts';
-import type { KeyHome, StatusReport } from '../../protocol/reports.ts';
+import type { BrokerEvent, KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { providerDefinitions } from '../../providers/registry.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
+import { json } from '../output.ts';
+
+/** Far enough back for a refusal that somebody asks about. */
+const RECENT_EVENTS = 1_000;
 
 export interface DoctorParts {
   /** The running daemon's report; undefined if none answers. */
   readonly fetchStatus: () => Promise<StatusReport | undefined>;
+  /** The newest events, for what was refused lately. */
+  readonly fetchEvents?: () => Promise<readonly BrokerEvent[]>;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: () => Promise<readonly string[]>;
   /** The warnings of `broker config validate`. */
   readonly risks?: () => Promise<readonly ConfigRisk[]>;
   /** Where the key of the cache is to live, and whether a keyring could keep it. */
   readonly keyHome?: (home: KeyHome) => Promise<KeyHomeFacts>;
+  /** The address of a provider as the daemon has it. */
+  readonly addressOf?: (provider: string) => Promise<string | undefined>;
   /** `/` outside tests: where /etc is looked for. */
   readonly systemRoot?: string;
 }
@@ -36,6 +49,9 @@ export interface DoctorOptions {
   readonly fix?: true;
   readonly yes?: true;
   readonly runHelper?: boolean;
+  readonly runShell?: true;
+  readonly guard?: true;
+  readonly who?: string;
   readonly settings?: string;
   /** false: `--no-client`. */
   readonly client?: boolean;
@@ -51,6 +67,9 @@ export function doctorCommand(io: ProcessIo, parts: DoctorParts = doctorParts(io
     .option('--yes', 'with --fix: also take keys out of settings and shell profiles (with a backup)')
     .option('--run-helper', "try the helper also if it comes from a project's settings")
     .option('--no-run-helper', 'do not try the helper')
+    .option('--run-shell', 'start your shell, profiles and all, and ask it what it exports')
+    .option('--guard', 'start the client on its own, to see whether `allow` works with it (Linux)')
+    .option('--who <pid>', 'what the daemon would make of this process if it asked for a key with `allow`')
     .option('--settings <file-or-json>', 'judge as if claude was started with --settings and this: a file, or JSON')
     .option('--no-client', 'do not ask the installed client for its version and login')
     .option('--project <folder>', "the project's folder (default: the current one)")
@@ -58,6 +77,7 @@ export function doctorCommand(io: ProcessIo, parts: DoctorParts = doctorParts(io
 }
 
 async function doctor(io: ProcessIo, parts: DoctorParts, options: DoctorOptions): Promise<void> {
+  if (options.who !== undefined) return tellWho(io, parts, options.who, options.json === true);
   let report = await examine(io, parts, options);
   if (options.fix) {
     const changed = fixWhatIsSafe(io, report, options.yes === true);
@@ -65,6 +85,22 @@ async function doctor(io: ProcessIo, parts: DoctorParts, options: DoctorOptions)
   }
   io.stdout(options.json ? reportJson(report) : reportText(report, io.stdoutIsTty && !io.env['NO_COLOR']));
   io.setExitCode(exitCodeOf(report.findings));
+}
+
+/** Exit codes: 0 it would be served, 1 it would not. */
+async function tellWho(io: ProcessIo, parts: DoctorParts, named: string, asJson: boolean): Promise<void> {
+  const pid = /^[1-9]\d{0,9}$/.test(named) ? Number(named) : undefined;
+  if (pid === undefined || io.platform !== 'linux') {
+    const message = pid === undefined ? `"${named}" is not a process id` : '--who works on Linux only';
+    throw new BrokerError('ERR_USAGE', message, { remedy: 'name a process that runs: broker doctor --who PID' });
+  }
+  const { credentials = [] } = (await parts.fetchStatus()) ?? {};
+  const configured = ALLOW_WORDS.filter((word) => credentials.some(({ allow = [] }) => allow.includes(word)));
+  const allow = configured.length === 0 ? (['claude-code'] as const) : configured;
+  const attestor = new Attestor({ native: undefined, uid: io.uid, stateDir: stateDir(io) });
+  const { facts, verdict } = attestor.examine(pid, allow);
+  io.stdout(asJson ? json(whoJson(pid, allow, facts, verdict)) : whoText(pid, allow, facts, verdict));
+  io.setExitCode(verdict.allowed ? 0 : 1);
 }
 
 export async function examine(io: ProcessIo, parts: DoctorParts, options: DoctorOptions): Promise<DoctorReport> {
@@ -81,11 +117,15 @@ export async function examine(io: ProcessIo, parts: DoctorParts, options: Doctor
     asksClient: options.client !== false,
     ownHelpers: [locateHelper(io.env), stableHelper(stateDir(io))].filter((file) => file !== undefined),
     run: options.runHelper === undefined ? 'safe' : options.runHelper ? 'always' : 'never',
+    askShell: options.runShell === true,
     sockets: socketCandidates(io).map((candidate) => candidate.path),
     fetchStatus: parts.fetchStatus,
+    fetchEvents: parts.fetchEvents,
+    proveAllow: options.guard,
     differing: parts.differing,
     risks: parts.risks,
     keyHome: parts.keyHome,
+    addressOf: parts.addressOf,
   });
   return { facts, findings: runChecks(facts) };
 }
@@ -97,9 +137,15 @@ export function doctorParts(io: ProcessIo): DoctorParts {
       connect(io)
         .status()
         .catch(() => undefined),
+    fetchEvents: () => connect(io).events({ limit: RECENT_EVENTS }),
     differing: async () => (await configDifferences(io)).map(({ key }) => key),
     risks: () => configRisks(io),
     keyHome: (home) => keyHomeFacts(io, home),
+    addressOf: async (provider) => {
+      const values = (await daemonConfig(io))?.values ?? [];
+      const address = values.find(({ key }) => key === `providers.${provider}.address`)?.value;
+      return typeof address === 'string' ? address : undefined;
+    },
   };
 }
 
@@ -134,7 +180,8 @@ async function keyHomeFacts(io: ProcessIo, home: KeyHome): Promise<KeyHomeFacts>
   const daemon = await daemonConfig(io);
   const configured = daemon?.values.find(({ key }) => key === 'daemon.key_home')?.value;
   // Never starts a keyring program, and never has anybody asked for a password.
-  const look = home === 'file' ? keyringOf(io) : undefined;
+  const isOffered = home === 'file' && (io.platform !== 'darwin' || hasTeamIdentifier(process.execPath));
+  const look = isOffered ? keyringOf(io) : undefined;
   const reply = await look?.({ action: 'look', service: KEK_SERVICE, account: 'look', mayStart: false });
   return {
     configuredKeyHome: typeof configured === 'string' ? configured : undefined,

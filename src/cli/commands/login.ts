@@ -40,7 +40,7 @@ export function loginCommand(io: ProcessIo): Command {
     .addHelpText(
       'after',
       '\nFor logins that only a person can make: Vault with method oidc, and userpass or ldap without a password in the\n' +
-        'configuration; and wherever Vault wants a second factor (login MFA). Its code may also come in BROKER_PASSCODE;\n' +
+        'configuration; oauth2 with grant device_code or authorization_code; and wherever Vault wants a second factor (login MFA). Its code may also come in BROKER_PASSCODE;\n' +
         'a push is waited for. On a machine without a browser, forward the port that the browser comes back to (8250 unless\n' +
         'callback_port says otherwise): ssh -L 8250:localhost:8250 HOST, then broker login PROVIDER --no-browser.',
     )

@@ -48,7 +48,14 @@ export function setCommand(io: ProcessIo): Command {
     .action(async (name: string, options: Options) => {
       const { item } = (await credentialOf(io, name)).source as KeychainSource;
       using value = await readValue(io, name);
-      await ask(io, { action: 'store', service: ITEMS_SERVICE, account: item, secret: value.reveal(), mayStart: true });
+      await ask(io, {
+        action: 'store',
+        service: ITEMS_SERVICE,
+        account: item,
+        secret: value.reveal(),
+        mayStart: true,
+        byPerson: true,
+      });
       const daemon = await tellDaemon(io, (client) => client.refresh(name));
       report(io, options, { name, item, keyring: keyringName(io.platform), daemon }, 'stored in');
     });
@@ -62,7 +69,7 @@ export function unsetCommand(io: ProcessIo): Command {
     .option('--json', 'print JSON')
     .action(async (name: string, options: Options) => {
       const { item } = (await credentialOf(io, name)).source as KeychainSource;
-      await ask(io, { action: 'remove', service: ITEMS_SERVICE, account: item, mayStart: true });
+      await ask(io, { action: 'remove', service: ITEMS_SERVICE, account: item, mayStart: true, byPerson: true });
       const daemon = await tellDaemon(io, (client) => client.invalidate(name));
       report(io, options, { name, item, keyring: keyringName(io.platform), daemon }, 'removed from');
     });

@@ -71,6 +71,7 @@ export function renderStatus({ daemon, credentials }: StatusReport, nowMs: numbe
   const parts = [headline(credentials, daemon.cache, paint), daemonLine(daemon, paint)];
   if (daemon.cache.persistent)
     parts.push(paint('dim', `cache encrypted, its key in ${printable(daemon.cache.keyEncryptionKey)}`));
+  else if (daemon.cache.problem === null) parts.push(paint('dim', 'cache in memory alone, as configured'));
   if (credentials.length > 0) {
     const headings = HEADINGS.map((heading) => paint('dim', heading));
     parts.push('', table([headings, ...credentials.map((credential) => row(credential, nowMs, paint))]).trimEnd());
@@ -80,6 +81,11 @@ export function renderStatus({ daemon, credentials }: StatusReport, nowMs: numbe
   if (guarded.length > 0) {
     const names = guarded.map(({ name, allow }) => `${name} (${allow.join(', ')})`).join(', ');
     parts.push('', paint('dim', `only for whom \`allow\` names: ${names}`));
+  }
+  const shares = credentials.filter(({ sessions = 0 }) => sessions > 0);
+  if (shares.length > 0) {
+    const counts = shares.map(({ name, sessions = 0 }) => `${name} (${sessions})`).join(', ');
+    parts.push('', paint('dim', `client processes with a lease of their own: ${counts}`));
   }
   for (const note of [
     ...daemonNotes(daemon, nowMs),
@@ -148,19 +154,32 @@ interface Note {
   readonly remedy: string | null;
 }
 
-function notesOf({ name, state, lastError, advice }: CredentialStatus, nowMs: number): Note[] {
-  const notes: Note[] = advice.map(({ message, remedy }) => ({
+function notesOf({ name, state, lastError, advice, sink }: CredentialStatus, nowMs: number): Note[] {
+  const kept = sinkNotes(name, sink);
+  const advised: Note[] = advice.map(({ message, remedy }) => ({
     mark: 'i',
     colour: 'cyan',
     text: `${name}: ${printable(message)}`,
     remedy: printable(remedy),
   }));
+  const notes = [...kept, ...advised];
   if (lastError === null) return notes;
   const again = lastError.nextAttemptAt === null ? '' : `, next attempt ${relative(lastError.nextAttemptAt, nowMs)}`;
   const times = lastError.failures === 1 ? 'once' : `${lastError.failures} times`;
   const text = `${name}: ${printable(lastError.message)} (${lastError.code}, ${times}, last ${relative(lastError.at, nowMs)}${again})`;
   const remedy = lastError.remedy === null ? null : printable(lastError.remedy);
   return [{ mark: '!', colour: state === 'failing' ? 'red' : 'yellow', text, remedy }, ...notes];
+}
+
+/** A daemon of an older version says nothing of files. */
+function sinkNotes(name: string, sink: CredentialStatus['sink'] | undefined): Note[] {
+  if (sink == null) return [];
+  const { file, written, problem, remedy } = sink;
+  if (problem !== null) {
+    const what = written ? 'keeps an older token' : 'is not there';
+    return [{ mark: '!', colour: 'yellow', text: `${name}: ${file} ${what}: ${printable(problem)}`, remedy }];
+  }
+  return [{ mark: 'i', colour: 'cyan', text: `${name}: ${written ? 'kept' : 'to be kept'} in ${file}`, remedy: null }];
 }
 
 function placeNote({ place, state, at, times, message, remedy }: PlaceReport, nowMs: number): Note {
@@ -177,8 +196,8 @@ function daemonNotes({ cache, configProblem, limits, version, places = [] }: Dae
   const notes: Note[] = places.map((place) => placeNote(place, nowMs));
   const difference = versionDifference(version);
   if (difference !== undefined) notes.push({ mark: '!', colour: 'yellow', ...difference });
-  if (cache.problem !== null || !cache.persistent) {
-    const text = `cache: ${printable(cache.problem ?? 'keys do not survive a restart')}`;
+  if (cache.problem !== null) {
+    const text = `cache: ${printable(cache.problem)}`;
     notes.push({ mark: '!', colour: 'yellow', text, remedy: cache.remedy === null ? null : printable(cache.remedy) });
   }
   // A daemon of an older version says nothing of its limits.

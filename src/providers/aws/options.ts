@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type EnvironmentRule, filePath, riskOfAddress, type SourceConflict, text } from '../../config/schema.ts';
+import { type EnvironmentRule, filePath, once, riskOfAddress, type SourceConflict, text } from '../../config/schema.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { proxyOption, proxyRule } from '../proxies.ts';
 
@@ -9,38 +9,42 @@ export const awsRegion = () => text().regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'not the
 const url = () => z.url({ protocol: /^https?$/ });
 
 /** The keys of `[providers.NAME]` that all AWS services share. */
-const awsProviderSchema = z
-  .strictObject({
-    region: awsRegion().optional().describe("AWS region. Default: AWS_REGION, AWS_DEFAULT_REGION, else the profile's."),
-    profile: text()
-      .optional()
-      .describe(
-        "Profile in ~/.aws/config. Default: AWS_PROFILE, else the SDK's chain (variables, SSO, web identity, container, instance).",
-      ),
-    endpoint: url().optional().describe('Address of the service, for VPC endpoints and emulators.'),
-    role_arn: text()
-      .regex(/^arn:[\w-]+:iam::\d{12}:role\/\S+$/, 'not the ARN of a role, like arn:aws:iam::123456789012:role/keys')
-      .optional()
-      .describe('Role to assume with the login above, before anything is read.'),
-    external_id: text().optional().describe('External id that the trust policy of role_arn asks for.'),
-    role_session_name: text()
-      .regex(/^[\w+=,.@-]{2,64}$/, '2 to 64 letters, digits or + = , . @ - _')
-      .optional()
-      .describe('Name of the session in CloudTrail. Default: apikey-broker.'),
-    sts_endpoint: url()
-      .optional()
-      .describe('Address of STS for role_arn. Default: AWS_ENDPOINT_URL_STS, else the regional one.'),
-    proxy: proxyOption(),
-    ca_file: filePath().optional().describe('PEM file with further certificate authorities. Default: AWS_CA_BUNDLE.'),
-  })
-  .superRefine((options, context) => {
-    for (const key of ['external_id', 'role_session_name', 'sts_endpoint'] as const) {
-      if (options[key] !== undefined && options.role_arn === undefined) {
-        const params = { remedy: `add role_arn, or remove ${key}` };
-        context.addIssue({ code: 'custom', path: [key], message: `${key} requires role_arn`, params });
+const awsProviderSchema = once(() =>
+  z
+    .strictObject({
+      region: awsRegion()
+        .optional()
+        .describe("AWS region. Default: AWS_REGION, AWS_DEFAULT_REGION, else the profile's."),
+      profile: text()
+        .optional()
+        .describe(
+          "Profile in ~/.aws/config. Default: AWS_PROFILE, else the SDK's chain (variables, SSO, web identity, container, instance).",
+        ),
+      endpoint: url().optional().describe('Address of the service, for VPC endpoints and emulators.'),
+      role_arn: text()
+        .regex(/^arn:[\w-]+:iam::\d{12}:role\/\S+$/, 'not the ARN of a role, like arn:aws:iam::123456789012:role/keys')
+        .optional()
+        .describe('Role to assume with the login above, before anything is read.'),
+      external_id: text().optional().describe('External id that the trust policy of role_arn asks for.'),
+      role_session_name: text()
+        .regex(/^[\w+=,.@-]{2,64}$/, '2 to 64 letters, digits or + = , . @ - _')
+        .optional()
+        .describe('Name of the session in CloudTrail. Default: apikey-broker.'),
+      sts_endpoint: url()
+        .optional()
+        .describe('Address of STS for role_arn. Default: AWS_ENDPOINT_URL_STS, else the regional one.'),
+      proxy: proxyOption(),
+      ca_file: filePath().optional().describe('PEM file with further certificate authorities. Default: AWS_CA_BUNDLE.'),
+    })
+    .superRefine((options, context) => {
+      for (const key of ['external_id', 'role_session_name', 'sts_endpoint'] as const) {
+        if (options[key] !== undefined && options.role_arn === undefined) {
+          const params = { remedy: `add role_arn, or remove ${key}` };
+          context.addIssue({ code: 'custom', path: [key], message: `${key} requires role_arn`, params });
+        }
       }
-    }
-  });
+    }),
+);
 
 /** The region that an ARN names; undefined for a plain name. */
 export function regionOfArn(id: string): string | undefined {
@@ -65,7 +69,7 @@ function conflictAt(key: string, clash: Omit<SourceConflict, 'key'> | undefined)
   return clash && { key, ...clash };
 }
 
-export type AwsOptions = z.output<typeof awsProviderSchema>;
+export type AwsOptions = z.output<ReturnType<typeof awsProviderSchema>>;
 
 function risksOf({ endpoint, sts_endpoint }: AwsOptions, source: unknown): SourceConflict[] {
   if (source !== undefined) return [];
@@ -87,31 +91,39 @@ function awsEnvironmentDefaults(service: string): Readonly<Record<string, readon
   };
 }
 
-const secretsManagerCredentialSchema = z.strictObject({
-  secret_id: text().describe('Name or ARN of the secret; across accounts the ARN.'),
-  version_stage: text().optional().describe('Staging label. Default: AWSCURRENT.'),
-  version_id: text().optional().describe('Pins this version: later rotations are ignored.'),
-  watch_rotation: z
-    .boolean()
-    .default(false)
-    .describe(
-      'Ask for the date of the next rotation too (secretsmanager:DescribeSecret), and read again by then. Default: false.',
-    ),
-});
+const secretsManagerCredentialSchema = once(() =>
+  z.strictObject({
+    secret_id: text().describe('Name or ARN of the secret; across accounts the ARN.'),
+    version_stage: text().optional().describe('Staging label. Default: AWSCURRENT.'),
+    version_id: text().optional().describe('Pins this version: later rotations are ignored.'),
+    watch_rotation: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Ask for the date of the next rotation too (secretsmanager:DescribeSecret), and read again by then. Default: false.',
+      ),
+  }),
+);
 
-export type SecretsManagerSource = z.output<typeof secretsManagerCredentialSchema>;
+export type SecretsManagerSource = z.output<ReturnType<typeof secretsManagerCredentialSchema>>;
 
-const ssmCredentialSchema = z.strictObject({
-  parameter: text().describe('Name or ARN of the parameter; with :VERSION or :LABEL after it, pinned to that one.'),
-});
+const ssmCredentialSchema = once(() =>
+  z.strictObject({
+    parameter: text().describe('Name or ARN of the parameter; with :VERSION or :LABEL after it, pinned to that one.'),
+  }),
+);
 
-export type SsmSource = z.output<typeof ssmCredentialSchema>;
+export type SsmSource = z.output<ReturnType<typeof ssmCredentialSchema>>;
 
 export const awsSecretsManagerDefinition: ProviderDefinition<AwsOptions, SecretsManagerSource> = {
   type: 'aws-secrets-manager',
   summary: 'AWS Secrets Manager, with any login of the AWS SDK',
-  providerSchema: awsProviderSchema,
-  credentialSchema: secretsManagerCredentialSchema,
+  get providerSchema() {
+    return awsProviderSchema();
+  },
+  get credentialSchema() {
+    return secretsManagerCredentialSchema();
+  },
   environmentDefaults: awsEnvironmentDefaults('SECRETS_MANAGER'),
   identify: ({ secret_id, version_stage, version_id, watch_rotation }) =>
     JSON.stringify([secret_id, version_stage ?? null, version_id ?? null, watch_rotation]),
@@ -128,8 +140,12 @@ export const awsSecretsManagerDefinition: ProviderDefinition<AwsOptions, Secrets
 export const awsSsmDefinition: ProviderDefinition<AwsOptions, SsmSource> = {
   type: 'aws-ssm',
   summary: 'AWS Systems Manager Parameter Store (SecureString), with any login of the AWS SDK',
-  providerSchema: awsProviderSchema,
-  credentialSchema: ssmCredentialSchema,
+  get providerSchema() {
+    return awsProviderSchema();
+  },
+  get credentialSchema() {
+    return ssmCredentialSchema();
+  },
   environmentDefaults: awsEnvironmentDefaults('SSM'),
   identify: ({ parameter }) => parameter,
   describe: ({ parameter }) => parameter,

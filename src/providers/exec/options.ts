@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { expandHome } from '../../config/paths.ts';
 import { flawAbove } from '../../config/safe-file.ts';
-import { duration, filePath, type SourceConflict, text } from '../../config/schema.ts';
+import { duration, filePath, once, type SourceConflict, text } from '../../config/schema.ts';
 import { isExecutable, programsOnPath } from '../../platform/files.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { PRESET_NAMES, PRESET_WORDS, PRESETS, type Preset, presetArgs } from './presets.ts';
@@ -15,73 +15,77 @@ const command = () =>
     .refine(([program]) => program !== '', 'the program is an empty text');
 const variable = () => z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not the name of a variable');
 
-const execProviderSchema = z.strictObject({
-  command: command()
-    .optional()
-    .describe(
-      'Program and arguments, one text each; no shell reads them. `~/` in front of the program is the home folder. With `preset`: what runs the tool, if PATH does not have it.',
-    ),
-  preset: z
-    .enum(PRESET_NAMES)
-    .optional()
-    .describe(
-      `One of ${PRESET_NAMES.join(', ')}. A tool that the broker knows: its arguments, where the expiry is, what its failures mean. Default: none.`,
-    )
-    .meta({ examples: ['1password'] }),
-  timeout: duration({ minMs: 100, maxMs: 600_000 })
-    .prefault('30s')
-    .describe('After this time the command is stopped with everything that it started. Default: 30s. At most 10m.'),
-  cwd: filePath().optional().describe('Folder to run in. Default: the home folder.'),
-  pass_env: z
-    .array(variable())
-    .default([])
-    .describe(
-      "Variables of the daemon's environment that the command gets besides PATH, HOME, USER, LANG and the like.",
-    ),
-  env: z.record(variable(), text()).default({}).describe('Variables set for the command. No place for secrets.'),
-  env_files: z
-    .record(variable(), filePath())
-    .default({})
-    .describe(
-      'Variables whose values are read from files before each run: for a session key or a service account token. A changed file counts as a new login.',
-    )
-    .meta({ examples: [{ OP_SERVICE_ACCOUNT_TOKEN: '~/.config/op/token' }], secret: false }),
-  denied_status: z
-    .array(z.int().min(1).max(255))
-    .default([])
-    .describe('Exit statuses that mean that access was taken away: the key is dropped. Default: none.'),
-  login_files: z
-    .array(filePath())
-    .default([])
-    .describe("Files that change when the command's own login is renewed; a change clears a hold-off at once."),
-});
+const execProviderSchema = once(() =>
+  z.strictObject({
+    command: command()
+      .optional()
+      .describe(
+        'Program and arguments, one text each; no shell reads them. `~/` in front of the program is the home folder. With `preset`: what runs the tool, if PATH does not have it.',
+      ),
+    preset: z
+      .enum(PRESET_NAMES)
+      .optional()
+      .describe(
+        `One of ${PRESET_NAMES.join(', ')}. A tool that the broker knows: its arguments, where the expiry is, what its failures mean. Default: none.`,
+      )
+      .meta({ examples: ['1password'] }),
+    timeout: duration({ minMs: 100, maxMs: 600_000 })
+      .prefault('30s')
+      .describe('After this time the command is stopped with everything that it started. Default: 30s. At most 10m.'),
+    cwd: filePath().optional().describe('Folder to run in. Default: the home folder.'),
+    pass_env: z
+      .array(variable())
+      .default([])
+      .describe(
+        "Variables of the daemon's environment that the command gets besides PATH, HOME, USER, LANG and the like.",
+      ),
+    env: z.record(variable(), text()).default({}).describe('Variables set for the command. No place for secrets.'),
+    env_files: z
+      .record(variable(), filePath())
+      .default({})
+      .describe(
+        'Variables whose values are read from files before each run: for a session key or a service account token. A changed file counts as a new login.',
+      )
+      .meta({ examples: [{ OP_SERVICE_ACCOUNT_TOKEN: '~/.config/op/token' }], secret: false }),
+    denied_status: z
+      .array(z.int().min(1).max(255))
+      .default([])
+      .describe('Exit statuses that mean that access was taken away: the key is dropped. Default: none.'),
+    login_files: z
+      .array(filePath())
+      .default([])
+      .describe("Files that change when the command's own login is renewed; a change clears a hold-off at once."),
+  }),
+);
 
-const execCredentialSchema = z.strictObject({
-  command: command().optional().describe("Instead of the provider's command."),
-  args: z.array(argument()).default([]).describe('Appended to the command.'),
-  output: z
-    .enum(['auto', 'text', 'json'])
-    .default('auto')
-    .describe(
-      'What stdout is: the key, or a JSON object to be walked with field. Default: auto, an object if it is one.',
-    ),
-  reference: text()
-    .optional()
-    .describe('With a preset: what is read, op://vault/item/field of 1Password or the id of a Bitwarden item.')
-    .meta({ examples: ['op://dev/claude/key'], secret: false }),
-  resource: text()
-    .optional()
-    .describe('With the preset azure: what the token is for.')
-    .meta({ examples: ['https://cognitiveservices.azure.com'] }),
-  account: text()
-    .optional()
-    .describe("With the presets 1password and gcloud: whose login. Default: the tool's own choice.")
-    .meta({ examples: ['me@example.com'] }),
-  tenant: text()
-    .optional()
-    .describe("With the preset azure: in which tenant. Default: that of the tool's current account.")
-    .meta({ examples: ['example.onmicrosoft.com'] }),
-});
+const execCredentialSchema = once(() =>
+  z.strictObject({
+    command: command().optional().describe("Instead of the provider's command."),
+    args: z.array(argument()).default([]).describe('Appended to the command.'),
+    output: z
+      .enum(['auto', 'text', 'json'])
+      .default('auto')
+      .describe(
+        'What stdout is: the key, or a JSON object to be walked with field. Default: auto, an object if it is one.',
+      ),
+    reference: text()
+      .optional()
+      .describe('With a preset: what is read, op://vault/item/field of 1Password or the id of a Bitwarden item.')
+      .meta({ examples: ['op://dev/claude/key'], secret: false }),
+    resource: text()
+      .optional()
+      .describe('With the preset azure: what the token is for.')
+      .meta({ examples: ['https://cognitiveservices.azure.com'] }),
+    account: text()
+      .optional()
+      .describe("With the presets 1password and gcloud: whose login. Default: the tool's own choice.")
+      .meta({ examples: ['me@example.com'] }),
+    tenant: text()
+      .optional()
+      .describe("With the preset azure: in which tenant. Default: that of the tool's current account.")
+      .meta({ examples: ['example.onmicrosoft.com'] }),
+  }),
+);
 
 /** The file that is run; undefined if there is none. As spawn finds it: in PATH, or from `cwd` on. */
 export function programFile(
@@ -93,14 +97,18 @@ export function programFile(
   return isExecutable(file) ? file : undefined;
 }
 
-export type ExecOptions = z.output<typeof execProviderSchema>;
-export type ExecSource = z.output<typeof execCredentialSchema>;
+export type ExecOptions = z.output<ReturnType<typeof execProviderSchema>>;
+export type ExecSource = z.output<ReturnType<typeof execCredentialSchema>>;
 
 export const execDefinition: ProviderDefinition<ExecOptions, ExecSource> = {
   type: 'exec',
   summary: 'Any command that prints a key, run without a shell',
-  providerSchema: execProviderSchema,
-  credentialSchema: execCredentialSchema,
+  get providerSchema() {
+    return execProviderSchema();
+  },
+  get credentialSchema() {
+    return execCredentialSchema();
+  },
   environmentDefaults: {},
   risksOf: (options, source, { env, homeDir }) => {
     // A credential without a command of its own runs the provider's, which is looked at once.

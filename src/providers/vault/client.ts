@@ -69,9 +69,9 @@ export class VaultClient {
    */
   async send(request: VaultRequest, signal: AbortSignal): Promise<VaultReply> {
     if (request.isRepeatable !== true) return await this.#exchange(request, signal);
-    return await this.#hedge.send(signal, async (own, isSecond) => {
+    return await this.#hedge.send(signal, async (own, isAgain) => {
       // The connections that are kept may all have been cut.
-      if (isSecond) this.#connection = undefined;
+      if (isAgain) this.#connection = undefined;
       return await this.#exchange(request, own);
     });
   }
@@ -101,7 +101,9 @@ export class VaultClient {
     if (recorded.answer === undefined) throw cutOff(this.place);
     this.#hedge.answered();
     this.#index = recorded.answer.headers['x-vault-index'] ?? this.#index;
-    return { ...recorded.answer, asked: this.#asked(request) };
+    const { what, path, namespace = this.#options.namespace, token, secrets = [] } = request;
+    const unspeakable = token === undefined ? secrets : [...secrets, token.reveal()];
+    return { ...recorded.answer, asked: { ...this.place, what, path, namespace, secrets: unspeakable } };
   }
 
   /**
@@ -116,11 +118,6 @@ export class VaultClient {
   close(): void {
     this.#connection?.close();
     this.#connection = undefined;
-  }
-
-  #asked({ what, path, namespace = this.#options.namespace, token, secrets = [] }: VaultRequest): Asked {
-    const unspeakable = token === undefined ? secrets : [...secrets, token.reveal()];
-    return { ...this.place, what, path, namespace, secrets: unspeakable };
   }
 
   /** A client per request: node-vault keeps the token in itself. Everything it would else read from process.env is given. */

@@ -96,8 +96,10 @@ export function issuedSecret(reply: VaultReply, loginId: string, expiresMetadata
   const { json } = reply;
   const serverTimeMs = serverTimeOf(reply);
   const data = objectAt(json, 'data');
-  const metadata = versionedMetadata(data);
-  if (data !== undefined && metadata !== undefined) return keyValue2(reply, data, metadata, expiresMetadata);
+  const metadata = objectAt(data, 'metadata');
+  if (data !== undefined && 'data' in data && typeof metadata?.['version'] === 'number') {
+    return { ...keyValue2(reply.asked.path, data, metadata, expiresMetadata), serverTimeMs };
+  }
   const auth = objectAt(json, 'auth');
   if (auth !== undefined) return issuedToken(reply, auth, loginId);
   if (data === undefined) throw withoutSecret(reply);
@@ -115,21 +117,14 @@ export function issuedSecret(reply: VaultReply, loginId: string, expiresMetadata
   };
 }
 
-function versionedMetadata(data: Json | undefined): Json | undefined {
-  const metadata = objectAt(data, 'metadata');
-  const isVersioned = data !== undefined && 'data' in data && typeof metadata?.['version'] === 'number';
-  return isVersioned ? metadata : undefined;
-}
-
-function keyValue2(reply: VaultReply, data: Json, metadata: Json, expiresMetadata: string | undefined): IssuedSecret {
+function keyValue2(path: string, data: Json, metadata: Json, expiresMetadata: string | undefined) {
   const content = data['data'];
   if (!isObject(content)) {
     const version = String(metadata['version']);
-    throw new ProviderError('gone', `version ${version} of ${reply.asked.path} was deleted`, {
+    throw new ProviderError('gone', `version ${version} of ${path} was deleted`, {
       remedy: 'have it restored (vault kv undelete) or a new one written',
     });
   }
-  const serverTimeMs = serverTimeOf(reply);
   const custom = expiresMetadata === undefined ? undefined : objectAt(metadata, 'custom_metadata')?.[expiresMetadata];
   let endMs = Number.POSITIVE_INFINITY;
   for (const end of [
@@ -144,8 +139,7 @@ function keyValue2(reply: VaultReply, data: Json, metadata: Json, expiresMetadat
     lease: undefined,
     ttlHintMs: undefined,
     expiresAtServerMs: endMs === Number.POSITIVE_INFINITY ? undefined : endMs,
-    serverTimeMs,
-  };
+  } as const;
 }
 
 /** Begins the id of what is no lease to Vault: a token by its accessor, and one without an accessor. */

@@ -85,6 +85,18 @@ export class VaultProvider implements Provider {
     });
   }
 
+  dropLogin(call: Call): Promise<void> {
+    return this.#run(call, async (signal) => {
+      const { auth } = this.#options;
+      if (!mayBeMadeByAPerson(auth)) throw logsInUnattended(this.#host.name, auth);
+      this.#store.load(this.#host.clock.now());
+      for (let held = this.#store.longestLived(); held !== undefined; held = this.#store.longestLived()) {
+        await this.#tokens.revoke(held, signal);
+        this.#current.lost(held.login.id);
+      }
+    });
+  }
+
   retireLogin(loginId: string, call: Call): Promise<void> {
     return this.#run(call, async (signal) => {
       const held = this.#known(loginId);

@@ -1,8 +1,9 @@
 import type { Json } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
+import { LOGIN_LIMIT_MS } from '../oidc-callback.ts';
 import { isObject, objectAt, textAt, type VaultReply } from './answer.ts';
 import { failureOf, successIn } from './failures.ts';
-import { type InteractiveContext, LOGIN_LIMIT_MS } from './logins/method.ts';
+import type { InteractiveContext } from './logins/method.ts';
 import { mayBeMadeByAPerson, type VaultAuth } from './options.ts';
 
 /** One way to give a second factor: a code, or an approval on a device where `usesPasscode` is false. */

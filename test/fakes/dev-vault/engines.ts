@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { type ApiAnswer, envelope, PERMISSION_DENIED, refusal, seconds } from '../../../src/demo/vault.ts';
-import type { LeaseGrant, Leases } from './leases.ts';
+import type { LeaseGrant, LeaseRecord, Leases } from './leases.ts';
 import type { DevHandler, DevRequest } from './request.ts';
 import type { TokenStore } from './tokens.ts';
 
 /** `apikeys/creds/ROLE` (GET, or POST with parameters, as engines differ), `aws/sts/ROLE` and `identity/oidc/token/ROLE`. */
 export class Engines {
+  /** Every key that was given out, with its role and its lease. */
+  readonly issued = new Map<string, { readonly role: string; readonly lease: LeaseRecord }>();
   readonly #nowMs: () => number;
   readonly #tokens: TokenStore;
   readonly #leases: Leases;
@@ -51,8 +53,10 @@ export class Engines {
     const token = this.#tokens.find(request.token);
     if (token === undefined) return PERMISSION_DENIED;
     const lease = this.#leases.grant(request.path, token, role);
+    const api_key = `sk-dev-${randomBytes(16).toString('hex')}`;
+    this.issued.set(api_key, { role: name, lease });
     return envelope({
-      data: { api_key: `sk-dev-${randomBytes(16).toString('hex')}`, role: name, ...request.body },
+      data: { api_key, role: name, ...request.body },
       leaseId: lease.id,
       leaseDurationMs: lease.expiresAtMs - this.#nowMs(),
       renewable: role.renewable ?? true,

@@ -12,7 +12,7 @@ export interface LeaseGrant {
   readonly renewable?: boolean;
 }
 
-interface LeaseRecord {
+export interface LeaseRecord {
   readonly id: string;
   readonly tokenId: string;
   readonly grant: LeaseGrant;

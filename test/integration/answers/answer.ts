@@ -1,5 +1,7 @@
 import type { AwsJsonServer, Behaviour } from '../../fakes/aws-json-server.ts';
 import type { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
+import type { TokenExchangeServer } from '../../fakes/token-exchange.ts';
+import type { TokenBehaviour, TokenServer } from '../../fakes/token-server.ts';
 
 /** How the broker has to take it; `unusable`: it is misconfigured in the one way that has an exit code of its own. */
 export type Verdict = 'served' | 'transient' | 'login-expired' | 'denied' | 'gone' | 'misconfigured' | 'unusable';
@@ -23,6 +25,11 @@ export interface AnswerStage {
   /** Vaults whose certificates nobody should trust, by what is wrong with them; empty where none can be made. */
   readonly untrusted: ReadonlyMap<string, DevVault>;
   readonly aws: AwsJsonServer;
+  /** Anthropic's token endpoint. */
+  readonly federation: TokenExchangeServer;
+  readonly tokenServer: TokenServer;
+  /** What the identity provider answers to this client. */
+  readonly tokenAnswers: Map<string, TokenBehaviour>;
   /** What AWS answers when this secret or parameter is read. */
   readonly awsAnswers: Map<string, Behaviour>;
   /** Trusted authority of `untrusted`, a PEM file. */

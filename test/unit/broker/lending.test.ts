@@ -106,3 +106,27 @@ test('a lent key that is refused is read again once; a new one is used, the same
   expect(await world.get('gateway', OWN)).toMatchObject({ state: 'fresh' });
   expect(corp.loginKeys.at(-1)).not.toBe(old);
 });
+
+const never = () => ({ signal: new AbortController().signal });
+
+test('a key for a file counts as asked for, and is refreshed ahead of its end', async () => {
+  const { world, vault } = worldOf();
+  const kept = await world.finish(world.broker.keep('identity', never(), undefined, false));
+  expect(kept.expiresAtMs - world.clock.now()).toBeGreaterThan(4 * MINUTE);
+  expect(kept.secret.reveal()).toBe((await world.get('identity', OWN)).value);
+  const issued = vault.count('issue', 'identity');
+  await world.clock.advance(5 * MINUTE);
+  expect(vault.count('issue', 'identity')).toBeGreaterThan(issued);
+  expect(world.broker.glance('identity')?.version).not.toBe(kept.version);
+});
+
+test('what somebody may have used up is replaced by another', async () => {
+  const { world } = worldOf();
+  const first = await world.finish(world.broker.keep('identity', never(), undefined, false));
+  const same = await world.finish(world.broker.keep('identity', never(), first.version, false));
+  expect(same.version).toBe(first.version);
+  await world.clock.advance(SECOND);
+  const other = await world.finish(world.broker.keep('identity', never(), first.version, true));
+  expect(other.version).toBe(world.broker.glance('identity')?.version);
+  expect(world.eventKinds().filter((kind) => kind === 'kept').length).toBeGreaterThanOrEqual(1);
+});

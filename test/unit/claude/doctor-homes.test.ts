@@ -1,16 +1,19 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { doctorCommand } from '../../../src/cli/commands/doctor.ts';
 import { TemporaryHome } from './home.ts';
 import { type Home, HOMES as USUAL_HOMES } from './homes.ts';
+import { HEALTHY_HOMES } from './homes-healthy.ts';
 import { MAC_HOMES } from './homes-mac.ts';
 import { ORGANISATION_HOMES } from './homes-organisation.ts';
+import { SIBLING_HOMES } from './homes-siblings.ts';
 import { TRAP_HOMES } from './homes-traps.ts';
 import { installMacPrograms } from './mac-programs.ts';
 import { statusOf } from './status-sample.ts';
 import { captureIo } from './test-io.ts';
 
-const HOMES = [...USUAL_HOMES, ...ORGANISATION_HOMES, ...MAC_HOMES, ...TRAP_HOMES];
+const HOMES = [...USUAL_HOMES, ...ORGANISATION_HOMES, ...MAC_HOMES, ...TRAP_HOMES, ...SIBLING_HOMES, ...HEALTHY_HOMES];
 const GIVEN = 'sk-ant-api03-FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF';
 const SECRETS = /(A{20}|B{20}|C{20}|D{20}|E{20}|F{20})/;
 
@@ -23,10 +26,14 @@ async function diagnose(home: TemporaryHome, data: Home) {
     const [text, mode] = typeof content === 'string' ? [content, 0o600] : content;
     home.write(name, fill(text), mode);
   }
+  for (const [name, target] of Object.entries(data.links ?? {})) {
+    mkdirSync(path.dirname(home.path(name)), { recursive: true });
+    symlinkSync(home.path(target), home.path(name));
+  }
   if (data.platform === 'darwin') installMacPrograms(home);
+  if (!data.isClosed) home.open();
   const env = Object.fromEntries(Object.entries(data.env ?? {}).map(([name, value]) => [name, fill(value)]));
-  const path = `${home.path('programs')}:/usr/bin:/bin`;
-  const io = captureIo(home, { PATH: path, ...env }, data.platform);
+  const io = captureIo(home, { PATH: `${home.path('programs')}:/usr/bin:/bin`, ...env }, data.platform);
   const status = data.broker === 'none' ? undefined : (data.broker ?? statusOf());
   const parts = { fetchStatus: async () => status, systemRoot: home.path('system') };
   const flags = ['--json', '--project', home.path('project')];
@@ -39,6 +46,10 @@ async function diagnose(home: TemporaryHome, data: Home) {
 test('there are homes enough, each with a name of its own', () => {
   expect(HOMES.length).toBeGreaterThanOrEqual(60);
   expect(new Set(HOMES.map(({ name }) => name)).size).toBe(HOMES.length);
+});
+
+test('there are healthy homes enough', () => {
+  expect(HEALTHY_HOMES.length).toBeGreaterThanOrEqual(30);
 });
 
 test.each(HOMES)('$name', async (data) => {
@@ -57,6 +68,7 @@ test.each(HOMES)('$name', async (data) => {
   }
   expect(io.out + io.err).not.toMatch(SECRETS);
   expect(io.exitCode).toBe(report.exitCode);
+  if (HEALTHY_HOMES.includes(data)) expect(io.exitCode).toBe(0);
 });
 
 function idsOf(report: { findings: { id: string; severity: string }[] }, severities: string[]): string[] {

@@ -127,6 +127,7 @@ test('--fix mends modes and intervals, leaves keys, and says so', async () => {
     0o664,
   );
   const profile = home.write('.zshrc', `true\nexport ANTHROPIC_API_KEY=${KEY}\n`);
+  home.open();
   const io = await doctor(home, ['--fix']);
   expect(JSON.parse(readFileSync(settings, 'utf8')).env).toEqual({ A: '1' });
   expect(statSync(settings).mode & 0o777).toBe(0o644);
@@ -155,4 +156,30 @@ test('--fix touches no managed and no project settings', async () => {
   const io = await doctor(home, ['--fix', '--yes']);
   expect(readFileSync(project, 'utf8')).toBe(text);
   expect(io.err).toContain('nothing that --fix can fix');
+});
+
+test('connects where the daemon says that it cannot, and tells if it can', async () => {
+  using home = homeWithHelper();
+  const server = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const open = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
+  const status = statusOf({ state: 'failing' });
+  const withError = (message: string) => ({
+    ...status,
+    credentials: status.credentials.map((each) => ({
+      ...each,
+      lastError: { ...(each.lastError ?? ({} as never)), message },
+    })),
+  });
+  const found = async (message: string, where: string | undefined) => {
+    const parts = { fetchStatus: async () => withError(message), addressOf: async () => where };
+    return idsOf((await doctor(home, ['--json'], {}, parts)).out).includes('daemon-cannot-reach');
+  };
+  const unreached = 'Vault cannot be reached: there is no route to it (EHOSTUNREACH)';
+  expect(await found(unreached, open)).toBe(true);
+  expect(await found('Vault is sealed', open)).toBe(false);
+  expect(await found(unreached, undefined)).toBe(false);
+  await new Promise((resolve) => server.close(resolve));
+  expect(await found(unreached, open)).toBe(false);
 });

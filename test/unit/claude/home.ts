@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -17,6 +17,14 @@ export class TemporaryHome {
     writeFileSync(file, content);
     chmodSync(file, mode);
     return file;
+  }
+
+  /** Lets others into every folder of it but the broker's, as many systems do. */
+  open(): void {
+    for (const folder of ['.', ...readdirSync(this.root, { recursive: true, encoding: 'utf8' })]) {
+      if (!folder.startsWith('state') && lstatSync(this.path(folder)).isDirectory())
+        chmodSync(this.path(folder), 0o755);
+    }
   }
 
   [Symbol.dispose](): void {

@@ -112,7 +112,8 @@ export const TRAP_HOMES: readonly Home[] = [
     files: { 'ci.json': helper('{HOME}/state/bin/broker-key'), 'state/bin/broker-key': [COPY[0], 0o777] },
     flag: 'ci.json',
     wins: ['helper', 'helper', 'helper'],
-    finds: ['writable-by-others'],
+    // They cannot enter the folder that it is in.
+    finds: [],
     notes: ['helper-not-run'],
   },
   {
@@ -138,13 +139,23 @@ export const TRAP_HOMES: readonly Home[] = [
   },
   {
     name: 'a proxy helper that is not turned on',
-    files: { [USER]: helper(OURS, { proxyAuthHelper: 'x', env: { CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER: '0' } }) },
+    files: {
+      [USER]: helper(OURS, {
+        proxyAuthHelper: '{HOME}/bin/broker-key --format proxy',
+        env: { CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER: '0' },
+      }),
+    },
     wins: H,
     finds: ['proxy-helper-off'],
   },
   {
     name: 'a proxy helper that is',
-    files: { [USER]: helper(OURS, { proxyAuthHelper: 'x', env: { CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER: '1' } }) },
+    files: {
+      [USER]: helper(OURS, {
+        proxyAuthHelper: '{HOME}/bin/broker-key --format proxy',
+        env: { CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER: '1' },
+      }),
+    },
     wins: H,
     finds: [],
   },

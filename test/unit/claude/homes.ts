@@ -14,6 +14,10 @@ export interface Home {
   readonly flag?: string;
   readonly broker?: StatusReport | 'none';
   readonly runHelper?: boolean;
+  /** Symbolic links, each to a path within the home. */
+  readonly links?: Record<string, string>;
+  /** Nobody else can enter its folder. */
+  readonly isClosed?: boolean;
   /** Default: linux. On darwin the fake programs of mac-programs.ts answer. */
   readonly platform?: 'darwin';
   /** Winner in the terminal, with -p and with --bare. */
@@ -632,6 +636,27 @@ export const HOMES: readonly Home[] = [
     broker: statusOf({ advice: [{ about: 'clock', message: 'the clock is off', remedy: 'set it' }] }),
     wins: H,
     finds: [],
+  },
+  {
+    name: 'a check that asks the API which claude uses',
+    files: { [USER]: ours },
+    broker: statusOf({ checkHost: 'api.anthropic.com' }),
+    wins: H,
+    finds: [],
+  },
+  {
+    name: 'a check that asks another API than claude uses',
+    files: { [USER]: withEnv({ ANTHROPIC_BASE_URL: 'http://127.0.0.1:4000' }) },
+    broker: statusOf({ checkHost: 'api.anthropic.com' }),
+    wins: H,
+    finds: ['check-other-host'],
+  },
+  {
+    name: 'a check that asks a gateway which claude does not use',
+    files: { [USER]: ours },
+    broker: statusOf({ checkHost: 'gateway.example.com' }),
+    wins: H,
+    finds: ['check-other-host'],
   },
   {
     name: 'settings that others can write',

@@ -7,6 +7,7 @@ export interface StatusSample {
   readonly state?: CredentialState;
   readonly isDefault?: boolean;
   readonly clockSkewSeconds?: number;
+  readonly checkHost?: string;
   readonly advice?: readonly Advice[];
   readonly allow?: readonly string[];
 }
@@ -54,8 +55,10 @@ export function statusOf(sample: StatusSample = {}): StatusReport {
         nextRefreshAt: null,
         refreshing: false,
         lastAskedAt: null,
+        sink: null,
         timesServed: 0,
         clockSkewSeconds: sample.clockSkewSeconds ?? null,
+        checkHost: sample.checkHost ?? null,
         advice: sample.advice ?? [],
         lastError: sample.state === 'failing' ? { ...error, remedy: null, failures: 1, nextAttemptAt: null } : null,
       },

@@ -1,8 +1,10 @@
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, renameSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { BrokerClient } from '../../../src/client/broker-client.ts';
+import { SystemClock } from '../../../src/platform/clock.ts';
+import { loadNative } from '../../../src/platform/native.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { KEY, START_MS } from '../../fakes/scripted-broker.ts';
 import { TestServer, UID } from '../../fakes/test-server.ts';
@@ -49,6 +51,24 @@ it('takes the first socket that answers', async () => {
     credential: undefined,
   });
   expect([body.toString(), version, state, ageSeconds]).toEqual([KEY, '7', 'fresh', 42]);
+});
+
+it('tries a refused connect again as long as a full queue may be the reason', async () => {
+  const path = join(server.folder, 'stale.sock');
+  const listening = loadNative()?.listenOn(path, 1) ?? -1;
+  // Nothing listens on it any more.
+  closeSync(listening);
+  chmodSync(path, 0o600);
+  const places = [{ path, folder: server.folder }];
+  let pauses = 0;
+  const waiting = new SystemClock();
+  const after = waiting.after.bind(waiting);
+  waiting.after = (delayMs, callback) => {
+    if (delayMs < 100 && ++pauses === 5) renameSync(server.path, path);
+    return after(delayMs, callback);
+  };
+  await new BrokerClient({ places, uid: UID, clock: waiting, refusedTries: 40 }).status();
+  expect(pauses).toBe(5);
 });
 
 it('says where it looked when no daemon answers', async () => {

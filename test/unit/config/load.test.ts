@@ -78,6 +78,39 @@ rejected = { status = 403, field = "error.code", value = "invalid" }
   });
 });
 
+describe('allow', () => {
+  const text = (allow: string) => CONTRACT.replace('max_stale = "7d"', `max_stale = "7d"\nallow = ${allow}`);
+  const check = (allow: string, platform: NodeJS.Platform) =>
+    checkConfig(Buffer.from(text(allow)), {
+      file: '/c/config.toml',
+      types: providerTypes,
+      env: { AWS_REGION: 'eu-west-1' },
+      homeDir: '/home/u',
+      platform,
+    });
+
+  it('is none unless it is written', async () => {
+    const { config } = await load(CONTRACT, { AWS_REGION: 'eu-west-1' });
+    expect(config.credentials.get('anthropic')?.allow).toBeUndefined();
+  });
+
+  it('takes its words on Linux', async () => {
+    const { config, faults } = await check('["claude-code", "claude-code-background"]', 'linux');
+    expect(faults).toBeUndefined();
+    expect(config?.credentials.get('anthropic')?.allow).toEqual(['claude-code', 'claude-code-background']);
+  });
+
+  it('is a fault on macOS, where nothing would keep others out', async () => {
+    const { faults } = await check('["claude-code"]', 'darwin');
+    expect(faults).toMatchObject([{ key: 'credentials.anthropic.allow', message: 'allow does not work on darwin' }]);
+  });
+
+  it.each(['[]', '["claude"]', '"claude-code"', 'true'])('%s is a fault', async (allow) => {
+    const { faults } = await check(allow, 'linux');
+    expect(faults?.map(({ key }) => key?.replace(/\[.*/, ''))).toEqual(['credentials.anthropic.allow']);
+  });
+});
+
 it('becomes what the rest of the program reads', async () => {
   const { config } = await load(CONTRACT, { AWS_REGION: 'eu-west-1' });
   expect(config).toEqual({
@@ -148,6 +181,7 @@ it('becomes what the rest of the program reads', async () => {
       idleExitMs: 0,
       revokeOnExit: false,
       logLevel: 'warn',
+      cache: 'disk',
       keyHome: 'auto',
     },
   });

@@ -90,6 +90,16 @@ describe('the socket', () => {
     expect(sockets({ BROKER_STATE_DIR: `/${'s'.repeat(95)}` })).toEqual(rest.slice(0, 2));
   });
 
+  it('is looked for on macOS in the user’s own temporary folder before /tmp, which everybody shares', () => {
+    const userTempFolder = '/var/folders/ab/cd/T/';
+    expect(sockets({}, { platform: 'darwin', userTempFolder })).toEqual([
+      '/run/user/1000/broker/broker.sock',
+      '/var/folders/ab/cd/T/broker/broker.sock',
+      '/tmp/broker-1000/broker.sock',
+      '/home/u/.local/state/broker/broker.sock',
+    ]);
+  });
+
   it('is bound in the first place whose runtime folder is our own', () => {
     const candidates = socketCandidates(inputs({ XDG_RUNTIME_DIR: '/rt' }));
     const chosen = (own: readonly string[]) =>

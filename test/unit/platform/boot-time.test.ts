@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { BootTime, type ClockJump } from '../../../src/platform/boot.ts';
+import { SystemClock } from '../../../src/platform/clock.ts';
 
 /** A machine whose clocks a test moves; `uptimeReads` shows that the dear one is left alone. */
 function machine() {
@@ -8,7 +9,7 @@ function machine() {
   let uptimeReads = 0;
   const sources = {
     wallMs: () => clocks.wall,
-    monotonicMs: () => clocks.monotonic,
+    awakeMs: () => clocks.monotonic,
     uptimeMs: () => {
       uptimeReads++;
       return clocks.uptime;
@@ -94,7 +95,7 @@ it('reads clocks again when the process lost the processor in between', () => {
   let interrupted = true;
   const sources = {
     wallMs: () => 1_000_000 + monotonic,
-    monotonicMs: () => monotonic,
+    awakeMs: () => monotonic,
     uptimeMs: () => {
       const uptime = 9_000 + monotonic;
       if (interrupted) monotonic += 700;
@@ -110,10 +111,35 @@ it('reads clocks again when the process lost the processor in between', () => {
 it('believes the exact boot clock where there is one', () => {
   let boot = 5_000;
   const jumps: ClockJump[] = [];
-  const sources = { wallMs: () => 1e12, monotonicMs: () => 10, uptimeMs: () => 77, bootTimeMs: () => boot };
+  const sources = { wallMs: () => 1e12, awakeMs: () => 10, uptimeMs: () => 77, bootTimeMs: () => boot };
   const bootTime = new BootTime(sources, (jump) => jumps.push(jump));
   boot = 65_000;
   expect(bootTime.read()).toBe(65_000);
   boot = 64_000;
   expect(bootTime.read()).toBe(65_000);
+});
+
+it('notices a sleep on macOS, where the clock of timers counts it and only the time awake does not', () => {
+  const hour = 3_600_000;
+  const clocks = { wall: 1_900_000_000_000, awake: 10_000, boot: 50_000 };
+  const jumpsOf = (awakeMs: () => number) => {
+    const jumps: ClockJump[] = [];
+    const sources = {
+      wallMs: () => clocks.wall,
+      awakeMs,
+      timerMs: () => clocks.boot,
+      uptimeMs: () => clocks.boot,
+      bootTimeMs: () => clocks.boot,
+    };
+    return { clock: new SystemClock({ sources, bootId: 'a', onJump: (jump) => jumps.push(jump) }), jumps };
+  };
+  const told = jumpsOf(() => clocks.awake);
+  const fooled = jumpsOf(() => clocks.boot);
+  const before = told.clock.now();
+  clocks.wall += hour;
+  clocks.boot += hour;
+  expect(told.clock.now() - before).toBe(hour);
+  fooled.clock.now();
+  expect(told.jumps).toEqual([{ kind: 'sleep', byMs: hour }]);
+  expect(fooled.jumps).toEqual([]);
 });

@@ -165,7 +165,22 @@ describe('the client behind a helper', () => {
     expect(holds.map(({ isReleased }) => isReleased)).toEqual([true, false]);
   });
 
-  test('is let go of when there are too many, and a shell around the helper is not held at all', () => {
+  test('is not looked for again by a program that asks often and has a shell between it and its client', () => {
+    const table: Record<number, Fake> = {
+      [HELPER]: { ppid: 90 },
+      90: sh,
+      80: { ppid: 1, executable: '/usr/bin/claude' },
+    };
+    const hold = () => ({ hasExited: () => false, release: () => undefined });
+    const reader = Object.assign(new FakeProcesses(table), { hold });
+    const tree = new ProcessTree(reader);
+    for (let ask = 0; ask < 2; ask += 1) tree.clientOf(HELPER, undefined, 90);
+    reader.looks.length = 0;
+    expect(tree.clientOf(HELPER, undefined, 90)).toMatchObject({ pid: 80 });
+    expect(reader.looks).toEqual([]);
+  });
+
+  test('is let go of when there are too many, and a shell that runs one helper is not held at all', () => {
     const held = new Set<number>();
     const table: Record<number, Fake> = {
       [HELPER]: { ppid: 90 },

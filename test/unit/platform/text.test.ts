@@ -108,6 +108,10 @@ it.each([
   ['X-Api-Key', true],
   ['token_file', false],
   ['MAX_THINKING_TOKENS_BUDGET', false],
+  ['MAX_THINKING_TOKENS', false],
+  ['CLAUDE_CODE_MAX_OUTPUT_TOKENS', false],
+  ['KEYTIMEOUT', false],
+  ['GITHUB_TOKENS', true],
   ['GIT_AUTHOR_NAME', false],
   ['SSH_AUTH_SOCK', false],
 ])('the name %s is that of a secret: %s', (name, secret) => {

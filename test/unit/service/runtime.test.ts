@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, syml
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { MEMORY_ENVIRONMENT } from '../../../src/platform/guard.ts';
 import { recordedEnvironment } from '../../../src/service/manager.ts';
 import { daemonCommand, runtimeCopy, vanishesWith } from '../../../src/service/runtime.ts';
 import { installStableHelper, refreshStableHelper, stableHelper } from '../../../src/service/stable-helper.ts';
@@ -91,6 +92,18 @@ test('a link on PATH that outlives versions is used instead of the version', () 
   expect(command(node, { searched: profile }).node).toBe(node);
 });
 
+test.each([
+  '/opt/homebrew/opt/libuv/lib/libuv.1.dylib',
+  '/usr/local/opt/icu4c@77/lib/libicui18n.77.dylib',
+  '/nix/store/abc-glibc-2.40/lib/ld-linux-x86-64.so.2',
+])('a runtime that needs %s, which goes with an upgrade, is not copied', (library) => {
+  const node = runtime('opt', 'bin', 'node');
+  writeFileSync(node, `#!/bin/sh\necho node\n# \0${library}\0`);
+  expect(() => command(node, { copyRuntime: true })).toThrow(/would end with the next upgrade/);
+  writeFileSync(node, '#!/bin/sh\necho node\n# \0/usr/lib/libSystem.B.dylib\0');
+  expect(() => command(node, { copyRuntime: true })).not.toThrow();
+});
+
 test('a runtime whose copy does not run is not copied', () => {
   const node = runtime('conda', 'bin', 'node');
   writeFileSync(
@@ -111,6 +124,7 @@ test('what an installed daemon keeps of the environment', () => {
   };
   expect(recordedEnvironment({ env })).toEqual({
     PATH: '/home/u/bin:/usr/bin:/usr/local/bin:/bin',
+    ...MEMORY_ENVIRONMENT,
     BROKER_CONFIG: '/home/u/c.toml',
   });
 });

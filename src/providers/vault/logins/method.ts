@@ -1,4 +1,3 @@
-import { ProviderError } from '../../../errors.ts';
 import type { LoginDialogue, ProviderHost } from '../../provider.ts';
 import type { VaultReply } from '../answer.ts';
 import type { VaultClient, VaultRequest } from '../client.ts';
@@ -23,13 +22,4 @@ export interface InteractiveContext {
   readonly signal: AbortSignal;
   /** Each request has the provider's own time limit, unless it waits for a person. */
   ask(request: VaultRequest, limitMs?: number): Promise<VaultReply>;
-}
-
-/** How long a person has. Vault itself forgets a login that was begun after five to ten minutes. */
-export const LOGIN_LIMIT_MS = 300_000;
-
-export function tooLate(provider: string): ProviderError {
-  return new ProviderError('login-expired', `nobody completed the login within ${LOGIN_LIMIT_MS / 60_000} minutes`, {
-    remedy: `try again: broker login ${provider}`,
-  });
 }

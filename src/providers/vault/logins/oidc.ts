@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { ProviderError } from '../../../errors.ts';
 import { sleep } from '../../../platform/waiting.ts';
+import { type CallbackOwner, callbackUri, LOGIN_LIMIT_MS, OidcCallback, tooLate } from '../../oidc-callback.ts';
 import { errorsOf, objectAt, textAt, type VaultReply } from '../answer.ts';
 import { failureOf, successIn } from '../failures.ts';
 import type { AuthOf } from '../options.ts';
-import { type InteractiveContext, LOGIN_LIMIT_MS, tooLate } from './method.ts';
-import { OidcCallback } from './oidc-callback.ts';
+import type { InteractiveContext } from './method.ts';
 
 const SHORTEST_POLL_MS = 1_000;
 const LONGEST_POLL_MS = 60_000;
@@ -57,7 +57,7 @@ async function begin(
     const path = `auth/${auth.mount}/oidc/auth_url`;
     return successIn(await ask({ what: 'login', method: 'POST', path, body, secrets: [clientNonce] }));
   };
-  const here = `http://localhost:${auth.callback_port}/oidc/callback`;
+  const here = callbackUri(auth.callback_port);
   const reply = await request(here);
   const begun = begunIn(reply);
   const comesHere = begun !== undefined && comesBackTo(here, begun.address);
@@ -96,7 +96,7 @@ async function comeBack(
 ): Promise<VaultReply> {
   const { host, dialogue, signal } = context;
   const state = new URL(address).searchParams.get('state') ?? '';
-  const callback = await OidcCallback.listen(auth.callback_port, state, host.name);
+  const callback = await OidcCallback.listen(auth.callback_port, state, ownerOf(host.name));
   try {
     await dialogue.showPage(address);
     const { parameters, respond } = await callback.next(host.clock, LOGIN_LIMIT_MS, signal);
@@ -142,4 +142,16 @@ function noAddress(auth: AuthOf<'oidc'>, redirectUri: string, { asked }: VaultRe
   return new ProviderError('misconfigured', `Vault gives no login page to ${role} for ${redirectUri}`, {
     remedy: `have ${redirectUri} added to the role's allowed_redirect_uris, or correct role and callback_port in [providers.${asked.provider}.auth]`,
   });
+}
+
+function ownerOf(provider: string): CallbackOwner {
+  const table = `[providers.${provider}.auth]`;
+  return {
+    provider,
+    table,
+    refused: (error) =>
+      new ProviderError('login-expired', `the identity provider refused the login (${error})`, {
+        remedy: `log in as a user who may use the role in ${table}: broker login ${provider}`,
+      }),
+  };
 }

@@ -1,17 +1,41 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { codeOf, ProviderError } from '../../../errors.ts';
-import type { Clock } from '../../../platform/clock.ts';
-import { tooLate } from './method.ts';
+import { codeOf, ProviderError } from '../errors.ts';
+import type { Clock } from '../platform/clock.ts';
 
 /** What the browser brought back, and the page that it waits for. */
 interface CallbackVisit {
   /** `state`, `code` and `id_token`, as far as they are there. */
   readonly parameters: Readonly<Record<string, string>>;
+  /** The whole query. */
+  readonly query: string;
   respond(succeeded: boolean): void;
 }
 
 const PASSED_ON = ['state', 'code', 'id_token'];
 const LARGEST_HEADERS = 65_536;
+
+/** How long a person has. Login pages themselves forget a login that was begun after five to ten minutes. */
+export const LOGIN_LIMIT_MS = 300_000;
+
+export function tooLate(provider: string): ProviderError {
+  return new ProviderError('login-expired', `nobody completed the login within ${LOGIN_LIMIT_MS / 60_000} minutes`, {
+    remedy: `try again: broker login ${provider}`,
+  });
+}
+
+/** Where the browser comes back to, as it is registered with the identity provider. */
+export function callbackUri(port: number): string {
+  return `http://localhost:${port}/oidc/callback`;
+}
+
+/** Whose login it is, and what to say if it fails. */
+export interface CallbackOwner {
+  readonly provider: string;
+  /** The table that has `callback_port`: `[providers.NAME]`. */
+  readonly table: string;
+  /** The identity provider refused, with this word of RFC 6749 section 4.1.2.1 and its own words. */
+  refused(error: string, description: string): ProviderError;
+}
 
 /**
  * Where the browser comes back to (RFC 8252 section 7.3): a server on loopback that takes exactly one visit with the
@@ -21,12 +45,12 @@ export class OidcCallback {
   readonly #server: Server;
   readonly #visit = Promise.withResolvers<CallbackVisit>();
   readonly #state: string;
-  readonly #provider: string;
+  readonly #owner: CallbackOwner;
   #taken = false;
 
-  private constructor(state: string, provider: string) {
+  private constructor(state: string, owner: CallbackOwner) {
     this.#state = state;
-    this.#provider = provider;
+    this.#owner = owner;
     this.#visit.promise.catch(() => undefined);
     this.#server = createServer({ maxHeaderSize: LARGEST_HEADERS }, (request, response) =>
       this.#serve(request, response),
@@ -34,8 +58,8 @@ export class OidcCallback {
   }
 
   /** @throws ProviderError misconfigured if the port is taken. */
-  static async listen(port: number, state: string, provider: string): Promise<OidcCallback> {
-    const callback = new OidcCallback(state, provider);
+  static async listen(port: number, state: string, owner: CallbackOwner): Promise<OidcCallback> {
+    const callback = new OidcCallback(state, owner);
     try {
       await new Promise<void>((resolve, reject) => {
         callback.#server.once('error', reject).listen({ port, host: '127.0.0.1', exclusive: true }, resolve);
@@ -45,7 +69,7 @@ export class OidcCallback {
         'misconfigured',
         `the browser cannot come back to port ${port} of this machine (${codeOf(error)})`,
         {
-          remedy: `end the other login that is under way, or set another callback_port in [providers.${provider}.auth] that the role allows`,
+          remedy: `end the other login that is under way, or set another callback_port in ${owner.table} that is registered, too`,
         },
       );
     }
@@ -53,7 +77,7 @@ export class OidcCallback {
   }
 
   async next(clock: Clock, limitMs: number, signal: AbortSignal): Promise<CallbackVisit> {
-    const timer = clock.after(limitMs, () => this.#visit.reject(tooLate(this.#provider)));
+    const timer = clock.after(limitMs, () => this.#visit.reject(tooLate(this.#owner.provider)));
     const onAbort = () => this.#visit.reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
@@ -84,7 +108,9 @@ export class OidcCallback {
     const problem = url.searchParams.get('error');
     if (problem !== null) {
       page(response, 200, 'The login was refused. You may close this page and go back to the terminal.');
-      this.#visit.reject(refusedByProvider(problem, this.#provider));
+      // Anything else could be foreign text.
+      const word = /^[a-z_]{1,40}$/.test(problem) ? problem : 'unknown error';
+      this.#visit.reject(this.#owner.refused(word, url.searchParams.get('error_description') ?? ''));
       return;
     }
     const pairs = PASSED_ON.flatMap((name) => {
@@ -93,6 +119,7 @@ export class OidcCallback {
     });
     this.#visit.resolve({
       parameters: Object.fromEntries(pairs),
+      query: url.search,
       respond: (succeeded) =>
         page(
           response,
@@ -103,14 +130,6 @@ export class OidcCallback {
         ),
     });
   }
-}
-
-/** RFC 6749 section 4.1.2.1 names the errors; anything else could be foreign text. */
-function refusedByProvider(error: string, provider: string): ProviderError {
-  const word = /^[a-z_]{1,40}$/.test(error) ? error : 'unknown error';
-  return new ProviderError('login-expired', `the identity provider refused the login (${word})`, {
-    remedy: `log in as a user who may use the role in [providers.${provider}.auth]: broker login ${provider}`,
-  });
 }
 
 function page(response: ServerResponse, status: number, sentence: string): void {

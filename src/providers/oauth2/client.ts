@@ -1,0 +1,323 @@
+import * as oidc from 'openid-client';
+import { parseObject } from '../../credential/secret.ts';
+import { ProviderError } from '../../errors.ts';
+import { HttpConnection, timeOf } from '../http.ts';
+import type { ProviderHost } from '../provider.ts';
+import { showIdentity } from './client-auth.ts';
+import { Courier, type Receipt } from './courier.ts';
+import { failureOf, notOAuth, type OAuthAsked, type OAuthReply, wordIn } from './failures.ts';
+import type { OAuth2Options, OAuth2Source } from './options.ts';
+
+/** What a token endpoint gave. */
+export interface GrantedTokens {
+  readonly accessToken: string;
+  readonly idToken: string | undefined;
+  readonly refreshToken: string | undefined;
+  /** Of the access token, by the server's clock; undefined: it does not say. */
+  readonly expiresAtServerMs: number | undefined;
+  /** How long the refresh token lives, where the server says so. */
+  readonly refreshLastsMs: number | undefined;
+  readonly serverTimeMs: number | undefined;
+}
+
+/** What a request is for. */
+export interface TokenAsk {
+  readonly scope: string | undefined;
+  readonly audience: readonly string[] | undefined;
+  readonly resource: readonly string[] | undefined;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+/** What a credential asks for, where it is silent what its provider does. */
+export function askOf(options: OAuth2Options, source?: OAuth2Source): TokenAsk {
+  return {
+    scope: source?.scopes?.join(' ') ?? options.scope,
+    audience: source?.audience ?? options.audience,
+    resource: source?.resource ?? options.resource,
+    params: { ...options.params, ...source?.params },
+  };
+}
+
+export function parametersOf({ scope, audience = [], resource = [], params }: TokenAsk): URLSearchParams {
+  const parameters = new URLSearchParams(scope === undefined ? [] : [['scope', scope]]);
+  for (const each of audience) parameters.append('audience', each);
+  for (const each of resource) parameters.append('resource', each);
+  for (const [name, value] of Object.entries(params)) parameters.set(name, value);
+  return parameters;
+}
+
+/** A token handed in with a request: for messages, and never to be shown. */
+export interface HandedIn {
+  readonly origin: string;
+  readonly token: string;
+  /** It can be handed in once: another process carries it there. */
+  readonly receipt?: Receipt | undefined;
+}
+
+interface Exchanged {
+  reply?: OAuthReply;
+  fault?: unknown;
+}
+
+/** How much the local clock may be off for an ID token that is only passed on. */
+const CLOCK_TOLERANCE_SECONDS = 600;
+/** The clock of a server that sends whole seconds. */
+const LEAST_SKEW_SECONDS = 5;
+
+/** One configured identity provider, spoken to through openid-client over our own transport. Opens nothing before it is asked. */
+export class OAuthClient {
+  readonly #options: OAuth2Options;
+  readonly #host: ProviderHost;
+  readonly #http: HttpConnection;
+  readonly courier: Courier;
+  #metadata: oidc.ServerMetadata | undefined;
+  /** The server's clock less ours, as it last told. */
+  #skewSeconds = 0;
+
+  constructor(options: OAuth2Options, host: ProviderHost) {
+    this.#options = options;
+    this.#host = host;
+    const who = `the identity provider of "${host.name}"`;
+    this.#http = new HttpConnection(options, host, who);
+    this.courier = new Courier(options, host, who, options.timeout);
+  }
+
+  /** One request to the token endpoint; a client secret of another credential that is refused is read again once. */
+  async tokens(
+    work: (configuration: oidc.Configuration) => Promise<oidc.TokenEndpointResponse>,
+    signal: AbortSignal,
+    handedIn?: HandedIn,
+  ): Promise<GrantedTokens> {
+    const { value, serverTimeMs } = await this.request('token', work, signal, handedIn);
+    const lastsMs = value.expires_in === undefined ? undefined : value.expires_in * 1000;
+    const fromMs = serverTimeMs ?? this.#host.clock.wall();
+    return {
+      accessToken: value.access_token,
+      idToken: value.id_token,
+      refreshToken: value.refresh_token,
+      expiresAtServerMs: lastsMs === undefined ? undefined : fromMs + lastsMs,
+      refreshLastsMs: millisecondsOf(value['refresh_expires_in'] ?? value['refresh_token_expires_in']),
+      serverTimeMs,
+    };
+  }
+
+  /** RFC 7009; where the server has no place for it there is nothing to do. */
+  async revoke(refreshToken: string, signal: AbortSignal): Promise<void> {
+    const { revocation_endpoint } = await this.#serverMetadata(signal);
+    if (revocation_endpoint === undefined) return;
+    const revoke = (to: oidc.Configuration) =>
+      oidc.tokenRevocation(to, refreshToken, { token_type_hint: 'refresh_token' });
+    await this.request('token', revoke, signal, { token: refreshToken, origin: 'broker login' });
+  }
+
+  /** @throws ProviderError what the server refuses with, or that there was no answer. The reason of the signal. */
+  async request<T>(
+    what: OAuthAsked['what'],
+    work: (configuration: oidc.Configuration) => Promise<T>,
+    signal: AbortSignal,
+    handedIn?: HandedIn,
+    refused?: string,
+  ): Promise<{ readonly value: T; readonly serverTimeMs: number | undefined }> {
+    const metadata = await this.#serverMetadata(signal);
+    const taken = metadata.token_endpoint_auth_methods_supported;
+    const shown = await showIdentity(this.#options, this.#host, taken, signal, refused);
+    const exchanged: Exchanged = {};
+    const configuration = this.#configurationFor(
+      metadata,
+      shown.apply,
+      this.#fetch(signal, exchanged, handedIn?.receipt),
+    );
+    const where = what === 'device' ? metadata.device_authorization_endpoint : metadata.token_endpoint;
+    try {
+      const value = await work(configuration);
+      return { value, serverTimeMs: exchanged.reply === undefined ? undefined : timeOf(exchanged.reply) };
+    } catch (error) {
+      signal.throwIfAborted();
+      const { reply } = exchanged;
+      if (
+        reply !== undefined &&
+        wordIn(reply) === 'invalid_client' &&
+        shown.version !== undefined &&
+        refused !== shown.version
+      ) {
+        return await this.request(what, work, signal, handedIn, shown.version);
+      }
+      const secrets = [...shown.secrets, ...(handedIn === undefined ? [] : [handedIn.token])];
+      const asked = this.#asked(what, where ?? '', { secrets, shownBy: shown.origin, handedIn: handedIn?.origin });
+      throw this.#failure(error, exchanged, asked);
+    }
+  }
+
+  /** The next request reads certificates and the issuer's metadata again. */
+  reconnect(): void {
+    this.#http.reconnect();
+    this.#metadata = undefined;
+  }
+
+  close(): void {
+    this.#http.close();
+  }
+
+  async #serverMetadata(signal: AbortSignal): Promise<oidc.ServerMetadata> {
+    this.#metadata ??= await this.#discover(signal);
+    return this.#metadata;
+  }
+
+  async #discover(signal: AbortSignal): Promise<oidc.ServerMetadata> {
+    const { issuer, token_endpoint, device_authorization_endpoint, authorization_endpoint } = this.#options;
+    const named = {
+      ...(token_endpoint === undefined ? {} : { token_endpoint }),
+      ...(device_authorization_endpoint === undefined ? {} : { device_authorization_endpoint }),
+      ...(authorization_endpoint === undefined ? {} : { authorization_endpoint }),
+    };
+    if (issuer === undefined) return { issuer: token_endpoint ?? '', ...named };
+    const isWhole =
+      token_endpoint !== undefined &&
+      this.#options.grant !== 'device_code' &&
+      this.#options.grant !== 'authorization_code';
+    // With the one endpoint that is needed there is nothing to look up, and one server less that has to be up.
+    if (isWhole) return { issuer, ...named };
+    const found = (await this.#wellKnown(issuer, 'oidc', signal)) ?? (await this.#wellKnown(issuer, 'oauth2', signal));
+    if (found !== undefined) return { ...found, ...named };
+    throw new ProviderError('misconfigured', `the issuer ${issuer} tells nothing about itself (404)`, {
+      remedy: `correct issuer in [providers.${this.#host.name}], or name token_endpoint and the others there`,
+      concerns: 'address',
+    });
+  }
+
+  /** undefined: there is no such page. */
+  async #wellKnown(
+    issuer: string,
+    algorithm: 'oidc' | 'oauth2',
+    signal: AbortSignal,
+  ): Promise<oidc.ServerMetadata | undefined> {
+    const exchanged: Exchanged = {};
+    try {
+      const configuration = await oidc.discovery(
+        new URL(issuer),
+        this.#options.client_id ?? NO_CLIENT,
+        undefined,
+        undefined,
+        {
+          algorithm,
+          timeout: 0,
+          [oidc.customFetch]: this.#fetch(signal, exchanged),
+          execute: issuer.startsWith('http:') ? [oidc.allowInsecureRequests] : [],
+        },
+      );
+      const { supportsPKCE: _, ...metadata } = configuration.serverMetadata();
+      return metadata;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (exchanged.reply?.status === 404) return undefined;
+      throw this.#failure(error, exchanged, this.#asked('discovery', issuer, { secrets: [] }));
+    }
+  }
+
+  #configurationFor(
+    metadata: oidc.ServerMetadata,
+    apply: oidc.ClientAuth,
+    fetchOver: oidc.CustomFetch,
+  ): oidc.Configuration {
+    const client = {
+      [oidc.clockSkew]: this.#skewSeconds,
+      [oidc.clockTolerance]: CLOCK_TOLERANCE_SECONDS,
+      use_mtls_endpoint_aliases: this.#options.client_cert_file !== undefined,
+    };
+    const configuration = new oidc.Configuration(metadata, this.#options.client_id ?? NO_CLIENT, client, apply);
+    configuration[oidc.customFetch] = fetchOver;
+    // A call has one time limit, and that is the provider's.
+    configuration.timeout = 0;
+    if (Object.values(metadata).some((value) => typeof value === 'string' && value.startsWith('http:'))) {
+      oidc.allowInsecureRequests(configuration);
+    }
+    return configuration;
+  }
+
+  /** What openid-client is given in place of `fetch`. The library sees the answer; what came is remembered for messages. */
+  #fetch(signal: AbortSignal, exchanged: Exchanged, receipt?: Receipt): oidc.CustomFetch {
+    return async (url, { method, headers, body }) => {
+      try {
+        const request = { method, headers, body: textOf(body) };
+        const answer = await (receipt === undefined
+          ? this.#http.send(url, request, signal)
+          : this.courier.send(receipt, this.#http, url, request, signal));
+        const content = answer.body.toString('utf8');
+        answer.body.fill(0);
+        const { status } = answer;
+        const json = parseObject(content);
+        exchanged.reply = { status, headers: answer.headers, json };
+        const serverTimeMs = timeOf(answer);
+        const skew = serverTimeMs === undefined ? 0 : Math.round((serverTimeMs - this.#host.clock.wall()) / 1000);
+        this.#skewSeconds = Math.abs(skew) < LEAST_SKEW_SECONDS ? 0 : skew;
+        const isEmpty = status === 204 || status === 304;
+        return new Response(isEmpty ? null : this.#readable(content, json), { status, headers: answer.headers });
+      } catch (error) {
+        exchanged.fault = error;
+        throw error;
+      }
+    };
+  }
+
+  /** Without an issuer nobody can say whether an ID token is from it: then there is none. */
+  #readable(content: string, json: OAuthReply['json']): string {
+    if (this.#options.issuer !== undefined || json?.['id_token'] === undefined) return content;
+    const { id_token: _, ...others } = json;
+    return JSON.stringify(others);
+  }
+
+  #failure(error: unknown, { reply, fault }: Exchanged, asked: OAuthAsked): unknown {
+    if (fault instanceof ProviderError) return fault;
+    if (error instanceof ProviderError || reply === undefined) return error;
+    if (reply.status < 200 || reply.status > 299) return failureOf(reply, asked);
+    if (asked.what === 'discovery') return wrongIssuer(reply, asked) ?? notOAuth(reply, asked);
+    return wordIn(reply) === undefined
+      ? (unfitTokens(error, reply, asked) ?? notOAuth(reply, asked))
+      : failureOf(reply, asked);
+  }
+
+  #asked(
+    what: OAuthAsked['what'],
+    url: string,
+    more: Pick<OAuthAsked, 'secrets' | 'handedIn' | 'shownBy'>,
+  ): OAuthAsked {
+    const place = URL.parse(url);
+    const where = place === null ? `the ${what} endpoint` : `${place.origin}${place.pathname}`;
+    return { provider: this.#host.name, options: this.#options, what, where, ...more };
+  }
+}
+
+/** For the library, which wants one; nothing sends it. */
+const NO_CLIENT = 'none';
+
+function textOf(body: oidc.FetchBody): string | undefined {
+  if (body === undefined || body === null) return undefined;
+  if (typeof body === 'string' || body instanceof URLSearchParams) return String(body);
+  throw new TypeError('a body of another kind than expected');
+}
+
+/** 0 stands for "does not expire" (Keycloak). */
+function millisecondsOf(seconds: unknown): number | undefined {
+  const number = Number(seconds);
+  return number > 0 && Number.isFinite(number) ? number * 1000 : undefined;
+}
+
+function wrongIssuer({ json }: OAuthReply, { provider, where }: OAuthAsked): ProviderError | undefined {
+  const own = json?.['issuer'];
+  if (typeof own !== 'string' || URL.parse(own) === null) return undefined;
+  return new ProviderError('misconfigured', `what answers at ${where} calls itself ${own.slice(0, 120)}`, {
+    remedy: `write that as issuer in [providers.${provider}], if it is yours`,
+    concerns: 'address',
+  });
+}
+
+/** The server's own answer, with tokens, of which the library does not like something. */
+function unfitTokens(error: unknown, { json }: OAuthReply, { provider, where }: OAuthAsked): ProviderError | undefined {
+  if (typeof json?.['access_token'] !== 'string' && typeof json?.['id_token'] !== 'string') return undefined;
+  // The library's own sentence; its cause holds the tokens.
+  const why = error instanceof Error && /^[\w "`.,()-]{1,100}$/.test(error.message) ? `: ${error.message}` : '';
+  return new ProviderError('misconfigured', `${where} gave tokens that do not belong together${why}`, {
+    remedy: `check issuer and client_id in [providers.${provider}], and the clock of this machine`,
+    concerns: 'login',
+  });
+}

@@ -1,0 +1,68 @@
+import type { Dice } from '../../simulation/dice.ts';
+
+/** One kind of fault, and what is right when it happens: a row of docs/reliability.md. */
+export interface Experiment {
+  /** For `--only`. */
+  readonly id: string;
+  readonly fault: string;
+  /** Written before anything was run. */
+  readonly expected: string;
+  readonly times: { readonly short: number; readonly long: number };
+  /** Undefined: it can be done here; else what is missing. */
+  readonly missing?: string | undefined;
+  readonly run: (trial: Trial) => Promise<void>;
+}
+
+/** One run of an experiment: its chance, its bounds and what was seen. */
+export interface Trial {
+  readonly dice: Dice;
+  readonly times: number;
+  readonly isShort: boolean;
+  readonly tally: Tally;
+}
+
+/** How many of what went wrong are written down word for word. */
+const SHOWN = 5;
+
+/** What came of the asks of an experiment. */
+export class Tally {
+  /** How often the fault was inflicted. */
+  inflicted = 0;
+  answers = 0;
+  wrong = 0;
+  lost = 0;
+  readonly recoveredMs: number[] = [];
+  readonly words: string[] = [];
+  readonly notes: string[] = [];
+  unexpected = 0;
+
+  /** A key that is not this credential's, or is dead. */
+  wrongKey(what: string): void {
+    this.wrong += 1;
+    this.#say(`wrong key: ${what}`);
+  }
+
+  /** An ask that had to be answered was not. */
+  lostAnswer(what: string): void {
+    this.lost += 1;
+    this.#say(`answer lost: ${what}`);
+  }
+
+  /** Anything else that is not as expected. */
+  fault(what: string): void {
+    this.unexpected += 1;
+    this.#say(what);
+  }
+
+  expect(isRight: boolean, what: string): void {
+    if (!isRight) this.fault(what);
+  }
+
+  get isAsExpected(): boolean {
+    return this.wrong + this.lost + this.unexpected === 0;
+  }
+
+  #say(what: string): void {
+    if (this.words.length < SHOWN) this.words.push(what.slice(0, 600));
+  }
+}

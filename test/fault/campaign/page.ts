@@ -1,0 +1,37 @@
+import { type Row, table } from './report.ts';
+
+interface About {
+  readonly machine: string;
+  readonly node: string;
+  readonly minutes: number;
+  readonly date: string;
+}
+
+/** docs/reliability.md, whole. */
+export function page(rows: readonly Row[], { machine, node, minutes, date }: About): string {
+  const sum = (of: (row: Row) => number) => rows.reduce((total, row) => total + of(row), 0);
+  const inflicted = sum(({ tally }) => tally.inflicted);
+  const answers = sum(({ tally }) => tally.answers);
+  return `# Reliability: what was done to it, and what it did
+
+${date}, ${machine}, Node ${node}, ${minutes.toFixed(0)} minutes.
+
+Written by \`npm run campaign\`: real faults against the real daemon, the real helper, SQLite and sockets, with a development Vault
+behind a proxy that can go wrong. What is right was written down before (\`test/fault/campaign/\`); a seed repeats its row:
+\`npm run campaign -- --only ID --seed N\`.
+
+**${inflicted.toLocaleString('en')} faults, ${answers.toLocaleString('en')} answers, ${sum(({ tally }) => tally.wrong)} wrong keys, ${sum(({ tally }) => tally.lost)} answers lost.**
+
+${table(rows)}
+![Memory, descriptors, database and log under the soak](reliability-soak.svg)
+
+- A **wrong key** is one of another credential, of nobody, of a lease that had ended, or a value that was replaced twenty seconds ago (the
+  ttl here is two) while Vault answered.
+- An **answer is lost** if a helper that had to print a key did not, within its 9.5 s.
+- **Time to recover** is from the fault, or from its end where the row says so, to the first good answer; several experiments run at the
+  same time on this machine.
+
+\`npm run campaign -- --short\` does a few of each in under three minutes, the same for the same seed, and runs in CI. Days of a broker, with
+outages, sleeps, restarts and ten thousand laptops, are simulated on a fake clock besides: \`npm run simulate\`, \`npm run fleet\`.
+`;
+}

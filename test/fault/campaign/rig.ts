@@ -1,0 +1,264 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { readLockHolder } from '../../../src/platform/state-lock.ts';
+import type { StatusReport } from '../../../src/protocol/reports.ts';
+import { writeLaunchRecord } from '../../../src/service/unmanaged.ts';
+import { readStored } from '../../fakes/cache-dump.ts';
+import { BrokerHome, PROGRAM } from '../../fakes/daemon-process.ts';
+import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
+import { FailingProxy } from '../../fakes/failing-proxy.ts';
+import { enrolLaptop } from '../../fakes/laptop.ts';
+import { isRunning, until } from '../../fakes/processes.ts';
+import { type Outcome, runHelper } from '../../native/run-helper.ts';
+import type { Tally } from './experiment.ts';
+
+export interface RigOptions {
+  readonly fixed?: number;
+  readonly leased?: number;
+  /** Of the fixed keys. */
+  readonly ttl?: string;
+  readonly leaseMs?: number;
+  readonly nodeArgs?: readonly string[];
+  /** More of the daemon's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** What runs the daemon's command: ["prlimit", …]. */
+  readonly within?: readonly string[];
+}
+
+/** How long a replaced value may still be served while Vault answers: twice its ttl, and a little more. */
+const STALE_MS = 20_000;
+const LONGEST_HELPER_MS = 10_500;
+const AT_REST = new Set(['cache.db', 'cache.db-wal', 'kek', 'lock', 'launch', 'running', 'refusal']);
+
+/**
+ * The real daemon, started by the helper that finds none, between real helpers and a development Vault behind a proxy. It knows every
+ * key that was ever given out, to whom and until when.
+ */
+export class Rig {
+  readonly vault: DevVault;
+  readonly proxy: FailingProxy;
+  readonly home: BrokerHome;
+  readonly fixed: readonly string[];
+  readonly leased: readonly string[];
+  /** What the helper is started with. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly log: string;
+  /** Each value of each fixed key, with when it was replaced. */
+  readonly #values = new Map<string, Map<string, number>>();
+  readonly #options: RigOptions;
+  #serial = 0;
+
+  private constructor(vault: DevVault, proxy: FailingProxy, options: RigOptions) {
+    const { fixed = 3, leased = 2, leaseMs = 60_000 } = options;
+    this.vault = vault;
+    this.proxy = proxy;
+    this.#options = options;
+    this.home = new BrokerHome('');
+    this.fixed = Array.from({ length: fixed }, (_, index) => `fixed-${index}`);
+    this.leased = Array.from({ length: leased }, (_, index) => `leased-${index}`);
+    this.home.configure(this.config());
+    this.env = this.home.env;
+    this.log = join(this.home.folder, 'log');
+    vault.policies.write('claude', ['secret/data/*', 'apikeys/creds/*', 'sys/leases/revoke']);
+    enrolLaptop(vault, this.home.folder);
+    for (const name of this.fixed) this.rotate(name);
+    for (const name of this.leased) vault.engines.role(name, { ttlMs: leaseMs, maxTtlMs: 2 * leaseMs });
+    mkdirSync(this.home.stateDir, { mode: 0o700 });
+    this.launchWith({});
+  }
+
+  static async start(options: RigOptions = {}): Promise<Rig> {
+    const vault = await DevVault.start({ nowMs: () => Date.now() });
+    return new Rig(vault, await FailingProxy.start(vault.address), options);
+  }
+
+  config(extra = ''): string {
+    const { ttl = '2s' } = this.#options;
+    const fixed = this.fixed.map(
+      (name) =>
+        `[credentials.${name}]\nprovider = "vault"\npath = "secret/data/${name}"\nfield = "key"\nttl = "${ttl}"\n`,
+    );
+    const leased = this.leased.map(
+      (name) => `[credentials.${name}]\nprovider = "vault"\npath = "apikeys/creds/${name}"\nfield = "api_key"\n`,
+    );
+    return `default = "${this.fixed[0]}"
+[providers.vault]
+type = "vault"
+address = "${this.proxy.address}"
+[providers.vault.auth]
+method = "approle"
+role_id_file = "~/role-id"
+secret_id_file = "~/secret-id"
+${[...fixed, ...leased].join('')}${extra}`;
+  }
+
+  /** How helpers start the daemon from now on. */
+  launchWith(env: Readonly<Record<string, string>>, within: readonly string[] = this.#options.within ?? []): void {
+    const { nodeArgs = [] } = this.#options;
+    const command = [...within, process.execPath, '--disable-sigusr1', ...nodeArgs, PROGRAM, 'daemon'];
+    writeLaunchRecord(this.home.stateDir, {
+      run: ['/bin/sh', '-c', `exec "$@" 2>>'${this.log}'`, 'sh', ...command],
+      env: { PATH: process.env['PATH'] ?? '', BROKER_CONFIG: this.home.configFile, ...this.#options.env, ...env },
+      service: undefined,
+      autostart: true,
+    });
+  }
+
+  get names(): readonly string[] {
+    return [...this.fixed, ...this.leased];
+  }
+
+  /** A new value in Vault. */
+  rotate(name: string): void {
+    this.#serial += 1;
+    const value = `sk-${name}-${this.#serial}-0123456789`;
+    const values = this.#values.get(name) ?? new Map<string, number>();
+    const now = Date.now();
+    for (const [former, replacedAtMs] of values) values.set(former, Math.min(replacedAtMs, now));
+    values.set(value, Number.POSITIVE_INFINITY);
+    this.#values.set(name, values);
+    this.vault.kv.writeV2(`secret/${name}`, { key: value });
+  }
+
+  /** What Vault has by now. */
+  present(name: string): string {
+    return [...(this.#values.get(name)?.keys() ?? [])].at(-1) ?? '';
+  }
+
+  /** What a helper says, judged. @param mayFail An exit code that is right as well. */
+  async ask(name: string, tally: Tally, mayFail?: (outcome: Outcome) => boolean): Promise<Outcome> {
+    const askedAtMs = Date.now();
+    const outcome = await runHelper([name], { ...this.env });
+    this.judge(name, outcome, askedAtMs, tally, mayFail);
+    return outcome;
+  }
+
+  judge(
+    name: string,
+    outcome: Outcome,
+    askedAtMs: number,
+    tally: Tally,
+    mayFail?: (outcome: Outcome) => boolean,
+  ): void {
+    tally.answers += 1;
+    const { code, stdout, stderr } = outcome;
+    const tookMs = Date.now() - askedAtMs;
+    // The machine may be busy with another experiment.
+    if (tookMs > LONGEST_HELPER_MS + 5_000) tally.fault(`${name} took ${tookMs} ms`);
+    if (code === 0) {
+      const flaw = this.#flawOf(name, stdout.replace(/\n$/, ''), askedAtMs);
+      if (flaw !== undefined) tally.wrongKey(flaw);
+      return;
+    }
+    if (stdout !== '') tally.wrongKey(`${name}: something on stdout of a helper that failed`);
+    if (mayFail?.(outcome) !== true) tally.lostAnswer(`${name}: ${code ?? outcome.signal} ${stderr.trim()}`);
+  }
+
+  #flawOf(name: string, value: string, askedAtMs: number): string | undefined {
+    const replacedAtMs = this.#values.get(name)?.get(value);
+    if (replacedAtMs !== undefined) {
+      return replacedAtMs + STALE_MS < askedAtMs ? `${name}: replaced ${askedAtMs - replacedAtMs} ms ago` : undefined;
+    }
+    const issued = this.vault.engines.issued.get(value);
+    if (issued?.role !== name) return `${name}: ${value.slice(0, 40)} is not one of its keys`;
+    const { lease } = issued;
+    const isAlive = this.vault.leases.find(lease.id) !== undefined || lease.expiresAtMs > askedAtMs;
+    return isAlive ? undefined : `${name}: its lease ended ${askedAtMs - lease.expiresAtMs} ms ago`;
+  }
+
+  async askAll(tally: Tally): Promise<void> {
+    await Promise.all(this.names.map((name) => this.ask(name, tally)));
+  }
+
+  /** Of the daemon that has the state folder; undefined: there is none. */
+  get pid(): number | undefined {
+    const pid = readLockHolder(this.state('lock'))?.pid;
+    return pid !== undefined && isRunning(pid) ? pid : undefined;
+  }
+
+  /** Resolves when it is gone. */
+  async end(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const { pid } = this;
+    if (pid === undefined) return;
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It went by itself.
+    }
+    await until(() => !isRunning(pid));
+  }
+
+  async status(): Promise<StatusReport | undefined> {
+    const { status, body } = await this.home.get('/v1/status').catch(() => ({ status: 0, body: '' }));
+    return status === 200 ? (JSON.parse(body) as StatusReport) : undefined;
+  }
+
+  state(name: string): string {
+    return join(this.home.stateDir, name);
+  }
+
+  /** Files in the state folder that no daemon should leave there. */
+  leftOvers(): string[] {
+    return readdirSync(this.home.stateDir).filter((name) => {
+      return !AT_REST.has(name) && !/^(?:cache\.db|kek)\.(?:corrupt|replaced|discarded|newer|before)-/.test(name);
+    });
+  }
+
+  /**
+   * Leases that live in Vault and that the daemon does not know any more.
+   * @param killedAtMs What was granted within a second before a kill may never have reached the daemon.
+   * @param destroyedAtMs When the journal itself was lost last, with database or key: what was in it lapses.
+   */
+  forgottenLeases(
+    killedAtMs: readonly number[],
+    destroyedAtMs = 0,
+  ): { readonly forgotten: string[]; readonly inFlight: number } {
+    const known = readStored(this.home.stateDir, (database) =>
+      database.prepare<[], { facts: string }>("SELECT facts FROM records WHERE kind = 'lease'").all(),
+    ).map(({ facts }) => (JSON.parse(facts) as { readonly lease: { readonly id: string } }).lease.id);
+    const unknown = this.vault.leases.live().filter(({ id }) => !known.includes(id));
+    const isInFlight = (issuedAtMs: number) => killedAtMs.some((at) => at >= issuedAtMs && at - issuedAtMs < 1_000);
+    return {
+      forgotten: unknown
+        .filter(({ issuedAtMs }) => issuedAtMs > destroyedAtMs && !isInFlight(issuedAtMs))
+        .map(({ id }) => id),
+      inFlight: unknown.filter(({ issuedAtMs }) => isInFlight(issuedAtMs)).length,
+    };
+  }
+
+  logged(): string {
+    return existsSync(this.log) ? readFileSync(this.log, 'utf8') : '';
+  }
+
+  async close(): Promise<void> {
+    await this.end();
+    await this.home.close();
+    await this.proxy.goDown();
+    await this.vault.stop();
+    rmSync(this.log, { force: true });
+  }
+}
+
+/** A rig for as long as `story` takes. */
+export async function withRig<Result>(options: RigOptions, story: (rig: Rig) => Promise<Result>): Promise<Result> {
+  const rig = await Rig.start(options);
+  try {
+    return await story(rig);
+  } finally {
+    await rig.close();
+  }
+}
+
+/** Helpers that ask all the time, until it is stopped; resolves when the last has its answer. */
+export function load(rig: Rig, tally: Tally, helpers: number): { readonly stop: () => Promise<void> } {
+  let isOn = true;
+  const loops = Array.from({ length: helpers }, async (_, index) => {
+    for (let round = index; isOn; round += 1) await rig.ask(rig.names[round % rig.names.length] ?? '', tally);
+  });
+  return {
+    stop: async () => {
+      isOn = false;
+      await Promise.all(loops);
+    },
+  };
+}

@@ -1,0 +1,161 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { AwsHome, PROFILE } from '../conformance/aws/aws-home.ts';
+import { AwsJsonServer } from '../fakes/aws-json-server.ts';
+import { BrokerHome, type RunningDaemon } from '../fakes/daemon-process.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
+import { type Sightings, searchMemory, total } from '../fakes/process-memory.ts';
+
+const ANSWERS = 1_000;
+const REFRESHES = 200;
+
+const PROVIDERS = ['vault', 'secrets', 'parameters', 'command'] as const;
+const secretOf = (name: string) => ({ api_key: `sk-memory-${name}-5Jq9TnXw7Rk`, other: `other-${name}-8RkLp2Zd4VbN` });
+const TOKENS = {
+  handedIn: 'hvs.memory-handed-in-3VbYt7Ec9Qs',
+  ofAPerson: 'hvs.memory-of-a-person-6HgMs4Au2Lk',
+  ofAws: 'wJalrXUtnFEMI/memory/4ZpQw8Ns1Tc',
+};
+
+const home = new BrokerHome('');
+const aws = new AwsJsonServer();
+const awsHome = new AwsHome();
+let vault: DevVault;
+let daemon: RunningDaemon;
+
+/** Root alone can read the memory of a daemon that is not dumpable, and /proc is Linux's. */
+const canRead = process.platform === 'linux' && process.getuid?.() === 0;
+
+beforeAll(async () => {
+  if (!canRead) return;
+  vault = await DevVault.start({ nowMs: Date.now, rootToken: TOKENS.handedIn });
+  vault.tokens.create({ policies: ['root'], ttlMs: 3_600_000 }, 'auth/token/create', TOKENS.ofAPerson);
+  vault.kv.writeV2('secret/claude', secretOf('vault'));
+  await aws.start();
+  await awsHome.create('AKIDEXAMPLE', TOKENS.ofAws);
+  aws.put('prod/claude', JSON.stringify(secretOf('secrets')));
+  aws.put('/prod/claude', JSON.stringify(secretOf('parameters')));
+  const file = (name: string, content: string) => {
+    const path = join(home.folder, name);
+    writeFileSync(path, content, { mode: 0o600 });
+    return path;
+  };
+  const amazon = `endpoint = "${aws.url}"\nregion = "eu-west-1"\nprofile = "${PROFILE}"`;
+  home.configure(`default = "vault"
+[providers.vault]
+type = "vault"
+address = "${vault.address}"
+auth = { method = "token", token_file = "${file('token', TOKENS.handedIn)}" }
+[credentials.vault]
+provider = "vault"
+path = "secret/data/claude"
+field = "api_key"
+[providers.person]
+type = "vault"
+address = "${vault.address}"
+auth = { method = "userpass", username = "ada" }
+[credentials.person]
+provider = "person"
+path = "secret/data/claude"
+field = "api_key"
+[providers.secrets]
+type = "aws-secrets-manager"
+${amazon}
+[credentials.secrets]
+provider = "secrets"
+secret_id = "prod/claude"
+field = "api_key"
+[providers.parameters]
+type = "aws-ssm"
+${amazon}
+[credentials.parameters]
+provider = "parameters"
+parameter = "/prod/claude"
+field = "api_key"
+[providers.command]
+type = "exec"
+command = ["/bin/cat", "${file('key', JSON.stringify(secretOf('command')))}"]
+[credentials.command]
+provider = "command"
+field = "api_key"
+`);
+  daemon = await home.start(awsHome.env);
+});
+
+afterAll(async () => {
+  await home.close();
+  await vault?.stop();
+  await aws.stop();
+  await awsHome.remove();
+});
+
+/** As the helper asks, without starting one. */
+function askAsHelper(name: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(home.socket);
+    let answer = '';
+    socket.on('data', (chunk) => {
+      answer += chunk.toString('latin1');
+    });
+    socket.once('close', () => resolve(answer));
+    socket.once('error', reject);
+    const headers = ['Host: broker', 'Accept: text/plain', 'Connection: close', 'User-Agent: broker-key/0.1.0'];
+    socket.write(`GET /v1/credentials/${name}/key HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n`);
+  });
+}
+
+async function refresh(name: string): Promise<void> {
+  const { status, body } = await home.post(`/v1/credentials/${name}/refresh`);
+  if (status !== 200) expect.fail(body);
+}
+
+const readKek = () => readFileSync(join(home.stateDir, 'kek'));
+
+test.runIf(canRead)('what is not in use leaves the memory of the daemon', async () => {
+  for (const name of PROVIDERS) {
+    for (let time = 0; time < ANSWERS / PROVIDERS.length; time += 1) {
+      expect(await askAsHelper(name)).toContain(secretOf(name).api_key);
+      expect((await home.get(`/v1/credentials/${name}/key`)).status).toBe(200);
+    }
+  }
+  await Promise.all(
+    PROVIDERS.map(async (name) => {
+      for (let time = 0; time < REFRESHES; time += 1) await refresh(name);
+    }),
+  );
+  expect((await home.post('/v1/providers/person/login', TOKENS.ofAPerson)).status).toBe(200);
+  await refresh('person');
+  const formerKek = readKek();
+  expect((await home.broker('rotate-key')).code).toBe(0);
+  const error = 'error-memory-9WnTq5Xz3Lp';
+  const fault = { kind: 'answer', status: 403, body: JSON.stringify({ errors: [`token=${error} denied`] }) } as const;
+  vault.faults.plan(fault, { path: /^secret/ });
+  expect((await home.post('/v1/credentials/vault/refresh')).status).toBe(403);
+
+  const secrets = {
+    ...Object.fromEntries(
+      PROVIDERS.flatMap((name) => Object.entries(secretOf(name)).map(([field, value]) => [`${name}.${field}`, value])),
+    ),
+    ...TOKENS,
+    kek: readKek(),
+    formerKek,
+    error,
+  };
+  const allowed = (name: string) => {
+    if (name.endsWith('.api_key') || name in TOKENS) return 2;
+    return name === 'kek' ? 1 : 0;
+  };
+  let seen: Readonly<Record<string, Sightings>> = {};
+  const tooMany = () => {
+    seen = searchMemory(daemon.pid, secrets);
+    return Object.entries(seen).filter(([name, sightings]) => total(sightings) > allowed(name));
+  };
+  // Garbage is collected when nobody has asked for twenty seconds.
+  await expect.poll(tooMany, { interval: 3_000, timeout: 60_000 }).toEqual([]);
+  // It was looked at all.
+  expect(total(seen['kek'] ?? { plain: 0, utf16: 0, base64: 0 })).toBe(1);
+  expect(total(seen['handedIn'] ?? { plain: 0, utf16: 0, base64: 0 })).toBeGreaterThan(0);
+  for (const name of PROVIDERS) if (name !== 'vault') expect(await askAsHelper(name)).toContain(secretOf(name).api_key);
+});

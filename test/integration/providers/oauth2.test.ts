@@ -1,0 +1,234 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SecretBytes } from '../../../src/credential/secret.ts';
+import { oauth2Definition } from '../../../src/providers/oauth2/options.ts';
+import { OAuth2Provider } from '../../../src/providers/oauth2/provider.ts';
+import { type CredentialLender, lendsNothing, type ProviderHost } from '../../../src/providers/provider.ts';
+import { hasOpenssl, makeCertificate } from '../../fakes/certificates.ts';
+import { CollectingLog } from '../../fakes/collecting-log.ts';
+import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
+import { realClock } from '../../fakes/real-clock.ts';
+import { answerJson, TokenServer } from '../../fakes/token-server.ts';
+
+let server: TokenServer;
+let folder: string;
+let open: OAuth2Provider[] = [];
+
+beforeEach(async () => {
+  server = new TokenServer();
+  await server.start();
+  folder = mkdtempSync(join(tmpdir(), 'broker-oauth2-'));
+});
+
+afterEach(async () => {
+  for (const provider of open) provider.close();
+  open = [];
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function file(name: string, content: string): string {
+  writeFileSync(join(folder, name), content, { mode: 0o600 });
+  return join(folder, name);
+}
+
+function providerWith(more: object, parts: Partial<ProviderHost> = {}): OAuth2Provider {
+  const host = {
+    name: 'corp',
+    clock: realClock,
+    log: new CollectingLog(),
+    logins: new MemoryLoginStore(),
+    credentials: lendsNothing,
+    env: {},
+    homeDir: folder,
+  };
+  const options = oauth2Definition.providerSchema.parse({ token_endpoint: `${server.url}/token`, ...more });
+  const provider = new OAuth2Provider(options, { ...host, ...parts });
+  open.push(provider);
+  return provider;
+}
+
+async function tokenFrom(provider: OAuth2Provider, source: object = {}): Promise<string> {
+  const request = { source: oauth2Definition.credentialSchema.parse(source), wantedLifeMs: 0 };
+  const { content } = await provider.issue(request, { signal: new AbortController().signal });
+  return content.kind === 'text' ? content.text.reveal() : '';
+}
+
+const form = () => Object.fromEntries(server.asked.at(-1) ?? []);
+const MACHINE = { client_id: 'broker', client_secret: 'secret' };
+
+/** Nobody has to show who they are. */
+function takesEverybody(): void {
+  server.behaviour = ({ response }) => answerJson(response, 200, { access_token: 'access-1', token_type: 'Bearer' });
+}
+
+describe('what is asked', () => {
+  test('scopes, audiences, resources and parameters: those of the credential before those of the provider', async () => {
+    const common = { scope: 'a b', audience: 'one', params: { tenant: 't1', region: 'eu' } };
+    const provider = providerWith({ ...MACHINE, ...common });
+    await tokenFrom(provider);
+    expect(form()).toMatchObject({
+      grant_type: 'client_credentials',
+      scope: 'a b',
+      audience: 'one',
+      tenant: 't1',
+      region: 'eu',
+    });
+    await tokenFrom(provider, {
+      scopes: ['c', 'd'],
+      audience: ['two', 'three'],
+      resource: 'https://r',
+      params: { tenant: 't2' },
+    });
+    expect(form()).toMatchObject({ scope: 'c d', resource: 'https://r', tenant: 't2', region: 'eu' });
+    expect(server.asked.at(-1)?.getAll('audience')).toEqual(['two', 'three']);
+  });
+
+  test('an exchange without a client names none', async () => {
+    takesEverybody();
+    await tokenFrom(
+      providerWith({ grant: 'token_exchange', assertion: { file: file('jwt', 'a.b.c') }, scope: 'all-apis' }),
+    );
+    expect(form()).toEqual({
+      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+      subject_token: 'a.b.c',
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+      scope: 'all-apis',
+    });
+  });
+
+  test('a JWT bearer grant hands in what a command prints', async () => {
+    server.assertions.add('a.b.c');
+    const more = { ...MACHINE, grant: 'jwt_bearer', assertion: { command: ['/bin/echo', 'a.b.c'] } };
+    expect(await tokenFrom(providerWith(more))).toMatch(/^access-/);
+    expect(form()).toMatchObject({ grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion: 'a.b.c' });
+  });
+
+  test('a secret comes from a variable of the daemon', async () => {
+    const provider = providerWith(
+      { client_id: 'broker', client_secret: { env: 'SECRET' } },
+      { env: { SECRET: 'secret' } },
+    );
+    expect(await tokenFrom(provider)).toMatch(/^access-/);
+    expect(provider.loginInputs()).toContain('SECRET');
+  });
+
+  test('a JWT of another system stands for the client', async () => {
+    takesEverybody();
+    await tokenFrom(providerWith({ client_id: 'broker', client_assertion: { file: file('jwt', 'a.b.c') } }));
+    expect(form()).toMatchObject({
+      client_id: 'broker',
+      client_assertion: 'a.b.c',
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    });
+  });
+});
+
+describe('the key of another credential', () => {
+  /** The broker's side: the first one it lends, then after a refusal the next. */
+  function lender(...keys: readonly string[]): CredentialLender & { readonly refused: (string | undefined)[] } {
+    const refused: (string | undefined)[] = [];
+    return {
+      refused,
+      lend: async (_credential, _call, refusedOne) => {
+        refused.push(refusedOne);
+        const at = refusedOne === undefined ? 0 : Math.min(keys.indexOf(refusedOne) + 1, keys.length - 1);
+        const key = keys[at] ?? '';
+        return { secret: SecretBytes.fromString(key), version: key };
+      },
+    };
+  }
+  const exchanging = { ...MACHINE, grant: 'jwt_bearer', assertion: { credential: 'identity' } };
+
+  test('is handed in; one that is refused is had once more, and a new one is used at once', async () => {
+    server.assertions.add('new');
+    const credentials = lender('old', 'new');
+    expect(await tokenFrom(providerWith(exchanging, { credentials }))).toMatch(/^access-/);
+    expect(credentials.refused).toEqual([undefined, 'old']);
+  });
+
+  test('if it is the same again, that is a refused login, told with its name', async () => {
+    const credentials = lender('old');
+    await expect(tokenFrom(providerWith(exchanging, { credentials }))).rejects.toMatchObject({
+      kind: 'login-expired',
+      isRefusedLogin: true,
+      message: expect.stringContaining('does not accept the assertion from the credential "identity" (invalid_grant)'),
+    });
+    expect(server.asked).toHaveLength(2);
+  });
+
+  test('as a client secret, too', async () => {
+    const credentials = lender('wrong', 'secret');
+    const provider = providerWith(
+      { client_id: 'broker', client_secret: { credential: 'corp-secret' } },
+      { credentials },
+    );
+    expect(await tokenFrom(provider)).toMatch(/^access-/);
+    expect(credentials.refused).toEqual([undefined, 'wrong']);
+  });
+
+  test('is named to the configuration, wherever it is used', () => {
+    const options = oauth2Definition.providerSchema.parse({
+      ...{ token_endpoint: 'https://x.example/token', client_id: 'b', grant: 'jwt_bearer' },
+      ...{ client_secret: { credential: 'one' }, assertion: { credential: 'two' } },
+    });
+    expect(oauth2Definition.borrows?.(options)).toEqual([
+      { path: ['client_secret', 'credential'], credential: 'one' },
+      { path: ['assertion', 'credential'], credential: 'two' },
+    ]);
+  });
+});
+
+describe('the network', () => {
+  test.runIf(hasOpenssl)(
+    'a client certificate shows who the broker is, over an authority that the configuration names',
+    async () => {
+      const issuer = makeCertificate(folder, 'ca', { commonName: 'Example Corp Root', isAuthority: true });
+      const own = makeCertificate(folder, 'server', { commonName: 'login', issuer });
+      const client = makeCertificate(folder, 'client', { commonName: 'broker', issuer });
+      const seen: string[] = [];
+      const options = { key: own.key, cert: own.cert, ca: issuer.cert, requestCert: true, rejectUnauthorized: true };
+      const tls = createServer(options, async (request, response) => {
+        seen.push(
+          `${(request.socket as never as { getPeerCertificate(): { subject: { CN: string } } }).getPeerCertificate().subject.CN}`,
+        );
+        await text(request);
+        answerJson(response, 200, { access_token: 'access-1', token_type: 'Bearer', expires_in: 60 });
+      });
+      await new Promise<void>((resolve) => tls.listen(0, '127.0.0.1', resolve));
+      try {
+        const token_endpoint = `https://127.0.0.1:${(tls.address() as AddressInfo).port}/token`;
+        const more = {
+          token_endpoint,
+          client_id: 'broker',
+          client_cert_file: client.certFile,
+          client_key_file: client.keyFile,
+        };
+        expect(await tokenFrom(providerWith({ ...more, ca_file: issuer.certFile }))).toBe('access-1');
+        expect(seen).toEqual(['broker']);
+        await expect(tokenFrom(providerWith(more))).rejects.toMatchObject({
+          kind: 'transient',
+          concerns: 'address',
+          message: expect.stringContaining('unknown authority'),
+        });
+      } finally {
+        tls.closeAllConnections();
+        tls.close();
+      }
+    },
+  );
+
+  test('a token that says nothing of its life has the life that the configuration gives it', async () => {
+    takesEverybody();
+    const provider = providerWith(MACHINE);
+    const request = { source: oauth2Definition.credentialSchema.parse({}), wantedLifeMs: 0 };
+    expect(await provider.issue(request, { signal: new AbortController().signal })).toMatchObject({
+      expiresAtServerMs: undefined,
+    });
+  });
+});

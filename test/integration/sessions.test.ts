@@ -1,0 +1,110 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { helperPath, loadNative } from '../../src/platform/native.ts';
+import { BrokerHome } from '../fakes/daemon-process.ts';
+import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
+
+let vault: DevVault;
+let home: BrokerHome;
+const clients: ChildProcess[] = [];
+
+/** Only there a process can be watched without looking for it. */
+const canWatch = process.platform === 'linux' && loadNative() !== undefined;
+
+beforeEach(async () => {
+  vault = await DevVault.start({ nowMs: Date.now });
+  vault.engines.role('dev', { ttlMs: 900_000, maxTtlMs: 3_600_000 });
+  vault.engines.role('told', { ttlMs: 900_000, maxTtlMs: 3_600_000, post: true });
+  home = new BrokerHome(`default = "leased"
+[providers.vault]
+type = "vault"
+address = "${vault.address}"
+auth = { method = "token", token = "${vault.rootToken}" }
+[credentials.leased]
+provider = "vault"
+path = "apikeys/creds/dev"
+field = "api_key"
+scope = "session"
+[credentials.told]
+provider = "vault"
+path = "apikeys/creds/told"
+method = "POST"
+params = { who = "{client}/{session}" }
+field = "who"
+scope = "session"
+`);
+});
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.kill('SIGKILL');
+  await home.close();
+  await vault.stop();
+});
+
+/** A client as Claude Code is one: it runs the helper through sh whenever it is told to, and stays. */
+class Client {
+  readonly process: ChildProcess;
+
+  constructor() {
+    const code = `process.stdin.on('data', (name) => {
+      const run = require('node:child_process').spawnSync('/bin/sh', ['-c', process.argv[1] + ' ' + name]);
+      process.stdout.write(run.stdout.toString() || run.stderr.toString());
+    });`;
+    this.process = spawn(process.execPath, ['-e', code, helperPath() ?? ''], {
+      argv0: 'claude',
+      // It keeps no key for longer, so that no ask comes early.
+      env: { ...home.env, CLAUDE_CODE_API_KEY_HELPER_TTL_MS: '1' },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    clients.push(this.process);
+  }
+
+  async key(name = 'leased'): Promise<string> {
+    this.process.stdin?.write(name);
+    const [chunk] = await once(this.process.stdout as NodeJS.ReadableStream, 'data');
+    return String(chunk).trim();
+  }
+
+  async exit(): Promise<void> {
+    const gone = once(this.process, 'exit');
+    this.process.kill('SIGKILL');
+    await gone;
+  }
+}
+
+const live = () => vault.leases.live().length;
+
+test.runIf(canWatch)('each client process has its own lease, which ends within seconds of the process', async () => {
+  await home.start();
+  const [one, two] = [new Client(), new Client()];
+  const keys = [await one.key(), await two.key()];
+  expect(new Set(keys).size).toBe(2);
+  expect([await one.key(), await two.key()]).toEqual(keys);
+  expect(live()).toBe(2);
+  await one.exit();
+  await expect.poll(live, { timeout: 5_000 }).toBe(1);
+  expect(await two.key()).toBe(keys[1]);
+  const { stdout } = await home.broker('events');
+  expect(stdout).toMatch(/session-opened.*leased[\s\S]*session-ended.*leased/);
+});
+
+test.runIf(canWatch)('a daemon that was killed meanwhile leaves no lease of a client that has exited', async () => {
+  const daemon = await home.start();
+  const [one, two] = [new Client(), new Client()];
+  const [, kept] = [await one.key(), await two.key()];
+  await daemon.end('SIGKILL');
+  await one.exit();
+  await home.start();
+  await expect.poll(live, { timeout: 5_000 }).toBe(1);
+  expect(await two.key()).toBe(kept);
+  await two.exit();
+  await expect.poll(live, { timeout: 5_000 }).toBe(0);
+});
+
+test.runIf(canWatch)('the provider is told pid and start time of the client, and nothing else', async () => {
+  await home.start();
+  const client = new Client();
+  const { pid } = client.process;
+  expect(await client.key('told')).toMatch(new RegExp(`^${pid}/${pid}\\.\\d+$`));
+});
