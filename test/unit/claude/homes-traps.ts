@@ -1,4 +1,4 @@
-import { H, type Home, helper, OURS, script, USER, LOGIN } from './homes.ts';
+import { H, type Home, helper, LOGIN, OURS, script, USER } from './homes.ts';
 import { statusOf } from './status-sample.ts';
 
 const ours = helper(OURS);
