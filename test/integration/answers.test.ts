@@ -68,7 +68,7 @@ beforeAll(async () => {
     if (answer.verdict === 'transient') await exhaust(id);
     seen.set(answer, await home.key(id));
   });
-  status = JSON.parse((await home.broker('status', '--json')).stdout) as StatusReport;
+  status = await home.status();
   // One after the other: they share one path.
   for (const answer of loginAnswers) seen.set(answer, await logIn(answer, stage));
 });
