@@ -1,7 +1,6 @@
 import type { Facts } from '../doctor/gather.ts';
 import { type HelperFacts, hasWindowsLines } from '../doctor/helper.ts';
-import { describeCommand } from '../shell/helper-command.ts';
-import { ASSIGNMENT, shellStatements } from '../shell/tokenizer.ts';
+import { commandsIn, describeCommand } from '../shell/helper-command.ts';
 import { type Check, check } from './check.ts';
 
 const REINSTALL = 'write the line again: broker claude install';
@@ -178,10 +177,8 @@ const ASKERS = new Set([
 
 /** The first word of every command, in the setting and in the script that it names; also behind a pipe and in `$(…)`. */
 function programsOf({ command, script = '' }: HelperFacts): string[] {
-  const text = `${command}\n${script}`;
-  const firsts = shellStatements(text).map(({ words }) => words.find((word) => !ASSIGNMENT.test(word.text)));
-  const inner = [...text.matchAll(/\$\(\s*([\w./-]+)/g)].map(([, word]) => word);
-  return [...firsts.map((word) => word?.text), ...inner].map((word = '') => word.slice(word.lastIndexOf('/') + 1));
+  const firsts = [...commandsIn(command), ...commandsIn(script)].map(({ words: [first = ''] }) => first);
+  return firsts.map((word) => word.slice(word.lastIndexOf('/') + 1));
 }
 
 const PRINTERS = new Set(['echo', 'printf', 'cat', 'head']);
@@ -190,12 +187,9 @@ const HARMLESS = new Set([...PRINTERS, 'exit', 'set', ':', 'true']);
 function printsFixedKey({ words, program, script, command }: HelperFacts): boolean {
   if (program !== undefined && PRINTERS.has(program)) return words.length > 1 && !/[$`]/.test(command);
   if (script === undefined || !/^#!.*\b(sh|bash|zsh|dash)\b/.test(script)) return false;
-  const statements = shellStatements(script).map(({ words: [first, ...rest] }) => ({
-    program: first?.text ?? '',
-    isFixed: !rest.some(({ dynamic }) => dynamic),
-  }));
+  const commands = commandsIn(script).map(({ words: [first = ''], isFixed }) => ({ program: first, isFixed }));
   return (
-    statements.filter((statement) => PRINTERS.has(statement.program)).length === 1 &&
-    statements.every((statement) => HARMLESS.has(statement.program) && statement.isFixed)
+    commands.filter((each) => PRINTERS.has(each.program)).length === 1 &&
+    commands.every((each) => HARMLESS.has(each.program) && each.isFixed)
   );
 }
