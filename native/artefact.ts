@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import type { Recipe } from './compilers.ts';
+import { signAdHoc } from './signature.ts';
 
 /** One binary of `prebuilds/`. */
 export interface Artefact {
@@ -20,6 +21,7 @@ export interface Artefact {
   readonly sources: readonly string[];
   readonly headers: readonly string[];
   readonly target: string;
+  readonly platform: NodeJS.Platform;
   /** Where the hash of its inputs is kept: beside the project, never in the package. */
   readonly stamp: string;
   readonly recipes: readonly Recipe[];
@@ -67,7 +69,7 @@ export function build(artefact: Artefact): Built {
  * Built aside and renamed, so that two builds at once or a daemon that runs the old one are never disturbed. Under its own name,
  * because linkers for macOS write that into the binary: the same sources make the same bytes.
  */
-function tryRecipe({ sources, target, trial }: Artefact, { compiler, flags }: Recipe): string | undefined {
+function tryRecipe({ sources, target, platform, trial }: Artefact, { compiler, flags }: Recipe): string | undefined {
   const [program = '', ...args] = compiler;
   mkdirSync(path.dirname(target), { recursive: true });
   const folder = mkdtempSync(`${target}.`);
@@ -78,6 +80,7 @@ function tryRecipe({ sources, target, trial }: Artefact, { compiler, flags }: Re
     });
     if (status !== 0) return error?.message ?? stderr.trim();
     chmodSync(fresh, 0o755);
+    if (platform === 'darwin') writeFileSync(fresh, signAdHoc(readFileSync(fresh), path.basename(target)));
     const fault = trial(fresh);
     if (fault === undefined) renameSync(fresh, target);
     return fault;

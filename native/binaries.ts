@@ -65,6 +65,7 @@ function places({ platform, arch }: Machine, { sources, headers }: Files, target
     sources: sources.map((file) => path.join(root, 'native', file)),
     headers: headers.map((file) => path.join(root, 'native', file)),
     target: path.join(root, 'prebuilds', machine, target),
+    platform,
     stamp: path.join(root, '.cache', 'native', `${machine}-${target}.json`),
   };
 }

@@ -46,6 +46,9 @@ export function canCompile({ command }: Pick<Compiler, 'command'>, flags: readon
   }
 }
 
+/** For the load command of a signature that the linker did not make. */
+const ROOM_TO_SIGN = ['-Wl,-headerpad,0x40'];
+
 /** Static first: loading a dynamic one takes twice as long as everything the helper itself does. */
 export function helperRecipes(
   compilers: readonly Compiler[],
@@ -54,7 +57,10 @@ export function helperRecipes(
 ): readonly Recipe[] {
   // Nothing unwinds it, it does nothing twice, and it is read from the disk for every prompt.
   const flags = [...COMMON, '-Os', '-fno-asynchronous-unwind-tables', `-DBROKER_VERSION="${version}"`];
-  if (platform !== 'linux') return compilers.map(({ command }) => ({ linked: 'dynamic', compiler: command, flags }));
+  if (platform !== 'linux') {
+    const signable = [...flags, ...(platform === 'darwin' ? ROOM_TO_SIGN : [])];
+    return compilers.map(({ command }) => ({ linked: 'dynamic', compiler: command, flags: signable }));
+  }
   const isMusl = ({ command }: Compiler) => command.some((word) => word.includes('musl'));
   const ways = [
     ...compilers.map((compiler) => ({
@@ -82,7 +88,14 @@ function fewPages({ command }: Compiler): readonly string[] {
 }
 
 /** Without a name of its own a library gets the path that it was built at. */
-const DARWIN_BUNDLE = ['-shared', '-undefined', 'dynamic_lookup', '-install_name', '@rpath/broker.node'];
+const DARWIN_BUNDLE = [
+  '-shared',
+  '-undefined',
+  'dynamic_lookup',
+  '-install_name',
+  '@rpath/broker.node',
+  ...ROOM_TO_SIGN,
+];
 
 /** Against the C library that Node itself uses, which musl-gcc on such a machine is not. */
 export function addonRecipes(

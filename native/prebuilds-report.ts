@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Machine, root, version } from './binaries.ts';
 import { type BinaryFacts, inspect } from './inspect.ts';
+import { hasUuid, signatureFaults } from './signature.ts';
 
 export interface Examined {
   /** From the root of the project. */
@@ -45,7 +46,8 @@ export function examine(target: string, machine: Machine, isHere: boolean): Exam
     [wanted === 'program' && !bytes.includes(`broker-key ${version}`), `it is not version ${version}`],
     [facts.platform === 'linux' && wanted === 'program' && facts.needs.length > 0, 'it is not static'],
     [facts.needs.some(isTooNew), `it needs ${facts.needs.join(', ')}`],
-    [facts.platform === 'darwin' && facts.arch === 'arm64' && !facts.signed, 'it has no signature'],
+    ...(facts.platform === 'darwin' ? signatureFaults(bytes).map((text) => [true, text] as const) : []),
+    [facts.platform === 'darwin' && !hasUuid(bytes), 'it has no LC_UUID'],
     [fault !== undefined, fault ?? ''],
   ];
   const faults = checks.filter(([isFaulty]) => isFaulty).map(([, text]) => text);
@@ -92,7 +94,7 @@ ${rows.join('\n')}
 
 The addon's entry point and the version in the helper were found in each. The addon for Linux on arm64 was loaded once by
 hand, in Node 24 for that machine under qemu-user with Debian's \`libc6-arm64-cross\`. Nothing was run on macOS. Signatures of macOS
-binaries are ad hoc, which its kernel requires on arm64; they are not notarized. On a machine that none of them is for,
+binaries are ad hoc, which its kernel requires on arm64, and every page was compared with them; they are not notarized. On a machine that none of them is for,
 \`broker-key\` runs \`broker get\`, and the daemon runs without the addon: no readiness, no watchdog, and callers are
 identified by their own hints. With musl's C library (Alpine) both run: musl 1.2.5 with Node 24.19 was
 tried by hand.

@@ -19,6 +19,10 @@ export interface BenchOptions {
   readonly allow?: readonly string[];
   /** More credentials with the same key and `allow`, so that the events say who asked. */
   readonly callers?: readonly string[];
+  /** More tables of the configuration. */
+  readonly more?: string;
+  /** More variables of the daemon. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** For the client's other helpers: one secret, as a token and as temporary AWS credentials. */
@@ -52,7 +56,8 @@ export class ClientBench {
    */
   static async start(options: BenchOptions = {}): Promise<ClientBench> {
     const vault = await DevVault.start({ nowMs: () => Date.now() });
-    vault.policies.write('claude', ['secret/data/claude', 'secret/data/other']);
+    vault.policies.write('claude', ['secret/data/claude', 'secret/data/other', 'identity/oidc/token/claude']);
+    vault.engines.oidcRole('claude', 600_000);
     vault.kv.writeV2('secret/claude', { api_key: FIRST });
     const api = await MessagesApi.start(FIRST);
     const check = `[credentials.anthropic.check]\nurl = "${api.url}/v1/models?limit=1"\n`;
@@ -60,9 +65,10 @@ export class ClientBench {
     const callers = (options.callers ?? []).map(
       (name) => `[credentials.${name}]\nprovider = "vault"\npath = "secret/data/claude"\nfield = "api_key"\n${allow}`,
     );
-    const bench = new ClientBench(vault, api, allow + (options.check ? check : '') + callers.join('') + OTHERS);
+    const tables = [allow, options.check ? check : '', ...callers, OTHERS, options.more ?? ''];
+    const bench = new ClientBench(vault, api, tables.join(''));
     enrolLaptop(vault, bench.home.folder);
-    bench.#daemon = await bench.home.start();
+    bench.#daemon = await bench.home.start(options.env);
     if (options.check) await bench.home.broker('check');
     return bench;
   }

@@ -1,12 +1,14 @@
-/** A configuration with a provider of every type, each with a credential. `vaultAddress`: of a Vault that may be asked. */
-export function everyProvider(vaultAddress = 'https://vault.invalid:8200', vaultToken = 'hvs.none'): string {
+/**
+ * A configuration with a provider of every type, each with a credential, and with nothing in it that has to be warned of.
+ * `vaultAddress`: of a Vault that may be asked. */
+export function everyProvider(vaultAddress = 'https://vault.invalid:8200', vaultToken?: string): string {
   return `default = "from-vault"
 [providers.vault]
 type = "vault"
 address = "${vaultAddress}"
 [providers.vault.auth]
 method = "token"
-token = "${vaultToken}"
+${vaultToken === undefined ? '' : `token = "${vaultToken}"`}
 [credentials.from-vault]
 provider = "vault"
 path = "secret/data/claude"

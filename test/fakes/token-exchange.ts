@@ -75,6 +75,11 @@ export class TokenExchange {
     });
   }
 
+  /** Somebody else has exchanged it. */
+  spend(assertion: string): void {
+    this.#used.add(assertion);
+  }
+
   #refusal(
     method: string,
     headers: IncomingMessage['headers'],

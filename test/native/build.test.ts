@@ -1,7 +1,10 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { build as buildBinary } from '../../native/artefact.ts';
+import { helperFor } from '../../native/binaries.ts';
+import { findCompilers } from '../../native/compilers.ts';
 import { helper, run } from './run-helper.ts';
 
 const BUILD = path.resolve(import.meta.dirname, '..', '..', 'native', 'build.ts');
@@ -43,5 +46,19 @@ describe('the native build', () => {
     expect(outcome.stdout).toMatch(
       /^prebuilds\/\S+\/broker-key: [a-z, ]+, \d+\.\d KiB, up to date\nprebuilds\/\S+\/broker\.node: shared, \d+\.\d KiB, up to date\n$/,
     );
+  });
+
+  test.skipIf(helper === undefined)('makes the same bytes from the same sources, wherever they are put', () => {
+    const made = ['one', 'another'].map((name) => {
+      const artefact = helperFor(
+        { platform: process.platform, arch: process.arch },
+        findCompilers(process.env, process.platform),
+        () => undefined,
+      );
+      const [target, stamp] = [path.join(folder, name, 'broker-key'), path.join(folder, name, 'stamp')];
+      buildBinary({ ...artefact, target, stamp });
+      return readFileSync(target);
+    });
+    expect(made[0]?.equals(made[1] ?? Buffer.alloc(0))).toBe(true);
   });
 });

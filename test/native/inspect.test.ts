@@ -4,6 +4,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { inspect } from '../../native/inspect.ts';
 import { examine, isTooNew } from '../../native/prebuilds-report.ts';
+import { hasUuid, signAdHoc, signatureFaults } from '../../native/signature.ts';
 import { findZig } from '../../native/zig.ts';
 import { helper } from './run-helper.ts';
 
@@ -69,6 +70,7 @@ test('what would not run on its machine is a fault', () => {
     expect.stringMatching(/^it is not version/),
     'it needs macOS 12.0, /usr/lib/libSystem.B.dyl',
     'it has no signature',
+    'it has no LC_UUID',
   ]);
 });
 
@@ -84,4 +86,34 @@ test.each([
 
 test('a ZIG that does not run is told, not passed over', () => {
   expect(() => findZig({ ZIG: '/nonexistent/zig' })).toThrow(/\/nonexistent\/zig version failed: [\s\S]*hint: set ZIG/);
+});
+
+/** A program of two segments and 9,000 bytes, with an LC_UUID and room for one more load command. */
+function program(): Buffer {
+  const named = (name: string) => [...Buffer.from(name.padEnd(16, '\0'))];
+  const segmentCommand = (name: string, at: number, bytes: number) => {
+    const command = words(0x19, 72, 0, 0, 0, 0, 0, 0, bytes, 0, at, 0, bytes, 0, 0, 0, 0, 0);
+    command.set(named(name), 8);
+    return command;
+  };
+  const commands = [
+    segmentCommand('__TEXT', 0, 8_000),
+    segmentCommand('__LINKEDIT', 8_000, 1_000),
+    words(0x1b, 24, 1, 2, 3, 4),
+  ];
+  const size = commands.reduce((sum, each) => sum + each.length, 0);
+  const head = Buffer.concat([words(0xfeedfacf, 0x01000007, 3, 2, commands.length, size, 0, 0), ...commands]);
+  return Buffer.concat([head, Buffer.alloc(512), Buffer.alloc(9_000 - head.length - 512, 7)]);
+}
+
+test('a Mach-O is signed ad hoc: every page, once, the same bytes each time', () => {
+  const signed = signAdHoc(program(), 'broker-key');
+  expect(hasUuid(signed)).toBe(true);
+  expect(inspect(signed).signed).toBe(true);
+  expect(signatureFaults(signed)).toEqual([]);
+  expect(signAdHoc(program(), 'broker-key')).toEqual(signed);
+  expect(signAdHoc(signed, 'broker-key')).toBe(signed);
+  signed.writeUInt8(8, 5_000);
+  expect(signatureFaults(signed)).toEqual(['page 1 is not what was signed']);
+  expect(signatureFaults(program())).toEqual(['it has no signature']);
 });

@@ -121,6 +121,24 @@ test('reloaded, it has the new configuration and is the same process', async () 
   await until(async () => (await ask()).stdout === `${KEY}\n`);
 });
 
+test('keeps a token in a file in the runtime folder, which its sandbox lets it write, and takes it away when it stops', async () => {
+  const file = path.join(path.dirname(SOCKET), 'identity-token');
+  const claims = Buffer.from(JSON.stringify({ exp: Math.floor(Date.now() / 1000) + 3600 })).toString('base64url');
+  const token = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${claims}.x`;
+  configure(token, '[credentials.key.sink]\nfile = "{runtime}/identity-token"\n');
+  systemctl('reload', 'broker.service');
+  await until(() => existsSync(file));
+  expect(readFileSync(file, 'utf8')).toBe(token);
+  const { stdout } = await broker('status', '--json');
+  expect(JSON.parse(stdout).credentials[0].sink).toMatchObject({ file, written: true, problem: null });
+  systemctl('restart', 'broker.service');
+  await until(() => existsSync(file));
+  configure();
+  systemctl('reload', 'broker.service');
+  await until(() => !existsSync(file));
+  expectKey(await ask(), KEY);
+});
+
 test('stops within five seconds', async () => {
   const started = performance.now();
   systemctl('stop', 'broker.service');

@@ -112,7 +112,7 @@ test('odd paths reach the daemon as they are', () => {
   expect(service).toContain(
     'Environment="BROKER_STATE_DIR=/home/a b/100%%"\nEnvironment="BROKER_CONFIG=/home/a \\"b\\"/c.toml"\n',
   );
-  expect(service).toContain('ReadWritePaths=-%h "-/home/a b/100%%"\n');
+  expect(service).toContain('ReadWritePaths=-%h -%t/broker "-/home/a b/100%%"\n');
   expect(socket).toContain('ListenStream=/home/a b/100%%/s.sock\n');
 });
 
