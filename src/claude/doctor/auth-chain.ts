@@ -11,7 +11,7 @@ import { describeCommand } from '../shell/helper-command.ts';
 import { CLOUD_VARIABLES, isOn } from '../shell/variables.ts';
 
 /** Claude Code's ways to authenticate, the strongest first. */
-type MethodId = 'cloud' | 'auth-token' | 'api-key' | 'helper' | 'oauth-token' | 'login';
+type MethodId = 'cloud' | 'auth-token' | 'api-key' | 'helper' | 'oauth-token' | 'login' | 'federation';
 type Mode = 'interactive' | 'print' | 'bare';
 
 export interface AuthMethod {
@@ -88,7 +88,26 @@ function methodsOf(input: ChainInput): AuthMethod[] {
       origin: input.login.present ? { kind: 'login', file: input.login.file, line: undefined } : undefined,
       shown: undefined,
     },
+    federation(input),
   ];
+}
+
+/** All of them are needed. Of the two that say where the identity token is the file is the usual one. */
+function federation(input: ChainInput): AuthMethod {
+  const [rule, organization] = ['ANTHROPIC_FEDERATION_RULE_ID', 'ANTHROPIC_ORGANIZATION_ID'].map((name) =>
+    effectiveVariable(input, name),
+  );
+  const file = effectiveVariable(input, 'ANTHROPIC_IDENTITY_TOKEN_FILE');
+  const token = file ?? effectiveVariable(input, 'ANTHROPIC_IDENTITY_TOKEN');
+  const present = rule !== undefined && organization !== undefined && token !== undefined;
+  return {
+    id: 'federation',
+    label: 'workload identity',
+    name: 'ANTHROPIC_FEDERATION_RULE_ID',
+    present,
+    origin: present ? rule.origin : undefined,
+    shown: present ? (file === undefined ? rule.value : `${rule.value}, with the token in ${file.value}`) : undefined,
+  };
 }
 
 /** As observed with version 2.1.330; see docs/doctor.md, "Which method wins". */
@@ -105,6 +124,7 @@ function outcomeOf(input: ChainInput, methods: readonly AuthMethod[], mode: Mode
     helper: has('helper') && (!bare || helperScope === 'flag'),
     'oauth-token': has('oauth-token') && !bare,
     login: has('login') && !bare,
+    federation: has('federation') && !bare,
   };
   const winner = methods.find(({ id }) => usable[id])?.id;
   const note = noteOf(input, mode, usable, answer, has);
@@ -112,7 +132,7 @@ function outcomeOf(input: ChainInput, methods: readonly AuthMethod[], mode: Mode
   const custom = customHeaders(input);
   const first = (...ids: MethodId[]) => ids.find((id) => usable[id]);
   const authorization =
-    first('auth-token', 'helper') ?? (usable['api-key'] ? undefined : first('oauth-token', 'login'));
+    first('auth-token', 'helper') ?? (usable['api-key'] ? undefined : first('oauth-token', 'login', 'federation'));
   return {
     mode,
     winner,

@@ -12,6 +12,7 @@ export const SECRET_VARIABLES = [
   'ANTHROPIC_FOUNDRY_AUTH_TOKEN',
   'ANTHROPIC_AWS_API_KEY',
   'AWS_BEARER_TOKEN_BEDROCK',
+  'ANTHROPIC_IDENTITY_TOKEN',
 ] as const;
 
 export const CLOUD_VARIABLES = [
@@ -41,9 +42,19 @@ export const SWITCH_VARIABLES = [
   'CLAUDE_CODE_SKIP_FOUNDRY_AUTH',
 ] as const;
 
+/** Of workload identity: none of them is secret, one names the file that is. */
+const FEDERATION_VARIABLES = [
+  'ANTHROPIC_FEDERATION_RULE_ID',
+  'ANTHROPIC_ORGANIZATION_ID',
+  'ANTHROPIC_SERVICE_ACCOUNT_ID',
+  'ANTHROPIC_WORKSPACE_ID',
+  'ANTHROPIC_IDENTITY_TOKEN_FILE',
+] as const;
+
 export const RELEVANT_VARIABLES: ReadonlySet<string> = new Set([
   ...SECRET_VARIABLES,
   ...SWITCH_VARIABLES,
+  ...FEDERATION_VARIABLES,
   TTL_VARIABLE,
 ]);
 
