@@ -49,6 +49,7 @@ export class SqliteStore {
         failpoint('database.written');
       })
       .immediate();
+    if (!this.#files.logWasFilled) this.#files.noteWritten();
     failpoint('database.committed');
   }
 
@@ -153,7 +154,8 @@ export class SqliteStore {
 class DatabaseFiles {
   readonly #path: string;
   readonly #own: ReadonlyMap<string, string>;
-  #logWasFilled = false;
+  /** It had something in it since it was last reclaimed: one that is empty now was emptied by somebody else. */
+  logWasFilled = false;
 
   constructor(path: string) {
     this.#path = path;
@@ -164,15 +166,22 @@ class DatabaseFiles {
 
   /** Only then may the log become empty. */
   noteReclaimed(): void {
-    this.#logWasFilled = false;
+    this.logWasFilled = false;
+  }
+
+  noteWritten(): void {
+    this.logWasFilled = this.#logBytes() > 0;
   }
 
   areInPlace(): boolean {
     if ([...this.#own].some(([file, birth]) => birthOf(file) !== birth)) return false;
-    const logBytes = statQuietly(`${this.#path}-wal`)?.size ?? 0;
-    if (logBytes === 0 && this.#logWasFilled) return false;
-    this.#logWasFilled = logBytes > 0;
+    if (this.#logBytes() === 0 && this.logWasFilled) return false;
+    this.noteWritten();
     return statQuietly(this.#path)?.size !== 0;
+  }
+
+  #logBytes(): number {
+    return statQuietly(`${this.#path}-wal`)?.size ?? 0;
   }
 
   removeOwn(): void {

@@ -1,6 +1,8 @@
 import { copyFileSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { recordManagedLines } from '../../src/claude/install/enrol.ts';
+import { readSettingsFile } from '../../src/claude/settings/files.ts';
 import { main } from '../../src/cli/main.ts';
 import { enrolmentFile, readEnrolment } from '../../src/platform/enrolment.ts';
 import { TemporaryHome } from '../unit/claude/home.ts';
@@ -166,4 +168,26 @@ describe('what broker claude records for `allow`', () => {
       expect(err).toBe(`warning: [credentials.work] in ${home.config} has \`allow\`: nothing can have it now\n`);
     },
   );
+
+  test('an administrator’s lines of ours, as long as only root can write them', () => {
+    using home = guardHome();
+    const context = { stateDir: home.path('state'), uid: home.uid };
+    const file = home.write('managed/managed-settings.json', JSON.stringify({ apiKeyHelper: home.helper }), 0o644);
+    const found = readSettingsFile({ scope: 'managed', file }, { plistAsJson: () => undefined });
+    const owned = (more: Partial<typeof found>) => [{ ...found, uid: 0, ...more }];
+    for (const [more, lines] of [
+      [{}, [home.helper]],
+      [{ mode: 0o664 }, []],
+      [{}, [home.helper]],
+      [{ uid: 12_345 }, []],
+      [{}, [home.helper]],
+      [{ state: 'missing', helper: undefined }, []],
+      [{ helper: { value: 'curl x', line: 1 } }, []],
+    ] as const) {
+      recordManagedLines(context, owned(more));
+      expect(linesOf(home)).toEqual(lines);
+    }
+    recordManagedLines(context, [{ ...found, scope: 'project', uid: 0 }]);
+    expect(linesOf(home)).toEqual([]);
+  });
 });

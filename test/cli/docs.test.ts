@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { parse } from 'jsonc-parser';
@@ -118,6 +118,33 @@ describe('the tables that the pages show', () => {
   it('are looked at', () => {
     expect(all.length).toBeGreaterThan(15);
   });
+});
+
+describe('the security model', () => {
+  const text = readFileSync(join(ROOT, 'docs', 'security-model.md'), 'utf8');
+  const sections = text.split(/^## /m).slice(1);
+  const claims = sections.filter((section) => !/^(?:In one paragraph|Not covered)/.test(section));
+
+  it.each(claims.map((section) => [section.split('\n', 1)[0], section]))('names the tests for: %s', (_, section) => {
+    expect(section).toMatch(/Shown by: `test\//);
+  });
+
+  it('names tests that there are', () => {
+    const named = [...text.matchAll(/`(test\/[^`]+)`/g)].map(([, file = '']) => file);
+    expect(named.length).toBeGreaterThan(30);
+    expect(named.filter((file) => !existsSync(join(ROOT, file)))).toEqual([]);
+  });
+});
+
+it('docs/dependencies.md has every direct dependency, in its own table, and no other', () => {
+  const page = readFileSync(join(ROOT, 'docs', 'dependencies.md'), 'utf8');
+  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Record<
+    'dependencies' | 'devDependencies',
+    Record<string, string>
+  >;
+  const tables = page.split(/^## /m).slice(1);
+  const rows = tables.map((table) => [...table.matchAll(/^\| `([^`]+)` \| [^|]+ \|/gm)].map(([, name]) => name));
+  expect(rows).toEqual([Object.keys(dependencies), Object.keys(devDependencies)]);
 });
 
 describe('the JSON that the pages show', () => {

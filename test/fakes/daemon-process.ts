@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { MEMORY_ENVIRONMENT } from '../../src/platform/guard.ts';
 import { helperPath } from '../../src/platform/native.ts';
+import type { StatusReport } from '../../src/protocol/reports.ts';
 import { shellWord } from './processes.ts';
 
 export interface Finished {
@@ -109,6 +110,11 @@ export class BrokerHome {
   /** A line of a settings file as Claude Code runs it. */
   shell(line: string): Promise<Finished> {
     return run('/bin/sh', ['-c', line], this.env, this.#identity);
+  }
+
+  /** Without a process: a command line costs as much as the daemon's start. */
+  async status(): Promise<StatusReport> {
+    return JSON.parse((await this.get('/v1/status')).body) as StatusReport;
   }
 
   get(path: string): Promise<{ status: number; body: string }> {

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Failpoint } from '../../src/platform/failpoints.ts';
-import type { StatusReport } from '../../src/protocol/reports.ts';
 import { BrokerHome, type RunningDaemon } from '../fakes/daemon-process.ts';
 import { until } from '../fakes/processes.ts';
 
@@ -32,10 +31,8 @@ function start(point: Failpoint, what: 'kill' | 'throw'): Promise<RunningDaemon>
   return home.start({ FAILPOINT: `${point}=${what}@${armed()}` }, { nodeArgs: ['--import', HOOKS] });
 }
 
-const status = async () => JSON.parse((await home.broker('status', '--json')).stdout) as StatusReport;
-
 async function isRight(): Promise<boolean> {
-  const { cache, places } = (await status()).daemon;
+  const { cache, places } = (await home.status()).daemon;
   return cache.persistent && places.every((place) => place.state === 'restored');
 }
 
@@ -60,13 +57,13 @@ it.each<[Failpoint, string, () => void]>([
   const daemon = await start(point, 'kill');
   expect(await home.key()).toEqual(KEY);
   // What follows from that answer is on the disk.
-  await until(async () => (await home.broker('events', '--json')).stdout.includes('"served"'));
+  await until(async () => (await home.get('/v1/events')).body.includes('"served"'));
   writeFileSync(armed(), '');
   harm();
   await daemon.ended;
   await home.start();
   expect(await home.key()).toEqual(KEY);
-  const { cache } = (await status()).daemon;
+  const { cache } = (await home.status()).daemon;
   // The key file was lost with the process that knew the key: what it sealed waits for a person.
   if (point !== 'file.written') expect(cache.persistent).toBe(true);
 });

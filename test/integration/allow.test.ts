@@ -2,7 +2,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { enrolmentFile } from '../../src/platform/enrolment.ts';
+import { helperLines } from '../../src/claude/install/enrol.ts';
+import { enrolmentFile, readEnrolment, writeEnrolment } from '../../src/platform/enrolment.ts';
 import { helperPath } from '../../src/platform/native.ts';
 import type { BrokerEvent } from '../../src/protocol/reports.ts';
 import { BrokerHome, type Finished, PROGRAM, RunningDaemon } from '../fakes/daemon-process.ts';
@@ -53,6 +54,15 @@ describe.skipIf(!canTest)('allow = ["claude-code"]', () => {
   const install = async (program: string, ...args: string[]) =>
     expect(await home.broker('claude', 'install', '--helper', program, ...args)).toMatchObject({ code: 0, stderr: '' });
 
+  /** As `install` does, without starting a program for it. */
+  function enrol(line: string): void {
+    const uid = isReachable ? (ORDINARY ?? process.getuid?.() ?? 0) : (process.getuid?.() ?? 0);
+    const before = readEnrolment(home.stateDir, uid);
+    const lines = helperLines([{ path: ['apiKeyHelper'], value: line }], line, 'api-key');
+    writeEnrolment(home.stateDir, uid, { ...before, lines: [...before.lines, ...lines] });
+    if (isRoot) chownSync(enrolmentFile(home.stateDir), uid, uid);
+  }
+
   function script(name: string, text: string): string {
     const file = join(home.folder, name);
     writeFileSync(file, text);
@@ -95,7 +105,7 @@ describe.skipIf(!canTest)('allow = ["claude-code"]', () => {
 
     it.each(WRAPPER_NAMES.filter(canWrap))('a script around the helper that was installed: %s', async (name) => {
       const file = script(`wrapped-${name.replace(' ', '-')}`, wrapperScript(name, helper));
-      await install(file, '--settings', join(home.folder, `${name}.json`));
+      enrol(file);
       expect(await client.helper(file)).toEqual(SERVED);
     });
 
@@ -165,19 +175,19 @@ describe.skipIf(!canTest)('allow = ["claude-code"]', () => {
 
     it('a line with setsid in it', async () => {
       const file = script('with-setsid', `#!/bin/sh\nexec setsid -w ${helper}\n`);
-      await install(file, '--settings', join(home.folder, 'with-setsid.json'));
+      enrol(file);
       await expectRefused(client.helper(file), 'session');
     });
 
     it.skipIf(!hasProgram('setpriv'))('a restricted process in the client’s session', async () => {
       const file = script('restricted', `#!/bin/sh\nexec setpriv --no-new-privs ${helper}\n`);
-      await install(file, '--settings', join(home.folder, 'restricted.json'));
+      enrol(file);
       await expectRefused(client.helper(file), 'privileges');
     });
 
     it('a process in other namespaces in the client’s session', async () => {
       const file = script('elsewhere', `#!/bin/sh\nexec unshare --user --net ${helper}\n`);
-      await install(file, '--settings', join(home.folder, 'elsewhere.json'));
+      enrol(file);
       const asked = await client.helper(file);
       if (asked.stderr.startsWith('unshare')) return;
       // Seen from another user namespace, the socket's owner is nobody: then it is the helper that refuses.
@@ -281,7 +291,7 @@ describe.skipIf(!canTest)('allow = ["claude-code"]', () => {
     it('a new client, started by a double fork with its variables unset', async () => {
       const out = join(home.folder, 'stolen');
       const steal = script('steal', `#!/bin/sh\n${helper} > '${out}'\n`);
-      await install(steal, '--settings', join(home.folder, 'steal.json'));
+      enrol(steal);
       const start = `exec { ${perlText(client.program)} } 'claude', '-e', $ENV{THEFT};`;
       const orphan = `my $middle = $$; if (fork() == 0) { select(undef, undef, undef, 0.01) while getppid() == $middle; ${start} } POSIX::_exit(0);`;
       const tool = `if (fork() == 0) { POSIX::setsid(); delete $ENV{CLAUDECODE}; ${orphan} } wait();`;
@@ -321,7 +331,7 @@ describe.skipIf(!canTest)('allow = ["claude-code"]', () => {
       const out = join(home.folder, 'traced');
       // Its environment is empty.
       const steal = script('trace', `#!/bin/sh\nBROKER_SOCKET='${home.socket}' ${helper} > '${out}'\n`);
-      await install(steal, '--settings', join(home.folder, 'trace.json'));
+      enrol(steal);
       const server = `my $server = fork(); if ($server == 0) { exec 'sleep', '1000' }`;
       // The attacker is what the agent runs: in a session of its own.
       const asleep = `sub asleep { open(my $f, '<', "/proc/$server/syscall") or return; (<$f> // '') =~ /^(35|230) / }`;
@@ -338,7 +348,7 @@ describe.skipIf(!canTest)('allow = ["claude-code"]', () => {
 
     it('a recorded script whose text the agent has changed', async () => {
       const file = script('changed', `#!/bin/sh\nexec ${helper}\n`);
-      await install(file, '--settings', join(home.folder, 'changed.json'));
+      enrol(file);
       script('changed', `#!/bin/sh\n${helper} | tee '${join(home.folder, 'copy')}'\n`);
       expect(await client.helper(file)).toEqual(SERVED);
     });

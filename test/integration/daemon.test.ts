@@ -1,7 +1,6 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { StatusReport } from '../../src/protocol/reports.ts';
 import { cacheDump } from '../fakes/cache-dump.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
@@ -29,9 +28,7 @@ afterEach(async () => {
 const config = (extra?: string) => laptopConfig(vault.address, extra);
 const reads = () => vault.count(/secret\/data\/claude/);
 
-async function status(): Promise<StatusReport> {
-  return JSON.parse((await home.broker('status', '--json')).stdout) as StatusReport;
-}
+const status = () => home.status();
 
 describe('the daemon, the helper and Vault, all real', () => {
   it('serves a key, asks the provider once, and shows it in the status', async () => {

@@ -1,13 +1,21 @@
 import type { Facts } from '../doctor/gather.ts';
 import { type HelperFacts, hasWindowsLines } from '../doctor/helper.ts';
-import { describeCommand } from '../shell/helper-command.ts';
-import { ASSIGNMENT, shellStatements } from '../shell/tokenizer.ts';
+import { commandsIn, describeCommand } from '../shell/helper-command.ts';
 import { type Check, check } from './check.ts';
 
 const REINSTALL = 'write the line again: broker claude install';
 
 /** The line that sets apiKeyHelper and the program behind it, as far as they can be judged without running them. */
 export const helperChecks: readonly Check[] = [
+  check({
+    id: 'helper-blank',
+    severity: 'error',
+    when: ({ helper }) => helper?.command.trim() === '' && helper,
+    title: 'apiKeyHelper is nothing but white space',
+    cost: 'the client runs it, gets nothing, and sends an empty key: a login beside it is not used either',
+    remedy: ({ where }) => `remove the line ${where}, or write it again: broker claude install --force`,
+    where: ({ where }) => where,
+  }),
   check({
     id: 'placeholder-helper',
     severity: 'error',
@@ -34,7 +42,12 @@ export const helperChecks: readonly Check[] = [
     title: ({ how, command }) =>
       `the program of apiKeyHelper ${how === 'by name' ? 'is in no folder of PATH' : 'does not exist'}: ${describeCommand(command)}`,
     cost: 'the client calls it three times in two or three seconds and gives up',
-    remedy: ({ ours }) => (ours ? REINSTALL : 'install the program, or remove the line'),
+    remedy: ({ ours, command }, { homeDir }) =>
+      ours
+        ? REINSTALL
+        : /["']~\//.test(command)
+          ? `write ${homeDir} instead of ~: the shell does not replace it inside quotes`
+          : 'install the program, or remove the line',
     where: ({ where }) => where,
   }),
   check({
@@ -164,10 +177,8 @@ const ASKERS = new Set([
 
 /** The first word of every command, in the setting and in the script that it names; also behind a pipe and in `$(…)`. */
 function programsOf({ command, script = '' }: HelperFacts): string[] {
-  const text = `${command}\n${script}`;
-  const firsts = shellStatements(text).map(({ words }) => words.find((word) => !ASSIGNMENT.test(word.text)));
-  const inner = [...text.matchAll(/\$\(\s*([\w./-]+)/g)].map(([, word]) => word);
-  return [...firsts.map((word) => word?.text), ...inner].map((word = '') => word.slice(word.lastIndexOf('/') + 1));
+  const firsts = [...commandsIn(command), ...commandsIn(script)].map(({ words: [first = ''] }) => first);
+  return firsts.map((word) => word.slice(word.lastIndexOf('/') + 1));
 }
 
 const PRINTERS = new Set(['echo', 'printf', 'cat', 'head']);
@@ -176,12 +187,9 @@ const HARMLESS = new Set([...PRINTERS, 'exit', 'set', ':', 'true']);
 function printsFixedKey({ words, program, script, command }: HelperFacts): boolean {
   if (program !== undefined && PRINTERS.has(program)) return words.length > 1 && !/[$`]/.test(command);
   if (script === undefined || !/^#!.*\b(sh|bash|zsh|dash)\b/.test(script)) return false;
-  const statements = shellStatements(script).map(({ words: [first, ...rest] }) => ({
-    program: first?.text ?? '',
-    isFixed: !rest.some(({ dynamic }) => dynamic),
-  }));
+  const commands = commandsIn(script).map(({ words: [first = ''], isFixed }) => ({ program: first, isFixed }));
   return (
-    statements.filter((statement) => PRINTERS.has(statement.program)).length === 1 &&
-    statements.every((statement) => HARMLESS.has(statement.program) && statement.isFixed)
+    commands.filter((each) => PRINTERS.has(each.program)).length === 1 &&
+    commands.every((each) => HARMLESS.has(each.program) && each.isFixed)
   );
 }

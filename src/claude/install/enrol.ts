@@ -45,16 +45,14 @@ export function recordLines(
   return true;
 }
 
-/** An administrator's lines of ours: in a file of root's that nobody else can write. */
+/** An administrator's lines of ours, as they are now: in files of root's that nobody else can write. */
 export function recordManagedLines(context: EnrolContext, settings: readonly SettingsFile[]): void {
-  const managed = settings.filter(
-    ({ scope, state, uid, mode, helper }) =>
-      scope === 'managed' && state === 'in-effect' && uid === 0 && (mode & 0o022) === 0 && helper !== undefined,
-  );
   exclusively(context.stateDir, context.uid, () => {
-    for (const { file, helper } of managed) {
-      const lines = runsBrokerHelper(helper?.value ?? '') ? [recorded(helper?.value ?? '', file, 'managed')] : [];
-      recordLines(context, file, 'managed', lines);
+    for (const { scope, file, state, uid, mode, helper } of settings) {
+      if (scope !== 'managed') continue;
+      const isTrusted = state === 'in-effect' && uid === 0 && (mode & 0o022) === 0;
+      const isOurs = isTrusted && helper !== undefined && runsBrokerHelper(helper.value);
+      recordLines(context, file, 'managed', isOurs ? [recorded(helper.value, file, 'managed')] : []);
     }
   });
 }

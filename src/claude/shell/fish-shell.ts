@@ -50,9 +50,9 @@ export class FishShell {
   }
 
   /** `set -l` of a file, a function or a block ends with it. */
-  #scoped(body: () => void): void {
+  #scoped(body: () => void, kind: 'function' | 'block' = 'block'): void {
     this.#depth += 1;
-    this.variables.within(body);
+    this.variables.within(kind, body);
     this.#depth -= 1;
   }
 
@@ -198,7 +198,7 @@ export class FishShell {
     this.#args = rest.map((word) => this.#text(word));
     this.#scoped(() => {
       for (const branch of called.block.branches) this.#all(branch.body);
-    });
+    }, 'function');
     this.#isOver = false;
     this.#file = file;
     this.#args = args;
@@ -214,12 +214,16 @@ export class FishShell {
       if (this.#isCertain) this.variables.unset(variable);
       return true;
     }
-    if (flags.has('l') || flags.has('f')) this.variables.hide(variable);
+    const isGlobal = flags.has('g') || flags.has('U');
+    if (flags.has('l')) this.variables.hide(variable);
+    // Without a scope, a new variable of a function ends with the function.
+    const isOwn = !isGlobal && this.variables.isInFunction && !this.variables.has(variable);
+    if (flags.has('f') || (isOwn && !flags.has('l'))) this.variables.hide(variable, 'function');
     const texts = values.map((word) => this.#text(word));
     const isWhole = !flags.has('a') && !flags.has('p') && texts.every((text) => text !== undefined);
     const value = isWhole ? texts.join(' ') : undefined;
     const place = this.#library.fishPlace(this.#file, command) ?? this.#dynamic(command, variable, value);
-    this.variables.set(variable, { value, place, isExported: flags.has('x'), isCertain: this.#isCertain });
+    this.variables.set(variable, { value, place, isExported: flags.has('x'), isCertain: this.#isCertain, isGlobal });
     if (flags.has('u')) this.variables.setExported(variable, false, this.#isCertain);
     return true;
   }
@@ -233,7 +237,7 @@ export class FishShell {
     }
     const value = this.#text(word) === undefined ? undefined : text.slice(text.indexOf('=') + 1);
     const place = this.#library.fishPlace(this.#file, command) ?? this.#dynamic(command, name, value);
-    this.variables.set(name, { value, place, isExported: true, isCertain: this.#isCertain });
+    this.variables.set(name, { value, place, isExported: true, isCertain: this.#isCertain, isGlobal: true });
   }
 
   /** A name that the text does not say, as in a function that is given it. */

@@ -1,5 +1,7 @@
 import path from 'node:path';
-import { ASSIGNMENT, scanShell } from './tokenizer.ts';
+import { type Command, type ParsedScript, parse, type Word } from 'unbash';
+import { isLiteral } from './places.ts';
+import { walk } from './script.ts';
 
 /** What `/bin/sh -c` would make of a helper setting, as far as that can be said without running it. */
 interface HelperCommand {
@@ -10,14 +12,47 @@ interface HelperCommand {
 }
 
 export function parseHelperCommand(text: string): HelperCommand {
-  const { statements, isLiteral } = scanShell(text);
-  const words = (statements[0]?.words ?? []).map((word) => word.text);
-  const assignments = Math.max(
-    0,
-    words.findIndex((word) => !ASSIGNMENT.test(word)),
-  );
-  const command = words.slice(assignments);
-  return { words: command[0] === 'exec' ? command.slice(1) : command, simple: isLiteral && assignments === 0 };
+  const script = parse(text);
+  const [first] = commandsOf(script);
+  const [only] = script.commands;
+  const isWhole = only !== undefined && only.command === first?.node && text.slice(only.pos, only.end) === text.trim();
+  const words = first?.words ?? [];
+  const isPlain = first?.isFixed && first.node.redirects.length === 0 && first.node.prefix.length === 0;
+  return {
+    words: words[0] === 'exec' ? words.slice(1) : words,
+    simple: isWhole && isPlain === true && only.background !== true && script.errors === undefined,
+  };
+}
+
+interface SimpleCommand {
+  readonly node: Command;
+  /** Quotes removed; without assignments in front of it, unless there is nothing else. */
+  readonly words: readonly string[];
+  /** No expansion and no glob: the words are what they look like. */
+  readonly isFixed: boolean;
+}
+
+/** Every simple command of a command line or a script for sh, also within others. */
+export function commandsIn(text: string): SimpleCommand[] {
+  return commandsOf(parse(text));
+}
+
+function commandsOf(script: ParsedScript): SimpleCommand[] {
+  const found: SimpleCommand[] = [];
+  walk(script, (node) => {
+    if (node.type !== 'Command') return true;
+    const parts = node.name === undefined ? [] : [node.name, ...node.args];
+    const words = parts.map((part) => (part.type === 'Word' ? part.value : part.text));
+    const own = node.prefix.flatMap((part) => (part.type === 'Assignment' ? [part.text] : []));
+    const isFixed = parts.every((part) => part.type === 'Assignment' || isFixedWord(part));
+    found.push({ node, words: node.name === undefined ? own : words, isFixed });
+    return true;
+  });
+  return found;
+}
+
+function isFixedWord({ parts = [] }: Word): boolean {
+  return parts.every(({ type }) => type !== 'Glob' && type !== 'ExtendedGlob') && parts.every(isLiteral);
 }
 
 /**

@@ -131,7 +131,8 @@ export function literalOf(word: AssignmentNode['value']): string | undefined {
   return (word.parts ?? []).every(isLiteral) ? word.value : undefined;
 }
 
-function isLiteral(part: SyntaxNode): boolean {
+/** It is what it looks like, whatever runs around it. */
+export function isLiteral(part: SyntaxNode): boolean {
   if (part.type === 'DoubleQuoted' || part.type === 'LocaleString') return part.parts.every(isLiteral);
   return ['Literal', 'SingleQuoted', 'AnsiCQuoted', 'Glob', 'BraceExpansion', 'ExtendedGlob'].includes(part.type);
 }

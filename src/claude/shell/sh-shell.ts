@@ -1,9 +1,10 @@
 import path from 'node:path';
 import type { Case, Command, Function as FunctionNode, If, PipelineNode, Statement, Word } from 'unbash';
 import { Expander, negated, type ShellSurroundings, type Truth } from './expand.ts';
-import { ASSIGNMENT, type AssigningNode, commandWords, DECLARERS, placesIn, type TrackedAssignment } from './places.ts';
+import { commandWords, DECLARERS, placesIn } from './places.ts';
 import type { ProfileLibrary } from './profile-library.ts';
 import { parseScript, type Spanned } from './script.ts';
+import { type Frame, ShAssigner } from './sh-assigner.ts';
 import { ShellVariables } from './variables-of-shell.ts';
 
 /** Functions that call each other, files that source each other. */
@@ -12,14 +13,6 @@ const DEEPEST = 24;
 const LONGEST = 40_000;
 
 type Flow = 'return' | 'exit' | 'break' | undefined;
-
-/** Where a statement comes from: its file, and the places that are known in it. */
-interface Frame {
-  readonly file: string;
-  readonly places: ReadonlyMap<AssigningNode, TrackedAssignment>;
-  /** Of what `eval` runs, the line of the `eval`. */
-  readonly lineOf: (node: Spanned) => number;
-}
 
 /**
  * Follows sh, bash or zsh through its startup files without running anything: what is set, exported and unset, by what is
@@ -32,6 +25,7 @@ export class ShShell {
   readonly #around: ShellSurroundings;
   readonly #functions = new Map<string, { readonly node: FunctionNode; readonly frame: Frame }>();
   readonly #expander: Expander;
+  readonly #assigner: ShAssigner;
   #frame: Frame | undefined;
   #isCertain = true;
   #flow: Flow;
@@ -62,6 +56,10 @@ export class ShShell {
     const lookup = (name: string) =>
       /^[1-9]\d*$/.test(name) ? this.#positional[Number(name) - 1] : this.variables.valueOf(name);
     this.#expander = new Expander(around, lookup, () => this.#frame?.file ?? '');
+    this.#assigner = new ShAssigner(this.variables, this.#expander, library, around, () => ({
+      frame: this.#frame,
+      isCertain: this.#isCertain,
+    }));
   }
 
   /** A file that is not there is none. */
@@ -213,14 +211,15 @@ export class ShShell {
   #command(command: Command): Truth {
     const [name] = commandWords(command);
     if (name === undefined) {
-      for (const part of command.prefix) if (part.type === 'Assignment') this.#assign(part, this.variables.exportsAll);
+      for (const part of command.prefix)
+        if (part.type === 'Assignment') this.#assigner.assign(part, this.variables.exportsAll);
       return true;
     }
     const args = command.args.slice(
       command.name?.value === name.replace(/^\\/, '') || command.name?.value === `\\${name}` ? 0 : 1,
     );
     const words = () => this.#expander.words(args.filter((arg): arg is Word => arg.type === 'Word'));
-    if (DECLARERS.has(name)) return this.#declare(name, args);
+    if (DECLARERS.has(name)) return this.#assigner.declare(name, args);
     const called = this.#functions.get(name);
     if (called !== undefined) return this.#call(called, words());
     switch (name) {
@@ -237,7 +236,7 @@ export class ShShell {
         return this.#eval(command, words().slice(words().indexOf('-c') + 1));
       case 'set':
       case 'setopt':
-        this.#options(words());
+        this.#assigner.options(words());
         return true;
       case 'return':
       case 'exit':
@@ -249,7 +248,7 @@ export class ShShell {
       case '[':
         return this.#expander.test(args);
       case ':':
-        this.#defaults(args);
+        this.#assigner.defaults(args);
         return true;
       case 'true':
       case 'alias':
@@ -267,7 +266,7 @@ export class ShShell {
     const before = this.#positional;
     this.#positional = args;
     let verdict: Truth;
-    this.variables.within(() =>
+    this.variables.within('function', () =>
       this.#inFrame(frame, () => {
         verdict = this.#run(node.body);
       }),
@@ -275,73 +274,6 @@ export class ShShell {
     this.#positional = before;
     if (this.#flow === 'return') this.#flow = undefined;
     return verdict;
-  }
-
-  #declare(name: string, args: readonly AssigningNode[]): Truth {
-    const flags = args.flatMap((arg) => (arg.type === 'Word' && /^[-+][A-Za-z]+$/.test(arg.value) ? [arg.value] : []));
-    const has = (letter: string) => flags.some((flag) => flag.startsWith('-') && flag.includes(letter));
-    if (has('f') || has('p')) return true;
-    const removesExport = (name === 'export' && has('n')) || flags.some((flag) => /^\+\w*x/.test(flag));
-    const exports = !removesExport && (name === 'export' || has('x'));
-    const isLocal = name !== 'export' && name !== 'readonly' && !has('g');
-    for (const arg of args) {
-      const word = arg.type === 'Word' ? this.#expander.text(arg) : undefined;
-      const variable = arg.type === 'Assignment' ? arg.name : (ASSIGNMENT.exec(word ?? '')?.[1] ?? word);
-      if (variable === undefined) {
-        if (exports && arg.type === 'Word') this.#exportsFromFile(arg);
-        continue;
-      }
-      if (!/^[A-Za-z_]\w*$/.test(variable)) continue;
-      if (isLocal) this.variables.hide(variable);
-      if (arg.type === 'Assignment' || ASSIGNMENT.test(word ?? '')) this.#assign(arg, exports);
-      else
-        this.variables.setExported(variable, exports || (!removesExport && this.variables.exportsAll), this.#isCertain);
-      if (removesExport) this.variables.setExported(variable, false, this.#isCertain);
-    }
-    return true;
-  }
-
-  #assign(node: AssigningNode, isExported: boolean): void {
-    const known = this.#frame?.places.get(node);
-    const text = node.type === 'Word' ? this.#expander.text(node) : undefined;
-    const name = node.type === 'Word' ? ASSIGNMENT.exec(text ?? '')?.[1] : node.name;
-    if (name === undefined) return;
-    const value =
-      node.type === 'Word'
-        ? text?.slice(text.indexOf('=') + 1)
-        : node.append
-          ? undefined
-          : this.#expander.text(node.value);
-    // `export "$1=$2"` in a function: the text says neither.
-    const place = known ?? this.#placeOf(node, name, value);
-    this.variables.set(name, { value, place, isExported, isCertain: this.#isCertain });
-  }
-
-  #placeOf(node: AssigningNode, name: string, value: string | undefined): TrackedAssignment | undefined {
-    if (this.#frame === undefined) return undefined;
-    const { file, lineOf } = this.#frame;
-    const line = lineOf(node);
-    return this.#library.add({
-      file,
-      name,
-      value,
-      line,
-      lastLine: line,
-      scope: 'function',
-      exported: 'no',
-      removal: undefined,
-    });
-  }
-
-  /** `export $(grep -v '^#' .env | xargs)`. */
-  #exportsFromFile(word: Word): void {
-    const named = /(?:^|[\s'"<])([~./$][\w./~${}-]+|[\w-]*\.env[\w.-]*)/g;
-    for (const [, name = ''] of word.text.matchAll(named)) {
-      const file = path.resolve(this.#around.homeDir, name.replace(/^~|^\$\{?HOME\}?/, this.#around.homeDir));
-      for (const place of this.#library.environment(file)) {
-        this.variables.set(place.name, { value: place.value, place, isExported: true, isCertain: this.#isCertain });
-      }
-    }
   }
 
   #source(given: string | undefined): Truth {
@@ -370,28 +302,5 @@ export class ShShell {
       verdict = this.#statements(script.root.commands);
     });
     return verdict;
-  }
-
-  #options(words: readonly (string | undefined)[]): void {
-    if (!this.#isCertain) return;
-    const text = words.join(' ');
-    if (/^-[a-z]*a|-o allexport|^(all_?export|ALL_?EXPORT)\b/.test(text)) this.variables.exportsAll = true;
-    if (/^\+[a-z]*a|\+o allexport|^no_?all_?export\b/i.test(text)) this.variables.exportsAll = false;
-  }
-
-  /** `: "${NAME:=value}"`. */
-  #defaults(args: readonly AssigningNode[]): void {
-    for (const arg of args) {
-      if (arg.type !== 'Word') continue;
-      const [, name, value] = /^"?\$\{([A-Za-z_]\w*):?=([^{}]*)\}"?$/.exec(arg.text) ?? [];
-      if (name === undefined || this.variables.has(name)) continue;
-      const known = value !== undefined && /[$`\\'"]/.test(value) ? undefined : value;
-      this.variables.set(name, {
-        value: known,
-        place: this.#placeOf(arg, name, known),
-        isExported: this.variables.exportsAll,
-        isCertain: this.#isCertain,
-      });
-    }
   }
 }

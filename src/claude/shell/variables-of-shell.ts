@@ -13,13 +13,20 @@ interface Setting {
   readonly place: TrackedAssignment | undefined;
   readonly isExported: boolean;
   readonly isCertain: boolean;
+  /** The one outside all functions and blocks is meant, also where one of the same name hides it. */
+  readonly isGlobal?: boolean;
+}
+
+/** What a function or a block hides: its variables end with it. */
+interface Scope {
+  readonly kind: 'function' | 'block';
+  readonly hidden: Map<string, Variable | undefined>;
 }
 
 /** The variables of a shell that is followed through its files. */
 export class ShellVariables {
   readonly #variables = new Map<string, Variable>();
-  /** Saved for the end of a function: what its own variables hide. */
-  readonly #hidden: Map<string, Variable | undefined>[] = [];
+  readonly #scopes: Scope[] = [];
   /** `set -a`. */
   exportsAll = false;
 
@@ -39,10 +46,12 @@ export class ShellVariables {
     return this.#variables.has(name);
   }
 
-  set(name: string, { value, place, isExported, isCertain }: Setting): void {
-    const before = this.#variables.get(name);
+  set(name: string, { value, place, isExported, isCertain, isGlobal = false }: Setting): void {
+    const outermost = isGlobal ? this.#scopes.find(({ hidden }) => hidden.has(name))?.hidden : undefined;
+    const variables = outermost ?? this.#variables;
+    const before = variables.get(name);
     if (place !== undefined && isCertain && value !== undefined) place.value = value;
-    this.#variables.set(name, {
+    variables.set(name, {
       value: isCertain ? value : undefined,
       isExported: isExported || this.exportsAll || before?.isExported === true,
       places: [...(before?.places ?? []).slice(-20), ...(place === undefined ? [] : [{ place, isCertain }])],
@@ -63,19 +72,25 @@ export class ShellVariables {
     this.#variables.delete(name);
   }
 
-  /** A variable of the function that is running. */
-  hide(name: string): void {
-    const hidden = this.#hidden.at(-1);
-    if (hidden === undefined || hidden.has(name)) return;
-    hidden.set(name, this.#variables.get(name));
+  /** A variable of the function or block that is running. */
+  hide(name: string, kind: Scope['kind'] = 'block'): void {
+    const scope = kind === 'block' ? this.#scopes.at(-1) : this.#scopes.findLast((each) => each.kind === kind);
+    if (scope === undefined || scope.hidden.has(name)) return;
+    scope.hidden.set(name, this.#variables.get(name));
     this.#variables.delete(name);
   }
 
-  /** Runs a function's body with room for variables of its own. */
-  within(body: () => void): void {
-    this.#hidden.push(new Map());
+  get isInFunction(): boolean {
+    return this.#scopes.some(({ kind }) => kind === 'function');
+  }
+
+  /** Runs a function's or a block's body with room for variables of its own. */
+  within(kind: Scope['kind'], body: () => void): void {
+    const scope: Scope = { kind, hidden: new Map() };
+    this.#scopes.push(scope);
     body();
-    for (const [name, variable] of this.#hidden.pop() ?? []) {
+    this.#scopes.pop();
+    for (const [name, variable] of scope.hidden) {
       if (variable === undefined) this.#variables.delete(name);
       else this.#variables.set(name, variable);
     }

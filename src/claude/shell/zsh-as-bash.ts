@@ -1,14 +1,4 @@
-/** A text in place of another one, and where each position of it was there. */
-export interface Rewritten {
-  readonly text: string;
-  readonly originalOf: (position: number) => number;
-}
-
-interface Edit {
-  readonly at: number;
-  readonly removed: number;
-  readonly inserted: string;
-}
+import { balancedEnd, type Edit, edited, lineEnd, quotedEnd, type Rewritten } from './rewriting.ts';
 
 /** What an open block is: `(`, `{`, the header of an if or a loop, or a brace that stands for then or do. */
 type Block = 'paren' | 'brace' | 'anonymous' | 'if-header' | 'loop-header' | 'for-list' | 'if-brace' | 'loop-brace';
@@ -17,8 +7,6 @@ const IF_WORDS = new Set(['if', 'elif']);
 const LOOP_WORDS = new Set(['while', 'until', 'for', 'select', 'foreach']);
 const COMMAND_FOLLOWS = new Set(['then', 'do', 'else', 'time', '!', '{', 'always', 'noglob', 'builtin', 'command']);
 const ARRAY = /^[A-Za-z_]\w*(\[[^\]]*\])?\+?=$/;
-/** Quotes and parentheses within each other; deeper ones are not those of a person. */
-const DEEPEST = 40;
 
 /**
  * What zsh has and bash has not, written as bash has it, so that one parser reads both: glob qualifiers and alternatives,
@@ -42,6 +30,8 @@ class Rewriter {
   /** The last character that is not white space; a line end counts. */
   #last = '\n';
   #inTest = false;
+  /** Open within the word. */
+  #wordBraces = 0;
   #anonymousNext = false;
   /** A loop without braces and `do`: it ends with its line. */
   #openShortLoops = 0;
@@ -53,7 +43,7 @@ class Rewriter {
   rewrite(): Rewritten {
     while (this.#at < this.#text.length) this.#step(this.#text[this.#at] ?? '');
     this.#endWord();
-    return applied(this.#text, this.#edits);
+    return edited(this.#text, this.#edits);
   }
 
   #step(character: string): void {
@@ -68,9 +58,36 @@ class Rewriter {
     else if (character === '<' || character === '>') this.#redirection();
     else if (character === '(') this.#openParenthesis(next);
     else if (character === ')') this.#closeParenthesis();
-    else if (character === '{' && this.#wordFrom === -1 && /^\s?$/.test(next)) this.#openBrace();
-    else if (character === '}' && this.#wordFrom === -1 && this.#closesBlock()) this.#closeBrace();
+    else if (character === '{') this.#leftBrace(next);
+    else if (character === '}') this.#rightBrace();
     else this.#inWord(1);
+  }
+
+  /** A word of its own, or in front of a command; elsewhere it is a part of a word. */
+  #leftBrace(next: string): void {
+    const isAlone = this.#wordFrom === -1 && /^\s?$/.test(next);
+    const isGroup =
+      this.#wordFrom === -1 &&
+      this.#commandNext &&
+      !/^\{[^\s{}]*[,.][^\s{}]*\}/.test(this.#text.slice(this.#at, this.#at + 80));
+    if (isAlone || isGroup) {
+      if (!isAlone) this.#replace(this.#at + 1, 0, ' ');
+      this.#openBrace();
+      return;
+    }
+    this.#wordBraces += 1;
+    this.#inWord(1);
+  }
+
+  /** Ends a block wherever it stands, unless it ends a brace of its word. */
+  #rightBrace(): void {
+    if (this.#wordBraces === 0 && this.#closesBlock()) {
+      this.#endWord();
+      this.#closeBrace();
+      return;
+    }
+    this.#wordBraces = Math.max(0, this.#wordBraces - 1);
+    this.#inWord(1);
   }
 
   #inWord(length: number): void {
@@ -89,6 +106,7 @@ class Rewriter {
     const word = this.#text.slice(this.#wordFrom, Math.min(this.#at, this.#wordFrom + 80));
     const from = this.#wordFrom;
     this.#wordFrom = -1;
+    this.#wordBraces = 0;
     if (this.#inTest) {
       this.#inTest = word !== ']]';
       return;
@@ -98,7 +116,7 @@ class Rewriter {
     if (word === '[[') this.#inTest = true;
     else if (IF_WORDS.has(word)) this.#open('if-header');
     else if (word === 'while' || word === 'until') this.#open('loop-header');
-    else if (LOOP_WORDS.has(word)) this.#blocks.push('for-list');
+    else if (LOOP_WORDS.has(word)) this.#forWord();
     else if (word === 'function') this.#functionWord(from);
     else if (word === 'then' && this.#top === 'if-header') this.#blocks.pop();
     else if (word === 'do' && (this.#top === 'loop-header' || this.#top === 'for-list')) this.#blocks.pop();
@@ -114,9 +132,21 @@ class Rewriter {
     this.#commandNext = true;
   }
 
+  /** `for key value in …`: bash knows one name. */
+  #forWord(): void {
+    this.#blocks.push('for-list');
+    const found = /^([ \t]+\w+)((?:[ \t]+(?!in\b)\w+)+)[ \t]+(?:in\b|\()/.exec(
+      this.#text.slice(this.#at, this.#at + 200),
+    );
+    const [, first = '', others = ''] = found ?? [];
+    if (found !== null) this.#replace(this.#at + first.length, others.length, ' '.repeat(others.length));
+  }
+
   /** `function {` runs at once; `function a b {` defines both, of which bash knows one. */
   #functionWord(from: number): void {
-    const [all, names = ''] = /^[ \t]*([^{}()\n;]*)/.exec(this.#text.slice(this.#at, this.#at + 200)) ?? [''];
+    const [all, names = ''] = /^[ \t]*([^{}()\n;]*)(?:\([ \t]*\))?/.exec(
+      this.#text.slice(this.#at, this.#at + 200),
+    ) ?? [''];
     this.#commandNext = true;
     const words = names.trim().split(/[ \t]+/);
     if (names.trim() === '') {
@@ -124,7 +154,7 @@ class Rewriter {
       this.#anonymousNext = true;
     } else {
       const kept = names.indexOf(words[0] ?? '') + (words[0] ?? '').length;
-      const skipped = all.length - names.length;
+      const skipped = all.indexOf(names);
       if (words.length > 1)
         this.#replace(this.#at + skipped + kept, names.length - kept, ' '.repeat(names.length - kept));
       // Whoever ends the word steps over the white space behind it.
@@ -140,7 +170,7 @@ class Rewriter {
     }
     this.#at += 1;
     for (const delimiter of this.#heredocs.splice(0)) this.#skipHeredoc(delimiter);
-    this.#commandNext = this.#top !== 'for-list';
+    this.#commandNext = true;
     this.#last = '\n';
   }
 
@@ -155,8 +185,9 @@ class Rewriter {
   #operator(character: string, next: string): void {
     this.#endWord();
     if (character === '&' && (next === '!' || next === '|')) {
-      this.#replace(this.#at + 1, 1, ' ');
-      this.#at += 1;
+      const [more = ''] = /^[ \t]*;/.exec(this.#text.slice(this.#at + 2, this.#at + 20)) ?? [];
+      this.#replace(this.#at + 1, 1 + more.length, ' '.repeat(1 + more.length));
+      this.#at += 1 + more.length;
     }
     this.#at += 1;
     this.#last = character;
@@ -165,6 +196,12 @@ class Rewriter {
 
   #redirection(): void {
     const rest = this.#text.slice(this.#at, this.#at + 3);
+    const [numbers] = /^<\d*-\d*>/.exec(this.#text.slice(this.#at, this.#at + 20)) ?? [];
+    if (numbers !== undefined) {
+      this.#replace(this.#at, numbers.length, '_'.repeat(numbers.length));
+      this.#inWord(numbers.length);
+      return;
+    }
     this.#endWord();
     if (rest === '<<<') this.#at += 3;
     else if (rest.startsWith('<<')) this.#heredoc();
@@ -202,6 +239,10 @@ class Rewriter {
       } else if (next === ')' && this.#commandNext) {
         this.#wordFrom = -1;
         this.#at += 2;
+      } else if (word === '=') {
+        // `=(…)` is a file with the output, as `<(…)` is.
+        this.#replace(this.#at - 1, 1, '<');
+        this.#inWord(end() - this.#at);
       } else if (/[?*+@!]$/.test(word)) this.#inWord(end() - this.#at);
       else this.#blank(end());
     } else if (this.#top === 'for-list') this.#forList();
@@ -214,7 +255,8 @@ class Rewriter {
       // `name ()`.
       this.#at += 2;
       this.#commandNext = true;
-    } else if (this.#commandNext) {
+    } else if (this.#commandNext && /^[\w*?[\-.]/.test(this.#text.slice(end(), end() + 1))) this.#blank(end());
+    else if (this.#commandNext) {
       this.#at += 1;
       this.#open('paren');
       this.#last = '{';
@@ -231,12 +273,17 @@ class Rewriter {
     this.#inWord(isOneLine ? group.length : 1);
   }
 
-  /** Within an array. */
-  #blankGroups(from: number, to: number): void {
+  /** In a list of words: line ends, comments and groups, which bash does not have there. */
+  #blankGroups(from: number, to: number, isLine = false): void {
     for (let at = from; at < to; at += 1) {
       const character = this.#text[at] ?? '';
-      if ('\'"`'.includes(character) || (character === '$' && this.#text[at + 1] === '('))
+      if ('\'"`'.includes(character) || (character === '$' && /[({]/.test(this.#text[at + 1] ?? '')))
         at = quotedEnd(this.#text, at) - 1;
+      else if (character === '#' && /\s/.test(this.#text[at - 1] ?? '')) {
+        const end = Math.min(lineEnd(this.#text, at), to);
+        if (isLine) this.#replace(at, end - at, ' '.repeat(end - at));
+        at = end - 1;
+      } else if (character === '\n' && isLine) this.#replace(at, 1, ' ');
       else if (character === '(') {
         const end = Math.min(balancedEnd(this.#text, at), to);
         this.#replace(at, end - at, '_'.repeat(end - at));
@@ -252,8 +299,9 @@ class Rewriter {
     if (this.#text[this.#at + 1] === '(') this.#at = end;
     else {
       this.#replace(this.#at, 1, ' in ');
-      this.#blankGroups(this.#at + 1, end - 1);
-      this.#replace(end - 1, 1, ';');
+      this.#blankGroups(this.#at + 1, end - 1, true);
+      // Another `;` may follow.
+      this.#replace(end - 1, 1, /^[ \t]*;/.test(this.#text.slice(end, end + 20)) ? ' ' : ';');
       this.#at = end;
     }
     this.#last = this.#text[end - 2] === ')' ? 'a' : ';';
@@ -335,76 +383,4 @@ class Rewriter {
   #replace(at: number, removed: number, inserted: string): void {
     if (removed > 0 || inserted !== '') this.#edits.push({ at, removed, inserted });
   }
-}
-
-/** The end of what begins with a quote, `$(`, `${`, `$'` or a backquote. */
-function quotedEnd(text: string, from: number, depth = 0): number {
-  const opening = text[from] ?? '';
-  if (opening === '$') {
-    const next = text[from + 1] ?? '';
-    if (next === '(' || next === '{') return balancedEnd(text, from + 1, depth);
-    return quotedEnd(text, from + 1, depth);
-  }
-  const isPlain = opening === "'" && text[from - 1] !== '$';
-  for (let at = from + 1; at < text.length; at += 1) {
-    const character = text[at];
-    if (character === opening) return at + 1;
-    if (character === '\\' && !isPlain) at += 1;
-    else if (opening === '"' && character === '$' && /[({]/.test(text[at + 1] ?? ''))
-      at = balancedEnd(text, at + 1, depth + 1) - 1;
-  }
-  return text.length;
-}
-
-/** The end of what begins with a parenthesis or a brace. */
-function balancedEnd(text: string, from: number, depth = 0): number {
-  if (depth > DEEPEST) return text.length;
-  const opening = text[from] ?? '';
-  const closing = opening === '(' ? ')' : '}';
-  let open = 0;
-  for (let at = from; at < text.length; at += 1) {
-    const character = text[at] ?? '';
-    if (character === '\\') at += 1;
-    else if ('\'"`'.includes(character)) at = quotedEnd(text, at, depth + 1) - 1;
-    else if (character === '#' && opening === '(' && /[\s;]/.test(text[at - 1] ?? '')) at = lineEnd(text, at) - 1;
-    else if (character === opening) open += 1;
-    else if (character === closing) open -= 1;
-    if (open === 0) return at + 1;
-  }
-  return text.length;
-}
-
-function lineEnd(text: string, from: number): number {
-  const end = text.indexOf('\n', from);
-  return end === -1 ? text.length : end;
-}
-
-function applied(text: string, unordered: readonly Edit[]): Rewritten {
-  const edits = unordered.toSorted((a, b) => a.at - b.at);
-  const parts: string[] = [];
-  /** Position in the result behind each edit, and the position in the text that it is for. */
-  const anchors: { readonly from: number; readonly to: number }[] = [];
-  let at = 0;
-  let length = 0;
-  for (const edit of edits) {
-    if (edit.at < at) continue;
-    const kept = text.slice(at, edit.at);
-    parts.push(kept, edit.inserted);
-    length += kept.length + edit.inserted.length;
-    at = edit.at + edit.removed;
-    if (edit.removed !== edit.inserted.length) anchors.push({ from: length, to: at });
-  }
-  parts.push(text.slice(at));
-  const originalOf = (position: number) => {
-    let low = 0;
-    let high = anchors.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((anchors[middle]?.from ?? 0) <= position) low = middle + 1;
-      else high = middle;
-    }
-    const anchor = anchors[low - 1] ?? { from: 0, to: 0 };
-    return anchor.to + (position - anchor.from);
-  };
-  return { text: parts.join(''), originalOf };
 }
