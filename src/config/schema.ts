@@ -126,7 +126,8 @@ function checkUrl() {
   });
 }
 
-function isInTheClear({ protocol, hostname }: URL): boolean {
+/** What is sent there others on the network can read: `http://` to any machine but this one. */
+export function isInTheClear({ protocol, hostname }: URL): boolean {
   return protocol === 'http:' && !/^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(hostname);
 }
 

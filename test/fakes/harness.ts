@@ -7,6 +7,7 @@ import { openMemoryCache } from '../../src/cache/open.ts';
 import type { CredentialConfig, DaemonConfig } from '../../src/config/config.ts';
 import type { Format } from '../../src/credential/rejection.ts';
 import { BrokerError } from '../../src/errors.ts';
+import type { AllowWord } from '../../src/platform/attestation.ts';
 import type { CallOrigin, SettingsStamp } from '../../src/platform/client-identity.ts';
 import type { Clock, Random } from '../../src/platform/clock.ts';
 import { CLAUDE_CODE } from '../../src/platform/known-clients.ts';
@@ -30,6 +31,7 @@ export interface CredentialSketch {
   /** The credential that its provider logs in with. */
   readonly borrows?: string;
   readonly scope?: 'session';
+  readonly allow?: readonly AllowWord[];
 }
 
 export interface HarnessOptions {
@@ -52,6 +54,8 @@ export interface AskSketch {
   readonly format?: Format;
   readonly saysRejected?: boolean;
   readonly signal?: AbortSignal;
+  /** What the kernel shows of the caller; absent: nothing. */
+  readonly attest?: Ask['attest'];
   /** Default: true, the answer is written completely at once. */
   readonly delivered?: boolean;
 }
@@ -161,6 +165,7 @@ export class BrokerHarness {
       saysRejected: sketch.saysRejected ?? false,
       mayBeOwn: sketch.origin !== 'other',
       origin: () => sketch.origin ?? 'own',
+      attest: sketch.attest,
       client: 'client' in sketch ? sketch.client : client(1),
       signal: sketch.signal ?? new AbortController().signal,
     };
@@ -243,6 +248,7 @@ export class BrokerHarness {
       ttlMs: times.ttlMs ?? 15 * MINUTE,
       maxStaleMs: times.maxStaleMs ?? 24 * HOUR,
       scope: times.scope,
+      allow: times.allow,
       source: { path },
     };
     const readId = `${provider}:${fingerprint}:${path}`;

@@ -278,14 +278,18 @@ when there is a key already; \`unusable\` is a secret that the client would refu
 
 /** Ports, folders, dates, the mood of the resolver and whether the same Vault answers others meanwhile differ from run to run. */
 function withoutChance(line: string): string {
-  return line
-    .replaceAll(home.folder, '~')
-    .replaceAll(/(providers\.|provider "|provider of "|broker login )(?:row-\d+|second-factor)/g, '$1prod')
-    .replaceAll(/row-\d+/g, 'claude')
-    .replaceAll(/127\.0\.0\.1:(?!1\b)\d+/g, 'vault.example:8200')
-    .replace(/(did not answer within [\d.]+ s) about \S+;/, '$1;')
-    .replaceAll('DNS does not answer (EAI_AGAIN)', 'its name does not exist in DNS (ENOTFOUND)')
-    .replaceAll(/until \w{3} +\d+ [\d:]+ (\d{4}) GMT/g, (_, year) =>
-      year === '2020' || year === '2099' ? `until Jan ${year}` : 'until …',
-    );
+  return (
+    line
+      // On a busy machine the helper asks when it is some seconds old, and is told that too.
+      .replace(/^\d+ s ago: (.*?); next try in \d+ s, or now: broker refresh row-\d+;/, '$1;')
+      .replaceAll(home.folder, '~')
+      .replaceAll(/(providers\.|provider "|provider of "|broker login )(?:row-\d+|second-factor)/g, '$1prod')
+      .replaceAll(/row-\d+/g, 'claude')
+      .replaceAll(/127\.0\.0\.1:(?!1\b)\d+/g, 'vault.example:8200')
+      .replace(/(did not answer within [\d.]+ s) about \S+;/, '$1;')
+      .replaceAll('DNS does not answer (EAI_AGAIN)', 'its name does not exist in DNS (ENOTFOUND)')
+      .replaceAll(/until \w{3} +\d+ [\d:]+ (\d{4}) GMT/g, (_, year) =>
+        year === '2020' || year === '2099' ? `until Jan ${year}` : 'until …',
+      )
+  );
 }

@@ -1,13 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { helperPath, loadNative } from '../../src/platform/native.ts';
+import { loadNative } from '../../src/platform/native.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
+import { SessionClient } from '../fakes/session-client.ts';
 
 let vault: DevVault;
 let home: BrokerHome;
-const clients: ChildProcess[] = [];
+const clients: SessionClient[] = [];
 
 /** Only there a process can be watched without looking for it. */
 const canWatch = process.platform === 'linux' && loadNative() !== undefined;
@@ -37,47 +36,22 @@ scope = "session"
 });
 
 afterEach(async () => {
-  for (const client of clients.splice(0)) client.kill('SIGKILL');
+  for (const client of clients.splice(0)) await client.exit();
   await home.close();
   await vault.stop();
 });
 
-/** A client as Claude Code is one: it runs the helper through sh whenever it is told to, and stays. */
-class Client {
-  readonly process: ChildProcess;
-
-  constructor() {
-    const code = `process.stdin.on('data', (name) => {
-      const run = require('node:child_process').spawnSync('/bin/sh', ['-c', process.argv[1] + ' ' + name]);
-      process.stdout.write(run.stdout.toString() || run.stderr.toString());
-    });`;
-    this.process = spawn(process.execPath, ['-e', code, helperPath() ?? ''], {
-      argv0: 'claude',
-      // It keeps no key for longer, so that no ask comes early.
-      env: { ...home.env, CLAUDE_CODE_API_KEY_HELPER_TTL_MS: '1' },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    clients.push(this.process);
-  }
-
-  async key(name = 'leased'): Promise<string> {
-    this.process.stdin?.write(name);
-    const [chunk] = await once(this.process.stdout as NodeJS.ReadableStream, 'data');
-    return String(chunk).trim();
-  }
-
-  async exit(): Promise<void> {
-    const gone = once(this.process, 'exit');
-    this.process.kill('SIGKILL');
-    await gone;
-  }
+function newClient(): SessionClient {
+  const client = new SessionClient(home.env);
+  clients.push(client);
+  return client;
 }
 
 const live = () => vault.leases.live().length;
 
 test.runIf(canWatch)('each client process has its own lease, which ends within seconds of the process', async () => {
   await home.start();
-  const [one, two] = [new Client(), new Client()];
+  const [one, two] = [newClient(), newClient()];
   const keys = [await one.key(), await two.key()];
   expect(new Set(keys).size).toBe(2);
   expect([await one.key(), await two.key()]).toEqual(keys);
@@ -91,7 +65,7 @@ test.runIf(canWatch)('each client process has its own lease, which ends within s
 
 test.runIf(canWatch)('a daemon that was killed meanwhile leaves no lease of a client that has exited', async () => {
   const daemon = await home.start();
-  const [one, two] = [new Client(), new Client()];
+  const [one, two] = [newClient(), newClient()];
   const [, kept] = [await one.key(), await two.key()];
   await daemon.end('SIGKILL');
   await one.exit();
@@ -104,7 +78,7 @@ test.runIf(canWatch)('a daemon that was killed meanwhile leaves no lease of a cl
 
 test.runIf(canWatch)('the provider is told pid and start time of the client, and nothing else', async () => {
   await home.start();
-  const client = new Client();
-  const { pid } = client.process;
+  const client = newClient();
+  const { pid } = client;
   expect(await client.key('told')).toMatch(new RegExp(`^${pid}/${pid}\\.\\d+$`));
 });

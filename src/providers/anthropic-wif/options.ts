@@ -1,19 +1,16 @@
 import { z } from 'zod';
-import { duration, type EnvironmentRule, filePath, once, refuse, text } from '../../config/schema.ts';
+import { duration, type EnvironmentRule, filePath, isInTheClear, once, refuse, text } from '../../config/schema.ts';
 import { borrowedIn, inputsOf, loginInput } from '../login-inputs.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { proxyOption, proxyRule } from '../proxies.ts';
 
 export const ANTHROPIC = 'https://api.anthropic.com';
 
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
-
 /** An identity token goes there: nowhere in the clear but on this machine. */
 const baseUrl = () =>
   text().superRefine((value, context) => {
     const url = URL.parse(value);
-    const isPlain = url?.protocol === 'http:' && LOOPBACK.test(url.hostname);
-    if (url === null || !(url.protocol === 'https:' || isPlain)) {
+    if (url === null || !/^https?:$/.test(url.protocol) || isInTheClear(url)) {
       refuse(context, 'this is not an https address', 'write https://… (http:// is for this machine only)');
     } else if (url.username !== '' || url.search !== '' || url.hash !== '') {
       refuse(context, 'the address has more than a host and a path', 'remove user name, query and fragment');

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { duration, filePath, once, refuse, secretText, text } from '../../config/schema.ts';
+import { duration, filePath, isInTheClear, once, refuse, secretText, text } from '../../config/schema.ts';
 import { borrowedIn, loginInput } from '../login-inputs.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { proxyOption, proxyRule } from '../proxies.ts';
@@ -15,8 +15,6 @@ type Grant = (typeof GRANTS)[number];
 
 export const CLIENT_AUTHS = ['basic', 'post', 'private_key_jwt', 'assertion', 'tls', 'none'] as const;
 
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
-
 /** Secrets and tokens go there: nowhere in the clear but on this machine. */
 function endpoint(what: string) {
   return text()
@@ -28,7 +26,7 @@ function endpoint(what: string) {
         refuse(context, 'there is a user name or a password in the address', 'remove it; client_id says who asks');
       } else if (url.hash !== '') {
         refuse(context, 'the address has a fragment', 'remove the # and what follows');
-      } else if (url.protocol === 'http:' && !LOOPBACK.test(url.hostname)) {
+      } else if (isInTheClear(url)) {
         const remedy = 'write https:// (http:// is for this machine only)';
         refuse(context, 'secrets would go over the network in the clear', remedy);
       }

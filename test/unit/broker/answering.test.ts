@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { unseen } from '../../../src/platform/attestation.ts';
 import { CODEX } from '../../../src/platform/known-clients.ts';
 import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
 import { BrokerHarness, client, type HarnessOptions } from '../../fakes/harness.ts';
@@ -11,6 +12,46 @@ const bench = async (options: Partial<HarnessOptions> = {}) =>
 
 /** Not judged: what these tests ask has nothing to do with rejection. */
 const PLAIN = { origin: 'other' } as const;
+
+describe('allow', () => {
+  const refused = unseen('the reason');
+  const guarded = () => bench({ credentials: [{ ...STATIC, allow: ['claude-code'] }] });
+
+  it('refuses before anything else: no refresh, no use that would keep one going, no mark', async () => {
+    const world = await guarded();
+    const told = await world.get('anthropic', { attest: () => refused, saysRejected: true });
+    expect(told).toMatchObject({ code: 'ERR_CALLER_REFUSED', tookMs: 0, error: { exitCode: 77 } });
+    expect(world.provider().count('issue')).toBe(0);
+    expect(world.broker.status().credentials[0]).toMatchObject({ state: 'idle', lastAskedAt: null, timesServed: 0 });
+    expect(world.broker.events({ limit: 10 })).toMatchObject([
+      { kind: 'caller-refused', credential: 'anthropic', detail: { clause: 'peer', why: 'the reason', client: 0 } },
+    ]);
+  });
+
+  it('refuses where nothing is known of the caller, and serves whom the facts allow', async () => {
+    const world = await guarded();
+    expect((await world.get('anthropic')).code).toBe('ERR_CALLER_REFUSED');
+    const attest = (allow: readonly string[]) =>
+      allow.length === 1 ? ({ allowed: true, client: {}, between: [] } as never) : refused;
+    expect((await world.get('anthropic', { attest })).value).toBe(world.system.place('anthropic')?.value);
+  });
+
+  it('has no facts read where it is not configured', async () => {
+    const world = await bench();
+    const attest = () => expect.unreachable();
+    expect((await world.get('anthropic', { attest })).value).toBeDefined();
+  });
+
+  it('takes effect with a changed configuration, and the key stays', async () => {
+    const world = await bench();
+    await world.get('anthropic', PLAIN);
+    world.reconfigure([{ ...STATIC, allow: ['claude-code'] }]);
+    expect((await world.get('anthropic', { attest: () => refused })).code).toBe('ERR_CALLER_REFUSED');
+    world.reconfigure([STATIC]);
+    expect((await world.get('anthropic', PLAIN)).value).toBeDefined();
+    expect(world.provider().count('issue')).toBe(1);
+  });
+});
 
 describe('single flight', () => {
   it('asks the provider once, however many ask the broker', async () => {
