@@ -65,9 +65,9 @@ export class Sessions {
     return sessions.find(({ failure }) => failure !== undefined) ?? sessions[0] ?? shared;
   }
 
-  /** The asker's own one, or the shared one where it cannot have one. */
+  /** Of one with scope = "session": the asker's own one, or the shared one where it cannot have one. */
   credentialFor(shared: ManagedCredential, { client, at }: Ask): ManagedCredential {
-    if (shared.spec.config.scope !== 'session' || this.#leaseless.has(shared.name)) return shared;
+    if (this.#leaseless.has(shared.name)) return shared;
     if (client === undefined) return this.#share(shared, 'nobody', 'nothing shows which process asks');
     const known = this.#sessions.get(nameOf(shared, client));
     if (known !== undefined) return known.credential;

@@ -1,13 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { Impossible } from './impossible.ts';
 
 /** What was observed in docs/claude-client.md holds for these; widen it after reading that report again. */
 const PACKAGE = '@anthropic-ai/claude-code';
 const RANGE = '~2.1.330';
 const FOLDER = join(import.meta.dirname, '..', '..', '.cache', 'claude-code');
-const STAMP = join(FOLDER, 'range.txt');
 
 export interface InstalledClient {
   /** The native program; its package comes as an optional dependency for this platform. */
@@ -15,30 +14,41 @@ export interface InstalledClient {
   readonly version: string;
 }
 
-/** Installs the client from npm, once per range, into a folder of its own. @throws Impossible. */
+/** Installs the newest client from npm, once per range, into a folder of its own. @throws Impossible. */
 export function installClient(): InstalledClient {
-  if (!existsSync(STAMP) || readFileSync(STAMP, 'utf8') !== RANGE) install();
-  const [program] = globSync(join(FOLDER, 'node_modules', `${PACKAGE}-*`, 'claude'));
+  return installed(RANGE, FOLDER);
+}
+
+/** The version that was published before this one. @throws Impossible. */
+export function installClientBefore({ version }: InstalledClient): InstalledClient {
+  const versions = JSON.parse(npm('view', PACKAGE, 'versions', '--json')) as readonly string[];
+  const before = versions[versions.indexOf(version) - 1];
+  if (before === undefined) throw new Impossible(`npm knows no ${PACKAGE} before ${version}`);
+  return installed(before, `${FOLDER}-before`);
+}
+
+function installed(range: string, folder: string): InstalledClient {
+  const stamp = join(folder, 'range.txt');
+  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== range) install(range, folder);
+  const [program] = globSync(join(folder, 'node_modules', `${PACKAGE}-*`, 'claude'));
   if (program === undefined) throw new Impossible(`${PACKAGE} has no program for ${process.platform}-${process.arch}`);
   const manifest = JSON.parse(readFileSync(join(dirname(program), 'package.json'), 'utf8')) as { version: string };
   return { program, version: manifest.version };
 }
 
-function install(): void {
-  console.log(`installing ${PACKAGE}@${RANGE} into .cache/claude-code …`);
-  rmSync(FOLDER, { recursive: true, force: true });
-  mkdirSync(FOLDER, { recursive: true });
+function install(range: string, folder: string): void {
+  console.log(`installing ${PACKAGE}@${range} into ${relative(process.cwd(), folder)} …`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
   const flags = ['--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
-  const npm = spawnSync('npm', ['install', '--prefix', FOLDER, ...flags, `${PACKAGE}@${RANGE}`], {
-    encoding: 'utf8',
-    timeout: 300_000,
-  });
-  if (npm.status !== 0) {
-    const lines = (npm.stderr ?? npm.error?.message ?? '')
-      .split('\n')
-      .filter((text) => !/^(npm error code|$)/.test(text));
-    const [line = 'it was not found or did not end'] = lines;
-    throw new Impossible(`npm could not install ${PACKAGE}@${RANGE}: ${line}`);
-  }
-  writeFileSync(STAMP, RANGE);
+  npm('install', '--prefix', folder, ...flags, `${PACKAGE}@${range}`);
+  writeFileSync(join(folder, 'range.txt'), range);
+}
+
+function npm(...args: readonly string[]): string {
+  const { status, stdout, stderr, error } = spawnSync('npm', args, { encoding: 'utf8', timeout: 300_000 });
+  if (status === 0) return stdout;
+  const lines = (stderr ?? error?.message ?? '').split('\n').filter((text) => !/^(npm error code|$)/.test(text));
+  const [line = 'it was not found or did not end'] = lines;
+  throw new Impossible(`npm ${args[0]} ${PACKAGE} failed: ${line}`);
 }

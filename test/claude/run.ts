@@ -1,7 +1,8 @@
 /**
  * Runs the tests with the real Claude Code: installs it from npm under .cache/ and starts everything (mock API,
  * development Vault, daemon, client) in a network namespace with only loopback. Where that cannot be it says so in one
- * line and succeeds. `--bench` measures instead and writes docs/claude-client.md; other arguments go to vitest.
+ * line and succeeds. `--bench` measures instead and writes docs/claude-client.md,
+ * `--types` asks which settings the client takes; other arguments go to vitest.
  */
 import { join } from 'node:path';
 import { installClient } from './client-package.ts';
@@ -27,7 +28,8 @@ async function main(words: readonly string[]): Promise<void> {
       'verbose',
     ];
     const [first, ...rest] = words;
-    const command = first === '--bench' ? [join(import.meta.dirname, 'bench.ts'), ...rest] : [...tests, ...words];
+    const script = { '--bench': 'bench.ts', '--types': 'settings-types.ts' }[first ?? ''];
+    const command = script === undefined ? [...tests, ...words] : [join(import.meta.dirname, script), ...rest];
     process.exitCode = await loopback.run([process.execPath, ...command], env);
   } catch (error) {
     if (!(error instanceof Impossible)) throw error;

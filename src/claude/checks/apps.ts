@@ -43,7 +43,8 @@ export const appChecks: readonly Check[] = [
     id: 'remote-control-off',
     severity: 'info',
     when: ({ chain, input }) =>
-      input.login.present && ['helper', 'api-key'].includes(chain.outcomes.interactive.winner ?? ''),
+      (input.login.subscription ?? input.login.consoleKey) !== undefined &&
+      ['helper', 'api-key'].includes(chain.outcomes.interactive.winner ?? ''),
     title: 'Remote Control is off while a key logs in',
     cost: 'it needs the login that you have, and a key comes first (anthropics/claude-code issue 58127)',
     remedy: 'where you want Remote Control, start claude with a CLAUDE_CONFIG_DIR that sets no apiKeyHelper',

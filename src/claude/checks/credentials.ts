@@ -1,4 +1,5 @@
 import { whyNotAKey } from '../../credential/key.ts';
+import type { AuthMethod } from '../doctor/auth-chain.ts';
 import type { Facts } from '../doctor/gather.ts';
 import { type KeyKind, keyKind } from '../doctor/helper.ts';
 import { effectiveVariable, keyAnswer, originFile, originText } from '../settings/effective.ts';
@@ -9,7 +10,8 @@ export const credentialChecks: readonly Check[] = [
   check({
     id: 'no-method',
     severity: 'error',
-    when: ({ chain: { outcomes } }) => outcomes.interactive.winner === undefined && outcomes.print.winner === undefined,
+    when: ({ chain: { outcomes } }) =>
+      [outcomes.interactive, outcomes.print].every(({ winner, end }) => winner === undefined && end === undefined),
     title: 'Claude Code has nothing to log in with',
     cost: '"Not logged in · Please run /login"',
     remedy: 'set up the broker: broker setup',
@@ -44,18 +46,25 @@ export const credentialChecks: readonly Check[] = [
           present &&
           id !== 'helper' &&
           id !== outcomes.print.winner &&
-          !(helper !== undefined && ['cloud', 'auth-token', 'api-key'].includes(id)),
+          // A header by hand has a finding of its own, and what passes through a cloud is no second login.
+          id !== 'custom-headers' &&
+          !(id === 'cloud' && outcomes.print.winner !== undefined) &&
+          !(helper !== undefined && ['auth-token', 'api-key', 'handed-key'].includes(id)),
       ),
-    severity: ({ id }) => (id === 'login' ? 'info' : 'warning'),
+    severity: ({ id }) => (KEPT.has(id) ? 'info' : 'warning'),
     title: ({ label, origin }, { chain: { methods, outcomes } }) => {
       const winner = methods.find(({ id }) => id === outcomes.print.winner)?.label ?? 'nothing';
       return `${label} is there too (${originText(origin)}), but ${winner} wins`;
     },
     cost: ({ id }) =>
-      id === 'login'
+      KEPT.has(id)
         ? 'the login is not used; requests are billed to the key and not to the subscription'
         : 'two credentials that can fail for different reasons, and an error message that names neither',
-    remedy: ({ id, name }) => (id === 'login' ? 'log out with /logout if you do not want it' : `unset ${name}`),
+    remedy: (loser, { chain: { methods, outcomes } }) => {
+      const winner = methods.find(({ id }) => id === outcomes.print.winner);
+      const keep = winner === undefined ? '' : `to use ${winner.label}: ${giveUp(loser)}; `;
+      return `${keep}to use ${loser.label}: ${winner === undefined ? 'nothing has to be done' : giveUp(winner)}`;
+    },
   }),
   check({
     id: 'api-key-declined',
@@ -79,6 +88,26 @@ export const credentialChecks: readonly Check[] = [
     remedy: 'see for yourself: security find-generic-password -s "Claude Code-credentials"',
   }),
 ];
+
+/** Not in the way of anything, and there for other programs perhaps. */
+const KEPT: ReadonlySet<string> = new Set(['login', 'console-key', 'profile']);
+
+/** What a person does who does not want this method, typed as it stands. */
+function giveUp({ id, name, origin }: AuthMethod): string {
+  switch (id) {
+    case 'helper':
+      return 'broker claude uninstall';
+    case 'login':
+    case 'console-key':
+      return 'claude auth logout';
+    case 'profile':
+      return `remove ${origin?.file ?? 'the profile'}`;
+    default:
+      return origin?.kind === 'settings'
+        ? `remove env.${name} from ${originText(origin)}`
+        : `unset ${name}${origin?.file === undefined ? '' : `, and remove it from ${originText(origin)}`}`;
+  }
+}
 
 const VARIABLES: readonly { readonly name: string; readonly wrong: readonly KeyKind[]; readonly right: string }[] = [
   { name: 'ANTHROPIC_API_KEY', wrong: ['oauth-token', 'admin-key'], right: 'an API key (sk-ant-api…)' },

@@ -1,8 +1,8 @@
 import { maskUrl } from '../../platform/text.ts';
 import type { Facts } from '../doctor/gather.ts';
 import { type KeyKind, keyKind } from '../doctor/helper.ts';
-import { customHeaders, effectiveVariable, originFile, originText } from '../settings/effective.ts';
-import { isOn } from '../shell/variables.ts';
+import { effectiveVariable, originFile, originText, type SettingOrigin } from '../settings/effective.ts';
+import { CLOUDS, isOn } from '../shell/variables.ts';
 import { type Check, check } from './check.ts';
 import { fixForVariable, remedyForVariable } from './profiles.ts';
 
@@ -15,17 +15,22 @@ export const environmentChecks: readonly Check[] = [
   check({
     id: 'cloud-variable',
     severity: 'error',
-    when: ({ chain, helper }) => helper && chain.methods.find(({ id, present }) => id === 'cloud' && present),
+    // With its own login skipped, a cloud's gateway is sent the helper's key.
+    when: ({ chain, helper }) =>
+      helper &&
+      chain.outcomes.print.winner === 'cloud' &&
+      chain.methods.find(({ id, present }) => id === 'cloud' && present),
     title: ({ name, origin }) => `${name} is set in ${originText(origin)}`,
     cost: 'every request goes to the cloud provider with its own login; the key of apiKeyHelper is fetched and never used',
-    remedy: ({ name }) => `unset ${name} where it is set, or uninstall the helper: broker claude uninstall`,
+    remedy: ({ name, origin }) =>
+      `to use the helper: ${remedyToUnset(name, origin)}; if a gateway stands before the cloud and is to get the helper's key: set ${skipOf(name)}=1; to use the cloud's login: broker claude uninstall`,
     where: ({ origin }) => originFile(origin),
   }),
   check({
     id: 'variable-overrides-helper',
     severity: 'error',
     when: ({ input, helper }) =>
-      (['ANTHROPIC_AUTH_TOKEN', 'ANTHROPIC_API_KEY'] as const).flatMap((name) => {
+      OVERRIDING.flatMap((name) => {
         const set = helper && effectiveVariable(input, name);
         return set === undefined ? [] : [{ name, origin: set.origin }];
       }),
@@ -41,10 +46,16 @@ export const environmentChecks: readonly Check[] = [
   check({
     id: 'custom-headers',
     severity: 'error',
-    when: ({ input }) => {
+    when: ({ input, chain, helper }) => {
       const set = effectiveVariable(input, 'ANTHROPIC_CUSTOM_HEADERS');
-      const names = [...customHeaders(input)].filter((name) => name === 'x-api-key' || name === 'authorization');
-      return set !== undefined && names.length > 0 && { names: names.join(' and '), origin: set.origin };
+      const { winner, xApiKey, authorization } = chain.outcomes.print;
+      const names = [
+        ...(xApiKey === 'custom-headers' ? ['x-api-key'] : []),
+        ...(authorization === 'custom-headers' ? ['authorization'] : []),
+      ];
+      // Alone it is a way to log in, if a fixed one.
+      const isBeside = winner !== 'custom-headers' || helper !== undefined;
+      return set !== undefined && isBeside && names.length > 0 && { names: names.join(' and '), origin: set.origin };
     },
     title: ({ names }) => `ANTHROPIC_CUSTOM_HEADERS sets ${names}`,
     cost: 'it replaces what any method would send, also a fresh key, and never changes',
@@ -146,10 +157,13 @@ export const environmentChecks: readonly Check[] = [
   }),
   check({
     id: 'proxy-url-invalid',
-    when: (facts) => proxiesWithoutHttp(facts).filter(({ value }) => !SOCKS.test(value)),
-    severity: ({ value }) => (/^[\d.:[\]]+$/.test(value) ? 'error' : 'warning'),
+    // Without proxyAuthHelper the client puts the http:// before it.
+    when: (facts) =>
+      facts.input.settings.some(({ state, proxyHelper }) => state === 'in-effect' && proxyHelper !== undefined) &&
+      proxiesWithoutHttp(facts).filter(({ value }) => !SOCKS.test(value)),
+    severity: 'error',
     title: ({ name, origin }) => `${name} in ${originText(origin)} does not begin with http://`,
-    cost: 'claude takes some names like that and ends at once with "Invalid proxy URL" at others and at every number; it runs no proxyAuthHelper then',
+    cost: 'with proxyAuthHelper claude ends at once with "Invalid proxy URL"',
     remedy: ({ name }) => `write it like ${name}=http://proxy.example.com:3128`,
     where: ({ origin }) => originFile(origin),
   }),
@@ -165,6 +179,20 @@ export const environmentChecks: readonly Check[] = [
     where: ({ file, proxyHelper }) => `${file}:${proxyHelper?.line}`,
   }),
 ];
+
+/** Anything that goes out as x-api-key or Authorization before the helper's key. */
+const OVERRIDING = ['ANTHROPIC_AUTH_TOKEN', 'ANTHROPIC_API_KEY', 'CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR'] as const;
+
+function remedyToUnset(name: string, { kind, file, line }: Partial<SettingOrigin> = {}): string {
+  if (file === undefined) return `unset ${name}`;
+  return kind === 'settings'
+    ? `remove env.${name} from ${file}:${line}`
+    : `remove it from ${file}:${line}, and unset ${name}`;
+}
+
+function skipOf(use: string): string {
+  return CLOUDS.find((cloud) => cloud.use === use)?.skip ?? 'CLAUDE_CODE_SKIP_…_AUTH';
+}
 
 function urlOf(value: string): URL | undefined {
   const url = URL.canParse(value) ? new URL(value) : undefined;

@@ -8,6 +8,15 @@ const REINSTALL = 'write the line again: broker claude install';
 /** The line that sets apiKeyHelper and the program behind it, as far as they can be judged without running them. */
 export const helperChecks: readonly Check[] = [
   check({
+    id: 'helper-blank',
+    severity: 'error',
+    when: ({ helper }) => helper?.command.trim() === '' && helper,
+    title: 'apiKeyHelper is nothing but white space',
+    cost: 'the client runs it, gets nothing, and sends an empty key: a login beside it is not used either',
+    remedy: ({ where }) => `remove the line ${where}, or write it again: broker claude install --force`,
+    where: ({ where }) => where,
+  }),
+  check({
     id: 'placeholder-helper',
     severity: 'error',
     when: (facts) => foreign(facts, ({ command }) => PLACEHOLDERS.test(command)),
@@ -33,7 +42,12 @@ export const helperChecks: readonly Check[] = [
     title: ({ how, command }) =>
       `the program of apiKeyHelper ${how === 'by name' ? 'is in no folder of PATH' : 'does not exist'}: ${describeCommand(command)}`,
     cost: 'the client calls it three times in two or three seconds and gives up',
-    remedy: ({ ours }) => (ours ? REINSTALL : 'install the program, or remove the line'),
+    remedy: ({ ours, command }, { homeDir }) =>
+      ours
+        ? REINSTALL
+        : /["']~\//.test(command)
+          ? `write ${homeDir} instead of ~: the shell does not replace it inside quotes`
+          : 'install the program, or remove the line',
     where: ({ where }) => where,
   }),
   check({

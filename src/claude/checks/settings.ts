@@ -15,7 +15,7 @@ export const settingsChecks: readonly Check[] = [
   ),
   faultCheck(
     'refused',
-    ({ line }) => `change line ${line} by hand: the client takes strict JSON, and a helper has to be text`,
+    ({ line }) => `change line ${line} by hand: the client takes strict JSON, and each entry of its type`,
   ),
   check({
     id: 'settings-entry-ignored',
@@ -23,8 +23,10 @@ export const settingsChecks: readonly Check[] = [
     when: ({ input }) => faultsIn(input.settings, 'in-effect'),
     title: ({ file, line, what }) => `${file}:${line}: ${what}`,
     cost: 'the client leaves this entry out and takes the rest of the managed settings',
-    remedy: ({ file, line }) =>
-      `write the command as text in ${file}:${line}, as in "apiKeyHelper": "/usr/local/bin/broker-key"`,
+    remedy: ({ file, line, what }) =>
+      what.startsWith('apiKeyHelper')
+        ? `write the command as text in ${file}:${line}, as in "apiKeyHelper": "/usr/local/bin/broker-key"`
+        : `ask who keeps ${file} to write line ${line} as the client takes it`,
     where: ({ file, line }) => `${file}:${line}`,
   }),
   check({
@@ -117,8 +119,8 @@ export const settingsChecks: readonly Check[] = [
 type Fault = ReturnType<typeof faultsIn>[number];
 
 function faultsIn(settings: readonly SettingsFile[], wanted: SettingsFile['state']) {
-  return settings.flatMap(({ file, scope, state, problem }) =>
-    state === wanted && problem !== undefined ? [{ file, scope, what: problem.what, ...problem.position }] : [],
+  return settings.flatMap(({ file, scope, state, problems }) =>
+    state === wanted ? problems.map(({ what, position }) => ({ file, scope, what, ...position })) : [],
   );
 }
 
@@ -130,7 +132,9 @@ function faultCheck(state: 'broken' | 'refused', remedy: (fault: Fault) => strin
     when: ({ input }) => faultsIn(input.settings, state),
     title: ({ file, line, column, what }) => `${file}:${line}:${column}: ${what}`,
     cost: ({ scope }) =>
-      `the client leaves out the whole file, permission rules and hooks included; claude -p does not start${scope === 'managed' ? ' for any user of this machine' : ''}`,
+      scope === 'managed'
+        ? 'claude -p does not start for any user of this machine'
+        : "the client leaves out the whole file, permission rules and hooks included; a weaker file's helper is run instead",
     remedy,
     where: ({ file, line, column }) => `${file}:${line}:${column}`,
   });

@@ -1,17 +1,17 @@
 import { fingerprint } from '../../platform/text.ts';
 import {
   type ChainInput,
-  customHeaders,
   effectiveHelper,
   effectiveVariable,
+  type FoundHelper,
   keyAnswer,
   type SettingOrigin,
 } from '../settings/effective.ts';
 import { describeCommand } from '../shell/helper-command.ts';
-import { CLOUD_VARIABLES, isOn } from '../shell/variables.ts';
+import { CLOUDS, isOn } from '../shell/variables.ts';
+import { type ClientEnd, whyTheClientEnds } from './client-end.ts';
+import { type Carried, destinationOf, isHostManaged, isRemote, METHODS, type MethodId, requestOf } from './request.ts';
 
-/** Claude Code's ways to authenticate, the strongest first. */
-type MethodId = 'cloud' | 'auth-token' | 'api-key' | 'helper' | 'oauth-token' | 'login';
 type Mode = 'interactive' | 'print' | 'bare';
 
 export interface AuthMethod {
@@ -25,14 +25,13 @@ export interface AuthMethod {
   readonly name: string;
 }
 
-/** Where the content of a header comes from: a method, or ANTHROPIC_CUSTOM_HEADERS, which beats them all. */
-export type HeaderSource = MethodId | 'custom-headers';
-
-export interface ModeOutcome {
+export interface ModeOutcome extends Carried {
   readonly mode: Mode;
   readonly winner: MethodId | undefined;
-  readonly xApiKey: HeaderSource | undefined;
-  readonly authorization: HeaderSource | undefined;
+  /** `file:line` of the helper that is run, even if its key is then not sent; undefined: none is. */
+  readonly helper: string | undefined;
+  /** What makes the client end before it sends anything; undefined: nothing. */
+  readonly end: ClientEnd | undefined;
   /** What has to happen first, or what the mode leaves out. */
   readonly note: string | undefined;
 }
@@ -54,12 +53,25 @@ export function authChain(input: ChainInput): AuthChain {
 
 function methodsOf(input: ChainInput): AuthMethod[] {
   const helper = effectiveHelper(input);
-  const cloud = CLOUD_VARIABLES.map((name) => effectiveVariable(input, name)).find((set) => isOn(set?.value));
-  const secret = (id: MethodId, name: string): AuthMethod => {
+  const cloud = CLOUDS.map(({ use }) => effectiveVariable(input, use)).find((set) => isOn(set?.value));
+  const { login, identity } = input;
+  const variable = (id: MethodId, name: string, isSecret = true): AuthMethod => {
     const set = effectiveVariable(input, name);
-    const shown = set === undefined ? undefined : fingerprint(set.value);
+    const shown = set && isSecret ? fingerprint(set.value) : undefined;
     return { id, label: name, name, present: set !== undefined, origin: set?.origin, shown };
   };
+  const kept = (id: MethodId, label: string, file: string | undefined, name = label): AuthMethod => ({
+    id,
+    label,
+    name,
+    present: file !== undefined,
+    origin: file === undefined ? undefined : { kind: 'login', file, line: undefined },
+    shown: undefined,
+  });
+  const exchange = identity?.kind === 'workload-identity' ? identity : undefined;
+  const profile = identity?.kind === 'profile' ? identity : undefined;
+  const oauth = variable('oauth-token', 'CLAUDE_CODE_OAUTH_TOKEN');
+  const handedToken = variable('oauth-token', 'CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR', false);
   return [
     {
       id: 'cloud',
@@ -69,8 +81,9 @@ function methodsOf(input: ChainInput): AuthMethod[] {
       origin: cloud?.origin,
       shown: cloud?.name,
     },
-    secret('auth-token', 'ANTHROPIC_AUTH_TOKEN'),
-    secret('api-key', 'ANTHROPIC_API_KEY'),
+    variable('auth-token', 'ANTHROPIC_AUTH_TOKEN'),
+    variable('api-key', 'ANTHROPIC_API_KEY'),
+    variable('handed-key', 'CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR', false),
     {
       id: 'helper',
       label: 'apiKeyHelper',
@@ -79,47 +92,76 @@ function methodsOf(input: ChainInput): AuthMethod[] {
       origin: helper && { kind: 'settings', file: helper.settings.file, line: helper.line },
       shown: helper && describeCommand(helper.command),
     },
-    secret('oauth-token', 'CLAUDE_CODE_OAUTH_TOKEN'),
-    {
-      id: 'login',
-      label: 'login kept by the client',
-      name: '/login',
-      present: input.login.present,
-      origin: input.login.present ? { kind: 'login', file: input.login.file, line: undefined } : undefined,
-      shown: undefined,
-    },
+    !oauth.present && handedToken.present ? handedToken : oauth,
+    kept('workload-identity', 'workload identity', exchange?.file, 'ANTHROPIC_FEDERATION_RULE_ID'),
+    kept('login', 'login kept by the client', login.subscription, '/login'),
+    kept('profile', 'profile of the ant CLI', profile?.file),
+    kept('console-key', 'Console key kept by the client', login.consoleKey, '/login'),
+    customLogin(input),
   ];
 }
 
-/** As observed with version 2.1.330; see docs/doctor.md, "Which method wins". */
+/** `Authorization` in ANTHROPIC_CUSTOM_HEADERS logs in by itself. */
+function customLogin(input: ChainInput): AuthMethod {
+  const name = 'ANTHROPIC_CUSTOM_HEADERS';
+  const set = effectiveVariable(input, name);
+  const present = set !== undefined && /^\s*(authorization|x-api-key)\s*:\s*\S/im.test(set.value);
+  return {
+    id: 'custom-headers',
+    label: name,
+    name,
+    present,
+    origin: present ? set.origin : undefined,
+    shown: undefined,
+  };
+}
+
+/** As seen with 2.1.331 and 2.1.332 in every home of docs/doctor-truth.md. */
 function outcomeOf(input: ChainInput, methods: readonly AuthMethod[], mode: Mode): ModeOutcome {
   const bare = mode === 'bare' || isOn(effectiveVariable(input, 'CLAUDE_CODE_SIMPLE')?.value);
   const has = (id: MethodId) => methods.some((method) => method.id === id && method.present);
+  const hosted = isHostManaged(input);
+  const own = (name: string) => {
+    const set = effectiveVariable(input, name);
+    // What manages the provider keeps settings from replacing it.
+    return set !== undefined && !(hosted && set.origin.kind === 'settings');
+  };
   const key = effectiveVariable(input, 'ANTHROPIC_API_KEY');
   const answer = key === undefined ? 'not asked' : keyAnswer(input, key.value);
-  const helperScope = effectiveHelper(input)?.settings.scope;
+  const found = helperFor(input, bare, hosted);
+  const kept = !bare && !hosted;
   const usable: Record<MethodId, boolean> = {
     cloud: has('cloud'),
-    'auth-token': has('auth-token'),
-    'api-key': has('api-key') && !(mode === 'interactive' && answer === 'declined'),
-    helper: has('helper') && (!bare || helperScope === 'flag'),
-    'oauth-token': has('oauth-token') && !bare,
-    login: has('login') && !bare,
+    'auth-token': own('ANTHROPIC_AUTH_TOKEN'),
+    'api-key': own('ANTHROPIC_API_KEY') && !(mode === 'interactive' && answer === 'declined'),
+    'handed-key': has('handed-key') && !bare,
+    helper: found !== undefined,
+    'oauth-token': has('oauth-token') && kept,
+    'workload-identity': has('workload-identity') && kept,
+    login: has('login') && kept,
+    profile: has('profile') && kept,
+    'console-key': has('console-key') && kept,
+    'custom-headers': has('custom-headers') && own('ANTHROPIC_CUSTOM_HEADERS'),
   };
-  const winner = methods.find(({ id }) => usable[id])?.id;
-  const note = noteOf(input, mode, usable, answer, has);
-  if (winner === 'cloud') return { mode, winner, xApiKey: undefined, authorization: 'cloud', note };
-  const custom = customHeaders(input);
-  const first = (...ids: MethodId[]) => ids.find((id) => usable[id]);
-  const authorization =
-    first('auth-token', 'helper') ?? (usable['api-key'] ? undefined : first('oauth-token', 'login'));
+  const end = whyTheClientEnds(input, { mode, bare, uses: (id) => usable[id], destination: destinationOf(input) });
+  const carried = requestOf(input, usable, isRemote(input), bare);
+  const sent = [carried.xApiKey, carried.authorization];
+  const strongest = METHODS.find((id) => sent.includes(id)) ?? (usable.cloud ? 'cloud' : undefined);
   return {
     mode,
-    winner,
-    xApiKey: custom.has('x-api-key') ? 'custom-headers' : first('api-key', 'helper'),
-    authorization: custom.has('authorization') ? 'custom-headers' : authorization,
-    note,
+    end,
+    winner: end === undefined ? strongest : undefined,
+    xApiKey: end === undefined ? carried.xApiKey : undefined,
+    authorization: end === undefined ? carried.authorization : undefined,
+    helper: found && end?.beforeHelper !== true ? `${found.settings.file}:${found.line}` : undefined,
+    note: noteOf(input, mode, usable, answer, found),
   };
+}
+
+/** The helper that a client in this mode runs: `--bare` knows only that of `--settings`, a managed provider no other. */
+function helperFor(input: ChainInput, bare: boolean, hosted: boolean): FoundHelper | undefined {
+  if (bare) return effectiveHelper(input, 'flag');
+  return hosted ? undefined : effectiveHelper(input);
 }
 
 function noteOf(
@@ -127,16 +169,15 @@ function noteOf(
   mode: Mode,
   usable: Record<MethodId, boolean>,
   answer: string,
-  has: (id: MethodId) => boolean,
+  helper: FoundHelper | undefined,
 ): string | undefined {
-  const helperScope = effectiveHelper(input)?.settings.scope;
-  if (mode === 'bare' && has('helper') && !usable.helper)
+  if (mode === 'bare' && helper === undefined && effectiveHelper(input) !== undefined)
     return 'apiKeyHelper counts only if --settings names its file';
   if (mode !== 'interactive') return undefined;
   if (usable['api-key'] && answer === 'not asked') return 'asks first; if you decline, ANTHROPIC_API_KEY is left out';
-  if (has('api-key') && answer === 'declined') return 'ANTHROPIC_API_KEY was declined at the prompt before';
-  const fromProject = helperScope === 'project' || helperScope === 'local';
-  if (usable.helper && fromProject && input.trusted !== true)
-    return 'apiKeyHelper runs only once the folder is trusted';
+  if (effectiveVariable(input, 'ANTHROPIC_API_KEY') !== undefined && answer === 'declined')
+    return 'ANTHROPIC_API_KEY was declined at the prompt before';
+  const fromProject = helper?.settings.scope === 'project' || helper?.settings.scope === 'local';
+  if (fromProject && input.trusted !== true) return 'apiKeyHelper runs only once the folder is trusted';
   return undefined;
 }

@@ -5,15 +5,10 @@ import type { Clock } from '../../platform/clock.ts';
 import { readEnrolment } from '../../platform/enrolment.ts';
 import { statQuietly } from '../../platform/files.ts';
 import type { BrokerEvent, CredentialStatus, KeyHome, StatusReport } from '../../protocol/reports.ts';
-import { credentialsFile, findLogin, readClientState } from '../settings/client-state.ts';
-import { type ChainInput, readServedSettings, type ServedSettings } from '../settings/effective.ts';
-import {
-  clientFolder,
-  clientStateFile,
-  readAllSettings,
-  readSettingsFile,
-  type SettingsRoots,
-} from '../settings/files.ts';
+import { credentialsFile, findIdentity, findLogin, readClientState } from '../settings/client-state.ts';
+import { type ChainInput, effectiveVariable, readServedSettings, type ServedSettings } from '../settings/effective.ts';
+import { readAllSettings, readSettingsFile } from '../settings/files.ts';
+import { clientFolder, clientStateFile, type SettingsRoots } from '../settings/locations.ts';
 import { type MacTools, macTools } from '../settings/mac-tools.ts';
 import { type SiblingLine, siblingLines } from '../settings/sibling-helpers.ts';
 import { type AskedShell, askShell } from '../shell/ask-shell.ts';
@@ -22,6 +17,7 @@ import type { Profile } from '../shell/profile-library.ts';
 import { readProfiles } from '../shell/profiles.ts';
 import { holdsSecret } from '../shell/variables.ts';
 import { type AllowFacts, gatherAllow } from './allow.ts';
+import { askClient, type ClientAnswer } from './ask-client.ts';
 import { type AuthChain, authChain } from './auth-chain.ts';
 import {
   type CommandFacts,
@@ -31,6 +27,7 @@ import {
   inspectHelper,
   runHelper,
 } from './helper.ts';
+import { type LinkedFile, linksAmong, type MisplacedHelper, misplacedHelpers } from './places.ts';
 
 /** Everything the checks look at. Checks are pure: what is not in here they do not know. */
 export interface Facts {
@@ -39,6 +36,8 @@ export interface Facts {
   readonly uid: number;
   readonly input: ChainInput;
   readonly chain: AuthChain;
+  /** What the installed client says itself; undefined: there is none, or it was not asked. */
+  readonly client: ClientAnswer | undefined;
   readonly helper: HelperFacts | undefined;
   /** undefined: the helper was not run. */
   readonly run: HelperRun | undefined;
@@ -49,6 +48,9 @@ export interface Facts {
   /** `~/.claude/settings.json` where CLAUDE_CONFIG_DIR leads elsewhere and that file still sets a helper. */
   readonly orphanedSettings: string | undefined;
   readonly served: ServedSettings | undefined;
+  readonly misplaced: readonly MisplacedHelper[];
+  /** Of the settings and profiles those that are reached through a link. */
+  readonly links: readonly LinkedFile[];
   /** The client's other settings that run a program. */
   readonly siblings: readonly SiblingFacts[];
   /** The person's shell, where it was asked what it exports. */
@@ -109,12 +111,13 @@ export interface ConfigRisk {
 
 export type KeyHomeFacts = Required<Pick<BrokerFacts, 'configuredKeyHome' | 'keyring'>>;
 
-/** `flagFile` is what `--settings` of the client is going to name. */
 export interface GatherOptions extends SettingsRoots {
   readonly stateDir: string;
   readonly uid: number;
   readonly clock: Clock;
   readonly ownHelpers: readonly string[];
+  /** Whether the client that is installed may be asked. */
+  readonly asksClient?: boolean | undefined;
   /** always: also a helper that is somebody else's code · safe: only what is known to be the user's own · never. */
   readonly run: 'always' | 'safe' | 'never';
   /** Start the person's shell and ask it what it exports: its profiles run. */
@@ -144,7 +147,8 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
   const shell = options.askShell
     ? await askShell({ ...options, program: options.env['SHELL'] || '/bin/sh' })
     : undefined;
-  const input = readInput(options, tools, shell);
+  const client = options.asksClient ? await askClient({ ...options, stateFile: clientStateFile(options) }) : undefined;
+  const input = { ...readInput(options, tools, shell), clientVersion: client?.version };
   const helper = inspectHelper(input, options);
   const mayRun = options.run === 'always' || (options.run === 'safe' && helper?.mayRun === true);
   const asked = askBroker(options, helper);
@@ -161,12 +165,15 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
     uid,
     input,
     chain: authChain(input),
+    client,
     helper,
     run: ran,
     apps: installedApps(homeDir, options.platform),
     guarded: guardedFiles(input, helper, options),
     broker,
     orphanedSettings: orphanedSettings(options, tools),
+    misplaced: misplacedHelpers(options, tools),
+    links: linksAmong([...input.settings, ...input.profiles].map(({ file }) => file)),
     served: readServedSettings(options, tools),
     siblings: siblings(input, options),
     shell,
@@ -188,14 +195,17 @@ function isAllowed(
 function readInput(options: GatherOptions, tools: MacTools, shell: AskedShell | undefined): ChainInput {
   const stateFile = clientStateFile(options);
   const state = readClientState(stateFile, options.projectDir);
-  return {
+  const input: Omit<ChainInput, 'identity'> = {
     environment: options.env,
     profiles: decidedBy(shell, readProfiles(options)),
     settings: readAllSettings(options, tools),
-    login: findLogin({ ...options, stateFile, stateHoldsKey: state.holdsKey }, tools),
+    login: findLogin({ ...options, stateWithKey: state.holdsKey ? stateFile : undefined }, tools),
+    clientVersion: undefined,
     answers: state,
     trusted: state.trusted,
   };
+  const variable = (name: string) => effectiveVariable({ ...input, identity: undefined }, name)?.value;
+  return { ...input, identity: findIdentity(variable, options) };
 }
 
 function siblings(input: ChainInput, options: GatherOptions): SiblingFacts[] {

@@ -156,7 +156,7 @@ export interface HelperRun {
   readonly kind: KeyKind | undefined;
   /** Of a JWT, how much of its life was left; negative once it is over. */
   readonly expiresInMs: number | undefined;
-  /** The first line that our own helper wrote to stderr; of any other only that it wrote something. */
+  /** The first line that it wrote to stderr, without what looks like a secret. */
   readonly message: string | undefined;
 }
 
@@ -213,7 +213,7 @@ export async function runHelper(options: RunOptions): Promise<HelperRun> {
     shown: refusal === undefined ? fingerprint(output) : undefined,
     kind: refusal === undefined ? keyKind(output) : undefined,
     expiresInMs: expiry === undefined ? undefined : expiry - clock.wall(),
-    message: told === '' || options.ours ? told || undefined : 'it wrote to stderr; run it yourself to read that',
+    message: told || undefined,
   };
 }
 

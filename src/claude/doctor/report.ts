@@ -4,8 +4,9 @@ import { scrub } from '../../platform/text.ts';
 import { exitCodeOf, type Finding, type Severity } from '../checks/check.ts';
 import { originText } from '../settings/effective.ts';
 import { isSecretVariable, SECRET_VARIABLES } from '../shell/variables.ts';
-import type { AuthMethod, HeaderSource, ModeOutcome } from './auth-chain.ts';
+import type { AuthMethod, ModeOutcome } from './auth-chain.ts';
 import type { Facts } from './gather.ts';
+import type { MethodId } from './request.ts';
 
 export interface DoctorReport {
   readonly facts: Facts;
@@ -32,8 +33,8 @@ export function reportText({ facts, findings }: DoctorReport, colour: boolean): 
   lines.push('', paint('bold', 'What a request carries'));
   for (const outcome of outcomes) {
     const headers =
-      outcome.winner === undefined && outcome.xApiKey === undefined
-        ? 'nothing: not logged in'
+      outcome.winner === undefined
+        ? `nothing: ${outcome.end?.why ?? 'not logged in'}`
         : `x-api-key: ${carried(methods, outcome.xApiKey)} · Authorization: ${carried(methods, outcome.authorization)}`;
     lines.push(
       `    ${MODES[outcome.mode].padEnd(10)} ${headers}${outcome.note === undefined ? '' : ` (${outcome.note})`}`,
@@ -81,12 +82,16 @@ export function reportJson({ facts, findings }: DoctorReport): string {
       line: origin?.line ?? null,
       shown: shown ?? null,
     })),
-    modes: Object.values(facts.chain.outcomes).map(({ mode, winner, xApiKey, authorization, note }) => ({
+    modes: Object.values(facts.chain.outcomes).map(({ mode, winner, xApiKey, authorization, helper, end, note }) => ({
       mode,
       winner: winner ?? null,
       headers: { 'x-api-key': xApiKey ?? null, authorization: authorization ?? null },
+      helper: helper ?? null,
+      ends: end?.why ?? null,
       note: note ?? null,
     })),
+    client:
+      facts.client === undefined ? null : { version: facts.client.version ?? null, login: facts.client.login ?? null },
     settings: facts.input.settings.map(({ scope, file, state }) => ({ scope, file, state })),
     helper:
       facts.run === undefined
@@ -154,9 +159,8 @@ function sourceOf({ present, origin, shown, id }: AuthMethod): string {
   return `${originText(origin)}${what}`;
 }
 
-function carried(methods: readonly AuthMethod[], source: HeaderSource | undefined): string {
+function carried(methods: readonly AuthMethod[], source: MethodId | undefined): string {
   if (source === undefined) return 'nothing';
-  if (source === 'custom-headers') return 'ANTHROPIC_CUSTOM_HEADERS';
   if (source === 'cloud') return "the cloud's own";
   return methods.find(({ id }) => id === source)?.label ?? source;
 }

@@ -5,7 +5,7 @@ import { isExecutable, programsOnPath } from '../../platform/files.ts';
 import { managedFolder } from '../../platform/known-clients.ts';
 import { PACKAGE_ROOT } from '../../platform/native.ts';
 import { type Addition, settingsObject } from '../settings/edit.ts';
-import { clientFolder, clientStateFile, type SettingsRoots } from '../settings/files.ts';
+import { clientFolder, clientStateFile, type SettingsRoots } from '../settings/locations.ts';
 import { TTL_VARIABLE } from '../shell/variables.ts';
 
 /** The client's settings that run a helper and that the broker can answer. */
@@ -125,7 +125,7 @@ export function rootsOf(
     env,
     platform,
     systemRoot: '/',
-    flagFile: settings === undefined ? undefined : path.resolve(settings),
+    flag: settings === undefined ? undefined : path.resolve(settings),
   };
 }
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { parse } from 'jsonc-parser';
 import { readRegularFile, statQuietly } from '../../platform/files.ts';
-import { clientFolder } from './files.ts';
+import { clientFolder } from './locations.ts';
 import type { MacTools } from './mac-tools.ts';
 
 /** `.claude.json` grows with every project; it has been seen at tens of megabytes. */
@@ -54,11 +54,12 @@ function texts(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : [];
 }
 
-/** A subscription or Console login that the client keeps. */
+/** Logins that the client keeps: each is where it lies, a file or an item of the macOS Keychain; undefined: there is none. */
 export interface KeptLogin {
-  /** Where it is: a file, or an item of the macOS Keychain. */
-  readonly file: string;
-  readonly present: boolean;
+  /** Of claude.ai, good for asking models. */
+  readonly subscription: string | undefined;
+  /** An API key that a login to the Console made. */
+  readonly consoleKey: string | undefined;
   /** The keychain could not be asked, so that there may be one all the same. */
   readonly unknown: boolean;
 }
@@ -68,9 +69,8 @@ interface LoginSurroundings {
   readonly projectDir: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly platform: NodeJS.Platform;
-  /** `.claude.json`, and whether a Console login left its key there. */
-  readonly stateFile: string;
-  readonly stateHoldsKey: boolean;
+  /** `.claude.json` where a Console login left its key there. */
+  readonly stateWithKey: string | undefined;
 }
 
 export function credentialsFile(around: Pick<LoginSurroundings, 'homeDir' | 'projectDir' | 'env'>): string {
@@ -79,17 +79,74 @@ export function credentialsFile(around: Pick<LoginSurroundings, 'homeDir' | 'pro
 
 export function findLogin(around: LoginSurroundings, tools: MacTools): KeptLogin {
   const file = credentialsFile(around);
-  if (statQuietly(file)?.isFile() === true) return { file, present: true, unknown: false };
-  if (around.stateHoldsKey) return { file: around.stateFile, present: true, unknown: false };
-  if (around.platform !== 'darwin') return { file, present: false, unknown: false };
-  const items = ['Claude Code-credentials', 'Claude Code'].map((name) => name + keychainSuffix(around));
-  const found = items.map((item) => tools.hasKeychainItem(item, accountOf(around.env)));
-  const at = Math.max(0, found.indexOf(true));
-  return {
-    file: `the macOS Keychain, item "${items[at]}"`,
-    present: found.includes(true),
-    unknown: !found.includes(true) && found.includes(undefined),
+  const inFiles = { subscription: holdsLogin(file) ? file : undefined, consoleKey: around.stateWithKey };
+  if (around.platform !== 'darwin') return { ...inFiles, unknown: false };
+  const inKeychain = (name: string) => {
+    const item = name + keychainSuffix(around);
+    const isThere = tools.hasKeychainItem(item, accountOf(around.env));
+    return { isThere, place: isThere ? `the macOS Keychain, item "${item}"` : undefined };
   };
+  const [login, key] = [inKeychain('Claude Code-credentials'), inKeychain('Claude Code')];
+  const found = { subscription: inFiles.subscription ?? login.place, consoleKey: inFiles.consoleKey ?? key.place };
+  const isNone = found.subscription === undefined && found.consoleKey === undefined;
+  return { ...found, unknown: isNone && (login.isThere === undefined || key.isThere === undefined) };
+}
+
+/** Credentials of other kinds lie in the same file, and a login may be for other things than asking models. */
+function holdsLogin(file: string): boolean {
+  const { accessToken, scopes } = asObject(asObject(readLoosely(file))['claudeAiOauth']);
+  return typeof accessToken === 'string' && accessToken !== '' && texts(scopes).includes('user:inference');
+}
+
+/** What a token is got from without /login. */
+export interface Identity {
+  readonly kind: 'workload-identity' | 'profile';
+  /** It comes before a claude.ai login. */
+  readonly beatsLogin: boolean;
+  /** Where it is set up. */
+  readonly file: string;
+}
+
+/** A profile that is named, else workload identity in variables, else the active profile; each only if it can be used. */
+export function findIdentity(
+  variable: (name: string) => string | undefined,
+  { env, homeDir }: Pick<LoginSurroundings, 'env' | 'homeDir'>,
+): Identity | undefined {
+  const folder =
+    env['ANTHROPIC_CONFIG_DIR']?.trim() ||
+    path.join(env['XDG_CONFIG_HOME']?.trim() || path.join(homeDir, '.config'), 'anthropic');
+  const named = env['ANTHROPIC_PROFILE']?.trim();
+  if (named) {
+    const file = usableProfile(folder, named);
+    return file === undefined ? undefined : { kind: 'profile', beatsLogin: true, file };
+  }
+  const token = variable('ANTHROPIC_IDENTITY_TOKEN_FILE') ?? variable('ANTHROPIC_IDENTITY_TOKEN');
+  if (variable('ANTHROPIC_FEDERATION_RULE_ID') && variable('ANTHROPIC_ORGANIZATION_ID') && token) {
+    return { kind: 'workload-identity', beatsLogin: true, file: 'ANTHROPIC_FEDERATION_RULE_ID' };
+  }
+  const active = readRegularFile(path.join(folder, 'active_config'), { maxBytes: 4096 });
+  const name = (active.state === 'read' ? active.bytes.toString('utf8').trim() : '') || 'default';
+  const file = usableProfile(folder, name);
+  if (file === undefined) return undefined;
+  return { kind: 'profile', beatsLogin: profileType(file) === 'oidc_federation', file };
+}
+
+function profileType(file: string): unknown {
+  return asObject(asObject(readLoosely(file))['authentication'])['type'];
+}
+
+function usableProfile(folder: string, name: string): string | undefined {
+  const file = path.join(folder, 'configs', `${name}.json`);
+  const type = profileType(file);
+  if (type === 'oidc_federation') return file;
+  const elsewhere = asObject(asObject(readLoosely(file))['authentication'])['credentials_path'];
+  const credentials = typeof elsewhere === 'string' ? elsewhere : path.join(folder, 'credentials', `${name}.json`);
+  return type === 'user_oauth' && statQuietly(credentials)?.isFile() === true ? file : undefined;
+}
+
+function readLoosely(file: string): unknown {
+  const found = readRegularFile(file, { maxBytes: MAX_STATE_BYTES });
+  return found.state === 'read' ? parseLoosely(found.bytes.toString('utf8')) : undefined;
 }
 
 /** Each configuration folder has a login of its own (read in 2.1.330): the usual one bare, others by a digest. */

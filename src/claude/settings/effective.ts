@@ -1,8 +1,9 @@
 import path from 'node:path';
 import type { Profile } from '../shell/profile-library.ts';
 import { RELEVANT_VARIABLES } from '../shell/variables.ts';
-import type { KeptLogin } from './client-state.ts';
-import { clientFolder, readSettingsFile, type SettingsFile, type SettingsRoots } from './files.ts';
+import type { Identity, KeptLogin } from './client-state.ts';
+import { readSettingsFile, type SettingsFile } from './files.ts';
+import { clientFolder, type SettingsRoots } from './locations.ts';
 import type { MacTools } from './mac-tools.ts';
 
 /** Where something is set; of an environment variable the line of a profile that most likely set it. */
@@ -18,6 +19,10 @@ export interface ChainInput {
   /** The strongest first. */
   readonly settings: readonly SettingsFile[];
   readonly login: KeptLogin;
+  /** What a token is exchanged or read for without /login: workload identity, or a profile of the ant CLI. */
+  readonly identity: Identity | undefined;
+  /** Of the client that is installed, if it could be asked. */
+  readonly clientVersion: string | undefined;
   /** The client's memory of keys that were accepted or declined at its prompt: their last 20 characters. */
   readonly answers: { readonly approved: readonly string[]; readonly rejected: readonly string[] };
   /** The project's folder was trusted in the terminal UI; undefined if the client has not said. */
@@ -31,15 +36,15 @@ export interface EffectiveVariable {
   readonly origin: SettingOrigin;
 }
 
-/** A variable as the client sees it: the strongest settings file that sets it, else the environment. Empty is unset. */
+/** A variable as the client sees it: the strongest settings file that sets it, else the environment. Blank is unset. */
 export function effectiveVariable(input: ChainInput, name: string): EffectiveVariable | undefined {
   const set = settingOf(input, name);
   if (set !== undefined) {
     const { value, file, line } = set;
-    return value === '' ? undefined : { name, value, origin: { kind: 'settings', file, line } };
+    return value.trim() === '' ? undefined : { name, value, origin: { kind: 'settings', file, line } };
   }
   const value = input.environment[name];
-  if (value === undefined || value === '') return undefined;
+  if (value === undefined || value.trim() === '') return undefined;
   return { name, value, origin: { kind: 'environment', ...profileLine(input, name, value) } };
 }
 
@@ -62,12 +67,18 @@ export function originFile(origin: SettingOrigin | undefined): string | undefine
   return origin?.line === undefined ? origin?.file : `${origin.file}:${origin.line}`;
 }
 
-/** The strongest file that sets the helper decides, also if it sets it to nothing. */
-export function effectiveHelper(
-  input: ChainInput,
-): { settings: SettingsFile; command: string; line: number } | undefined {
-  const settings = inEffect(input).find(({ helper }) => helper !== undefined);
-  if (settings?.helper === undefined || settings.helper.value.trim() === '') return undefined;
+export interface FoundHelper {
+  readonly settings: SettingsFile;
+  readonly command: string;
+  readonly line: number;
+}
+
+/** The strongest file that sets the helper decides, also if it sets it to nothing; with a scope only files of that scope. */
+export function effectiveHelper(input: ChainInput, scope?: SettingsFile['scope']): FoundHelper | undefined {
+  const files = inEffect(input).filter((file) => scope === undefined || file.scope === scope);
+  const settings = files.find(({ helper }) => helper !== undefined);
+  // White space alone is run, and fails.
+  if (settings?.helper === undefined || settings.helper.value === '') return undefined;
   return { settings, command: settings.helper.value, line: settings.helper.line };
 }
 
@@ -78,17 +89,11 @@ export function keyAnswer(input: ChainInput, key: string): 'accepted' | 'decline
   return input.answers.rejected.includes(tail) ? 'declined' : 'not asked';
 }
 
-/** Names of the headers in ANTHROPIC_CUSTOM_HEADERS, `Name: value` lines. */
-export function customHeaders(input: ChainInput): Set<string> {
+/** The value of a header in ANTHROPIC_CUSTOM_HEADERS (`Name: value` lines); undefined: it is not set there. */
+export function customHeader(input: ChainInput, name: string): string | undefined {
   const lines = effectiveVariable(input, 'ANTHROPIC_CUSTOM_HEADERS')?.value.split('\n') ?? [];
-  return new Set(
-    lines.map((line) =>
-      line
-        .slice(0, Math.max(0, line.indexOf(':')))
-        .trim()
-        .toLowerCase(),
-    ),
-  );
+  const pairs = lines.map((line) => [line.slice(0, Math.max(0, line.indexOf(':'))), line.slice(line.indexOf(':') + 1)]);
+  return pairs.findLast(([found]) => found?.trim().toLowerCase() === name)?.[1]?.trim();
 }
 
 function inEffect(input: ChainInput): SettingsFile[] {

@@ -68,12 +68,14 @@ export function balancedEnd(text: string, from: number, depth = 0): number {
   if (depth > DEEPEST) return text.length;
   const opening = text[from] ?? '';
   const closing = opening === '(' ? ')' : '}';
+  // In `((…))` a # is no comment.
+  const hasComments = opening === '(' && text[from + 1] !== '(';
   let open = 0;
   for (let at = from; at < text.length; at += 1) {
     const character = text[at] ?? '';
     if (character === '\\') at += 1;
     else if ('\'"`'.includes(character)) at = quotedEnd(text, at, depth + 1) - 1;
-    else if (character === '#' && opening === '(' && /[\s;]/.test(text[at - 1] ?? '')) at = lineEnd(text, at) - 1;
+    else if (character === '#' && hasComments && /[\s;]/.test(text[at - 1] ?? '')) at = lineEnd(text, at) - 1;
     else if (character === opening) open += 1;
     else if (character === closing) open -= 1;
     if (open === 0) return at + 1;

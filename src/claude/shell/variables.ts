@@ -12,38 +12,52 @@ export const SECRET_VARIABLES = [
   'ANTHROPIC_FOUNDRY_AUTH_TOKEN',
   'ANTHROPIC_AWS_API_KEY',
   'AWS_BEARER_TOKEN_BEDROCK',
+  'ANTHROPIC_IDENTITY_TOKEN',
 ] as const;
 
-export const CLOUD_VARIABLES = [
-  'CLAUDE_CODE_USE_BEDROCK',
-  'CLAUDE_CODE_USE_VERTEX',
-  'CLAUDE_CODE_USE_FOUNDRY',
-  'CLAUDE_CODE_USE_MANTLE',
-  'CLAUDE_CODE_USE_ANTHROPIC_AWS',
-  'CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD',
-] as const;
+/** In the order in which the client looks at them. `bearer` holds a token of the cloud's own that beats everything. */
+export const CLOUDS = [
+  cloud('bedrock', 'BEDROCK', 'ANTHROPIC_BEDROCK_BASE_URL', 'AWS_BEARER_TOKEN_BEDROCK'),
+  cloud('foundry', 'FOUNDRY', 'ANTHROPIC_FOUNDRY_BASE_URL', 'ANTHROPIC_FOUNDRY_AUTH_TOKEN'),
+  cloud('anthropicAws', 'ANTHROPIC_AWS', 'ANTHROPIC_AWS_BASE_URL'),
+  cloud('anthropicGoogleCloud', 'ANTHROPIC_GOOGLE_CLOUD', 'ANTHROPIC_GOOGLE_CLOUD_BASE_URL'),
+  cloud('mantle', 'MANTLE', 'ANTHROPIC_BEDROCK_MANTLE_BASE_URL', 'AWS_BEARER_TOKEN_BEDROCK'),
+  cloud('vertex', 'VERTEX', 'ANTHROPIC_VERTEX_BASE_URL'),
+];
+
+function cloud(provider: string, name: string, baseUrl: string, bearer?: string) {
+  const [use, skip] = [`CLAUDE_CODE_USE_${name}`, `CLAUDE_CODE_SKIP_${name}_AUTH`];
+  return { provider, use, skip, baseUrl, bearer };
+}
 
 export const TTL_VARIABLE = 'CLAUDE_CODE_API_KEY_HELPER_TTL_MS';
 
 /** What turns methods on and off, and says where requests go: a shell that has one works differently. */
 export const SWITCH_VARIABLES = [
-  ...CLOUD_VARIABLES,
+  ...CLOUDS.flatMap(({ use, skip, baseUrl }) => [use, skip, baseUrl]),
   'CLAUDE_CODE_USE_GATEWAY',
   'CLAUDE_CODE_SIMPLE',
   'CLAUDE_CONFIG_DIR',
   'ANTHROPIC_BASE_URL',
   'ANTHROPIC_CUSTOM_HEADERS',
-  'ANTHROPIC_BEDROCK_BASE_URL',
-  'ANTHROPIC_VERTEX_BASE_URL',
-  'ANTHROPIC_FOUNDRY_BASE_URL',
-  'CLAUDE_CODE_SKIP_BEDROCK_AUTH',
-  'CLAUDE_CODE_SKIP_VERTEX_AUTH',
-  'CLAUDE_CODE_SKIP_FOUNDRY_AUTH',
+  'CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST',
+  'CLAUDE_CODE_REMOTE',
+  'ANTHROPIC_PROFILE',
+  'ANTHROPIC_FEDERATION_RULE_ID',
+  'ANTHROPIC_ORGANIZATION_ID',
+];
+
+/** More of workload identity: none of them is secret, one names the file that is. */
+const FEDERATION_VARIABLES = [
+  'ANTHROPIC_SERVICE_ACCOUNT_ID',
+  'ANTHROPIC_WORKSPACE_ID',
+  'ANTHROPIC_IDENTITY_TOKEN_FILE',
 ] as const;
 
 export const RELEVANT_VARIABLES: ReadonlySet<string> = new Set([
   ...SECRET_VARIABLES,
   ...SWITCH_VARIABLES,
+  ...FEDERATION_VARIABLES,
   TTL_VARIABLE,
 ]);
 

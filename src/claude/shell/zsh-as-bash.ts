@@ -267,8 +267,7 @@ class Rewriter {
   #blank(to: number): void {
     const group = this.#text.slice(this.#at, to);
     const isOneLine = !group.includes('\n');
-    // `*.zsh(N)` is a glob all the same.
-    const isQualifier = this.#wordFrom !== -1 && /^([\s;)]|$)/.test(this.#text.slice(to, to + 1));
+    const isQualifier = this.#isQualifier(this.#at, to);
     if (isOneLine) this.#replace(this.#at, group.length, isQualifier ? '' : '_'.repeat(group.length));
     this.#inWord(isOneLine ? group.length : 1);
   }
@@ -286,10 +285,15 @@ class Rewriter {
       } else if (character === '\n' && isLine) this.#replace(at, 1, ' ');
       else if (character === '(') {
         const end = Math.min(balancedEnd(this.#text, at), to);
-        this.#replace(at, end - at, '_'.repeat(end - at));
+        this.#replace(at, end - at, this.#isQualifier(at, end) ? '' : '_'.repeat(end - at));
         at = end - 1;
       }
     }
+  }
+
+  /** `*.zsh(N)` is a glob all the same. */
+  #isQualifier(from: number, to: number): boolean {
+    return /[^\s(]/.test(this.#text[from - 1] ?? ' ') && /^[\s;)]?$/.test(this.#text[to] ?? '');
   }
 
   /** `for x (a b c)`, with braces, do or nothing behind it; `for ((…))` is as in bash. */

@@ -95,7 +95,8 @@ function showAction(io: ProcessIo, options: ShowOptions): void {
 }
 
 function describe(io: ProcessIo, settings: SettingsFile) {
-  const { scope, file, state, problem, helper, env } = settings;
+  const { scope, file, state, problems, helper, env } = settings;
+  const [problem] = problems;
   const ours = helper !== undefined && runsBrokerHelper(helper.value);
   const where = problem === undefined ? '' : ` (${problem.what}, line ${problem.position.line})`;
   return {

@@ -53,6 +53,8 @@ export interface DoctorOptions {
   readonly guard?: true;
   readonly who?: string;
   readonly settings?: string;
+  /** false: `--no-client`. */
+  readonly client?: boolean;
   readonly project?: string;
 }
 
@@ -68,7 +70,8 @@ export function doctorCommand(io: ProcessIo, parts: DoctorParts = doctorParts(io
     .option('--run-shell', 'start your shell, profiles and all, and ask it what it exports')
     .option('--guard', 'start the client on its own, to see whether `allow` works with it (Linux)')
     .option('--who <pid>', 'what the daemon would make of this process if it asked for a key with `allow`')
-    .option('--settings <file>', 'judge as if claude was started with --settings FILE')
+    .option('--settings <file-or-json>', 'judge as if claude was started with --settings and this: a file, or JSON')
+    .option('--no-client', 'do not ask the installed client for its version and login')
     .option('--project <folder>', "the project's folder (default: the current one)")
     .action((options: DoctorOptions) => doctor(io, parts, options));
 }
@@ -110,7 +113,8 @@ export async function examine(io: ProcessIo, parts: DoctorParts, options: Doctor
     platform: io.platform,
     clock: io.clock,
     systemRoot: parts.systemRoot ?? '/',
-    flagFile: options.settings === undefined ? undefined : path.resolve(options.settings),
+    flag: options.settings,
+    asksClient: options.client !== false,
     ownHelpers: [locateHelper(io.env), stableHelper(stateDir(io))].filter((file) => file !== undefined),
     run: options.runHelper === undefined ? 'safe' : options.runHelper ? 'always' : 'never',
     askShell: options.runShell === true,

@@ -46,15 +46,17 @@ export function parametersOf({ scope, audience = [], resource = [], params }: To
   return parameters;
 }
 
-/** A token handed in with a request: for messages, and never to be shown. */
+/** A token handed in with a request. */
 export interface HandedIn {
+  /** For messages: `the file /run/token`. */
   readonly origin: string;
-  readonly token: string;
   /** It can be handed in once: another process carries it there. */
   readonly receipt?: Receipt | undefined;
 }
 
 interface Exchanged {
+  /** What was handed in and must not be shown, should the server repeat it. */
+  secrets?: readonly string[];
   reply?: OAuthReply;
   fault?: unknown;
 }
@@ -107,7 +109,7 @@ export class OAuthClient {
     if (revocation_endpoint === undefined) return;
     const revoke = (to: oidc.Configuration) =>
       oidc.tokenRevocation(to, refreshToken, { token_type_hint: 'refresh_token' });
-    await this.request('token', revoke, signal, { token: refreshToken, origin: 'broker login' });
+    await this.request('token', revoke, signal, { origin: 'broker login' });
   }
 
   /** @throws ProviderError what the server refuses with, or that there was no answer. The reason of the signal. */
@@ -142,7 +144,7 @@ export class OAuthClient {
       ) {
         return await this.request(what, work, signal, handedIn, shown.version);
       }
-      const secrets = [...shown.secrets, ...(handedIn === undefined ? [] : [handedIn.token])];
+      const secrets = [...shown.secrets, ...(exchanged.secrets ?? [])];
       const asked = this.#asked(what, where ?? '', { secrets, shownBy: shown.origin, handedIn: handedIn?.origin });
       throw this.#failure(error, exchanged, asked);
     }
@@ -239,6 +241,7 @@ export class OAuthClient {
     return async (url, { method, headers, body }) => {
       try {
         const request = { method, headers, body: textOf(body) };
+        exchanged.secrets = secretsIn(request.body);
         const answer = await (receipt === undefined
           ? this.#http.send(url, request, signal)
           : this.courier.send(receipt, this.#http, url, request, signal));
@@ -289,6 +292,14 @@ export class OAuthClient {
 
 /** For the library, which wants one; nothing sends it. */
 const NO_CLIENT = 'none';
+
+/** Parameters whose values are good for something. */
+const HANDED_IN =
+  /^(?:code|code_verifier|device_code|refresh_token|token|assertion|subject_token|actor_token|client_secret|client_assertion)$/;
+
+function secretsIn(body: string | undefined): readonly string[] {
+  return [...new URLSearchParams(body)].flatMap(([name, value]) => (HANDED_IN.test(name) ? [value] : []));
+}
 
 function textOf(body: oidc.FetchBody): string | undefined {
   if (body === undefined || body === null) return undefined;

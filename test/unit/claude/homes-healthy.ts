@@ -1,4 +1,4 @@
-import { H, type Home, helper, MANAGED, OAUTH, OURS, script, USER } from './homes.ts';
+import { H, type Home, helper, LOGIN as LOGIN_FILE, MANAGED, OAUTH, OURS, script, USER } from './homes.ts';
 
 const ours = helper(OURS);
 const withEnv = (env: object) => helper(OURS, { env });
@@ -17,8 +17,12 @@ const HEALTHY: readonly Omit<Home, 'finds'>[] = [
     files: { [USER]: helper(OURS, { permissions: { deny: ['Bash(broker-key:*)'] } }) },
     wins: H,
   },
-  { name: 'a subscription alone', files: { '.claude/.credentials.json': '{}' }, wins: LOGIN },
-  { name: 'a subscription beside the helper', files: { [USER]: ours, '.claude/.credentials.json': '{}' }, wins: H },
+  { name: 'a subscription alone', files: { '.claude/.credentials.json': LOGIN_FILE }, wins: LOGIN },
+  {
+    name: 'a subscription beside the helper',
+    files: { [USER]: ours, '.claude/.credentials.json': LOGIN_FILE },
+    wins: H,
+  },
   {
     name: 'dotfiles with links',
     files: {

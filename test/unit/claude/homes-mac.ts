@@ -53,7 +53,7 @@ export const MAC_HOMES: readonly Home[] = [
     name: 'macOS: a profile that is no property list',
     files: { [DEVICE]: '<plist' },
     wins: [null, null, null],
-    finds: ['no-method', 'settings-broken'],
+    finds: ['settings-broken'],
   },
   {
     name: 'Linux: what lies where macOS keeps profiles is nothing',
@@ -73,7 +73,7 @@ export const MAC_HOMES: readonly Home[] = [
     ...mac,
     name: 'macOS: a Console login in the Keychain',
     files: { [KEYCHAIN]: 'Claude Code\tada\n' },
-    wins: login,
+    wins: ['console-key', 'console-key', null],
     finds: [],
   },
   {

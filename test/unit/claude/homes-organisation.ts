@@ -35,7 +35,7 @@ export const ORGANISATION_HOMES: readonly Home[] = [
   {
     name: 'a broken drop-in',
     files: { [MANAGED]: ours, [`${DROP_INS}/30.json`]: '{broken' },
-    wins: H,
+    wins: ['helper', null, null],
     finds: ['settings-broken'],
   },
   {

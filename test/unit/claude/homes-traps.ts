@@ -1,4 +1,4 @@
-import { H, type Home, helper, OURS, script, USER } from './homes.ts';
+import { H, type Home, helper, LOGIN, OURS, script, USER } from './homes.ts';
 import { statusOf } from './status-sample.ts';
 
 const ours = helper(OURS);
@@ -64,14 +64,14 @@ export const TRAP_HOMES: readonly Home[] = [
   },
   {
     name: 'key and Remote Control (issue 58127)',
-    files: { [USER]: ours, '.claude/.credentials.json': '{}' },
+    files: { [USER]: ours, '.claude/.credentials.json': LOGIN },
     wins: H,
     finds: [],
     notes: ['remote-control-off', 'two-methods'],
   },
   {
     name: 'a login alone keeps Remote Control',
-    files: { '.claude/.credentials.json': '{}' },
+    files: { '.claude/.credentials.json': LOGIN },
     wins: ['login', 'login', null],
     finds: [],
   },
@@ -121,12 +121,12 @@ export const TRAP_HOMES: readonly Home[] = [
     env: { HTTPS_PROXY: 'proxy.corp:3128', http_proxy: 'http://proxy.corp:3128' },
     files: { [USER]: ours },
     wins: H,
-    finds: ['proxy-url-invalid'],
+    finds: [],
   },
   {
-    name: 'a proxy in numbers',
-    env: { HTTPS_PROXY: '10.0.0.1:3128' },
-    files: { [USER]: ours },
+    name: 'a proxy without http:// that has a helper',
+    env: { HTTPS_PROXY: '10.0.0.1:3128', CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER: '1' },
+    files: { [USER]: helper(OURS, { proxyAuthHelper: '{HOME}/bin/broker-key --format proxy anthropic' }) },
     wins: H,
     finds: ['proxy-url-invalid'],
   },

@@ -49,6 +49,9 @@ const ours = helper(OURS);
 const withEnv = (env: object) => helper(OURS, { env });
 export const script = (body: string): [string, number] => [`#!/bin/sh\n${body}\n`, 0o755];
 
+/** What a login to claude.ai leaves, as far as it is looked at. */
+export const LOGIN = JSON.stringify({ claudeAiOauth: { accessToken: OAUTH, scopes: ['user:inference'] } });
+
 export const H = ['helper', 'helper', null] as const;
 const NOTHING = [null, null, null] as const;
 const BOTH = ['helper', 'helper'] as const;
@@ -107,7 +110,7 @@ export const HOMES: readonly Home[] = [
   },
   {
     name: 'subscription login',
-    files: { '.claude/.credentials.json': '{}' },
+    files: { '.claude/.credentials.json': LOGIN },
     wins: ['login', 'login', null],
     headers: [null, 'login'],
     finds: [],
@@ -115,7 +118,8 @@ export const HOMES: readonly Home[] = [
   {
     name: 'Console login',
     files: { [STATE]: JSON.stringify({ primaryApiKey: API }) },
-    wins: ['login', 'login', null],
+    wins: ['console-key', 'console-key', null],
+    headers: ['console-key', null],
     finds: [],
   },
   {
@@ -176,7 +180,7 @@ export const HOMES: readonly Home[] = [
   },
   {
     name: 'login beside the helper',
-    files: { [USER]: ours, '.claude/.credentials.json': '{}' },
+    files: { [USER]: ours, '.claude/.credentials.json': LOGIN },
     wins: H,
     headers: BOTH,
     finds: [],
@@ -222,7 +226,7 @@ export const HOMES: readonly Home[] = [
     name: 'custom header',
     env: { ANTHROPIC_CUSTOM_HEADERS: 'X-Api-Key: abc\nX-Team: a' },
     files: { [USER]: ours },
-    wins: H,
+    wins: ['helper', 'helper', 'custom-headers'],
     headers: ['custom-headers', 'helper'],
     finds: ['custom-headers'],
   },
@@ -669,7 +673,7 @@ export const HOMES: readonly Home[] = [
   },
   {
     name: 'open login file',
-    files: { '.claude/.credentials.json': ['{}', 0o644] },
+    files: { '.claude/.credentials.json': [LOGIN, 0o644] },
     wins: ['login', 'login', null],
     finds: ['readable-by-others'],
   },
