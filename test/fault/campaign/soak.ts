@@ -30,13 +30,13 @@ export const soak: readonly Experiment[] = [
     fault: `none: ${CLIENTS} clients that ask every 5 to 15 s, ${CREDENTIALS} credentials, a rotation a second, now and then rotate-key`,
     expected: `right keys; at most ${MOST_MB} MB, at rest at most ${AT_REST_MB} MB; nothing grows`,
     /** Seconds. */
-    times: { short: 12, long: 600 },
+    times: { short: 12, long: 360 },
     run: soaked,
   },
 ];
 
 async function soaked({ dice, times: seconds, isShort, tally }: Trial): Promise<void> {
-  await withRig({ fixed: 40, leased: 10, leaseMs: 600_000, ttl: '5s' }, async (rig) => {
+  await withRig({ fixed: 40, leased: 10, leaseMs: 600_000, ttl: '30s', staleMs: 80_000 }, async (rig) => {
     await rig.askAll(tally);
     const samples: Sample[] = [];
     const started = Date.now();
@@ -124,8 +124,8 @@ function askSocket(rig: Rig, name: string) {
       reply += text;
     });
     socket.once('close', done).on('error', () => undefined);
-    socket.end(
-      `GET /v1/credentials/${name}/key HTTP/1.1\r\nHost: broker\r\nAccept: text/plain\r\nConnection: close\r\n\r\n`,
+    socket.write(
+      `GET /v1/credentials/${name}/key HTTP/1.1\r\nHost: broker\r\nAccept: text/plain\r\nConnection: close\r\nUser-Agent: broker-key/0.1.0\r\nBroker-Client-Hints: pid=${process.pid}, ppid=1, stdin=socket, stdout=pipe\r\n\r\n`,
     );
   });
 }
