@@ -71,7 +71,9 @@ export class Rig {
 
   static async start(options: RigOptions = {}): Promise<Rig> {
     const vault = await DevVault.start({ nowMs: () => Date.now() });
-    return new Rig(vault, await FailingProxy.start(vault.address), options);
+    const rig = new Rig(vault, await FailingProxy.start(vault.address), options);
+    openRigs.add(rig);
+    return rig;
   }
 
   config(extra = ''): string {
@@ -247,6 +249,7 @@ ${[...fixed, ...leased].join('')}${extra}`;
 
   async close(): Promise<void> {
     await this.end();
+    openRigs.delete(this);
     await this.home.close();
     await this.proxy.goDown();
     await this.vault.stop();
@@ -256,6 +259,13 @@ ${[...fixed, ...leased].join('')}${extra}`;
 /** What a launch record begins with is a path. */
 function absolute(word: string, index: number): string {
   return index === 0 && !word.startsWith('/') ? `/usr/bin/${word}` : word;
+}
+
+const openRigs = new Set<Rig>();
+
+/** Whoever ends a campaign leaves no daemon behind. */
+export function endAllDaemons(): void {
+  for (const { pid } of openRigs) if (pid !== undefined) process.kill(pid, 'SIGKILL');
 }
 
 /** A rig for as long as `story` takes. */

@@ -20,6 +20,7 @@ import { outages } from './outages.ts';
 import { page } from './page.ts';
 import { processes } from './processes.ts';
 import { keep, kept, type Row, rowOf, table } from './report.ts';
+import { endAllDaemons } from './rig.ts';
 import { soak } from './soak.ts';
 import { countOfStalls, watchForStalls } from './stalls.ts';
 
@@ -48,6 +49,12 @@ async function main(): Promise<void> {
   const startedMs = performance.now();
   const rows: Row[] = [];
   watchForStalls();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      endAllDaemons();
+      process.exit(130);
+    });
+  }
   // The one that takes longest first.
   const waiting = [...chosen.entries()].sort(([, a], [, b]) => Number(b.id === 'soak') - Number(a.id === 'soak'));
   const work = async () => {
