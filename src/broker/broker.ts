@@ -214,7 +214,7 @@ export class Broker implements BrokerApi {
   }
 
   health(): HealthReport {
-    return describeHealth(this.#credentials, this.#facts(), this.#ports.clock.now());
+    return describeHealth(this.#everyCredential(), this.#facts(), this.#ports.clock.now());
   }
 
   events(query: EventQuery): readonly BrokerEvent[] {
@@ -300,18 +300,13 @@ export class Broker implements BrokerApi {
 
   #describe(credential: ManagedCredential, at = this.#ports.clock.read()): CredentialStatus {
     const { config } = this.#credentials;
-    const nextRefreshAtMs = this.#scheduler.at(credential.name);
+    const shown = this.#sessions.exampleOf(credential);
+    const nextRefreshAtMs = this.#scheduler.at(shown.name);
     const isCheckArmed = this.#checks.isArmed(credential);
-    const sessions = this.#sessions.of(credential.name).length;
     const sink = config.credentials.get(credential.name)?.sink && this.#facts().sinkOf?.(credential.name);
-    return describeCredential(credential, {
-      at,
-      config,
-      nextRefreshAtMs,
-      isCheckArmed,
-      sessions,
-      sink: sink || undefined,
-    });
+    const sessions = this.#sessions.of(credential.name).length;
+    const view = { at, config, nextRefreshAtMs, isCheckArmed, sessions, sink: sink || undefined };
+    return { ...describeCredential(shown, view), name: credential.name, timesServed: credential.timesServed };
   }
 
   #delivered(

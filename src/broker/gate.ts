@@ -65,7 +65,7 @@ export function recall({ record, error }: RememberedFailure, credential: string,
 }
 
 /** The name in the configuration: a session's is that of its credential with the process behind it. */
-function configuredName(credential: string): string {
+export function configuredName(credential: string): string {
   return credential.split('@', 1)[0] ?? credential;
 }
 

@@ -29,6 +29,8 @@ interface Chain {
 export class TokenServer {
   behaviour: TokenBehaviour | undefined;
   clientSecret = 'secret';
+  /** Added to what it tells of itself. */
+  metadata: object = {};
   /** Part of every token that it gives. */
   mark = '';
   lastsSeconds = 3600;
@@ -150,6 +152,7 @@ export class TokenServer {
       authorization_endpoint: `${this.url}/authorize`,
       revocation_endpoint: `${this.url}/revoke`,
       device_authorization_endpoint: `${this.url}/device`,
+      ...this.metadata,
     });
   }
 

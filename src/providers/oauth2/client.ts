@@ -1,6 +1,8 @@
 import * as oidc from 'openid-client';
+import { isInTheClear } from '../../config/schema.ts';
 import { parseObject } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
+import { printable } from '../../platform/text.ts';
 import { HttpConnection, timeOf } from '../http.ts';
 import type { ProviderHost } from '../provider.ts';
 import { showIdentity } from './client-auth.ts';
@@ -180,7 +182,7 @@ export class OAuthClient {
     // With the one endpoint that is needed there is nothing to look up, and one server less that has to be up.
     if (isWhole) return { issuer, ...named };
     const found = (await this.#wellKnown(issuer, 'oidc', signal)) ?? (await this.#wellKnown(issuer, 'oauth2', signal));
-    if (found !== undefined) return { ...found, ...named };
+    if (found !== undefined) return requireSecrecy({ ...found, ...named }, issuer, this.#host.name);
     throw new ProviderError('misconfigured', `the issuer ${issuer} tells nothing about itself (404)`, {
       remedy: `correct issuer in [providers.${this.#host.name}], or name token_endpoint and the others there`,
       concerns: 'address',
@@ -271,7 +273,8 @@ export class OAuthClient {
 
   #failure(error: unknown, { reply, fault }: Exchanged, asked: OAuthAsked): unknown {
     if (fault instanceof ProviderError) return fault;
-    if (error instanceof ProviderError || reply === undefined) return error;
+    if (error instanceof ProviderError) return error;
+    if (reply === undefined) return unfitServer(error, asked);
     if (reply.status < 200 || reply.status > 299) return failureOf(reply, asked);
     if (asked.what === 'discovery') return wrongIssuer(reply, asked) ?? notOAuth(reply, asked);
     return wordIn(reply) === undefined
@@ -288,6 +291,34 @@ export class OAuthClient {
     const where = place === null ? `the ${what} endpoint` : `${place.origin}${place.pathname}`;
     return { provider: this.#host.name, options: this.#options, what, where, ...more };
   }
+}
+
+/** What an issuer tells of itself is held to what the configuration is held to. */
+function requireSecrecy(metadata: oidc.ServerMetadata, issuer: string, provider: string): oidc.ServerMetadata {
+  const { mtls_endpoint_aliases: aliases = {}, ...own } = metadata;
+  for (const [name, url] of [...Object.entries(own), ...Object.entries(aliases)]) {
+    const place = name.endsWith('_endpoint') && typeof url === 'string' ? URL.parse(url) : null;
+    if (place === null || !isInTheClear(place)) continue;
+    throw new ProviderError('misconfigured', `the issuer ${issuer} names a ${name} that is reached in the clear`, {
+      remedy: `have its operators correct it, or name the endpoints with https:// in [providers.${provider}]`,
+      concerns: 'address',
+    });
+  }
+  return metadata;
+}
+
+/** Nothing was sent: the library misses something in what the server tells of itself. Its words name no more than that. */
+function unfitServer(error: unknown, { provider, options }: OAuthAsked): unknown {
+  if (!(error instanceof oidc.ClientError) && !(error instanceof TypeError)) return error;
+  const words = printable(error.cause instanceof Error ? error.cause.message : error.message, 120);
+  return new ProviderError(
+    'misconfigured',
+    `the identity provider of "${provider}" cannot be used with grant ${options.grant}: ${words}`,
+    {
+      remedy: `name what is missing in [providers.${provider}] (token_endpoint and the like), or choose another grant`,
+      concerns: 'login',
+    },
+  );
 }
 
 /** For the library, which wants one; nothing sends it. */

@@ -263,6 +263,30 @@ describe('a device login', () => {
   });
 });
 
+describe('what an issuer tells of itself', () => {
+  test('an endpoint in the clear is not used', async () => {
+    server.metadata = { token_endpoint: 'http://login.example.com/token' };
+    await expect(
+      tokenFrom(providerWith({ ...MACHINE, token_endpoint: undefined, issuer: server.url })),
+    ).rejects.toMatchObject({
+      kind: 'misconfigured',
+      message: expect.stringContaining('names a token_endpoint that is reached in the clear'),
+    });
+    expect(server.asked).toEqual([]);
+  });
+
+  test('a missing endpoint is told', async () => {
+    server.metadata = { token_endpoint: undefined };
+    await expect(
+      tokenFrom(providerWith({ ...MACHINE, token_endpoint: undefined, issuer: server.url })),
+    ).rejects.toMatchObject({
+      kind: 'misconfigured',
+      message: expect.stringMatching(/cannot be used with grant client_credentials: .*token_endpoint/),
+      remedy: expect.stringContaining('token_endpoint'),
+    });
+  });
+});
+
 describe('the network', () => {
   test.runIf(hasOpenssl)(
     'a client certificate shows who the broker is, over an authority that the configuration names',
