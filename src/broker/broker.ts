@@ -9,7 +9,7 @@ import { Answering } from './answering.ts';
 import type { Ask, BrokerApi, BrokerPorts, EventQuery, OpenedKey } from './api.ts';
 import { type BrokerSetup, CredentialSet, type ManagedCredential } from './credentials.ts';
 import { EventLog } from './event-log.ts';
-import { configuredName, type ProviderGate } from './gate.ts';
+import type { ProviderGate } from './gate.ts';
 import { KeyChecks } from './key-checks.ts';
 import { LeaseKeeper } from './leases.ts';
 import { type KeptKey, Lending } from './lending.ts';
@@ -82,7 +82,8 @@ export class Broker implements BrokerApi {
     const configured = this.#credentials.find(ask.credential);
     const { allow } = configured.spec.config;
     if (allow !== undefined) this.#admit(configured, ask, allow);
-    const credential = this.#sessions.credentialFor(configured, ask);
+    const credential =
+      configured.spec.config.scope === 'session' ? this.#sessions.credentialFor(configured, ask) : configured;
     configured.lastAskedAtMs = ask.at.nowMs;
     const { idleAfterMs } = this.#credentials.config.daemon;
     const isNewInterval = credential.noteAsk(ask.at.nowMs, ask.intervalMs, idleAfterMs);
@@ -91,8 +92,9 @@ export class Broker implements BrokerApi {
       const opened = await this.#answering.find(credential, ask, at);
       if (isNewInterval || this.#scheduler.at(credential.name) === undefined) this.#refresher.schedule(credential);
       const { key, state, secrets } = opened;
-      this.#sessions.answered(credential, key);
-      return { key, state, secrets, at: opened.at, delivered: this.#delivered.bind(this, credential, opened, ask) };
+      if (credential !== configured) this.#sessions.answered(credential, key);
+      const delivered = this.#delivered.bind(this, configured, credential.name, opened, ask);
+      return { key, state, secrets, at: opened.at, delivered };
     } catch (fault) {
       // The configuration changed meanwhile: what failed is no longer what was asked for.
       if (credential.isRetired) return this.answer(ask);
@@ -212,7 +214,7 @@ export class Broker implements BrokerApi {
   }
 
   health(): HealthReport {
-    return describeHealth(this.#credentials, this.#facts(), this.#ports.clock.now());
+    return describeHealth(this.#everyCredential(), this.#facts(), this.#ports.clock.now());
   }
 
   events(query: EventQuery): readonly BrokerEvent[] {
@@ -298,30 +300,29 @@ export class Broker implements BrokerApi {
 
   #describe(credential: ManagedCredential, at = this.#ports.clock.read()): CredentialStatus {
     const { config } = this.#credentials;
-    const nextRefreshAtMs = this.#scheduler.at(credential.name);
+    const shown = this.#sessions.exampleOf(credential);
+    const nextRefreshAtMs = this.#scheduler.at(shown.name);
     const isCheckArmed = this.#checks.isArmed(credential);
-    const sessions = this.#sessions.of(credential.name).length;
     const sink = config.credentials.get(credential.name)?.sink && this.#facts().sinkOf?.(credential.name);
-    return describeCredential(credential, {
-      at,
-      config,
-      nextRefreshAtMs,
-      isCheckArmed,
-      sessions,
-      sink: sink || undefined,
-    });
+    const sessions = this.#sessions.of(credential.name).length;
+    const view = { at, config, nextRefreshAtMs, isCheckArmed, sessions, sink: sink || undefined };
+    return { ...describeCredential(shown, view), name: credential.name, timesServed: credential.timesServed };
   }
 
-  #delivered(credential: ManagedCredential, { key, state }: Omit<OpenedKey, 'delivered'>, ask: Ask): void {
+  #delivered(
+    configured: ManagedCredential,
+    name: string,
+    { key, state }: Omit<OpenedKey, 'delivered'>,
+    ask: Ask,
+  ): void {
     const { client } = ask;
     const at = this.#ports.clock.read();
-    const configured = this.#credentials.get(configuredName(credential.name)) ?? credential;
     configured.timesServed += 1;
     this.#leases.delivered(key, client, at.nowMs);
     this.#rejections.served(ask, key, at);
     const fingerprint = key.digest.slice(0, 8);
     const served = { state, client: client?.name ?? 'unknown', pid: client?.pid ?? 0, fingerprint };
-    this.#events.add('served', credential.name, served, at.wallMs);
+    this.#events.add('served', name, served, at.wallMs);
   }
 
   #runDue(id: string): void {

@@ -9,6 +9,8 @@ import type { Refresher } from './refresher.ts';
 /** New leases for sessions in a minute, of all credentials together; further clients get the shared one. */
 const SESSIONS_A_MINUTE = 30;
 const MINUTE_MS = 60_000;
+/** At a time; each takes a descriptor. */
+const MOST_SESSIONS = 256;
 /** Clients that have been told that they share a lease; more than that are told again. */
 const MOST_TOLD = 1_000;
 
@@ -56,15 +58,25 @@ export class Sessions {
     return [...this.#sessions.values()].filter((each) => each.base === base).map(({ credential }) => credential);
   }
 
-  /** The asker's own one, or the shared one where it cannot have one. */
+  /** Where only sessions have keys, one of them stands for all in the status: one that fails, if there is one. */
+  exampleOf(shared: ManagedCredential): ManagedCredential {
+    if (shared.living !== undefined) return shared;
+    const sessions = this.of(shared.name);
+    return sessions.find(({ failure }) => failure !== undefined) ?? sessions[0] ?? shared;
+  }
+
+  /** Of one with scope = "session": the asker's own one, or the shared one where it cannot have one. */
   credentialFor(shared: ManagedCredential, { client, at }: Ask): ManagedCredential {
-    if (shared.spec.config.scope !== 'session' || this.#leaseless.has(shared.name)) return shared;
+    if (this.#leaseless.has(shared.name)) return shared;
     if (client === undefined) return this.#share(shared, 'nobody', 'nothing shows which process asks');
     const known = this.#sessions.get(nameOf(shared, client));
     if (known !== undefined) return known.credential;
     this.#openedAtMs = this.#openedAtMs.filter((openedAtMs) => at.nowMs - openedAtMs < MINUTE_MS);
     if (this.#openedAtMs.length >= SESSIONS_A_MINUTE) {
       return this.#share(shared, client.id, `there were ${SESSIONS_A_MINUTE} new sessions within a minute`);
+    }
+    if (this.#sessions.size >= MOST_SESSIONS) {
+      return this.#share(shared, client.id, `there are ${MOST_SESSIONS} sessions already`);
     }
     const session = this.#open(shared, client);
     if (session === undefined) return this.#share(shared, client.id, 'its exit cannot be watched on this machine');

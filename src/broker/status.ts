@@ -16,7 +16,7 @@ import type {
   SinkReport,
 } from '../protocol/reports.ts';
 import type { ManagedCredential } from './credentials.ts';
-import { recall } from './gate.ts';
+import { configuredName, recall } from './gate.ts';
 
 /** Date headers have whole seconds, and requests take some of their own. */
 const SKEW_WORTH_TELLING_MS = 30_000;
@@ -80,7 +80,7 @@ export function describeCredential(credential: ManagedCredential, view: Credenti
   const show = showTimes(view.at);
   return {
     name: credential.name,
-    isDefault: view.config.defaultCredential === credential.name,
+    isDefault: view.config.defaultCredential === configuredName(credential.name),
     provider: credential.gate.name,
     providerType: credential.gate.type,
     allow: credential.spec.config.allow ?? [],
@@ -204,7 +204,7 @@ function describeFailure(credential: ManagedCredential, show: TimeFormat): Crede
 
 /** Its age and the next try are told apart from the words. */
 function tryNow({ remedy }: BrokerError, name: string): string {
-  const now = `to try now: broker refresh ${name}`;
+  const now = `to try now: broker refresh ${configuredName(name)}`;
   return remedy === undefined ? now : remedy.includes('broker refresh') ? remedy : `${remedy}; ${now}`;
 }
 

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { closeSync, openSync, readSync, rmSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import type { RecordedKek } from '../crypto/kek-store.ts';
 import { failpoint } from '../platform/failpoints.ts';
@@ -175,7 +175,10 @@ class DatabaseFiles {
 
   areInPlace(): boolean {
     if ([...this.#own].some(([file, birth]) => birthOf(file) !== birth)) return false;
-    if (this.#logBytes() === 0 && this.logWasFilled) return false;
+    const bytes = this.#logBytes();
+    if (bytes === 0 && this.logWasFilled) return false;
+    // Emptied, and written on since: SQLite goes on where it was, and a restart would find a log that begins with nothing.
+    if (bytes > 0 && !hasHeader(`${this.#path}-wal`)) return false;
     this.noteWritten();
     return statQuietly(this.#path)?.size !== 0;
   }
@@ -186,6 +189,22 @@ class DatabaseFiles {
 
   removeOwn(): void {
     for (const [file, birth] of this.#own) if (birthOf(file) === birth) rmSync(file, { force: true });
+  }
+}
+
+/** A log begins with 0x377f0682 or 0x377f0683 (SQLite file format, 4.1). */
+function hasHeader(log: string): boolean {
+  try {
+    const fd = openSync(log, 'r');
+    try {
+      const magic = Buffer.alloc(4);
+      readSync(fd, magic, 0, 4, 0);
+      return magic.readUInt32BE() >>> 1 === 0x377f0682 >>> 1;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return false;
   }
 }
 

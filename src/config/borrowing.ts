@@ -42,14 +42,8 @@ export function checkBorrowing(
         findings.add({ path: at, ...noSuchCredential(credential, names), absence: true });
         continue;
       }
-      if (credentials.get(credential)?.fields !== undefined) {
-        const message = `the credential ${tomlValue(credential)} has several values`;
-        findings.add({
-          path: at,
-          message,
-          remedy: 'name one with field instead of fields, for this provider to log in with',
-        });
-      }
+      const unfit = whyNotLent(credentials.get(credential));
+      if (unfit !== undefined) findings.add({ path: at, ...unfit });
       const circle = circleFrom(provider, credential, (from) => borrowed(credentials.get(from)?.provider), credentials);
       if (circle === undefined || circle.some((each) => told.has(each))) continue;
       for (const each of circle) told.add(each);
@@ -62,6 +56,19 @@ export function checkBorrowing(
       });
     }
   }
+}
+
+function whyNotLent(credential: CredentialConfig | undefined): { message: string; remedy: string } | undefined {
+  const name = tomlValue(credential?.name ?? '');
+  if (credential?.fields !== undefined) {
+    const message = `the credential ${name} has several values`;
+    return { message, remedy: 'name one with field instead of fields, for this provider to log in with' };
+  }
+  if (credential?.scope !== 'session') return undefined;
+  return {
+    message: `the credential ${name} is one for each client's session`,
+    remedy: 'name one that is shared, for this provider to log in with',
+  };
 }
 
 /** The credentials on the way from `first` back to a key of `provider` itself; undefined: there is no such way. */

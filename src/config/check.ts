@@ -261,15 +261,21 @@ function checkCommonKeys(
     const remedy = 'remove allow: there every process of yours can ask for the key';
     findings.add({ path: [...path, 'allow'], message: `allow does not work on ${context.platform}`, remedy });
   }
-  // A file is read by whoever of the user's processes likes.
-  for (const key of ['allow', 'scope', 'fields'].filter(
-    (each) => common['sink'] !== undefined && common[each] !== undefined,
-  )) {
-    const remedy =
-      key === 'fields'
-        ? 'name one value with field instead'
-        : `remove sink, or ${key}: any process of yours can read the file`;
-    findings.add({ path: [...path, 'sink'], message: `sink and ${key} exclude each other`, remedy });
+  if (common['sink'] !== undefined) {
+    // A file is read by whichever process of the user likes, and has one value.
+    const clash = {
+      allow: common['allow'] !== undefined,
+      scope: common['scope'] === 'session',
+      fields: common['fields'] !== undefined,
+    };
+    for (const [key, isThere] of Object.entries(clash)) {
+      if (!isThere) continue;
+      const remedy =
+        key === 'fields'
+          ? 'name one value with field instead'
+          : `remove sink, or ${key}: any process of yours can read the file`;
+      findings.add({ path: [...path, 'sink'], message: `sink and ${key} exclude each other`, remedy });
+    }
   }
   if (common['fields'] === undefined) return result?.data;
   if (common['field'] !== undefined) {

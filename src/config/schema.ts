@@ -253,7 +253,7 @@ export const commonCredentialSchema = z.strictObject({
     .enum(['shared', 'session'])
     .optional()
     .describe(
-      'One of shared, session. With session each client process gets a lease of its own, which is revoked when the process exits; at most 30 new ones a minute, further clients share one. Linux, and engines that issue leases. Default shared.',
+      'One of shared, session. With session each client process gets a lease of its own, which is revoked when the process exits; at most 30 new ones a minute and 256 at a time, further clients share one. Linux, and engines that issue leases. Default shared.',
     )
     .meta({ examples: ['session'], secret: false }),
   allow: z

@@ -55,16 +55,7 @@ export interface Enrolment {
  * between it and the client is not as the client is · line: the client runs it, and not as a recorded helper · nested: the
  * client runs inside another one's agent · background: the client belongs to `claude --bg`.
  */
-export type Clause =
-  | 'peer'
-  | 'client'
-  | 'user'
-  | 'session'
-  | 'namespaces'
-  | 'privileges'
-  | 'line'
-  | 'nested'
-  | 'background';
+type Clause = 'peer' | 'client' | 'user' | 'session' | 'namespaces' | 'privileges' | 'line' | 'nested' | 'background';
 
 export type Verdict =
   | { readonly allowed: true; readonly client: ProcessView; readonly between: readonly ProcessView[] }

@@ -17,7 +17,7 @@ const EXAMINED = 17;
 const LONGEST_CHAIN = 64;
 
 /** Who connected, as the kernel said when the connection was accepted. */
-export interface ConnectedPeer {
+interface ConnectedPeer {
   readonly pid: number;
   /** Read at that moment, where the kernel gives no descriptor of the process itself (Linux before 6.5). */
   readonly startTime?: string | undefined;

@@ -111,7 +111,7 @@ function read(words: Readonly<Partial<Record<Word, string>>>): ClientHints | und
   const stdout = streamKind(words.stdout);
   const { entrypoint, session, purpose, agent, rejected } = words;
   if (pid === null || ppid === null || stdin === null || stdout === null) return undefined;
-  if (![agent, rejected].every((flag) => flag === undefined || flag === '1')) return undefined;
+  if ((agent !== undefined && agent !== '1') || (rejected !== undefined && rejected !== '1')) return undefined;
   const flags = { agent: agent === '1', rejected: rejected === '1' };
   return { pid, ppid, stdin, stdout, entrypoint, session, purpose, ...flags };
 }

@@ -22,7 +22,7 @@ export class Connections {
   /** Connections whose request may be there without having been read. */
   readonly #unread = new Set<ClientConnection>();
   /** Those whose ask has not been answered, the newest last. */
-  readonly #asking = new Set<ClientConnection>();
+  readonly asking = new Set<ClientConnection>();
   /** Asks that came since the last look at how many wait. */
   #fresh: ClientConnection[] = [];
   /** Silent ones that were closed since the log was last told. */
@@ -55,25 +55,19 @@ export class Connections {
     return connection;
   }
 
-  /** It wants a key: if that has to be waited for, and too many wait already, it is told so. */
-  asks(connection: ClientConnection): void {
-    this.#asking.add(connection);
-    if (this.#asking.size <= this.options.limits.waiting) return;
+  /** There are more asks than may wait: if this one, the newest, has to be waited for, it is told so. */
+  noteSurplus(connection: ClientConnection): void {
     this.#fresh.push(connection);
     // What needs no provider is answered by then.
     if (this.#fresh.length === 1) setImmediate(() => setImmediate(() => this.#refuseFresh()));
-  }
-
-  answered(connection: ClientConnection): void {
-    this.#asking.delete(connection);
   }
 
   #refuseFresh(): void {
     const fresh = this.#fresh;
     this.#fresh = [];
     const { limits, log } = this.options;
-    const surplus = this.#asking.size - limits.waiting;
-    const refused = surplus <= 0 ? [] : fresh.filter((connection) => this.#asking.has(connection)).slice(-surplus);
+    const surplus = this.asking.size - limits.waiting;
+    const refused = surplus <= 0 ? [] : fresh.filter((connection) => this.asking.has(connection)).slice(-surplus);
     if (refused.length === 0) return;
     log.warn(
       { refused: refused.length, waiting: limits.waiting },
@@ -182,7 +176,7 @@ export class ClientConnection {
     this.#all = all;
     socket.on('close', () => {
       all.open.delete(this);
-      all.answered(this);
+      all.asking.delete(this);
       this.#deadline?.cancel();
       this.#waiting = [];
       this.isGone = true;
@@ -211,11 +205,13 @@ export class ClientConnection {
   wantsKey(): void {
     // What it asked for before may have been given up.
     if (!this.isGone && this.#abort?.signal.aborted) this.#abort = undefined;
-    this.#all.asks(this);
+    const { asking, options } = this.#all;
+    asking.add(this);
+    if (asking.size > options.limits.waiting) this.#all.noteSurplus(this);
   }
 
   hasAnswer(): void {
-    this.#all.answered(this);
+    this.#all.asking.delete(this);
   }
 
   awaitRequest(): void {

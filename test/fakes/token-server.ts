@@ -29,6 +29,8 @@ interface Chain {
 export class TokenServer {
   behaviour: TokenBehaviour | undefined;
   clientSecret = 'secret';
+  /** Added to what it tells of itself. */
+  metadata: object = {};
   /** Part of every token that it gives. */
   mark = '';
   lastsSeconds = 3600;
@@ -90,6 +92,15 @@ export class TokenServer {
     response.on('error', () => {});
     const form = new URLSearchParams(await text(request));
     if (request.url === '/.well-known/openid-configuration') return this.#tellOfItself(response);
+    if (request.url === '/device') {
+      const page = `${this.url}/page`;
+      // As often as a test wants.
+      return answerJson(response, 200, {
+        ...DEVICE,
+        verification_uri: page,
+        verification_uri_complete: `${page}?code=ABCD`,
+      });
+    }
     if (request.url === '/revoke') {
       this.#revoke(form.get('token') ?? '');
       return answerJson(response, 200, {});
@@ -141,6 +152,7 @@ export class TokenServer {
       authorization_endpoint: `${this.url}/authorize`,
       revocation_endpoint: `${this.url}/revoke`,
       device_authorization_endpoint: `${this.url}/device`,
+      ...this.metadata,
     });
   }
 
@@ -148,6 +160,8 @@ export class TokenServer {
     return `${kind}-${this.mark}-${randomBytes(12).toString('hex')}`;
   }
 }
+
+const DEVICE = { device_code: 'canary-device', user_code: 'ABCD', expires_in: 60, interval: 0.01 };
 
 function basicSecretIn({ headers }: IncomingMessage): string {
   const [, encoded = ''] = /^Basic (.+)$/.exec(headers.authorization ?? '') ?? [];

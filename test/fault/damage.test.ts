@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -126,6 +126,18 @@ it('a damaged database is kept under another name, and health says so', async ()
     expect(readFileSync(join(folder, expected))).toEqual(before);
     writeFileSync(join(folder, 'cache.db'), before);
   }
+});
+
+it('a log that was emptied, and written on since, is noticed', async () => {
+  const folder = temporaryFolder();
+  const cache = await openTestCache(folder);
+  store(cache, 'a', 'sk-a');
+  truncateSync(join(folder, 'cache.db-wal'));
+  store(cache, 'b', 'sk-b');
+  expect(await cache.restoreDatabase()).toBe(true);
+  expect(await cache.restoreDatabase()).toBe(false);
+  const next = await openTestCache(folder);
+  expect([served(next, 'a'), served(next, 'b')]).toEqual(['sk-a', 'sk-b']);
 });
 
 it('a database damaged under the running daemon is set aside and built anew from memory', async () => {

@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { describeProvider } from '../conformance/provider-suite.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
+import { BrokerTerminal, hasTmux } from '../fakes/tmux.ts';
 import { Desk, missingPrograms } from './desk.ts';
 import { KeychainHarness } from './keychain-harness.ts';
 
@@ -76,6 +77,22 @@ describe.skipIf(skipped)('broker set and unset', () => {
     expect(daemon.log).not.toMatch(/sk-(?:first|second)/);
     expect(await desk.accounts()).toEqual([]);
     expect(desk.prompts).toBe(0);
+  });
+
+  it.runIf(skipped === undefined && hasTmux())('at a terminal the value is asked for, and not shown', async () => {
+    const terminal = new BrokerTerminal();
+    onTestFinished(() => terminal.close());
+    await terminal.run(['set', 'anthropic'], { ...home.env, ...session() }, home.folder);
+    await terminal.until('Value of "anthropic"');
+    await terminal.type('sk-typed-0123456789');
+    // One sign for each character that was typed.
+    await terminal.until(/(\S)\1{18}/);
+    await terminal.press('Enter');
+    const screen = await terminal.until('exit code: 0');
+    expect(screen).toContain('"anthropic" stored in the Secret Service');
+    expect(screen).not.toContain('sk-typed');
+    await home.start(session());
+    expect((await home.key()).stdout).toBe('sk-typed-0123456789\n');
   });
 
   it('what no client would take as a key is not stored', async () => {

@@ -80,6 +80,30 @@ describe.skipIf(native === undefined)('the addon', () => {
     await once(peer, 'exit');
   });
 
+  test('keeps hold of the process that connected, whoever has its pid later', async () => {
+    const socket = path.join(folder, 'held');
+    const server = net.createServer();
+    await new Promise<void>((resolve) => server.listen(socket, resolve));
+    const script = `require('node:net').connect(${JSON.stringify(socket)}).resume()`;
+    const peer = spawn(process.execPath, ['-e', script]);
+    const [connection] = (await once(server, 'connection')) as [net.Socket & { _handle: { fd: number } }];
+    const held = native.peerProcess(connection._handle.fd);
+    // Linux before 6.5, macOS.
+    if (held >= 0) {
+      expect(native.hasExited(held)).toBe(false);
+      peer.kill('SIGKILL');
+      await once(peer, 'exit');
+      expect(native.hasExited(held)).toBe(true);
+      closeSync(held);
+    }
+    const file = openSync('/dev/null', 'r');
+    expect(native.peerProcess(file)).toBe(-1);
+    closeSync(file);
+    peer.kill('SIGKILL');
+    connection.destroy();
+    server.close();
+  });
+
   test.skipIf(!canUnshare)('tells the uid of a peer whose PID namespace is not ours, and 0 for its pid', async () => {
     const socket = path.join(folder, 'outside');
     const program = `

@@ -72,6 +72,17 @@ export const brokerChecks: readonly Check[] = [
     where: ({ where }) => where,
   }),
   check({
+    id: 'sink-not-kept',
+    severity: 'warning',
+    when: ({ broker }) =>
+      // A daemon of an older version says nothing of files.
+      broker.status?.credentials.flatMap(({ name, sink }) => (sink?.problem == null ? [] : [{ name, ...sink }])),
+    title: ({ name, file, problem }) => `"${name}" is not kept fresh in ${file}: ${problem}`,
+    cost: ({ written }) =>
+      written ? 'whoever reads the file gets a token that may be over or used up' : 'whoever reads the file finds none',
+    remedy: ({ remedy }) => remedy ?? 'see: broker status',
+  }),
+  check({
     id: 'broker-cache',
     severity: 'warning',
     when: ({ broker, helper }) => helper?.ours && (broker.status?.daemon.cache.problem ?? undefined),

@@ -173,6 +173,7 @@ function profileCheck(
       const gateway = key.exported === 'no' ? undefined : gatewayFor(facts, key.name);
       if (key.exported === 'no') return `read it where it is used from a keychain or a password manager, or leave it`;
       const words = gateway === undefined ? removalInWords(key, key.profile) : bothWays(key, key.profile, gateway);
+      if (fixOf(facts, key, key.profile) !== undefined) return `${words} (broker doctor --fix --yes does it)`;
       return key.exported === 'yes' ? words : `${words}; ask the shell whether it has it: broker doctor --run-shell`;
     },
     where: ({ file, line }) => `${file}:${line}`,

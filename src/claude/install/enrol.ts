@@ -57,7 +57,7 @@ export function recordManagedLines(context: EnrolContext, settings: readonly Set
   });
 }
 
-export interface ClientProgram {
+interface ClientProgram {
   readonly path: string;
   /** By its place, or by its device and inode, which an update changes. */
   readonly known: 'by name' | 'enrolled';

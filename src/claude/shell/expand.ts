@@ -181,6 +181,8 @@ export class Expander {
         .reduce((file, letter) => (letter === 'h' ? path.dirname(file) : file), this.#currentFile());
     if (prefix !== undefined) return undefined;
     const value = this.#variable(parameter);
+    const [, letters] = /^\$\{\w+((?::[aAPhtr])+)\}$/.exec(text) ?? [];
+    if (letters !== undefined) return value && letters.replaceAll(':', '').split('').reduce(modified, value);
     if (operation === undefined) return value;
     if (operation.type === 'Remove') {
       return value !== undefined && operation.operator === '%' && operation.operand.text === '/*'
@@ -244,6 +246,13 @@ export class Expander {
       return [];
     }
   }
+}
+
+/** zsh: `${file:h}` and the like. */
+function modified(file: string, letter: string): string {
+  if (letter === 'h') return path.dirname(file);
+  if (letter === 't') return path.basename(file);
+  return letter === 'r' ? file.replace(/\.[^./]*$/, '') : file;
 }
 
 /** More of them make the search slow, and are in nobody's profile. */

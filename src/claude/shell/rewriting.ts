@@ -68,12 +68,14 @@ export function balancedEnd(text: string, from: number, depth = 0): number {
   if (depth > DEEPEST) return text.length;
   const opening = text[from] ?? '';
   const closing = opening === '(' ? ')' : '}';
+  // In `((…))` a # is no comment.
+  const hasComments = opening === '(' && text[from + 1] !== '(';
   let open = 0;
   for (let at = from; at < text.length; at += 1) {
     const character = text[at] ?? '';
     if (character === '\\') at += 1;
     else if ('\'"`'.includes(character)) at = quotedEnd(text, at, depth + 1) - 1;
-    else if (character === '#' && opening === '(' && /[\s;]/.test(text[at - 1] ?? '')) at = lineEnd(text, at) - 1;
+    else if (character === '#' && hasComments && /[\s;]/.test(text[at - 1] ?? '')) at = lineEnd(text, at) - 1;
     else if (character === opening) open += 1;
     else if (character === closing) open -= 1;
     if (open === 0) return at + 1;
@@ -84,4 +86,40 @@ export function balancedEnd(text: string, from: number, depth = 0): number {
 export function lineEnd(text: string, from: number): number {
   const end = text.indexOf('\n', from);
   return end === -1 ? text.length : end;
+}
+
+/** In a list of words: groups and, in that of a loop, line ends and comments, which bash does not have there. */
+export function listEdits(text: string, from: number, to: number, isLoop: boolean): Edit[] {
+  const edits: Edit[] = [];
+  for (let at = from; at < to; at += 1) {
+    const character = text[at] ?? '';
+    if ('\'"`'.includes(character) || (character === '$' && /[({]/.test(text[at + 1] ?? ''))) {
+      at = quotedEnd(text, at) - 1;
+    } else if (character === '#' && /\s/.test(text[at - 1] ?? '')) {
+      const end = Math.min(lineEnd(text, at), to);
+      if (isLoop) edits.push({ at, removed: end - at, inserted: ' '.repeat(end - at) });
+      at = end - 1;
+    } else if (character === '\n' && isLoop) {
+      edits.push({ at, removed: 1, inserted: ' ' });
+    } else if (character === '(') {
+      const end = Math.min(balancedEnd(text, at), to);
+      edits.push({ at, removed: end - at, inserted: isQualifier(text, at, end) ? '' : '_'.repeat(end - at) });
+      at = end - 1;
+    }
+  }
+  return edits;
+}
+
+/** `*.zsh(N)` is a glob all the same. */
+export function isQualifier(text: string, from: number, to: number): boolean {
+  return /[^\s(]/.test(text[from - 1] ?? ' ') && /^[\s;)]?$/.test(text[to] ?? '');
+}
+
+/** The delimiter of a here-document that begins here, and how long its operator is with it. */
+export function heredocAt(
+  text: string,
+  at: number,
+): { readonly length: number; readonly delimiter: string | undefined } {
+  const found = /^<<-?[ \t]*(?:'([^'\n]*)'|"([^"\n]*)"|\\?([^\s;&|<>()]+))/.exec(text.slice(at, at + 200));
+  return { length: found?.[0].length ?? 2, delimiter: found?.[1] ?? found?.[2] ?? found?.[3] };
 }

@@ -3,7 +3,12 @@ import { zshAsBash } from './zsh-as-bash.ts';
 
 export type ShDialect = 'sh' | 'bash' | 'zsh';
 
-/** A text of sh, bash or zsh as a tree. */
+/**
+ * A text of sh, bash or zsh as a tree, by unbash: all of bash's grammar with the place of every word, whatever is wrong in it, and
+ * nothing else to load. tree-sitter-bash and sh-syntax (mvdan/sh) are some 1 MB of WebAssembly each; the latter reads zsh but gives
+ * up at the first line it does not know, of which frameworks have many. Of 584 zsh files of two frameworks that zsh -n reads, 5 lose
+ * lines here (97 of 34,988).
+ */
 export interface Script {
   readonly source: string;
   readonly root: ParsedScript;

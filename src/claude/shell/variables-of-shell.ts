@@ -52,7 +52,8 @@ export class ShellVariables {
     const before = variables.get(name);
     if (place !== undefined && isCertain && value !== undefined) place.value = value;
     variables.set(name, {
-      value: isCertain ? value : undefined,
+      // `[ -n "$DIR" ] || DIR=…`: whoever has not set it before has it from here.
+      value: isCertain || before?.value === undefined ? value : undefined,
       isExported: isExported || this.exportsAll || before?.isExported === true,
       places: [...(before?.places ?? []).slice(-20), ...(place === undefined ? [] : [{ place, isCertain }])],
     });

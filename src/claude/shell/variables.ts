@@ -12,6 +12,7 @@ export const SECRET_VARIABLES = [
   'ANTHROPIC_FOUNDRY_AUTH_TOKEN',
   'ANTHROPIC_AWS_API_KEY',
   'AWS_BEARER_TOKEN_BEDROCK',
+  'ANTHROPIC_IDENTITY_TOKEN',
 ] as const;
 
 /** In the order in which the client looks at them. `bearer` holds a token of the cloud's own that beats everything. */
@@ -46,9 +47,17 @@ export const SWITCH_VARIABLES = [
   'ANTHROPIC_ORGANIZATION_ID',
 ];
 
+/** More of workload identity: none of them is secret, one names the file that is. */
+const FEDERATION_VARIABLES = [
+  'ANTHROPIC_SERVICE_ACCOUNT_ID',
+  'ANTHROPIC_WORKSPACE_ID',
+  'ANTHROPIC_IDENTITY_TOKEN_FILE',
+] as const;
+
 export const RELEVANT_VARIABLES: ReadonlySet<string> = new Set([
   ...SECRET_VARIABLES,
   ...SWITCH_VARIABLES,
+  ...FEDERATION_VARIABLES,
   TTL_VARIABLE,
 ]);
 

@@ -1,4 +1,14 @@
-import { balancedEnd, type Edit, edited, lineEnd, quotedEnd, type Rewritten } from './rewriting.ts';
+import {
+  balancedEnd,
+  type Edit,
+  edited,
+  heredocAt,
+  isQualifier,
+  lineEnd,
+  listEdits,
+  quotedEnd,
+  type Rewritten,
+} from './rewriting.ts';
 
 /** What an open block is: `(`, `{`, the header of an if or a loop, or a brace that stands for then or do. */
 type Block = 'paren' | 'brace' | 'anonymous' | 'if-header' | 'loop-header' | 'for-list' | 'if-brace' | 'loop-brace';
@@ -211,11 +221,8 @@ class Rewriter {
   }
 
   #heredoc(): void {
-    const found = /^<<-?[ \t]*(?:'([^'\n]*)'|"([^"\n]*)"|\\?([^\s;&|<>()]+))/.exec(
-      this.#text.slice(this.#at, this.#at + 200),
-    );
-    this.#at += found?.[0].length ?? 2;
-    const delimiter = found?.[1] ?? found?.[2] ?? found?.[3];
+    const { length, delimiter } = heredocAt(this.#text, this.#at);
+    this.#at += length;
     if (delimiter !== undefined) this.#heredocs.push(delimiter);
   }
 
@@ -234,7 +241,7 @@ class Rewriter {
       const word = this.#text.slice(this.#wordFrom, this.#at);
       if (ARRAY.test(word)) {
         const to = end();
-        this.#blankGroups(this.#at + 1, to - 1);
+        this.#edits.push(...listEdits(this.#text, this.#at + 1, to - 1, false));
         this.#inWord(to - this.#at);
       } else if (next === ')' && this.#commandNext) {
         this.#wordFrom = -1;
@@ -267,29 +274,9 @@ class Rewriter {
   #blank(to: number): void {
     const group = this.#text.slice(this.#at, to);
     const isOneLine = !group.includes('\n');
-    // `*.zsh(N)` is a glob all the same.
-    const isQualifier = this.#wordFrom !== -1 && /^([\s;)]|$)/.test(this.#text.slice(to, to + 1));
-    if (isOneLine) this.#replace(this.#at, group.length, isQualifier ? '' : '_'.repeat(group.length));
+    const inserted = isQualifier(this.#text, this.#at, to) ? '' : '_'.repeat(group.length);
+    if (isOneLine) this.#replace(this.#at, group.length, inserted);
     this.#inWord(isOneLine ? group.length : 1);
-  }
-
-  /** In a list of words: line ends, comments and groups, which bash does not have there. */
-  #blankGroups(from: number, to: number, isLine = false): void {
-    for (let at = from; at < to; at += 1) {
-      const character = this.#text[at] ?? '';
-      if ('\'"`'.includes(character) || (character === '$' && /[({]/.test(this.#text[at + 1] ?? '')))
-        at = quotedEnd(this.#text, at) - 1;
-      else if (character === '#' && /\s/.test(this.#text[at - 1] ?? '')) {
-        const end = Math.min(lineEnd(this.#text, at), to);
-        if (isLine) this.#replace(at, end - at, ' '.repeat(end - at));
-        at = end - 1;
-      } else if (character === '\n' && isLine) this.#replace(at, 1, ' ');
-      else if (character === '(') {
-        const end = Math.min(balancedEnd(this.#text, at), to);
-        this.#replace(at, end - at, '_'.repeat(end - at));
-        at = end - 1;
-      }
-    }
   }
 
   /** `for x (a b c)`, with braces, do or nothing behind it; `for ((…))` is as in bash. */
@@ -299,7 +286,7 @@ class Rewriter {
     if (this.#text[this.#at + 1] === '(') this.#at = end;
     else {
       this.#replace(this.#at, 1, ' in ');
-      this.#blankGroups(this.#at + 1, end - 1, true);
+      this.#edits.push(...listEdits(this.#text, this.#at + 1, end - 1, true));
       // Another `;` may follow.
       this.#replace(end - 1, 1, /^[ \t]*;/.test(this.#text.slice(end, end + 20)) ? ' ' : ';');
       this.#at = end;

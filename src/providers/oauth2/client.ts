@@ -1,6 +1,8 @@
 import * as oidc from 'openid-client';
+import { isInTheClear } from '../../config/schema.ts';
 import { parseObject } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
+import { printable } from '../../platform/text.ts';
 import { HttpConnection, timeOf } from '../http.ts';
 import type { ProviderHost } from '../provider.ts';
 import { showIdentity } from './client-auth.ts';
@@ -46,15 +48,17 @@ export function parametersOf({ scope, audience = [], resource = [], params }: To
   return parameters;
 }
 
-/** A token handed in with a request: for messages, and never to be shown. */
+/** A token handed in with a request. */
 export interface HandedIn {
+  /** For messages: `the file /run/token`. */
   readonly origin: string;
-  readonly token: string;
   /** It can be handed in once: another process carries it there. */
   readonly receipt?: Receipt | undefined;
 }
 
 interface Exchanged {
+  /** What was handed in and must not be shown, should the server repeat it. */
+  secrets?: readonly string[];
   reply?: OAuthReply;
   fault?: unknown;
 }
@@ -107,7 +111,7 @@ export class OAuthClient {
     if (revocation_endpoint === undefined) return;
     const revoke = (to: oidc.Configuration) =>
       oidc.tokenRevocation(to, refreshToken, { token_type_hint: 'refresh_token' });
-    await this.request('token', revoke, signal, { token: refreshToken, origin: 'broker login' });
+    await this.request('token', revoke, signal, { origin: 'broker login' });
   }
 
   /** @throws ProviderError what the server refuses with, or that there was no answer. The reason of the signal. */
@@ -142,7 +146,7 @@ export class OAuthClient {
       ) {
         return await this.request(what, work, signal, handedIn, shown.version);
       }
-      const secrets = [...shown.secrets, ...(handedIn === undefined ? [] : [handedIn.token])];
+      const secrets = [...shown.secrets, ...(exchanged.secrets ?? [])];
       const asked = this.#asked(what, where ?? '', { secrets, shownBy: shown.origin, handedIn: handedIn?.origin });
       throw this.#failure(error, exchanged, asked);
     }
@@ -178,7 +182,7 @@ export class OAuthClient {
     // With the one endpoint that is needed there is nothing to look up, and one server less that has to be up.
     if (isWhole) return { issuer, ...named };
     const found = (await this.#wellKnown(issuer, 'oidc', signal)) ?? (await this.#wellKnown(issuer, 'oauth2', signal));
-    if (found !== undefined) return { ...found, ...named };
+    if (found !== undefined) return requireSecrecy({ ...found, ...named }, issuer, this.#host.name);
     throw new ProviderError('misconfigured', `the issuer ${issuer} tells nothing about itself (404)`, {
       remedy: `correct issuer in [providers.${this.#host.name}], or name token_endpoint and the others there`,
       concerns: 'address',
@@ -239,6 +243,7 @@ export class OAuthClient {
     return async (url, { method, headers, body }) => {
       try {
         const request = { method, headers, body: textOf(body) };
+        exchanged.secrets = secretsIn(request.body);
         const answer = await (receipt === undefined
           ? this.#http.send(url, request, signal)
           : this.courier.send(receipt, this.#http, url, request, signal));
@@ -268,7 +273,8 @@ export class OAuthClient {
 
   #failure(error: unknown, { reply, fault }: Exchanged, asked: OAuthAsked): unknown {
     if (fault instanceof ProviderError) return fault;
-    if (error instanceof ProviderError || reply === undefined) return error;
+    if (error instanceof ProviderError) return error;
+    if (reply === undefined) return unfitServer(error, asked);
     if (reply.status < 200 || reply.status > 299) return failureOf(reply, asked);
     if (asked.what === 'discovery') return wrongIssuer(reply, asked) ?? notOAuth(reply, asked);
     return wordIn(reply) === undefined
@@ -287,8 +293,44 @@ export class OAuthClient {
   }
 }
 
+/** What an issuer tells of itself is held to what the configuration is held to. */
+function requireSecrecy(metadata: oidc.ServerMetadata, issuer: string, provider: string): oidc.ServerMetadata {
+  const { mtls_endpoint_aliases: aliases = {}, ...own } = metadata;
+  for (const [name, url] of [...Object.entries(own), ...Object.entries(aliases)]) {
+    const place = name.endsWith('_endpoint') && typeof url === 'string' ? URL.parse(url) : null;
+    if (place === null || !isInTheClear(place)) continue;
+    throw new ProviderError('misconfigured', `the issuer ${issuer} names a ${name} that is reached in the clear`, {
+      remedy: `have its operators correct it, or name the endpoints with https:// in [providers.${provider}]`,
+      concerns: 'address',
+    });
+  }
+  return metadata;
+}
+
+/** Nothing was sent: the library misses something in what the server tells of itself. Its words name no more than that. */
+function unfitServer(error: unknown, { provider, options }: OAuthAsked): unknown {
+  if (!(error instanceof oidc.ClientError) && !(error instanceof TypeError)) return error;
+  const words = printable(error.cause instanceof Error ? error.cause.message : error.message, 120);
+  return new ProviderError(
+    'misconfigured',
+    `the identity provider of "${provider}" cannot be used with grant ${options.grant}: ${words}`,
+    {
+      remedy: `name what is missing in [providers.${provider}] (token_endpoint and the like), or choose another grant`,
+      concerns: 'login',
+    },
+  );
+}
+
 /** For the library, which wants one; nothing sends it. */
 const NO_CLIENT = 'none';
+
+/** Parameters whose values are good for something. */
+const HANDED_IN =
+  /^(?:code|code_verifier|device_code|refresh_token|token|assertion|subject_token|actor_token|client_secret|client_assertion)$/;
+
+function secretsIn(body: string | undefined): readonly string[] {
+  return [...new URLSearchParams(body)].flatMap(([name, value]) => (HANDED_IN.test(name) ? [value] : []));
+}
 
 function textOf(body: oidc.FetchBody): string | undefined {
   if (body === undefined || body === null) return undefined;

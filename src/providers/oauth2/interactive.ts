@@ -105,7 +105,6 @@ async function browserLogin({ options, client, dialogue, host, signal }: Context
     await dialogue.showPage(page.value.href);
     const { query, respond } = await callback.next(host.clock, LOGIN_LIMIT_MS, signal);
     try {
-      const code = new URLSearchParams(query).get('code') ?? '';
       const current = new URL(query, redirectUri);
       // Without a configured issuer there is none to compare it with.
       if (options.issuer === undefined) current.searchParams.delete('iss');
@@ -115,7 +114,6 @@ async function browserLogin({ options, client, dialogue, host, signal }: Context
         ...(wantsIdToken ? { expectedNonce: nonce } : {}),
       };
       const tokens = await client.tokens((to) => oidc.authorizationCodeGrant(to, current, checks), signal, {
-        token: code,
         origin: 'the login page',
       });
       respond(true);

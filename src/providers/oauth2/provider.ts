@@ -91,7 +91,7 @@ export class OAuth2Provider implements Provider {
     signal: AbortSignal,
     receipt: Receipt | undefined,
   ): Promise<GrantedTokens> {
-    const handedIn = { token: refreshToken, origin: 'broker login', receipt };
+    const handedIn = { origin: 'broker login', receipt };
     const parameters = parametersOf(ask);
     return this.#client.tokens((to) => oidc.refreshTokenGrant(to, refreshToken, parameters), signal, handedIn);
   }
@@ -143,10 +143,7 @@ export class OAuth2Provider implements Provider {
     }
     const urn = grant === 'jwt_bearer' ? JWT_BEARER : TOKEN_EXCHANGE;
     try {
-      return await this.#client.tokens((to) => oidc.genericGrantRequest(to, urn, parameters), signal, {
-        token,
-        origin,
-      });
+      return await this.#client.tokens((to) => oidc.genericGrantRequest(to, urn, parameters), signal, { origin });
     } catch (error) {
       const mayBeOld = version !== undefined && refused === undefined;
       if (!mayBeOld || !(error instanceof ProviderError) || !error.isRefusedLogin) throw error;

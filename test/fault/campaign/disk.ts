@@ -13,7 +13,7 @@ const FAULTS = {
   enospc: 'no space',
   eio: 'EIO at every write and sync',
   'eio-read': 'EIO at every read',
-  slow: 'each call 20 ms slower',
+  slow: 'each call 5 ms slower',
 } as const;
 
 const hasCompiler = spawnSync('cc', ['--version']).status === 0;

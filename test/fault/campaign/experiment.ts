@@ -31,6 +31,8 @@ export class Tally {
   answers = 0;
   wrong = 0;
   lost = 0;
+  /** Asks that were under way while the machine itself stood still: their keys are judged, not their times. */
+  stalled = 0;
   readonly recoveredMs: number[] = [];
   readonly words: string[] = [];
   readonly notes: string[] = [];
@@ -39,7 +41,8 @@ export class Tally {
   /** A key that is not this credential's, or is dead. */
   wrongKey(what: string): void {
     this.wrong += 1;
-    this.#say(`wrong key: ${what}`);
+    // Said first, whatever else was seen.
+    this.words.unshift(`wrong key: ${what}`);
   }
 
   /** An ask that had to be answered was not. */
@@ -63,6 +66,6 @@ export class Tally {
   }
 
   #say(what: string): void {
-    if (this.words.length < SHOWN) this.words.push(what.slice(0, 600));
+    if (this.words.length < SHOWN) this.words.push(what.slice(0, 1_000));
   }
 }

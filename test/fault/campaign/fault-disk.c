@@ -1,7 +1,7 @@
 /*
  * Loaded before libc (LD_PRELOAD): a disk that goes wrong under the files of one folder. $FAULT_DISK names a folder; while it
  * holds a file `eio`, writes and syncs fail with EIO, `eio-read`: reads; `enospc`: writes fail with ENOSPC; `slow`: each takes
- * 20 ms more. $FAULT_UNDER is the folder that is befallen.
+ * 5 ms more. $FAULT_UNDER is the folder that is befallen.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -46,7 +46,7 @@ static int fault(int fd, int is_read)
     if (!is_meant(fd))
         return 0;
     if (is_on("slow"))
-        usleep(20000);
+        usleep(5000);
     if (is_read)
         return is_on("eio-read") ? EIO : 0;
     return is_on("eio") ? EIO : is_on("enospc") ? ENOSPC : 0;

@@ -39,7 +39,7 @@ export const kills: readonly Experiment[] = [
     id: 'kill-at-random',
     fault: 'kill -9 at random under the load of 6 helpers, with rotations, leases and rotate-key in flight',
     expected: 'every helper gets its key; each live lease is in the journal; no temporary file stays',
-    times: { short: 12, long: 420 },
+    times: { short: 12, long: 380 },
     run: killAtRandom,
   },
 ];

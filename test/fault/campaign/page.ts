@@ -3,24 +3,23 @@ import { type Row, table } from './report.ts';
 interface About {
   readonly machine: string;
   readonly node: string;
-  readonly minutes: number;
+  readonly load: string;
   readonly date: string;
 }
 
 /** docs/reliability.md, whole. */
-export function page(rows: readonly Row[], { machine, node, minutes, date }: About): string {
+export function page(rows: readonly Row[], { machine, node, load, date }: About): string {
   const sum = (of: (row: Row) => number) => rows.reduce((total, row) => total + of(row), 0);
-  const inflicted = sum(({ tally }) => tally.inflicted);
-  const answers = sum(({ tally }) => tally.answers);
+  const count = (of: (row: Row) => number) => sum(of).toLocaleString('en');
   return `# Reliability: what was done to it, and what it did
 
-${date}, ${machine}, Node ${node}, ${minutes.toFixed(0)} minutes.
+${date}, ${machine}, Node ${node}, load ${load}; ${sum(({ minutes }) => minutes).toFixed(0)} minutes of experiments, some at the same time.
 
 Written by \`npm run campaign\`: real faults against the real daemon, the real helper, SQLite and sockets, with a development Vault
 behind a proxy that can go wrong. What is right was written down before (\`test/fault/campaign/\`); a seed repeats its row:
 \`npm run campaign -- --only ID --seed N\`.
 
-**${inflicted.toLocaleString('en')} faults, ${answers.toLocaleString('en')} answers, ${sum(({ tally }) => tally.wrong)} wrong keys, ${sum(({ tally }) => tally.lost)} answers lost.**
+**${count((row) => row.inflicted)} faults, ${count((row) => row.answers)} answers, ${count((row) => row.wrong)} wrong keys, ${count((row) => row.lost)} answers lost.**
 
 ${table(rows)}
 ![Memory, descriptors, database and log under the soak](reliability-soak.svg)
@@ -28,6 +27,8 @@ ${table(rows)}
 - A **wrong key** is one of another credential, of nobody, of a lease that had ended, or a value that was replaced twenty seconds ago (the
   ttl here is two) while Vault answered.
 - An **answer is lost** if a helper that had to print a key did not, within its 9.5 s.
+- ${count((row) => row.stalled)} of the answers were under way while this machine, which is shared, stood still for more than 2.5 s: of these only
+  the keys are judged, not the times.
 - **Time to recover** is from the fault, or from its end where the row says so, to the first good answer; several experiments run at the
   same time on this machine.
 

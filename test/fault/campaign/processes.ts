@@ -1,14 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -99,13 +90,14 @@ export const processes: readonly Experiment[] = [
 
 async function fewDescriptors({ times, tally }: Trial): Promise<void> {
   await withRig({ within: ['prlimit', '--nofile=64:64'] }, async (rig) => {
+    // It lets few asks wait for a provider at the same time.
+    for (const name of rig.names) await rig.ask(name, tally);
     for (let round = 0; round < times; round += 1) {
-      await rig.askAll(tally);
       const silent: Socket[] = [];
       for (let count = 0; count < 100; count += 1) silent.push(connect(rig.home.socket).on('error', () => undefined));
       tally.inflicted += 1;
       const began = Date.now();
-      await rig.askAll(tally);
+      for (const name of rig.names) await rig.ask(name, tally);
       tally.recoveredMs.push(Date.now() - began);
       for (const socket of silent) socket.destroy();
       const { problem } = (await rig.status())?.daemon.limits ?? {};
@@ -241,7 +233,7 @@ async function placesGone({ dice, times, tally }: Trial): Promise<void> {
       () => rmSync(rig.home.socket, { force: true }),
       () => rmSync(run, { recursive: true, force: true }),
       () => renameSync(run, `${run}.${Math.floor(dice.between(0, 1e9))}`),
-      () => rmSync(rig.home.stateDir, { recursive: true, force: true }),
+      () => rmSync(rig.home.stateDir, { recursive: true, force: true, maxRetries: 5 }),
       // What systemd-tmpfiles and tmpreaper do: every file older than so much, sockets and folders as well.
       () => spawnSync('find', [run, '-depth', '-mindepth', '1', '-delete']),
     ];
@@ -259,7 +251,8 @@ async function placesGone({ dice, times, tally }: Trial): Promise<void> {
       tally.recoveredMs.push(Date.now() - began);
       tally.expect(code === 0, 'no key within 30 s');
       tally.expect(isRunning(pid), 'the daemon ended');
-      mkdirSync(rig.home.stateDir, { recursive: true, mode: 0o700 });
+      // A helper that finds neither socket nor lock would rightly start another daemon, which this one would leave its folder to.
+      await until(() => existsSync(rig.state('lock')) || Date.now() - began > 30_000);
       rig.launchWith({});
     }
   });

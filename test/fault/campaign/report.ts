@@ -1,26 +1,56 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Experiment, Tally } from './experiment.ts';
 
+/** Of one experiment, as the page shows it: kept, so that some of them can be done again alone. */
 export interface Row {
-  readonly experiment: Experiment;
-  readonly tally: Tally;
-  readonly seed: number;
-  readonly tookMs: number;
+  readonly id: string;
+  readonly line: string;
+  readonly inflicted: number;
+  readonly answers: number;
+  readonly wrong: number;
+  readonly lost: number;
+  readonly stalled: number;
+  readonly isAsExpected: boolean;
+  readonly minutes: number;
 }
 
-const SEEN_WELL = 'as expected';
+const KEPT = join(import.meta.dirname, '..', '..', '..', '.cache', 'campaign');
 
-/** The table of docs/reliability.md. */
+export function rowOf({ id, fault, expected, missing }: Experiment, tally: Tally, seed: number, minutes: number): Row {
+  const { inflicted, answers, wrong, lost, stalled, isAsExpected } = tally;
+  const facts = { id, inflicted, answers, wrong, lost, stalled, isAsExpected, minutes };
+  if (missing !== undefined)
+    return { ...facts, line: `| ${fault} | 0 | ${expected} | not tried: ${missing} | | | | |` };
+  const notes = [isAsExpected ? 'as expected' : tally.words.join('; '), ...tally.notes].join('; ');
+  const cells = [
+    fault,
+    inflicted,
+    expected,
+    cell(notes),
+    `${wrong} of ${answers}`,
+    lost,
+    recovery(tally.recoveredMs),
+    seed,
+  ];
+  return { ...facts, line: `| ${cells.join(' | ')} |` };
+}
+
+export function keep(row: Row): void {
+  mkdirSync(KEPT, { recursive: true });
+  writeFileSync(join(KEPT, `${row.id}.json`), JSON.stringify(row));
+}
+
+/** Undefined: this one has never been done whole on this machine. */
+export function kept(id: string): Row | undefined {
+  const file = join(KEPT, `${id}.json`);
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Row) : undefined;
+}
+
 export function table(rows: readonly Row[]): string {
-  const lines = rows.map(({ experiment, tally, seed }) => {
-    const { fault, expected, missing } = experiment;
-    if (missing !== undefined) return `| ${fault} | 0 | ${expected} | not tried: ${missing} | | | | |`;
-    const notes = [tally.isAsExpected ? SEEN_WELL : tally.words.join('; '), ...tally.notes].join('; ');
-    const cells = [fault, tally.inflicted, expected, cell(notes), `${tally.wrong} of ${tally.answers}`, tally.lost];
-    return `| ${[...cells, recovery(tally.recoveredMs), seed].join(' | ')} |`;
-  });
   return `| fault | times | expected | seen | wrong keys | answers lost | time to recover, half and worst | seed |
 |---|---|---|---|---|---|---|---|
-${lines.join('\n')}
+${rows.map(({ line }) => line).join('\n')}
 `;
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readLockHolder } from '../../../src/platform/state-lock.ts';
 import type { StatusReport } from '../../../src/protocol/reports.ts';
@@ -11,6 +11,7 @@ import { enrolLaptop } from '../../fakes/laptop.ts';
 import { isRunning, until } from '../../fakes/processes.ts';
 import { type Outcome, runHelper } from '../../native/run-helper.ts';
 import type { Tally } from './experiment.ts';
+import { stoodStill } from './stalls.ts';
 
 export interface RigOptions {
   readonly fixed?: number;
@@ -18,6 +19,8 @@ export interface RigOptions {
   /** Of the fixed keys. */
   readonly ttl?: string;
   readonly leaseMs?: number;
+  /** How long a replaced value may still be served while Vault answers: twice its ttl, and a little more. Default: for a ttl of 2 s. */
+  readonly staleMs?: number;
   readonly nodeArgs?: readonly string[];
   /** More of the daemon's environment. */
   readonly env?: Readonly<Record<string, string>>;
@@ -25,8 +28,9 @@ export interface RigOptions {
   readonly within?: readonly string[];
 }
 
-/** How long a replaced value may still be served while Vault answers: twice its ttl, and a little more. */
 const STALE_MS = 20_000;
+/** On a machine with more to do than it can. */
+const IN_FLIGHT_MS = 2_000;
 const LONGEST_HELPER_MS = 10_500;
 const AT_REST = new Set(['cache.db', 'cache.db-wal', 'kek', 'lock', 'launch', 'running', 'refusal']);
 
@@ -42,7 +46,6 @@ export class Rig {
   readonly leased: readonly string[];
   /** What the helper is started with. */
   readonly env: Readonly<Record<string, string>>;
-  readonly log: string;
   /** Each value of each fixed key, with when it was replaced. */
   readonly #values = new Map<string, Map<string, number>>();
   readonly #options: RigOptions;
@@ -58,7 +61,6 @@ export class Rig {
     this.leased = Array.from({ length: leased }, (_, index) => `leased-${index}`);
     this.home.configure(this.config());
     this.env = this.home.env;
-    this.log = join(this.home.folder, 'log');
     vault.policies.write('claude', ['secret/data/*', 'apikeys/creds/*', 'sys/leases/revoke']);
     enrolLaptop(vault, this.home.folder);
     for (const name of this.fixed) this.rotate(name);
@@ -69,7 +71,9 @@ export class Rig {
 
   static async start(options: RigOptions = {}): Promise<Rig> {
     const vault = await DevVault.start({ nowMs: () => Date.now() });
-    return new Rig(vault, await FailingProxy.start(vault.address), options);
+    const rig = new Rig(vault, await FailingProxy.start(vault.address), options);
+    openRigs.add(rig);
+    return rig;
   }
 
   config(extra = ''): string {
@@ -95,9 +99,9 @@ ${[...fixed, ...leased].join('')}${extra}`;
   /** How helpers start the daemon from now on. */
   launchWith(env: Readonly<Record<string, string>>, within: readonly string[] = this.#options.within ?? []): void {
     const { nodeArgs = [] } = this.#options;
-    const command = [...within, process.execPath, '--disable-sigusr1', ...nodeArgs, PROGRAM, 'daemon'];
+    const command = [...within.map(absolute), process.execPath, '--disable-sigusr1', ...nodeArgs, PROGRAM, 'daemon'];
     writeLaunchRecord(this.home.stateDir, {
-      run: ['/bin/sh', '-c', `exec "$@" 2>>'${this.log}'`, 'sh', ...command],
+      run: command,
       env: { PATH: process.env['PATH'] ?? '', BROKER_CONFIG: this.home.configFile, ...this.#options.env, ...env },
       service: undefined,
       autostart: true,
@@ -143,21 +147,27 @@ ${[...fixed, ...leased].join('')}${extra}`;
     tally.answers += 1;
     const { code, stdout, stderr } = outcome;
     const tookMs = Date.now() - askedAtMs;
+    const isStalled = stoodStill(askedAtMs, Date.now());
+    if (isStalled) tally.stalled += 1;
     // The machine may be busy with another experiment.
-    if (tookMs > LONGEST_HELPER_MS + 5_000) tally.fault(`${name} took ${tookMs} ms`);
+    if (tookMs > LONGEST_HELPER_MS + 5_000 && !isStalled) tally.fault(`${name} took ${tookMs} ms`);
     if (code === 0) {
-      const flaw = this.#flawOf(name, stdout.replace(/\n$/, ''), askedAtMs);
+      const flaw = this.#flawOf(name, stdout.replace(/\n$/, ''), askedAtMs, isStalled);
       if (flaw !== undefined) tally.wrongKey(flaw);
       return;
     }
     if (stdout !== '') tally.wrongKey(`${name}: something on stdout of a helper that failed`);
-    if (mayFail?.(outcome) !== true) tally.lostAnswer(`${name}: ${code ?? outcome.signal} ${stderr.trim()}`);
+    if (mayFail?.(outcome) !== true && !isStalled)
+      tally.lostAnswer(
+        `${name}: ${code ?? outcome.signal} ${stderr.trim()}; the daemon's log ends ${this.logged().slice(-700)}`,
+      );
   }
 
-  #flawOf(name: string, value: string, askedAtMs: number): string | undefined {
+  #flawOf(name: string, value: string, askedAtMs: number, isStalled: boolean): string | undefined {
     const replacedAtMs = this.#values.get(name)?.get(value);
     if (replacedAtMs !== undefined) {
-      return replacedAtMs + STALE_MS < askedAtMs ? `${name}: replaced ${askedAtMs - replacedAtMs} ms ago` : undefined;
+      const isOld = replacedAtMs + (this.#options.staleMs ?? STALE_MS) < askedAtMs && !isStalled;
+      return isOld ? `${name}: replaced ${askedAtMs - replacedAtMs} ms ago` : undefined;
     }
     const issued = this.vault.engines.issued.get(value);
     if (issued?.role !== name) return `${name}: ${value.slice(0, 40)} is not one of its keys`;
@@ -200,13 +210,16 @@ ${[...fixed, ...leased].join('')}${extra}`;
   /** Files in the state folder that no daemon should leave there. */
   leftOvers(): string[] {
     return readdirSync(this.home.stateDir).filter((name) => {
-      return !AT_REST.has(name) && !/^(?:cache\.db|kek)\.(?:corrupt|replaced|discarded|newer|before)-/.test(name);
+      return (
+        !AT_REST.has(name) &&
+        !/^(?:cache\.db|kek)\.(?:corrupt|replaced|discarded|newer|before)-|^broker\.log/.test(name)
+      );
     });
   }
 
   /**
    * Leases that live in Vault and that the daemon does not know any more.
-   * @param killedAtMs What was granted within a second before a kill may never have reached the daemon.
+   * @param killedAtMs What was granted so shortly before a kill may never have reached the daemon.
    * @param destroyedAtMs When the journal itself was lost last, with database or key: what was in it lapses.
    */
   forgottenLeases(
@@ -217,26 +230,42 @@ ${[...fixed, ...leased].join('')}${extra}`;
       database.prepare<[], { facts: string }>("SELECT facts FROM records WHERE kind = 'lease'").all(),
     ).map(({ facts }) => (JSON.parse(facts) as { readonly lease: { readonly id: string } }).lease.id);
     const unknown = this.vault.leases.live().filter(({ id }) => !known.includes(id));
-    const isInFlight = (issuedAtMs: number) => killedAtMs.some((at) => at >= issuedAtMs && at - issuedAtMs < 1_000);
+    const toKillMs = (issuedAtMs: number) =>
+      Math.min(...killedAtMs.map((at) => at - issuedAtMs).filter((ms) => ms >= 0));
+    const isInFlight = (issuedAtMs: number) => toKillMs(issuedAtMs) < IN_FLIGHT_MS;
     return {
       forgotten: unknown
         .filter(({ issuedAtMs }) => issuedAtMs > destroyedAtMs && !isInFlight(issuedAtMs))
-        .map(({ id }) => id),
+        .map(({ id, issuedAtMs }) => `${id}, granted ${toKillMs(issuedAtMs)} ms before a kill`),
       inFlight: unknown.filter(({ issuedAtMs }) => isInFlight(issuedAtMs)).length,
     };
   }
 
+  /** What the daemon wrote down: a helper that starts one gives it no other place. */
   logged(): string {
-    return existsSync(this.log) ? readFileSync(this.log, 'utf8') : '';
+    const file = this.state('broker.log');
+    return existsSync(file) ? readFileSync(file, 'utf8') : '';
   }
 
   async close(): Promise<void> {
     await this.end();
+    openRigs.delete(this);
     await this.home.close();
     await this.proxy.goDown();
     await this.vault.stop();
-    rmSync(this.log, { force: true });
   }
+}
+
+/** What a launch record begins with is a path. */
+function absolute(word: string, index: number): string {
+  return index === 0 && !word.startsWith('/') ? `/usr/bin/${word}` : word;
+}
+
+const openRigs = new Set<Rig>();
+
+/** Whoever ends a campaign leaves no daemon behind. */
+export function endAllDaemons(): void {
+  for (const { pid } of openRigs) if (pid !== undefined) process.kill(pid, 'SIGKILL');
 }
 
 /** A rig for as long as `story` takes. */

@@ -2,12 +2,13 @@
  * `npm run campaign`: real faults against the real daemon, helper, SQLite and sockets. Writes docs/reliability.md.
  *
  * --short       a few of each, under three minutes, and writes nothing
- * --only ID,ID  these experiments, and writes nothing
+ * --only ID,ID  these experiments; their rows replace those of the last time
  * --seed N      another chance than the usual; a row's seed repeats that row
+ * --times N     so often, and writes nothing
  * --at-once N   so many experiments at the same time; default 3
  */
 import { writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { availableParallelism, cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Dice } from '../../simulation/dice.ts';
@@ -18,8 +19,10 @@ import { kills } from './kills.ts';
 import { outages } from './outages.ts';
 import { page } from './page.ts';
 import { processes } from './processes.ts';
-import { type Row, table } from './report.ts';
+import { keep, kept, type Row, rowOf, table } from './report.ts';
+import { endAllDaemons } from './rig.ts';
 import { soak } from './soak.ts';
+import { countOfStalls, watchForStalls } from './stalls.ts';
 
 const EXPERIMENTS: readonly Experiment[] = [...kills, ...damage, ...disk, ...outages, ...processes, ...soak];
 const DEFAULT_SEED = 18;
@@ -35,35 +38,50 @@ async function main(): Promise<void> {
       only: { type: 'string' },
       seed: { type: 'string' },
       'at-once': { type: 'string' },
+      times: { type: 'string' },
     },
   });
   const only = values.only?.split(',');
   const chosen = EXPERIMENTS.filter(({ id }) => only === undefined || only.includes(id));
   const seed = Number(values.seed ?? DEFAULT_SEED);
+  const isShort = values.short === true;
+  const keeps = !isShort && values.times === undefined;
   const startedMs = performance.now();
   const rows: Row[] = [];
+  watchForStalls();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      endAllDaemons();
+      process.exit(130);
+    });
+  }
   // The one that takes longest first.
   const waiting = [...chosen.entries()].sort(([, a], [, b]) => Number(b.id === 'soak') - Number(a.id === 'soak'));
   const work = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [index, experiment] = next;
-      rows[index] = await carryOut(experiment, seed, values.short === true);
+      rows[index] = await carryOut(
+        experiment,
+        seed,
+        isShort,
+        Number(values.times ?? (isShort ? experiment.times.short : experiment.times.long)),
+      );
     }
   };
   await Promise.all(Array.from({ length: Number(values['at-once'] ?? AT_ONCE) }, work));
-  const minutes = (performance.now() - startedMs) / 60_000;
-  const isWhole = values.short !== true && only === undefined;
   console.log(table(rows));
-  console.log(`${minutes.toFixed(1)} min`);
-  if (isWhole) {
+  console.log(`${((performance.now() - startedMs) / 60_000).toFixed(1)} min, stood still ${countOfStalls()} times`);
+  if (keeps) for (const row of rows) keep(row);
+  const whole = EXPERIMENTS.flatMap(({ id }) => kept(id) ?? []);
+  if (keeps && whole.length === EXPERIMENTS.length) {
     const machine = `${process.platform} ${process.arch}, ${availableParallelism()} cores (${cpus()[0]?.model.trim()})`;
-    const about = { machine, node: process.versions.node, minutes, date: new Date().toISOString().slice(0, 10) };
-    writeFileSync(join(import.meta.dirname, '..', '..', '..', 'docs', 'reliability.md'), page(rows, about));
+    const [, load = 0] = loadavg();
+    const date = new Date().toISOString().slice(0, 10);
+    const about = { machine, node: process.versions.node, load: load.toFixed(0), date };
+    writeFileSync(join(import.meta.dirname, '..', '..', '..', 'docs', 'reliability.md'), page(whole, about));
   }
-  if (rows.some(({ tally }) => !tally.isAsExpected)) {
-    console.error(
-      `not as expected; homes of daemons lie in ${tmpdir()} only while they run: repeat with --only ID --seed ${seed}`,
-    );
+  if (!rows.every(({ isAsExpected }) => isAsExpected)) {
+    console.error(`not as expected: repeat with --only ID --seed ${seed}`);
     process.exitCode = 1;
   }
   // What an experiment that broke off left open.
@@ -71,15 +89,15 @@ async function main(): Promise<void> {
 }
 
 /** Its chance depends on the seed and its name alone, not on what runs beside it. */
-async function carryOut(experiment: Experiment, seed: number, isShort: boolean): Promise<Row> {
-  const { id, times, missing } = experiment;
+async function carryOut(experiment: Experiment, seed: number, isShort: boolean, times: number): Promise<Row> {
+  const { id, missing } = experiment;
   const tally = new Tally();
   const startedMs = performance.now();
-  const row = () => ({ experiment, tally, seed, tookMs: performance.now() - startedMs });
+  const row = () => rowOf(experiment, tally, seed, (performance.now() - startedMs) / 60_000);
   if (missing !== undefined) return row();
   const dice = new Dice(seed ^ [...id].reduce((sum, letter) => Math.imul(sum, 31) + letter.charCodeAt(0), 0));
   try {
-    await experiment.run({ dice, times: isShort ? times.short : times.long, isShort, tally });
+    await experiment.run({ dice, times, isShort, tally });
   } catch (error) {
     tally.fault(`the experiment broke off: ${error instanceof Error ? error.stack : error}`);
   }

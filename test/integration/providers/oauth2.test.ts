@@ -6,9 +6,15 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SecretBytes } from '../../../src/credential/secret.ts';
+import { logInInteractively } from '../../../src/providers/oauth2/interactive.ts';
 import { oauth2Definition } from '../../../src/providers/oauth2/options.ts';
 import { OAuth2Provider } from '../../../src/providers/oauth2/provider.ts';
-import { type CredentialLender, lendsNothing, type ProviderHost } from '../../../src/providers/provider.ts';
+import {
+  type CredentialLender,
+  type LoginDialogue,
+  lendsNothing,
+  type ProviderHost,
+} from '../../../src/providers/provider.ts';
 import { hasOpenssl, makeCertificate } from '../../fakes/certificates.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
@@ -181,6 +187,103 @@ describe('the key of another credential', () => {
       { path: ['client_secret', 'credential'], credential: 'one' },
       { path: ['assertion', 'credential'], credential: 'two' },
     ]);
+  });
+});
+
+describe('a device login', () => {
+  const said: string[] = [];
+  const dialogue: LoginDialogue = {
+    canAskAgain: false,
+    say: (words) => void said.push(words),
+    askPassword: () => expect.fail('nobody asks'),
+    askPasscode: () => expect.fail('nobody asks'),
+    chooseFactor: () => expect.fail('nobody asks'),
+    showPage: async (address) => void said.push(address),
+  };
+
+  function logIn() {
+    said.length = 0;
+    const options = oauth2Definition.providerSchema.parse({
+      issuer: server.url,
+      grant: 'device_code',
+      client_id: 'broker',
+    });
+    const host = { name: 'corp', clock: realClock, log: new CollectingLog(), logins: new MemoryLoginStore() };
+    const rest = { credentials: lendsNothing, env: {}, homeDir: folder };
+    return logInInteractively(options, { ...host, ...rest }, dialogue, { signal: new AbortController().signal });
+  }
+
+  /** Answers one after the other, the last one again and again. */
+  function answering(...answers: readonly (readonly [status: number, body: object])[]) {
+    const waiting = [...answers];
+    server.behaviour = ({ response }) => {
+      const [status, body] = (waiting.length > 1 ? waiting.shift() : waiting[0]) ?? [500, {}];
+      answerJson(response, status, body);
+    };
+  }
+
+  const pending = [400, { error: 'authorization_pending' }] as const;
+  const granted = [200, { access_token: 'a', token_type: 'Bearer', refresh_token: 'r-1' }] as const;
+
+  test('shows the page and the code, asks until somebody has entered it, and proves that it is the one who began', async () => {
+    answering(pending, pending, granted);
+    using token = await logIn();
+    expect(said.splice(0)).toEqual([`${server.url}/page?code=ABCD`, 'The code there must be: ABCD']);
+    expect(Buffer.from(token.reveal(), 'base64url').toString()).toBe('{"refreshToken":"r-1"}');
+    expect(form()).toMatchObject({
+      device_code: 'canary-device',
+      code_verifier: expect.stringMatching(/^[\w.~-]{43,}$/),
+    });
+  });
+
+  test('a server that gives no refresh token is told of, and what it gave is handed over', async () => {
+    answering([200, { access_token: 'a-1', token_type: 'Bearer', expires_in: 60 }]);
+    using token = await logIn();
+    expect(said.splice(0).at(-1)).toContain('offline_access');
+    expect(JSON.parse(Buffer.from(token.reveal(), 'base64url').toString())).toMatchObject({ accessToken: 'a-1' });
+  });
+
+  test.each([
+    ['access_denied', 'login-expired', /the login to provider "corp" was refused/],
+    ['expired_token', 'login-expired', /nobody completed the login in time/],
+    ['invalid_client', 'login-expired', /does not accept this client/],
+    ['unauthorized_client', 'misconfigured', /may not use grant device_code/],
+  ])('%s ends it as %s', async (error, kind, message) => {
+    answering(pending, [400, { error, error_description: 'canary-device' }]);
+    const failure = await logIn().then(
+      () => expect.fail('it succeeded'),
+      (fault: unknown) => fault,
+    );
+    expect(failure).toMatchObject({
+      kind,
+      message: expect.stringMatching(message),
+      remedy: expect.stringMatching(/\S/),
+    });
+    expect(String(failure)).not.toContain('canary');
+  });
+});
+
+describe('what an issuer tells of itself', () => {
+  test('an endpoint in the clear is not used', async () => {
+    server.metadata = { token_endpoint: 'http://login.example.com/token' };
+    await expect(
+      tokenFrom(providerWith({ ...MACHINE, token_endpoint: undefined, issuer: server.url })),
+    ).rejects.toMatchObject({
+      kind: 'misconfigured',
+      message: expect.stringContaining('names a token_endpoint that is reached in the clear'),
+    });
+    expect(server.asked).toEqual([]);
+  });
+
+  test('a missing endpoint is told', async () => {
+    server.metadata = { token_endpoint: undefined };
+    await expect(
+      tokenFrom(providerWith({ ...MACHINE, token_endpoint: undefined, issuer: server.url })),
+    ).rejects.toMatchObject({
+      kind: 'misconfigured',
+      message: expect.stringMatching(/cannot be used with grant client_credentials: .*token_endpoint/),
+      remedy: expect.stringContaining('token_endpoint'),
+    });
   });
 });
 

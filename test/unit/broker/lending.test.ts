@@ -130,3 +130,14 @@ test('what somebody may have used up is replaced by another', async () => {
   expect(other.version).toBe(world.broker.glance('identity')?.version);
   expect(world.eventKinds().filter((kind) => kind === 'kept').length).toBeGreaterThanOrEqual(1);
 });
+
+test('a secret that was rotated is found out by its refusal, and the new one is used within the same ask', async () => {
+  const secret: CredentialSketch = { name: 'secret', engine: { kind: 'static' } };
+  const world = new BrokerHarness({ credentials: [{ ...GATEWAY, borrows: 'secret' }, secret] });
+  const corp = world.provider('corp');
+  const old = (await world.get('secret', OWN)).value ?? '';
+  const next = world.system.rotate('secret');
+  corp.refusedKeys.add(old);
+  expect(await world.get('gateway', OWN)).toMatchObject({ state: 'fresh', tookMs: 0 });
+  expect(corp.loginKeys).toEqual([old, next]);
+});

@@ -28,6 +28,18 @@ describe('with scope = "session"', () => {
     expect(world.broker.status().credentials).toMatchObject([{ name: 'db', sessions: 2, timesServed: 4 }]);
   });
 
+  it('the status shows how they are, and the failure of one with the command for it', async () => {
+    const world = await bench();
+    await get(world, 1);
+    expect(world.broker.status().credentials).toMatchObject([{ name: 'db', isDefault: true, state: 'fresh' }]);
+    world.provider().trouble = () => ({ error: failure.denied() });
+    expect(await get(world, 2)).toMatchObject({ code: 'ERR_DENIED' });
+    const [status] = world.broker.status().credentials;
+    expect(status).toMatchObject({ name: 'db', state: 'failing', lastError: { kind: 'denied' } });
+    expect(status?.lastError?.remedy).toMatch(/broker refresh db$/);
+    expect(world.broker.health().ok).toBe(false);
+  });
+
   it('two clients that ask at the same moment share no read', async () => {
     const world = await bench();
     const answers = await world.finish(Promise.all([1, 2, 3].map((pid) => world.ask('db', { client: client(pid) }))));

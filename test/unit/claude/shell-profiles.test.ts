@@ -140,6 +140,7 @@ describe('zsh: what bash has not hides nothing', () => {
     'for f (\n  "a b" # first\n  c\n); do echo $f; done',
     'urlencode() {echo $@ | tr -d x | sed "s/a/b/"}',
     'empty() {}',
+    'if (( #x )); then echo y; fi',
     'function preexec() { : }',
     'case $job in\n <->) echo number ;;\n (darwin|freebsd)*) echo bsd ;;\nesac',
     'diff =(echo a) =(echo b)',
@@ -237,6 +238,17 @@ describe('which files a new shell reads', () => {
       'sourced in a loop over a glob',
       { '.zshrc': 'for f in $HOME/.zsh/*.zsh(N); do source $f; done', '.zsh/keys.zsh': SET },
       ['.zsh/keys.zsh:1'],
+    ],
+    [
+      'the custom folder of oh-my-zsh',
+      {
+        '.zshrc': 'export ZSH="$HOME/.oh-my-zsh"\nsource $ZSH/oh-my-zsh.sh\n',
+        '.oh-my-zsh/oh-my-zsh.sh':
+          '[[ -n "$ZSH_CUSTOM" ]] || ZSH_CUSTOM="$ZSH/custom"\nload() { source "$ZSH/$1" }\nfor f ("$ZSH"/lib/*.zsh); do\n  load "lib/${f:t}"\ndone\nfor f ("$ZSH_CUSTOM"/*.zsh(N)); do\n  source "$f"\ndone\n',
+        '.oh-my-zsh/lib/git.zsh': 'export GIT=1\n',
+        '.oh-my-zsh/custom/keys.zsh': SET,
+      },
+      ['.oh-my-zsh/custom/keys.zsh:1'],
     ],
     [
       'sourced by a variable',

@@ -1,4 +1,4 @@
-import type { Advice, CredentialState, StatusReport } from '../../../src/protocol/reports.ts';
+import type { Advice, CredentialState, SinkReport, StatusReport } from '../../../src/protocol/reports.ts';
 
 export interface StatusSample {
   readonly lifeMs?: number;
@@ -10,6 +10,7 @@ export interface StatusSample {
   readonly checkHost?: string;
   readonly advice?: readonly Advice[];
   readonly allow?: readonly string[];
+  readonly sink?: SinkReport;
 }
 
 /** A daemon with one credential, `anthropic`. */
@@ -55,7 +56,7 @@ export function statusOf(sample: StatusSample = {}): StatusReport {
         nextRefreshAt: null,
         refreshing: false,
         lastAskedAt: null,
-        sink: null,
+        sink: sample.sink ?? null,
         timesServed: 0,
         clockSkewSeconds: sample.clockSkewSeconds ?? null,
         checkHost: sample.checkHost ?? null,

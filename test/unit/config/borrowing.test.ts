@@ -49,6 +49,15 @@ test('a provider that logs in with a key of its own is a circle', async () => {
   ]);
 });
 
+test('what each session has of its own is lent to nobody', async () => {
+  const toml = provider('a', 'y') + provider('b') + credential('x', 'a') + credential('y', 'b', 'scope = "session"\n');
+  expect(await faultsOf(toml)).toContainEqual(
+    expect.stringMatching(
+      /^3: providers\.a\.with: the credential "y" is one for each client's session; name one that is shared/,
+    ),
+  );
+});
+
 test('of several values one has to be named', async () => {
   const toml =
     provider('a', 'y') + provider('b') + credential('x', 'a') + credential('y', 'b', 'fields = { one = "1" }\n');

@@ -215,6 +215,13 @@ const BROKEN: Readonly<Record<string, readonly Row[]>> = {
       'remove sink, or allow',
     ),
     row(
+      `${V}${C}scope = "session"\nsink = { file = "{runtime}/x" }\n`,
+      8,
+      'credentials.c.sink',
+      'sink and scope exclude each other',
+      'remove sink, or scope',
+    ),
+    row(
       `${V}${C}fields = { b = "b" }\nsink = { file = "/run/x" }\n`,
       8,
       'credentials.c.sink',
