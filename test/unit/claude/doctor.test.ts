@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { brokerChecks } from '../../../src/claude/checks/broker.ts';
@@ -182,4 +182,27 @@ test('connects where the daemon says that it cannot, and tells if it can', async
   expect(await found(unreached, undefined)).toBe(false);
   await new Promise((resolve) => server.close(resolve));
   expect(await found(unreached, open)).toBe(false);
+});
+
+test('--fix --yes follows the link of a profile into dotfiles, and leaves the link', async () => {
+  using home = homeWithHelper();
+  const target = home.write('dotfiles/zshrc', `export ANTHROPIC_API_KEY=${KEY} B=2\n`);
+  symlinkSync(target, home.path('.zshrc'));
+  await doctor(home, ['--fix', '--yes']);
+  expect(readFileSync(target, 'utf8')).toBe('export B=2\n');
+  expect(lstatSync(home.path('.zshrc')).isSymbolicLink()).toBe(true);
+});
+
+test.each([
+  ['in a condition', `if true; then\n  export ANTHROPIC_API_KEY=${KEY}\nfi\n`],
+  ['in a function that is called', `f() {\n  export ANTHROPIC_API_KEY=${KEY}\n}\nf\n`],
+  ['in a continued line', `export A=1 \\\n  ANTHROPIC_API_KEY=${KEY}\n`],
+  ['asked for elsewhere', `export ANTHROPIC_API_KEY=${KEY}\nexport OTHER=$ANTHROPIC_API_KEY\n`],
+  ['the token of a gateway', `export ANTHROPIC_BASE_URL=https://gw.example.com\nexport ANTHROPIC_AUTH_TOKEN=${KEY}\n`],
+  ['in a function that nobody calls', `f() {\n  export ANTHROPIC_AUTH_TOKEN=${KEY}\n  claude\n}\n`],
+])('--fix --yes leaves what is %s', async (_, text) => {
+  using home = homeWithHelper();
+  const profile = home.write('.bashrc', text);
+  await doctor(home, ['--fix', '--yes']);
+  expect(readFileSync(profile, 'utf8')).toBe(text);
 });
