@@ -134,7 +134,7 @@ function describe(all: readonly Timed[], interleaved: readonly Timed[], loads: r
     const isAgent = name.startsWith('AWS');
     const ahead = ratioOf(timed(nameOf({ name } as PeerServer)), ours);
     targets.push({
-      what: `curl | jq of ${name}, p50`,
+      what: `curl and jq at ${name}, p50`,
       sense: 'at least',
       limit: 15,
       value: ahead,

@@ -32,7 +32,7 @@ ${table(rows)}
 - **Time to recover** is from the fault, or from its end where the row says so, to the first good answer; several experiments run at the
   same time on this machine.
 
-\`npm run campaign -- --short\` does a few of each in under three minutes, the same for the same seed, and runs in CI. Days of a broker, with
+\`npm run campaign -- --short\` does a few of each in under three minutes and runs in CI; the same seed inflicts the same. Days of a broker, with
 outages, sleeps, restarts and ten thousand laptops, are simulated on a fake clock besides: \`npm run simulate\`, \`npm run fleet\`.
 `;
 }

@@ -232,7 +232,10 @@ ${[...fixed, ...leased].join('')}${extra}`;
     const unknown = this.vault.leases.live().filter(({ id }) => !known.includes(id));
     const toKillMs = (issuedAtMs: number) =>
       Math.min(...killedAtMs.map((at) => at - issuedAtMs).filter((ms) => ms >= 0));
-    const isInFlight = (issuedAtMs: number) => toKillMs(issuedAtMs) < IN_FLIGHT_MS;
+    const isInFlight = (issuedAtMs: number) => {
+      const ms = toKillMs(issuedAtMs);
+      return ms < IN_FLIGHT_MS || (Number.isFinite(ms) && stoodStill(issuedAtMs, issuedAtMs + ms));
+    };
     return {
       forgotten: unknown
         .filter(({ issuedAtMs }) => issuedAtMs > destroyedAtMs && !isInFlight(issuedAtMs))

@@ -60,18 +60,19 @@ async function main(): Promise<void> {
   const work = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [index, experiment] = next;
-      rows[index] = await carryOut(
+      const row = await carryOut(
         experiment,
         seed,
         isShort,
         Number(values.times ?? (isShort ? experiment.times.short : experiment.times.long)),
       );
+      rows[index] = row;
+      if (keeps) keep(row);
     }
   };
   await Promise.all(Array.from({ length: Number(values['at-once'] ?? AT_ONCE) }, work));
   console.log(table(rows));
   console.log(`${((performance.now() - startedMs) / 60_000).toFixed(1)} min, stood still ${countOfStalls()} times`);
-  if (keeps) for (const row of rows) keep(row);
   const whole = EXPERIMENTS.flatMap(({ id }) => kept(id) ?? []);
   if (keeps && whole.length === EXPERIMENTS.length) {
     const machine = `${process.platform} ${process.arch}, ${availableParallelism()} cores (${cpus()[0]?.model.trim()})`;
