@@ -19,7 +19,8 @@ export function writeReport(runs: readonly Run[]): void {
   if (newest === undefined) return;
   const counts = runs.map(({ version, verdicts }) => {
     const different = verdicts.filter(({ differences }) => differences.length > 0).length;
-    return `- Claude Code ${version}: ${verdicts.length} homes, **${different} different**`;
+    const asked = verdicts.filter(({ asked }) => asked).length;
+    return `- Claude Code ${version}: ${verdicts.length} homes, **${different} different**; in ${asked} of them \`claude auth status\` was compared too`;
   });
   const rows = newest.verdicts.map(({ home, client, differences }) => {
     const others = runs.slice(1).map(({ version, verdicts }) =>
