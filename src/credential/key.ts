@@ -97,6 +97,12 @@ const MISTAKES: readonly (Mistake & { readonly form: RegExp })[] = [
     remedy: 'store the key itself',
   },
   {
+    // As examples have it: your-api-key-here, sk-ant-..., sk-ant-api03-xxxx.
+    form: /^(?:sk-[\w-]*?)?(?:(?:your|insert|paste|replace)[\w-]*(?:key|token|secret|here|me)[\w-]*|\.{3,}|-?x{4,})$/i,
+    what: 'it is an example that nobody filled in',
+    remedy: 'store the key itself',
+  },
+  {
     form: /^(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|\w*(?:[Kk]ey|KEY|[Tt]oken|TOKEN|[Ss]ecret|SECRET|[Pp]assword|PASSWORD))=[^=]/,
     what: 'it is an assignment (NAME=value)',
     remedy: 'store what comes after the = alone',
@@ -111,12 +117,16 @@ const JSON_TEXT: Mistake = {
 /** All of these have such a character, or are short; any other key is spared the copy to a string. */
 const MARKS = Buffer.from('"\'`:=$%<>({[*/');
 const LONGEST_WORD = 12;
+const LONGEST_EXAMPLE = 60;
+/** What examples have in them; looked for in the bytes. */
+const EXAMPLES = ['your', 'Your', 'YOUR', 'nsert', 'NSERT', 'aste', 'ASTE', 'eplace', 'EPLACE', '...', 'xxxx', 'XXXX'];
 
 /** What these bytes are instead of a key, although the client would take them; undefined: nothing speaks against them. */
 export function mistakenForKey(key: Buffer): Mistake | undefined {
   let marks = 0;
   for (const byte of key) if (MARKS.includes(byte)) marks += 1;
-  if (key.length > LONGEST_WORD && marks === 0) return undefined;
+  const isExample = key.length <= LONGEST_EXAMPLE && EXAMPLES.some((word) => key.includes(word));
+  if (key.length > LONGEST_WORD && marks === 0 && !isExample) return undefined;
   const text = key.toString('latin1');
   const mistake = MISTAKES.find(({ form }) => form.test(text));
   return mistake ?? (parseJson(text) === undefined ? undefined : JSON_TEXT);

@@ -92,8 +92,8 @@ field = "token"
 
   it('a session goes on when its token is nearly over', async ({ expect, onTestFinished }) => {
     const { bench, options } = await withSink(onTestFinished, VAULT, 'dev-vault');
-    // The client exchanges again when less than two minutes are left.
-    bench.api.exchange.lifeSeconds = 60;
+    // The client exchanges again when less than half a minute is left.
+    bench.api.exchange.lifeSeconds = 32;
     const client = RealClient.open(bench, options);
     onTestFinished(() => client.close());
     for (let turn = 0; turn < 2; turn += 1) {

@@ -213,7 +213,7 @@ function namesInProgram(): string[] {
   // The text is there twice: once as bytecode, in which no names are found.
   for (let at = text.indexOf(ANCHOR); at !== -1; at = text.indexOf(ANCHOR, at + 1)) {
     const around = text.slice(Math.max(0, at - AROUND), at + AROUND);
-    const names = [...around.matchAll(/[,{(]([a-zA-Z]\w{2,45}):(?:\(\)=>)?[\w$]{1,4}\(/g)].map(([, name = '']) => name);
+    const names = [...around.matchAll(/[,{(]([a-zA-Z]\w{2,45}):(?:\(\)=>|[\w$]{1,4}\()/g)].map(([, name = '']) => name);
     found.push([...new Set(names)].sort());
   }
   const [most = []] = found.sort((a, b) => b.length - a.length);

@@ -96,7 +96,8 @@ interface Disagreement {
 const TOKENS: Readonly<Record<string, readonly MethodId[]>> = {
   'claude.ai': ['login'],
   api_key_helper: ['helper'],
-  oauth_token: ['oauth-token', 'auth-token'],
+  // A token that is exchanged or read from a profile is one of OAuth to it.
+  oauth_token: ['oauth-token', 'auth-token', 'workload-identity', 'profile'],
 };
 const KEYS: Readonly<Record<string, readonly MethodId[]>> = {
   ANTHROPIC_API_KEY: ['api-key', 'handed-key'],
@@ -110,6 +111,12 @@ function disagreements({ client, chain: { outcomes }, input }: Facts): Disagreem
   const { print } = outcomes;
   if (login === undefined || client === undefined || print.end !== undefined) return [];
   if (input.settings.some(({ scope }) => scope === 'flag') || login.authMethod === 'third_party') return [];
+  // It does not look at the variables of a project that nobody trusted yet; claude -p takes them.
+  const isOfProject = (name: string) => {
+    const origin = effectiveVariable(input, name)?.origin;
+    return input.settings.some(({ scope, file }) => ['project', 'local'].includes(scope) && file === origin?.file);
+  };
+  if (['ANTHROPIC_AUTH_TOKEN', 'ANTHROPIC_API_KEY', 'CLAUDE_CODE_OAUTH_TOKEN'].some(isOfProject)) return [];
   const command = `${client.program} auth status`;
   return [
     compare('Authorization', login.authMethod, TOKENS, print, print.authorization, command),

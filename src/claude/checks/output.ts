@@ -108,6 +108,16 @@ export const outputChecks: readonly Check[] = [
     where: ({ helper }) => helper.where,
   }),
   check({
+    id: 'helper-gives-oauth-token',
+    severity: 'error',
+    when: (facts) => ran(facts, ({ kind }) => kind === 'oauth-token'),
+    title: 'apiKeyHelper gives an OAuth token (sk-ant-oat…), not an API key',
+    cost: 'the client sends it as x-api-key and without what the API wants beside an OAuth token: 401',
+    remedy:
+      'to use the token: put it into CLAUDE_CODE_OAUTH_TOKEN, and broker claude uninstall; to use the helper: let it read an API key (sk-ant-api…)',
+    where: ({ helper }) => helper.where,
+  }),
+  check({
     id: 'helper-gives-admin-key',
     severity: 'error',
     when: (facts) => ran(facts, ({ kind }) => kind === 'admin-key'),

@@ -144,7 +144,7 @@ function outcomeOf(input: ChainInput, methods: readonly AuthMethod[], mode: Mode
     'custom-headers': has('custom-headers') && own('ANTHROPIC_CUSTOM_HEADERS'),
   };
   const end = whyTheClientEnds(input, { mode, bare, uses: (id) => usable[id], destination: destinationOf(input) });
-  const carried = requestOf(input, usable, isRemote(input), bare);
+  const carried = requestOf(input, usable, isRemote(input));
   const sent = [carried.xApiKey, carried.authorization];
   const strongest = METHODS.find((id) => sent.includes(id)) ?? (usable.cloud ? 'cloud' : undefined);
   return {

@@ -55,14 +55,14 @@ export function destinationOf(input: ChainInput): Destination {
 }
 
 /** What a request carries, given what there is to log in with. */
-export function requestOf(input: ChainInput, usable: Usable, remote: boolean, bare: boolean): Carried {
+export function requestOf(input: ChainInput, usable: Usable, remote: boolean): Carried {
   if (usesGateway(input) && usable['auth-token']) {
     return { xApiKey: custom(input, 'x-api-key'), authorization: 'auth-token' };
   }
-  return cloudOf(input) === undefined ? toTheApi(input, usable, remote, bare) : toACloud(input, usable);
+  return cloudOf(input) === undefined ? toTheApi(input, usable, remote) : toACloud(input, usable);
 }
 
-function toTheApi(input: ChainInput, usable: Usable, remote: boolean, bare: boolean): Carried {
+function toTheApi(input: ChainInput, usable: Usable, remote: boolean): Carried {
   const first = (...ids: MethodId[]) => ids.find((id) => usable[id]);
   const byHand = custom(input, 'authorization', usable);
   const xByHand = custom(input, 'x-api-key', usable);
@@ -73,11 +73,9 @@ function toTheApi(input: ChainInput, usable: Usable, remote: boolean, bare: bool
   const isLogin = login !== undefined && (remote || (key === undefined && !usable['auth-token'] && !beatsIdentity));
   if (isLogin) return { xApiKey: xByHand, authorization: byHand ?? login };
   const bearer = first('auth-token', 'helper');
-  // With --bare a helper whose key is not needed as Authorization has not run yet.
-  const isLate = bare && key === 'helper' && bearer !== 'helper';
   // A header that is blank by hand goes out blank.
   const isBlank = customHeader(input, 'x-api-key') === '';
-  const xApiKey = isLate || isBlank ? undefined : (key ?? first('console-key'));
+  const xApiKey = isBlank ? undefined : (key ?? first('console-key'));
   if (bearer !== undefined) return { xApiKey: xByHand ?? xApiKey, authorization: bearer };
   const identity = xApiKey === undefined && !remote ? first('workload-identity', 'profile') : undefined;
   return { xApiKey: xByHand ?? xApiKey, authorization: identity ?? byHand };

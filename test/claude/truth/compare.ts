@@ -10,6 +10,8 @@ export interface Verdict {
   readonly home: TruthHome;
   readonly client: Account;
   readonly doctor: Account;
+  /** The client's own `auth status` was compared too. */
+  readonly asked: boolean;
   /** What differs, in words; empty: nothing. */
   readonly differences: readonly string[];
   /** The last that the client said, for a person who looks into a difference. */
@@ -62,6 +64,7 @@ export async function compare(data: TruthHome, seen: Observation, version: strin
   return {
     home: data,
     client: seen.account,
+    asked: seen.status.includes('authMethod'),
     doctor,
     differences: [...differences, ...contradicted],
     words: seen.words,

@@ -147,10 +147,12 @@ const PRECEDENCE: readonly TruthHome[] = [
     bare: true,
     files: { [MANAGED]: { env: { ANTHROPIC_API_KEY: API } } },
   },
+  // Left out: --bare, a helper of --settings and an auth token. Whether the helper's key goes out as x-api-key depends on whether it
+  // ended before the request was made.
   {
-    name: '--bare: helper of --settings and auth token',
+    name: '--bare: helper of --settings, API key and auth token',
     bare: true,
-    env: { ANTHROPIC_AUTH_TOKEN: TOKEN },
+    env: { ANTHROPIC_API_KEY: API, ANTHROPIC_AUTH_TOKEN: TOKEN },
     settings: FLAG,
   },
   { name: '--bare: helper of --settings and API key', bare: true, env: { ANTHROPIC_API_KEY: API }, settings: FLAG },

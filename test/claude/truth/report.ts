@@ -1,13 +1,16 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Verdict } from './compare.ts';
+import type { Followed } from './follow.ts';
 import type { Account } from './observe.ts';
 
 const FILE = join(import.meta.dirname, '..', '..', '..', 'docs', 'doctor-truth.md');
 
-interface Run {
+export interface Run {
   readonly version: string;
   readonly verdicts: readonly Verdict[];
+  /** Situations whose remedies were followed. */
+  readonly followed: readonly Followed[];
 }
 
 /** Writes docs/doctor-truth.md: what each home made the client send, and whether the doctor had said so. */
@@ -16,7 +19,8 @@ export function writeReport(runs: readonly Run[]): void {
   if (newest === undefined) return;
   const counts = runs.map(({ version, verdicts }) => {
     const different = verdicts.filter(({ differences }) => differences.length > 0).length;
-    return `- Claude Code ${version}: ${verdicts.length} homes, **${different} different**`;
+    const asked = verdicts.filter(({ asked }) => asked).length;
+    return `- Claude Code ${version}: ${verdicts.length} homes, **${different} different**; in ${asked} of them \`claude auth status\` was compared too`;
   });
   const rows = newest.verdicts.map(({ home, client, differences }) => {
     const others = runs.slice(1).map(({ version, verdicts }) =>
@@ -29,6 +33,10 @@ export function writeReport(runs: readonly Run[]): void {
     const notes = [...differences, ...others].filter(Boolean).join('; ');
     return `| ${home.name} | ${client.xApiKey} | ${client.authorization} | ${client.helper} | ${notes || '='} |`;
   });
+  const solved = newest.followed.map(
+    ({ situation: { name, source, finds }, remedy, faults }) =>
+      `| ${name} | ${source ?? '–'} | \`${finds}\` | ${remedy.replaceAll('|', '\\|')} | ${faults.join('; ') || 'yes'} |`,
+  );
   writeFileSync(
     FILE,
     `# The doctor against the real client
@@ -44,6 +52,15 @@ With the version before every second home was tried. A helper's name is that of 
 | home | x-api-key | Authorization | helper that ran | doctor |
 |---|---|---|---|---|
 ${rows.join('\n')}
+
+## Situations that people report
+
+Each was rebuilt from the report named (or from what the client was seen to do), the doctor had to name the cause, its remedy was
+followed, and the real client then had to send what was wanted, with the finding gone.
+
+| situation | reported in | finding | what it said to do | the client worked then |
+|---|---|---|---|---|
+${solved.join('\n')}
 `,
   );
 }

@@ -9,8 +9,7 @@ import { join } from 'node:path';
 import { type InstalledClient, installClient, installClientBefore } from '../client-package.ts';
 import { Impossible } from '../impossible.ts';
 import { LoopbackOnly } from '../loopback.ts';
-import type { Verdict } from './compare.ts';
-import { writeReport } from './report.ts';
+import { type Run, writeReport } from './report.ts';
 
 const words = process.argv.slice(2);
 const fresh = words.includes('--fresh');
@@ -27,10 +26,14 @@ try {
   ];
   for (const client of clients) {
     console.log(`Claude Code ${client.version}, on loopback only`);
-    runs.push({ version: client.version, verdicts: await verdictsOf(loopback, client) });
+    runs.push({ version: client.version, ...(await verdictsOf(loopback, client)) });
   }
   if (pattern === undefined) writeReport(runs);
-  const isSame = runs.every(({ verdicts }) => verdicts.every(({ differences }) => differences.length === 0));
+  const isSame = runs.every(
+    ({ verdicts, followed }) =>
+      verdicts.every(({ differences }) => differences.length === 0) &&
+      followed.every(({ faults }) => faults.length === 0),
+  );
   process.exitCode = isSame ? 0 : 1;
 } catch (error) {
   if (!(error instanceof Impossible)) throw error;
@@ -40,14 +43,14 @@ try {
 async function verdictsOf(
   loopback: LoopbackOnly,
   { program, version, every }: InstalledClient & { readonly every: string },
-): Promise<Verdict[]> {
+): Promise<Omit<Run, 'version'>> {
   const folder = mkdtempSync(join(tmpdir(), 'broker-truth-run-'));
   try {
     const out = join(folder, 'verdicts.json');
     const script = join(import.meta.dirname, 'judge-all.ts');
     const env = { BROKER_TEST_CLAUDE: program, BROKER_TEST_CLAUDE_VERSION: version };
     await loopback.run([process.execPath, script, out, pattern ?? '', fresh ? 'fresh' : '', every], env);
-    return JSON.parse(readFileSync(out, 'utf8')) as Verdict[];
+    return JSON.parse(readFileSync(out, 'utf8')) as Omit<Run, 'version'>;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

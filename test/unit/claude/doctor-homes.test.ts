@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { doctorCommand } from '../../../src/cli/commands/doctor.ts';
 import { TemporaryHome } from './home.ts';
 import { type Home, HOMES as USUAL_HOMES } from './homes.ts';
+import { CLIENT_HOMES } from './homes-client.ts';
 import { HEALTHY_HOMES } from './homes-healthy.ts';
 import { MAC_HOMES } from './homes-mac.ts';
 import { ORGANISATION_HOMES } from './homes-organisation.ts';
@@ -13,7 +14,15 @@ import { installMacPrograms } from './mac-programs.ts';
 import { statusOf } from './status-sample.ts';
 import { captureIo } from './test-io.ts';
 
-const HOMES = [...USUAL_HOMES, ...ORGANISATION_HOMES, ...MAC_HOMES, ...TRAP_HOMES, ...SIBLING_HOMES, ...HEALTHY_HOMES];
+const HOMES = [
+  ...USUAL_HOMES,
+  ...ORGANISATION_HOMES,
+  ...MAC_HOMES,
+  ...TRAP_HOMES,
+  ...CLIENT_HOMES,
+  ...SIBLING_HOMES,
+  ...HEALTHY_HOMES,
+];
 const GIVEN = 'sk-ant-api03-FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF';
 const SECRETS = /(A{20}|B{20}|C{20}|D{20}|E{20}|F{20})/;
 

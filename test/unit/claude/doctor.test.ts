@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { lstatSync, mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { brokerChecks } from '../../../src/claude/checks/broker.ts';
@@ -182,6 +182,60 @@ test('connects where the daemon says that it cannot, and tells if it can', async
   expect(await found(unreached, undefined)).toBe(false);
   await new Promise((resolve) => server.close(resolve));
   expect(await found(unreached, open)).toBe(false);
+});
+
+test('--settings takes JSON as the client does, and says so if it names no file', async () => {
+  using home = homeWithHelper();
+  const given = JSON.stringify({ env: { ANTHROPIC_API_KEY: KEY } });
+  const inline = JSON.parse((await doctor(home, ['--json', '--settings', ` ${given} `])).out);
+  expect(inline.modes[1].headers).toEqual({ 'x-api-key': 'api-key', authorization: 'helper' });
+  const missing = JSON.parse((await doctor(home, ['--json', '--settings', 'nosuch.json'])).out);
+  expect(missing.modes[1]).toMatchObject({ winner: null, ends: expect.stringContaining('nosuch.json') });
+});
+
+test('asks the installed client, believes its version, and tells where it contradicts', async () => {
+  using home = homeWithHelper();
+  home.write('.claude.json', '{}');
+  home.write('system/etc/claude-code/managed-settings.json', '{"requiredMinimumVersion":"99.0.0"}', 0o644);
+  const says = (answer: object) =>
+    home.write(
+      'programs/claude',
+      `#!/bin/sh\n[ "$CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC" = 1 ] || exit 9\n[ "$1" = --version ] && echo "2.1.332 (Claude Code)" && exit\necho '${JSON.stringify(answer)}'\nexit 1\n`,
+      0o755,
+    );
+  const env = { PATH: `${home.path('programs')}:/usr/bin:/bin` };
+  says({ authMethod: 'claude.ai', apiKeySource: 'none' });
+  expect(idsOf((await doctor(home, ['--json'], env)).out)).toContain('client-ends');
+  home.write('system/etc/claude-code/managed-settings.json', '{"requiredMinimumVersion":"2.0.0"}', 0o644);
+  expect(idsOf((await doctor(home, ['--json'], env)).out)).toContain('client-disagrees');
+  expect(idsOf((await doctor(home, ['--json', '--no-client'], env)).out)).not.toContain('client-disagrees');
+  says({ authMethod: 'api_key_helper', apiKeySource: 'apiKeyHelper' });
+  expect(idsOf((await doctor(home, ['--json'], env)).out)).not.toContain('client-disagrees');
+});
+
+test('of settings that are a link into a read-only place the remedy names that place, and --fix leaves it alone', async () => {
+  using home = homeWithHelper();
+  const text = HELPER.replace('{HOME}', home.root).replace('{', '{"env":{"CLAUDE_CODE_API_KEY_HELPER_TTL_MS":"0"},');
+  const target = home.write('store/settings.json', text, 0o444);
+  rmSync(home.path('.claude/settings.json'));
+  symlinkSync(target, home.path('.claude/settings.json'));
+  const { findings } = JSON.parse((await doctor(home, ['--json'])).out);
+  const [found] = findings.filter(({ id }: { id: string }) => id === 'ttl-too-short');
+  expect(found).toMatchObject({
+    fixable: false,
+    remedy: expect.stringContaining(`a link to ${target}, which is read-only`),
+  });
+  rmSync(target);
+  expect(idsOf((await doctor(home, ['--json'])).out)).toContain('settings-dangling');
+});
+
+test('shows what a helper of somebody else wrote to stderr, without secrets', async () => {
+  using home = homeWithHelper();
+  const script = home.write('key.sh', `#!/bin/sh\necho "vault: permission denied for ${KEY}" >&2\nexit 3\n`, 0o755);
+  home.write('.claude/settings.json', JSON.stringify({ apiKeyHelper: script }));
+  const { out } = await doctor(home);
+  expect(out).toContain('failed with exit code 3 (vault: permission denied for');
+  expect(out).not.toContain('AAAA');
 });
 
 test('--fix --yes follows the link of a profile into dotfiles, and leaves the link', async () => {

@@ -498,7 +498,7 @@ export const HOMES: readonly Home[] = [
     name: 'a placeholder',
     files: { [USER]: helper('echo your-api-key-here') },
     wins: H,
-    finds: ['placeholder-helper', 'static-key', 'base-url-missing'],
+    finds: ['placeholder-helper', 'static-key', 'helper-prints-no-key'],
   },
   {
     name: 'gives an admin key',

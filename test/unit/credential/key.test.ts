@@ -64,6 +64,8 @@ describe('what the client would take, and is not a key', () => {
     ['undefined', 'a word like null', 'the key itself'],
     ['<nil>', 'a word like null', 'the key itself'],
     ['"null"', 'a word like null', 'the key itself'],
+    ['your-api-key-here', 'an example', 'the key itself'],
+    ['sk-ant-api03-...', 'an example', 'the key itself'],
     ['op://dev/claude/credential', 'op://...', 'command = ["op", "read"'],
     ['vault:secret/data/claude#key', 'a reference to a secret', 'the value that it stands for'],
     ['ref+awssecrets://claude/key', 'a reference to a secret', 'the value that it stands for'],
