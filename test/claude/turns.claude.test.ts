@@ -125,7 +125,7 @@ describe.concurrent('the real client', (it) => {
     const bench = await openBench(context.onTestFinished);
     const turn = await scenarios.revokedUnderSubagents(bench, SECOND);
     expect(turn.ok).toBe(true);
-    expect(turn.afterRefusalMs).toBeLessThan(2_000);
+    expect(turn.afterRefusalMs).toBeLessThan(5_000);
     // Each of the five requests under way is refused once; no agent has to stop.
     expect(bench.api.calls.filter(({ apiKey, status }) => apiKey === FIRST && status === 401)).toHaveLength(5);
     expect(bench.api.calls.filter(({ apiKey, status }) => apiKey === SECOND && status === 200).length).toBeGreaterThan(
