@@ -28,7 +28,7 @@ export function reportText({ facts, findings }: DoctorReport, colour: boolean): 
     const wins = outcomes.filter(({ winner }) => winner === method.id).map(({ mode }) => MODES[mode]);
     const mark = method.present ? (wins.length > 0 ? '*' : '+') : '-';
     const winning = wins.length === 0 ? '' : paint('green', `  <- wins: ${wins.join(', ')}`);
-    lines.push(`  ${mark} ${method.label.padEnd(25)} ${sourceOf(method)}${winning}`);
+    lines.push(`  ${mark} ${method.label.padEnd(36)} ${sourceOf(method)}${winning}`);
   }
   lines.push('', paint('bold', 'What a request carries'));
   for (const outcome of outcomes) {
