@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { helperPath } from '../../src/platform/native.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..');
-const UID = 54_321;
+/** In no user database, and no other test's: /tmp/broker-UID is made under a /tmp of its own. */
+const UID = 54_322;
 const NODE = process.execPath;
 const BROKER = path.join(ROOT, 'bin', 'broker.mjs');
 const CONFIG = `default = "key"
@@ -48,7 +49,7 @@ function onMachine(oddity: string, name = 'home') {
     HELPER: helperPath() ?? '',
     BROKER_CONFIG: file,
   };
-  const command = `${oddity}\nexec ${as} /bin/bash ${script}`;
+  const command = `mount -t tmpfs -o mode=1777 none /tmp\n${oddity}\nexec ${as} /bin/bash ${script}`;
   const within = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '/bin/bash', '-ec', command];
   const ended = spawnSync('unshare', within, { encoding: 'utf8', env: { ...variables, ODD_HOME: home } });
   const log = quietly(() => readFileSync(path.join(home, 'log'), 'utf8'));

@@ -137,9 +137,18 @@ function environmentOf(text: string, root: Node | undefined): Map<string, Locate
     const [name, value] = property.children ?? [];
     if (value === undefined) continue;
     const line = lineAndColumn(text, value.offset).line;
-    env.set(String(name?.value), { value: String(getNodeValue(value)), line });
+    env.set(String(name?.value), { value: asText(getNodeValue(value)), line });
   }
   return env;
+}
+
+function asText(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    // An object as JSON has it is of no class, or has a toString of its own.
+    return '[object Object]';
+  }
 }
 
 function duplicatesOf(root: Node | undefined): string[] {

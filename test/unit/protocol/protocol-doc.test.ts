@@ -25,7 +25,8 @@ it('states the limits that are in force', () => {
     bodyBytes: 4 * 1024,
     tokenBytes: 16 * 1024,
     followers: 32,
+    waiting: 1_024,
   });
-  for (const words of ['16 KiB', '4 KiB', '5 s', '10 s', '| 512 |', '2,048', '| 32 |'])
+  for (const words of ['16 KiB', '4 KiB', '5 s', '10 s', '| 512 |', '2,048', '| 32 |', '1,024'])
     expect(document).toContain(words);
 });
