@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { helperPath } from '../../src/platform/native.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..');
-/** In no user database, and no other test's: /tmp/broker-UID is made under a /tmp of its own. */
+/** In no user database. */
 const UID = 54_322;
 const NODE = process.execPath;
 const BROKER = path.join(ROOT, 'bin', 'broker.mjs');
@@ -39,9 +39,13 @@ function onMachine(oddity: string, name = 'home') {
   const file = path.join(path.dirname(home), 'config.toml');
   writeFileSync(file, CONFIG, { mode: 0o600 });
   writeFileSync(script, SCRIPT, { mode: 0o644 });
-  for (const each of [home, file]) chownSync(each, UID, UID);
+  // Not /tmp/broker-UID, which outlives the test.
+  const runtime = path.join(path.dirname(home), 'run');
+  mkdirSync(runtime, { mode: 0o700 });
+  for (const each of [home, file, runtime]) chownSync(each, UID, UID);
   const as = `setpriv --reuid=${UID} --regid=${UID} --clear-groups --inh-caps=-all`;
   const variables = {
+    XDG_RUNTIME_DIR: runtime,
     HOME: home,
     PATH: '/usr/bin:/bin',
     NODE,
@@ -49,7 +53,7 @@ function onMachine(oddity: string, name = 'home') {
     HELPER: helperPath() ?? '',
     BROKER_CONFIG: file,
   };
-  const command = `mount -t tmpfs -o mode=1777 none /tmp\n${oddity}\nexec ${as} /bin/bash ${script}`;
+  const command = `${oddity}\nexec ${as} /bin/bash ${script}`;
   const within = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '/bin/bash', '-ec', command];
   const ended = spawnSync('unshare', within, { encoding: 'utf8', env: { ...variables, ODD_HOME: home } });
   const log = quietly(() => readFileSync(path.join(home, 'log'), 'utf8'));
