@@ -27,6 +27,8 @@ export interface Draft {
   credential: string | undefined;
   scope: SettingsScope | undefined;
   service: boolean | undefined;
+  /** `allow`: the key is for the client's own helper calls only. */
+  guard: boolean | undefined;
 }
 
 /** Whose settings get the `apiKeyHelper` line. */
@@ -57,6 +59,7 @@ export function draftOf(flags: Flags, folders: Folders): Draft {
     credential: text(flags['credential']),
     scope: flags['scope'] as Draft['scope'],
     service: flags['service'] === false ? false : undefined,
+    guard: flags['guard'] === true ? true : undefined,
   };
   const method = text(flags['auth']);
   if (method !== undefined) draft.auth['method'] = method;

@@ -1,5 +1,6 @@
 import { lstatSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { enrolClient } from '../claude/install/enrol.ts';
 import { type InstallRequest, install, uninstall } from '../claude/install/installer.ts';
 import { additionsFor, parseTarget, placeOf } from '../claude/install/targets.ts';
 import { connect } from '../client/broker-client.ts';
@@ -16,7 +17,7 @@ import { askStatus, bringUp } from '../service/health.ts';
 import { recordLaunch, Service } from '../service/service.ts';
 import { stableHelper } from '../service/stable-helper.ts';
 import { launchFile, Unmanaged } from '../service/unmanaged.ts';
-import { type ConfigChange, writeConfig } from './config-change.ts';
+import { type ConfigChange, guardCredential, readExisting, writeConfig } from './config-change.ts';
 import type { Plan } from './draft.ts';
 import type { Step, StepOutcome } from './steps.ts';
 import type { Prepared } from './wizard.ts';
@@ -57,6 +58,7 @@ export function installationSteps(io: ProcessIo, what: Installation, installed: 
   if (token !== undefined) steps.push({ name: 'login', run: () => handOver(io, what.plan, token) });
   steps.push({ name: 'helper', run: () => tryHelper(io, what, installed.helper) });
   if (what.scope !== 'none') steps.push({ name: 'settings', run: async () => writeSettings(io, what, installed) });
+  if (what.guard) steps.push({ name: 'guard', run: () => guard(io, what) });
   return steps;
 }
 
@@ -99,6 +101,16 @@ function writeSettings(io: ProcessIo, what: Installation, installed: Installed):
   installed.settings = file;
   const undo = () => void uninstall(context, { file, target: request.target, force: false, dryRun: false });
   return { done: `wrote apiKeyHelper into ${file}`, undo };
+}
+
+/** Last: the line that is to be served is on record by now, and this setup has had its own look at the key. */
+async function guard(io: ProcessIo, { plan, place }: Installation): Promise<StepOutcome> {
+  const existing = await readExisting(place);
+  const { name, change } = await guardCredential(existing, plan.credential, place);
+  const client = enrolClient({ stateDir: stateDir(io), uid: io.uid }, undefined, io.env['PATH']);
+  const written = change && writeConfig(change, existing, place);
+  const missing = client === undefined ? '; no claude was found on PATH: see docs/allow.md' : '';
+  return { done: `[credentials.${name}] has allow = ["claude-code"]${missing}`, undo: () => written?.undo() };
 }
 
 function settingsRequest(

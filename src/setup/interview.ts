@@ -131,8 +131,12 @@ export class Interview {
     return this.yes('Install the daemon as a service, so that it runs from login on?');
   }
 
-  yes(message: string): Promise<boolean> {
-    return this.#answer<boolean>(confirm({ message, ...this.#io }));
+  guard(): Promise<boolean> {
+    return this.yes('Only for Claude Code itself, not for what its agent runs? (docs/allow.md)', false);
+  }
+
+  yes(message: string, initialValue = true): Promise<boolean> {
+    return this.#answer<boolean>(confirm({ message, initialValue, ...this.#io }));
   }
 
   /** After a test that failed. */

@@ -35,6 +35,7 @@ export interface Prepared {
   readonly session: Session;
   readonly scope: SettingsScope;
   readonly service: boolean;
+  readonly guard: boolean;
   readonly interview: Interview | undefined;
 }
 
@@ -58,8 +59,17 @@ export async function prepare(io: ProcessIo, flags: Flags, person: LoginOfPerson
   const tried =
     interview === undefined ? await tester.unasked(draft, machine) : await tester.asking(draft, machine, interview);
   const scope = draft.scope ?? (await interview?.scope()) ?? 'user';
+  const guard = await guardWanted(io, draft, scope, flags['yes'] ? undefined : interview);
   const service = draft.service ?? (flags['yes'] ? true : await interview?.service()) ?? true;
-  return { ...tried, place, existing, session: person.session, scope, service, interview };
+  return { ...tried, place, existing, session: person.session, scope, service, guard, interview };
+}
+
+/** @throws BrokerError ERR_USAGE where it cannot be. */
+async function guardWanted({ platform }: ProcessIo, { guard }: Draft, scope: SettingsScope, interview?: Interview) {
+  const obstacle = platform === 'linux' ? (scope === 'none' ? 'with --scope none' : undefined) : `on ${platform}`;
+  if (obstacle === undefined) return guard ?? (await interview?.guard()) ?? false;
+  if (guard !== true) return false;
+  throw new BrokerError('ERR_USAGE', `--guard does not work ${obstacle}`, { remedy: 'leave it out' });
 }
 
 interface Tried {

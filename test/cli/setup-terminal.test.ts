@@ -42,6 +42,8 @@ const DIALOGUE: readonly (readonly [asked: string, answer: (terminal: BrokerTerm
   ['Name for this credential?', (at) => at.press('Enter')],
   ['Which value of the secret is the key?', (at) => at.press('Down', 'Enter')],
   ['Add apiKeyHelper to which settings', (at) => at.press('Enter')],
+  // On Linux alone; no is the default.
+  ['Only for Claude Code itself', (at) => at.press('Enter')],
   ['Install the daemon as a service', (at) => at.press('n')],
   ['Go ahead?', (at) => at.press('y')],
 ];

@@ -60,6 +60,8 @@ describe.runIf(hasTmux())('setup at a terminal, against a real implementation of
     await terminal.press('Down', 'Enter');
     await terminal.until('Add apiKeyHelper to which settings');
     await terminal.press('Enter');
+    await terminal.until('Only for Claude Code itself');
+    await terminal.press('Enter');
     await terminal.until('Install the daemon as a service');
     await terminal.press('n');
     await terminal.until('Go ahead?');

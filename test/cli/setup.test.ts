@@ -57,6 +57,23 @@ describe('without a terminal', () => {
     expect((await home.broker('config', 'validate')).code).toBe(0);
   });
 
+  it.runIf(process.platform === 'linux')(
+    'guards the key with --guard, as its last step, and not without settings',
+    async () => {
+      const words = [...APPROLE(), '--path', 'secret/data/claude', ...withoutService, '--guard'];
+      expect(await setup(...words, '--scope', 'none')).toMatchObject({
+        code: 64,
+        stderr: expect.stringContaining('--guard does not work with --scope none') as string,
+      });
+      const run = await setup(...words);
+      expect(run, run.stderr).toMatchObject({ code: 0 });
+      expect(readFileSync(home.config, 'utf8')).toMatch(/\[credentials\.anthropic\]\nallow = \["claude-code"\]\n/);
+      const { apiKeyHelper } = JSON.parse(readFileSync(home.settings, 'utf8')) as { apiKeyHelper: string };
+      // This shell is not the client.
+      await expect.poll(async () => (await home.shell(apiKeyHelper)).code).toBe(77);
+    },
+  );
+
   it('prints JSON', async () => {
     const { code, stdout } = await setup(...APPROLE(), '--path', 'secret/data/claude', ...withoutService, '--json');
     expect(code).toBe(0);

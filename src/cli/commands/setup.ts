@@ -33,6 +33,7 @@ export function setupCommand(io: ProcessIo): Command {
       new Option('--scope <scope>', 'whose settings get the apiKeyHelper').choices(['user', 'project-local', 'none']),
     )
     .option('--project <folder>', "the project's folder, for --scope project-local (default: the current one)")
+    .option('--guard', 'only for the client itself, not for the commands that its agent runs (`allow`; Linux)')
     .option('--no-service', 'install no service: the helper starts the daemon when it needs one')
     .option('--no-browser', 'show the address of a login page instead of opening it')
     .option('--password-stdin', 'read a password from standard input')
@@ -94,6 +95,7 @@ async function goAhead(io: ProcessIo, flags: Flags, prepared: Prepared, progress
       `${existing.text === undefined ? 'write' : 'extend'} ${place.file}`,
       service ? 'install the daemon as a service and start it' : 'start the daemon; the helper starts it when needed',
       settings === undefined ? 'leave the settings of Claude Code alone' : `write apiKeyHelper into ${settings}`,
+      ...(prepared.guard ? [`allow the key to Claude Code only: allow = ["claude-code"]`] : []),
     ]);
     if (!(await interview.yes('Go ahead?'))) throw new Cancelled();
   }
