@@ -44,7 +44,7 @@ const NAMED =
   /\b((?:[\w-]*[_-])?(?:password|passwd|passphrase|pgpassword|pwd|secret|token|bearer|basic|api[-_ ]?key|apikey|credential|pin|otp|passcode)s?)(["']?\s*[:=]\s*|\s+is\s+|\s+)(["']?)([^\s"',;]+)/gi;
 /** Words that follow a prompt or a label and are not its value: what programs say of it, or instead of reading it. */
 const PLAIN_WORD =
-  /^(?:[a-z]+:|EOF|errors?|invalid|incorrect|wrong|bad|missing|required|expired|denied|failed|failure|fails|rejected|refused|cancell?ed|aborted|dismissed|timed|timeout|unable|unknown|inappropriate|not|no|none|is|was|has|have|had|does|did|do|be|been|are|were|for|from|to|in|on|of|or|and|at|by|with|must|may|might|can|cannot|can't|could|couldn't|should|please|sorry|try|enter|the|this|that|these|a|an|it|you|your|user|login|operation|permission|access|command|connection|file|id|hash|auth|authentication|authorization|prompt|provided|supplied|given|set|empty|too|already|still|now)[.!]?$/i;
+  /^(?:[a-z]+:|EOF|errors?|invalid|incorrect|wrong|bad|missing|required|expired|denied|failed|failure|fails|rejected|refused|cancell?ed|aborted|dismissed|timed|timeout|unable|unknown|inappropriate|not|no|none|is|was|has|have|had|does|did|do|be|been|are|were|for|from|to|in|on|of|or|and|at|by|with|must|may|might|can|cannot|can't|could|couldn't|should|please|sorry|try|enter|the|this|that|these|a|an|it|you|your|user|login|operation|permission|access|command|connection|file|id|hash|auth|authentication|authorization|prompt|provided|supplied|given|set|empty|too|already|still|now|max|maximum|retries|retrying)[.!]?$/i;
 
 /** The value of a key of this name is a secret: `token`, `client_secret`, `PGPASSWORD`, `X-Api-Key`. */
 const SECRET_NAME =

@@ -39,6 +39,7 @@ describe('redact', () => {
     'passphrase: Timeout',
     'Password for you@example.com: Permission denied, please try again.',
     'your password is empty',
+    'error fetching auth tokens: Max retries exceeded',
     'Could not resolve host: vault-prod-eu-west-1.example.com',
     'https://secretsmanager.eu-west-1.amazonaws.com:443/ timed out',
     'permission denied',
