@@ -221,6 +221,7 @@ export class Refresher {
       this.#succeed(credential, same ? 'confirmed' : 'refreshed', detail, now);
     } finally {
       wipeAll(reading.secrets);
+      this.#ports.onRead?.();
     }
   }
 
