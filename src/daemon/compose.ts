@@ -12,7 +12,7 @@ import { SystemClock, systemRandom } from '../platform/clock.ts';
 import { fingerprintFiles } from '../platform/files.ts';
 import { type Installation, VERSION } from '../platform/installation.ts';
 import { keyringOf } from '../platform/keyring-child.ts';
-import { type NativeBindings, watchExit } from '../platform/native.ts';
+import { type NativeBindings, releaseMemory, watchExit } from '../platform/native.ts';
 import type { AdjustableLog } from '../platform/pino-log.ts';
 import { nativeProcessReader, procReader } from '../platform/process-tree.ts';
 import type { PlaceReport } from '../protocol/reports.ts';
@@ -21,6 +21,7 @@ import { clientFormats } from '../server/formats.ts';
 import { fitLimits } from '../server/limits.ts';
 import type { Administration } from '../server/routes.ts';
 import { BrokerServer } from '../server/server.ts';
+import { Later } from './idle.ts';
 import { prepareSetup, UpgradeWatch } from './provider-sources.ts';
 import { Sinks } from './sinks.ts';
 
@@ -58,6 +59,9 @@ export interface ComposedDaemon {
   };
   /** Called about once a minute while anything is scheduled, and after a wake. */
   onTick: () => void;
+  /** Releases memory a moment after a secret was read. */
+  readonly afterReads: Later;
+  readonly releaseMemory: () => void;
   /** Brings the cache and its database together again, if something changed that kept them apart. */
   readonly reachCache: () => Promise<void>;
   /** The one in force. */
@@ -65,6 +69,9 @@ export interface ComposedDaemon {
   /** Resolves when another process should take over: the program was replaced under this one. */
   readonly needsRestart: Promise<void>;
 }
+
+/** How long what libraries made of a secret may lie about after it was read. Collecting it takes 10 to 30 ms. */
+const GARBAGE_MS = 5_000;
 
 /** The one place where the parts of the daemon meet. */
 export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon> {
@@ -83,6 +90,11 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     onJump: (jump) => setImmediate(() => onJump(jump)),
   });
   const identity = new ClientIdentity(native === undefined ? procReader : nativeProcessReader(native));
+  const release = () => {
+    cache.releaseMemory();
+    releaseMemory(native);
+  };
+  const afterReads = new Later(clock, GARBAGE_MS, release);
   const ports: BrokerPorts = {
     clock,
     random: systemRandom,
@@ -94,6 +106,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     watchExit: (client, onExit) => watchExit(native, client.pid, () => identity.isAlive(client), onExit),
     settingsOf: (client) => identity.settingsOf(client),
     processSpace: currentProcessSpace(),
+    onRead: afterReads.note,
     onTick: () => {
       cache.saveTimeline(clock.timeline());
       void cache.reach().then((joined) => joined && broker.reloadCache());
@@ -171,6 +184,8 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     clock,
     sinks,
     facts,
+    afterReads,
+    releaseMemory: release,
     onTick: () => {},
     reachCache: async () => {
       if (await cache.reachIfChanged()) broker.reloadCache();

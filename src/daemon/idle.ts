@@ -45,3 +45,29 @@ export class Idle {
     this.#timer = this.#clock.after(delayMs, () => this.#look());
   }
 }
+
+/** Calls back once, so long after the first note since the last call: however often it is noted meanwhile. */
+export class Later {
+  readonly #clock: Clock;
+  readonly #delayMs: number;
+  readonly #onDue: () => void;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, delayMs: number, onDue: () => void) {
+    this.#clock = clock;
+    this.#delayMs = delayMs;
+    this.#onDue = onDue;
+  }
+
+  readonly note = (): void => {
+    this.#timer ??= this.#clock.after(this.#delayMs, () => {
+      this.#timer = undefined;
+      this.#onDue();
+    });
+  };
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+}

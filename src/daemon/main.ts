@@ -18,7 +18,7 @@ import { isOnNetwork, isOwnFolder, isTaken } from '../platform/files.ts';
 import { canBeInspected, closeInspector } from '../platform/guard.ts';
 import { Installation, launchAgentLog, logFileOf, VERSION } from '../platform/installation.ts';
 import { LogFile } from '../platform/log-file.ts';
-import { loadNative, type NativeBindings, releaseMemory } from '../platform/native.ts';
+import { loadNative, type NativeBindings } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
 import { Refusal } from '../platform/refusal.ts';
 import { StateLock, type StateLockOptions } from '../platform/state-lock.ts';
@@ -175,14 +175,12 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   } catch (error) {
     // A timer would keep the process, and with it the lock.
     watcher.close();
+    daemon.afterReads.stop();
     await daemon.broker.stop();
     cache.close();
     throw error;
   }
-  const quiet = new Idle(daemon.clock, QUIET_MS, () => {
-    cache.releaseMemory();
-    releaseMemory(native);
-  });
+  const quiet = new Idle(daemon.clock, QUIET_MS, daemon.releaseMemory);
   const { promise: idleForLong, resolve } = Promise.withResolvers<void>();
   exit = new Idle(daemon.clock, exitLimitMs(daemon.config()), resolve);
   const idles = [quiet, exit];
@@ -242,7 +240,7 @@ async function runUntilStopped(running: RunningDaemon, { manager, byHelper }: Co
   manager.stopping();
   watcher.close();
   await keeper.close();
-  for (const idle of idles) idle.stop();
+  for (const timer of [...idles, daemon.afterReads]) timer.stop();
   const isOrdered = reason !== 'idle' && reason !== 'replaced' && reason !== 'displaced';
   // What was kept in memory alone no later daemon can revoke.
   const revokes = daemon.config().daemon.revokeOnExit || !daemon.cache.isOnDisk;

@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import type {
   Assignment as AssignmentNode,
@@ -9,6 +8,7 @@ import type {
   WordPart,
 } from 'unbash';
 import { statQuietly } from '../../platform/files.ts';
+import { braced, globbed, patternOf } from './glob.ts';
 
 /** What words mean in a shell that was never started: undefined is what only the shell itself can say. */
 export interface ShellSurroundings {
@@ -22,8 +22,6 @@ export interface ShellSurroundings {
 export type Truth = boolean | undefined;
 
 export type Lookup = (name: string) => string | undefined;
-
-const MOST_WORDS = 200;
 
 export class Expander {
   readonly #around: ShellSurroundings;
@@ -57,7 +55,9 @@ export class Expander {
       if (one === undefined) return [undefined];
       const parts = word.parts ?? [];
       const braces = parts.some(({ type }) => type === 'BraceExpansion') ? braced(one) : [one];
-      return parts.some(({ type }) => type === 'Glob') ? braces.flatMap((each) => this.#glob(each)) : braces;
+      return parts.some(({ type }) => type === 'Glob')
+        ? braces.flatMap((each) => globbed(each, this.#around.onDisk))
+        : braces;
     });
   }
 
@@ -120,12 +120,7 @@ export class Expander {
     if (operator === '-o') return text === 'interactive' ? true : undefined;
     if (operator === '-v') return text !== undefined && this.#valueOf(text) !== undefined ? true : undefined;
     if (text === undefined) return undefined;
-    if (operator === '-n') return text !== '';
-    if (operator === '-z') return text === '';
-    if (!/^-[edfrswxLh]$/.test(operator)) return undefined;
-    const stat = statQuietly(this.#around.onDisk(path.resolve(this.#around.homeDir, text)));
-    if (stat === undefined) return false;
-    return operator === '-d' ? stat.isDirectory() : operator === '-f' ? stat.isFile() : true;
+    return judgeText(operator, text, this.#around);
   }
 
   #binary(operator: string, left: Word | undefined, right: Word | undefined, isPattern: boolean): Truth {
@@ -224,28 +219,16 @@ export class Expander {
       ? words.join(' ')
       : undefined;
   }
+}
 
-  #glob(pattern: string): string[] {
-    if (!path.isAbsolute(pattern)) return [pattern];
-    let found = [''];
-    for (const part of pattern.split('/').slice(1)) {
-      found = /[*?[]/.test(part)
-        ? found.flatMap((folder) => this.#namesIn(folder, part).map((name) => `${folder}/${name}`))
-        : found.map((folder) => `${folder}/${part}`);
-    }
-    return found.slice(0, MOST_WORDS);
-  }
-
-  #namesIn(folder: string, pattern: string): string[] {
-    try {
-      const names = readdirSync(this.#around.onDisk(folder === '' ? '/' : folder)).sort();
-      return names.filter(
-        (name) => patternOf(pattern).test(name) && (!name.startsWith('.') || pattern.startsWith('.')),
-      );
-    } catch {
-      return [];
-    }
-  }
+/** A test of one operand that every shell has: of a text, or of a file. */
+export function judgeText(operator: string, text: string, { onDisk, homeDir }: ShellSurroundings): Truth {
+  if (operator === '-n') return text !== '';
+  if (operator === '-z') return text === '';
+  if (!/^-[edfrswxLh]$/.test(operator)) return undefined;
+  const stat = statQuietly(onDisk(path.resolve(homeDir, text)));
+  if (stat === undefined) return false;
+  return operator === '-d' ? stat.isDirectory() : operator === '-f' ? stat.isFile() : true;
 }
 
 /** zsh: `${file:h}` and the like. */
@@ -255,41 +238,11 @@ function modified(file: string, letter: string): string {
   return letter === 'r' ? file.replace(/\.[^./]*$/, '') : file;
 }
 
-/** More of them make the search slow, and are in nobody's profile. */
-const MOST_STARS = 8;
-
-/** A glob as a regular expression. */
-export function patternOf(glob: string): RegExp {
-  if (glob.split('*').length > MOST_STARS) return /^(?!)/;
-  const source = glob
-    .replaceAll(/\*+/g, '*')
-    .replaceAll(/[.+^${}()|\\/]/g, '\\$&')
-    .replaceAll('*', '[^]*')
-    .replaceAll('?', '[^]')
-    .replaceAll('[!', '[^');
-  try {
-    return new RegExp(`^${source}$`);
-  } catch {
-    return /^(?!)/;
-  }
-}
-
-/** `~/.{a,b}`. */
-function braced(text: string): string[] {
-  const found = /^([^{}]*)\{([^{}]*,[^{}]*)\}(.*)$/s.exec(text);
-  if (found === null) return [text];
-  const [, before = '', inner = '', behind = ''] = found;
-  return inner
-    .split(',')
-    .flatMap((each) => braced(behind).map((rest) => `${before}${each}${rest}`))
-    .slice(0, MOST_WORDS);
-}
-
 export function negated(verdict: Truth): Truth {
   return verdict === undefined ? undefined : !verdict;
 }
 
-function combined(operator: '&&' | '||', verdicts: readonly Truth[]): Truth {
+export function combined(operator: '&&' | '||', verdicts: readonly Truth[]): Truth {
   const decisive = operator === '||';
   if (verdicts.includes(decisive)) return decisive;
   return verdicts.includes(undefined) ? undefined : !decisive;

@@ -1,4 +1,5 @@
-import { lineCounter, type Span } from './script.ts';
+import { lineCounter, lineEnd } from './lines.ts';
+import type { Span } from './script.ts';
 
 /** A piece of a word of fish. */
 export type FishPart =
@@ -297,9 +298,4 @@ function parenthesisEnd(source: string, from: number): number {
     if (open === 0 && quote === '') return at + 1;
   }
   return source.length;
-}
-
-function lineEnd(text: string, from: number): number {
-  const end = text.indexOf('\n', from);
-  return end === -1 ? text.length : end;
 }

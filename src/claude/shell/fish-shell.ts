@@ -1,15 +1,12 @@
-import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { statQuietly } from '../../platform/files.ts';
-import { negated, patternOf, type ShellSurroundings, type Truth } from './expand.ts';
+import { Course } from './course.ts';
+import { combined, judgeText, negated, type ShellSurroundings, type Truth } from './expand.ts';
 import { literalStart, setArguments, withoutForerunners } from './fish-places.ts';
 import { type FishBlock, type FishCommand, type FishStatement, type FishWord, parseFish } from './fish-script.ts';
-import { ASSIGNMENT, type TrackedAssignment } from './places.ts';
+import { globbed, patternOf } from './glob.ts';
+import { ASSIGNMENT } from './places.ts';
 import type { ProfileLibrary } from './profile-library.ts';
 import { ShellVariables } from './variables-of-shell.ts';
-
-const DEEPEST = 24;
-const LONGEST = 40_000;
 
 /** Follows fish through its startup files without running anything. */
 export class FishShell {
@@ -19,11 +16,11 @@ export class FishShell {
   readonly #configFolder: string;
   readonly #functions = new Map<string, { readonly block: FishBlock; readonly file: string }>();
   #file = '';
-  #isCertain = true;
-  #depth = 0;
-  #left = LONGEST;
   /** `return`, `exit`: the rest of the function or file does not run. */
   #isOver = false;
+  readonly #course = new Course(() => {
+    this.#isOver = false;
+  });
   #args: readonly (string | undefined)[] = [];
 
   constructor(
@@ -41,7 +38,7 @@ export class FishShell {
 
   run(file: string): void {
     const script = this.#library.fish(file);
-    if (script === undefined || this.#depth >= DEEPEST) return;
+    if (script === undefined || this.#course.isDeepest) return;
     const before = this.#file;
     this.#file = file;
     this.#scoped(() => this.#all(script.statements));
@@ -51,21 +48,18 @@ export class FishShell {
 
   /** `set -l` of a file, a function or a block ends with it. */
   #scoped(body: () => void, kind: 'function' | 'block' = 'block'): void {
-    this.#depth += 1;
-    this.variables.within(kind, body);
-    this.#depth -= 1;
+    this.#course.deeper(() => this.variables.within(kind, body));
   }
 
   #all(statements: readonly FishStatement[]): Truth {
     let verdict: Truth = true;
     for (const [index, statement] of statements.entries()) {
-      this.#left -= 1;
-      if (this.#isOver || this.#left < 0) break;
+      if (!this.#course.mayStep() || this.#isOver) break;
       const { link } = statement;
       // What is piped into or from, and what runs beside the shell: fish runs its own commands in a pipe in the shell itself.
       if (link === 'and' || link === 'or') {
         const wanted = link === 'and';
-        if (verdict === undefined) this.#perhaps(() => void this.#one(statement));
+        if (verdict === undefined) this.#course.perhaps(() => void this.#one(statement));
         else if (verdict === wanted) verdict = this.#one(statement);
       } else {
         verdict = this.#one(statement);
@@ -73,19 +67,6 @@ export class FishShell {
       }
     }
     return verdict;
-  }
-
-  #perhaps(run: () => void): void {
-    const before = this.#isCertain;
-    this.#isCertain = false;
-    run();
-    this.#isCertain = before;
-    this.#isOver = false;
-  }
-
-  #branch(verdict: Truth, run: () => void): void {
-    if (verdict === true) run();
-    else if (verdict === undefined) this.#perhaps(run);
   }
 
   #one(statement: FishStatement): Truth {
@@ -111,18 +92,16 @@ export class FishShell {
   }
 
   #branches(type: FishBlock['type'], branches: FishBlock['branches']): void {
-    for (const [index, { condition, body }] of branches.entries()) {
-      const verdict = condition === undefined ? true : this.#all(condition);
-      this.#branch(type === 'while' && verdict === true ? undefined : verdict, () =>
-        this.#scoped(() => this.#all(body)),
-      );
-      if (verdict === true) return;
-      if (verdict === false) continue;
-      this.#perhaps(() => {
-        for (const later of branches.slice(index + 1)) this.#all(later.body);
-      });
-      return;
-    }
+    this.#course.choose(
+      branches.map(({ condition, body }) => ({
+        judge: () => {
+          const verdict = condition === undefined ? true : this.#all(condition);
+          // What the loop does may end it.
+          return type === 'while' && verdict === true ? undefined : verdict;
+        },
+        run: () => this.#scoped(() => this.#all(body)),
+      })),
+    );
   }
 
   #switch({ head, branches }: FishBlock): void {
@@ -133,8 +112,8 @@ export class FishShell {
         const wanted = this.#text(pattern);
         return text === undefined || wanted === undefined ? undefined : patternOf(wanted).test(text);
       });
-      const verdict = fits.includes(true) ? true : fits.includes(undefined) ? undefined : false;
-      this.#branch(verdict, () => this.#scoped(() => this.#all(body)));
+      const verdict = combined('||', fits);
+      this.#course.when(verdict, () => this.#scoped(() => this.#all(body)));
       if (verdict === true) return;
     }
   }
@@ -143,11 +122,9 @@ export class FishShell {
     const [name, , ...list] = head;
     for (const word of list.flatMap((each) => this.#files(each))) {
       this.variables.set(name?.literal ?? '', { value: word, place: undefined, isExported: false, isCertain: true });
-      const body = () => {
+      this.#course.pass(word, () => {
         for (const branch of branches) this.#all(branch.body);
-      };
-      if (word === undefined) this.#perhaps(body);
-      else body();
+      });
     }
   }
 
@@ -188,7 +165,7 @@ export class FishShell {
   }
 
   #call(name: string, rest: readonly FishWord[]): Truth {
-    if (this.#depth >= DEEPEST || name.includes('/')) return undefined;
+    if (this.#course.isDeepest || name.includes('/')) return undefined;
     // Autoloaded from its own file, the first time that it is called.
     if (!this.#functions.has(name)) this.run(path.join(this.#configFolder, 'functions', `${name}.fish`));
     const called = this.#functions.get(name);
@@ -211,7 +188,7 @@ export class FishShell {
     if (variable === undefined) return undefined;
     if (flags.has('q')) return this.variables.has(variable) ? true : undefined;
     if (flags.has('e')) {
-      if (this.#isCertain) this.variables.unset(variable);
+      if (this.#course.isCertain) this.variables.unset(variable);
       return true;
     }
     const isGlobal = flags.has('g') || flags.has('U');
@@ -222,9 +199,15 @@ export class FishShell {
     const texts = values.map((word) => this.#text(word));
     const isWhole = !flags.has('a') && !flags.has('p') && texts.every((text) => text !== undefined);
     const value = isWhole ? texts.join(' ') : undefined;
-    const place = this.#library.fishPlace(this.#file, command) ?? this.#dynamic(command, variable, value);
-    this.variables.set(variable, { value, place, isExported: flags.has('x'), isCertain: this.#isCertain, isGlobal });
-    if (flags.has('u')) this.variables.setExported(variable, false, this.#isCertain);
+    const place = this.#placeOf(command, variable, value);
+    this.variables.set(variable, {
+      value,
+      place,
+      isExported: flags.has('x'),
+      isCertain: this.#course.isCertain,
+      isGlobal,
+    });
+    if (flags.has('u')) this.variables.setExported(variable, false, this.#course.isCertain);
     return true;
   }
 
@@ -232,27 +215,20 @@ export class FishShell {
     const text = this.#text(word) ?? literalStart(word);
     const name = ASSIGNMENT.exec(text)?.[1];
     if (name === undefined) {
-      this.variables.setExported(text, true, this.#isCertain);
+      this.variables.setExported(text, true, this.#course.isCertain);
       return;
     }
     const value = this.#text(word) === undefined ? undefined : text.slice(text.indexOf('=') + 1);
-    const place = this.#library.fishPlace(this.#file, command) ?? this.#dynamic(command, name, value);
-    this.variables.set(name, { value, place, isExported: true, isCertain: this.#isCertain, isGlobal: true });
+    const place = this.#placeOf(command, name, value);
+    this.variables.set(name, { value, place, isExported: true, isCertain: this.#course.isCertain, isGlobal: true });
   }
 
-  /** A name that the text does not say, as in a function that is given it. */
-  #dynamic(command: FishCommand, name: string, value: string | undefined): TrackedAssignment {
+  /** Also of a name that the text does not say, as in a function that is given it. */
+  #placeOf(command: FishCommand, name: string, value: string | undefined) {
     const line = this.#library.fish(this.#file)?.lineAt(command.start) ?? 1;
-    return this.#library.add({
-      file: this.#file,
-      name,
-      value,
-      line,
-      lastLine: line,
-      scope: 'function',
-      exported: 'no',
-      removal: undefined,
-    });
+    return (
+      this.#library.fishPlace(this.#file, command) ?? this.#library.placeAt({ file: this.#file, name, value, line })
+    );
   }
 
   #source(word: FishWord | undefined): Truth {
@@ -264,10 +240,11 @@ export class FishShell {
 
   #eval(words: readonly FishWord[]): Truth {
     const texts = words.map((word) => this.#text(word));
-    if (texts.includes(undefined) || this.#depth >= DEEPEST) return undefined;
-    this.#depth += 1;
-    const verdict = this.#all(parseFish(texts.join(' ')).statements);
-    this.#depth -= 1;
+    if (texts.includes(undefined) || this.#course.isDeepest) return undefined;
+    let verdict: Truth;
+    this.#course.deeper(() => {
+      verdict = this.#all(parseFish(texts.join(' ')).statements);
+    });
     return verdict;
   }
 
@@ -276,12 +253,7 @@ export class FishShell {
     const [operator, operand, right] = given;
     if (given.length === 2 && operand !== undefined) {
       const text = this.#text(operand);
-      if (text === undefined) return undefined;
-      if (operator?.literal === '-n') return text !== '';
-      if (operator?.literal === '-z') return text === '';
-      if (!/^-[edfrswxL]$/.test(operator?.literal ?? '')) return undefined;
-      const stat = statQuietly(this.#around.onDisk(path.resolve(this.#around.homeDir, text)));
-      return operator?.literal === '-d' ? (stat?.isDirectory() ?? false) : stat !== undefined;
+      return text === undefined ? undefined : judgeText(operator?.literal ?? '', text, this.#around);
     }
     if (given.length !== 3 || operator === undefined || right === undefined) return undefined;
     const [a, b] = [this.#text(operator), this.#text(right)];
@@ -314,16 +286,6 @@ export class FishShell {
 
   #files(word: FishWord): (string | undefined)[] {
     const text = this.#text(word);
-    const folder = text === undefined ? '' : path.dirname(text);
-    if (text === undefined || !/\*/.test(text) || folder.includes('*')) return [text];
-    try {
-      const names = readdirSync(this.#around.onDisk(folder)).sort();
-      return names
-        .filter((name) => patternOf(path.basename(text)).test(name))
-        .slice(0, 200)
-        .map((name) => path.join(folder, name));
-    } catch {
-      return [];
-    }
+    return text?.includes('*') ? globbed(text, this.#around.onDisk) : [text];
   }
 }

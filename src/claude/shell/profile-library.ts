@@ -109,9 +109,17 @@ export class ProfileLibrary {
     return places;
   }
 
-  /** A place that only following the shell has shown. */
-  add(place: TrackedAssignment): TrackedAssignment {
-    return this.#known(place, `${place.line} ${place.name}`);
+  /** A place that only following the shell has shown: it is known, and the text there is not what is to be taken out. */
+  placeAt(where: Pick<TrackedAssignment, 'file' | 'name' | 'value' | 'line'>): TrackedAssignment {
+    const { line, name } = where;
+    const place: TrackedAssignment = {
+      ...where,
+      lastLine: line,
+      scope: 'function',
+      exported: 'no',
+      removal: undefined,
+    };
+    return this.#known(place, `${line} ${name}`);
   }
 
   #known(place: TrackedAssignment, where: number | string): TrackedAssignment {

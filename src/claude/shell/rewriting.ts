@@ -1,3 +1,5 @@
+import { lineEnd } from './lines.ts';
+
 /** A text in place of another one, and where each position of it was there. */
 export interface Rewritten {
   readonly text: string;
@@ -81,11 +83,6 @@ export function balancedEnd(text: string, from: number, depth = 0): number {
     if (open === 0) return at + 1;
   }
   return text.length;
-}
-
-export function lineEnd(text: string, from: number): number {
-  const end = text.indexOf('\n', from);
-  return end === -1 ? text.length : end;
 }
 
 /** In a list of words: groups and, in that of a loop, line ends and comments, which bash does not have there. */

@@ -1,4 +1,5 @@
 import { forEachChild, type ParsedScript, parse, type SyntaxNode } from 'unbash';
+import { lineCounter, lineEnd } from './lines.ts';
 import { zshAsBash } from './zsh-as-bash.ts';
 
 export type ShDialect = 'sh' | 'bash' | 'zsh';
@@ -47,7 +48,7 @@ export function parseScript(source: string, dialect: ShDialect): Script {
     const at = firstFault(root, readable);
     if (at === undefined) break;
     const start = readable.lastIndexOf('\n', at - 1) + 1;
-    const end = lineEndOf(readable, at);
+    const end = lineEnd(readable, at);
     unread.push(lineAt(originalOf(start)));
     readable = `${readable.slice(0, start)}${' '.repeat(end - start)}${readable.slice(end)}`;
     root = parse(readable);
@@ -64,28 +65,7 @@ function firstFault({ errors = [] }: ParsedScript, text: string): number | undef
   if (first >= end) return undefined;
   // An error at a line end belongs to the line.
   const at = text[first] === '\n' && first > 0 ? first - 1 : first;
-  return text.slice(text.lastIndexOf('\n', at - 1) + 1, lineEndOf(text, at)).trim() === '' ? undefined : at;
-}
-
-function lineEndOf(text: string, from: number): number {
-  const end = text.indexOf('\n', from);
-  return end === -1 ? text.length : end;
-}
-
-/** Lines of positions in a text, counted from 1. */
-export function lineCounter(text: string): (position: number) => number {
-  const ends: number[] = [];
-  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) ends.push(at);
-  return (position) => {
-    let low = 0;
-    let high = ends.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((ends[middle] ?? 0) < position) low = middle + 1;
-      else high = middle;
-    }
-    return low + 1;
-  };
+  return text.slice(text.lastIndexOf('\n', at - 1) + 1, lineEnd(text, at)).trim() === '' ? undefined : at;
 }
 
 /** Every part of a tree, each before what is in it; `enter` says whether to look into it. */

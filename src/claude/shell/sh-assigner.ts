@@ -94,17 +94,7 @@ export class ShAssigner {
   #placeOf(node: AssigningNode, name: string, value: string | undefined): TrackedAssignment | undefined {
     if (this.#now.frame === undefined) return undefined;
     const { file, lineOf } = this.#now.frame;
-    const line = lineOf(node);
-    return this.#library.add({
-      file,
-      name,
-      value,
-      line,
-      lastLine: line,
-      scope: 'function',
-      exported: 'no',
-      removal: undefined,
-    });
+    return this.#library.placeAt({ file, name, value, line: lineOf(node) });
   }
 
   /** `export $(grep -v '^#' .env | xargs)`. */

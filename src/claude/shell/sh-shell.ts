@@ -1,16 +1,12 @@
 import path from 'node:path';
-import type { Case, Command, Function as FunctionNode, If, PipelineNode, Statement, Word } from 'unbash';
-import { Expander, negated, type ShellSurroundings, type Truth } from './expand.ts';
+import type { Case, Command, Function as FunctionNode, PipelineNode, Statement, Word } from 'unbash';
+import { Course } from './course.ts';
+import { combined, Expander, negated, type ShellSurroundings, type Truth } from './expand.ts';
 import { commandWords, DECLARERS, placesIn } from './places.ts';
 import type { ProfileLibrary } from './profile-library.ts';
 import { parseScript, type Spanned } from './script.ts';
 import { type Frame, ShAssigner } from './sh-assigner.ts';
 import { ShellVariables } from './variables-of-shell.ts';
-
-/** Functions that call each other, files that source each other. */
-const DEEPEST = 24;
-/** Statements of one shell; a profile that goes in circles ends here. */
-const LONGEST = 40_000;
 
 type Flow = 'return' | 'exit' | 'break' | undefined;
 
@@ -27,10 +23,10 @@ export class ShShell {
   readonly #expander: Expander;
   readonly #assigner: ShAssigner;
   #frame: Frame | undefined;
-  #isCertain = true;
   #flow: Flow;
-  #depth = 0;
-  #left = LONGEST;
+  readonly #course = new Course(() => {
+    this.#flow = undefined;
+  });
   #positional: readonly (string | undefined)[] = [];
 
   constructor(
@@ -58,14 +54,14 @@ export class ShShell {
     this.#expander = new Expander(around, lookup, () => this.#frame?.file ?? '');
     this.#assigner = new ShAssigner(this.variables, this.#expander, library, around, () => ({
       frame: this.#frame,
-      isCertain: this.#isCertain,
+      isCertain: this.#course.isCertain,
     }));
   }
 
   /** A file that is not there is none. */
   run(file: string): void {
     const found = this.#library.script(file, this.#kind);
-    if (found === undefined || this.#depth >= DEEPEST || this.#flow === 'exit') return;
+    if (found === undefined || this.#course.isDeepest || this.#flow === 'exit') return;
     const { script, places } = found;
     const lineOf = (node: Spanned) => script.lineAt(script.spanOf(node).start);
     this.#inFrame({ file, places, lineOf }, () => this.#statements(script.root.commands));
@@ -75,35 +71,17 @@ export class ShShell {
   #inFrame(frame: Frame, run: () => void): void {
     const before = this.#frame;
     this.#frame = frame;
-    this.#depth += 1;
-    run();
-    this.#depth -= 1;
+    this.#course.deeper(run);
     this.#frame = before;
   }
 
   #statements(statements: readonly Statement[]): Truth {
     let verdict: Truth = true;
     for (const { command, background } of statements) {
-      this.#left -= 1;
-      if (this.#flow !== undefined || this.#left < 0) break;
+      if (!this.#course.mayStep() || this.#flow !== undefined) break;
       verdict = background ? true : this.#run(command);
     }
     return verdict;
-  }
-
-  /** What may run or not: what it unsets stays, where it ends the file the file goes on. */
-  #perhaps(run: () => void): void {
-    const before = this.#isCertain;
-    this.#isCertain = false;
-    run();
-    this.#isCertain = before;
-    this.#flow = undefined;
-  }
-
-  #branch(verdict: Truth, run: () => Truth): Truth {
-    if (verdict === true) return run();
-    if (verdict === undefined) this.#perhaps(run);
-    return undefined;
   }
 
   #run(node: Statement['command'] | FunctionNode['body']): Truth {
@@ -132,7 +110,13 @@ export class ShShell {
         this.#define(node);
         return true;
       case 'If':
-        this.#if([node, ...node.elif], node.else?.commands ?? []);
+        this.#course.choose([
+          ...[node, ...node.elif].map(({ clause, then }) => ({
+            judge: () => this.#statements(clause.commands),
+            run: () => this.#statements(then.commands),
+          })),
+          { judge: () => true, run: () => this.#statements(node.else?.commands ?? []) },
+        ]);
         return undefined;
       case 'For':
         this.#loop(node.name.value, this.#expander.words(node.wordlist ?? []), () =>
@@ -143,14 +127,14 @@ export class ShShell {
         this.#case(node);
         return undefined;
       case 'While':
-        this.#perhaps(() => {
+        this.#course.perhaps(() => {
           this.#statements(node.clause.commands);
           this.#statements(node.body.commands);
         });
         return undefined;
       case 'ArithmeticFor':
       case 'Select':
-        this.#perhaps(() => this.#statements(node.body.commands));
+        this.#course.perhaps(() => this.#statements(node.body.commands));
         return undefined;
       default:
         // A subshell, arithmetic, a coprocess: nothing of it stays.
@@ -158,27 +142,12 @@ export class ShShell {
     }
   }
 
-  #if(clauses: readonly Pick<If, 'clause' | 'then'>[], otherwise: readonly Statement[]): void {
-    for (const [index, each] of clauses.entries()) {
-      const verdict = this.#statements(each.clause.commands);
-      this.#branch(verdict, () => this.#statements(each.then.commands));
-      if (verdict === true) return;
-      if (verdict === false) continue;
-      this.#perhaps(() => {
-        for (const later of clauses.slice(index + 1)) this.#statements(later.then.commands);
-        this.#statements(otherwise);
-      });
-      return;
-    }
-    this.#statements(otherwise);
-  }
-
   #andOr(commands: readonly PipelineNode[], operators: readonly ('&&' | '||')[]): Truth {
     let verdict: Truth = commands[0] && this.#run(commands[0]);
     for (const [index, operator] of operators.entries()) {
       const next = commands[index + 1];
       if (next === undefined || this.#flow !== undefined) break;
-      if (verdict === undefined) this.#perhaps(() => void this.#run(next));
+      if (verdict === undefined) this.#course.perhaps(() => void this.#run(next));
       else if (verdict === (operator === '&&')) verdict = this.#run(next);
     }
     return verdict;
@@ -188,8 +157,7 @@ export class ShShell {
     for (const word of words) {
       if (this.#flow !== undefined) break;
       this.variables.set(name, { value: word, place: undefined, isExported: false, isCertain: true });
-      if (word === undefined) this.#perhaps(body);
-      else body();
+      this.#course.pass(word, body);
       if (this.#flow === 'break') this.#flow = undefined;
     }
   }
@@ -198,8 +166,8 @@ export class ShShell {
     const text = this.#expander.inCondition(word);
     for (const { pattern, body } of items) {
       const verdicts = pattern.map((each) => (text === undefined ? undefined : this.#expander.matches(text, each)));
-      const verdict = verdicts.includes(true) ? true : verdicts.includes(undefined) ? undefined : false;
-      this.#branch(verdict, () => this.#statements(body.commands));
+      const verdict = combined('||', verdicts);
+      this.#course.when(verdict, () => this.#statements(body.commands));
       if (verdict === true) return;
     }
   }
@@ -224,7 +192,7 @@ export class ShShell {
     if (called !== undefined) return this.#call(called, words());
     switch (name) {
       case 'unset':
-        if (this.#isCertain)
+        if (this.#course.isCertain)
           for (const each of words()) if (each !== undefined && !each.startsWith('-')) this.variables.unset(each);
         return true;
       case 'source':
@@ -262,7 +230,7 @@ export class ShShell {
   }
 
   #call({ node, frame }: { node: FunctionNode; frame: Frame }, args: readonly (string | undefined)[]): Truth {
-    if (this.#depth >= DEEPEST) return undefined;
+    if (this.#course.isDeepest) return undefined;
     const before = this.#positional;
     this.#positional = args;
     let verdict: Truth;
@@ -285,7 +253,7 @@ export class ShShell {
   }
 
   #eval(command: Command, words: readonly (string | undefined)[]): Truth {
-    if (this.#frame === undefined || this.#depth >= DEEPEST || words.some((word) => word === undefined))
+    if (this.#frame === undefined || this.#course.isDeepest || words.some((word) => word === undefined))
       return undefined;
     const script = parseScript(words.join(' '), this.#kind);
     const { file, lineOf } = this.#frame;
@@ -294,7 +262,7 @@ export class ShShell {
     const places = new Map(
       [...placesIn(file, script)].map(([node, place]) => [
         node,
-        this.#library.add({ ...place, line, lastLine: line, scope: 'function', removal: undefined }),
+        this.#library.placeAt({ file, name: place.name, value: place.value, line }),
       ]),
     );
     let verdict: Truth;

@@ -1,10 +1,10 @@
+import { lineEnd } from './lines.ts';
 import {
   balancedEnd,
   type Edit,
   edited,
   heredocAt,
   isQualifier,
-  lineEnd,
   listEdits,
   quotedEnd,
   type Rewritten,
