@@ -4,7 +4,7 @@ import { type KeyKind, keyKind } from '../doctor/helper.ts';
 import { effectiveVariable, originFile, originText, type SettingOrigin } from '../settings/effective.ts';
 import { CLOUDS, isOn } from '../shell/variables.ts';
 import { type Check, check } from './check.ts';
-import { fixForVariable, remedyForVariable } from './profiles.ts';
+import { fixForVariable, remedyForVariable } from './profile-removals.ts';
 
 const PROXIES = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'];
 const PROXY_SWITCH = 'CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER';
