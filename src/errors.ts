@@ -170,6 +170,15 @@ export function systemRefusal(error: unknown): BrokerError | undefined {
   return new BrokerError('ERR_IO', `the system refuses ${what} (${code})`, { remedy, cause: error });
 }
 
+/** A fault of the broker itself. Foreign error texts may hold anything, so only the type is told. @param what `refreshing "main"` */
+export function failedInside(what: string, fault: unknown): BrokerError {
+  const type = fault instanceof Error ? fault.name : typeof fault;
+  return new BrokerError('ERR_INTERNAL', `${what} failed inside the broker (${type})`, {
+    remedy: 'this is a bug in broker: please report it with the output of `broker events`',
+    cause: fault,
+  });
+}
+
 const PLAIN_WORD = /^[\w./:@%+=,-]+$/;
 
 /** One word of a command that a remedy gives to type: in single quotes if a shell would not take it literally. */

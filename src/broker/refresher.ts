@@ -4,7 +4,7 @@ import { certainEnd } from '../credential/life.ts';
 import { doubtMarked, secondLookAt } from '../credential/marks.ts';
 import { nextRefreshAt, refreshAction, wantedLife } from '../credential/renewal.ts';
 import { wipeAll } from '../credential/secret.ts';
-import { BrokerError, ProviderError, systemRefusal } from '../errors.ts';
+import { BrokerError, failedInside, ProviderError, systemRefusal } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
 import type { Call, Provider } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
@@ -309,16 +309,12 @@ function alreadyExpired(credential: ManagedCredential): ProviderError {
   });
 }
 
-/** What the system refuses passes; anything else is a fault of the broker itself. Foreign error texts may hold anything, so only the type is told. */
+/** What the system refuses passes; anything else is a fault of the broker itself. */
 function unexpected(credential: string, fault: unknown): BrokerError {
   const refused = systemRefusal(fault);
   if (refused !== undefined) {
     const { code, message, remedy = '', cause } = refused;
     return new ProviderError('transient', `"${credential}" cannot be refreshed: ${message}`, { code, remedy, cause });
   }
-  const type = fault instanceof Error ? fault.name : typeof fault;
-  return new BrokerError('ERR_INTERNAL', `refreshing "${credential}" failed inside the broker (${type})`, {
-    remedy: 'this is a bug in broker: please report it with the output of `broker events`',
-    cause: fault,
-  });
+  return failedInside(`refreshing "${credential}"`, fault);
 }

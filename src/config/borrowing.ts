@@ -1,5 +1,5 @@
 import type { CredentialConfig, ProviderConfig } from './config.ts';
-import { nearest, orList } from './explain.ts';
+import { nearOrAll } from './explain.ts';
 import type { Findings } from './faults.ts';
 import type { BorrowedCredential, ProviderSchemas } from './schema.ts';
 import { tomlValue } from './toml.ts';
@@ -94,9 +94,9 @@ function circleFrom(
 }
 
 function noSuchCredential(credential: string, names: readonly string[]): { message: string; remedy: string } {
-  const near = nearest(credential, names);
+  const shown = credential.slice(0, 64);
   return {
-    message: `there is no credential ${tomlValue(credential.slice(0, 64))}`,
-    remedy: `name ${near === undefined ? orList(names.slice(0, 10).map(tomlValue)) : tomlValue(near)}, or add [credentials.${credential.slice(0, 64)}]`,
+    message: `there is no credential ${tomlValue(shown)}`,
+    remedy: `name ${nearOrAll(credential, names)}, or add [credentials.${shown}]`,
   };
 }

@@ -5,7 +5,7 @@ import { checkBorrowing } from './borrowing.ts';
 import type { Config, CredentialConfig, DaemonConfig, ProviderConfig } from './config.ts';
 import type { EffectiveValues } from './effective.ts';
 import { applyEnvironment, type Contributions, type Environment, expandFilePaths } from './environment.ts';
-import { type CheckedTable, explainIssues, kindOf, nearest, orList } from './explain.ts';
+import { type CheckedTable, explainIssues, kindOf, nearest, nearOrAll } from './explain.ts';
 import type { Findings } from './faults.ts';
 import { type KeyPath, pathId } from './positions.ts';
 import { flawOfTrusted } from './safe-file.ts';
@@ -185,12 +185,6 @@ function typeOf(table: Table, base: KeyPath, { types, findings }: CheckContext):
   return undefined;
 }
 
-/** What was most likely meant, or the first of what there is. */
-function nearOrAll(word: string, known: readonly string[]): string {
-  const near = nearest(word, known);
-  return near === undefined ? orList(known.slice(0, 10).map(tomlValue)) : tomlValue(near);
-}
-
 /** Works, but a file is read over shoulders, backed up and committed. */
 function warnOfInlineSecrets(table: Table, schema: z.core.$ZodType, base: KeyPath, context: CheckContext): void {
   for (const { path, key, value, isSecret, isWritten, isElement, parent } of membersOf(table, schema, base)) {
@@ -261,37 +255,32 @@ function checkCommonKeys(
     const remedy = 'remove allow: there every process of yours can ask for the key';
     findings.add({ path: [...path, 'allow'], message: `allow does not work on ${context.platform}`, remedy });
   }
-  if (common['sink'] !== undefined) {
-    // A file is read by whichever process of the user likes, and has one value.
-    const clash = {
-      allow: common['allow'] !== undefined,
-      scope: common['scope'] === 'session',
-      fields: common['fields'] !== undefined,
-    };
-    for (const [key, isThere] of Object.entries(clash)) {
-      if (!isThere) continue;
-      const remedy =
-        key === 'fields'
-          ? 'name one value with field instead'
-          : `remove sink, or ${key}: any process of yours can read the file`;
-      findings.add({ path: [...path, 'sink'], message: `sink and ${key} exclude each other`, remedy });
-    }
-  }
-  if (common['fields'] === undefined) return result?.data;
-  if (common['field'] !== undefined) {
-    const remedy = 'remove one of the two: field for a single value, fields for several';
-    findings.add({ path: [...path, 'fields'], message: 'field and fields exclude each other', remedy });
-  }
-  // With several values each is a header of its own, under its own name.
-  for (const key of ['header', 'header_prefix'].filter((each) => common[each] !== undefined)) {
-    const remedy = `remove ${key}: the names in fields are the names of the headers, as in fields = { x-api-key = "key" }`;
-    findings.add({ path: [...path, key], message: `${key} and fields exclude each other`, remedy });
-  }
-  if (common['check'] !== undefined) {
-    const remedy = 'remove check: it asks about a single value';
-    findings.add({ path: [...path, 'check'], message: 'check and fields exclude each other', remedy });
+  for (const [key, both, remedy] of exclusionsIn(common)) {
+    findings.add({ path: [...path, key], message: `${both} exclude each other`, remedy });
   }
   return result?.data;
+}
+
+/** Keys that are each right, and not together. Not said by the schema, so that it is told beside other faults of the table. */
+function* exclusionsIn(common: Table): Generator<readonly [key: string, both: string, remedy: string]> {
+  const has = (key: string) => common[key] !== undefined;
+  if (has('sink')) {
+    // A file is read by whichever process of the user likes, and has one value.
+    const readByAll = (key: string) => `remove sink, or ${key}: any process of yours can read the file`;
+    if (has('allow')) yield ['sink', 'sink and allow', readByAll('allow')];
+    if (common['scope'] === 'session') yield ['sink', 'sink and scope', readByAll('scope')];
+    if (has('fields')) yield ['sink', 'sink and fields', 'name one value with field instead'];
+  }
+  if (!has('fields')) return;
+  if (has('field')) {
+    yield ['fields', 'field and fields', 'remove one of the two: field for a single value, fields for several'];
+  }
+  // With several values each is a header of its own, under its own name.
+  for (const key of ['header', 'header_prefix'].filter(has)) {
+    const remedy = `remove ${key}: the names in fields are the names of the headers, as in fields = { x-api-key = "key" }`;
+    yield [key, `${key} and fields`, remedy];
+  }
+  if (has('check')) yield ['check', 'check and fields', 'remove check: it asks about a single value'];
 }
 
 /** The keys of the credential that are its provider's own. */

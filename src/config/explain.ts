@@ -237,6 +237,12 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best;
 }
 
+/** What was most likely meant, or the first of what there is, as TOML writes it. */
+export function nearOrAll(word: string, known: readonly string[]): string {
+  const near = nearest(word, known);
+  return near === undefined ? orList(known.slice(0, 10).map(tomlValue)) : tomlValue(near);
+}
+
 /** The same letters in another order, as fingers type them. */
 function swapped(a: string, b: string): boolean {
   return a.length > 2 && a !== b && [...a].sort().join() === [...b].sort().join();
@@ -272,7 +278,7 @@ const KIND_WORDS: Record<string, string> = {
 };
 
 /** `a, b or c`. */
-export function orList(words: readonly string[]): string {
+function orList(words: readonly string[]): string {
   const last = words.at(-1) ?? '';
   return words.length < 2 ? last : `${words.slice(0, -1).join(', ')} or ${last}`;
 }

@@ -1,6 +1,6 @@
 import type { KeptKey } from '../broker/lending.ts';
 import type { Config } from '../config/config.ts';
-import { BrokerError, systemRefusal } from '../errors.ts';
+import { BrokerError, failedInside, systemRefusal } from '../errors.ts';
 import type { Clock, Timer } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import { MemoryFile } from '../platform/memory-file.ts';
@@ -165,7 +165,7 @@ class Sink {
   }
 
   #fail(fault: unknown): void {
-    const error = fault instanceof BrokerError ? fault : (systemRefusal(fault) ?? unexpected(fault));
+    const error = fault instanceof BrokerError ? fault : (systemRefusal(fault) ?? failedInside('it', fault));
     // Somebody was meant to lose it, or nothing may lie there.
     if (TAKEN_AWAY.has(error.code)) this.#drop();
     if (this.#problem?.message !== error.message) {
@@ -191,12 +191,3 @@ const TAKEN_AWAY: ReadonlySet<string> = new Set([
   'ERR_CONFIG',
   'ERR_UNSAFE_FILE',
 ]);
-
-/** Foreign error texts may hold anything, so only the type is told. */
-function unexpected(fault: unknown): BrokerError {
-  const type = fault instanceof Error ? fault.name : typeof fault;
-  return new BrokerError('ERR_INTERNAL', `it failed inside the broker (${type})`, {
-    remedy: 'this is a bug in broker: please report it with the output of `broker events`',
-    cause: fault,
-  });
-}

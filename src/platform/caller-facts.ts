@@ -1,4 +1,4 @@
-import { closeSync, openSync, readlinkSync, readSync, statSync } from 'node:fs';
+import { closeSync, readlinkSync, statSync } from 'node:fs';
 import {
   type AllowWord,
   type CallerFacts,
@@ -7,9 +7,9 @@ import {
   unseen,
   type Verdict,
 } from './attestation.ts';
-import { variablesOf } from './client-identity.ts';
 import { readEnrolment } from './enrolment.ts';
 import type { NativeBindings } from './native.ts';
+import { attempt, startOf, statOf, variablesOf } from './proc.ts';
 
 /** Of these the whole is read; of those further up only what shows whether they are clients. */
 const EXAMINED = 17;
@@ -102,23 +102,24 @@ export class Attestor {
   }
 
   #isUnchanged({ pid, ppid, session, startTime }: ProcessView): boolean {
-    const now = this.#stat(pid);
+    const now = statOf(pid, this.#proc);
     return now?.ppid === ppid && now.session === session && now.startTime === startTime;
   }
 
   #view(pid: number, whole: boolean): ProcessView | undefined {
-    const stat = this.#stat(pid);
+    const stat = statOf(pid, this.#proc);
     if (stat === undefined) return undefined;
     const folder = `${this.#proc}/${pid}`;
     const executable = attempt(() => executableOf(`${folder}/exe`));
-    const argv = argvOf(readStart(`${folder}/cmdline`));
+    const argv = argvOf(startOf(`${folder}/cmdline`));
     if (!whole) {
       const unread = { uids: undefined, noNewPrivileges: undefined, surroundings: undefined, namespaces: undefined };
-      return { ...stat, ...unread, executable, argv };
+      return { pid, ...stat, ...unread, executable, argv };
     }
-    const status = readStart(`${folder}/status`) ?? '';
+    const status = startOf(`${folder}/status`) ?? '';
     const privileges = /^NoNewPrivs:\t([01])$/m.exec(status)?.[1];
     return {
+      pid,
       ...stat,
       uids: /^Uid:\t(.*)$/m.exec(status)?.[1]?.replaceAll('\t', ' '),
       noNewPrivileges: privileges === undefined ? undefined : privileges === '1',
@@ -128,28 +129,12 @@ export class Attestor {
       argv,
     };
   }
-
-  #stat(pid: number) {
-    return statOf(pid, readStart(`${this.#proc}/${pid}/stat`));
-  }
 }
 
 const NAMESPACES = ['pid', 'mnt', 'user', 'net'];
 
 function peerProcess(native: Pick<NativeBindings, 'peerProcess'>, fd: number): number {
   return attempt(() => native.peerProcess(fd)) ?? -1;
-}
-
-/** proc(5): `pid (name) state ppid pgrp session tty_nr …`, the start as field 22; the name may hold anything. */
-function statOf(pid: number, stat: string | undefined) {
-  const end = stat?.lastIndexOf(')') ?? -1;
-  if (stat === undefined || end < 0) return undefined;
-  const fields = stat.slice(end + 2).split(' ');
-  const [ppid, session, terminal] = [1, 3, 4].map((index) => Number(fields[index]));
-  const startTime = fields[19];
-  if (ppid === undefined || session === undefined || startTime === undefined || !Number.isInteger(session))
-    return undefined;
-  return { pid, ppid, session, hasTerminal: terminal !== 0, startTime, name: stat.slice(stat.indexOf('(') + 1, end) };
 }
 
 function executableOf(link: string): { readonly path: string; readonly id: string } {
@@ -170,38 +155,11 @@ function argvOf(text: string | undefined): readonly string[] | undefined {
 function surroundingsOf(folder: string, status: string): string | undefined {
   const depth = /^NSpid:(.*)$/m.exec(status)?.[1]?.trim().split(/\s+/).length;
   const [users, [mount] = [], network] = [
-    readStart(`${folder}/uid_map`),
+    startOf(`${folder}/uid_map`),
     // The kernel writes as many lines as are asked for, and there may be hundreds.
-    readStart(`${folder}/mountinfo`, 32)?.split(' ', 1),
+    startOf(`${folder}/mountinfo`, 32)?.split(' ', 1),
     attempt(() => statSync(`${folder}/net/unix`).ino),
   ];
   if (depth === undefined || users === undefined || mount === undefined || network === undefined) return undefined;
   return `${depth} ${users.trim().replaceAll(/\s+/g, ' ')} ${mount} ${network}`;
-}
-
-/** Longer than what is looked for in any of these files; a command line that fills it is none of ours. */
-const scratch = Buffer.alloc(32_768);
-
-/** The beginning of a file of /proc, which comes with one read(2). */
-function readStart(file: string, room = scratch.length): string | undefined {
-  return attempt(() => {
-    const fd = openSync(file, 'r');
-    try {
-      const length = readSync(fd, scratch, 0, room, 0);
-      const text = scratch.toString('utf8', 0, length);
-      // Command lines hold other people's secrets.
-      scratch.fill(0, 0, length);
-      return text;
-    } finally {
-      closeSync(fd);
-    }
-  });
-}
-
-function attempt<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch {
-    return undefined;
-  }
 }

@@ -1,6 +1,7 @@
 import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { type ClientHints, parseHints, SESSION_START } from '../protocol/request.ts';
 import type { ClientSurroundings, KnownClient } from './known-clients.ts';
+import { attempt, variablesOf } from './proc.ts';
 import { homeFolder } from './process-io.ts';
 import { type Client, type ProcessReader, ProcessSnapshot, ProcessTree } from './process-tree.ts';
 
@@ -197,36 +198,4 @@ function stampOf(files: readonly string[]): SettingsStamp {
     return `${stats.ino} ${stats.size} ${stats.mtimeMs}`;
   });
   return { fingerprint: stamps.join('\n'), changedAtWallMs };
-}
-
-/** undefined where the environment cannot be read. */
-export function variablesOf(
-  pid: number,
-  names: readonly string[],
-  proc = '/proc',
-): readonly (string | undefined)[] | undefined {
-  const environment = attempt(() => readFileSync(`${proc}/${pid}/environ`));
-  if (environment === undefined) return undefined;
-  const values = names.map((name) => valueIn(environment, name));
-  environment.fill(0);
-  return values;
-}
-
-/** Makes a string of this one variable only: others may be secrets, and strings cannot be wiped. */
-function valueIn(environment: Buffer, name: string): string | undefined {
-  const start = Buffer.from(`${name}=`);
-  const isFirst = environment.subarray(0, start.length).equals(start);
-  const before = isFirst ? 0 : environment.indexOf(`\0${name}=`) + 1;
-  if (!isFirst && before === 0) return undefined;
-  const from = before + start.length;
-  const end = environment.indexOf(0, from);
-  return environment.toString('utf8', from, end === -1 ? environment.length : end);
-}
-
-function attempt<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch {
-    return undefined;
-  }
 }

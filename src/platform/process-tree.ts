@@ -1,6 +1,7 @@
-import { closeSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { JAVASCRIPT, KNOWN_CLIENTS, type KnownClient, programName } from './known-clients.ts';
 import type { NativeBindings, ParentFacts, ProcessFacts } from './native.ts';
+import { attempt, processInfo, statOf } from './proc.ts';
 
 /**
  * The client of a helper: not the helper itself, which runs for a millisecond, but the program that ran it. That is the
@@ -210,39 +211,8 @@ export class ProcessSnapshot implements ProcessReader {
   }
 }
 
-/** Reads processes from Linux's /proc without the addon: the same facts, more slowly. proc(5). */
-export const procReader: ProcessReader = { processParent, processInfo };
-
-function processParent(pid: number): ParentFacts | undefined {
-  return readStat(pid);
-}
-
-function processInfo(pid: number): ProcessFacts | undefined {
-  const stat = readStat(pid);
-  if (stat === undefined) return undefined;
-  const executable = attempt(() => readlinkSync(`/proc/${pid}/exe`));
-  const argv = attempt(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, 3)) ?? [];
-  return { ...stat, ...(executable === undefined ? {} : { executable }), argv: argv.filter((word) => word !== '') };
-}
-
-function readStat(pid: number): (ParentFacts & { readonly name: string }) | undefined {
-  const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  // The name is in parentheses and may hold any character, parentheses included.
-  const end = stat?.lastIndexOf(')') ?? -1;
-  if (stat === undefined || end < 0) return undefined;
-  const name = stat.slice(stat.indexOf('(') + 1, end);
-  const fields = stat.slice(end + 2).split(' ');
-  const [ppid, processGroup, startTime] = [Number(fields[1]), Number(fields[2]), fields[19]];
-  return Number.isInteger(ppid) && startTime !== undefined ? { ppid, processGroup, startTime, name } : undefined;
-}
-
-function attempt<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch {
-    return undefined;
-  }
-}
+/** Reads processes from Linux's /proc without the addon: the same facts, more slowly. */
+export const procReader: ProcessReader = { processParent: statOf, processInfo };
 
 /** Reads processes through the addon. What the kernel refuses to show counts as hidden. */
 export function nativeProcessReader(native: NativeBindings): ProcessReader {
