@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { AwsJsonServer } from '../test/fakes/aws-json-server.ts';
+import { freePort } from '../test/fakes/loopback.ts';
 import { type Bench, KEY, PROJECT } from './lab.ts';
 
 /** What PyPI has of the programs that people use instead, in a virtual environment that the next run finds again. */
@@ -170,15 +170,6 @@ export class GitCache {
   end(): void {
     spawnSync('git', ['credential-cache', 'exit'], { env: { ...process.env, ...this.env } });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 /** Waits until it says yes. @throws Error if it does not within half a minute. */

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../fakes/loopback.ts';
+import { until } from '../fakes/processes.ts';
 
 /** The program of OpenBao or Vault, to be started beside the client, which reaches no other network; undefined: none is named. */
 export const OPEN_BAO = process.env['BROKER_TEST_BAO'];
@@ -29,7 +30,7 @@ export class OpenBao {
     const flags = [`-dev-root-token-id=${ROOT_TOKEN}`, `-dev-listen-address=127.0.0.1:${port}`, '-dev-no-store-token'];
     const child = spawn(program, ['server', '-dev', ...flags], { env: { HOME: folder }, stdio: 'ignore' });
     const bao = new OpenBao(`http://127.0.0.1:${port}`, child, folder);
-    while (!(await bao.#isUp())) await new Promise((resolve) => setTimeout(resolve, 50));
+    await until(() => bao.#isUp());
     await bao.#setUp();
     return bao;
   }
@@ -96,13 +97,4 @@ field = "token"
       () => false,
     );
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }

@@ -1,9 +1,10 @@
 import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { freePort, pageReader } from '../fakes/automatic-person.ts';
+import { pageReader } from '../fakes/automatic-person.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { enrolLaptop } from '../fakes/laptop.ts';
+import { freePort } from '../fakes/loopback.ts';
 import { SetupHome } from '../fakes/setup-home.ts';
 
 const KEY = 'sk-ant-api03-canary-0123456789';

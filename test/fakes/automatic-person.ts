@@ -1,4 +1,3 @@
-import { createServer } from 'node:net';
 import { SecretBytes } from '../../src/credential/secret.ts';
 import type { FactorChoice, LoginDialogue } from '../../src/providers/provider.ts';
 
@@ -51,16 +50,6 @@ async function visit(address: string): Promise<{ status: number; text: string }>
   if (!text.includes('confirm-button')) return { status: answer.status, text };
   const confirmed = await fetch(`${answer.url}&confirmation=1`);
   return { status: confirmed.status, text: await confirmed.text() };
-}
-
-/** A loopback port on which nothing listens just now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** Somebody who reads along on standard error and opens the first address of a login page that is shown, once. */

@@ -1,7 +1,6 @@
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { closeAtOnce, listenOnLoopback } from './loopback.ts';
 
 /** How the server answers one request: `target` as in `secretsmanager.GetSecretValue`, or `Action` of the query protocol. */
 export type Behaviour = (exchange: Exchange) => void;
@@ -47,19 +46,14 @@ export class AwsJsonServer {
   async start(): Promise<void> {
     const listener = (request: IncomingMessage, response: ServerResponse) => void this.#answer(request, response);
     this.#server = this.#tls === undefined ? createServer(listener) : createTlsServer(this.#tls, listener);
-    this.#server.listen(this.#port, '127.0.0.1');
-    await once(this.#server, 'listening');
-    this.#port = (this.#server.address() as AddressInfo).port;
+    this.#port = await listenOnLoopback(this.#server, this.#port);
   }
 
   /** Frees the port; `start()` takes the same one again. */
   async stop(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
-    if (server === undefined) return;
-    server.closeAllConnections();
-    server.close();
-    await once(server, 'close');
+    if (server !== undefined) await closeAtOnce(server);
   }
 
   put(name: string, value: string): void {

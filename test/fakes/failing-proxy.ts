@@ -1,8 +1,7 @@
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, request as plainRequest, type ServerResponse } from 'node:http';
 import { request as tlsRequest } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { Faults, inflict } from './dev-vault/faults.ts';
+import { closeAtOnce, listenOnLoopback } from './loopback.ts';
 
 /** Stands in front of a real server on a loopback port, passes everything on as it is, and lets it go wrong when told to. */
 export class FailingProxy {
@@ -28,15 +27,11 @@ export class FailingProxy {
   }
 
   async comeUp(): Promise<void> {
-    this.#server.listen(this.#port, '127.0.0.1');
-    await once(this.#server, 'listening');
-    this.#port = (this.#server.address() as AddressInfo).port;
+    this.#port = await listenOnLoopback(this.#server, this.#port);
   }
 
   async goDown(): Promise<void> {
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await once(this.#server, 'close');
+    await closeAtOnce(this.#server);
   }
 
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {

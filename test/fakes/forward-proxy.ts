@@ -1,7 +1,7 @@
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
+import { listenOnLoopback, loopbackAddress } from './loopback.ts';
 
 export interface ForwardProxy {
   readonly address: string;
@@ -31,14 +31,13 @@ export async function startForwardProxy(
     client.on('close', () => upstream.destroy());
     open.add(client);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  await listenOnLoopback(server);
   onEnd(() => {
     for (const client of open) client.destroy();
     server.closeAllConnections();
     server.close();
   });
-  return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+  return { address: loopbackAddress(server), asked };
 }
 
 function forward(

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 
-/** On a port that is free; resolves when it answers. */
-export async function listenOnLoopback(server: Server): Promise<void> {
-  server.listen(0, '127.0.0.1');
+/** @param port Default: one that is free. Resolves when it answers. @returns the port. */
+export async function listenOnLoopback(server: Server, port = 0): Promise<number> {
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
 }
 
 export function loopbackAddress(server: Server): string {
@@ -17,4 +18,14 @@ export async function closeAtOnce(server: Server): Promise<void> {
   server.closeAllConnections();
   server.close();
   await once(server, 'close');
+}
+
+/** On which nothing listens just now: for a program that takes a port as an argument. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }

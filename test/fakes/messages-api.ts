@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { closeAtOnce, listenOnLoopback, loopbackAddress } from './loopback.ts';
 import { TokenExchange } from './token-exchange.ts';
 
 export interface SeenCall {
@@ -59,15 +59,12 @@ export class MessagesApi {
   static async start(...acceptedKeys: string[]): Promise<MessagesApi> {
     const api = new MessagesApi();
     for (const key of acceptedKeys) api.acceptedKeys.add(key);
-    await new Promise<void>((resolve, reject) => {
-      api.#server.once('error', reject);
-      api.#server.listen(0, '127.0.0.1', resolve);
-    });
+    await listenOnLoopback(api.#server);
     return api;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return loopbackAddress(this.#server);
   }
 
   /** From now on this key is the only good one. */
@@ -76,10 +73,8 @@ export class MessagesApi {
     for (const key of keys) this.acceptedKeys.add(key);
   }
 
-  async stop(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeAllConnections();
-    await closed;
+  stop(): Promise<void> {
+    return closeAtOnce(this.#server);
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

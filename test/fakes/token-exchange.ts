@@ -1,6 +1,6 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { closeAtOnce, listenOnLoopback, loopbackAddress } from './loopback.ts';
 
 /** The rule, the organization and the account that the endpoint knows. */
 export const RULE = 'fdrl_01Test';
@@ -123,18 +123,16 @@ export class TokenExchangeServer {
 
   static async start(): Promise<TokenExchangeServer> {
     const started = new TokenExchangeServer();
-    await new Promise<void>((resolve) => started.#server.listen(0, '127.0.0.1', resolve));
+    await listenOnLoopback(started.#server);
     return started;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return loopbackAddress(this.#server);
   }
 
-  async stop(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeAllConnections();
-    await closed;
+  stop(): Promise<void> {
+    return closeAtOnce(this.#server);
   }
 }
 

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { closeAtOnce, listenOnLoopback } from './loopback.ts';
 
 /** How the server answers one request to its token endpoint. */
 export type TokenBehaviour = (exchange: TokenExchange) => void;
@@ -56,19 +55,14 @@ export class TokenServer {
 
   async start(): Promise<void> {
     this.#server = createServer((request, response) => void this.#answer(request, response));
-    this.#server.listen(this.#port, '127.0.0.1');
-    await once(this.#server, 'listening');
-    this.#port = (this.#server.address() as AddressInfo).port;
+    this.#port = await listenOnLoopback(this.#server, this.#port);
   }
 
   /** Frees the port; `start()` takes the same one again. */
   async stop(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
-    if (server === undefined) return;
-    server.closeAllConnections();
-    server.close();
-    await once(server, 'close');
+    if (server !== undefined) await closeAtOnce(server);
   }
 
   /** Somebody logs in. @returns their first refresh token. */

@@ -23,7 +23,7 @@ class Demo {
   readonly child;
   stdout = '';
   stderr = '';
-  #seen: readonly number[] = [];
+  #seen: readonly Descendant[] = [];
 
   constructor(tmp = folder) {
     this.child = spawn(process.execPath, [PROGRAM, 'demo'], {
@@ -43,7 +43,9 @@ class Demo {
   }
 
   get daemon(): number {
-    return this.#seen[0] ?? 0;
+    const daemon = this.#seen.find(({ command }) => command.endsWith('/broker.mjs daemon'));
+    if (daemon === undefined) throw new Error('the demo has no daemon');
+    return daemon.pid;
   }
 
   /** Resolves with the exit code. */
@@ -54,19 +56,27 @@ class Demo {
 
   async leavesNothing(): Promise<void> {
     expect(readdirSync(folder)).toEqual([]);
-    await until(() => !this.#seen.some(isRunning));
+    await until(() => !this.#seen.some(({ pid }) => isRunning(pid)));
   }
 }
 
-/** Children first, in the order in which they were started. */
-function descendants(pid: number): number[] {
-  const rows = execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' })
+interface Descendant {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/** In no order that says anything: process ids begin again at the bottom after some ten thousand processes. */
+function descendants(pid: number): Descendant[] {
+  const rows = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' })
     .trim()
     .split('\n')
-    .map((line) => line.trim().split(/\s+/).map(Number));
-  const below = (parent: number): number[] => {
-    const children = rows.flatMap(([id = 0, ppid]) => (ppid === parent ? [id] : []));
-    return [...children, ...children.flatMap(below)];
+    .map((line) => {
+      const [, id, parent, command = ''] = /^\s*(\d+)\s+(\d+)\s+(.*?)\s*$/.exec(line) ?? [];
+      return { pid: Number(id), parent: Number(parent), command };
+    });
+  const below = (parent: number): Descendant[] => {
+    const children = rows.filter((row) => row.parent === parent);
+    return [...children, ...children.flatMap((child) => below(child.pid))];
   };
   return below(pid);
 }

@@ -1,11 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { freePort, pageReader } from '../fakes/automatic-person.ts';
+import { pageReader } from '../fakes/automatic-person.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { totpAt } from '../fakes/dev-vault/second-factors.ts';
 import { personConfig } from '../fakes/laptop.ts';
+import { freePort } from '../fakes/loopback.ts';
 import { BrokerTerminal, hasTmux } from '../fakes/tmux.ts';
 
 const KEY = 'sk-ant-0123456789';

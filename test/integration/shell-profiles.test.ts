@@ -4,11 +4,9 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readProfiles } from '../../src/claude/shell/profiles.ts';
-import { doctorCommand } from '../../src/cli/commands/doctor.ts';
 import { followRemedy } from '../fakes/follow-remedy.ts';
 import { TemporaryHome } from '../unit/claude/home.ts';
-import { statusOf } from '../unit/claude/status-sample.ts';
-import { captureIo } from '../unit/claude/test-io.ts';
+import { runDoctor } from '../unit/claude/run-doctor.ts';
 
 const CORPUS = path.join(import.meta.dirname, '..', 'fixtures', 'profiles');
 const FILES = { bash: '.bashrc', zsh: '.zshrc', fish: '.config/fish/config.fish' } as const;
@@ -111,18 +109,8 @@ function expectSame(before: Asked, after: Asked, gone: ReadonlySet<string>): voi
   expect(stable(after.everything, gone)).toEqual(stable(before.everything, gone));
 }
 
-async function doctor(home: TemporaryHome, ...flags: string[]) {
-  const io = captureIo(home);
-  const parts = { fetchStatus: async () => statusOf(), systemRoot: home.path('system') };
-  await doctorCommand(io, parts).parseAsync([
-    'node',
-    'broker',
-    '--no-run-helper',
-    '--project',
-    home.path('project'),
-    ...flags,
-  ]);
-  return io;
+function doctor(home: TemporaryHome, ...flags: string[]) {
+  return runDoctor(home, ['--no-run-helper', ...flags]);
 }
 
 function expectReadable(kind: Kind, file: string, before: string): void {

@@ -24,9 +24,7 @@ let home: BrokerHome;
 beforeEach(async () => {
   desk = new Desk();
   home = new BrokerHome(CONFIG);
-  if (skipped !== undefined) return;
-  await desk.startBus();
-  await desk.startKeyring('unlocked');
+  if (skipped === undefined) await desk.start();
 });
 
 afterEach(async () => {
@@ -34,16 +32,12 @@ afterEach(async () => {
   await desk[Symbol.asyncDispose]();
 });
 
-const session = () => {
-  const { DBUS_SESSION_BUS_ADDRESS = '' } = desk.env;
-  return { DBUS_SESSION_BUS_ADDRESS };
-};
 const cacheState = async () => JSON.parse((await home.get('/v1/status')).body).daemon.cache;
 const kekFiles = () => readdirSync(home.stateDir).filter((name) => name.startsWith('kek'));
 
 describe.skipIf(skipped)('a daemon at a desk with a keyring', () => {
   it('keeps its key there, over restarts; rotate-key moves it with and without the daemon', async () => {
-    const daemon = await home.start(session());
+    const daemon = await home.start(desk.session);
     expect((await home.key()).stdout).toBe('sk-test\n');
     expect(await cacheState()).toMatchObject({
       persistent: true,
@@ -58,7 +52,7 @@ describe.skipIf(skipped)('a daemon at a desk with a keyring', () => {
     expect(daemon.log).not.toMatch(/broker-kek-1/);
     await daemon.end('SIGTERM');
 
-    const toFile = await home.brokerWith({ env: session() }, 'rotate-key', '--to', 'file');
+    const toFile = await home.brokerWith({ env: desk.session }, 'rotate-key', '--to', 'file');
     expect(toFile).toMatchObject({
       code: 0,
       stderr: '',
@@ -66,7 +60,7 @@ describe.skipIf(skipped)('a daemon at a desk with a keyring', () => {
     });
     expect([kekFiles(), await desk.accounts()]).toEqual([['kek'], []]);
 
-    const again = await home.start(session());
+    const again = await home.start(desk.session);
     expect(again.log).not.toMatch(/warn|error/);
     expect(await home.broker('rotate-key', '--to', 'keyring')).toMatchObject({ code: 0, stderr: '' });
     expect([kekFiles(), await desk.accounts()]).toMatchObject([[], [expect.any(String)]]);
@@ -79,7 +73,7 @@ describe.skipIf(skipped)('a daemon at a desk with a keyring', () => {
     await (await startedOnce()).end('SIGTERM');
     const before = readFileSync(`${home.stateDir}/cache.db`);
     await desk.restartKeyring('locked');
-    const daemon = await home.start(session());
+    const daemon = await home.start(desk.session);
     expect(daemon.log).toContain('the cache works from memory only: the Secret Service is locked');
     expect((await home.key()).stdout).toBe('sk-test\n');
     expect(await cacheState()).toMatchObject({
@@ -107,7 +101,7 @@ describe.skipIf(skipped)('a daemon at a desk with a keyring', () => {
     );
     await (await startedOnce()).end('SIGTERM');
     const frozen = desk.freezeKeyring();
-    const starting = home.start(session());
+    const starting = home.start(desk.session);
     await frozen.asked();
     desk.thawKeyring();
     await starting;
@@ -120,7 +114,7 @@ describe.skipIf(skipped)('a daemon at a desk with a keyring', () => {
     await (await startedOnce()).end('SIGTERM');
     desk.freezeKeyring();
     const started = performance.now();
-    const starting = home.start(session());
+    const starting = home.start(desk.session);
     // Its only child by then is what asks the keyring.
     await expect.poll(() => childrenOf(lockHolder()), { interval: 5 }).not.toBe('');
     home.configure(CONFIG.replace('sk-test', 'sk-changed'));
@@ -134,7 +128,7 @@ describe.skipIf(skipped)('a daemon at a desk with a keyring', () => {
 describe.skipIf(skipped)('at a desk with a keyring', () => {
   it('doctor hints at it where the key is in a file, and the remedy is one', async () => {
     home.configure(`${CONFIG}[daemon]\nkey_home = "file"\n`);
-    const daemon = await home.start(session());
+    const daemon = await home.start(desk.session);
     expect(await hints()).toEqual([]);
     home.configure(CONFIG);
     daemon.kill('SIGHUP');
@@ -163,7 +157,7 @@ describe.skipIf(skipped)('at a desk with a keyring', () => {
     };
     const flags = ['--provider', 'vault', '--address', vault.address, '--auth', 'token', '--no-service', '--yes'];
     const where = ['--token-file', join(setup.folder, 'token'), '--path', 'secret/data/claude'];
-    const run = await setup.brokerWith({ env: session(), onStderr }, 'setup', ...flags, ...where);
+    const run = await setup.brokerWith({ env: desk.session, onStderr }, 'setup', ...flags, ...where);
     expect(run.stderr).toMatch(/daemon: taken back/);
     expect(await held).toHaveLength(1);
     expect(await desk.accounts()).toEqual([]);
@@ -171,7 +165,7 @@ describe.skipIf(skipped)('at a desk with a keyring', () => {
 });
 
 async function hints() {
-  const { stdout } = await home.brokerWith({ env: session() }, 'doctor', '--json');
+  const { stdout } = await home.brokerWith({ env: desk.session }, 'doctor', '--json');
   const findings: { id: string; remedy: string }[] = JSON.parse(stdout).findings;
   return findings.filter(({ id }) => id.startsWith('key-')).map(({ id, remedy }) => [id, remedy]);
 }
@@ -187,7 +181,7 @@ function childrenOf(pid: number): string {
 }
 
 async function startedOnce() {
-  const daemon = await home.start(session());
+  const daemon = await home.start(desk.session);
   await home.key();
   expect(await cacheState()).toMatchObject({ keyHome: 'keyring' });
   return daemon;

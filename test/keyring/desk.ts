@@ -49,9 +49,21 @@ export class Desk implements AsyncDisposable {
     return this.#env;
   }
 
+  /** What a program that has a home of its own needs of it. */
+  get session(): { readonly DBUS_SESSION_BUS_ADDRESS: string } {
+    const { DBUS_SESSION_BUS_ADDRESS = '' } = this.#env;
+    return { DBUS_SESSION_BUS_ADDRESS };
+  }
+
   /** How often somebody was to be asked for a password. */
   get prompts(): number {
     return existsSync(this.#prompts) ? readFileSync(this.#prompts, 'utf8').length : 0;
+  }
+
+  /** A bus, and a keyring that its person has unlocked. */
+  async start(): Promise<void> {
+    await this.startBus();
+    await this.startKeyring('unlocked');
   }
 
   async startBus(): Promise<void> {

@@ -36,8 +36,7 @@ export class KeychainHarness implements ProviderHarness {
   };
 
   async start(): Promise<void> {
-    await this.desk.startBus();
-    await this.desk.startKeyring('unlocked');
+    await this.desk.start();
   }
 
   stop(): Promise<void> {

@@ -30,9 +30,7 @@ let home: BrokerHome;
 beforeEach(async () => {
   desk = new Desk();
   home = new BrokerHome(CONFIG);
-  if (skipped !== undefined) return;
-  await desk.startBus();
-  await desk.startKeyring('unlocked');
+  if (skipped === undefined) await desk.start();
 });
 
 afterEach(async () => {
@@ -40,13 +38,9 @@ afterEach(async () => {
   await desk[Symbol.asyncDispose]();
 });
 
-const session = () => {
-  const { DBUS_SESSION_BUS_ADDRESS = '' } = desk.env;
-  return { DBUS_SESSION_BUS_ADDRESS };
-};
 const set = (value: string, ...words: string[]) =>
-  home.brokerWith({ env: session(), input: value }, 'set', ...(words.length === 0 ? ['anthropic'] : words));
-const unset = (...words: string[]) => home.brokerWith({ env: session() }, 'unset', 'anthropic', ...words);
+  home.brokerWith({ env: desk.session, input: value }, 'set', ...(words.length === 0 ? ['anthropic'] : words));
+const unset = (...words: string[]) => home.brokerWith({ env: desk.session }, 'unset', 'anthropic', ...words);
 
 describe.skipIf(skipped)('broker set and unset', () => {
   it('a value is stored without a daemon, served by one, replaced and taken away', async () => {
@@ -56,7 +50,7 @@ describe.skipIf(skipped)('broker set and unset', () => {
       stderr: '',
       stdout: '"anthropic" stored in the Secret Service as "claude"; no daemon runs; the next one takes it up\n',
     });
-    const daemon = await home.start(session());
+    const daemon = await home.start(desk.session);
     expect((await home.key()).stdout).toBe('sk-first\n');
 
     const replaced = await set('sk-second', 'anthropic', '--json');
@@ -82,7 +76,7 @@ describe.skipIf(skipped)('broker set and unset', () => {
   it.runIf(skipped === undefined && hasTmux())('at a terminal the value is asked for, and not shown', async () => {
     const terminal = new BrokerTerminal();
     onTestFinished(() => terminal.close());
-    await terminal.run(['set', 'anthropic'], { ...home.env, ...session() }, home.folder);
+    await terminal.run(['set', 'anthropic'], { ...home.env, ...desk.session }, home.folder);
     await terminal.until('Value of "anthropic"');
     await terminal.type('sk-typed-0123456789');
     // One sign for each character that was typed.
@@ -91,7 +85,7 @@ describe.skipIf(skipped)('broker set and unset', () => {
     const screen = await terminal.until('exit code: 0');
     expect(screen).toContain('"anthropic" stored in the Secret Service');
     expect(screen).not.toContain('sk-typed');
-    await home.start(session());
+    await home.start(desk.session);
     expect((await home.key()).stdout).toBe('sk-typed-0123456789\n');
   });
 
@@ -103,7 +97,7 @@ describe.skipIf(skipped)('broker set and unset', () => {
     }
     const longest = 'k'.repeat(16_384);
     expect((await set(longest)).code).toBe(0);
-    await home.start(session());
+    await home.start(desk.session);
     expect((await home.key()).stdout).toBe(`${longest}\n`);
   });
 
@@ -118,7 +112,7 @@ describe.skipIf(skipped)('broker set and unset', () => {
 
   it('a locked keyring is said, nobody is asked to unlock it, and the key that the daemon has is served', async () => {
     await set('sk-first');
-    await home.start(session());
+    await home.start(desk.session);
     expect((await home.key()).stdout).toBe('sk-first\n');
     await desk.restartKeyring('locked');
     expect(await set('sk-second')).toMatchObject({ code: 77, stderr: expect.stringContaining('is locked') });

@@ -20,9 +20,7 @@ let desk: Desk;
 
 beforeEach(async () => {
   desk = new Desk();
-  if (skipped !== undefined) return;
-  await desk.startBus();
-  await desk.startKeyring('unlocked');
+  if (skipped === undefined) await desk.start();
 });
 
 afterEach(async () => {

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { freePort } from '../fakes/automatic-person.ts';
+import { freePort } from '../fakes/loopback.ts';
 
 export const KEYCLOAK = '26.7.3';
 const CACHE = join(import.meta.dirname, '..', '..', '.cache', 'keycloak');

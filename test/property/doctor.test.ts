@@ -7,10 +7,8 @@ import { fishPlacesIn } from '../../src/claude/shell/fish-places.ts';
 import { parseFish } from '../../src/claude/shell/fish-script.ts';
 import { placesIn } from '../../src/claude/shell/places.ts';
 import { parseScript } from '../../src/claude/shell/script.ts';
-import { doctorCommand } from '../../src/cli/commands/doctor.ts';
 import { TemporaryHome } from '../unit/claude/home.ts';
-import { statusOf } from '../unit/claude/status-sample.ts';
-import { captureIo } from '../unit/claude/test-io.ts';
+import { runDoctor } from '../unit/claude/run-doctor.ts';
 
 /** Long enough to be told apart from chance; every place that may hold a secret holds one of these. */
 const SECRET = /S3CR3T[0-9a-z]{20}/;
@@ -110,10 +108,8 @@ test('doctor never throws, never hangs and never prints a secret, whatever lies 
         using home = new TemporaryHome();
         mkdirSync(home.path('project'));
         for (const [name, made] of Object.entries(files)) place(home, name, made);
-        const io = captureIo(home, { ...secrets, ...paths });
-        const flags = ['--project', home.path('project'), '--no-run-helper', ...(json ? ['--json'] : ['--fix'])];
-        const parts = { fetchStatus: async () => statusOf(), systemRoot: home.path('system') };
-        await doctorCommand(io, parts).parseAsync(['node', 'broker', ...flags]);
+        const flags = ['--no-run-helper', json ? '--json' : '--fix'];
+        const io = await runDoctor(home, flags, { ...secrets, ...paths });
         expect([0, 1, 2]).toContain(io.exitCode);
         expect(io.out).not.toBe('');
         expect(io.out + io.err).not.toMatch(SECRET);

@@ -331,8 +331,7 @@ test.skipIf(missingPrograms())(
   'the key-encryption key in the keyring of the session, through the sandbox',
   async () => {
     await using desk = new Desk({ home: HOME, runtime: env.XDG_RUNTIME_DIR });
-    await desk.startBus();
-    await desk.startKeyring('unlocked');
+    await desk.start();
     expect(await broker('service', 'stop')).toMatchObject({ code: 0 });
     for (const file of readdirSync(STATE)) if (/^(?:cache|kek)/.test(file)) rmSync(path.join(STATE, file));
     dropIn('');

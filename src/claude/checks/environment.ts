@@ -4,7 +4,7 @@ import { type KeyKind, keyKind } from '../doctor/helper.ts';
 import { effectiveVariable, originFile, originText, type SettingOrigin } from '../settings/effective.ts';
 import { CLOUDS, isOn } from '../shell/variables.ts';
 import { type Check, check } from './check.ts';
-import { fixForVariable, remedyForVariable } from './profiles.ts';
+import { fixForVariable, remedyForVariable } from './profile-removals.ts';
 
 const PROXIES = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'];
 const PROXY_SWITCH = 'CLAUDE_CODE_ENABLE_PROXY_AUTH_HELPER';
@@ -159,8 +159,7 @@ export const environmentChecks: readonly Check[] = [
     id: 'proxy-url-invalid',
     // Without proxyAuthHelper the client puts the http:// before it.
     when: (facts) =>
-      facts.input.settings.some(({ state, proxyHelper }) => state === 'in-effect' && proxyHelper !== undefined) &&
-      proxiesWithoutHttp(facts).filter(({ value }) => !SOCKS.test(value)),
+      proxyHelperIn(facts) !== undefined && proxiesWithoutHttp(facts).filter(({ value }) => !SOCKS.test(value)),
     severity: 'error',
     title: ({ name, origin }) => `${name} in ${originText(origin)} does not begin with http://`,
     cost: 'with proxyAuthHelper claude ends at once with "Invalid proxy URL"',
@@ -170,13 +169,11 @@ export const environmentChecks: readonly Check[] = [
   check({
     id: 'proxy-helper-off',
     severity: 'warning',
-    when: ({ input }) =>
-      !isOn(effectiveVariable(input, PROXY_SWITCH)?.value) &&
-      input.settings.find(({ state, proxyHelper }) => state === 'in-effect' && proxyHelper !== undefined),
+    when: (facts) => !isOn(effectiveVariable(facts.input, PROXY_SWITCH)?.value) && proxyHelperIn(facts),
     title: `proxyAuthHelper is set, and ${PROXY_SWITCH} is not`,
     cost: 'the client never runs it, and the proxy answers 407',
     remedy: ({ file }) => `set env.${PROXY_SWITCH} to "1" in ${file}, as broker claude install --for proxy does`,
-    where: ({ file, proxyHelper }) => `${file}:${proxyHelper?.line}`,
+    where: ({ file, siblings }) => `${file}:${siblings.get('proxyAuthHelper')?.line}`,
   }),
 ];
 
@@ -236,6 +233,10 @@ function sends({ chain, input, run }: Facts, kind: KeyKind): boolean {
     const value = effectiveVariable(input, name)?.value;
     return value !== undefined && keyKind(value) === kind;
   });
+}
+
+function proxyHelperIn({ input }: Facts) {
+  return input.settings.find(({ state, siblings }) => state === 'in-effect' && siblings.has('proxyAuthHelper'));
 }
 
 /** Proxies whose address is not one of HTTP (both findings were seen with 2.1.330). */

@@ -1,5 +1,6 @@
 import type { Facts } from '../doctor/gather.ts';
 import { type HelperFacts, type HelperRun, hasWindowsLines } from '../doctor/helper.ts';
+import { formatOf } from '../shell/helper-command.ts';
 import { brokerChecks } from './broker.ts';
 import { type Check, check, findingsOf } from './check.ts';
 
@@ -144,9 +145,8 @@ function remedyFor(exitCode: number | undefined): string {
   return 'run the helper in a terminal and fix what it complains about';
 }
 
-function asksForJson({ ours, words }: HelperFacts): boolean {
-  const text = words.join(' ');
-  return ours && /(^| )--format[ =]/.test(text) && !/(^| )--format[ =]raw( |$)/.test(text);
+function asksForJson({ ours, command }: HelperFacts): boolean {
+  return ours && formatOf(command) !== undefined;
 }
 
 function describe(ms: number): string {

@@ -23,7 +23,7 @@ export function helperLines(additions: readonly Addition[], file: string, target
 function recorded(line: string, file: string, target: string): RecordedLine {
   const { words, simple } = parseHelperCommand(line);
   const isLiteral = simple && !words.some((word) => word.startsWith('~'));
-  return { line, words: isLiteral ? (words[0] === 'exec' ? words.slice(1) : words) : [], file, target };
+  return { line, words: isLiteral ? words : [], file, target };
 }
 
 /**

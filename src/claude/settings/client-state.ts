@@ -6,7 +6,7 @@ import { clientFolder } from './locations.ts';
 import type { MacTools } from './mac-tools.ts';
 
 /** `.claude.json` grows with every project; it has been seen at tens of megabytes. */
-const MAX_STATE_BYTES = 64 * 1024 * 1024;
+export const MAX_STATE_BYTES = 64 * 1024 * 1024;
 
 /** What the client itself remembers and this program needs. */
 interface ClientState {

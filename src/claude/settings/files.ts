@@ -18,6 +18,10 @@ import { type ManagedPolicies, policiesOf } from './policies.ts';
 import { type SandboxSettings, sandboxOf } from './sandbox.ts';
 import { typeFaults } from './types-taken.ts';
 
+/** The client's settings beside `apiKeyHelper` that run a program. */
+const SIBLINGS = ['otelHeadersHelper', 'awsCredentialExport', 'proxyAuthHelper'] as const;
+export type SiblingSetting = (typeof SIBLINGS)[number];
+
 interface LocatedText {
   /** May be secret. */
   readonly value: string;
@@ -44,7 +48,7 @@ export interface SettingsFile extends SettingsLocation {
   readonly uid: number;
   /** undefined: not set here. Set but empty counts: it hides the helper of every weaker file. */
   readonly helper: LocatedText | undefined;
-  readonly proxyHelper: LocatedText | undefined;
+  readonly siblings: ReadonlyMap<SiblingSetting, LocatedText>;
   readonly env: ReadonlyMap<string, LocatedText>;
   /** Names that are set twice in their object; the last one counts. */
   readonly duplicates: readonly string[];
@@ -63,7 +67,7 @@ export interface SettingsFile extends SettingsLocation {
 
 const NOTHING = {
   helper: undefined,
-  proxyHelper: undefined,
+  siblings: new Map<SiblingSetting, LocatedText>(),
   env: new Map<string, LocatedText>(),
   duplicates: [],
   denied: [],
@@ -105,7 +109,7 @@ function judged(bytes: Uint8Array, base: Omit<SettingsFile, 'state'>): SettingsF
       state: isRefused ? 'refused' : 'in-effect',
       problems: laxity === undefined ? faults : [{ what: NOT_STRICT, position: laxity }],
       helper: located(text, root, ['apiKeyHelper']),
-      proxyHelper: located(text, root, ['proxyAuthHelper']),
+      siblings: siblingsOf(text, root),
       env: environmentOf(text, root),
       duplicates: duplicatesOf(root),
       denied: deniedOf(root),
@@ -123,7 +127,12 @@ function judged(bytes: Uint8Array, base: Omit<SettingsFile, 'state'>): SettingsF
 
 const NOT_STRICT = 'a comment or a trailing comma, which JSON does not allow';
 
-function located(text: string, root: Node | undefined, path: readonly string[]): LocatedText | undefined {
+function siblingsOf(text: string, root: Node | undefined): Map<SiblingSetting, LocatedText> {
+  const found = SIBLINGS.map((name) => [name, located(text, root, [name])] as const);
+  return new Map(found.flatMap(([name, set]) => (set === undefined ? [] : [[name, set]])));
+}
+
+export function located(text: string, root: Node | undefined, path: readonly string[]): LocatedText | undefined {
   const node = nodeAt(root, path);
   if (node?.type !== 'string') return undefined;
   return { value: String(node.value), line: lineAndColumn(text, node.offset).line };

@@ -1,17 +1,16 @@
 import path from 'node:path';
 import { readRegularFile } from '../../platform/files.ts';
-import { MAX_SETTINGS_BYTES, parseTolerantly, valueAt } from './document.ts';
+import { MAX_STATE_BYTES } from './client-state.ts';
+import { parseTolerantly, valueAt } from './document.ts';
 import type { ChainInput } from './effective.ts';
+import { located, type SiblingSetting } from './files.ts';
 
-/** The client's settings beside `apiKeyHelper` that run a program, and what they take from it. */
-const SETTINGS = [
+/** What the client takes from what such a setting runs. */
+const SETTINGS: readonly (Pick<SiblingLine, 'target' | 'format'> & { readonly setting: SiblingSetting })[] = [
   { setting: 'otelHeadersHelper', target: 'otel', format: 'headers' },
   { setting: 'awsCredentialExport', target: 'aws', format: 'aws' },
   { setting: 'proxyAuthHelper', target: 'proxy', format: 'proxy' },
-] as const;
-
-/** `.claude.json` grows with every project. */
-const MAX_STATE_BYTES = 64 * 1024 * 1024;
+];
 
 /** One such line, as the client would take it. */
 export interface SiblingLine {
@@ -34,15 +33,10 @@ export interface SiblingLine {
 export function siblingLines(input: ChainInput, stateFile: string, projectDir: string): SiblingLine[] {
   const files = input.settings.filter(({ state }) => state === 'in-effect');
   const set = SETTINGS.flatMap(({ setting, target, format }): SiblingLine[] => {
-    for (const settings of files) {
-      const found = readObject(settings.file, MAX_SETTINGS_BYTES);
-      const command = found && valueAt(found.root, [setting]);
-      if (found === undefined || typeof command !== 'string') continue;
-      return command.trim() === ''
-        ? []
-        : [{ label: setting, target, format, command, settings, line: found.lineOf(command) }];
-    }
-    return [];
+    const settings = files.find(({ siblings }) => siblings.has(setting));
+    const found = settings?.siblings.get(setting);
+    if (settings === undefined || found === undefined || found.value.trim() === '') return [];
+    return [{ label: setting, target, format, command: found.value, settings, line: found.line }];
   });
   return [
     ...set,
@@ -53,35 +47,25 @@ export function siblingLines(input: ChainInput, stateFile: string, projectDir: s
 }
 
 function serversIn(file: string, scope: 'user' | 'local' | 'project', at: readonly string[]): SiblingLine[] {
-  const found = readObject(file, MAX_STATE_BYTES);
+  const found = readObject(file);
   const servers = found && valueAt(found.root, at);
   if (found === undefined || typeof servers !== 'object' || servers === null) return [];
-  return Object.entries(servers).flatMap(([name, server]): SiblingLine[] => {
-    const command: unknown = server?.headersHelper;
-    if (typeof command !== 'string' || command.trim() === '') return [];
+  const { text, root, mode, uid } = found;
+  return Object.keys(servers).flatMap((name): SiblingLine[] => {
+    const set = located(text, root, [...at, name, 'headersHelper']);
+    if (set === undefined || set.value.trim() === '') return [];
     const label = `headersHelper of the MCP server "${name}"`;
-    const { mode, uid, lineOf } = found;
-    return [
-      {
-        label,
-        target: `mcp:${name}`,
-        format: 'headers',
-        command,
-        settings: { file, scope, mode, uid },
-        line: lineOf(command),
-      },
-    ];
+    const settings = { file, scope, mode, uid };
+    return [{ label, target: `mcp:${name}`, format: 'headers', command: set.value, settings, line: set.line }];
   });
 }
 
-function readObject(file: string, maxBytes: number) {
-  const found = readRegularFile(file, { maxBytes });
+function readObject(file: string) {
+  const found = readRegularFile(file, { maxBytes: MAX_STATE_BYTES });
   if (found.state !== 'read') return undefined;
   const text = found.bytes.toString('utf8');
-  const lineOf = (command: string) =>
-    text.slice(0, Math.max(0, text.indexOf(JSON.stringify(command)))).split('\n').length;
   try {
-    return { root: parseTolerantly(text), lineOf, mode: found.stats.mode & 0o7777, uid: found.stats.uid };
+    return { text, root: parseTolerantly(text), mode: found.stats.mode & 0o7777, uid: found.stats.uid };
   } catch {
     // Nested too deeply to be settings.
     return undefined;

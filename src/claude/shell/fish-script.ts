@@ -91,18 +91,31 @@ class FishParser {
 
   /** Up to a word that ends or divides the block. */
   #list(): FishStatement[] {
+    return this.#joined(
+      (operator, link) => LINKS[operator] ?? (operator === '\n' && link !== 'next' ? link : 'next'),
+      (word) => word === 'end' || word === 'else' || word === 'case',
+    );
+  }
+
+  /** Statements with what joins and negates them, up to an operator that joins nothing or a word that ends them. */
+  #joined(
+    linkOf: (operator: string, link: FishLink) => FishLink | undefined,
+    isEnd: (word: string | undefined) => boolean,
+  ): FishStatement[] {
     const found: FishStatement[] = [];
     let link: FishLink = 'next';
     let isNegated = false;
     while (this.#at < this.#tokens.length) {
       const token = this.#tokens[this.#at];
       if (token?.kind === 'operator') {
+        const joins = linkOf(token.text, link);
+        if (joins === undefined) break;
+        link = joins;
         this.#at += 1;
-        link = LINKS[token.text] ?? (token.text === '\n' && link !== 'next' ? link : 'next');
         continue;
       }
       const text = token?.word.literal;
-      if (text === 'end' || text === 'else' || text === 'case') break;
+      if (isEnd(text)) break;
       if (text === 'and' || text === 'or') link = text;
       else if (text === 'not' || text === '!') isNegated = !isNegated;
       else {
@@ -170,32 +183,14 @@ class FishParser {
 
   /** One command, and those that `and`, `or`, `&&` and `||` join to it. */
   #condition(): FishStatement[] {
-    const found: FishStatement[] = [];
-    let link: FishLink = 'next';
-    let isNegated = false;
-    while (this.#at < this.#tokens.length) {
-      const token = this.#tokens[this.#at];
-      if (token?.kind === 'operator') {
-        const joins = LINKS[token.text];
-        const following = this.#tokens[this.#at + 1];
-        const goesOn =
-          following?.kind === 'word' && (following.word.literal === 'and' || following.word.literal === 'or');
-        if (joins === undefined && !goesOn) break;
-        link = joins ?? 'next';
-        this.#at += 1;
-        continue;
-      }
-      const text = token?.word.literal;
-      if (text === 'and' || text === 'or') link = text;
-      else if (text === 'not' || text === '!') isNegated = !isNegated;
-      else {
-        found.push(this.#statement(link, isNegated));
-        isNegated = false;
-        continue;
-      }
-      this.#at += 1;
-    }
-    return found;
+    const isJoined = () => {
+      const following = this.#tokens[this.#at + 1];
+      return following?.kind === 'word' && (following.word.literal === 'and' || following.word.literal === 'or');
+    };
+    return this.#joined(
+      (operator) => LINKS[operator] ?? (isJoined() ? 'next' : undefined),
+      () => false,
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { ShellSurroundings } from './expand.ts';
 import { FishShell } from './fish-shell.ts';
-import { filesIn, type Profile, ProfileLibrary } from './profile-library.ts';
+import { filesIn, type Profile, ProfileLibrary, type ProfileSyntax } from './profile-library.ts';
 import { ShShell } from './sh-shell.ts';
 import { RELEVANT_VARIABLES } from './variables.ts';
 import type { ShellVariables } from './variables-of-shell.ts';
@@ -72,7 +72,7 @@ class Startup {
     return this.#library.profiles((name) => RELEVANT_VARIABLES.has(name));
   }
 
-  #start(syntax: 'sh' | 'fish' | 'environment' | 'fish-universal', files: readonly string[]): readonly string[] {
+  #start(syntax: ProfileSyntax, files: readonly string[]): readonly string[] {
     return this.#library.startup(files, syntax);
   }
 
@@ -97,11 +97,7 @@ class Startup {
   }
 
   #begin(variables: ShellVariables, environmentFiles: readonly string[]): void {
-    for (const file of environmentFiles) {
-      for (const place of this.#library.environment(file)) {
-        variables.set(place.name, { value: place.value, place, isExported: true, isCertain: true });
-      }
-    }
+    for (const file of environmentFiles) variables.inherit(this.#library.environment(file));
   }
 
   get #known(): Record<string, string | undefined> {
@@ -147,11 +143,7 @@ class Startup {
     if (universal.length + files.length === 0) return;
     const shell = new FishShell(this.#library, this.#around, own, this.#known);
     this.#begin(shell.variables, environmentFiles);
-    for (const file of universal) {
-      for (const place of this.#library.environment(file, 'fish-universal')) {
-        shell.variables.set(place.name, { value: place.value, place, isExported: true, isCertain: true });
-      }
-    }
+    for (const file of universal) shell.variables.inherit(this.#library.environment(file, 'fish-universal'));
     for (const file of files) shell.run(file);
     shell.variables.conclude();
   }
@@ -168,9 +160,7 @@ class Startup {
     );
     for (const each of this.#start('sh', [file])) shell.run(each);
     for (const name of dotenvNames(this.#library, file)) {
-      for (const place of this.#library.environment(path.resolve(path.dirname(file), name))) {
-        shell.variables.set(place.name, { value: place.value, place, isExported: true, isCertain: true });
-      }
+      shell.variables.inherit(this.#library.environment(path.resolve(path.dirname(file), name)));
     }
     shell.variables.conclude();
   }

@@ -102,14 +102,7 @@ export class ShAssigner {
     const named = /(?:^|[\s'"<])([~./$][\w./~${}-]+|[\w-]*\.env[\w.-]*)/g;
     for (const [, name = ''] of word.text.matchAll(named)) {
       const file = path.resolve(this.#around.homeDir, name.replace(/^~|^\$\{?HOME\}?/, this.#around.homeDir));
-      for (const place of this.#library.environment(file)) {
-        this.#variables.set(place.name, {
-          value: place.value,
-          place,
-          isExported: true,
-          isCertain: this.#now.isCertain,
-        });
-      }
+      this.#variables.inherit(this.#library.environment(file), this.#now.isCertain);
     }
   }
 

@@ -59,6 +59,11 @@ export class ShellVariables {
     });
   }
 
+  /** All that a file without commands sets: it is for every process. */
+  inherit(places: readonly TrackedAssignment[], isCertain = true): void {
+    for (const place of places) this.set(place.name, { value: place.value, place, isExported: true, isCertain });
+  }
+
   /** `export NAME`, `export -n NAME`. */
   setExported(name: string, isExported: boolean, isCertain: boolean): void {
     const before = this.#variables.get(name);

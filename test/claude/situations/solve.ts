@@ -2,11 +2,10 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { claudeCommand } from '../../../src/cli/commands/claude.ts';
-import { doctorCommand } from '../../../src/cli/commands/doctor.ts';
 import { followRemedy } from '../../fakes/follow-remedy.ts';
 import { MessagesApi } from '../../fakes/messages-api.ts';
 import { TemporaryHome } from '../../unit/claude/home.ts';
-import { statusOf } from '../../unit/claude/status-sample.ts';
+import { runDoctor } from '../../unit/claude/run-doctor.ts';
 import { captureIo } from '../../unit/claude/test-io.ts';
 
 /** In texts `{HOME}` is the home's folder and `{GOOD}` the key that the API takes. */
@@ -107,10 +106,8 @@ interface Found {
 }
 
 async function examine(home: SituationHome, env: ReadonlyMap<string, string>): Promise<Found[]> {
-  const io = captureIo(home, { PATH: pathOf(home), ...Object.fromEntries(env) });
-  const parts = { fetchStatus: async () => statusOf(), systemRoot: home.path('system') };
-  await doctorCommand(io, parts).parseAsync(['node', 'broker', '--json', '--project', home.path('project')]);
-  return JSON.parse(io.out).findings;
+  const { out } = await runDoctor(home, ['--json'], { PATH: pathOf(home), ...Object.fromEntries(env) });
+  return JSON.parse(out).findings;
 }
 
 /** What the sentence says: in the file that it names, on the command line, or by hand. */

@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { FailureKind } from '../../../src/errors.ts';
 import { wifDefinition } from '../../../src/providers/anthropic-wif/options.ts';
 import { lendsNothing, type Provider } from '../../../src/providers/provider.ts';
@@ -36,8 +35,8 @@ export class WifHarness implements ProviderHarness {
     reset: () => this.#inject((request) => request.socket.destroy()),
     'cut-off': () =>
       this.#inject((request, response) => {
-        response.writeHead(200, { 'content-length': '1000' }).write('{"access_token":"');
-        setTimeout(() => request.socket.destroy(), 20);
+        response.writeHead(200, { 'content-length': '1000' });
+        response.write('{"access_token":"', () => request.socket.destroy());
       }),
     oversized: () =>
       this.#inject((_request, response) => {
@@ -126,7 +125,6 @@ export class WifHarness implements ProviderHarness {
       reached,
       clear: async () => {
         this.#exchange.fault = undefined;
-        await pause(0);
       },
     };
   }

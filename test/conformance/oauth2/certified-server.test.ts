@@ -6,9 +6,9 @@ import { logInInteractively } from '../../../src/providers/oauth2/interactive.ts
 import { oauth2Definition } from '../../../src/providers/oauth2/options.ts';
 import { OAuth2Provider } from '../../../src/providers/oauth2/provider.ts';
 import { type LoginDialogue, lendsNothing, type ProviderHost } from '../../../src/providers/provider.ts';
-import { freePort } from '../../fakes/automatic-person.ts';
 import { Browser } from '../../fakes/browser.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
+import { freePort } from '../../fakes/loopback.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 import { CertifiedServer, CLIENT_SECRET } from './certified-server.ts';

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { SecretBytes } from '../../../src/credential/secret.ts';
 import type { ProviderHost } from '../../../src/providers/provider.ts';
 import { type VaultOptions, vaultDefinition } from '../../../src/providers/vault/options.ts';
-import { AutomaticPerson, freePort } from '../../fakes/automatic-person.ts';
+import { AutomaticPerson } from '../../fakes/automatic-person.ts';
+import { freePort } from '../../fakes/loopback.ts';
 import { privateFile } from './private-file.ts';
 import type { CallbackMode, Data, VaultStage } from './vault-stage.ts';
 

@@ -1,24 +1,17 @@
-import { mkdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { askShell } from '../../../src/claude/shell/ask-shell.ts';
-import { doctorCommand } from '../../../src/cli/commands/doctor.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 import { TemporaryHome } from './home.ts';
-import { statusOf } from './status-sample.ts';
-import { captureIo } from './test-io.ts';
+import { runDoctor } from './run-doctor.ts';
 
 const KEY = 'sk-ant-api03-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
 
 async function doctor(home: TemporaryHome, env: Record<string, string> = {}) {
   home.write('bin/broker-key', `#!/bin/sh\necho ${KEY}\n`, 0o755);
   home.write('.claude/settings.json', JSON.stringify({ apiKeyHelper: `${home.path('bin/broker-key')} anthropic` }));
-  mkdirSync(home.path('project'), { recursive: true });
-  const io = captureIo(home, { SHELL: '/bin/bash', ...env });
-  const parts = { fetchStatus: async () => statusOf(), systemRoot: home.path('system') };
-  const flags = ['--run-shell', '--json', '--project', home.path('project')];
-  await doctorCommand(io, parts).parseAsync(['node', 'broker', ...flags]);
-  expect(io.out).not.toContain('AAAA');
-  return JSON.parse(io.out);
+  const { out } = await runDoctor(home, ['--run-shell', '--json'], { SHELL: '/bin/bash', ...env });
+  expect(out).not.toContain('AAAA');
+  return JSON.parse(out);
 }
 
 const found = (report: { findings: { id: string; severity: string; title: string }[] }) =>

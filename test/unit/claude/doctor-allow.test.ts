@@ -2,28 +2,25 @@ import { spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type DoctorParts, doctorCommand } from '../../../src/cli/commands/doctor.ts';
+import type { DoctorParts } from '../../../src/cli/commands/doctor.ts';
 import { enrolmentFile, writeEnrolment } from '../../../src/platform/enrolment.ts';
 import type { BrokerEvent } from '../../../src/protocol/reports.ts';
 import { TemporaryHome } from './home.ts';
+import { runDoctor } from './run-doctor.ts';
 import { statusOf } from './status-sample.ts';
-import { captureIo } from './test-io.ts';
 
 const STRICT = { enabled: true, failIfUnavailable: true, allowUnsandboxedCommands: false };
 
 type Parts = Partial<DoctorParts> & { readonly allow?: readonly string[] };
 
-async function doctor(
+function doctor(
   home: TemporaryHome,
   flags: string[] = [],
   { allow = ['claude-code'], ...more }: Parts = {},
   env: Record<string, string> = {},
 ) {
-  mkdirSync(home.path('project'), { recursive: true });
-  const io = captureIo(home, { PATH: home.path('bin'), ...env });
-  const parts = { fetchStatus: async () => statusOf({ allow }), systemRoot: home.path('system'), ...more };
-  await doctorCommand(io, parts).parseAsync(['node', 'broker', '--project', home.path('project'), ...flags]);
-  return io;
+  const parts = { fetchStatus: async () => statusOf({ allow }), ...more };
+  return runDoctor(home, flags, { PATH: home.path('bin'), ...env }, parts);
 }
 
 interface ToldFinding {

@@ -1,10 +1,8 @@
-import { mkdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { doctorCommand } from '../../../src/cli/commands/doctor.ts';
 import type { SinkReport } from '../../../src/protocol/reports.ts';
 import { TemporaryHome } from './home.ts';
+import { runDoctor } from './run-doctor.ts';
 import { statusOf } from './status-sample.ts';
-import { captureIo } from './test-io.ts';
 
 /** As `broker claude install --wif` leaves it: variables, and no helper. */
 const SETTINGS = {
@@ -18,12 +16,9 @@ const SETTINGS = {
 
 async function findings(sink: SinkReport) {
   using home = new TemporaryHome();
-  mkdirSync(home.path('project'), { recursive: true });
   home.write('.claude/settings.json', JSON.stringify(SETTINGS));
-  const io = captureIo(home);
-  const parts = { fetchStatus: async () => statusOf({ sink }), systemRoot: home.path('system') };
-  await doctorCommand(io, parts).parseAsync(['node', 'broker', '--project', home.path('project'), '--json']);
-  return (JSON.parse(io.out) as { findings: { id: string; title: string; remedy: string }[] }).findings;
+  const { out } = await runDoctor(home, ['--json'], {}, { fetchStatus: async () => statusOf({ sink }) });
+  return (JSON.parse(out) as { findings: { id: string; title: string; remedy: string }[] }).findings;
 }
 
 const FILE = '/run/user/1/broker/identity-token';

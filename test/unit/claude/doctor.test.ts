@@ -4,28 +4,14 @@ import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { brokerChecks } from '../../../src/claude/checks/broker.ts';
 import { runHelper } from '../../../src/claude/doctor/helper.ts';
-import { type DoctorParts, doctorCommand } from '../../../src/cli/commands/doctor.ts';
 import { isRunning } from '../../fakes/processes.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 import { TemporaryHome } from './home.ts';
+import { runDoctor } from './run-doctor.ts';
 import { statusOf } from './status-sample.ts';
-import { captureIo } from './test-io.ts';
 
 const KEY = 'sk-ant-api03-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
 const HELPER = '{\n  "apiKeyHelper": "{HOME}/bin/broker-key anthropic"\n}\n';
-
-async function doctor(
-  home: TemporaryHome,
-  flags: string[] = [],
-  env: Record<string, string> = {},
-  more: Partial<DoctorParts> = {},
-) {
-  mkdirSync(home.path('project'), { recursive: true });
-  const io = captureIo(home, env);
-  const parts = { fetchStatus: async () => statusOf(), systemRoot: home.path('system'), ...more };
-  await doctorCommand(io, parts).parseAsync(['node', 'broker', '--project', home.path('project'), ...flags]);
-  return io;
-}
 
 function homeWithHelper(): TemporaryHome {
   const home = new TemporaryHome();
@@ -39,7 +25,7 @@ const idsOf = (out: string): string[] => JSON.parse(out).findings.map(({ id }: {
 test('names file and line of the profile that a variable comes from', async () => {
   using home = homeWithHelper();
   home.write('.profile', `true\nexport ANTHROPIC_API_KEY=${KEY}\n`);
-  const { out, exitCode } = await doctor(home, [], { ANTHROPIC_API_KEY: KEY });
+  const { out, exitCode } = await runDoctor(home, [], { ANTHROPIC_API_KEY: KEY });
   expect(out).toContain(`ANTHROPIC_API_KEY is set in ${home.path('.profile')}:2 and overrides apiKeyHelper`);
   expect(out).toMatch(/\* ANTHROPIC_API_KEY .*wins: terminal, -p, --bare/);
   expect(out).toContain('x-api-key: ANTHROPIC_API_KEY · Authorization: apiKeyHelper');
@@ -50,7 +36,7 @@ test('names file and line of the profile that a variable comes from', async () =
 test('tells a clock that is off, either way, and lets half a minute pass', async () => {
   using home = homeWithHelper();
   const skewed = async (clockSkewSeconds: number) =>
-    (await doctor(home, ['--json'], {}, { fetchStatus: async () => statusOf({ clockSkewSeconds }) })).out;
+    (await runDoctor(home, ['--json'], {}, { fetchStatus: async () => statusOf({ clockSkewSeconds }) })).out;
   expect(idsOf(await skewed(31))).toContain('clock-skew');
   expect(await skewed(-90)).toContain('90 s behind');
   expect(idsOf(await skewed(29))).not.toContain('clock-skew');
@@ -59,9 +45,9 @@ test('tells a clock that is off, either way, and lets half a minute pass', async
 test('hints at a keyring that could keep the key of the cache, unless a file was chosen', async () => {
   using home = homeWithHelper();
   const found = async (configuredKeyHome: string | undefined, keyring: 'usable' | 'none') =>
-    idsOf((await doctor(home, ['--json'], {}, { keyHome: async () => ({ configuredKeyHome, keyring }) })).out).filter(
-      (id) => id.startsWith('key-'),
-    );
+    idsOf(
+      (await runDoctor(home, ['--json'], {}, { keyHome: async () => ({ configuredKeyHome, keyring }) })).out,
+    ).filter((id) => id.startsWith('key-'));
   expect(await found('auto', 'usable')).toEqual(['key-in-file']);
   expect(await found('file', 'usable')).toEqual([]);
   expect(await found('auto', 'none')).toEqual([]);
@@ -76,7 +62,7 @@ test('tells of a second broker', async () => {
   };
   const runtime = createServer().listen(socketOf('run'));
   const env = { BROKER_SOCKET: '', XDG_RUNTIME_DIR: home.path('run') };
-  expect(idsOf((await doctor(home, ['--json'], env)).out)).not.toContain('second-broker');
+  expect(idsOf((await runDoctor(home, ['--json'], env)).out)).not.toContain('second-broker');
   // A stand-in for another user's /tmp folder: nothing else on this machine is looked at.
   const check = brokerChecks.find(({ id }) => id === 'second-broker');
   expect(check?.find({ broker: { sockets: ['/a', '/b'] } } as never)).toHaveLength(1);
@@ -87,7 +73,7 @@ test('says what it could not look at', async () => {
   using home = homeWithHelper();
   mkdirSync(home.path('.zshrc'));
   execFileSync('mkfifo', [home.path('.bashrc')]);
-  const { out } = await doctor(home, ['--json']);
+  const { out } = await runDoctor(home, ['--json']);
   expect(idsOf(out).filter((id) => id === 'profile-unreadable')).toHaveLength(2);
 });
 
@@ -128,7 +114,7 @@ test('--fix mends modes and intervals, leaves keys, and says so', async () => {
   );
   const profile = home.write('.zshrc', `true\nexport ANTHROPIC_API_KEY=${KEY}\n`);
   home.open();
-  const io = await doctor(home, ['--fix']);
+  const io = await runDoctor(home, ['--fix']);
   expect(JSON.parse(readFileSync(settings, 'utf8')).env).toEqual({ A: '1' });
   expect(statSync(settings).mode & 0o777).toBe(0o644);
   expect(readFileSync(profile, 'utf8')).toContain(KEY);
@@ -141,7 +127,7 @@ test('--fix --yes takes the variable out of the profile, and nothing else of its
   using home = homeWithHelper();
   const text = `export A=1 ANTHROPIC_API_KEY=${KEY} PATH=$PATH:/x # mine\n`;
   const profile = home.write('.zshrc', text, 0o600);
-  const io = await doctor(home, ['--fix', '--yes']);
+  const io = await runDoctor(home, ['--fix', '--yes']);
   expect(readFileSync(profile, 'utf8')).toBe('export A=1 PATH=$PATH:/x # mine\n');
   const copy = /as it was: (\S+)/.exec(io.err)?.[1] ?? '';
   expect(readFileSync(copy, 'utf8')).toBe(text);
@@ -153,7 +139,7 @@ test('--fix touches no managed and no project settings', async () => {
   using home = homeWithHelper();
   const text = `{"env":{"CLAUDE_CODE_API_KEY_HELPER_TTL_MS":"0"}}`;
   const project = home.write('project/.claude/settings.json', text);
-  const io = await doctor(home, ['--fix', '--yes']);
+  const io = await runDoctor(home, ['--fix', '--yes']);
   expect(readFileSync(project, 'utf8')).toBe(text);
   expect(io.err).toContain('nothing that --fix can fix');
 });
@@ -174,7 +160,7 @@ test('connects where the daemon says that it cannot, and tells if it can', async
   });
   const found = async (message: string, where: string | undefined) => {
     const parts = { fetchStatus: async () => withError(message), addressOf: async () => where };
-    return idsOf((await doctor(home, ['--json'], {}, parts)).out).includes('daemon-cannot-reach');
+    return idsOf((await runDoctor(home, ['--json'], {}, parts)).out).includes('daemon-cannot-reach');
   };
   const unreached = 'Vault cannot be reached: there is no route to it (EHOSTUNREACH)';
   expect(await found(unreached, open)).toBe(true);
@@ -187,9 +173,9 @@ test('connects where the daemon says that it cannot, and tells if it can', async
 test('--settings takes JSON as the client does, and says so if it names no file', async () => {
   using home = homeWithHelper();
   const given = JSON.stringify({ env: { ANTHROPIC_API_KEY: KEY } });
-  const inline = JSON.parse((await doctor(home, ['--json', '--settings', ` ${given} `])).out);
+  const inline = JSON.parse((await runDoctor(home, ['--json', '--settings', ` ${given} `])).out);
   expect(inline.modes[1].headers).toEqual({ 'x-api-key': 'api-key', authorization: 'helper' });
-  const missing = JSON.parse((await doctor(home, ['--json', '--settings', 'nosuch.json'])).out);
+  const missing = JSON.parse((await runDoctor(home, ['--json', '--settings', 'nosuch.json'])).out);
   expect(missing.modes[1]).toMatchObject({ winner: null, ends: expect.stringContaining('nosuch.json') });
 });
 
@@ -205,12 +191,12 @@ test('asks the installed client, believes its version, and tells where it contra
     );
   const env = { PATH: `${home.path('programs')}:/usr/bin:/bin` };
   says({ authMethod: 'claude.ai', apiKeySource: 'none' });
-  expect(idsOf((await doctor(home, ['--json'], env)).out)).toContain('client-ends');
+  expect(idsOf((await runDoctor(home, ['--json'], env)).out)).toContain('client-ends');
   home.write('system/etc/claude-code/managed-settings.json', '{"requiredMinimumVersion":"2.0.0"}', 0o644);
-  expect(idsOf((await doctor(home, ['--json'], env)).out)).toContain('client-disagrees');
-  expect(idsOf((await doctor(home, ['--json', '--no-client'], env)).out)).not.toContain('client-disagrees');
+  expect(idsOf((await runDoctor(home, ['--json'], env)).out)).toContain('client-disagrees');
+  expect(idsOf((await runDoctor(home, ['--json', '--no-client'], env)).out)).not.toContain('client-disagrees');
   says({ authMethod: 'api_key_helper', apiKeySource: 'apiKeyHelper' });
-  expect(idsOf((await doctor(home, ['--json'], env)).out)).not.toContain('client-disagrees');
+  expect(idsOf((await runDoctor(home, ['--json'], env)).out)).not.toContain('client-disagrees');
 });
 
 test('of settings that are a link into a read-only place the remedy names that place, and --fix leaves it alone', async () => {
@@ -219,21 +205,21 @@ test('of settings that are a link into a read-only place the remedy names that p
   const target = home.write('store/settings.json', text, 0o444);
   rmSync(home.path('.claude/settings.json'));
   symlinkSync(target, home.path('.claude/settings.json'));
-  const { findings } = JSON.parse((await doctor(home, ['--json'])).out);
+  const { findings } = JSON.parse((await runDoctor(home, ['--json'])).out);
   const [found] = findings.filter(({ id }: { id: string }) => id === 'ttl-too-short');
   expect(found).toMatchObject({
     fixable: false,
     remedy: expect.stringContaining(`a link to ${target}, which is read-only`),
   });
   rmSync(target);
-  expect(idsOf((await doctor(home, ['--json'])).out)).toContain('settings-dangling');
+  expect(idsOf((await runDoctor(home, ['--json'])).out)).toContain('settings-dangling');
 });
 
 test('shows what a helper of somebody else wrote to stderr, without secrets', async () => {
   using home = homeWithHelper();
   const script = home.write('key.sh', `#!/bin/sh\necho "vault: permission denied for ${KEY}" >&2\nexit 3\n`, 0o755);
   home.write('.claude/settings.json', JSON.stringify({ apiKeyHelper: script }));
-  const { out } = await doctor(home);
+  const { out } = await runDoctor(home);
   expect(out).toContain('failed with exit code 3 (vault: permission denied for');
   expect(out).not.toContain('AAAA');
 });
@@ -242,7 +228,7 @@ test('--fix --yes follows the link of a profile into dotfiles, and leaves the li
   using home = homeWithHelper();
   const target = home.write('dotfiles/zshrc', `export ANTHROPIC_API_KEY=${KEY} B=2\n`);
   symlinkSync(target, home.path('.zshrc'));
-  await doctor(home, ['--fix', '--yes']);
+  await runDoctor(home, ['--fix', '--yes']);
   expect(readFileSync(target, 'utf8')).toBe('export B=2\n');
   expect(lstatSync(home.path('.zshrc')).isSymbolicLink()).toBe(true);
 });
@@ -257,6 +243,6 @@ test.each([
 ])('--fix --yes leaves what is %s', async (_, text) => {
   using home = homeWithHelper();
   const profile = home.write('.bashrc', text);
-  await doctor(home, ['--fix', '--yes']);
+  await runDoctor(home, ['--fix', '--yes']);
   expect(readFileSync(profile, 'utf8')).toBe(text);
 });
