@@ -2,6 +2,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { codeOf, ProviderError } from '../errors.ts';
 import {
+  agentPool,
   type CertificateFiles,
   certificateFailure,
   isCertificateFailure,
@@ -12,7 +13,6 @@ import {
   secureContextOf,
 } from './network.ts';
 import type { ProviderHost } from './provider.ts';
-import { proxyEnvironment } from './proxies.ts';
 
 /** How a server is reached, as the configuration of a provider says. */
 export interface HttpPlace extends CertificateFiles {
@@ -36,11 +36,13 @@ export interface HttpAnswer {
   readonly body: Buffer;
 }
 
+/** An answer as it is judged: of its body only the JSON object, if it is one. */
+export interface JsonAnswer extends Pick<HttpAnswer, 'status' | 'headers'> {
+  readonly json: Readonly<Record<string, unknown>> | undefined;
+}
+
 /** Tokens and their errors are some kilobytes; a larger answer is of something else, and is not read to its end. */
 const LARGEST_ANSWER_BYTES = 1_048_576;
-/** Sockets stay open this long between requests: a burst shares one handshake, an idle daemon holds none. */
-const IDLE_SOCKET_MS = 10_000;
-const MOST_SOCKETS = 16;
 
 /**
  * HTTP for providers without a library of their own for it: proxy, authorities and client certificate are the
@@ -160,8 +162,7 @@ interface Agents {
 }
 
 function openAgents(place: HttpPlace, host: HttpHost): Agents {
-  const proxyEnv = proxyEnvironment(place.proxy, host.env);
-  const pool = { keepAlive: true, timeout: IDLE_SOCKET_MS, maxSockets: MOST_SOCKETS, proxyEnv };
+  const pool = agentPool(place, host);
   const http = new HttpAgent(pool);
   let https: HttpsAgent | undefined;
   return {
@@ -170,7 +171,7 @@ function openAgents(place: HttpPlace, host: HttpHost): Agents {
       https ??= new HttpsAgent({ ...pool, secureContext: secureContextOf(place, host) });
       return https;
     },
-    inspection: () => new HttpsAgent({ proxyEnv, rejectUnauthorized: false }),
+    inspection: () => new HttpsAgent({ proxyEnv: pool.proxyEnv, rejectUnauthorized: false }),
     close() {
       http.destroy();
       https?.destroy();

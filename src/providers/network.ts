@@ -7,6 +7,7 @@ import { ProviderError } from '../errors.ts';
 import { readRegularFile } from '../platform/files.ts';
 import { foreignName } from '../platform/text.ts';
 import type { ProviderHost } from './provider.ts';
+import { proxyEnvironment } from './proxies.ts';
 
 const DNS = 'check the address in the configuration and whether this machine needs a VPN or a proxy';
 /** What to do about an address that cannot be reached. */
@@ -243,6 +244,20 @@ function readCertificates(file: string, provider: string): string {
     });
   }
   return text;
+}
+
+/** Sockets stay open this long between requests: a burst shares one handshake, an idle daemon holds none. */
+const IDLE_SOCKET_MS = 10_000;
+const MOST_SOCKETS = 16;
+
+/** What the agents of a provider are made with; its proxy is the configuration's, or the daemon's. */
+export function agentPool({ proxy }: { readonly proxy?: string | undefined }, { env }: Pick<ProviderHost, 'env'>) {
+  return {
+    keepAlive: true,
+    timeout: IDLE_SOCKET_MS,
+    maxSockets: MOST_SOCKETS,
+    proxyEnv: proxyEnvironment(proxy, env),
+  } as const;
 }
 
 /** The files of a provider's own certificates, as its configuration names them. */

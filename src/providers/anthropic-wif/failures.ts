@@ -1,13 +1,8 @@
 import { decodeJwt, type JwtClaims } from '../../credential/expiry.ts';
 import { ProviderError } from '../../errors.ts';
 import { printable, redact } from '../../platform/text.ts';
-import { type HttpAnswer, retryAfterIn, timeOf } from '../http.ts';
+import { type JsonAnswer, retryAfterIn, timeOf } from '../http.ts';
 import type { WifOptions } from './options.ts';
-
-/** An answer as it is judged: of its body only the JSON object, if it is one. */
-export interface WifReply extends Pick<HttpAnswer, 'status' | 'headers'> {
-  readonly json: Readonly<Record<string, unknown>> | undefined;
-}
 
 /** What was asked, as far as a message may tell it. */
 export interface AskedExchange {
@@ -49,7 +44,7 @@ export function notAnAssertion(asked: AskedExchange): ProviderError | undefined 
  * with a word that is known says anything about token or configuration; whatever else stands in its place is transient. The
  * endpoint tells little (`Authentication failed`): the token's own claims tell more.
  */
-export function failureOf(reply: WifReply, asked: AskedExchange, wallMs: number): ProviderError {
+export function failureOf(reply: JsonAnswer, asked: AskedExchange, wallMs: number): ProviderError {
   const { word, words } = errorIn(reply, asked);
   const { status } = reply;
   if (status === 429 || status >= 500 || (word !== undefined && PASSING.has(word)))
@@ -153,7 +148,7 @@ function starts(claims: JwtClaims | undefined, nowMs: number): boolean {
 
 /** Both shapes: `{"error": {"type", "message"}}` and `{"error": "…", "error_description": "…"}`. */
 function errorIn(
-  { json }: WifReply,
+  { json }: JsonAnswer,
   { assertion }: AskedExchange,
 ): { readonly word: string | undefined; readonly words: string } {
   const { error, error_description } = json ?? {};
@@ -166,7 +161,7 @@ function errorIn(
   };
 }
 
-function overloaded(reply: WifReply, { where }: AskedExchange, words: string): ProviderError {
+function overloaded(reply: JsonAnswer, { where }: AskedExchange, words: string): ProviderError {
   const { status } = reply;
   const retryAfterMs = retryAfterIn(reply);
   const what = status === 429 ? 'is asked too often for tokens' : 'cannot exchange tokens now';
@@ -179,7 +174,7 @@ function overloaded(reply: WifReply, { where }: AskedExchange, words: string): P
   });
 }
 
-function notAnthropic({ status, headers }: WifReply, { provider, where }: AskedExchange): ProviderError {
+function notAnthropic({ status, headers }: JsonAnswer, { provider, where }: AskedExchange): ProviderError {
   if (status >= 300 && status < 400) {
     const target = URL.parse(headers['location'] ?? '', where);
     const to = target === null ? 'nowhere' : printable(target.origin, 100);
@@ -195,7 +190,7 @@ function notAnthropic({ status, headers }: WifReply, { provider, where }: AskedE
 }
 
 /** A success without a token in it. */
-export function notAToken(reply: WifReply, asked: AskedExchange): ProviderError {
+export function notAToken(reply: JsonAnswer, asked: AskedExchange): ProviderError {
   return notAnthropic(reply, asked);
 }
 

@@ -3,10 +3,10 @@ import { parseObject, SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
 import type { TimeLimit } from '../../platform/waiting.ts';
 import { CallScope } from '../call-scope.ts';
-import { HttpConnection, timeOf } from '../http.ts';
+import { HttpConnection, type JsonAnswer, timeOf } from '../http.ts';
 import { type ReadInput, readLoginInput } from '../login-input-reader.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost } from '../provider.ts';
-import { type AskedExchange, failureOf, notAnAssertion, notAToken, tooSlow, type WifReply } from './failures.ts';
+import { type AskedExchange, failureOf, notAnAssertion, notAToken, tooSlow } from './failures.ts';
 import { filesOf, type WifOptions, type WifSource } from './options.ts';
 
 /** https://platform.claude.com/docs/en/manage-claude/wif-reference, and what @anthropic-ai/sdk sends. */
@@ -84,7 +84,7 @@ export class WifProvider implements Provider {
     const digest = createHash('sha256').update(assertion).digest('base64');
     const body = JSON.stringify(this.#form(assertion, source));
     const answer = await this.#http.send(this.#url, { method: 'POST', headers: HEADERS, body }, signal);
-    const reply: WifReply = { ...answer, json: parseObject(answer.body.toString('utf8')) };
+    const reply: JsonAnswer = { ...answer, json: parseObject(answer.body.toString('utf8')) };
     answer.body.fill(0);
     if (reply.status < 200 || reply.status >= 300) {
       throw failureOf(reply, { ...asked, wasUsed: digest === this.#spent?.digest }, this.#host.clock.wall());

@@ -3,11 +3,11 @@ import { isInTheClear } from '../../config/schema.ts';
 import { parseObject } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
 import { printable } from '../../platform/text.ts';
-import { HttpConnection, timeOf } from '../http.ts';
+import { HttpConnection, type JsonAnswer, timeOf } from '../http.ts';
 import type { ProviderHost } from '../provider.ts';
 import { showIdentity } from './client-auth.ts';
 import { Courier, type Receipt } from './courier.ts';
-import { failureOf, notOAuth, type OAuthAsked, type OAuthReply, wordIn } from './failures.ts';
+import { failureOf, notOAuth, type OAuthAsked, wordIn } from './failures.ts';
 import type { OAuth2Options, OAuth2Source } from './options.ts';
 
 /** What a token endpoint gave. */
@@ -59,7 +59,7 @@ export interface HandedIn {
 interface Exchanged {
   /** What was handed in and must not be shown, should the server repeat it. */
   secrets?: readonly string[];
-  reply?: OAuthReply;
+  reply?: JsonAnswer;
   fault?: unknown;
 }
 
@@ -265,7 +265,7 @@ export class OAuthClient {
   }
 
   /** Without an issuer nobody can say whether an ID token is from it: then there is none. */
-  #readable(content: string, json: OAuthReply['json']): string {
+  #readable(content: string, json: JsonAnswer['json']): string {
     if (this.#options.issuer !== undefined || json?.['id_token'] === undefined) return content;
     const { id_token: _, ...others } = json;
     return JSON.stringify(others);
@@ -344,7 +344,7 @@ function millisecondsOf(seconds: unknown): number | undefined {
   return number > 0 && Number.isFinite(number) ? number * 1000 : undefined;
 }
 
-function wrongIssuer({ json }: OAuthReply, { provider, where }: OAuthAsked): ProviderError | undefined {
+function wrongIssuer({ json }: JsonAnswer, { provider, where }: OAuthAsked): ProviderError | undefined {
   const own = json?.['issuer'];
   if (typeof own !== 'string' || URL.parse(own) === null) return undefined;
   return new ProviderError('misconfigured', `what answers at ${where} calls itself ${own.slice(0, 120)}`, {
@@ -354,7 +354,7 @@ function wrongIssuer({ json }: OAuthReply, { provider, where }: OAuthAsked): Pro
 }
 
 /** The server's own answer, with tokens, of which the library does not like something. */
-function unfitTokens(error: unknown, { json }: OAuthReply, { provider, where }: OAuthAsked): ProviderError | undefined {
+function unfitTokens(error: unknown, { json }: JsonAnswer, { provider, where }: OAuthAsked): ProviderError | undefined {
   if (typeof json?.['access_token'] !== 'string' && typeof json?.['id_token'] !== 'string') return undefined;
   // The library's own sentence; its cause holds the tokens.
   const why = error instanceof Error && /^[\w "`.,()-]{1,100}$/.test(error.message) ? `: ${error.message}` : '';

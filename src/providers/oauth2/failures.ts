@@ -1,12 +1,7 @@
 import { type FailureKind, ProviderError, type ProviderErrorOptions } from '../../errors.ts';
 import { printable, redact } from '../../platform/text.ts';
-import { type HttpAnswer, retryAfterIn } from '../http.ts';
+import { type JsonAnswer, retryAfterIn } from '../http.ts';
 import { isInteractive, type OAuth2Options } from './options.ts';
-
-/** An answer as it is judged: of its body only the JSON object, if it is one. */
-export interface OAuthReply extends Pick<HttpAnswer, 'status' | 'headers'> {
-  readonly json: Readonly<Record<string, unknown>> | undefined;
-}
 
 /** What was asked, as far as a message may tell it. */
 export interface OAuthAsked {
@@ -27,7 +22,7 @@ export interface OAuthAsked {
  * Sorts an answer that is not a success. Only an OAuth error object (RFC 6749 section 5.2) with a word that is known says that
  * a login is over or that something is wrong with the configuration; whatever else stands in a server's place is transient.
  */
-export function failureOf(reply: OAuthReply, asked: OAuthAsked): ProviderError {
+export function failureOf(reply: JsonAnswer, asked: OAuthAsked): ProviderError {
   const { status } = reply;
   const error = wordIn(reply);
   const said = wordsOf(reply, asked);
@@ -60,7 +55,7 @@ export function failureOf(reply: OAuthReply, asked: OAuthAsked): ProviderError {
 }
 
 /** Neither tokens nor an error of OAuth: a sign-in page, a gateway, a wrong address. */
-export function notOAuth({ status, headers }: OAuthReply, { provider, where, what }: OAuthAsked): ProviderError {
+export function notOAuth({ status, headers }: JsonAnswer, { provider, where, what }: OAuthAsked): ProviderError {
   if (status >= 300 && status < 400) {
     const target = URL.parse(headers['location'] ?? '', where);
     const to = target === null ? 'nowhere' : target.origin.slice(0, 100);
@@ -204,7 +199,7 @@ function notAllowed({ provider, options }: OAuthAsked): Sorted {
 }
 
 /** The server's `error`, if it could be one. */
-export function wordIn({ json }: OAuthReply): string | undefined {
+export function wordIn({ json }: JsonAnswer): string | undefined {
   const error = json?.['error'];
   return typeof error === 'string' && /^[a-z_]{1,60}$/.test(error) ? error : undefined;
 }
@@ -212,7 +207,7 @@ export function wordIn({ json }: OAuthReply): string | undefined {
 /** As much of a server's words as a message has room for. */
 const LONGEST = 160;
 
-function wordsOf({ json }: OAuthReply, { secrets }: OAuthAsked): string {
+function wordsOf({ json }: JsonAnswer, { secrets }: OAuthAsked): string {
   const description = json?.['error_description'];
   if (typeof description !== 'string') return '';
   // Entra ID goes on with ids and times that nobody reads.

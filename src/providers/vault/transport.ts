@@ -4,9 +4,8 @@ import type { AxiosRequestConfig, AxiosResponse } from 'axios';
 import axios from 'axios';
 import { parseObject } from '../../credential/secret.ts';
 import { codeOf, ProviderError } from '../../errors.ts';
-import { networkFailure, secureContextOf } from '../network.ts';
+import { agentPool, networkFailure, secureContextOf } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
-import { proxyEnvironment } from '../proxies.ts';
 import type { HttpReply, VaultPlace } from './answer.ts';
 import type { VaultOptions } from './options.ts';
 
@@ -128,10 +127,6 @@ export function judgeRedirect(
   return { uri: target.href, method };
 }
 
-/** Sockets stay open this long between requests: a burst of reads shares one handshake, an idle daemon holds none. */
-const IDLE_SOCKET_MS = 10_000;
-const MOST_SOCKETS = 16;
-
 /** How Vault is reached: made once per login epoch, so that a changed CA or certificate file is read again. */
 export interface VaultConnection {
   /** What node-vault is given: for a Unix socket a host name that is never resolved. */
@@ -147,8 +142,7 @@ export interface VaultConnection {
 /** @throws ProviderError misconfigured if a certificate or key file cannot be read or used. */
 export function openConnection(options: VaultOptions, host: ProviderHost): VaultConnection {
   const socketPath = options.address.startsWith('unix:') ? decodeURI(new URL(options.address).pathname) : undefined;
-  const proxyEnv = proxyEnvironment(options.proxy, host.env);
-  const pool = { keepAlive: true, timeout: IDLE_SOCKET_MS, maxSockets: MOST_SOCKETS, proxyEnv };
+  const pool = agentPool(options, host);
   const servername = options.tls_server_name === undefined ? {} : { servername: options.tls_server_name };
   const isHttps = options.address.startsWith('https:');
   const secureContext = isHttps ? secureContextOf(options, host) : undefined;
@@ -164,7 +158,7 @@ export function openConnection(options: VaultOptions, host: ProviderHost): Vault
     socketPath,
     httpAgent,
     httpsAgent,
-    inspectionAgent: () => new HttpsAgent({ proxyEnv, ...servername, rejectUnauthorized: false }),
+    inspectionAgent: () => new HttpsAgent({ proxyEnv: pool.proxyEnv, ...servername, rejectUnauthorized: false }),
     close() {
       httpAgent.destroy();
       httpsAgent.destroy();
