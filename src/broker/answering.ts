@@ -6,7 +6,8 @@ import { USUAL_WAIT_MS } from '../platform/known-clients.ts';
 import { sleep, waitUntil } from '../platform/waiting.ts';
 import type { Ask, BrokerPorts, OpenedKey } from './api.ts';
 import type { ManagedCredential } from './credentials.ts';
-import { type ProviderGate, recall } from './gate.ts';
+import { recall } from './gate.ts';
+import type { Logins } from './logins.ts';
 import type { Refresher } from './refresher.ts';
 
 /** With a stale key in hand an ask waits this long for a better one, a wait for the provider's verdict on the key included. */
@@ -25,13 +26,12 @@ type Servable = Omit<OpenedKey, 'delivered'>;
 export class Answering {
   readonly #ports: BrokerPorts;
   readonly #refresher: Refresher;
-  readonly #onChangedLogin: (gate: ProviderGate) => void;
+  readonly #logins: Logins;
 
-  /** @param onChangedLogin what a login is made from has changed: its failures are forgiven. */
-  constructor(ports: BrokerPorts, refresher: Refresher, onChangedLogin: (gate: ProviderGate) => void) {
+  constructor(ports: BrokerPorts, refresher: Refresher, logins: Logins) {
     this.#ports = ports;
     this.#refresher = refresher;
-    this.#onChangedLogin = onChangedLogin;
+    this.#logins = logins;
   }
 
   /**
@@ -47,7 +47,7 @@ export class Answering {
         return servable;
       }
     }
-    if (credential.gate.noticeChangedLogin()) this.#onChangedLogin(credential.gate);
+    this.#logins.noticeChange(credential.gate);
     const servable = freshness?.state === 'stale' ? await this.#findBetterThanStale(credential, ask, at) : undefined;
     return servable ?? this.#waitForKey(credential, ask);
   }

@@ -1,7 +1,6 @@
-import type { FailureRecord } from '../credential/back-off.ts';
 import type { Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
-import { BrokerError, type FailureConcern, ProviderError } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
 import { type AllowWord, unseen } from '../platform/attestation.ts';
 import type { BrokerEvent, CheckReport, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
 import type { Call } from '../providers/provider.ts';
@@ -9,10 +8,10 @@ import { Answering } from './answering.ts';
 import type { Ask, BrokerApi, BrokerPorts, EventQuery, OpenedKey } from './api.ts';
 import { type BrokerSetup, CredentialSet, type ManagedCredential } from './credentials.ts';
 import { EventLog } from './event-log.ts';
-import type { ProviderGate } from './gate.ts';
 import { KeyChecks } from './key-checks.ts';
 import { LeaseKeeper } from './leases.ts';
 import { type KeptKey, Lending } from './lending.ts';
+import { Logins } from './logins.ts';
 import { Refresher, SPREAD_MS } from './refresher.ts';
 import { RejectionDetector } from './rejection-detector.ts';
 import { Scheduler, TICK_MS } from './scheduler.ts';
@@ -23,8 +22,6 @@ import { type DaemonFacts, describeCredential, describeDaemon, describeHealth } 
 const LEASE_SWEEP = '#leases';
 /** A timer this late did not run late: the machine slept. */
 const SLEPT_MS = 5_000;
-/** A single failure is not an outage: the failed credential keeps its own hold-off. */
-const OUTAGE_FAILURES = 2;
 
 /** Marks of rejected values live a day and more; they are looked through this often, and once at the start. */
 const PRUNE_MS = 60 * 60_000;
@@ -39,6 +36,7 @@ export class Broker implements BrokerApi {
   readonly #leases: LeaseKeeper;
   readonly #refresher: Refresher;
   readonly #sessions: Sessions;
+  readonly #logins: Logins;
   readonly #answering: Answering;
   readonly #lending: Lending;
   readonly #checks: KeyChecks;
@@ -62,17 +60,20 @@ export class Broker implements BrokerApi {
     this.#events = events;
     this.#scheduler = scheduler;
     this.#leases = leases;
-    this.#refresher = new Refresher(ports, { credentials, events, leases, scheduler });
-    this.#sessions = new Sessions(ports, { credentials, events, leases, refresher: this.#refresher });
-    const onChangedLogin = (gate: ProviderGate) => this.#forgive(gate, () => true);
-    this.#answering = new Answering(ports, this.#refresher, onChangedLogin);
-    this.#lending = new Lending(ports, { credentials, refresher: this.#refresher, events, onChangedLogin });
+    const refresher = new Refresher(ports, { credentials, events, leases, scheduler });
+    const sessions = new Sessions(ports, { credentials, events, leases, refresher });
+    const logins = new Logins(ports, { credentials, sessions, events, refresher });
+    this.#refresher = refresher;
+    this.#sessions = sessions;
+    this.#logins = logins;
+    this.#answering = new Answering(ports, refresher, logins);
+    this.#lending = new Lending(ports, { credentials, refresher, events, logins });
     this.#checks = new KeyChecks(ports);
-    this.#rejections = new RejectionDetector(ports, events, this.#refresher, this.#checks);
+    this.#rejections = new RejectionDetector(ports, events, refresher, this.#checks);
     this.#adopt(setup);
     leases.resume(ports.cache.leases(), (name) => credentials.gate(name));
     leases.releaseOrphans(this.#currentLeases());
-    this.#sessions.endLeftOvers();
+    sessions.endLeftOvers();
     this.#pruneMarks(ports.clock.now());
     if (leases.hasForced) scheduler.schedule(LEASE_SWEEP, ports.clock.now());
     this.#planSweep();
@@ -136,7 +137,7 @@ export class Broker implements BrokerApi {
   async #refresh(credential: ManagedCredential): Promise<CredentialStatus> {
     credential.rejected.clear();
     this.#ports.cache.clearRejected(credential.name);
-    if (credential.gate.noticeChangedLogin()) this.#forgive(credential.gate, () => true);
+    this.#logins.noticeChange(credential.gate);
     credential.gate.allowLogin();
     this.#checks.forget(credential);
     await this.#refresher.refresh(credential, 'person');
@@ -170,39 +171,14 @@ export class Broker implements BrokerApi {
     return this.#describe(credential);
   }
 
-  /**
-   * A person has logged in to this provider: its credentials are tried again at once. The caller wipes the token.
-   * @throws BrokerError ERR_USAGE if there is no such provider or it logs in automatically; what the provider says to the token.
-   */
-  async takeLogin(provider: string, token: SecretBytes): Promise<Login> {
-    const gate = this.#credentials.gate(provider);
-    if (gate === undefined) throw unknownProvider(provider, [...this.#credentials.gates()]);
-    const login = await gate.call(async (port, call) => {
-      if (port.takeLogin === undefined) throw takesNoLogin(provider);
-      return port.takeLogin(token, call).catch((fault: unknown) => {
-        // A token that the provider refuses says nothing about the present login, so the gate must not remember it.
-        if (!(fault instanceof ProviderError)) throw fault;
-        throw new BrokerError(fault.code, fault.message, fault.remedy === undefined ? {} : { remedy: fault.remedy });
-      });
-    }, 'person');
-    this.#forgive(gate, () => true);
-    this.#events.add('logged-in', undefined, { provider });
-    return login;
+  /** @throws as Logins.take. The caller wipes the token. */
+  takeLogin(provider: string, token: SecretBytes): Promise<Login> {
+    return this.#logins.take(provider, token);
   }
 
-  /**
-   * A person logs out of this provider: what was read with their login is dropped with it.
-   * @throws BrokerError ERR_USAGE if there is no such provider or it logs in automatically.
-   */
-  async dropLogin(provider: string): Promise<void> {
-    const gate = this.#credentials.gate(provider);
-    if (gate === undefined) throw unknownProvider(provider, [...this.#credentials.gates()]);
-    await gate.call(async (port, call) => {
-      if (port.dropLogin === undefined) throw takesNoLogin(provider);
-      await port.dropLogin(call);
-    }, 'person');
-    for (const credential of this.#credentials) if (credential.gate === gate) this.#refresher.drop(credential);
-    this.#events.add('logged-out', undefined, { provider });
+  /** @throws as Logins.drop. */
+  dropLogin(provider: string): Promise<void> {
+    return this.#logins.drop(provider);
   }
 
   status(): StatusReport {
@@ -285,7 +261,7 @@ export class Broker implements BrokerApi {
     this.#credentials.adopt(setup, {
       retire: (credential) => this.#refresher.retire(credential),
       holdsLeases: (gate) => this.#leases.dependOn(gate),
-      onRecovery: (gate, outage, concerns) => this.#recovered(gate, outage, concerns),
+      onRecovery: (gate, outage, concerns) => this.#logins.recovered(gate, outage, concerns),
       loansTo: (provider, names) => this.#lending.to(provider, names),
       mayKeep: isSessionName,
     });
@@ -369,37 +345,4 @@ export class Broker implements BrokerApi {
     if (dueAtMs === undefined) this.#scheduler.cancel(LEASE_SWEEP);
     else if (plannedAtMs === undefined || dueAtMs < plannedAtMs) this.#scheduler.schedule(LEASE_SWEEP, dueAtMs);
   }
-
-  #recovered(gate: ProviderGate, { kind, failures }: FailureRecord, concerns: FailureConcern): void {
-    if (kind === 'transient' && failures < OUTAGE_FAILURES) return;
-    this.#forgive(
-      gate,
-      ({ failure }) => failure?.error instanceof ProviderError && failure.error.concerns === concerns,
-    );
-  }
-
-  /** Their failures were their provider's: they try again, but not all at the same moment. */
-  #forgive(gate: ProviderGate, concerned: (credential: ManagedCredential) => boolean): void {
-    const { clock, random } = this.#ports;
-    for (const credential of this.#everyCredential()) {
-      if (credential.gate !== gate || credential.failure === undefined || !concerned(credential)) continue;
-      credential.failure = undefined;
-      this.#refresher.schedule(credential, clock.now() + random() * SPREAD_MS);
-    }
-    for (const borrower of this.#lending.borrowersOf(gate)) {
-      if (borrower.noticeChangedLogin()) this.#forgive(borrower, () => true);
-    }
-  }
-}
-
-function unknownProvider(name: string, gates: readonly ProviderGate[]): BrokerError {
-  return new BrokerError('ERR_USAGE', `there is no provider "${name}"`, {
-    remedy: `name one of: ${gates.map((gate) => gate.name).join(', ')}`,
-  });
-}
-
-function takesNoLogin(name: string): BrokerError {
-  return new BrokerError('ERR_USAGE', `provider "${name}" takes no login through the broker`, {
-    remedy: 'log in with the tools of that secret system; the broker takes it up at once',
-  });
 }

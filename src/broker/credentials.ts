@@ -216,6 +216,13 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     for (const { gate } of this.#gates.values()) yield gate;
   }
 
+  /** Providers that log in with keys of this one. */
+  *borrowersOf(lender: ProviderGate): Iterable<ProviderGate> {
+    for (const gate of this.gates()) {
+      if (gate.borrows.some((name) => this.get(name)?.gate === lender)) yield gate;
+    }
+  }
+
   adopt({ config, providers, credentials: specs }: BrokerSetup, deps: AdoptDeps): void {
     this.config = config;
     const abandoned = this.#adoptProviders(providers, deps);

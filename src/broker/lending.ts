@@ -9,7 +9,8 @@ import type { Call, LentKey } from '../providers/provider.ts';
 import type { BrokerPorts } from './api.ts';
 import type { CredentialSet, ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
-import type { Loans, ProviderGate } from './gate.ts';
+import type { Loans } from './gate.ts';
+import type { Logins } from './logins.ts';
 import type { Refresher } from './refresher.ts';
 
 /** How long whoever has the key goes on using it. */
@@ -27,8 +28,7 @@ interface LendingDeps {
   readonly credentials: CredentialSet;
   readonly refresher: Refresher;
   readonly events: EventLog;
-  /** What a login is made from has changed: its failures are forgiven. */
-  readonly onChangedLogin: (gate: ProviderGate) => void;
+  readonly logins: Logins;
 }
 
 /**
@@ -68,7 +68,7 @@ export class Lending {
     const credential = credentials.find(name);
     const { idleAfterMs, turnMarginMs } = credentials.config.daemon;
     credential.noteAsk(this.#ports.clock.now(), DEFAULT_CLIENT_INTERVAL_MS, idleAfterMs);
-    if (credential.gate.noticeChangedLogin()) this.#deps.onChangedLogin(credential.gate);
+    this.#deps.logins.noticeChange(credential.gate);
     const use = { intervalMs: DEFAULT_CLIENT_INTERVAL_MS, turnMarginMs };
     const kept = await this.#find(credential, use, call, isSpent ? had : undefined);
     refresher.schedule(credential);
@@ -100,19 +100,11 @@ export class Lending {
     return { secret: value, version: key.digest };
   }
 
-  /** Providers that log in with keys of this one. */
-  *borrowersOf(gate: ProviderGate): Iterable<ProviderGate> {
-    const { credentials } = this.#deps;
-    for (const other of credentials.gates()) {
-      if (other.borrows.some((name) => credentials.get(name)?.gate === gate)) yield other;
-    }
-  }
-
   /** Whether its provider must not be asked for it just now. A change of what that logs in with is noticed. */
   isHeldOff(name: string): boolean {
     const credential = this.#deps.credentials.get(name);
     if (credential === undefined) return false;
-    if (credential.gate.noticeChangedLogin()) this.#deps.onChangedLogin(credential.gate);
+    this.#deps.logins.noticeChange(credential.gate);
     return credential.holdOff(this.#ports.clock.now(), 'ask') !== undefined;
   }
 

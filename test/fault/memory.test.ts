@@ -1,17 +1,14 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { AwsHome, PROFILE } from '../conformance/aws/aws-home.ts';
-import { AwsJsonServer } from '../fakes/aws-json-server.ts';
-import { BrokerHome, type RunningDaemon } from '../fakes/daemon-process.ts';
-import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
+import type { BrokerHome, RunningDaemon } from '../fakes/daemon-process.ts';
+import { FETCHED, FetchingHome } from '../fakes/fetching-home.ts';
 import { type Sightings, searchMemory, total } from '../fakes/process-memory.ts';
 
 const ANSWERS = 1_000;
 const REFRESHES = 200;
 
-const PROVIDERS = ['vault', 'secrets', 'parameters', 'command'] as const;
 const secretOf = (name: string) => ({ api_key: `sk-memory-${name}-5Jq9TnXw7Rk`, other: `other-${name}-8RkLp2Zd4VbN` });
 const TOKENS = {
   handedIn: 'hvs.memory-handed-in-3VbYt7Ec9Qs',
@@ -19,10 +16,8 @@ const TOKENS = {
   ofAws: 'wJalrXUtnFEMI/memory/4ZpQw8Ns1Tc',
 };
 
-const home = new BrokerHome('');
-const aws = new AwsJsonServer();
-const awsHome = new AwsHome();
-let vault: DevVault;
+let fetching: FetchingHome;
+let home: BrokerHome;
 let daemon: RunningDaemon;
 
 /** Root alone can read the memory of a daemon that is not dumpable, and /proc is Linux's. */
@@ -30,66 +25,26 @@ const canRead = process.platform === 'linux' && process.getuid?.() === 0;
 
 beforeAll(async () => {
   if (!canRead) return;
-  vault = await DevVault.start({ nowMs: Date.now, rootToken: TOKENS.handedIn });
-  vault.tokens.create({ policies: ['root'], ttlMs: 3_600_000 }, 'auth/token/create', TOKENS.ofAPerson);
-  vault.kv.writeV2('secret/claude', secretOf('vault'));
-  await aws.start();
-  await awsHome.create('AKIDEXAMPLE', TOKENS.ofAws);
-  aws.put('prod/claude', JSON.stringify(secretOf('secrets')));
-  aws.put('/prod/claude', JSON.stringify(secretOf('parameters')));
-  const file = (name: string, content: string) => {
-    const path = join(home.folder, name);
-    writeFileSync(path, content, { mode: 0o600 });
-    return path;
-  };
-  const amazon = `endpoint = "${aws.url}"\nregion = "eu-west-1"\nprofile = "${PROFILE}"`;
-  home.configure(`default = "vault"
-[providers.vault]
+  fetching = await FetchingHome.open({
+    secretOf,
+    vaultToken: TOKENS.handedIn,
+    awsSecretKey: TOKENS.ofAws,
+    more: (address) => `[providers.person]
 type = "vault"
-address = "${vault.address}"
-auth = { method = "token", token_file = "${file('token', TOKENS.handedIn)}" }
-[credentials.vault]
-provider = "vault"
-path = "secret/data/claude"
-field = "api_key"
-[providers.person]
-type = "vault"
-address = "${vault.address}"
+address = "${address}"
 auth = { method = "userpass", username = "ada" }
 [credentials.person]
 provider = "person"
 path = "secret/data/claude"
 field = "api_key"
-[providers.secrets]
-type = "aws-secrets-manager"
-${amazon}
-[credentials.secrets]
-provider = "secrets"
-secret_id = "prod/claude"
-field = "api_key"
-[providers.parameters]
-type = "aws-ssm"
-${amazon}
-[credentials.parameters]
-provider = "parameters"
-parameter = "/prod/claude"
-field = "api_key"
-[providers.command]
-type = "exec"
-command = ["/bin/cat", "${file('key', JSON.stringify(secretOf('command')))}"]
-[credentials.command]
-provider = "command"
-field = "api_key"
-`);
-  daemon = await home.start(awsHome.env);
+`,
+  });
+  home = fetching.home;
+  fetching.vault.tokens.create({ policies: ['root'], ttlMs: 3_600_000 }, 'auth/token/create', TOKENS.ofAPerson);
+  daemon = await fetching.start();
 });
 
-afterAll(async () => {
-  await home.close();
-  await vault?.stop();
-  await aws.stop();
-  await awsHome.remove();
-});
+afterAll(() => fetching?.close());
 
 /** As the helper asks, without starting one. */
 function askAsHelper(name: string): Promise<string> {
@@ -114,14 +69,14 @@ async function refresh(name: string): Promise<void> {
 const readKek = () => readFileSync(join(home.stateDir, 'kek'));
 
 test.runIf(canRead)('what is not in use leaves the memory of the daemon', async () => {
-  for (const name of PROVIDERS) {
-    for (let time = 0; time < ANSWERS / PROVIDERS.length; time += 1) {
+  for (const name of FETCHED) {
+    for (let time = 0; time < ANSWERS / FETCHED.length; time += 1) {
       expect(await askAsHelper(name)).toContain(secretOf(name).api_key);
       expect((await home.get(`/v1/credentials/${name}/key`)).status).toBe(200);
     }
   }
   await Promise.all(
-    PROVIDERS.map(async (name) => {
+    FETCHED.map(async (name) => {
       for (let time = 0; time < REFRESHES; time += 1) await refresh(name);
     }),
   );
@@ -131,12 +86,12 @@ test.runIf(canRead)('what is not in use leaves the memory of the daemon', async 
   expect((await home.broker('rotate-key')).code).toBe(0);
   const error = 'error-memory-9WnTq5Xz3Lp';
   const fault = { kind: 'answer', status: 403, body: JSON.stringify({ errors: [`token=${error} denied`] }) } as const;
-  vault.faults.plan(fault, { path: /^secret/ });
+  fetching.vault.faults.plan(fault, { path: /^secret/ });
   expect((await home.post('/v1/credentials/vault/refresh')).status).toBe(403);
 
   const secrets = {
     ...Object.fromEntries(
-      PROVIDERS.flatMap((name) => Object.entries(secretOf(name)).map(([field, value]) => [`${name}.${field}`, value])),
+      FETCHED.flatMap((name) => Object.entries(secretOf(name)).map(([field, value]) => [`${name}.${field}`, value])),
     ),
     ...TOKENS,
     kek: readKek(),
@@ -159,5 +114,5 @@ test.runIf(canRead)('what is not in use leaves the memory of the daemon', async 
   // It was looked at all.
   expect(total(seen['kek'] ?? { plain: 0, utf16: 0, base64: 0 })).toBe(1);
   expect(total(seen['handedIn'] ?? { plain: 0, utf16: 0, base64: 0 })).toBeGreaterThan(0);
-  for (const name of PROVIDERS) if (name !== 'vault') expect(await askAsHelper(name)).toContain(secretOf(name).api_key);
+  for (const name of FETCHED) if (name !== 'vault') expect(await askAsHelper(name)).toContain(secretOf(name).api_key);
 });

@@ -49,6 +49,8 @@ export class Rig {
   /** Each value of each fixed key, with when it was replaced. */
   readonly #values = new Map<string, Map<string, number>>();
   readonly #options: RigOptions;
+  /** Leases whose key a helper has printed. */
+  readonly #served = new Set<string>();
   #serial = 0;
 
   private constructor(vault: DevVault, proxy: FailingProxy, options: RigOptions) {
@@ -172,6 +174,7 @@ ${[...fixed, ...leased].join('')}${extra}`;
     const issued = this.vault.engines.issued.get(value);
     if (issued?.role !== name) return `${name}: ${value.slice(0, 40)} is not one of its keys`;
     const { lease } = issued;
+    this.#served.add(lease.id);
     const isAlive = this.vault.leases.find(lease.id) !== undefined || lease.expiresAtMs > askedAtMs;
     return isAlive ? undefined : `${name}: its lease ended ${askedAtMs - lease.expiresAtMs} ms ago`;
   }
@@ -219,7 +222,8 @@ ${[...fixed, ...leased].join('')}${extra}`;
 
   /**
    * Leases that live in Vault and that the daemon does not know any more.
-   * @param killedAtMs What was granted so shortly before a kill may never have reached the daemon.
+   * @param killedAtMs What was granted so shortly before a kill may never have reached the daemon. What a helper was given has: a
+   * lease is written down before its key is served.
    * @param destroyedAtMs When the journal itself was lost last, with database or key: what was in it lapses.
    */
   forgottenLeases(
@@ -232,15 +236,16 @@ ${[...fixed, ...leased].join('')}${extra}`;
     const unknown = this.vault.leases.live().filter(({ id }) => !known.includes(id));
     const toKillMs = (issuedAtMs: number) =>
       Math.min(...killedAtMs.map((at) => at - issuedAtMs).filter((ms) => ms >= 0));
-    const isInFlight = (issuedAtMs: number) => {
+    const isInFlight = ({ id, issuedAtMs }: { readonly id: string; readonly issuedAtMs: number }) => {
+      if (this.#served.has(id)) return false;
       const ms = toKillMs(issuedAtMs);
       return ms < IN_FLIGHT_MS || (Number.isFinite(ms) && stoodStill(issuedAtMs, issuedAtMs + ms));
     };
     return {
       forgotten: unknown
-        .filter(({ issuedAtMs }) => issuedAtMs > destroyedAtMs && !isInFlight(issuedAtMs))
+        .filter((lease) => lease.issuedAtMs > destroyedAtMs && !isInFlight(lease))
         .map(({ id, issuedAtMs }) => `${id}, granted ${toKillMs(issuedAtMs)} ms before a kill`),
-      inFlight: unknown.filter(({ issuedAtMs }) => isInFlight(issuedAtMs)).length,
+      inFlight: unknown.filter(isInFlight).length,
     };
   }
 
