@@ -1,3 +1,4 @@
+import { credentialAsked } from '../doctor/broker.ts';
 import type { Facts, SiblingFacts } from '../doctor/gather.ts';
 import { describeCommand } from '../shell/helper-command.ts';
 import { type Check, check, type Severity } from './check.ts';
@@ -40,9 +41,7 @@ export const siblingChecks: readonly Check[] = [
   siblingCheck(
     'sibling-credential-unknown',
     ({ ours, credential }, { broker: { status } }) =>
-      ours &&
-      status !== undefined &&
-      !status.credentials.some(({ name, isDefault }) => (credential === undefined ? isDefault : name === credential)),
+      ours && status !== undefined && credentialAsked(status, credential) === undefined,
     ({ label, credential }) =>
       `${label} asks for ${credential === undefined ? 'the default credential, and there is none' : `the credential "${credential}", which the broker does not have`}`,
     (_, { broker }) =>

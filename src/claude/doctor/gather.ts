@@ -1,10 +1,8 @@
 import { readdirSync, realpathSync, type Stats } from 'node:fs';
-import { connect } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
 import { readEnrolment } from '../../platform/enrolment.ts';
 import { statQuietly } from '../../platform/files.ts';
-import type { BrokerEvent, CredentialStatus, KeyHome, StatusReport } from '../../protocol/reports.ts';
 import { credentialsFile, findIdentity, findLogin, readClientState } from '../settings/client-state.ts';
 import { type ChainInput, effectiveVariable, readServedSettings, type ServedSettings } from '../settings/effective.ts';
 import { readAllSettings, readSettingsFile } from '../settings/files.ts';
@@ -19,6 +17,7 @@ import { holdsSecret } from '../shell/variables.ts';
 import { type AllowFacts, gatherAllow } from './allow.ts';
 import { askClient, type ClientAnswer } from './ask-client.ts';
 import { type AuthChain, authChain } from './auth-chain.ts';
+import { askBroker, type BrokerFacts, type BrokerOptions } from './broker.ts';
 import {
   type CommandFacts,
   type HelperFacts,
@@ -79,39 +78,7 @@ export interface GuardedFile {
   readonly uid: number;
 }
 
-interface BrokerFacts {
-  /** undefined: no daemon answered. */
-  readonly status: StatusReport | undefined;
-  /** The one that the helper asks for; undefined if the daemon has no such credential. */
-  readonly credential: CredentialStatus | undefined;
-  /** Sockets at which something accepts connections. */
-  readonly sockets: readonly string[];
-  /** How far this machine's clock is ahead of the provider's, where the daemon says so. */
-  readonly providerSkewMs: number | undefined;
-  /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
-  readonly differing: readonly string[];
-  /** What works in the configuration and should not stay so. */
-  readonly risks: readonly ConfigRisk[];
-  /** The address that the daemon cannot reach for this credential, although a connection from here is taken. */
-  readonly reachedHere: string | undefined;
-  /** Where the key that encrypts the cache is; undefined: nobody said, or it cannot be reached. */
-  readonly keyHome: KeyHome | undefined;
-  /** `[daemon] key_home` as the daemon has it; undefined: no daemon said so. */
-  readonly configuredKeyHome?: string | undefined;
-  /** Whether this session's keyring could keep a key without asking anybody; undefined: nobody looked. */
-  readonly keyring?: 'usable' | 'none' | undefined;
-}
-
-export interface ConfigRisk {
-  readonly message: string;
-  readonly remedy: string;
-  /** `file:line`. */
-  readonly where: string;
-}
-
-export type KeyHomeFacts = Required<Pick<BrokerFacts, 'configuredKeyHome' | 'keyring'>>;
-
-export interface GatherOptions extends SettingsRoots {
+export interface GatherOptions extends SettingsRoots, BrokerOptions {
   readonly stateDir: string;
   readonly uid: number;
   readonly clock: Clock;
@@ -122,22 +89,8 @@ export interface GatherOptions extends SettingsRoots {
   readonly run: 'always' | 'safe' | 'never';
   /** Start the person's shell and ask it what it exports: its profiles run. */
   readonly askShell?: boolean | undefined;
-  /** Places where a broker's socket may be. */
-  readonly sockets: readonly string[];
-  /** undefined from it: no daemon answered. */
-  readonly fetchStatus: () => Promise<StatusReport | undefined>;
-  /** The newest events, oldest first. */
-  readonly fetchEvents?: (() => Promise<readonly BrokerEvent[]>) | undefined;
   /** Starts the client, to see whether the rule of `allow` holds for it. */
   readonly proveAllow?: boolean | undefined;
-  /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
-  readonly differing?: (() => Promise<readonly string[]>) | undefined;
-  /** The warnings of `broker config validate`. */
-  readonly risks?: (() => Promise<readonly ConfigRisk[]>) | undefined;
-  /** What the configuration and the session's keyring say about the key of the cache, given where it is. */
-  readonly keyHome?: ((home: KeyHome) => Promise<KeyHomeFacts>) | undefined;
-  /** The address of a provider as the daemon has it; undefined: it has none. */
-  readonly addressOf?: ((provider: string) => Promise<string | undefined>) | undefined;
 }
 
 /** Looks at everything once. Files that cannot be read are facts, not failures. */
@@ -151,7 +104,7 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
   const input = { ...readInput(options, tools, shell), clientVersion: client?.version };
   const helper = inspectHelper(input, options);
   const mayRun = options.run === 'always' || (options.run === 'safe' && helper?.mayRun === true);
-  const asked = askBroker(options, helper);
+  const asked = askBroker(options, helper?.credential);
   const run = async () => {
     if (helper === undefined || !mayRun) return undefined;
     // The doctor is not the client: it would be refused, and rightly.
@@ -236,67 +189,6 @@ function runOptions(helper: HelperFacts, input: ChainInput, { env, projectDir, c
     if (settings.state === 'in-effect') for (const [name, { value }] of settings.env) effective[name] = value;
   }
   return { command: helper.command, cwd: projectDir, env: effective, clock, ours: helper.ours };
-}
-
-async function askBroker(options: GatherOptions, helper: HelperFacts | undefined): Promise<BrokerFacts> {
-  const asked = options.fetchStatus().catch(() => undefined);
-  const [status, differing = [], risks = [], keyHomeFacts, answering] = await Promise.all([
-    asked,
-    options.differing?.().catch(() => undefined),
-    options.risks?.().catch(() => undefined),
-    asked.then((report) => {
-      const home = report?.daemon.cache.keyHome ?? undefined;
-      return home && options.keyHome?.(home).catch(() => undefined);
-    }),
-    Promise.all(options.sockets.map((socket) => answers(socket, options.clock))),
-  ]);
-  const credential = status?.credentials.find(({ name, isDefault }) =>
-    helper?.credential === undefined ? isDefault : name === helper.credential,
-  );
-  return {
-    status,
-    credential,
-    reachedHere: credential && (await addressReachedHere(credential, options)),
-    sockets: options.sockets.filter((_, index) => answering[index]),
-    providerSkewMs: status && largestSkew(status),
-    differing,
-    risks,
-    keyHome: status?.daemon.cache.keyHome ?? undefined,
-    ...keyHomeFacts,
-  };
-}
-
-/** Node's codes for what the network, and not the server, refuses. */
-const UNREACHED = /\((?:EHOSTUNREACH|ENETUNREACH|ECONNREFUSED|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)\)/;
-
-/** Connects and sends nothing. A daemon may be kept out of what its user reaches: a VPN, a firewall, macOS's Local Network. */
-async function addressReachedHere({ provider, lastError }: CredentialStatus, options: GatherOptions) {
-  if (lastError === null || !UNREACHED.test(lastError.message)) return undefined;
-  const address = await options.addressOf?.(provider).catch(() => undefined);
-  if (address === undefined || !URL.canParse(address)) return undefined;
-  const { hostname, port, protocol } = new URL(address);
-  const place = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (protocol === 'http:' ? 80 : 443) };
-  return (await answers(place, options.clock)) ? address : undefined;
-}
-
-function largestSkew({ credentials }: StatusReport): number | undefined {
-  const skews = credentials.map(({ clockSkewSeconds }) => clockSkewSeconds).filter((skew) => skew !== null);
-  const [largest] = skews.sort((a, b) => Math.abs(b) - Math.abs(a));
-  return largest === undefined ? undefined : largest * 1000;
-}
-
-function answers(place: string | { host: string; port: number }, clock: Clock): Promise<boolean> {
-  return new Promise((resolve) => {
-    const connection = typeof place === 'string' ? connect(place) : connect(place);
-    const timer = clock.after(1000, () => done(false));
-    connection.once('connect', () => done(true));
-    connection.once('error', () => done(false));
-    function done(result: boolean): void {
-      timer.cancel();
-      connection.destroy();
-      resolve(result);
-    }
-  });
 }
 
 function guardedFiles(input: ChainInput, helper: HelperFacts | undefined, options: GatherOptions): GuardedFile[] {

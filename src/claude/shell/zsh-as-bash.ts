@@ -27,6 +27,7 @@ export function zshAsBash(text: string): Rewritten {
   return new Rewriter(text).rewrite();
 }
 
+/** One pass, not divided: what a character means depends on every block, list and word that is open. */
 class Rewriter {
   readonly #text: string;
   readonly #edits: Edit[] = [];

@@ -3,8 +3,9 @@ import { Command } from 'commander';
 import { runChecks } from '../../claude/checks/all.ts';
 import { exitCodeOf } from '../../claude/checks/check.ts';
 import { whoJson, whoText } from '../../claude/doctor/allow.ts';
+import type { BrokerParts, ConfigRisk, KeyHomeFacts } from '../../claude/doctor/broker.ts';
 import { planRepairs, type Repair, repair } from '../../claude/doctor/fix.ts';
-import { type ConfigRisk, gatherFacts, type KeyHomeFacts } from '../../claude/doctor/gather.ts';
+import { gatherFacts } from '../../claude/doctor/gather.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor/report.ts';
 import { locateHelper } from '../../claude/install/targets.ts';
 import { connect, daemonConfig } from '../../client/broker-client.ts';
@@ -19,7 +20,7 @@ import { keyringOf } from '../../platform/keyring-child.ts';
 import { hasTeamIdentifier } from '../../platform/macos.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { scrub } from '../../platform/text.ts';
-import type { BrokerEvent, KeyHome, StatusReport } from '../../protocol/reports.ts';
+import type { KeyHome } from '../../protocol/reports.ts';
 import { providerDefinitions } from '../../providers/registry.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
 import { json } from '../output.ts';
@@ -27,19 +28,7 @@ import { json } from '../output.ts';
 /** Far enough back for a refusal that somebody asks about. */
 const RECENT_EVENTS = 1_000;
 
-export interface DoctorParts {
-  /** The running daemon's report; undefined if none answers. */
-  readonly fetchStatus: () => Promise<StatusReport | undefined>;
-  /** The newest events, for what was refused lately. */
-  readonly fetchEvents?: () => Promise<readonly BrokerEvent[]>;
-  /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
-  readonly differing?: () => Promise<readonly string[]>;
-  /** The warnings of `broker config validate`. */
-  readonly risks?: () => Promise<readonly ConfigRisk[]>;
-  /** Where the key of the cache is to live, and whether a keyring could keep it. */
-  readonly keyHome?: (home: KeyHome) => Promise<KeyHomeFacts>;
-  /** The address of a provider as the daemon has it. */
-  readonly addressOf?: (provider: string) => Promise<string | undefined>;
+export interface DoctorParts extends BrokerParts {
   /** `/` outside tests: where /etc is looked for. */
   readonly systemRoot?: string;
 }
@@ -105,6 +94,7 @@ async function tellWho(io: ProcessIo, parts: DoctorParts, named: string, asJson:
 
 export async function examine(io: ProcessIo, parts: DoctorParts, options: DoctorOptions): Promise<DoctorReport> {
   const facts = await gatherFacts({
+    ...parts,
     env: io.env,
     homeDir: io.homeDir,
     projectDir: path.resolve(options.project ?? process.cwd()),
@@ -119,13 +109,7 @@ export async function examine(io: ProcessIo, parts: DoctorParts, options: Doctor
     run: options.runHelper === undefined ? 'safe' : options.runHelper ? 'always' : 'never',
     askShell: options.runShell === true,
     sockets: socketCandidates(io).map((candidate) => candidate.path),
-    fetchStatus: parts.fetchStatus,
-    fetchEvents: parts.fetchEvents,
     proveAllow: options.guard,
-    differing: parts.differing,
-    risks: parts.risks,
-    keyHome: parts.keyHome,
-    addressOf: parts.addressOf,
   });
   return { facts, findings: runChecks(facts) };
 }
