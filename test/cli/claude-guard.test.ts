@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -85,6 +86,9 @@ describe.runIf(process.platform === 'linux')('broker claude install --guard', ()
     expect((await install(home, '--guard')).err).toContain('no claude was found on PATH');
     const named = await install(home, '--guard', '--client', home.path('bin', 'claude'));
     expect([named.exitCode, named.err]).toEqual([64, expect.stringContaining('is not a compiled program')]);
+    // Opened, it would be waited for without end.
+    execFileSync('mkfifo', ['-m', '700', home.path('pipe')]);
+    expect(await install(home, '--guard', '--client', home.path('pipe'))).toMatchObject({ exitCode: 64 });
     expect(readEnrolment(home.path('state'), home.uid).clients).toEqual([]);
   });
 

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { BrokerError } from '../../errors.ts';
 import { type EnrolmentRecord, type RecordedLine, readEnrolment, writeEnrolment } from '../../platform/enrolment.ts';
-import { programsOnPath } from '../../platform/files.ts';
+import { isExecutable, programsOnPath } from '../../platform/files.ts';
 import { isClaudeProgram } from '../../platform/known-clients.ts';
 import type { Addition } from '../settings/edit.ts';
 import type { SettingsFile } from '../settings/files.ts';
@@ -108,7 +108,8 @@ export function findClient(searched: string | undefined): FoundClient | undefine
 
 function clientAt(file: string): FoundClient | undefined {
   const path = realPath(file);
-  if (path === undefined || !isBinary(path)) return undefined;
+  // Opening a named pipe would wait for a writer.
+  if (path === undefined || !isExecutable(path) || !isBinary(path)) return undefined;
   const { dev, ino } = statSync(path);
   return { path, id: `${dev}:${ino}` };
 }
