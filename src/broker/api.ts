@@ -100,6 +100,6 @@ export interface BrokerPorts {
   readonly processSpace: string;
   /** Called about once a minute while anything is scheduled: what has to be done from time to time, at no extra wake-up. */
   readonly onTick: () => void;
-  /** A secret was read: what libraries made of it is garbage by now. Default: nothing. */
-  readonly onRead?: () => void;
+  /** A provider was called: what libraries made of secrets on the way is about to be garbage. Default: nothing. */
+  readonly onCall?: () => void;
 }

@@ -110,7 +110,7 @@ export interface Loans extends CredentialLender {
 
 const NO_LOANS: Loans = { ...lendsNothing, noticeChange: () => false };
 
-type GatePorts = Pick<BrokerPorts, 'clock' | 'random' | 'fingerprintFiles'>;
+type GatePorts = Pick<BrokerPorts, 'clock' | 'random' | 'fingerprintFiles' | 'onCall'>;
 
 /** What the credentials of a provider have in common, and so may fail for all of them at once. */
 const SHARED = ['login', 'address'] as const;
@@ -231,6 +231,8 @@ export class ProviderGate {
       return value;
     } catch (cause) {
       throw this.#remember(cause instanceof ProviderError ? withoutShapes(cause) : cause, inputs);
+    } finally {
+      this.#ports.onCall?.();
     }
   }
 

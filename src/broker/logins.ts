@@ -53,13 +53,17 @@ export class Logins {
    * @throws BrokerError ERR_USAGE if there is no such provider or it logs in automatically.
    */
   async drop(provider: string): Promise<void> {
-    const { credentials, refresher, events } = this.#deps;
+    const { credentials, sessions, refresher, events } = this.#deps;
     const gate = this.#find(provider);
     await gate.call(async (port, call) => {
       if (port.dropLogin === undefined) throw takesNoLogin(provider);
       await port.dropLogin(call);
     }, 'person');
-    for (const credential of credentials) if (credential.gate === gate) refresher.drop(credential);
+    for (const credential of credentials) {
+      if (credential.gate !== gate) continue;
+      refresher.drop(credential);
+      sessions.endAll(credential.name);
+    }
     events.add('logged-out', undefined, { provider });
   }
 

@@ -221,7 +221,6 @@ export class Refresher {
       this.#succeed(credential, same ? 'confirmed' : 'refreshed', detail, now);
     } finally {
       wipeAll(reading.secrets);
-      this.#ports.onRead?.();
     }
   }
 

@@ -16,7 +16,7 @@ import { type NativeBindings, releaseMemory, watchExit } from '../platform/nativ
 import type { AdjustableLog } from '../platform/pino-log.ts';
 import { nativeProcessReader, procReader } from '../platform/process-tree.ts';
 import type { PlaceReport } from '../protocol/reports.ts';
-import type { ProviderDefinition } from '../providers/provider.ts';
+import { IDLE_SOCKET_MS, type ProviderDefinition } from '../providers/provider.ts';
 import { clientFormats } from '../server/formats.ts';
 import { fitLimits } from '../server/limits.ts';
 import type { Administration } from '../server/routes.ts';
@@ -59,8 +59,8 @@ export interface ComposedDaemon {
   };
   /** Called about once a minute while anything is scheduled, and after a wake. */
   onTick: () => void;
-  /** Releases memory a moment after a secret was read. */
-  readonly afterReads: Later;
+  /** Releases memory a moment after a provider was called. */
+  readonly afterCalls: Later;
   readonly releaseMemory: () => void;
   /** Brings the cache and its database together again, if something changed that kept them apart. */
   readonly reachCache: () => Promise<void>;
@@ -70,8 +70,11 @@ export interface ComposedDaemon {
   readonly needsRestart: Promise<void>;
 }
 
-/** How long what libraries made of a secret may lie about after it was read. Collecting it takes 10 to 30 ms. */
-const GARBAGE_MS = 5_000;
+/**
+ * How long what libraries made of a secret may lie about after a provider was called. Collecting it takes 10 to 30 ms.
+ * An open connection keeps its last request, which has the token, until it is closed.
+ */
+const GARBAGE = { soonMs: 3_000, lastMs: IDLE_SOCKET_MS + 2_000 };
 
 /** The one place where the parts of the daemon meet. */
 export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon> {
@@ -94,7 +97,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     cache.releaseMemory();
     releaseMemory(native);
   };
-  const afterReads = new Later(clock, GARBAGE_MS, release);
+  const afterCalls = new Later(clock, GARBAGE, release);
   const ports: BrokerPorts = {
     clock,
     random: systemRandom,
@@ -106,7 +109,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     watchExit: (client, onExit) => watchExit(native, client.pid, () => identity.isAlive(client), onExit),
     settingsOf: (client) => identity.settingsOf(client),
     processSpace: currentProcessSpace(),
-    onRead: afterReads.note,
+    onCall: afterCalls.note,
     onTick: () => {
       cache.saveTimeline(clock.timeline());
       void cache.reach().then((joined) => joined && broker.reloadCache());
@@ -184,7 +187,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     clock,
     sinks,
     facts,
-    afterReads,
+    afterCalls,
     releaseMemory: release,
     onTick: () => {},
     reachCache: async () => {

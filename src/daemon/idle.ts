@@ -46,28 +46,47 @@ export class Idle {
   }
 }
 
-/** Calls back once, so long after the first note since the last call: however often it is noted meanwhile. */
+/** When {@link Later} calls back. */
+export interface Delays {
+  /** After the first note, and after those that came while it waited. */
+  readonly soonMs: number;
+  /** Once more after the last of these calls, unless there was a further note. */
+  readonly lastMs: number;
+}
+
+/** Calls back soon after something was noted, however often it is, and once more when it has been quiet for a while. */
 export class Later {
   readonly #clock: Clock;
-  readonly #delayMs: number;
+  readonly #delays: Delays;
   readonly #onDue: () => void;
   #timer: Timer | undefined;
+  #isLast = false;
+  #wasNoted = false;
 
-  constructor(clock: Clock, delayMs: number, onDue: () => void) {
+  constructor(clock: Clock, delays: Delays, onDue: () => void) {
     this.#clock = clock;
-    this.#delayMs = delayMs;
+    this.#delays = delays;
     this.#onDue = onDue;
   }
 
   readonly note = (): void => {
-    this.#timer ??= this.#clock.after(this.#delayMs, () => {
-      this.#timer = undefined;
-      this.#onDue();
-    });
+    this.#wasNoted = true;
+    if (this.#timer === undefined || this.#isLast) this.#arm();
   };
 
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+  }
+
+  #arm(): void {
+    this.#timer?.cancel();
+    this.#isLast = !this.#wasNoted;
+    this.#wasNoted = false;
+    this.#timer = this.#clock.after(this.#isLast ? this.#delays.lastMs : this.#delays.soonMs, () => {
+      this.#timer = undefined;
+      this.#onDue();
+      if (this.#wasNoted || !this.#isLast) this.#arm();
+    });
   }
 }

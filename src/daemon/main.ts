@@ -175,7 +175,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   } catch (error) {
     // A timer would keep the process, and with it the lock.
     watcher.close();
-    daemon.afterReads.stop();
+    daemon.afterCalls.stop();
     await daemon.broker.stop();
     cache.close();
     throw error;
@@ -240,7 +240,7 @@ async function runUntilStopped(running: RunningDaemon, { manager, byHelper }: Co
   manager.stopping();
   watcher.close();
   await keeper.close();
-  for (const timer of [...idles, daemon.afterReads]) timer.stop();
+  for (const timer of [...idles, daemon.afterCalls]) timer.stop();
   const isOrdered = reason !== 'idle' && reason !== 'replaced' && reason !== 'displaced';
   // What was kept in memory alone no later daemon can revoke.
   const revokes = daemon.config().daemon.revokeOnExit || !daemon.cache.isOnDisk;

@@ -6,7 +6,7 @@ import { flawOfFileItself } from '../config/safe-file.ts';
 import { ProviderError } from '../errors.ts';
 import { readRegularFile } from '../platform/files.ts';
 import { foreignName } from '../platform/text.ts';
-import type { ProviderHost } from './provider.ts';
+import { IDLE_SOCKET_MS, type ProviderHost } from './provider.ts';
 import { proxyEnvironment } from './proxies.ts';
 
 const DNS = 'check the address in the configuration and whether this machine needs a VPN or a proxy';
@@ -246,8 +246,6 @@ function readCertificates(file: string, provider: string): string {
   return text;
 }
 
-/** Sockets stay open this long between requests: a burst shares one handshake, an idle daemon holds none. */
-const IDLE_SOCKET_MS = 10_000;
 const MOST_SOCKETS = 16;
 
 /** What the agents of a provider are made with; its proxy is the configuration's, or the daemon's. */

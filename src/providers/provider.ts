@@ -6,6 +6,9 @@ import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { LoginAttempts } from './login-attempts.ts';
 
+/** Connections stay open this long between requests: a burst shares one handshake, an idle daemon holds none. */
+export const IDLE_SOCKET_MS = 10_000;
+
 /**
  * The port that every secret system is plugged in through. An implementation is one folder; it does no retries, no
  * caching of secrets and no scheduling of its own: the broker decides when to call, the provider only answers or

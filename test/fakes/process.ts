@@ -59,7 +59,7 @@ export class FakeProcess implements Clock {
 
   /** The provider as this process reaches it. */
   connect(provider: Provider): Provider {
-    const { renew, revoke, login, renewLogin, retireLogin } = provider;
+    const { renew, revoke, login, renewLogin, retireLogin, dropLogin } = provider;
     return {
       callLimitMs: provider.callLimitMs,
       issue: (request, call) => this.#receive(provider.issue(request, call)),
@@ -70,6 +70,7 @@ export class FakeProcess implements Clock {
       ...(revoke && { revoke: (lease, call) => this.#receive(revoke.call(provider, lease, call)) }),
       ...(login && { login: (loginId) => login.call(provider, loginId) }),
       ...(renewLogin && { renewLogin: (loginId, call) => this.#receive(renewLogin.call(provider, loginId, call)) }),
+      ...(dropLogin && { dropLogin: (call) => this.#receive(dropLogin.call(provider, call)) }),
       ...(retireLogin && { retireLogin: (loginId, call) => this.#receive(retireLogin.call(provider, loginId, call)) }),
     };
   }

@@ -46,6 +46,17 @@ describe('with scope = "session"', () => {
     expect(new Set(answers.map(({ value }) => value)).size).toBe(3);
   });
 
+  it('a person who logs out ends them: no session is served from the login that is gone', async () => {
+    const world = await bench();
+    Object.assign(world.provider(), { dropLogin: async () => {} });
+    const { value } = await get(world, 1);
+    await world.finish(world.broker.dropLogin('vault'));
+    await settle(world);
+    expect(world.broker.status().credentials).toMatchObject([{ sessions: 0 }]);
+    expect(world.system.accepts(value ?? '')).toBe(false);
+    expect((await get(world, 1)).value).not.toBe(value);
+  });
+
   it('the lease is revoked when the process exits, and no other one', async () => {
     const world = await bench();
     const [one, two] = [await get(world, 1), await get(world, 2)];
