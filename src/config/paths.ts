@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path, { dirname, join } from 'node:path';
 import { BrokerError, codeOf } from '../errors.ts';
@@ -42,6 +42,33 @@ export function configFile(inputs: PathInputs): string {
     variable(inputs, 'BROKER_CONFIG') ??
     path.posix.join(xdg(inputs, 'XDG_CONFIG_HOME') ?? underHome(inputs, '.config'), 'broker', 'config.toml')
   );
+}
+
+/**
+ * On a machine that is new to the broker everything leads to `broker setup`: undefined if there is a configuration, or a path that
+ * cannot be looked at, which `broker config validate` explains.
+ */
+export function notSetUp(inputs: PathInputs): BrokerError | undefined {
+  const file = configFile(inputs);
+  if (existsOrIsHidden(file)) return undefined;
+  const elsewhere = variable(inputs, 'BROKER_SOCKET');
+  const daemon = elsewhere === undefined ? '' : `; or start the daemon that BROKER_SOCKET leads to, ${elsewhere}`;
+  return new BrokerError('ERR_DAEMON_UNREACHABLE', `broker is not set up: there is no ${file}`, {
+    remedy: `run: broker setup${daemon}`,
+  });
+}
+
+function existsOrIsHidden(file: string): boolean {
+  try {
+    return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    return codeOf(error) !== 'ENOTDIR';
+  }
+}
+
+/** STATE/launch: how the helper starts the daemon; there once a service, or a helper's line, was installed. */
+export function launchFile(stateFolder: string): string {
+  return join(stateFolder, 'launch');
 }
 
 /** `$BROKER_STATE_DIR`, else `$XDG_STATE_HOME/broker`, else `~/.local/state/broker`. `$STATE_DIRECTORY` is not read. */

@@ -14,8 +14,9 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { launchFile } from '../../src/config/paths.ts';
 import { readLockHolder } from '../../src/platform/state-lock.ts';
-import { type LaunchRecord, launchFile, writeLaunchRecord } from '../../src/service/unmanaged.ts';
+import { type LaunchRecord, writeLaunchRecord } from '../../src/service/unmanaged.ts';
 import { PROGRAM } from '../fakes/daemon-process.ts';
 import { until } from '../fakes/processes.ts';
 import { CONFIG, KEY, TemporaryHome } from '../fakes/temporary-home.ts';

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { BrokerClient } from '../../client/broker-client.ts';
 import { connect } from '../../client/broker-client.ts';
+import { configFile } from '../../config/paths.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { printable } from '../../platform/text.ts';
 import { sleep } from '../../platform/waiting.ts';
@@ -50,7 +51,7 @@ async function status(io: ProcessIo, options: Options): Promise<void> {
 async function show(io: ProcessIo, client: BrokerClient, { json, watch }: Options): Promise<string> {
   const report = await client.status();
   if (json) return `${JSON.stringify(report, null, watch ? 0 : 2)}\n`;
-  return renderStatus(report, io.clock.wall(), painter(io));
+  return renderStatus(report, io.clock.wall(), painter(io), configFile(io));
 }
 
 const MARKS: Readonly<
@@ -67,8 +68,14 @@ const HEADINGS = ['', 'CREDENTIAL', 'STATE', 'EXPIRES', 'NEXT REFRESH', 'SERVED'
 const NOTHING = '-';
 
 /** `broker status` for people: one line for the whole, the table, and what to do about the rest. */
-export function renderStatus({ daemon, credentials }: StatusReport, nowMs: number, paint: Paint): string {
+export function renderStatus(
+  { daemon, credentials }: StatusReport,
+  nowMs: number,
+  paint: Paint,
+  shellConfig?: string,
+): string {
   const parts = [headline(credentials, daemon.cache, paint), daemonLine(daemon, paint)];
+  parts.push(paint('dim', `configuration ${printable(daemon.configFile)}`));
   if (daemon.cache.persistent)
     parts.push(paint('dim', `cache encrypted, its key in ${printable(daemon.cache.keyEncryptionKey)}`));
   else if (daemon.cache.problem === null) parts.push(paint('dim', 'cache in memory alone, as configured'));
@@ -87,7 +94,9 @@ export function renderStatus({ daemon, credentials }: StatusReport, nowMs: numbe
     const counts = shares.map(({ name, sessions = 0 }) => `${name} (${sessions})`).join(', ');
     parts.push('', paint('dim', `client processes with a lease of their own: ${counts}`));
   }
+  const elsewhere = otherConfiguration(daemon, shellConfig);
   for (const note of [
+    ...elsewhere,
     ...daemonNotes(daemon, nowMs),
     ...credentials.flatMap((credential) => notesOf(credential, nowMs)),
   ]) {
@@ -180,6 +189,14 @@ function sinkNotes(name: string, sink: CredentialStatus['sink'] | undefined): No
     return [{ mark: '!', colour: 'yellow', text: `${name}: ${file} ${what}: ${printable(problem)}`, remedy }];
   }
   return [{ mark: 'i', colour: 'cyan', text: `${name}: ${written ? 'kept' : 'to be kept'} in ${file}`, remedy: null }];
+}
+
+/** BROKER_CONFIG or XDG_CONFIG_HOME may be set in one shell only. */
+function otherConfiguration({ configFile: file }: DaemonStatus, shellConfig = file): Note[] {
+  if (file === shellConfig) return [];
+  const text = `this shell has another configuration than the daemon: ${printable(shellConfig)}`;
+  const remedy = 'unset BROKER_CONFIG (or XDG_CONFIG_HOME) here, or have the daemon take it: broker service install';
+  return [{ mark: '!', colour: 'yellow', text, remedy }];
 }
 
 function placeNote({ place, state, at, times, message, remedy }: PlaceReport, nowMs: number): Note {
