@@ -366,7 +366,7 @@ static _Noreturn void no_daemon(int code, const char *why)
     while (!place(which, path)) which++; /* ends: the last one applies if the first does not */
     if (is_set_up())
         FAIL(EX_UNAVAILABLE, "broker is not running: nothing answers at ", path,
-             "; start it with `broker service install`, or with `broker daemon` in a terminal");
+             "; start it with `broker daemon`, or install it with `broker service install`");
     FAIL(EX_UNAVAILABLE, "broker is not set up: nothing answers at ", path, " and there is no configuration; run `broker setup`",
          which == GIVEN ? ", or start the daemon that BROKER_SOCKET leads to" : "");
 }

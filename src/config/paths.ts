@@ -52,10 +52,19 @@ export function notSetUp(inputs: PathInputs): BrokerError | undefined {
   const file = configFile(inputs);
   if (existsOrIsHidden(file)) return undefined;
   const elsewhere = variable(inputs, 'BROKER_SOCKET');
-  const daemon = elsewhere === undefined ? '' : `; or start the daemon that BROKER_SOCKET leads to, ${elsewhere}`;
-  return new BrokerError('ERR_DAEMON_UNREACHABLE', `broker is not set up: there is no ${file}`, {
-    remedy: `run: broker setup${daemon}`,
-  });
+  const message =
+    elsewhere === undefined ? `broker is not set up: there is no ${file}` : `no daemon answers at ${elsewhere}`;
+  const remedy =
+    elsewhere === undefined
+      ? 'run: broker setup'
+      : `run broker setup, as there is no ${file}; or start the daemon that BROKER_SOCKET leads to`;
+  return new BrokerError('ERR_DAEMON_UNREACHABLE', message, { remedy });
+}
+
+/** The configuration that this shell leads to, if it leads to one: a container may have no more than the socket of a daemon. */
+export function shellConfig(inputs: PathInputs): string | undefined {
+  const isMeant = variable(inputs, 'BROKER_CONFIG') !== undefined || notSetUp(inputs) === undefined;
+  return isMeant ? configFile(inputs) : undefined;
 }
 
 function existsOrIsHidden(file: string): boolean {

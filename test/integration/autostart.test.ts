@@ -323,6 +323,15 @@ describe.skipIf(helper === undefined)('broker-key does not start a daemon', () =
     await refused(user, {}, /nothing answers/);
   });
 
+  test('of a package that is gone, and says so, whoever was to start it', async () => {
+    const gone = ['/usr/bin/node', '/gone/bin/broker.mjs', 'daemon'];
+    const service = { manager: 'launchd', command: ['/bin/true'] } as const;
+    for (const record of [{ autostart: false }, { autostart: true, service }]) {
+      await using user = home({ ...record, run: gone });
+      await refused(user, {}, /not installed any more: \/gone\/bin\/broker.mjs is gone; install it again: npm install/);
+    }
+  });
+
   test('that was stopped on purpose', async () => {
     await using user = home();
     writeFileSync(path.join(user.state, 'stopped'), '');

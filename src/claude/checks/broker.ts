@@ -18,7 +18,7 @@ export const brokerChecks: readonly Check[] = [
     id: 'other-config',
     severity: 'warning',
     when: ({ broker: { status, config } }) =>
-      status !== undefined && config !== undefined && status.daemon.configFile !== config.file && config.file,
+      status !== undefined && config?.file !== undefined && status.daemon.configFile !== config.file && config.file,
     title: (file, { broker }) =>
       `the daemon has another configuration, ${broker.status?.daemon.configFile}, than this shell, ${file}`,
     cost: 'what is written, validated or set up in this shell is not what the daemon serves',

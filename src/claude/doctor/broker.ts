@@ -29,7 +29,8 @@ export interface BrokerFacts {
 
 /** The configuration that this shell's variables lead to. */
 export interface ShellConfig {
-  readonly file: string;
+  /** undefined: to none, on purpose or because none was written yet. */
+  readonly file: string | undefined;
   /** What to do first, where there is no such file. */
   readonly setUp: string | undefined;
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { BrokerClient } from '../../client/broker-client.ts';
 import { connect } from '../../client/broker-client.ts';
-import { configFile } from '../../config/paths.ts';
+import { shellConfig } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { printable } from '../../platform/text.ts';
@@ -78,7 +78,7 @@ async function showOnce(io: ProcessIo, client: BrokerClient, options: Options): 
     io.setExitCode(error.exitCode);
     return;
   }
-  io.stdout(options.json ? json(report) : renderStatus(report, io.clock.wall(), painter(io), configFile(io)));
+  io.stdout(options.json ? json(report) : renderStatus(report, io.clock.wall(), painter(io), shellConfig(io)));
   if (options.check && unserved(report.credentials).length > 0) io.setExitCode(EXIT_UNSERVED);
 }
 
@@ -86,7 +86,7 @@ async function show(io: ProcessIo, client: BrokerClient, options: Options): Prom
   const report = await client.status();
   return options.json
     ? `${JSON.stringify(report)}\n`
-    : renderStatus(report, io.clock.wall(), painter(io), configFile(io));
+    : renderStatus(report, io.clock.wall(), painter(io), shellConfig(io));
 }
 
 function configurationLine({ daemon, configuration: { faults } }: StatusWithoutDaemon): string {
@@ -122,7 +122,7 @@ export function renderStatus(
   { daemon, credentials }: StatusReport,
   nowMs: number,
   paint: Paint,
-  shellConfig?: string,
+  here?: string,
 ): string {
   const configuration = paint('dim', `configuration ${printable(daemon.configFile)}`);
   const parts = [headline(credentials, daemon, paint), daemonLine(daemon, paint), configuration];
@@ -144,7 +144,7 @@ export function renderStatus(
     const counts = shares.map(({ name, sessions = 0 }) => `${name} (${sessions})`).join(', ');
     parts.push('', paint('dim', `client processes with a lease of their own: ${counts}`));
   }
-  const elsewhere = otherConfiguration(daemon, shellConfig);
+  const elsewhere = otherConfiguration(daemon, here);
   for (const note of [
     ...elsewhere,
     ...daemonNotes(daemon, nowMs),
@@ -250,9 +250,9 @@ function sinkNotes(name: string, sink: CredentialStatus['sink'] | undefined): No
 }
 
 /** BROKER_CONFIG or XDG_CONFIG_HOME may be set in one shell only. */
-function otherConfiguration({ configFile: file }: DaemonStatus, shellConfig = file): Note[] {
-  if (file === shellConfig) return [];
-  const text = `this shell has another configuration than the daemon: ${printable(shellConfig)}`;
+function otherConfiguration({ configFile: file }: DaemonStatus, here = file): Note[] {
+  if (file === here) return [];
+  const text = `this shell has another configuration than the daemon: ${printable(here)}`;
   const remedy = 'unset BROKER_CONFIG (or XDG_CONFIG_HOME) here, or have the daemon take it: broker service install';
   return [{ mark: '!', colour: 'yellow', text, remedy }];
 }
