@@ -20,6 +20,12 @@ export async function main(
   try {
     const words = argv.filter((word) => !word.startsWith('-'));
     const wanted = words[0] === 'help' ? words[1] : words[0];
+    const rest = argv.slice(1);
+    // They belong to the program that is run: commander would take its own options (--version) out of them.
+    if (argv[0] === 'run' && rest[0] !== '--help' && rest[0] !== '-h') {
+      const { becomeHelper } = await import('./commands/run.ts');
+      becomeHelper(rest, io);
+    }
     const program = await buildProgram(io, entries, (name) => name === wanted);
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
