@@ -389,8 +389,7 @@ static bool is_name(const char *name)
     return length > 0 && length <= NAME_LIMIT;
 }
 
-#define NAME_RULE "a credential's name is 1 to 64 letters, digits, dots, dashes and underscores, a letter or digit first; " \
-                  "this is not one: "
+#define NAME_RULE "a credential's name is 1 to 64 letters, digits, dots, dashes and underscores, a letter or digit first; "
 
 static struct question read_arguments(int count, char **arguments)
 {
@@ -414,7 +413,7 @@ static struct question read_arguments(int count, char **arguments)
         if (!options || word[0] != '-' || word[1] == '\0') {
             if (question.name != NULL) FAIL(EX_USAGE, "one NAME at most; " USAGE);
             if (!is_name(word))
-                FAIL(EX_USAGE, NAME_RULE, word);
+                FAIL(EX_USAGE, NAME_RULE "this is not one: ", word);
             question.name = word;
         } else if (strcmp(word, "--") == 0) options = false;
         else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) print(help, sizeof help - 1);
@@ -692,9 +691,9 @@ static _Noreturn void fetch_all(const struct run *run, char (*entries)[ENTRY_ROO
         struct question question = {wanted->credential, "env", false};
         deadline = now_ms() + DEADLINE_MS;
         ask(&question, &head);
-        char *key = body_of(&head), *note = strchr(key, '\n');
+        char *key = body_of(&head), *end = key + head.body_length, *note = memchr(key, '\n', (size_t)head.body_length);
+        check_key(key, (size_t)((note == NULL ? end : note) - key), true);
         if (note != NULL) *note++ = '\0';
-        check_key(key, strlen(key), true);
         join(entries[i], ENTRY_ROOM, PARTS(wanted->variable, "=", key));
         if (note == NULL || note[0] == '\0' || run->quiet) continue;
         say(line, PARTS(wanted->variable, ": ", note));
@@ -712,7 +711,8 @@ static _Noreturn void run_program(char **arguments)
     if (!read_run(arguments, &run, why)) FAIL(EX_USAGE, why);
     for (size_t i = 0; i < run.count; i++)
         if (run.wanted[i].credential != NULL && !is_name(run.wanted[i].credential))
-            FAIL(EX_USAGE, NAME_RULE, run.wanted[i].credential);
+            FAIL(EX_USAGE, run.wanted[i].variable, "= is followed by the name of a credential, never by a key; ",
+                 NAME_RULE "what was given is not shown"); /* some people give the key */
     int code = find_program(run.command[0], path, why);
     if (code != 0) FAIL(code, why); /* before a key is asked for */
 

@@ -295,7 +295,8 @@ export class Broker implements BrokerApi {
     const { client } = ask;
     const at = this.#ports.clock.read();
     configured.timesServed += 1;
-    this.#leases.delivered(key, client, at.nowMs);
+    // Whatever the program starts has the key too, and nobody sees who: its lease is left to lapse.
+    this.#leases.delivered(key, ask.format === 'env' ? undefined : client, at.nowMs);
     this.#rejections.served(ask, key, at);
     const fingerprint = key.digest.slice(0, 8);
     const served = { state, client: client?.name ?? 'unknown', pid: client?.pid ?? 0, fingerprint };

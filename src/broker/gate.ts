@@ -1,7 +1,7 @@
 import { type FailureRecord, isHeldOff, nextAttemptFor, recordFailure, type Urgency } from '../credential/back-off.ts';
 import type { Login } from '../credential/life.ts';
 import { BrokerError, type FailureConcern, ProviderError } from '../errors.ts';
-import { hideShapes, inWords } from '../platform/text.ts';
+import { hideShapes } from '../platform/text.ts';
 import { type TimeLimit, within } from '../platform/waiting.ts';
 import type { LoginAttempts } from '../providers/login-attempts.ts';
 import { type Call, type CredentialLender, lendsNothing, type Provider } from '../providers/provider.ts';
@@ -75,6 +75,13 @@ function isRefusedLogin(error: BrokerError): boolean {
 
 function soon(waitMs: number): string {
   return waitMs <= 0 ? 'with this ask' : `in ${inWords(waitMs)}`;
+}
+
+function inWords(ms: number): string {
+  const seconds = Math.ceil(ms / 1000);
+  if (seconds < 100) return `${seconds} s`;
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 100 ? `${minutes} min` : `${Math.ceil(minutes / 60)} h`;
 }
 
 /** A provider ends its calls within its own limit; one that does not is cut off so much later. */

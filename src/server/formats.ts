@@ -2,7 +2,7 @@ import type { OpenedKey } from '../broker/api.ts';
 import { canBeRenewed, certainEnd, possibleEnd } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
-import { inWords } from '../platform/text.ts';
+import { duration } from '../platform/text.ts';
 import { DEFAULT_HEADER, type HeaderForm } from '../protocol/request.ts';
 
 /** A key as it goes over the wire. The server wipes `body` when it is written; it may be the secret's own buffer. */
@@ -54,10 +54,10 @@ function remainingLife({ key, at }: OpenedKey): string {
   const endMs = certainEnd(living);
   if (endMs === undefined) return '';
   const last = possibleEnd(living);
-  const left = `its key lives for ${inWords(endMs - at.nowMs)}`;
+  const left = `its key lives for ${duration(endMs - at.nowMs)}`;
   const after = 'a program that runs longer has to be started again';
   if (!canBeRenewed(living)) return `${left}; ${after}`;
-  const most = last === undefined ? '' : `, to ${inWords(last - at.nowMs)} at most`;
+  const most = last === undefined ? '' : `, to ${duration(last - at.nowMs)} at most`;
   return `${left}, longer while the broker renews it${most}; ${after}`;
 }
 
