@@ -115,7 +115,8 @@ export class AwsCaller<Client extends { destroy(): void }> {
     } catch (error) {
       const { answer } = asking;
       const failure =
-        (await untrusted(error, subject, answer, connected?.agents, signal)) ?? awsFailure(error, subject, answer);
+        (await untrusted(error, subject, answer, connected?.agents, signal)) ??
+        awsFailure(error, subject, answer, connected?.agents.proxy);
       // The SDK never drops keys without an expiry: the next call has to look for new ones.
       if (failure.kind === 'login-expired') this.forget();
       throw failure;

@@ -141,7 +141,7 @@ export class VaultClient {
   async #failure(error: unknown, connection: VaultConnection, signal: AbortSignal): Promise<ProviderError> {
     if (isAxiosError(error) && /maxContentLength/.test(error.message)) return tooLarge(this.place);
     const code = networkCode(error);
-    if (code === undefined || !isCertificateFailure(code)) return unreachable(error, this.place);
+    if (code === undefined || !isCertificateFailure(code)) return unreachable(error, this.place, connection.proxy);
     const url = `${this.place.address}/v1/sys/health`;
     const presented = await presentedCertificate(url, connection.inspectionAgent(), signal);
     return certificateFailure(code, contacted(this.place), presented);
