@@ -350,6 +350,19 @@ static bool is_our_place(const char *path)
     return false;
 }
 
+/* Without a configuration no daemon starts. True, too, where nobody can tell. */
+static bool is_set_up(void)
+{
+    const char *given = variable("BROKER_CONFIG"), *xdg = variable("XDG_CONFIG_HOME"), *home = variable("HOME");
+    char path[PATH_ROOM];
+    struct stat status;
+    if (given == NULL && (xdg == NULL || xdg[0] != '/')) {
+        if (home == NULL) return true;
+        join(path, sizeof path, PARTS(home, "/.config/broker/config.toml"));
+    } else join(path, sizeof path, PARTS(given == NULL ? xdg : given, given == NULL ? "/broker/config.toml" : ""));
+    return lstat(path, &status) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 /* `why`: why no daemon is started; empty where no helper is to start one. */
 static _Noreturn void no_daemon(int code, const char *why)
 {
@@ -358,8 +371,11 @@ static _Noreturn void no_daemon(int code, const char *why)
     if (why[0] != '\0') FAIL(code, why);
     if (refusal[0] != '\0') FAIL(EX_NOPERM, refusal);
     while (!place(which, path)) which++; /* ends: the last one applies if the first does not */
-    FAIL(EX_UNAVAILABLE, "broker is not running: nothing answers at ", path,
-         "; start it with `broker daemon`, or install it with `broker service install`");
+    if (is_set_up())
+        FAIL(EX_UNAVAILABLE, "broker is not running: nothing answers at ", path,
+             "; start it with `broker daemon`, or install it with `broker service install`");
+    FAIL(EX_UNAVAILABLE, "broker is not set up: nothing answers at ", path, " and there is no configuration; run `broker setup`",
+         which == GIVEN ? ", or start the daemon that BROKER_SOCKET leads to" : "");
 }
 
 /* ---- the request -------------------------------------------------------------------------------------------- */

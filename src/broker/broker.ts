@@ -2,6 +2,7 @@ import type { Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
 import { type AllowWord, unseen } from '../platform/attestation.ts';
+import { waitUntil } from '../platform/waiting.ts';
 import type { BrokerEvent, CheckReport, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
 import type { Call } from '../providers/provider.ts';
 import { Answering } from './answering.ts';
@@ -25,6 +26,9 @@ const SLEPT_MS = 5_000;
 
 /** Marks of rejected values live a day and more; they are looked through this often, and once at the start. */
 const PRUNE_MS = 60 * 60_000;
+
+/** For what may be a lease when its provider is closed: nobody could revoke one that never came to the journal. */
+const ISSUING_MS = 1_000;
 
 /** One request after another, judged by policy and answered; see docs/architecture.md for the two walks. */
 export class Broker implements BrokerApi {
@@ -248,9 +252,14 @@ export class Broker implements BrokerApi {
     await this.#leases.revokeAll();
   }
 
-  /** What is under way at a provider is given up at once; leases stay in the journal for the next start. */
+  /** What is under way at a provider is given up, at once unless it may be a lease; these stay in the journal for the next start. */
   async stop(): Promise<void> {
     this.#scheduler.stop();
+    const issuing = [...this.#everyCredential()].filter(mayBeIssuing).map(({ flight }) => flight?.done);
+    if (issuing.length > 0) {
+      const { clock } = this.#ports;
+      await waitUntil(clock, Promise.allSettled(issuing), clock.now() + ISSUING_MS);
+    }
     this.#sessions.stop();
     for (const gate of this.#credentials.gates()) gate.close();
     await this.#leases.settled();
@@ -259,9 +268,14 @@ export class Broker implements BrokerApi {
   }
 
   #adopt(setup: BrokerSetup): void {
+    const issuers = new Set([...this.#everyCredential()].filter(mayBeIssuing).map(({ gate }) => gate));
     this.#credentials.adopt(setup, {
       retire: (credential) => this.#refresher.retire(credential),
-      holdsLeases: (gate) => this.#leases.dependOn(gate),
+      abandon: (gate) => {
+        const close = () => this.#leases.closeIfUnused(gate);
+        if (issuers.has(gate)) this.#ports.clock.after(ISSUING_MS, close);
+        else close();
+      },
       onRecovery: (gate, outage, concerns) => this.#logins.recovered(gate, outage, concerns),
       loansTo: (provider, names) => this.#lending.to(provider, names),
       mayKeep: isSessionName,
@@ -361,4 +375,9 @@ function requireLendable({ name, spec: { config } }: ManagedCredential): void {
   const message = `"${name}" ${why} (${setting}), and an environment is inherited by every program that is started`;
   const remedy = `make another credential, without ${setting}, for programs that read their key from a variable`;
   throw new BrokerError('ERR_CALLER_REFUSED', message, { remedy });
+}
+
+/** A read is under way, and nothing shows that what it returns is not a lease. */
+function mayBeIssuing({ flight, key }: ManagedCredential): boolean {
+  return flight !== undefined && (key === undefined || key.lease !== undefined);
 }

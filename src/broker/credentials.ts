@@ -153,8 +153,8 @@ export interface ProviderSpec extends Omit<ProviderSource, 'onRecovery'> {
 interface AdoptDeps {
   /** The credential is no longer what was configured. */
   readonly retire: (credential: ManagedCredential) => void;
-  /** Whether there are leases that only this gate can revoke. */
-  readonly holdsLeases: (gate: ProviderGate) => boolean;
+  /** No longer configured: to be closed when nothing needs it any more. */
+  readonly abandon: (gate: ProviderGate) => void;
   readonly onRecovery: (gate: ProviderGate, outage: FailureRecord, concerns: FailureConcern) => void;
   /** A stored key that is not of a configured credential, and that is judged by somebody else. */
   readonly mayKeep: (name: string) => boolean;
@@ -247,7 +247,7 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     for (const name of stored.keys()) if (!deps.mayKeep(name)) this.#ports.cache.remove(name);
     for (const gate of abandoned) {
       gate.isAbandoned = true;
-      if (!deps.holdsLeases(gate)) gate.close();
+      deps.abandon(gate);
     }
   }
 
