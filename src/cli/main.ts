@@ -20,6 +20,12 @@ export async function main(
 ): Promise<void> {
   try {
     const wanted = argv.find((word) => !word.startsWith('-'));
+    const rest = argv.slice(1);
+    // They belong to the program that is run: commander would take its own options (--version) out of them.
+    if (argv[0] === 'run' && rest[0] !== '--help' && rest[0] !== '-h') {
+      const { becomeHelper } = await import('./commands/run.ts');
+      becomeHelper(rest, io);
+    }
     const program = await buildProgram(io, entries, (name) => name === wanted);
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {

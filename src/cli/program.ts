@@ -51,6 +51,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/get.ts')).getCommand(io),
   },
   {
+    name: 'run',
+    summary: 'run a program with keys in its environment',
+    load: async () => (await import('./commands/run.ts')).runCommand(),
+  },
+  {
     name: 'status',
     summary: 'the state of every credential',
     load: async (io) => (await import('./commands/status.ts')).statusCommand(io),

@@ -164,6 +164,7 @@ export class AwsCaller<Client extends { destroy(): void }> {
       return new ProviderError('transient', `${who} within ${limitMs / 1000} s`, {
         remedy: asked ? ROUTE : 'check the network, the proxy and whether the login (SSO, credential_process) is stuck',
         concerns: asked ? 'address' : 'login',
+        waitedMs: limitMs,
       });
     };
     return { clock: this.#host.clock, limitMs, late };
