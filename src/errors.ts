@@ -30,6 +30,11 @@ const CODES = {
 
 export type ErrorCode = keyof typeof CODES;
 
+/** A daemon of another version may know others. */
+export function isErrorCode(word: string): word is ErrorCode {
+  return Object.hasOwn(CODES, word);
+}
+
 interface BrokerErrorOptions {
   /** What to do: one sentence in the imperative, with the command to type where there is one. */
   readonly remedy?: string;

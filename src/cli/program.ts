@@ -53,6 +53,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/status.ts')).statusCommand(io),
   },
   {
+    name: 'wait',
+    summary: 'wait until a key can be served, for scripts',
+    load: async (io) => (await import('./commands/wait.ts')).waitCommand(io),
+  },
+  {
     name: 'refresh',
     summary: 'ask the provider now',
     load: async (io) => (await import('./commands/refresh.ts')).refreshCommand(io),

@@ -135,8 +135,8 @@ export class BrokerClient {
     };
   }
 
-  refresh(credential: string | undefined): Promise<CredentialStatus> {
-    return this.#post(`${credentialPath(credential)}/refresh`);
+  refresh(credential: string | undefined, signal?: AbortSignal): Promise<CredentialStatus> {
+    return this.#post(`${credentialPath(credential)}/refresh`, signal);
   }
 
   async refreshAll(): Promise<readonly CredentialStatus[]> {
@@ -152,8 +152,8 @@ export class BrokerClient {
     return this.#post(`${credentialPath(credential)}/invalidate`);
   }
 
-  async status(): Promise<StatusReport> {
-    return parse(await this.#ask({ method: 'GET', path: '/v1/status', timeoutMs: LOOK_LIMIT_MS }));
+  async status(signal?: AbortSignal): Promise<StatusReport> {
+    return parse(await this.#ask({ method: 'GET', path: '/v1/status', signal, timeoutMs: LOOK_LIMIT_MS }));
   }
 
   /** The configuration as the daemon has it in force. */
@@ -212,8 +212,8 @@ export class BrokerClient {
     }
   }
 
-  async #post<T>(path: string): Promise<T> {
-    return parse(await this.#ask({ method: 'POST', path, timeoutMs: REFRESH_LIMIT_MS }));
+  async #post<T>(path: string, signal?: AbortSignal): Promise<T> {
+    return parse(await this.#ask({ method: 'POST', path, signal, timeoutMs: REFRESH_LIMIT_MS }));
   }
 
   async #ask(request: WireRequest): Promise<WireAnswer> {

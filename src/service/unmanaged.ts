@@ -36,7 +36,6 @@ export class Unmanaged implements ServiceManager {
   readonly places: readonly string[] = [];
   readonly #surroundings: Surroundings;
   readonly #stateDir: string;
-  readonly #lock: string;
   readonly #logFile: string;
   /** Of the daemon that was started last, once it has ended. */
   #exitCode: number | undefined;
@@ -44,7 +43,6 @@ export class Unmanaged implements ServiceManager {
   constructor(surroundings: Surroundings, stateDir: string) {
     this.#surroundings = surroundings;
     this.#stateDir = stateDir;
-    this.#lock = path.join(ownStateDir(stateDir), 'lock');
     this.#logFile = logFileOf(ownStateDir(stateDir));
     this.logRemedy = `the log is ${this.#logFile}; it is there once a helper has started the daemon`;
   }
@@ -118,8 +116,7 @@ export class Unmanaged implements ServiceManager {
   }
 
   #holder(): LockHolder | undefined {
-    const native = loadNative();
-    return isLockHeld(this.#lock, native && ((fd) => native.flock(fd))) ? readLockHolder(this.#lock) : undefined;
+    return runningDaemon(this.#stateDir);
   }
 
   async #spawn({ run: [program = '', ...args], env }: LaunchRecord): Promise<void> {
@@ -144,6 +141,13 @@ export class Unmanaged implements ServiceManager {
     });
     child.unref();
   }
+}
+
+/** The daemon of this machine that holds the state folder, whether or not it answers. */
+export function runningDaemon(stateDir: string): LockHolder | undefined {
+  const native = loadNative();
+  const lock = path.join(ownStateDir(stateDir), 'lock');
+  return isLockHeld(lock, native && ((fd) => native.flock(fd))) ? readLockHolder(lock) : undefined;
 }
 
 /**
