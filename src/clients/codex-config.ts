@@ -1,5 +1,6 @@
 import path from 'node:path';
-import { isTable, TomlDocument } from '../config/toml-document.ts';
+import { TomlDocument } from '../config/toml-document.ts';
+import { isTable } from '../config/walk.ts';
 import { BrokerError } from '../errors.ts';
 import { readRegularFile } from '../platform/files.ts';
 
@@ -56,14 +57,17 @@ export interface CodexProvider {
   readonly rivals: readonly string[];
 }
 
-export interface CodexConfig {
+export interface CodexSettings {
+  /** `model_provider`; undefined: `openai`. */
+  readonly selected: string | undefined;
+  readonly providers: readonly CodexProvider[];
+}
+
+export interface CodexConfig extends CodexSettings {
   readonly file: string;
   readonly state: 'read' | 'missing' | 'broken';
   /** Why it is broken. */
   readonly problem: string | undefined;
-  /** `model_provider`; undefined: `openai`. */
-  readonly selected: string | undefined;
-  readonly providers: readonly CodexProvider[];
 }
 
 /** What a file says; one that cannot be read is a fact. */
@@ -73,18 +77,15 @@ export function readCodexConfig(file: string): CodexConfig {
   if (found.state === 'absent') return { ...nothing, state: 'missing' };
   if (found.state === 'refused') return { ...nothing, state: 'broken', problem: `${file} ${found.fault}` };
   try {
-    const document = parseCodexConfig(found.bytes, file);
-    const selected = document.valueAt(['model_provider']);
-    return {
-      ...nothing,
-      state: 'read',
-      selected: typeof selected === 'string' ? selected : undefined,
-      providers: providersOf(document),
-    };
+    return { ...nothing, state: 'read', ...settingsOf(parseCodexConfig(found.bytes, file)) };
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error;
     return { ...nothing, state: 'broken', problem: error.message };
   }
+}
+
+export function settingsOf(document: TomlDocument): CodexSettings {
+  return { selected: textOf(document.valueAt(['model_provider'])), providers: providersOf(document) };
 }
 
 export function providersOf(document: TomlDocument): CodexProvider[] {

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import type { WritePlan } from '../claude/install/plan.ts';
 import { fileRecordSchema, type RecordStore, recordStore, sha256, undoExactly } from '../claude/install/undo.ts';
 import { writtenKey } from '../config/positions.ts';
-import { isTable, TomlDocument } from '../config/toml-document.ts';
+import { TomlDocument } from '../config/toml-document.ts';
+import { isTable } from '../config/walk.ts';
 import { BrokerError } from '../errors.ts';
 import { applyEdits, type TextEdit } from '../platform/text-edits.ts';
 import { BUILT_IN, isOurs, parseCodexConfig, providerOf, providersOf } from './codex-config.ts';
@@ -148,9 +149,8 @@ function rivalEdits(document: TomlDocument, { provider, force }: SettledWish, fi
         },
       );
     }
-    const edit = pair === undefined ? undefined : document.removePair(pair);
-    if (edit === undefined) throw notEdited(`${key} of ${table} is not on a line of its own`, file);
-    return { path, edit, loses: `${key} of ${table} was taken out` };
+    if (pair === undefined) throw notEdited(`${key} of ${table} is a table`, file);
+    return { path, edit: document.removePair(pair), loses: `${key} of ${table} was taken out` };
   });
 }
 
@@ -329,7 +329,7 @@ function takeOut(current: string, record: CodexRecord, file: string): string {
   let isSelected = false;
   for (const [index, { inserted, removed }] of record.edits.entries()) {
     const path = record.paths[index] ?? [];
-    if (removed !== '') text = restored(text, path, inserted, removed, file);
+    if (removed !== '') text = restored(text, path, { inserted, removed }, record, file);
     else if (path[0] === 'model_provider') isSelected = true;
     else text = withoutRun(text, inserted);
   }
@@ -351,19 +351,27 @@ function withoutRun(text: string, run: string): string {
   return parsedOr(candidate, '') === undefined ? text : candidate;
 }
 
-function restored(text: string, path: readonly string[], inserted: string, removed: string, file: string): string {
+/** What was replaced or taken out comes back, unless somebody has put another value there. */
+function restored(
+  text: string,
+  path: readonly string[],
+  { inserted, removed }: Pick<TextEdit, 'inserted' | 'removed'>,
+  { command, provider }: CodexRecord,
+  file: string,
+): string {
   const document = TomlDocument.parse(text, file);
+  const isOurCommand = path.at(-1) === 'auth' && providerOf(document, provider).command === command;
   const pair = document.pair(path);
-  let candidate = text;
+  const section = document.section(inserted === '' ? path.slice(0, -1) : path);
+  let edit: TextEdit | undefined;
   if (inserted === '') {
-    const section = document.section(path.slice(0, -1));
-    if (section !== undefined && document.valueAt(path) === undefined)
-      candidate = edited(text, document.putBack(section, removed));
-  } else if (pair !== undefined && document.valueText(pair) === inserted) {
-    candidate = edited(text, document.replaceValue(pair, removed));
-  } else if (pair === undefined) {
-    candidate = text.split(inserted).length === 2 ? text.replace(inserted, () => removed) : text;
+    if (section !== undefined && document.valueAt(path) === undefined) edit = document.putBack(section, removed);
+  } else if (pair !== undefined) {
+    if (isOurCommand || document.valueText(pair) === inserted) edit = document.replaceValue(pair, removed);
+  } else if (section !== undefined && isOurCommand) {
+    edit = { ...document.removeSection(section), inserted: removed };
   }
+  const candidate = edit === undefined ? text : edited(text, edit);
   return parsedOr(candidate, file) === undefined ? text : candidate;
 }
 
@@ -373,20 +381,22 @@ function withoutAuth(text: string, provider: string, file: string): string {
   const section = document.section(path);
   const pair = document.pair(path);
   if (section !== undefined) return edited(text, document.removeSection(section));
-  const edit = pair === undefined ? undefined : document.removePair(pair);
-  if (edit === undefined) throw notEdited(`[${path.map(writtenKey).join('.')}] is not on lines of its own`, file);
-  return edited(text, edit);
+  if (pair === undefined) throw notEdited(`[${path.map(writtenKey).join('.')}] is written as dotted keys`, file);
+  return edited(text, document.removePair(pair));
 }
 
 /** If it is as it was made: what somebody added to it makes it theirs. */
 function withoutProvider(text: string, provider: string, made: object, file: string): string {
   const document = TomlDocument.parse(text, file);
   const path = ['model_providers', provider];
+  if (!isDeepStrictEqual(plain(document.valueAt(path)), plain(made))) return text;
   const section = document.section(path);
-  if (section === undefined || !isDeepStrictEqual(plain(document.valueAt(path)), plain(made))) return text;
+  const pair = document.pair(path);
+  if (pair !== undefined) return edited(text, document.removePair(pair));
+  if (section === undefined) return text;
   return edited(text, document.removeSection(section)).replace(`${MARK}\r\n`, '').replace(`${MARK}\n`, '');
 }
 
-function edited(text: string, edit: TextEdit | undefined): string {
-  return edit === undefined ? text : applyEdits(text, [edit]);
+function edited(text: string, edit: TextEdit): string {
+  return applyEdits(text, [edit]);
 }

@@ -3,6 +3,7 @@ import { type AST, ParseError, parseTOML } from 'toml-eslint-parser';
 import { BrokerError } from '../errors.ts';
 import { lineEnd, type TextEdit } from '../platform/text-edits.ts';
 import type { KeyPath } from './positions.ts';
+import { valueAt } from './walk.ts';
 
 /**
  * Edits of a TOML text by the positions of what is in it: everything else keeps its bytes. Each method gives one edit, for
@@ -57,9 +58,7 @@ export class TomlDocument {
 
   /** What is at this path; undefined: nothing. */
   valueAt(path: readonly string[]): unknown {
-    let value: unknown = this.values;
-    for (const name of path) value = isTable(value) && Object.hasOwn(value, name) ? value[name] : undefined;
-    return value;
+    return valueAt(this.values, path);
   }
 
   /** The pair with exactly this path; undefined: it has none, or a header of its own. */
@@ -111,21 +110,25 @@ export class TomlDocument {
 
   /** Between the braces of an inline table, behind what is there. */
   addInline({ value: { start }, path }: TomlPair, statement: string): TextEdit {
-    const inside = this.#pairs.filter((pair) => pair.isInline && isSame(pair.path.slice(0, path.length), path));
-    const last = inside.reduce<TomlPair | undefined>(
-      (far, pair) => (far === undefined || pair.value.end > far.value.end ? pair : far),
-      undefined,
-    );
-    return last === undefined ? inserting(start + 1, ` ${statement} `) : inserting(last.value.end, `, ${statement}`);
+    const isInside = (pair: TomlPair) =>
+      pair.path.length > path.length && isSame(pair.path.slice(0, path.length), path);
+    const ends = this.#pairs.filter((pair) => pair.isInline && isInside(pair)).map((pair) => pair.value.end);
+    return ends.length === 0 ? inserting(start + 1, ` ${statement} `) : inserting(Math.max(...ends), `, ${statement}`);
   }
 
   replaceValue({ value: { start, end } }: TomlPair, written: string): TextEdit {
     return { offset: start, removed: this.text.slice(start, end), inserted: written };
   }
 
-  /** With its whole line, or lines, and a comment on them; undefined: it is within an inline table. */
-  removePair({ isInline, start, value }: TomlPair): TextEdit | undefined {
-    return isInline ? undefined : this.#removeLines(start, value.end);
+  /** With its whole line, or lines, and a comment on them; within an inline table with its comma. */
+  removePair(pair: TomlPair): TextEdit {
+    if (!pair.isInline) return this.#removeLines(pair.start, pair.value.end);
+    const tableOf = ({ path, depth }: TomlPair) => path.slice(0, path.length - depth);
+    const beside = this.#pairs.filter((each) => each.isInline && isSame(tableOf(each), tableOf(pair)));
+    const at = beside.indexOf(pair);
+    const from = beside[at - 1]?.value.end ?? pair.start;
+    const to = at > 0 ? pair.value.end : (beside[at + 1]?.start ?? pair.value.end);
+    return { offset: from, removed: this.text.slice(from, to), inserted: '' };
   }
 
   /** A header and its pairs, with the comments that are between them. */
@@ -136,7 +139,8 @@ export class TomlDocument {
   /** Lines that were taken out, below the header of their section. */
   putBack({ headerEnd }: TomlSection, lines: string): TextEdit {
     const end = this.#lineEndAfter(headerEnd);
-    return end === undefined ? inserting(this.text.length, this.#eol + lines) : inserting(end, lines);
+    if (end === undefined) return inserting(this.text.length, this.#eol + lines);
+    return inserting(end, lines.endsWith('\n') ? lines : lines + this.#eol);
   }
 
   #removeLines(from: number, to: number): TextEdit {
@@ -150,10 +154,6 @@ export class TomlDocument {
     const at = this.text.indexOf('\n', offset);
     return at === -1 ? undefined : at + 1;
   }
-}
-
-export function isTable(value: unknown): value is TomlTable {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }
 
 function sectionsOf({ body: [top] }: AST.TOMLProgram): TomlSection[] {
