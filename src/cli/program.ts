@@ -143,6 +143,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/service.ts')).serviceCommand(io),
   },
   {
+    name: 'uninstall',
+    summary: 'take away everything that any command of broker wrote; lists it first',
+    load: async (io) => (await import('./commands/uninstall.ts')).uninstallCommand(io),
+  },
+  {
     name: 'completion',
     summary: 'print a script that completes commands and options',
     load: async (io) => {

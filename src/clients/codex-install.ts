@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { changeFile, type InstallerContext, type InstallOutcome } from '../claude/install/installer.ts';
 import type { WritePlan } from '../claude/install/plan.ts';
 import { fileRecordSchema, type RecordStore, recordStore, sha256, undoExactly } from '../claude/install/undo.ts';
 import { writtenKey } from '../config/positions.ts';
@@ -48,6 +49,23 @@ interface NamedEdit {
   readonly edit: TextEdit;
   /** What it takes from somebody else. */
   readonly loses?: string;
+}
+
+/** @throws BrokerError ERR_CONFIG for a file that is not TOML, ERR_DENIED for what is somebody else's, ERR_USAGE, ERR_IO. */
+export function installCodex(
+  context: InstallerContext,
+  request: { readonly file: string; readonly dryRun: boolean },
+  wish: CodexWish,
+): InstallOutcome & { readonly edits: CodexRecord['edits'] } {
+  let edits: CodexRecord['edits'] = [];
+  const outcome = changeFile(context, { ...request, folderMode: 0o700, fileMode: 0o600 }, CODEX_RECORDS, {
+    plan: (current, record, file) => {
+      const plan = planCodexInstall(current, record, wish, file);
+      edits = plan.record?.edits ?? [];
+      return plan;
+    },
+  });
+  return { ...outcome, edits };
 }
 
 /** @throws BrokerError ERR_CONFIG for a file that is not TOML, ERR_DENIED for what is somebody else's, ERR_USAGE. */
@@ -294,6 +312,21 @@ function notEdited(what: string, file: string): BrokerError {
   return new BrokerError('ERR_USAGE', `${what}: ${file} cannot be edited here, and was left as it is`, {
     remedy: 'see the lines with --print and write them by hand',
   });
+}
+
+/** @throws BrokerError as `planCodexInstall`. */
+export function uninstallCodex(
+  context: InstallerContext,
+  request: { readonly file: string; readonly dryRun: boolean },
+): InstallOutcome & { readonly edits: CodexRecord['edits'] } {
+  let edits: CodexRecord['edits'] = [];
+  const outcome = changeFile(context, request, CODEX_RECORDS, {
+    plan: (current, record, file) => {
+      edits = record?.edits ?? [];
+      return planCodexUninstall(current, record, file);
+    },
+  });
+  return { ...outcome, edits };
 }
 
 /** @throws BrokerError as `planCodexInstall`. */

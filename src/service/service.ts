@@ -80,11 +80,16 @@ export class Service {
     return this.#describe(settings, files);
   }
 
+  /** Everything that an installation writes, whether it is there or not. */
+  get ownPlaces(): readonly string[] {
+    const own = [launchFile(this.stateDir), this.#stoppedMark, path.dirname(runtimeCopy(this.stateDir))];
+    return [...this.manager.places, ...own];
+  }
+
   /** Takes away everything but the state and what another program installed. @returns what was removed. */
   async uninstall(): Promise<readonly string[]> {
     await this.manager.deactivate();
-    const own = [launchFile(this.stateDir), this.#stoppedMark, path.dirname(runtimeCopy(this.stateDir))];
-    const removed = [...this.manager.places, ...own].filter((file) => {
+    const removed = this.ownPlaces.filter((file) => {
       if (lstatSync(file, { throwIfNoEntry: false }) === undefined || isLink(file)) return false;
       rmSync(file, { recursive: true, force: true });
       return true;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { ensurePrivateFolder, readTextQuietly, writeFileAtomically } from '../../platform/files.ts';
@@ -125,6 +125,8 @@ const LARGEST_BYTES = 1024 * 1024;
 export interface RecordStore<R extends FileRecord> {
   /** A record that is missing or broken counts as none: the file is then judged by its content. */
   read(stateDir: string, file: string): R | undefined;
+  /** Those that something is recorded of. */
+  files(stateDir: string): readonly string[];
   write(stateDir: string, uid: number, record: R): void;
   remove(stateDir: string, file: string): void;
 }
@@ -132,13 +134,24 @@ export interface RecordStore<R extends FileRecord> {
 export function recordStore<R extends FileRecord>(folder: string, schema: z.ZodType<R>): RecordStore<R> {
   const place = (stateDir: string, file: string) =>
     path.join(stateDir, folder, `${sha256(Buffer.from(file)).slice(0, 16)}.json`);
+  const parsed = (place: string): R | undefined => {
+    try {
+      return schema.parse(JSON.parse(readTextQuietly(place, LARGEST_BYTES) ?? ''));
+    } catch {
+      return undefined;
+    }
+  };
   return {
     read(stateDir, file) {
+      const record = parsed(place(stateDir, file));
+      return record?.file === file ? record : undefined;
+    },
+    files(stateDir) {
       try {
-        const record = schema.parse(JSON.parse(readTextQuietly(place(stateDir, file), LARGEST_BYTES) ?? ''));
-        return record.file === file ? record : undefined;
+        const names = readdirSync(path.join(stateDir, folder)).filter((name) => /^[0-9a-f]{16}\.json$/.test(name));
+        return names.flatMap((name) => parsed(path.join(stateDir, folder, name))?.file ?? []);
       } catch {
-        return undefined;
+        return [];
       }
     },
     write(stateDir, uid, record) {

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { Command } from 'commander';
-import { changeFile, type InstallOutcome } from '../../claude/install/installer.ts';
+import type { InstallOutcome } from '../../claude/install/installer.ts';
 import { tomlDiff } from '../../claude/settings/masked-diff.ts';
 import { followLinks } from '../../claude/settings/replace-file.ts';
 import { describeCommand } from '../../claude/shell/helper-command.ts';
@@ -18,8 +18,9 @@ import {
   CODEX_RECORDS,
   type CodexRecord,
   type CodexWish,
+  installCodex,
   planCodexInstall,
-  planCodexUninstall,
+  uninstallCodex,
 } from '../../clients/codex-install.ts';
 import { formatDuration, parseDuration } from '../../config/durations.ts';
 import { stateDir } from '../../config/paths.ts';
@@ -121,19 +122,8 @@ async function installAction(io: ProcessIo, options: CodexInstallOptions): Promi
     io.stdout(planCodexInstall(undefined, undefined, wish, fileOf(io, options)).content?.toString() ?? '');
     return;
   }
-  let edits: CodexRecord['edits'] = [];
-  const outcome = changeFile(
-    installerContext(io),
-    { file: fileOf(io, options), dryRun: dryRun === true, folderMode: 0o700, fileMode: 0o600 },
-    CODEX_RECORDS,
-    {
-      plan: (current, record, file) => {
-        const plan = planCodexInstall(current, record, wish, file);
-        edits = plan.record?.edits ?? [];
-        return plan;
-      },
-    },
-  );
+  const request = { file: fileOf(io, options), dryRun: dryRun === true };
+  const outcome = installCodex(installerContext(io), request, wish);
   const unknown = await credentialWarning(io, credential);
   const { selected, providers } = settingsIn(outcome.after, outcome.file);
   const provider = providers.find(
@@ -141,7 +131,7 @@ async function installAction(io: ProcessIo, options: CodexInstallOptions): Promi
   );
   reportChange(io, options, outcome, {
     done: 'installed',
-    diff: () => diffOf(outcome, edits),
+    diff: () => diffOf(outcome),
     warnings: [
       ...(unknown === undefined ? [] : [unknown]),
       ...(provider?.name === selected ? [] : [`it is not selected: start codex -c model_provider=${provider?.name}`]),
@@ -152,17 +142,10 @@ async function installAction(io: ProcessIo, options: CodexInstallOptions): Promi
 }
 
 function uninstallAction(io: ProcessIo, options: CodexPlace): void {
-  let edits: CodexRecord['edits'] = [];
-  const request = { file: fileOf(io, options), dryRun: options.dryRun === true };
-  const outcome = changeFile(installerContext(io), request, CODEX_RECORDS, {
-    plan: (current, record, file) => {
-      edits = record?.edits ?? [];
-      return planCodexUninstall(current, record, file);
-    },
-  });
+  const outcome = uninstallCodex(installerContext(io), { file: fileOf(io, options), dryRun: options.dryRun === true });
   reportChange(io, options, outcome, {
     done: 'uninstalled',
-    diff: () => diffOf(outcome, edits),
+    diff: () => diffOf(outcome),
     warnings: keylessSelection(outcome),
   });
 }
@@ -180,7 +163,7 @@ function settingsIn(text: string | undefined, file: string): CodexSettings {
   return settingsOf(parseCodexConfig(Buffer.from(text ?? ''), file));
 }
 
-function diffOf({ file, before, after }: InstallOutcome, edits: CodexRecord['edits']): string {
+function diffOf({ file, before, after, edits }: InstallOutcome & Pick<CodexRecord, 'edits'>): string {
   const ours = new Set(edits.flatMap(({ inserted }) => inserted.split(/\r?\n/)).map((line) => line.trim()));
   return tomlDiff(file, before, after, (line) => ours.has(line.trim()));
 }
