@@ -1,6 +1,6 @@
 import type { InstallerContext, InstallOutcome } from '../claude/install/installer.ts';
 import { loadConfig } from '../config/load.ts';
-import { configFile, stateDir } from '../config/paths.ts';
+import { configFile, notSetUp, stateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { NAME, NAME_RULE } from '../protocol/request.ts';
@@ -57,8 +57,10 @@ export function requireCredentialName(name: string | undefined): void {
 
 /** What is wrong with asking for this credential; undefined if nothing is, or if there is no configuration to tell. */
 export async function credentialWarning(io: ProcessIo, credential: string | undefined): Promise<string | undefined> {
+  const fresh = notSetUp(io);
+  if (fresh !== undefined) return `${fresh.message}: the helper has nothing to print before you ${fresh.remedy}`;
   const { file, config } = await configured(io);
-  if (config === undefined) return undefined;
+  if (config === undefined) return `${file} has a fault: broker config validate`;
   const names = [...config.credentials.keys()].join(', ');
   if (credential === undefined) {
     const isMissing = config.defaultCredential === undefined;

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { ownStateDir } from '../config/paths.ts';
+import { launchFile, ownStateDir } from '../config/paths.ts';
 import { BrokerError, codeOf } from '../errors.ts';
 import { readRegularFile, writeFileAtomically } from '../platform/files.ts';
 import { logFileOf } from '../platform/installation.ts';
@@ -168,10 +168,6 @@ export interface LaunchRecord {
 const FIRST_LINE = 'broker-launch 1';
 const MOST_WORDS = 24;
 const LARGEST_BYTES = 8191;
-
-export function launchFile(stateDir: string): string {
-  return path.join(stateDir, 'launch');
-}
 
 /** @returns false if the file said so already. @throws BrokerError ERR_CONFIG for paths that cannot be written down. */
 export function writeLaunchRecord(stateDir: string, record: LaunchRecord): boolean {

@@ -17,10 +17,13 @@ import { TemporaryHome } from '../unit/claude/home.ts';
 import { captureIo } from '../unit/claude/test-io.ts';
 
 const CONFIG = '.codex/config.toml';
+const CREDENTIALS =
+  'default = "work"\n[providers.p]\ntype = "exec"\n[credentials.work]\nprovider = "p"\ncommand = ["true"]\n';
 
 function codexHome(): TemporaryHome & { helper: string; run: (...words: string[]) => ReturnType<typeof run> } {
   const home = new TemporaryHome();
   const helper = home.write('bin/broker-key', '#!/bin/sh\n', 0o755);
+  home.write('.config/broker/config.toml', CREDENTIALS);
   return Object.assign(home, { helper, run: (...words: string[]) => run(home, words) });
 }
 
