@@ -1,9 +1,10 @@
-import { CommanderError } from 'commander';
-import { BrokerError, describeError, systemRefusal } from '../errors.ts';
+import type { CommanderError } from 'commander';
+import { BrokerError, codeOf, describeError, systemRefusal } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { redact } from '../platform/text.ts';
 import { problemLine } from '../protocol/problem.ts';
-import { buildProgram, COMMANDS, type CommandEntry } from './program.ts';
+import { daemonWords, startDaemon } from './commands/daemon.ts';
+import type { CommandEntry } from './program.ts';
 
 const EX_USAGE = 64;
 const EX_SOFTWARE = 70;
@@ -12,15 +13,14 @@ const EX_SOFTWARE = 70;
  * Runs one command line (without node and script) and sets the exit code. Never rejects: whatever goes wrong is said
  * on standard error.
  */
-export async function main(
-  argv: readonly string[],
-  io: ProcessIo,
-  entries: readonly CommandEntry[] = COMMANDS,
-): Promise<void> {
+export async function main(argv: readonly string[], io: ProcessIo, entries?: readonly CommandEntry[]): Promise<void> {
   try {
+    const daemon = entries === undefined ? daemonWords(argv) : undefined;
+    if (daemon !== undefined) return await startDaemon(io, daemon);
+    const { buildProgram, COMMANDS } = await import('./program.ts');
     const words = argv.filter((word) => !word.startsWith('-'));
     const wanted = words[0] === 'help' ? words[1] : words[0];
-    const program = await buildProgram(io, entries, (name) => name === wanted);
+    const program = await buildProgram(io, entries ?? COMMANDS, (name) => name === wanted);
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
     io.setExitCode(report(error, argv, io));
@@ -29,7 +29,9 @@ export async function main(
 
 function report(thrown: unknown, argv: readonly string[], io: ProcessIo): number {
   // Commander has said it already.
-  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : EX_USAGE;
+  if (codeOf(thrown)?.startsWith('commander.')) {
+    return (thrown as CommanderError).exitCode === 0 ? 0 : EX_USAGE;
+  }
   const error = thrown instanceof BrokerError ? thrown : (systemRefusal(thrown) ?? thrown);
   if (argv.includes('--verbose') && error instanceof Error) io.stderr(`${traceOf(error)}\n`);
   if (!(error instanceof BrokerError)) {
