@@ -173,7 +173,7 @@ function taken(what: string, name: string, file: string, flag: string): BrokerEr
 /** A new configuration file, with comments for the person who opens it next. */
 function newConfig(plan: Plan): string {
   return `# Configuration of broker, begun by \`broker setup\`. Change it as you like: the daemon notices changes.
-# Every key is explained in docs/configuration.md; check the file with: broker config validate
+# Every key is explained by: broker help configuration; check the file with: broker config validate
 
 default = ${tomlValue(plan.credential)}   # served when no name is given
 
@@ -196,9 +196,9 @@ function extendedConfig(
 }
 
 const WHAT: Readonly<Record<ProviderKind, string>> = {
-  vault: 'HashiCorp Vault or OpenBao (docs/providers/vault.md).',
-  'aws-secrets-manager': 'AWS Secrets Manager (docs/providers/aws-secrets-manager.md).',
-  'aws-ssm': 'AWS Systems Manager Parameter Store (docs/providers/aws-ssm.md).',
+  vault: 'HashiCorp Vault or OpenBao (broker help vault).',
+  'aws-secrets-manager': 'AWS Secrets Manager (broker help aws-secrets-manager).',
+  'aws-ssm': 'AWS Systems Manager Parameter Store (broker help aws-ssm).',
 };
 
 function providerTables({ kind, providerName, options, auth }: Plan): string {

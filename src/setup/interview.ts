@@ -132,7 +132,7 @@ export class Interview {
   }
 
   guard(): Promise<boolean> {
-    return this.yes('Only for Claude Code itself, not for what its agent runs? (docs/allow.md)', false);
+    return this.yes('Only for Claude Code itself, not for what its agent runs? (broker help allow)', false);
   }
 
   yes(message: string, initialValue = true): Promise<boolean> {
