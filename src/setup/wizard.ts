@@ -148,7 +148,7 @@ class Conversation {
   async #logIn(draft: Draft, kind: ProviderKind): Promise<void> {
     if (kind !== 'vault') return;
     for (;;) {
-      this.#interview.step('Logging in to Vault; nothing is written yet');
+      this.#interview.step('Logging in and reading what is mounted; nothing is written yet');
       try {
         return await this.#tester.logIn(draft);
       } catch (error) {

@@ -1,11 +1,11 @@
-import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pageReader } from '../fakes/automatic-person.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { enrolLaptop } from '../fakes/laptop.ts';
 import { freePort } from '../fakes/loopback.ts';
-import { SetupHome } from '../fakes/setup-home.ts';
+import { hasServiceManager, SetupHome } from '../fakes/setup-home.ts';
 
 const KEY = 'sk-ant-api03-canary-0123456789';
 
@@ -30,14 +30,6 @@ const APPROLE = () => [
   ...['--provider', 'vault', '--address', vault.address, '--auth', 'approle'],
   ...['--role-id-file', join(home.folder, 'role-id'), '--secret-id-file', join(home.folder, 'secret-id')],
 ];
-/** A test is not to install anything into a systemd or launchd that is there. */
-function hasServiceManager(): boolean {
-  return (
-    process.platform === 'darwin' ||
-    lstatSync(`/run/user/${process.getuid?.()}/systemd/private`, { throwIfNoEntry: false }) !== undefined
-  );
-}
-
 const setup = (...args: string[]) => home.broker('setup', ...args);
 const withoutService = ['--no-service', '--yes'];
 
