@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { notSetUp } from '../config/paths.ts';
 import { BrokerError, describeError, systemRefusal } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { redact } from '../platform/text.ts';
@@ -18,8 +19,13 @@ export async function main(
   entries: readonly CommandEntry[] = COMMANDS,
 ): Promise<void> {
   try {
-    const words = argv.filter((word) => !word.startsWith('-'));
-    const wanted = words[0] === 'help' ? words[1] : words[0];
+    const wanted = argv.find((word) => !word.startsWith('-'));
+    const rest = argv.slice(1);
+    // They belong to the program that is run: commander would take its own options (--version) out of them.
+    if (argv[0] === 'run' && rest[0] !== '--help' && rest[0] !== '-h') {
+      const { becomeHelper } = await import('./commands/run.ts');
+      becomeHelper(rest, io);
+    }
     const program = await buildProgram(io, entries, (name) => name === wanted);
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
@@ -29,7 +35,10 @@ export async function main(
 
 function report(thrown: unknown, argv: readonly string[], io: ProcessIo): number {
   // Commander has said it already.
-  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : EX_USAGE;
+  if (thrown instanceof CommanderError) {
+    if (thrown.code === 'commander.missingArgument' && isNew(io)) io.stderr('hint: first set it up: broker setup\n');
+    return thrown.exitCode === 0 ? 0 : EX_USAGE;
+  }
   const error = thrown instanceof BrokerError ? thrown : (systemRefusal(thrown) ?? thrown);
   if (argv.includes('--verbose') && error instanceof Error) io.stderr(`${traceOf(error)}\n`);
   if (!(error instanceof BrokerError)) {
@@ -41,6 +50,14 @@ function report(thrown: unknown, argv: readonly string[], io: ProcessIo): number
   const isHelper = argv[0] === 'get' && !io.stderrIsTty;
   io.stderr(`${isHelper ? `broker: ${problemLine(error)}` : describeError(error)}\n`);
   return error.exitCode;
+}
+
+function isNew(io: ProcessIo): boolean {
+  try {
+    return notSetUp(io) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 function traceOf(error: Error): string {

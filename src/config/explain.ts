@@ -174,7 +174,7 @@ function exampleFor(path: KeyPath, table: CheckedTable): string {
   const key = String([...path].reverse().find((part) => typeof part === 'string') ?? '');
   if (path.length === 1 && table.examples?.[key] !== undefined) return table.examples[key];
   const schema = schemaAt(table.schema, path, table.value);
-  if (schema === undefined) return `write what docs/configuration.md says about ${writtenKey(key)}`;
+  if (schema === undefined) return `write what broker help configuration says about ${writtenKey(key)}`;
   const found = valueAt(table.value, path);
   const { core, meta, written } = unwrap(schema);
   const { type } = core._zod.def;

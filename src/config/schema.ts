@@ -261,7 +261,7 @@ export const commonCredentialSchema = z.strictObject({
     .min(1, 'the list is empty, so that nobody could have the key')
     .optional()
     .describe(
-      'Who may have the key, as the kernel shows who asks: claude-code, its own helper calls and nothing that its agent runs; claude-code-background, those of `claude --bg` too; claude-code-node, those of the old client that Node runs. Linux only. Default: every process of yours. docs/allow.md says what it does not stop.',
+      'Who may have the key, as the kernel shows who asks: claude-code, its own helper calls and nothing that its agent runs; claude-code-background, those of `claude --bg` too; claude-code-node, those of the old client that Node runs. Linux only. Default: every process of yours. `broker help allow` says what it does not stop.',
     )
     .meta({ examples: [['claude-code']] }),
   sink: z
@@ -347,6 +347,8 @@ export const fileSchema = z.strictObject({
 export interface ProviderSchemas<Options = unknown, Source = unknown> {
   /** The value of `type` in `[providers.NAME]`. */
   readonly type: string;
+  /** What people write for `type` instead, in small letters and digits alone, each with what else to write then, if anything. */
+  readonly nicknames?: Readonly<Record<string, string>>;
   /** The keys of `[providers.NAME]` but `type`. Strict. */
   readonly providerSchema: z.ZodType<Options>;
   /** The keys of `[credentials.NAME]` that are this provider's own. Strict; the common ones are taken out before. */

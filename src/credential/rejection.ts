@@ -43,7 +43,7 @@ const STRIKES_IF_ACCEPTED = 4;
 const EARLY_FORMATS: ReadonlySet<Format> = new Set<Format>(['raw', 'proxy', 'aws']);
 
 /** What the key was asked for. Only raw calls of the client itself are ever refused. */
-export type Format = 'raw' | 'headers' | 'proxy' | 'aws' | 'json';
+export type Format = 'raw' | 'headers' | 'proxy' | 'aws' | 'json' | 'env';
 
 /** What is remembered of one client and one credential. */
 export interface ClientHistory {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { ownStateDir } from '../config/paths.ts';
+import { launchFile, ownStateDir } from '../config/paths.ts';
 import { BrokerError, codeOf } from '../errors.ts';
 import { readRegularFile, writeFileAtomically } from '../platform/files.ts';
 import { logFileOf } from '../platform/installation.ts';
@@ -36,7 +36,6 @@ export class Unmanaged implements ServiceManager {
   readonly places: readonly string[] = [];
   readonly #surroundings: Surroundings;
   readonly #stateDir: string;
-  readonly #lock: string;
   readonly #logFile: string;
   /** Of the daemon that was started last, once it has ended. */
   #exitCode: number | undefined;
@@ -44,7 +43,6 @@ export class Unmanaged implements ServiceManager {
   constructor(surroundings: Surroundings, stateDir: string) {
     this.#surroundings = surroundings;
     this.#stateDir = stateDir;
-    this.#lock = path.join(ownStateDir(stateDir), 'lock');
     this.#logFile = logFileOf(ownStateDir(stateDir));
     this.logRemedy = `the log is ${this.#logFile}; it is there once a helper has started the daemon`;
   }
@@ -118,8 +116,7 @@ export class Unmanaged implements ServiceManager {
   }
 
   #holder(): LockHolder | undefined {
-    const native = loadNative();
-    return isLockHeld(this.#lock, native && ((fd) => native.flock(fd))) ? readLockHolder(this.#lock) : undefined;
+    return runningDaemon(this.#stateDir);
   }
 
   async #spawn({ run: [program = '', ...args], env }: LaunchRecord): Promise<void> {
@@ -146,6 +143,13 @@ export class Unmanaged implements ServiceManager {
   }
 }
 
+/** The daemon of this machine that holds the state folder, whether or not it answers. */
+export function runningDaemon(stateDir: string): LockHolder | undefined {
+  const native = loadNative();
+  const lock = path.join(ownStateDir(stateDir), 'lock');
+  return isLockHeld(lock, native && ((fd) => native.flock(fd))) ? readLockHolder(lock) : undefined;
+}
+
 /**
  * STATE/launch: how the helper starts the daemon when none answers (native/start-daemon.c reads it). Text that C can
  * take apart safely: `broker-launch 1`, then one `KEY VALUE` a line. The helper takes it only if it and its folder are
@@ -164,10 +168,6 @@ export interface LaunchRecord {
 const FIRST_LINE = 'broker-launch 1';
 const MOST_WORDS = 24;
 const LARGEST_BYTES = 8191;
-
-export function launchFile(stateDir: string): string {
-  return path.join(stateDir, 'launch');
-}
 
 /** @returns false if the file said so already. @throws BrokerError ERR_CONFIG for paths that cannot be written down. */
 export function writeLaunchRecord(stateDir: string, record: LaunchRecord): boolean {

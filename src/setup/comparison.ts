@@ -1,9 +1,8 @@
 import { lstatSync } from 'node:fs';
-import { stateDir } from '../config/paths.ts';
+import { launchFile, stateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { Service } from '../service/service.ts';
-import { launchFile } from '../service/unmanaged.ts';
 import { type ClientLine, clientLine } from './client-line.ts';
 import {
   type Change,

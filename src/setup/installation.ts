@@ -2,7 +2,7 @@ import { lstatSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { enrolClient } from '../claude/install/enrol.ts';
 import { connect } from '../client/broker-client.ts';
-import { ownStateDir, stateDir } from '../config/paths.ts';
+import { launchFile, ownStateDir, stateDir } from '../config/paths.ts';
 import { writtenKey } from '../config/positions.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
@@ -14,7 +14,7 @@ import type { ConfigValue, DaemonStatus } from '../protocol/reports.ts';
 import { askStatus, bringUp } from '../service/health.ts';
 import { recordLaunch, Service } from '../service/service.ts';
 import { stableHelper } from '../service/stable-helper.ts';
-import { launchFile, Unmanaged } from '../service/unmanaged.ts';
+import { Unmanaged } from '../service/unmanaged.ts';
 import type { ClientLine } from './client-line.ts';
 import { guardCredential, readExisting, replaces, writeConfig } from './config-change.ts';
 import type { Plan } from './draft.ts';
@@ -118,7 +118,7 @@ async function guard(io: ProcessIo, { plan, place }: Installation): Promise<Step
   const { name, change } = await guardCredential(existing, plan.credential, place);
   const client = enrolClient({ stateDir: stateDir(io), uid: io.uid }, undefined, io.env['PATH']);
   const written = change && writeConfig(change, existing, place);
-  const missing = client === undefined ? '; no claude was found on PATH: see docs/allow.md' : '';
+  const missing = client === undefined ? '; no claude was found on PATH: see broker help allow' : '';
   return { done: `[credentials.${name}] has allow = ["claude-code"]${missing}`, undo: () => written?.undo() };
 }
 

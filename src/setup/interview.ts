@@ -173,7 +173,11 @@ export class Interview {
       { value: ANTHROPIC_CHECK, label: "yes, Anthropic's (api.anthropic.com)" },
       { value: 'other', label: 'yes, at another address' },
     ];
-    const choice = await this.#choose('Let the API itself say whether a key is good? (docs/rejection.md)', options, '');
+    const choice = await this.#choose(
+      'Let the API itself say whether a key is good? (broker help rejection)',
+      options,
+      '',
+    );
     if (choice !== 'other') return choice === '' ? undefined : choice;
     const example = 'https://gateway.example.com/v1/models';
     return await this.#text('Address that answers 2xx to a good key', { example }, (url) =>
@@ -200,7 +204,7 @@ export class Interview {
   }
 
   guard(): Promise<boolean> {
-    return this.yes('Only for Claude Code itself, not for what its agent runs? (docs/allow.md)', false);
+    return this.yes('Only for Claude Code itself, not for what its agent runs? (broker help allow)', false);
   }
 
   yes(message: string, initialValue = true): Promise<boolean> {

@@ -6,7 +6,7 @@ import { kindOf } from './questions.ts';
 /** A new configuration file, with comments for the person who opens it next. */
 export function newConfig(plan: Plan): string {
   return `# Configuration of broker, begun by \`broker setup\`. Change it as you like: the daemon notices changes.
-# Every key is explained in docs/configuration.md; check the file with: broker config validate
+# Every key is explained by: broker help configuration; check the file with: broker config validate
 
 default = ${tomlValue(plan.credential)}   # served when no name is given
 
@@ -41,7 +41,7 @@ export const ANTHROPIC_CHECK = 'https://api.anthropic.com/v1/models?limit=1';
 export function checkTable({ credential, checkUrl }: Plan): readonly string[] {
   if (checkUrl === undefined) return [];
   const headers = URL.parse(checkUrl)?.hostname === URL.parse(ANTHROPIC_CHECK)?.hostname ? [VERSION_HEADER] : [];
-  const lines = ['# The API itself says whether the key is good (docs/rejection.md); once: broker check'];
+  const lines = ['# The API itself says whether the key is good (broker help rejection); once: broker check'];
   lines.push(header(['credentials', credential, 'check']), pair('url', checkUrl), ...headers);
   return [`${lines.join('\n')}\n`];
 }

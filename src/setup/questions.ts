@@ -368,7 +368,7 @@ const tool = (kind: PresetName, label: string, name: string) => ({
   label,
   name,
   type: 'exec',
-  comment: `${label} (docs/providers/exec.md).`,
+  comment: `${label} (broker help exec).`,
   fixed: { preset: kind },
 });
 
@@ -378,7 +378,7 @@ export const PROVIDER_KINDS: readonly Kind[] = [
     label: 'HashiCorp Vault or OpenBao',
     name: 'vault',
     type: 'vault',
-    comment: 'HashiCorp Vault or OpenBao (docs/providers/vault.md).',
+    comment: 'HashiCorp Vault or OpenBao (broker help vault).',
     fixed: {},
     connection: VAULT,
     ways: { flag: 'auth', into: 'auth', key: 'method', ask: 'How do you log in to it?', choices: VAULT_LOGINS },
@@ -389,7 +389,7 @@ export const PROVIDER_KINDS: readonly Kind[] = [
     label: 'AWS Secrets Manager',
     name: 'aws',
     type: 'aws-secrets-manager',
-    comment: 'AWS Secrets Manager (docs/providers/aws-secrets-manager.md).',
+    comment: 'AWS Secrets Manager (broker help aws-secrets-manager).',
     fixed: {},
     connection: AWS,
     source: [
@@ -408,7 +408,7 @@ export const PROVIDER_KINDS: readonly Kind[] = [
     label: 'AWS Systems Manager Parameter Store',
     name: 'aws-ssm',
     type: 'aws-ssm',
-    comment: 'AWS Systems Manager Parameter Store (docs/providers/aws-ssm.md).',
+    comment: 'AWS Systems Manager Parameter Store (broker help aws-ssm).',
     fixed: {},
     connection: AWS,
     source: [
@@ -477,7 +477,7 @@ export const PROVIDER_KINDS: readonly Kind[] = [
     label: 'the keyring of this desktop: macOS Keychain, Secret Service',
     name: 'desk',
     type: 'keychain',
-    comment: 'The keyring of the operating system (docs/providers/keychain.md).',
+    comment: 'The keyring of the operating system (broker help keychain).',
     fixed: {},
     connection: [],
     source: [
@@ -497,7 +497,7 @@ export const PROVIDER_KINDS: readonly Kind[] = [
     label: 'an identity provider: OAuth 2.0 and OpenID Connect',
     name: 'login',
     type: 'oauth2',
-    comment: 'An identity provider (docs/providers/oauth2.md).',
+    comment: 'An identity provider (broker help oauth2).',
     fixed: {},
     connection: OAUTH2,
     ways: { flag: 'grant', into: 'options', key: 'grant', ask: 'Who gets the tokens?', choices: OAUTH2_GRANTS },

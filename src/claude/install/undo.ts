@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { ensurePrivateFolder, readTextQuietly, writeFileAtomically } from '../../platform/files.ts';
@@ -117,6 +117,24 @@ export function readRecord(stateDir: string, file: string): InstallRecord | unde
   } catch {
     return undefined;
   }
+}
+
+/** The settings files that something is recorded of. */
+export function recordedFiles(stateDir: string): readonly string[] {
+  const folder = path.join(stateDir, 'claude');
+  let names: string[];
+  try {
+    names = readdirSync(folder).filter((name) => /^[0-9a-f]{16}\.json$/.test(name));
+  } catch {
+    return [];
+  }
+  return names.flatMap((name) => {
+    try {
+      return schema.parse(JSON.parse(readTextQuietly(path.join(folder, name), LARGEST_BYTES) ?? '')).file;
+    } catch {
+      return [];
+    }
+  });
 }
 
 export function writeRecord(stateDir: string, uid: number, record: InstallRecord): void {

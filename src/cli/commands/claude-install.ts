@@ -21,7 +21,7 @@ import { settingsDiff } from '../../claude/settings/masked-diff.ts';
 import { readIfThere } from '../../claude/settings/replace-file.ts';
 import { parseDuration } from '../../config/durations.ts';
 import { loadConfig } from '../../config/load.ts';
-import { configFile, stateDir } from '../../config/paths.ts';
+import { configFile, notSetUp, stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import { enrolmentFile, readEnrolment } from '../../platform/enrolment.ts';
 import { helperPath } from '../../platform/native.ts';
@@ -205,8 +205,10 @@ function requireServer(file: string, server: string): void {
 async function credentialWarning(io: ProcessIo, credential: string | undefined): Promise<string | undefined> {
   const { env, homeDir, uid } = io;
   const file = configFile(io);
+  const fresh = notSetUp(io);
+  if (fresh !== undefined) return `${fresh.message}: the helper has nothing to print before you ${fresh.remedy}`;
   const { config } = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
-  if (config === undefined) return undefined;
+  if (config === undefined) return `${file} has a fault: broker config validate`;
   const names = [...config.credentials.keys()].join(', ');
   if (credential === undefined) {
     const isMissing = config.defaultCredential === undefined;

@@ -2,8 +2,9 @@ import { Command } from 'commander';
 import { connect, describeSelf, type ServedKey } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { duration } from '../../platform/text.ts';
 import { LONGEST_KEY } from '../../protocol/request.ts';
-import { duration, relative } from '../output.ts';
+import { relative } from '../output.ts';
 
 interface Options {
   readonly format: string;

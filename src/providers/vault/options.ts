@@ -365,6 +365,7 @@ function withWords(params: VaultSource['params'], { client, session }: SessionWo
 /** HashiCorp Vault and OpenBao. docs/providers/vault.md tells every key. */
 export const vaultDefinition: ProviderDefinition<VaultOptions, VaultSource> = {
   type: 'vault',
+  nicknames: { hashicorp: '', hashicorpvault: '', openbao: '', bao: '', hcp: '', hcpvault: '' },
   summary: 'HashiCorp Vault or OpenBao: KV, dynamic engines with leases, OIDC tokens',
   get providerSchema() {
     return vaultProviderSchema();
