@@ -35,7 +35,12 @@ const PACKAGES = [/^@aws-sdk\//, /^@napi-rs\//, /^@smithy\//, /^axios$/, /^bette
  */
 const GROUPS = [
   { name: 'guard', test: /\/src\/platform\/guard\./, priority: 1 },
-  { name: 'common', test: /\/src\/(?:credential|crypto|errors|platform|protocol)/, minShareCount: 2 },
+  {
+    name: 'common',
+    priority: 1,
+    test: /\/src\/(?:credential|crypto|errors|platform|protocol|config\/paths\.)/,
+    minShareCount: 2,
+  },
   {
     name: 'config',
     test: /\/src\/config\/|\/src\/providers\/(?:[^/]*\/)?(?:registry|options|proxies)\.|\/node_modules\/(?:smol-toml|zod)\//,

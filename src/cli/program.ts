@@ -101,6 +101,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/claude.ts')).claudeCommand(io),
   },
   {
+    name: 'codex',
+    summary: 'write or remove the command that Codex runs for its key, in its config.toml',
+    load: async (io) => (await import('./commands/codex.ts')).codexCommand(io),
+  },
+  {
     name: 'config',
     summary: 'check the configuration, print it with secrets masked',
     load: async (io) => (await import('./commands/config.ts')).configCommand(io),
