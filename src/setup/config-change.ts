@@ -5,7 +5,7 @@ import { maskValue } from '../config/effective.ts';
 import { configError } from '../config/faults.ts';
 import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { expandHome } from '../config/paths.ts';
-import { dotted, writtenKey } from '../config/positions.ts';
+import { dotted, TomlPositions, writtenKey } from '../config/positions.ts';
 import { LARGEST_CONFIG_BYTES } from '../config/safe-file.ts';
 import { commonCredentialSchema } from '../config/schema.ts';
 import { tomlValue } from '../config/toml.ts';
@@ -208,7 +208,9 @@ export async function guardCredential(
   }
   if (credential.allow?.includes('claude-code')) return { name: wanted, change: undefined };
   const edit: TomlEdit = { path: ['credentials', wanted, 'allow'], value: ['claude-code'], first: true };
-  const changed = credential.allow === undefined ? await editToml(text, [edit]) : undefined;
+  const line = text.split('\n')[((await TomlPositions.of(text)).lineOf(['credentials', wanted]) ?? 0) - 1] ?? '';
+  const isOwnTable = credential.allow === undefined && /^\s*\[[^[\]]+\]\s*(?:#.*)?$/.test(line);
+  const changed = isOwnTable ? await editToml(text, [edit]) : undefined;
   if (changed === undefined) {
     throw new BrokerError('ERR_USAGE', `[credentials.${writtenKey(wanted)}] in ${place.file} cannot be edited here`, {
       remedy: 'write into it by hand: allow = ["claude-code"]',
