@@ -99,6 +99,8 @@ export interface ProviderErrorOptions extends BrokerErrorOptions {
   readonly concerns?: FailureConcern;
   /** The server has judged a login and refused it: tried again, it may lock the account. */
   readonly isRefusedLogin?: true;
+  /** It was asked so long ago, and gave no answer. Default: just now. */
+  readonly waitedMs?: number;
 }
 
 export class ProviderError extends BrokerError {
@@ -107,6 +109,7 @@ export class ProviderError extends BrokerError {
   readonly isOverloaded: boolean;
   readonly concerns: FailureConcern;
   readonly isRefusedLogin: boolean;
+  readonly waitedMs: number;
 
   constructor(kind: FailureKind, message: string, options: ProviderErrorOptions = {}) {
     super(options.code ?? CODE_OF_FAILURE[kind], message, options);
@@ -116,6 +119,7 @@ export class ProviderError extends BrokerError {
     this.isOverloaded = options.isOverloaded ?? options.retryAfterMs !== undefined;
     this.concerns = options.concerns ?? 'secret';
     this.isRefusedLogin = options.isRefusedLogin ?? false;
+    this.waitedMs = options.waitedMs ?? 0;
   }
 
   /** The same failure, of more than one secret. */
@@ -129,11 +133,12 @@ export class ProviderError extends BrokerError {
   }
 
   #as(concerns: FailureConcern, message: string, remedy: string | undefined): ProviderError {
-    const { kind, retryAfterMs, code, isRefusedLogin, isOverloaded } = this;
+    const { kind, retryAfterMs, code, isRefusedLogin, isOverloaded, waitedMs } = this;
     return new ProviderError(kind, message, {
       code,
       concerns,
       isOverloaded,
+      waitedMs,
       ...(isRefusedLogin ? { isRefusedLogin } : {}),
       ...(remedy === undefined ? {} : { remedy }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
@@ -179,7 +184,7 @@ export function systemRefusal(error: unknown): BrokerError | undefined {
 export function failedInside(what: string, fault: unknown): BrokerError {
   const type = fault instanceof Error ? fault.name : typeof fault;
   return new BrokerError('ERR_INTERNAL', `${what} failed inside the broker (${type})`, {
-    remedy: 'this is a bug in broker: please report it with the output of `broker events`',
+    remedy: 'this is a bug in broker: please report it with what broker bugreport makes',
     cause: fault,
   });
 }

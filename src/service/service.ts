@@ -1,6 +1,6 @@
 import { lstatSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { stateDir } from '../config/paths.ts';
+import { launchFile, stateDir } from '../config/paths.ts';
 import { BrokerError, shellWord } from '../errors.ts';
 import { ensurePrivateFolder, readRegularFile } from '../platform/files.ts';
 import { VERSION } from '../platform/installation.ts';
@@ -19,7 +19,7 @@ import {
 import { daemonCommand, runtimeCopy } from './runtime.ts';
 import { installStableHelper, stableHelper } from './stable-helper.ts';
 import { findSystemd } from './systemd.ts';
-import { type LaunchRecord, launchFile, Unmanaged, writeLaunchRecord } from './unmanaged.ts';
+import { type LaunchRecord, Unmanaged, writeLaunchRecord } from './unmanaged.ts';
 
 export interface InstallOptions {
   /** `process.execPath`. */

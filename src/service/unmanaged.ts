@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { ownStateDir } from '../config/paths.ts';
+import { launchFile, ownStateDir } from '../config/paths.ts';
 import { BrokerError, codeOf } from '../errors.ts';
 import { readRegularFile, writeFileAtomically } from '../platform/files.ts';
 import { logFileOf } from '../platform/installation.ts';
@@ -120,6 +121,12 @@ export class Unmanaged implements ServiceManager {
   }
 
   async #spawn({ run: [program = '', ...args], env }: LaunchRecord): Promise<void> {
+    const gone = [program, ...args].find((word) => word.startsWith('/') && !existsSync(word));
+    if (gone !== undefined) {
+      throw new BrokerError('ERR_CONFIG', `${gone}, with which the daemon was installed, is gone`, {
+        remedy: 'run: broker service install',
+      });
+    }
     const inherited = Object.fromEntries(INHERITED.map((name) => [name, this.#surroundings.env[name]]));
     const child = spawn(program, args, {
       env: { ...inherited, ...env, BROKER_STATE_DIR: this.#stateDir, BROKER_STARTED_BY: 'helper' },
@@ -168,10 +175,6 @@ export interface LaunchRecord {
 const FIRST_LINE = 'broker-launch 1';
 const MOST_WORDS = 24;
 const LARGEST_BYTES = 8191;
-
-export function launchFile(stateDir: string): string {
-  return path.join(stateDir, 'launch');
-}
 
 /** @returns false if the file said so already. @throws BrokerError ERR_CONFIG for paths that cannot be written down. */
 export function writeLaunchRecord(stateDir: string, record: LaunchRecord): boolean {

@@ -12,7 +12,7 @@ let server: TestServer;
 let io: FakeIo;
 beforeEach(async () => {
   server = await TestServer.start();
-  io = new FakeIo({ BROKER_SOCKET: server.path });
+  io = new FakeIo({ BROKER_SOCKET: server.path, BROKER_CONFIG: '/home/u/.config/broker/config.toml' });
 });
 afterEach(() => server.stop());
 

@@ -1,9 +1,10 @@
 import { Command } from 'commander';
 import type { BrokerClient } from '../../client/broker-client.ts';
 import { connect } from '../../client/broker-client.ts';
+import { shellConfig } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
-import { printable } from '../../platform/text.ts';
+import { duration, printable } from '../../platform/text.ts';
 import { sleep } from '../../platform/waiting.ts';
 import type {
   CredentialState,
@@ -12,7 +13,7 @@ import type {
   PlaceReport,
   StatusReport,
 } from '../../protocol/reports.ts';
-import { duration, json, type Paint, painter, relative, table, thousands, versionDifference } from '../output.ts';
+import { json, type Paint, painter, relative, table, thousands, versionDifference } from '../output.ts';
 import { type StatusWithoutDaemon, statusWithout } from '../without-daemon.ts';
 
 interface Options {
@@ -77,13 +78,15 @@ async function showOnce(io: ProcessIo, client: BrokerClient, options: Options): 
     io.setExitCode(error.exitCode);
     return;
   }
-  io.stdout(options.json ? json(report) : renderStatus(report, io.clock.wall(), painter(io)));
+  io.stdout(options.json ? json(report) : renderStatus(report, io.clock.wall(), painter(io), shellConfig(io)));
   if (options.check && unserved(report.credentials).length > 0) io.setExitCode(EXIT_UNSERVED);
 }
 
 async function show(io: ProcessIo, client: BrokerClient, options: Options): Promise<string> {
   const report = await client.status();
-  return options.json ? `${JSON.stringify(report)}\n` : renderStatus(report, io.clock.wall(), painter(io));
+  return options.json
+    ? `${JSON.stringify(report)}\n`
+    : renderStatus(report, io.clock.wall(), painter(io), shellConfig(io));
 }
 
 function configurationLine({ daemon, configuration: { faults } }: StatusWithoutDaemon): string {
@@ -115,7 +118,12 @@ const NOTHING = '-';
 const MOST_NAMED = 5;
 
 /** `broker status` for people: one line for the whole, the table, and what to do about the rest. */
-export function renderStatus({ daemon, credentials }: StatusReport, nowMs: number, paint: Paint): string {
+export function renderStatus(
+  { daemon, credentials }: StatusReport,
+  nowMs: number,
+  paint: Paint,
+  here?: string,
+): string {
   const configuration = paint('dim', `configuration ${printable(daemon.configFile)}`);
   const parts = [headline(credentials, daemon, paint), daemonLine(daemon, paint), configuration];
   if (daemon.cache.persistent)
@@ -136,7 +144,9 @@ export function renderStatus({ daemon, credentials }: StatusReport, nowMs: numbe
     const counts = shares.map(({ name, sessions = 0 }) => `${name} (${sessions})`).join(', ');
     parts.push('', paint('dim', `client processes with a lease of their own: ${counts}`));
   }
+  const elsewhere = otherConfiguration(daemon, here);
   for (const note of [
+    ...elsewhere,
     ...daemonNotes(daemon, nowMs),
     ...credentials.flatMap((credential) => notesOf(credential, nowMs)),
   ]) {
@@ -237,6 +247,14 @@ function sinkNotes(name: string, sink: CredentialStatus['sink'] | undefined): No
     return [{ mark: '!', colour: 'yellow', text: `${name}: ${file} ${what}: ${printable(problem)}`, remedy }];
   }
   return [{ mark: 'i', colour: 'cyan', text: `${name}: ${written ? 'kept' : 'to be kept'} in ${file}`, remedy: null }];
+}
+
+/** BROKER_CONFIG or XDG_CONFIG_HOME may be set in one shell only. */
+function otherConfiguration({ configFile: file }: DaemonStatus, here = file): Note[] {
+  if (file === here) return [];
+  const text = `this shell has another configuration than the daemon: ${printable(here)}`;
+  const remedy = 'unset BROKER_CONFIG (or XDG_CONFIG_HOME) here, or have the daemon take it: broker service install';
+  return [{ mark: '!', colour: 'yellow', text, remedy }];
 }
 
 function placeNote({ place, state, at, times, message, remedy }: PlaceReport, nowMs: number): Note {
