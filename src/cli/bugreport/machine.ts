@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, statfsSync } from 'no
 import os from 'node:os';
 import path from 'node:path';
 import { findClient } from '../../claude/install/enrol.ts';
-import { socketCandidates, stateDir } from '../../config/paths.ts';
+import { launchFile, socketCandidates, stateDir } from '../../config/paths.ts';
 import { BrokerError, codeOf } from '../../errors.ts';
 import { isOnNetwork, readTextQuietly, statQuietly } from '../../platform/files.ts';
 import { VERSION } from '../../platform/installation.ts';
@@ -12,7 +12,7 @@ import { exitCodeOf, runProgram } from '../../platform/run-program.ts';
 import { run } from '../../service/manager.ts';
 import { Service } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
-import { launchFile, runningDaemon } from '../../service/unmanaged.ts';
+import { runningDaemon } from '../../service/unmanaged.ts';
 import { type Around, placeOf } from './around.ts';
 
 const PROGRAM_LIMIT_MS = 5_000;
