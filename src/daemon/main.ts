@@ -197,6 +197,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   const keeper = new PlaceKeeper({
     places: [new HeldLock(lock, places.stateDir, uid), socket, ...cachePlaces(daemon, places.stateDir)],
     watched: () => watchedFiles([socket.listener.path, lock.path], homeDir),
+    isRight: (name) => name.startsWith('broker.log') || (name.startsWith('cache.db') && cache.isInPlace()),
     clock,
     log,
     onDisplaced,
