@@ -86,6 +86,7 @@ export class Broker implements BrokerApi {
   async answer(ask: Ask): Promise<OpenedKey> {
     const configured = this.#credentials.find(ask.credential);
     const { allow } = configured.spec.config;
+    if (ask.format === 'env') requireLendable(configured);
     if (allow !== undefined) this.#admit(configured, ask, allow);
     const credential =
       configured.spec.config.scope === 'session' ? this.#sessions.credentialFor(configured, ask) : configured;
@@ -308,7 +309,8 @@ export class Broker implements BrokerApi {
     const { client } = ask;
     const at = this.#ports.clock.read();
     configured.timesServed += 1;
-    this.#leases.delivered(key, client, at.nowMs);
+    // Whatever the program starts has the key too, and nobody sees who: its lease is left to lapse.
+    this.#leases.delivered(key, ask.format === 'env' ? undefined : client, at.nowMs);
     this.#rejections.served(ask, key, at);
     const fingerprint = key.digest.slice(0, 8);
     const served = { state, client: client?.name ?? 'unknown', pid: client?.pid ?? 0, fingerprint };
@@ -359,6 +361,20 @@ export class Broker implements BrokerApi {
     if (dueAtMs === undefined) this.#scheduler.cancel(LEASE_SWEEP);
     else if (plannedAtMs === undefined || dueAtMs < plannedAtMs) this.#scheduler.schedule(LEASE_SWEEP, dueAtMs);
   }
+}
+
+/** What is in an environment goes to every program that this one starts, and nobody sees who has it or until when. */
+function requireLendable({ name, spec: { config } }: ManagedCredential): void {
+  const [setting, why] =
+    config.allow !== undefined
+      ? ['allow', 'is for some callers only']
+      : config.scope === 'session'
+        ? ['scope = "session"', 'has a lease for each process, which ends with it']
+        : [];
+  if (setting === undefined) return;
+  const message = `"${name}" ${why} (${setting}), and an environment is inherited by every program that is started`;
+  const remedy = `make another credential, without ${setting}, for programs that read their key from a variable`;
+  throw new BrokerError('ERR_CALLER_REFUSED', message, { remedy });
 }
 
 /** A read is under way, and nothing shows that what it returns is not a lease. */

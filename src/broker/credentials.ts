@@ -7,6 +7,7 @@ import type { Doubt } from '../credential/marks.ts';
 import type { RenewalNeeds } from '../credential/renewal.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError, type FailureConcern } from '../errors.ts';
+import { hideShapes } from '../platform/text.ts';
 import { DEFAULT_CLIENT_INTERVAL_MS } from '../protocol/request.ts';
 import type { CheckAnswer } from '../providers/api-check.ts';
 import type { SessionWords } from '../providers/provider.ts';
@@ -192,10 +193,12 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     const credential = wanted === undefined ? undefined : this.#credentials.get(wanted);
     if (credential !== undefined) return credential;
     const names = [...this.#credentials.keys()].slice(0, 10).join(', ');
+    // Some people write the key itself where its name belongs.
+    const shown = hideShapes(wanted ?? '');
     const [message, otherwise] =
       wanted === undefined
         ? ['no credential was named and the configuration has no `default`', `set \`default\` in ${file}`]
-        : [`there is no credential "${wanted}"`, `add [credentials.${wanted}] to ${file}`];
+        : [`there is no credential "${shown}"`, `add [credentials.${shown}] to ${file}`];
     const remedy = `${wanted === undefined ? 'name' : 'use'} one of: ${names}; or ${otherwise}`;
     throw new BrokerError('ERR_UNKNOWN_CREDENTIAL', message, { remedy });
   }

@@ -51,6 +51,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/get.ts')).getCommand(io),
   },
   {
+    name: 'run',
+    summary: 'run a program with keys in its environment',
+    load: async () => (await import('./commands/run.ts')).runCommand(),
+  },
+  {
     name: 'status',
     summary: 'the state of every credential',
     load: async (io) => (await import('./commands/status.ts')).statusCommand(io),
@@ -86,6 +91,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/doctor.ts')).doctorCommand(io),
   },
   {
+    name: 'bugreport',
+    summary: 'put what is needed to find a fault into one redacted archive',
+    load: async (io) => (await import('./commands/bugreport.ts')).bugreportCommand(io),
+  },
+  {
     name: 'setup',
     summary: 'from nothing to a working helper: provider, credential, daemon, Claude settings',
     load: async (io) => (await import('./commands/setup.ts')).setupCommand(io),
@@ -94,6 +104,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'claude',
     summary: "write or remove apiKeyHelper in Claude Code's settings",
     load: async (io) => (await import('./commands/claude.ts')).claudeCommand(io),
+  },
+  {
+    name: 'codex',
+    summary: 'write or remove the command that Codex runs for its key, in its config.toml',
+    load: async (io) => (await import('./commands/codex.ts')).codexCommand(io),
   },
   {
     name: 'config',

@@ -7,7 +7,7 @@ import type { EffectiveValues } from './effective.ts';
 import { applyEnvironment, type Contributions, type Environment, expandFilePaths } from './environment.ts';
 import { type CheckedTable, explainIssues, kindOf, nearest, nearOrAll } from './explain.ts';
 import type { Findings } from './faults.ts';
-import { dotted, type KeyPath, pathId } from './positions.ts';
+import { dotted, type KeyPath, pathId, writtenKey } from './positions.ts';
 import { flawOfTrusted } from './safe-file.ts';
 import {
   commonCredentialSchema,
@@ -17,7 +17,7 @@ import {
   type SourceConflict,
 } from './schema.ts';
 import { tomlValue } from './toml.ts';
-import { isTable, keysOf, membersOf, type Table, unwrap } from './walk.ts';
+import { childSchema, isTable, keysOf, membersOf, type Table, unwrap } from './walk.ts';
 
 /** What the checks of one file share. */
 interface CheckContext {
@@ -172,12 +172,21 @@ function checkProvider(name: string, value: unknown, context: CheckContext): Pro
   effective.addTable(path, table, providerSchema);
   warnOfInlineSecrets(table, providerSchema, path, context);
   warnOfUnsafeFiles(table, providerSchema, path, context);
-  const placeOf = (key: string) =>
-    keysOf(credentialSchema, table).includes(key) ? 'in [credentials.NAME]' : placeOfCommonKey(key);
+  const placeOf = (key: string) => {
+    if (keysOf(credentialSchema, table).includes(key)) return 'in [credentials.NAME]';
+    return keysOfLogin(schemas).includes(key) ? `in [providers.${writtenKey(name)}.auth]` : placeOfCommonKey(key);
+  };
   const result = parsed(providerSchema, { value: table, base: path, moreKeys: ['type'], placeOf }, context);
   if (result === undefined) return undefined;
   warnOfRisks(schemas.risksOf?.(result.data, undefined, context), path, context);
   return { name, type: schemas.type, options: result.data };
+}
+
+/** Of any login that the type has; none where it has no table for that. */
+function keysOfLogin({ providerSchema }: ProviderSchemas): readonly string[] {
+  const login = childSchema(providerSchema, 'auth', {});
+  const def = login && unwrap(login).core._zod.def;
+  return def?.type === 'union' ? def.options.flatMap((each) => keysOf(each, {})) : [];
 }
 
 function warnOfRisks(risks: readonly SourceConflict[] | undefined, base: KeyPath, { findings }: CheckContext): void {
@@ -336,6 +345,7 @@ function checkSource(
   effective.addTable(path, own, schemas.credentialSchema);
   const placeOf = (key: string) => {
     if (keysOf(schemas.providerSchema, own).includes(key)) return 'in [providers.NAME]';
+    if (keysOfLogin(schemas).includes(key)) return 'in [providers.NAME.auth]';
     const other = types.find((type) => type !== schemas && keysOf(type.credentialSchema, own).includes(key));
     return other === undefined
       ? placeOfCommonKey(key)

@@ -4,7 +4,7 @@ import { connect } from '../../client/broker-client.ts';
 import { shellConfig } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
-import { printable } from '../../platform/text.ts';
+import { duration, printable } from '../../platform/text.ts';
 import { sleep } from '../../platform/waiting.ts';
 import type {
   CredentialState,
@@ -13,7 +13,7 @@ import type {
   PlaceReport,
   StatusReport,
 } from '../../protocol/reports.ts';
-import { duration, json, type Paint, painter, relative, table, thousands, versionDifference } from '../output.ts';
+import { json, type Paint, painter, relative, table, thousands, versionDifference } from '../output.ts';
 import { type StatusWithoutDaemon, statusWithout } from '../without-daemon.ts';
 
 interface Options {
