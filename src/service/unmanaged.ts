@@ -109,8 +109,10 @@ export class Unmanaged implements ServiceManager {
     };
   }
 
+  /** A daemon that ended because a helper had started one just before it is no failure: that one will answer. */
   async failure(): Promise<ServiceFailure | undefined> {
-    return this.#exitCode === undefined ? undefined : explainExit(this.#exitCode);
+    const exitCode = this.#exitCode;
+    return exitCode === undefined || this.#isLocked() ? undefined : explainExit(exitCode);
   }
 
   logCommand({ lines, follow = false }: LogPart): readonly string[] {
@@ -118,8 +120,12 @@ export class Unmanaged implements ServiceManager {
   }
 
   #holder(): LockHolder | undefined {
+    return this.#isLocked() ? readLockHolder(this.#lock) : undefined;
+  }
+
+  #isLocked(): boolean {
     const native = loadNative();
-    return isLockHeld(this.#lock, native && ((fd) => native.flock(fd))) ? readLockHolder(this.#lock) : undefined;
+    return isLockHeld(this.#lock, native && ((fd) => native.flock(fd)));
   }
 
   async #spawn({ run: [program = '', ...args], env }: LaunchRecord): Promise<void> {
