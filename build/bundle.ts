@@ -9,6 +9,7 @@ import path from 'node:path';
 import { type OutputChunk, rolldown } from 'rolldown';
 import { parseSync, Visitor } from 'rolldown/utils';
 import { licenceTexts } from './licences.ts';
+import { writeManPages } from './man.ts';
 
 const ROOT = path.dirname(import.meta.dirname);
 const DIST = path.join(ROOT, 'dist');
@@ -35,7 +36,12 @@ const PACKAGES = [/^@aws-sdk\//, /^@napi-rs\//, /^@smithy\//, /^axios$/, /^bette
  */
 const GROUPS = [
   { name: 'guard', test: /\/src\/platform\/guard\./, priority: 1 },
-  { name: 'common', test: /\/src\/(?:credential|crypto|errors|platform|protocol)/, minShareCount: 2 },
+  {
+    name: 'common',
+    priority: 1,
+    test: /\/src\/(?:credential|crypto|errors|platform|protocol|config\/paths\.)/,
+    minShareCount: 2,
+  },
   {
     name: 'config',
     test: /\/src\/config\/|\/src\/providers\/(?:[^/]*\/)?(?:registry|options|proxies)\.|\/node_modules\/(?:smol-toml|zod)\//,
@@ -68,6 +74,7 @@ async function main(): Promise<void> {
   const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk');
   mkdirSync(DIST, { recursive: true });
   writeFileSync(path.join(DIST, 'LICENCES.txt'), licenceTexts(chunks.flatMap(({ moduleIds }) => moduleIds)));
+  await writeManPages(path.join(DIST, 'man'));
   chunks.forEach(requireComplete);
   chunks.forEach(requireLowered);
   const bytes = chunks.reduce((sum, { code }) => sum + Buffer.byteLength(code), 0);

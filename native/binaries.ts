@@ -22,8 +22,8 @@ type Trial = Artefact['trial'];
 type Files = Pick<Artefact, 'sources' | 'headers'>;
 
 const HELPER: Files = {
-  sources: ['broker-key.c', 'start-daemon.c', 'text.c'],
-  headers: ['start-daemon.h', 'text.h'],
+  sources: ['broker-key.c', 'run.c', 'start-daemon.c', 'text.c'],
+  headers: ['run.h', 'start-daemon.h', 'text.h'],
 };
 const ADDON: Files = {
   sources: ['addon.c', 'addon-machine.c', 'addon-processes.c', 'addon-values.c', 'addon-watch.c'],

@@ -452,10 +452,12 @@ static char *find_socket(int lock)
     static char text[1024];
     ssize_t length = pread(lock, text, sizeof text - 1, 0);
     text[length > 0 ? length : 0] = '\0';
-    char *path = strstr(text, label), *end = path == NULL ? NULL : strchr(path + sizeof label - 1, '"');
+    char *path = text; /* strstr(3) of musl is a thirtieth of the whole program */
+    while (*path != '\0' && strncmp(path, label, sizeof label - 1) != 0) path++;
+    char *end = *path == '\0' ? NULL : strchr(path += sizeof label - 1, '"');
     if (end == NULL) return NULL;
     *end = '\0';
-    return path + sizeof label - 1;
+    return path;
 }
 
 /* The lock is held. By a daemon that has been listening for a while, where we never look? */
@@ -502,6 +504,17 @@ static bool was_killed(int code)
     return code == SIGKILL || code == SIGTERM || code == SIGINT || code == SIGHUP;
 }
 
+/* The package was removed. Without its Node alone it is `broker service install` that helps. */
+static bool is_gone(const struct launch *launch, char why[LINE_LIMIT])
+{
+    struct stat status;
+    for (size_t i = 1; launch->run[0] != NULL && launch->run[i] != NULL; i++)
+        if (launch->run[i][0] == '/' && stat(launch->run[i], &status) != 0 && (errno == ENOENT || errno == ENOTDIR))
+            return !cannot(why, PARTS("broker is not installed any more: ", launch->run[i],
+                                      " is gone; install it again: npm install -g apikey-broker"));
+    return false;
+}
+
 /*
  * 0 if another may be started: this one served and was stopped, made room for a new version (75), or somebody killed it.
  * Else the exit code for everybody, and why. The launch file is still locked, so that nobody starts another before it is told.
@@ -509,16 +522,10 @@ static bool was_killed(int code)
 static int how_it_ended(int code, int lock, const struct launch *launch, const char *own, char why[LINE_LIMIT])
 {
     struct digits digits;
-    struct stat status;
     if (starting < 0 || find_socket(lock) != NULL || code == EX_TEMPFAIL || was_killed(code)) return 0;
     int refused = refused_before(own, why);
     if (refused != 0) return refused;
-    for (size_t i = 0; launch->run[i] != NULL; i++) {
-        if (launch->run[i][0] != '/' || stat(launch->run[i], &status) == 0) continue;
-        cannot(why, PARTS("broker is not installed any more: ", launch->run[i],
-                          " is gone; install it again"));
-        return EX_UNAVAILABLE;
-    }
+    if (is_gone(launch, why)) return EX_UNAVAILABLE;
     CANNOT("it was started and ended at once (exit ", decimal((uint64_t)code, &digits), "); run `broker daemon` to see why");
     refused = code == EX_CONFIG || code == EX_NOPERM ? code : EX_UNAVAILABLE;
     leave_refusal(own, launch, refused, why);
@@ -595,7 +602,9 @@ int start_daemon(const struct search *search, int *connection, char why[LINE_LIM
     int code = EX_UNAVAILABLE;
     find_own_folder(state, own);
     join(stopped, PATH_ROOM, PARTS(state, "/stopped"));
-    if (launch.off) {
+    if (is_gone(&launch, why)) {
+        /* However it would have been started. */
+    } else if (launch.off) {
         /* Nothing to say but that it does not run. */
     } else if (lstat(stopped, &status) == 0) {
         CANNOT("it was stopped with `broker service stop`; start it with `broker service start`");

@@ -30,6 +30,11 @@ const CODES = {
 
 export type ErrorCode = keyof typeof CODES;
 
+/** A daemon of another version may know others. */
+export function isErrorCode(word: string): word is ErrorCode {
+  return Object.hasOwn(CODES, word);
+}
+
 interface BrokerErrorOptions {
   /** What to do: one sentence in the imperative, with the command to type where there is one. */
   readonly remedy?: string;
@@ -94,6 +99,8 @@ export interface ProviderErrorOptions extends BrokerErrorOptions {
   readonly concerns?: FailureConcern;
   /** The server has judged a login and refused it: tried again, it may lock the account. */
   readonly isRefusedLogin?: true;
+  /** It was asked so long ago, and gave no answer. Default: just now. */
+  readonly waitedMs?: number;
 }
 
 export class ProviderError extends BrokerError {
@@ -102,6 +109,7 @@ export class ProviderError extends BrokerError {
   readonly isOverloaded: boolean;
   readonly concerns: FailureConcern;
   readonly isRefusedLogin: boolean;
+  readonly waitedMs: number;
 
   constructor(kind: FailureKind, message: string, options: ProviderErrorOptions = {}) {
     super(options.code ?? CODE_OF_FAILURE[kind], message, options);
@@ -111,6 +119,7 @@ export class ProviderError extends BrokerError {
     this.isOverloaded = options.isOverloaded ?? options.retryAfterMs !== undefined;
     this.concerns = options.concerns ?? 'secret';
     this.isRefusedLogin = options.isRefusedLogin ?? false;
+    this.waitedMs = options.waitedMs ?? 0;
   }
 
   /** The same failure, of more than one secret. */
@@ -124,11 +133,12 @@ export class ProviderError extends BrokerError {
   }
 
   #as(concerns: FailureConcern, message: string, remedy: string | undefined): ProviderError {
-    const { kind, retryAfterMs, code, isRefusedLogin, isOverloaded } = this;
+    const { kind, retryAfterMs, code, isRefusedLogin, isOverloaded, waitedMs } = this;
     return new ProviderError(kind, message, {
       code,
       concerns,
       isOverloaded,
+      waitedMs,
       ...(isRefusedLogin ? { isRefusedLogin } : {}),
       ...(remedy === undefined ? {} : { remedy }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),

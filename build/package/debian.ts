@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import {
   chmodSync,
   cpSync,
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -87,7 +86,6 @@ function addShared(tree: string, folder: string): void {
     write(folder, place, readFileSync(path.join(tree, SHARED, 'completion', shell)));
   }
   const man = path.join(tree, SHARED, 'man');
-  if (!existsSync(man)) return;
   for (const page of filesIn(man)) {
     write(folder, `/usr/share/man/${page}.gz`, gzipSync(readFileSync(path.join(man, page)), { level: 9 }));
   }

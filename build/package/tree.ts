@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
-  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -40,7 +39,6 @@ export function makeTree(machine: Machine, tree: string, sbom: string, epoch: nu
   }
   rmSync(path.join(tree, 'launchd'), { recursive: true, force: true });
   addNode(machine, tree);
-  copyFileSync(path.join(import.meta.dirname, 'broker.sh'), path.join(tree, 'bin', 'broker'));
   copyFileSync(path.join(import.meta.dirname, 'install.sh'), path.join(tree, 'install.sh'));
   writeFileSync(path.join(tree, 'platform'), `${machine.name} ${machine.uname}\n`);
   addCompletion(tree);
@@ -224,5 +222,9 @@ function addCompletion(tree: string): void {
     writeFileSync(path.join(folder, shell), script);
   }
   const man = path.join(tree, 'dist', 'man');
-  if (existsSync(man)) cpSync(man, path.join(tree, SHARED, 'man'), { recursive: true });
+  for (const page of readdirSync(man)) {
+    const section = path.join(tree, SHARED, 'man', `man${page.at(-1)}`);
+    mkdirSync(section, { recursive: true });
+    copyFileSync(path.join(man, page), path.join(section, page));
+  }
 }

@@ -2,6 +2,7 @@ import type { Login } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
 import { type AllowWord, unseen } from '../platform/attestation.ts';
+import { waitUntil } from '../platform/waiting.ts';
 import type { BrokerEvent, CheckReport, CredentialStatus, HealthReport, StatusReport } from '../protocol/reports.ts';
 import type { Call } from '../providers/provider.ts';
 import { Answering } from './answering.ts';
@@ -25,6 +26,9 @@ const SLEPT_MS = 5_000;
 
 /** Marks of rejected values live a day and more; they are looked through this often, and once at the start. */
 const PRUNE_MS = 60 * 60_000;
+
+/** For what may be a lease when its provider is closed: nobody could revoke one that never came to the journal. */
+const ISSUING_MS = 1_000;
 
 /** One request after another, judged by policy and answered; see docs/architecture.md for the two walks. */
 export class Broker implements BrokerApi {
@@ -82,6 +86,7 @@ export class Broker implements BrokerApi {
   async answer(ask: Ask): Promise<OpenedKey> {
     const configured = this.#credentials.find(ask.credential);
     const { allow } = configured.spec.config;
+    if (ask.format === 'env') requireLendable(configured);
     if (allow !== undefined) this.#admit(configured, ask, allow);
     const credential =
       configured.spec.config.scope === 'session' ? this.#sessions.credentialFor(configured, ask) : configured;
@@ -247,9 +252,14 @@ export class Broker implements BrokerApi {
     await this.#leases.revokeAll();
   }
 
-  /** What is under way at a provider is given up at once; leases stay in the journal for the next start. */
+  /** What is under way at a provider is given up, at once unless it may be a lease; these stay in the journal for the next start. */
   async stop(): Promise<void> {
     this.#scheduler.stop();
+    const issuing = [...this.#everyCredential()].filter(mayBeIssuing).map(({ flight }) => flight?.done);
+    if (issuing.length > 0) {
+      const { clock } = this.#ports;
+      await waitUntil(clock, Promise.allSettled(issuing), clock.now() + ISSUING_MS);
+    }
     this.#sessions.stop();
     for (const gate of this.#credentials.gates()) gate.close();
     await this.#leases.settled();
@@ -258,9 +268,14 @@ export class Broker implements BrokerApi {
   }
 
   #adopt(setup: BrokerSetup): void {
+    const issuers = new Set([...this.#everyCredential()].filter(mayBeIssuing).map(({ gate }) => gate));
     this.#credentials.adopt(setup, {
       retire: (credential) => this.#refresher.retire(credential),
-      holdsLeases: (gate) => this.#leases.dependOn(gate),
+      abandon: (gate) => {
+        const close = () => this.#leases.closeIfUnused(gate);
+        if (issuers.has(gate)) this.#ports.clock.after(ISSUING_MS, close);
+        else close();
+      },
       onRecovery: (gate, outage, concerns) => this.#logins.recovered(gate, outage, concerns),
       loansTo: (provider, names) => this.#lending.to(provider, names),
       mayKeep: isSessionName,
@@ -294,7 +309,8 @@ export class Broker implements BrokerApi {
     const { client } = ask;
     const at = this.#ports.clock.read();
     configured.timesServed += 1;
-    this.#leases.delivered(key, client, at.nowMs);
+    // Whatever the program starts has the key too, and nobody sees who: its lease is left to lapse.
+    this.#leases.delivered(key, ask.format === 'env' ? undefined : client, at.nowMs);
     this.#rejections.served(ask, key, at);
     const fingerprint = key.digest.slice(0, 8);
     const served = { state, client: client?.name ?? 'unknown', pid: client?.pid ?? 0, fingerprint };
@@ -345,4 +361,23 @@ export class Broker implements BrokerApi {
     if (dueAtMs === undefined) this.#scheduler.cancel(LEASE_SWEEP);
     else if (plannedAtMs === undefined || dueAtMs < plannedAtMs) this.#scheduler.schedule(LEASE_SWEEP, dueAtMs);
   }
+}
+
+/** What is in an environment goes to every program that this one starts, and nobody sees who has it or until when. */
+function requireLendable({ name, spec: { config } }: ManagedCredential): void {
+  const [setting, why] =
+    config.allow !== undefined
+      ? ['allow', 'is for some callers only']
+      : config.scope === 'session'
+        ? ['scope = "session"', 'has a lease for each process, which ends with it']
+        : [];
+  if (setting === undefined) return;
+  const message = `"${name}" ${why} (${setting}), and an environment is inherited by every program that is started`;
+  const remedy = `make another credential, without ${setting}, for programs that read their key from a variable`;
+  throw new BrokerError('ERR_CALLER_REFUSED', message, { remedy });
+}
+
+/** A read is under way, and nothing shows that what it returns is not a lease. */
+function mayBeIssuing({ flight, key }: ManagedCredential): boolean {
+  return flight !== undefined && (key === undefined || key.lease !== undefined);
 }

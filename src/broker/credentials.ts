@@ -7,6 +7,7 @@ import type { Doubt } from '../credential/marks.ts';
 import type { RenewalNeeds } from '../credential/renewal.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError, type FailureConcern } from '../errors.ts';
+import { hideShapes } from '../platform/text.ts';
 import { DEFAULT_CLIENT_INTERVAL_MS } from '../protocol/request.ts';
 import type { CheckAnswer } from '../providers/api-check.ts';
 import type { SessionWords } from '../providers/provider.ts';
@@ -152,8 +153,8 @@ export interface ProviderSpec extends Omit<ProviderSource, 'onRecovery'> {
 interface AdoptDeps {
   /** The credential is no longer what was configured. */
   readonly retire: (credential: ManagedCredential) => void;
-  /** Whether there are leases that only this gate can revoke. */
-  readonly holdsLeases: (gate: ProviderGate) => boolean;
+  /** No longer configured: to be closed when nothing needs it any more. */
+  readonly abandon: (gate: ProviderGate) => void;
   readonly onRecovery: (gate: ProviderGate, outage: FailureRecord, concerns: FailureConcern) => void;
   /** A stored key that is not of a configured credential, and that is judged by somebody else. */
   readonly mayKeep: (name: string) => boolean;
@@ -192,10 +193,12 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     const credential = wanted === undefined ? undefined : this.#credentials.get(wanted);
     if (credential !== undefined) return credential;
     const names = [...this.#credentials.keys()].slice(0, 10).join(', ');
+    // Some people write the key itself where its name belongs.
+    const shown = hideShapes(wanted ?? '');
     const [message, otherwise] =
       wanted === undefined
         ? ['no credential was named and the configuration has no `default`', `set \`default\` in ${file}`]
-        : [`there is no credential "${wanted}"`, `add [credentials.${wanted}] to ${file}`];
+        : [`there is no credential "${shown}"`, `add [credentials.${shown}] to ${file}`];
     const remedy = `${wanted === undefined ? 'name' : 'use'} one of: ${names}; or ${otherwise}`;
     throw new BrokerError('ERR_UNKNOWN_CREDENTIAL', message, { remedy });
   }
@@ -244,7 +247,7 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     for (const name of stored.keys()) if (!deps.mayKeep(name)) this.#ports.cache.remove(name);
     for (const gate of abandoned) {
       gate.isAbandoned = true;
-      if (!deps.holdsLeases(gate)) gate.close();
+      deps.abandon(gate);
     }
   }
 

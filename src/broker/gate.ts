@@ -241,6 +241,7 @@ export class ProviderGate {
       new ProviderError('transient', `provider "${this.name}" did not answer within ${callLimitMs / 1000} seconds`, {
         remedy: 'check the network and the provider; broker keeps trying',
         concerns: 'address',
+        waitedMs: callLimitMs,
       });
     return { clock: this.#ports.clock, limitMs: callLimitMs + GRACE_MS, late };
   }

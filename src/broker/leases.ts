@@ -32,6 +32,8 @@ interface HeldLease {
   anonymous: boolean;
   /** Until then a client from before a restart may hold it. */
   unknownUntilMs: number;
+  /** A renewal was sent and has not been answered: the provider may let it live longer than is known here. */
+  mayLiveOn: boolean;
   /** Its revocation is under way. */
   isEnding: boolean;
 }
@@ -72,7 +74,7 @@ export class LeaseKeeper {
       if (held.replacedAtMs === undefined) continue;
       // Until it ends nothing can be done about a lease whose holder is not known.
       const waitMs = held.anonymous ? Number.POSITIVE_INFINITY : Math.max(soonMs, held.unknownUntilMs);
-      const atMs = Math.max(soonMs, Math.min(waitMs, held.lease.expiresAtMs));
+      const atMs = Math.max(soonMs, Math.min(waitMs, endOf(held)));
       if (nextMs === undefined || atMs < nextMs) nextMs = atMs;
     }
     return nextMs;
@@ -80,23 +82,43 @@ export class LeaseKeeper {
 
   /** To be called before the key of this lease is put into the cache. */
   issued(gate: ProviderGate, credential: string, lease: Lease): void {
+    this.#take(gate, credential, lease, undefined);
+  }
+
+  /** It was issued, and nobody was given its key or will be. */
+  unused(gate: ProviderGate, credential: string, lease: Lease): void {
+    this.#take(gate, credential, lease, REVOKE_AT_ONCE_MS);
+    this.#onReplaced();
+  }
+
+  #take(gate: ProviderGate, credential: string, lease: Lease, replacedAtMs: number | undefined): void {
     this.#hold({
       gate,
       credential,
       lease,
-      replacedAtMs: undefined,
+      replacedAtMs,
       holders: new Map(),
       anonymous: false,
       unknownUntilMs: 0,
+      mayLiveOn: false,
       isEnding: false,
     });
     this.#journal(lease.id);
+  }
+
+  /** To be called before the provider is asked: nobody may be there any more to hear what it answers. */
+  renewing({ id }: Lease): void {
+    const held = this.#leases.get(id);
+    if (held === undefined || held.mayLiveOn) return;
+    held.mayLiveOn = true;
+    this.#journal(id);
   }
 
   renewed(lease: Lease): void {
     const held = this.#leases.get(lease.id);
     if (held === undefined) return;
     held.lease = lease;
+    held.mayLiveOn = false;
     this.#journal(lease.id);
   }
 
@@ -132,7 +154,7 @@ export class LeaseKeeper {
     const now = this.#ports.clock.now();
     for (const entry of entries) {
       const gate = gateOf(entry.provider);
-      if (gate === undefined || entry.lease.expiresAtMs <= now) {
+      if (gate === undefined || endOf(entry) <= now) {
         this.#ports.cache.forgetLease(entry.provider, entry.lease.id);
         continue;
       }
@@ -144,6 +166,7 @@ export class LeaseKeeper {
         holders: new Map(),
         anonymous: false,
         unknownUntilMs: entry.replacedAtMs === REVOKE_AT_ONCE_MS ? 0 : now + UNKNOWN_HOLD_MS,
+        mayLiveOn: entry.mayLiveOn === true,
         isEnding: false,
       });
     }
@@ -161,6 +184,11 @@ export class LeaseKeeper {
   /** Leases that can only be revoked through this gate. */
   dependOn(gate: ProviderGate): boolean {
     return [...this.#leases.values()].some((held) => held.gate === gate);
+  }
+
+  /** A provider that is no longer configured is needed for its last leases only. */
+  closeIfUnused(gate: ProviderGate): void {
+    if (gate.isAbandoned && !this.dependOn(gate)) gate.close();
   }
 
   /** Revokes what no client can hold any more. Resolves when every revocation has been answered. */
@@ -195,7 +223,7 @@ export class LeaseKeeper {
   #isReleased(held: HeldLease): boolean {
     const now = this.#ports.clock.now();
     if (held.replacedAtMs === undefined) return false;
-    if (held.lease.expiresAtMs <= now) return true;
+    if (endOf(held) <= now) return true;
     if (held.anonymous || now < held.unknownUntilMs || now - held.replacedAtMs < HANDOVER_MS) return false;
     for (const { client, newerSinceMs } of held.holders.values()) {
       const letGo = newerSinceMs !== undefined && now - newerSinceMs >= this.#turnMarginMs();
@@ -217,7 +245,7 @@ export class LeaseKeeper {
 
   #end(held: HeldLease, forced = false): Promise<void> {
     if (held.isEnding) return Promise.resolve();
-    if (held.lease.expiresAtMs <= this.#ports.clock.now()) {
+    if (endOf(held) <= this.#ports.clock.now()) {
       this.#forget(held.lease.id);
       return Promise.resolve();
     }
@@ -272,7 +300,7 @@ export class LeaseKeeper {
     this.#retirements.add(retired);
     retired.then(() => {
       this.#retirements.delete(retired);
-      if (gate.isAbandoned && !this.dependOn(gate)) gate.close();
+      this.closeIfUnused(gate);
     });
   }
 
@@ -301,8 +329,15 @@ export class LeaseKeeper {
       lease: held.lease,
       state: held.replacedAtMs === undefined ? 'live' : 'replaced',
       replacedAtMs: held.replacedAtMs,
+      ...(held.mayLiveOn ? { mayLiveOn: true } : {}),
     });
   }
+}
+
+/** From then on there is nothing left to revoke: a renewal grants no more than what there was. */
+function endOf({ lease, mayLiveOn = false }: Pick<LeaseEntry, 'lease' | 'mayLiveOn'>): number {
+  const { issuedAtMs, expiresAtMs, maxExpiresAtMs = Number.POSITIVE_INFINITY } = lease;
+  return mayLiveOn ? Math.min(maxExpiresAtMs, expiresAtMs + (expiresAtMs - issuedAtMs)) : expiresAtMs;
 }
 
 /** Not ours to revoke, no longer there, or a fault of the broker: said once, then it is left to lapse. */

@@ -143,6 +143,7 @@ export class Refresher {
         startedAtMs,
         wantedLifeMs: wantedLife(credential),
         urgency,
+        onSend: () => this.#deps.leases.renewing(lease),
       });
       if (extended === undefined) return false;
       const next: KeyVersion = { ...key, confirmedAtMs: startedAtMs, lease: extended };
@@ -174,9 +175,16 @@ export class Refresher {
     try {
       this.#adopt(credential, read, reason);
     } finally {
+      this.#endUnused(credential, read);
       const readers = this.#deps.credentials.readersOf(spec.readId);
       if (read.isOwn && read.secret.lease === undefined && readers.size > 1) this.#confirmOthers(readers, read);
     }
+  }
+
+  /** A lease whose key is not taken into use (no such field, not a key, changed in the configuration meanwhile): nobody is given it. */
+  #endUnused({ gate, name, key }: ManagedCredential, { secret, at }: SecretRead): void {
+    if (secret.lease === undefined || key?.lease?.id === secret.lease.id) return;
+    this.#deps.leases.unused(gate, name, startLease(secret.lease, at.nowMs));
   }
 
   /** Those that live on the same secret and did not ask for it; those that did adopt it themselves. */
@@ -196,7 +204,7 @@ export class Refresher {
   #adopt(credential: ManagedCredential, read: SecretRead, reason: RefreshReason): void {
     const { cache, clock } = this.#ports;
     const { secret, at } = read;
-    if (credential.isRetired) throw this.#discard(credential, read);
+    if (credential.isRetired) throw changedMeanwhile(credential);
     if (secret.serverTimeMs !== undefined) credential.clockSkewMs = at.wallMs - secret.serverTimeMs;
     const reading = keyFromSecret(credential.spec, read, cache);
     try {
@@ -238,18 +246,6 @@ export class Refresher {
     this.#ports.cache.clearRejected(name, key.digest);
     this.#deps.events.add('unmarked', name, detail, now.wallMs);
     return true;
-  }
-
-  /** The configuration changed while this was read: no client is given it, and its lease has to end. */
-  #discard({ gate, name }: ManagedCredential, { secret, at }: SecretRead): BrokerError {
-    if (secret.lease !== undefined) {
-      const lease = startLease(secret.lease, at.nowMs);
-      this.#deps.leases.issued(gate, name, lease);
-      this.#deps.leases.replaced(lease);
-    }
-    return new BrokerError('ERR_NO_FIT_KEY', `"${name}" was changed in the configuration while it was fetched`, {
-      remedy: 'ask again',
-    });
   }
 
   #succeed(credential: ManagedCredential, kind: string, detail: EventDetail, { wallMs }: Moment): void {
@@ -298,6 +294,12 @@ const URGENCIES: Readonly<Record<RefreshReason, Urgency>> = {
   ask: 'ask',
   person: 'person',
 };
+
+function changedMeanwhile({ name }: ManagedCredential): BrokerError {
+  return new BrokerError('ERR_NO_FIT_KEY', `"${name}" was changed in the configuration while it was fetched`, {
+    remedy: 'ask again',
+  });
+}
 
 /** Transient, since its rotation may only be late. */
 function alreadyExpired(credential: ManagedCredential): ProviderError {

@@ -17,6 +17,8 @@ interface Renewal {
   readonly startedAtMs: number;
   readonly wantedLifeMs: number;
   readonly urgency: Urgency;
+  /** Before the provider is asked to extend the lease. */
+  readonly onSend: () => void;
 }
 
 /** Leases, and the logins that they depend on, extended at their provider. */
@@ -31,11 +33,12 @@ export class Renewals {
 
   /** undefined: there is nothing to extend, so that a new lease has to be issued. @throws ProviderError gone if it has ended. */
   async extend(renewal: Renewal): Promise<Lease | undefined> {
-    const { gate, lease, confirmedAtMs, startedAtMs, urgency } = renewal;
+    const { gate, lease, confirmedAtMs, startedAtMs, urgency, onSend } = renewal;
     const hasRenewedLogin = await this.#renewLogin(renewal);
     if (!lease.renewable) return hasRenewedLogin ? lease : undefined;
     const renewed = await gate.call((provider, call) => {
       if (provider.renew === undefined) throw new ProviderError('gone', 'this provider renews nothing');
+      onSend();
       return provider.renew(lease, call);
     }, urgency);
     return extended(lease, renewed, confirmedAtMs, startedAtMs);

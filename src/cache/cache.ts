@@ -93,6 +93,8 @@ export interface LeaseEntry {
   readonly lease: Lease;
   readonly state: 'live' | 'replaced';
   readonly replacedAtMs: number | undefined;
+  /** A renewal was sent and not answered: it may live longer than `lease` says. Absent: no. */
+  readonly mayLiveOn?: boolean;
 }
 
 /** What happened, for `broker events`; `detail` never holds a key, a token or a password. */

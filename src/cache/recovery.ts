@@ -162,8 +162,8 @@ function libraryTrouble(why: string): Trouble {
   return {
     problem: `keys are kept in memory only, because SQLite does not load: ${why}`,
     remedy: /GLIBC/.test(why)
-      ? 'Use a system with glibc 2.34 or newer, or build better-sqlite3 on this one: docs/prebuilds.md says how'
-      : 'Install broker again: npm install -g apikey-broker; if that does not help: docs/prebuilds.md',
+      ? 'Use a system with glibc 2.34 or newer, or build better-sqlite3 on this one: broker help prebuilds says how'
+      : 'Install broker again: npm install -g apikey-broker; if that does not help: broker help prebuilds',
   };
 }
 

@@ -1,9 +1,11 @@
-import { CommanderError } from 'commander';
-import { BrokerError, describeError, systemRefusal } from '../errors.ts';
+import type { CommanderError } from 'commander';
+import { notSetUp } from '../config/paths.ts';
+import { BrokerError, codeOf, describeError, systemRefusal } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { redact } from '../platform/text.ts';
 import { problemLine } from '../protocol/problem.ts';
-import { buildProgram, COMMANDS, type CommandEntry } from './program.ts';
+import { daemonWords, startDaemon } from './commands/daemon.ts';
+import type { CommandEntry } from './program.ts';
 
 const EX_USAGE = 64;
 const EX_SOFTWARE = 70;
@@ -12,15 +14,19 @@ const EX_SOFTWARE = 70;
  * Runs one command line (without node and script) and sets the exit code. Never rejects: whatever goes wrong is said
  * on standard error.
  */
-export async function main(
-  argv: readonly string[],
-  io: ProcessIo,
-  entries: readonly CommandEntry[] = COMMANDS,
-): Promise<void> {
+export async function main(argv: readonly string[], io: ProcessIo, entries?: readonly CommandEntry[]): Promise<void> {
   try {
-    const words = argv.filter((word) => !word.startsWith('-'));
-    const wanted = words[0] === 'help' ? words[1] : words[0];
-    const program = await buildProgram(io, entries, (name) => name === wanted);
+    const daemon = entries === undefined ? daemonWords(argv) : undefined;
+    if (daemon !== undefined) return await startDaemon(io, daemon);
+    const wanted = argv.find((word) => !word.startsWith('-'));
+    const rest = argv.slice(1);
+    // They belong to the program that is run: commander would take its own options (--version) out of them.
+    if (argv[0] === 'run' && rest[0] !== '--help' && rest[0] !== '-h') {
+      const { becomeHelper } = await import('./commands/run.ts');
+      becomeHelper(rest, io);
+    }
+    const { buildProgram, COMMANDS } = await import('./program.ts');
+    const program = await buildProgram(io, entries ?? COMMANDS, (name) => name === wanted);
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
     io.setExitCode(report(error, argv, io));
@@ -29,7 +35,10 @@ export async function main(
 
 function report(thrown: unknown, argv: readonly string[], io: ProcessIo): number {
   // Commander has said it already.
-  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : EX_USAGE;
+  if (isOfCommander(thrown)) {
+    if (thrown.code === 'commander.missingArgument' && isNew(io)) io.stderr('hint: first set it up: broker setup\n');
+    return thrown.exitCode === 0 ? 0 : EX_USAGE;
+  }
   const error = thrown instanceof BrokerError ? thrown : (systemRefusal(thrown) ?? thrown);
   if (argv.includes('--verbose') && error instanceof Error) io.stderr(`${traceOf(error)}\n`);
   if (!(error instanceof BrokerError)) {
@@ -41,6 +50,19 @@ function report(thrown: unknown, argv: readonly string[], io: ProcessIo): number
   const isHelper = argv[0] === 'get' && !io.stderrIsTty;
   io.stderr(`${isHelper ? `broker: ${problemLine(error)}` : describeError(error)}\n`);
   return error.exitCode;
+}
+
+function isNew(io: ProcessIo): boolean {
+  try {
+    return notSetUp(io) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** Not by its class: commander is not loaded for every line. */
+function isOfCommander(thrown: unknown): thrown is CommanderError {
+  return thrown instanceof Error && codeOf(thrown)?.startsWith('commander.') === true;
 }
 
 function traceOf(error: Error): string {

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters, styleText } from 'node:util';
 import { VERSION } from '../platform/installation.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
-import { printable } from '../platform/text.ts';
+import { duration, printable } from '../platform/text.ts';
 
 type Format = Parameters<typeof styleText>[0];
 /** Colours a text, or leaves it alone where colour is not wanted. */
@@ -27,24 +27,6 @@ export function table(rows: readonly (readonly string[])[]): string {
 
 function width(text: string): number {
   return stripVTControlCharacters(text).length;
-}
-
-const UNITS: readonly (readonly [name: string, seconds: number])[] = [
-  ['d', 86_400],
-  ['h', 3_600],
-  ['min', 60],
-  ['s', 1],
-];
-
-/** The two largest units that say something: `2 h 5 min`, `59 min`, `12 s`. From ten on the smaller one is left out. */
-export function duration(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  const index = UNITS.findIndex(([, size]) => seconds >= size);
-  const [name, size] = UNITS[index] ?? ['s', 1];
-  const count = Math.floor(seconds / size);
-  const [smallName, smallSize] = UNITS[index + 1] ?? ['', 0];
-  const rest = smallSize === 0 ? 0 : Math.floor((seconds % size) / smallSize);
-  return count < 10 && rest > 0 && name !== 'min' ? `${count} ${name} ${rest} ${smallName}` : `${count} ${name}`;
 }
 
 /** `in 5 min`, `2 h ago`, `now`. `at` is RFC 3339. */

@@ -13,14 +13,17 @@ export async function buildProgram(
   entries: readonly CommandEntry[],
   isWanted: (name: string) => boolean,
 ): Promise<Command> {
+  const wanted = entries.filter(({ name }) => isWanted(name)).map(({ name }) => name);
   const { VERSION } = await import('../platform/installation.ts');
   const program = new Command('broker')
     .description("Short-lived API keys from Vault or AWS for Claude Code's apiKeyHelper.")
     .version(VERSION, '--version', 'print the version')
     .helpOption('-h, --help', 'show help')
+    .helpCommand(false)
     .option('--verbose', 'show more: where errors come from, what get served')
     .configureOutput({ writeOut: (text) => io.stdout(text), writeErr: (text) => io.stderr(text) })
-    .showHelpAfterError('hint: see broker --help')
+    // An option that was put before its command is looked for among those of the program.
+    .showHelpAfterError(`hint: see ${['broker', ...(wanted.length === 1 ? wanted : [])].join(' ')} --help`)
     .exitOverride();
   for (const { name, summary, load } of entries) {
     const command = isWanted(name) ? await load(io) : new Command(name).description(summary);
@@ -48,9 +51,19 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/get.ts')).getCommand(io),
   },
   {
+    name: 'run',
+    summary: 'run a program with keys in its environment',
+    load: async () => (await import('./commands/run.ts')).runCommand(),
+  },
+  {
     name: 'status',
     summary: 'the state of every credential',
     load: async (io) => (await import('./commands/status.ts')).statusCommand(io),
+  },
+  {
+    name: 'wait',
+    summary: 'wait until a key can be served, for scripts',
+    load: async (io) => (await import('./commands/wait.ts')).waitCommand(io),
   },
   {
     name: 'refresh',
@@ -86,6 +99,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'claude',
     summary: "write or remove apiKeyHelper in Claude Code's settings",
     load: async (io) => (await import('./commands/claude.ts')).claudeCommand(io),
+  },
+  {
+    name: 'codex',
+    summary: 'write or remove the command that Codex runs for its key, in its config.toml',
+    load: async (io) => (await import('./commands/codex.ts')).codexCommand(io),
   },
   {
     name: 'config',
@@ -133,11 +151,24 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/service.ts')).serviceCommand(io),
   },
   {
+    name: 'uninstall',
+    summary: 'take away everything that any command of broker wrote; lists it first',
+    load: async (io) => (await import('./commands/uninstall.ts')).uninstallCommand(io),
+  },
+  {
     name: 'completion',
     summary: 'print a script that completes commands and options',
     load: async (io) => {
       const { completionCommand } = await import('./commands/completion.ts');
       return completionCommand(io, () => buildProgram(io, COMMANDS, () => true));
+    },
+  },
+  {
+    name: 'help',
+    summary: 'the help of a command, or a page of the manual: broker help topics',
+    load: async (io) => {
+      const { helpCommand } = await import('./commands/help.ts');
+      return helpCommand(io, (command) => buildProgram(io, COMMANDS, (name) => name === command));
     },
   },
 ];

@@ -1,7 +1,7 @@
-import { fstatSync, readlinkSync, type Stats } from 'node:fs';
+import { existsSync, fstatSync, readlinkSync, type Stats } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import type { Readable } from 'node:stream';
-import { ownStateDir, type PathInputs, socketCandidates, stateDir } from '../config/paths.ts';
+import { launchFile, notSetUp, ownStateDir, type PathInputs, socketCandidates, stateDir } from '../config/paths.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -79,8 +79,15 @@ export function connect(caller: Caller): BrokerClient {
     places: socketCandidates(caller),
     uid: acceptedUid(caller),
     clock,
-    whyNone: () => refusalFor(caller),
+    whyNone: () => refusalFor(caller) ?? notSetUp(caller),
+    startRemedy: () => startRemedy(caller),
   });
+}
+
+/** `service start` says of a service that was never installed no more than that. */
+function startRemedy(caller: Caller): string {
+  const isInstalled = isAbsolute(caller.homeDir) && existsSync(launchFile(stateDir(caller)));
+  return `start it: broker service ${isInstalled ? 'start' : 'install'}, or broker daemon in a terminal`;
 }
 
 /** What the last daemon of this user said, where this user's own is asked for. */
@@ -135,8 +142,8 @@ export class BrokerClient {
     };
   }
 
-  refresh(credential: string | undefined): Promise<CredentialStatus> {
-    return this.#post(`${credentialPath(credential)}/refresh`);
+  refresh(credential: string | undefined, signal?: AbortSignal): Promise<CredentialStatus> {
+    return this.#post(`${credentialPath(credential)}/refresh`, signal);
   }
 
   async refreshAll(): Promise<readonly CredentialStatus[]> {
@@ -152,8 +159,8 @@ export class BrokerClient {
     return this.#post(`${credentialPath(credential)}/invalidate`);
   }
 
-  async status(): Promise<StatusReport> {
-    return parse(await this.#ask({ method: 'GET', path: '/v1/status', timeoutMs: LOOK_LIMIT_MS }));
+  async status(signal?: AbortSignal): Promise<StatusReport> {
+    return parse(await this.#ask({ method: 'GET', path: '/v1/status', signal, timeoutMs: LOOK_LIMIT_MS }));
   }
 
   /** The configuration as the daemon has it in force. */
@@ -212,8 +219,8 @@ export class BrokerClient {
     }
   }
 
-  async #post<T>(path: string): Promise<T> {
-    return parse(await this.#ask({ method: 'POST', path, timeoutMs: REFRESH_LIMIT_MS }));
+  async #post<T>(path: string, signal?: AbortSignal): Promise<T> {
+    return parse(await this.#ask({ method: 'POST', path, signal, timeoutMs: REFRESH_LIMIT_MS }));
   }
 
   async #ask(request: WireRequest): Promise<WireAnswer> {

@@ -13,6 +13,8 @@ export interface TransportOptions {
   readonly clock: Clock;
   /** Why there is no daemon, if one has said so. */
   readonly whyNone?: () => BrokerError | undefined;
+  /** What to do where nobody knows why. */
+  readonly startRemedy?: () => string;
   /** How often a refused connect is tried again. Default: once; on macOS for 200 ms. */
   readonly refusedTries?: number;
 }
@@ -114,7 +116,7 @@ export class Transport {
   }
 
   async #tryPlaces(request: WireRequest, signal: AbortSignal): Promise<IncomingMessage> {
-    const { places, uid, whyNone } = this.#options;
+    const { places, uid, whyNone, startRemedy } = this.#options;
     const { usable, unsafe } = findSockets(places, uid);
     for (const socketPath of usable) {
       try {
@@ -128,9 +130,7 @@ export class Transport {
     throw new BrokerError(
       'ERR_DAEMON_UNREACHABLE',
       `no daemon answers at ${places.map(({ path }) => path).join(' or ')}`,
-      {
-        remedy: 'start it: broker service start, or broker daemon in a terminal',
-      },
+      { remedy: startRemedy?.() ?? 'start it: broker daemon' },
     );
   }
 }

@@ -7,7 +7,7 @@ import type { EffectiveValues } from './effective.ts';
 import { applyEnvironment, type Contributions, type Environment, expandFilePaths } from './environment.ts';
 import { type CheckedTable, explainIssues, kindOf, nearest, nearOrAll } from './explain.ts';
 import type { Findings } from './faults.ts';
-import { type KeyPath, pathId } from './positions.ts';
+import { dotted, type KeyPath, pathId, writtenKey } from './positions.ts';
 import { flawOfTrusted } from './safe-file.ts';
 import {
   commonCredentialSchema,
@@ -17,7 +17,7 @@ import {
   type SourceConflict,
 } from './schema.ts';
 import { tomlValue } from './toml.ts';
-import { isTable, keysOf, membersOf, type Table, unwrap } from './walk.ts';
+import { childSchema, isTable, keysOf, membersOf, type Table, unwrap } from './walk.ts';
 
 /** What the checks of one file share. */
 interface CheckContext {
@@ -33,8 +33,9 @@ interface CheckContext {
 }
 
 /** Checks a parsed file as a whole; every fault goes to `context.findings`. The result counts only if there is none. */
-export function checkFile(root: Table, context: CheckContext): Config {
+export function checkFile(written: Table, context: CheckContext): Config {
   const { file, findings, effective } = context;
+  const root = withTablesRenamed(written, findings);
   parsed(fileSchema, { value: root, base: [], placeOf: placeOfCommonKey }, context);
   if (root['default'] !== undefined) effective.add(['default'], root['default']);
   const providerTables = namedTables(root, 'providers', context);
@@ -55,6 +56,31 @@ export function checkFile(root: Table, context: CheckContext): Config {
   const defaultCredential = typeof root['default'] === 'string' ? root['default'] : undefined;
   return { file, defaultCredential, providers, credentials, daemon: checkDaemon(root['daemon'], context) };
 }
+
+/** `[provider.vault]`, or `[vault]`: told once, and read as `[providers.vault]`, so that nothing else is said to be missing. */
+function withTablesRenamed(written: Table, findings: Findings): Table {
+  const root = { ...written };
+  for (const [key, value] of Object.entries(written)) {
+    if (!isTable(value) || TABLES.includes(key)) continue;
+    const near = nearest(key, TABLES);
+    const unnamed = 'type' in value ? 'providers' : 'provider' in value ? 'credentials' : undefined;
+    const meant = near ?? unnamed;
+    if (meant === undefined) continue;
+    const names = near === undefined ? [key] : meant === 'daemon' ? [] : Object.keys(value).slice(0, 1);
+    const wrong = near === undefined ? [key] : [key, ...names];
+    findings.add({
+      path: wrong,
+      message: `there is no table [${dotted(wrong)}]`,
+      remedy: `write [${dotted([meant, ...names])}]`,
+    });
+    const there = root[meant] ?? {};
+    if (isTable(there)) root[meant] = { ...(near === undefined ? { [key]: value } : value), ...there };
+    delete root[key];
+  }
+  return root;
+}
+
+const TABLES = ['providers', 'credentials', 'daemon'];
 
 /** What a table becomes by its schema; undefined: it has faults, which are then in `findings`. */
 function parsed<T>(
@@ -146,12 +172,21 @@ function checkProvider(name: string, value: unknown, context: CheckContext): Pro
   effective.addTable(path, table, providerSchema);
   warnOfInlineSecrets(table, providerSchema, path, context);
   warnOfUnsafeFiles(table, providerSchema, path, context);
-  const placeOf = (key: string) =>
-    keysOf(credentialSchema, table).includes(key) ? 'in [credentials.NAME]' : placeOfCommonKey(key);
+  const placeOf = (key: string) => {
+    if (keysOf(credentialSchema, table).includes(key)) return 'in [credentials.NAME]';
+    return keysOfLogin(schemas).includes(key) ? `in [providers.${writtenKey(name)}.auth]` : placeOfCommonKey(key);
+  };
   const result = parsed(providerSchema, { value: table, base: path, moreKeys: ['type'], placeOf }, context);
   if (result === undefined) return undefined;
   warnOfRisks(schemas.risksOf?.(result.data, undefined, context), path, context);
   return { name, type: schemas.type, options: result.data };
+}
+
+/** Of any login that the type has; none where it has no table for that. */
+function keysOfLogin({ providerSchema }: ProviderSchemas): readonly string[] {
+  const login = childSchema(providerSchema, 'auth', {});
+  const def = login && unwrap(login).core._zod.def;
+  return def?.type === 'union' ? def.options.flatMap((each) => keysOf(each, {})) : [];
 }
 
 function warnOfRisks(risks: readonly SourceConflict[] | undefined, base: KeyPath, { findings }: CheckContext): void {
@@ -174,7 +209,7 @@ function typeOf(table: Table, base: KeyPath, { types, findings }: CheckContext):
   if (found !== undefined) return found;
   const path = [...base, 'type'];
   const known = types.map((schemas) => schemas.type);
-  const remedy = `write type = ${nearOrAll(typeof type === 'string' ? type : '', known)}`;
+  const remedy = `write type = ${meantTypes(type, types) ?? nearOrAll(typeof type === 'string' ? type : '', known)}`;
   if (type === undefined) findings.add({ path, message: 'this key is missing', remedy, absence: true });
   else if (typeof type !== 'string')
     findings.add({ path, message: `this is ${kindOf(type)}, not text in quotes`, remedy });
@@ -183,6 +218,16 @@ function typeOf(table: Table, base: KeyPath, { types, findings }: CheckContext):
     findings.add({ path, message, remedy });
   }
   return undefined;
+}
+
+/** What people write for a type, whose own word is another one, or who mean one of several. */
+function meantTypes(written: unknown, types: readonly ProviderSchemas[]): string | undefined {
+  const word = typeof written === 'string' ? written.toLowerCase().replaceAll(/[^a-z0-9]/g, '') : '';
+  const meant = types.flatMap(({ type, nicknames = {} }) => {
+    const more = Object.hasOwn(nicknames, word) ? nicknames[word] : undefined;
+    return more === undefined ? [] : [`${tomlValue(type)}${more === '' ? '' : `, and with it ${more}`}`];
+  });
+  return meant.length === 0 ? undefined : meant.join(' or type = ');
 }
 
 /** Works, but a file is read over shoulders, backed up and committed. */
@@ -300,6 +345,7 @@ function checkSource(
   effective.addTable(path, own, schemas.credentialSchema);
   const placeOf = (key: string) => {
     if (keysOf(schemas.providerSchema, own).includes(key)) return 'in [providers.NAME]';
+    if (keysOfLogin(schemas).includes(key)) return 'in [providers.NAME.auth]';
     const other = types.find((type) => type !== schemas && keysOf(type.credentialSchema, own).includes(key));
     return other === undefined
       ? placeOfCommonKey(key)

@@ -174,7 +174,7 @@ function exampleFor(path: KeyPath, table: CheckedTable): string {
   const key = String([...path].reverse().find((part) => typeof part === 'string') ?? '');
   if (path.length === 1 && table.examples?.[key] !== undefined) return table.examples[key];
   const schema = schemaAt(table.schema, path, table.value);
-  if (schema === undefined) return `write what docs/configuration.md says about ${writtenKey(key)}`;
+  if (schema === undefined) return `write what broker help configuration says about ${writtenKey(key)}`;
   const found = valueAt(table.value, path);
   const { core, meta, written } = unwrap(schema);
   const { type } = core._zod.def;
@@ -183,6 +183,11 @@ function exampleFor(path: KeyPath, table: CheckedTable): string {
   const [example] = Array.isArray(meta['examples']) ? meta['examples'] : [];
   if (example !== undefined) return `write ${left}${tomlValue(example)}`;
   if (written !== undefined && typeof written !== 'object') return `write ${left}${tomlValue(written)}`;
+  if (type === 'array' && typeof found === 'string' && !isSecretKey(key, schema)) {
+    // A command written as one line.
+    const words = found.split(/\s+/).filter((word) => word !== '');
+    if (words.length > 0 && !/["'\\$`|]/.test(found)) return `write ${left}${maskShapes(shorten(tomlValue(words)))}`;
+  }
   const isScalar = typeof found === 'number' || typeof found === 'boolean';
   if (type === 'string' && isScalar && !isSecretKey(key, schema)) {
     return `write ${left}${maskShapes(shorten(tomlValue(String(found))))}`;

@@ -49,7 +49,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
   } catch (error) {
     const known = error instanceof BrokerError;
     const message = known ? error.message : 'the configuration cannot be checked';
-    const remedy = (known ? error.remedy : undefined) ?? 'check the file against docs/configuration.md';
+    const remedy = (known ? error.remedy : undefined) ?? 'compare the file with: broker help configuration';
     return { faults: [{ file: options.file, line: undefined, key: undefined, message, remedy }] };
   }
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path, { dirname, join } from 'node:path';
 import { BrokerError, codeOf } from '../errors.ts';
@@ -42,6 +42,42 @@ export function configFile(inputs: PathInputs): string {
     variable(inputs, 'BROKER_CONFIG') ??
     path.posix.join(xdg(inputs, 'XDG_CONFIG_HOME') ?? underHome(inputs, '.config'), 'broker', 'config.toml')
   );
+}
+
+/**
+ * On a machine that is new to the broker everything leads to `broker setup`: undefined if there is a configuration, or a path that
+ * cannot be looked at, which `broker config validate` explains.
+ */
+export function notSetUp(inputs: PathInputs): BrokerError | undefined {
+  const file = configFile(inputs);
+  if (existsOrIsHidden(file)) return undefined;
+  const elsewhere = variable(inputs, 'BROKER_SOCKET');
+  const message =
+    elsewhere === undefined ? `broker is not set up: there is no ${file}` : `no daemon answers at ${elsewhere}`;
+  const remedy =
+    elsewhere === undefined
+      ? 'run: broker setup'
+      : `run broker setup, as there is no ${file}; or start the daemon that BROKER_SOCKET leads to`;
+  return new BrokerError('ERR_DAEMON_UNREACHABLE', message, { remedy });
+}
+
+/** The configuration that this shell leads to, if it leads to one: a container may have no more than the socket of a daemon. */
+export function shellConfig(inputs: PathInputs): string | undefined {
+  const isMeant = variable(inputs, 'BROKER_CONFIG') !== undefined || notSetUp(inputs) === undefined;
+  return isMeant ? configFile(inputs) : undefined;
+}
+
+function existsOrIsHidden(file: string): boolean {
+  try {
+    return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    return codeOf(error) !== 'ENOTDIR';
+  }
+}
+
+/** STATE/launch: how the helper starts the daemon; there once a service, or a helper's line, was installed. */
+export function launchFile(stateFolder: string): string {
+  return join(stateFolder, 'launch');
 }
 
 /** `$BROKER_STATE_DIR`, else `$XDG_STATE_HOME/broker`, else `~/.local/state/broker`. `$STATE_DIRECTORY` is not read. */

@@ -99,7 +99,7 @@ function absent(file: string): BrokerError {
 function noFile(): BrokerError {
   return configError(
     'there is no configuration file',
-    'run broker setup, or write one: docs/configuration.md shows how',
+    'run broker setup, or write one: broker help configuration shows how',
   );
 }
 

@@ -19,7 +19,7 @@ declare module 'zod' {
   }
 }
 
-/** A schema that is built when it is first used: building those of every provider there is took a sixth of a start. */
+/** A schema that is built when it is first used, and shared then: building each of every provider took a sixth of a start. */
 export function once<Schema>(build: () => Schema): () => Schema {
   let built: Schema | undefined;
   return () => {
@@ -57,8 +57,8 @@ export function duration({ minMs = 0, maxMs = LONGEST_DURATION_MS }: DurationLim
 }
 
 /** The path of a file: absolute, or from the home folder with `~/`. What the schema gives out is absolute. */
-export function filePath() {
-  return z
+export const filePath = once(() =>
+  z
     .string()
     .superRefine((file, context) => {
       if (/[\0\n\r]/.test(file)) refuse(context, 'a path holds no line ends and no NUL', 'write the path on one line');
@@ -66,32 +66,30 @@ export function filePath() {
         refuse(context, 'the path is not absolute', 'write it from the root, as /…, or from your home folder, as ~/…');
       }
     })
-    .meta({ file: true, examples: ['~/.config/broker/file'] });
-}
+    .meta({ file: true, examples: ['~/.config/broker/file'] }),
+);
 
 /** Text that is a secret itself: masked wherever it would be printed. */
-export function secretText() {
-  return z.string().min(1).meta({ secret: true });
-}
+export const secretText = once(() => z.string().min(1).meta({ secret: true }));
 
 /** Text that is not empty and on one line. */
-export function text() {
-  return z
+export const text = once(() =>
+  z
     .string()
     .min(1)
     .superRefine((value, context) => {
       if (/[\0\n\r]/.test(value)) refuse(context, 'the text has line ends or NUL in it', 'write it on one line');
-    });
-}
+    }),
+);
 
 /** A dotted path into a structured secret, like `data.api_key`. */
-function fieldPath() {
-  return text().superRefine((value, context) => {
+const fieldPath = once(() =>
+  text().superRefine((value, context) => {
     if (value !== '' && value.split('.').includes('')) {
       refuse(context, 'a part of the dotted path is empty', 'write names with single dots between them, like data.key');
     }
-  });
-}
+  }),
+);
 
 /** Reports a value in the two parts that every fault has: what is wrong, and what to write instead. Never with the value. */
 export function refuse(context: z.core.$RefinementCtx, message: string, remedy: string | undefined): void {
@@ -261,7 +259,7 @@ export const commonCredentialSchema = z.strictObject({
     .min(1, 'the list is empty, so that nobody could have the key')
     .optional()
     .describe(
-      'Who may have the key, as the kernel shows who asks: claude-code, its own helper calls and nothing that its agent runs; claude-code-background, those of `claude --bg` too; claude-code-node, those of the old client that Node runs. Linux only. Default: every process of yours. docs/allow.md says what it does not stop.',
+      'Who may have the key, as the kernel shows who asks: claude-code, its own helper calls and nothing that its agent runs; claude-code-background, those of `claude --bg` too; claude-code-node, those of the old client that Node runs. Linux only. Default: every process of yours. `broker help allow` says what it does not stop.',
     )
     .meta({ examples: [['claude-code']] }),
   sink: z
@@ -347,6 +345,8 @@ export const fileSchema = z.strictObject({
 export interface ProviderSchemas<Options = unknown, Source = unknown> {
   /** The value of `type` in `[providers.NAME]`. */
   readonly type: string;
+  /** What people write for `type` instead, in small letters and digits alone, each with what else to write then, if anything. */
+  readonly nicknames?: Readonly<Record<string, string>>;
   /** The keys of `[providers.NAME]` but `type`. Strict. */
   readonly providerSchema: z.ZodType<Options>;
   /** The keys of `[credentials.NAME]` that are this provider's own. Strict; the common ones are taken out before. */

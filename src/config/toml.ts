@@ -218,7 +218,7 @@ const EXPLAINED: readonly Explanation[] = [
   ['incomplete key-value', 'this is neither key = value nor a table header', 'write key = "value" or [table.NAME]'],
   ['expected end of table array', 'the header has no end', 'close it as it was opened: [name] or [[name]]'],
   ['document contains an unsafe', '__proto__ and constructor cannot be names', 'choose another name'],
-  [TOO_DEEP, 'the value is nested too deeply', 'write the keys that docs/configuration.md lists'],
+  [TOO_DEEP, 'the value is nested too deeply', 'write the keys that broker help configuration lists'],
   [
     'expected comma',
     'a comma or the closing bracket is missing',

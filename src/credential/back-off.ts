@@ -21,6 +21,8 @@ export interface FailureFacts {
   readonly concerns?: FailureConcern;
   /** The server has judged a login and refused it. */
   readonly isRefusedLogin?: boolean;
+  /** From the try to the failure. */
+  readonly waitedMs?: number;
 }
 
 const SECOND_MS = 1000;
@@ -33,9 +35,12 @@ const NEEDS_A_PERSON = { fromMs: 30 * SECOND_MS, toMs: 15 * MINUTE_MS };
 /**
  * When a client with no key at all makes the broker look whether an outage is over: at random, so that a fleet that lost its
  * provider does not look in step, and so soon that the first minutes of an outage last at most 15 s longer for the clients than
- * for the provider. Later the wait grows with the outage's age, to a minute.
+ * for the provider. Later the wait grows with the outage's age, to a minute. It is counted from the last try, not from when that
+ * was given up.
  */
 const PROBE = { fromMs: 10 * SECOND_MS, spreadMs: 4 * SECOND_MS, longestSpreadMs: 50 * SECOND_MS };
+/** After a try that got no answer for longer than that. */
+const SOONEST_MS = SECOND_MS;
 /** After so many tries the wait may grow: it is then a 60th of the outage. */
 const EARLY_TRIES = 5;
 const PART_OF_OUTAGE = 1 / 60;
@@ -72,7 +77,7 @@ export function recordFailure(
 }
 
 function waits(
-  { kind, concerns, isRefusedLogin, retryAfterMs }: FailureFacts,
+  { kind, concerns, isRefusedLogin, retryAfterMs, waitedMs = 0 }: FailureFacts,
   failures: number,
   ageMs: number,
   random: number,
@@ -84,7 +89,7 @@ function waits(
   }
   const { fromMs, toMs } = kind === 'transient' ? TRANSIENT : NEEDS_A_PERSON;
   const unasked = fromMs + random * (doubled(fromMs, failures + 1, toMs) - fromMs);
-  if (kind === 'transient') return [unasked, probeWait(failures, ageMs, random)];
+  if (kind === 'transient') return [unasked, Math.max(SOONEST_MS, probeWait(failures, ageMs, random) - waitedMs)];
   const again = doubled(READ_AGAIN.fromMs, failures, READ_AGAIN.toMs);
   return [isTriedOnAsksOnly(kind) ? again : Math.max(unasked, again), again];
 }

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { BrokerPorts } from '../broker/api.ts';
 import { Broker } from '../broker/broker.ts';
 import { leftOnDisk, openCache, openMemoryCache } from '../cache/open.ts';
@@ -178,6 +179,10 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     administration: administrationOf(broker, cache, () => inForce),
     formats: clientFormats((credential) => inForce.config.credentials.get(credential)?.header),
     peers,
+    firstRemedy: () =>
+      facts.configProblem === undefined
+        ? undefined
+        : `${path.basename(places.configFile)} has a fault: broker config validate`,
   });
   cache.saveTimeline(clock.timeline());
   const composed: ComposedDaemon = {

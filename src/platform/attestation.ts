@@ -132,7 +132,7 @@ const NESTED = 'a client that an agent has started';
 const OUTSIDE = 'start that client in a terminal of its own';
 
 /** @param why in words that follow a semicolon. */
-export function unseen(why: string, remedy = 'see what is needed for `allow`: docs/allow.md'): CallerRefused {
+export function unseen(why: string, remedy = 'see what is needed for `allow`: broker help allow'): CallerRefused {
   return { allowed: false, clause: 'peer', taken: 'a process that cannot be examined', why, remedy, client: undefined };
 }
 

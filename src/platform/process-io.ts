@@ -48,22 +48,24 @@ export interface Terminal {
 /** sysexits(3): output that could not be written is a failure. */
 const EX_IOERR = 74;
 
-/** This process. Call it once: it registers error handlers on standard output and standard error. */
+/** This process. */
 export function processIo(): ProcessIo {
   const stop = new AbortController();
-  const { stdout, stderr } = process;
+  const [stdoutIsTty, stderrIsTty] = [isatty(1), isatty(2)];
+  const onStdoutError = () => process.exit(EX_IOERR);
+  const onStderrError = () => undefined;
+  // Opened on first use: the daemon needs neither.
+  const stdout = () => withListener(process.stdout, onStdoutError);
+  const stderr = () => withListener(process.stderr, onStderrError);
   let clock: SystemClock | undefined;
   const onSignal = () => stop.abort();
   let listening = false;
-  // A reader that went away must not end the process by a signal or show a stack.
-  stdout.on('error', () => process.exit(EX_IOERR));
-  stderr.on('error', () => undefined);
   return {
     stdout: (text: string | Uint8Array) => {
-      if (typeof text === 'string') stdout.write(text);
+      if (typeof text === 'string') stdout().write(text);
       else writeNow(text);
     },
-    stderr: (text: string) => void stderr.write(text),
+    stderr: (text: string) => void stderr().write(text),
     env: process.env,
     homeDir: homeFolder(process.env['HOME']),
     uid: process.getuid?.() ?? -1,
@@ -73,17 +75,17 @@ export function processIo(): ProcessIo {
     get userTempFolder() {
       return process.platform === 'darwin' ? loadNative()?.userTempFolder() : undefined;
     },
-    stdoutIsTty: stdout.isTTY === true,
-    stderrIsTty: stderr.isTTY === true,
+    stdoutIsTty,
+    stderrIsTty,
     // A getter, because reading process.stdin opens it.
     get terminal() {
-      return isatty(0) && stderr.isTTY ? { input: process.stdin, output: stderr } : undefined;
+      return isatty(0) && stderrIsTty ? { input: process.stdin, output: stderr() } : undefined;
     },
     get stdin() {
       return process.stdin;
     },
     get columns() {
-      return stdout.isTTY ? stdout.columns : undefined;
+      return stdoutIsTty ? stdout().columns : undefined;
     },
     // Made on first use: most commands do not need it.
     get clock() {
@@ -100,6 +102,11 @@ export function processIo(): ProcessIo {
       process.exitCode = code;
     },
   };
+}
+
+/** A reader that went away must not end the process by a signal or show a stack. */
+function withListener<Stream extends Writable>(stream: Stream, onError: () => void): Stream {
+  return stream.listenerCount('error', onError) > 0 ? stream : stream.on('error', onError);
 }
 
 /** HOME as given, else what the user database says; empty: there is none, as of a container's user that is a mere number. */

@@ -182,3 +182,21 @@ export function maskUrl(url: string): string {
   const { protocol, host, pathname } = new URL(url);
   return `${protocol}//${host}${pathname === '/' ? '' : pathname}`;
 }
+
+const UNITS: readonly (readonly [name: string, seconds: number])[] = [
+  ['d', 86_400],
+  ['h', 3_600],
+  ['min', 60],
+  ['s', 1],
+];
+
+/** The two largest units that say something: `2 h 5 min`, `59 min`, `12 s`. From ten on the smaller one is left out. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  const index = UNITS.findIndex(([, size]) => seconds >= size);
+  const [name, size] = UNITS[index] ?? ['s', 1];
+  const count = Math.floor(seconds / size);
+  const [smallName, smallSize] = UNITS[index + 1] ?? ['', 0];
+  const rest = smallSize === 0 ? 0 : Math.floor((seconds % size) / smallSize);
+  return count < 10 && rest > 0 && name !== 'min' ? `${count} ${name} ${rest} ${smallName}` : `${count} ${name}`;
+}

@@ -1,4 +1,4 @@
-import { BrokerError, type ErrorCode } from '../errors.ts';
+import { BrokerError, type ErrorCode, isErrorCode } from '../errors.ts';
 import type { Problem } from './reports.ts';
 
 /** RFC 9457 `title`: the same for every occurrence of a code. Also the list of all codes. */
@@ -49,7 +49,7 @@ export function errorOfProblem(value: unknown): BrokerError | undefined {
   const { code, detail, remedy } = value as Partial<Record<keyof Problem, unknown>>;
   if (typeof detail !== 'string') return undefined;
   // A newer daemon may send codes that this version does not know.
-  const known = typeof code === 'string' && Object.hasOwn(PROBLEM_TITLES, code) ? (code as ErrorCode) : 'ERR_INTERNAL';
+  const known = typeof code === 'string' && isErrorCode(code) ? code : 'ERR_INTERNAL';
   return new BrokerError(known, detail, typeof remedy === 'string' ? { remedy } : {});
 }
 

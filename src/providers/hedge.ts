@@ -2,7 +2,7 @@ import type { Clock } from '../platform/clock.ts';
 import { waitUntil, within } from '../platform/waiting.ts';
 
 /** So long without an answer, and the connection may be one that a sleep, a firewall or a change of networks has cut. */
-const PATIENCE_MS = 5_000;
+export const PATIENCE_MS = 5_000;
 /** Between two further attempts to one address: a server that is down or slow must not be asked everything twice. */
 const APART_MS = 10_000;
 
@@ -44,14 +44,21 @@ export class Hedge {
     return this.#state.answeredAtMs >= ms;
   }
 
-  /** @param attempt `isAgain` asks for a connection of its own; each attempt has a signal, aborted when another has won. */
-  async send<T>(signal: AbortSignal, attempt: (signal: AbortSignal, isAgain?: boolean) => Promise<T>): Promise<T> {
+  /**
+   * @param attempt `isAgain` asks for a connection of its own; each attempt has a signal, aborted when another has won.
+   * @param firstMs how long the first one is waited for.
+   */
+  async send<T>(
+    signal: AbortSignal,
+    attempt: (signal: AbortSignal, isAgain?: boolean) => Promise<T>,
+    firstMs = PATIENCE_MS,
+  ): Promise<T> {
     const { answers } = this.#state;
     const over = new AbortController();
     const either = [signal, over.signal];
     const attempts = [within(either, undefined, attempt)];
     try {
-      for (let patienceMs = PATIENCE_MS; ; patienceMs = APART_MS) {
+      for (let patienceMs = firstMs; ; patienceMs = APART_MS) {
         const any = Promise.any(attempts);
         const early = await waitUntil(this.#clock, any, this.#clock.now() + patienceMs, signal);
         if (early.done) return early.value;

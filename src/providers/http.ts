@@ -13,6 +13,7 @@ import {
   secureContextOf,
 } from './network.ts';
 import type { ProviderHost } from './provider.ts';
+import { proxyUsed } from './proxies.ts';
 
 /** How a server is reached, as the configuration of a provider says. */
 export interface HttpPlace extends CertificateFiles {
@@ -112,7 +113,9 @@ export class HttpConnection {
   async #failure(error: unknown, url: string, agents: Agents, signal: AbortSignal): Promise<ProviderError> {
     const who = `${this.#who} at ${new URL(url).origin}`;
     const code = networkCode(error);
-    if (code === undefined || !isCertificateFailure(code)) return networkFailure(error, who) ?? cutOff(who, error);
+    if (code === undefined || !isCertificateFailure(code)) {
+      return networkFailure(error, who, { proxy: proxyUsed(url, agents.proxyEnv) }) ?? cutOff(who, error);
+    }
     const table = `[providers.${this.#host.name}]`;
     const contacted = {
       who,
@@ -158,6 +161,7 @@ interface Agents {
   https(): HttpsAgent;
   /** For looking at the certificate of a server that was not trusted. Never carries a token. */
   inspection(): HttpsAgent;
+  readonly proxyEnv: Readonly<Record<string, string | undefined>>;
   close(): void;
 }
 
@@ -167,6 +171,7 @@ function openAgents(place: HttpPlace, host: HttpHost): Agents {
   let https: HttpsAgent | undefined;
   return {
     http,
+    proxyEnv: pool.proxyEnv,
     https() {
       https ??= new HttpsAgent({ ...pool, secureContext: secureContextOf(place, host) });
       return https;

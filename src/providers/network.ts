@@ -12,6 +12,8 @@ import { proxyEnvironment } from './proxies.ts';
 const DNS = 'check the address in the configuration and whether this machine needs a VPN or a proxy';
 /** What to do about an address that cannot be reached. */
 export const ROUTE = 'check the network, the VPN, and HTTPS_PROXY and NO_PROXY as the daemon has them';
+const PROXY =
+  'check that proxy: it is `proxy` of the provider, else HTTPS_PROXY or HTTP_PROXY of the daemon (broker config show); proxy = "direct" goes without one';
 /** macOS 15 refuses so what a person has not allowed a program of the background. */
 const LOCAL_NETWORK =
   'allow node in System Settings, Privacy & Security, Local Network, and restart the daemon: broker service restart; ' +
@@ -39,11 +41,17 @@ const ROWS: Readonly<Record<string, readonly [what: string, remedy: string]>> = 
   ERR_SSL_PACKET_LENGTH_TOO_LONG: ['it does not speak TLS', ADDRESS],
 };
 
+interface Way {
+  /** As proxyUsed() has it. */
+  readonly proxy?: string | undefined;
+  readonly platform?: NodeJS.Platform;
+}
+
 /** The failure for an error below HTTP; undefined for any other error. `who` could not be reached. */
 export function networkFailure(
   error: unknown,
   who: string,
-  platform: NodeJS.Platform = process.platform,
+  { proxy, platform = process.platform }: Way = {},
 ): ProviderError | undefined {
   const code = networkCode(error);
   if (code === undefined) return undefined;
@@ -51,8 +59,10 @@ export function networkFailure(
     return certificateFailure(code, { who, authorityRemedy: TRUST, nameRemedy: TRUST, owner: 'its owner' }, undefined);
   }
   const [what, usual] = ROWS[code] ?? [code.startsWith('HPE_') ? 'the answer was not HTTP' : 'TLS failed', ADDRESS];
-  const remedy = platform === 'darwin' && code === 'EHOSTUNREACH' && isPrivate(error) ? LOCAL_NETWORK : usual;
-  return new ProviderError('transient', `${who} cannot be reached: ${what} (${code})`, { remedy, concerns: 'address' });
+  const direct = platform === 'darwin' && code === 'EHOSTUNREACH' && isPrivate(error) ? LOCAL_NETWORK : usual;
+  const [way, remedy] = proxy === undefined ? ['', direct] : [` through the proxy ${proxy}`, PROXY];
+  const message = `${who} cannot be reached${way}: ${what} (${code})`;
+  return new ProviderError('transient', message, { remedy, concerns: 'address' });
 }
 
 /** An address of RFC 1918, 3927, 4193 or 4291, as Node writes it: `connect EHOSTUNREACH 192.168.1.7:8200`. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { EnvironmentRule } from '../config/schema.ts';
+import { maskUrl } from '../platform/text.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -36,6 +37,15 @@ export function proxyRule(urlOf: (table: Readonly<Record<string, unknown>>) => s
       return url.protocol === 'https:' ? ['https_proxy', 'HTTPS_PROXY'] : ['http_proxy', 'HTTP_PROXY'];
     },
   };
+}
+
+/** The proxy that Node's agents use for a URL, without user and password; undefined: none. `env`: of proxyEnvironment(). */
+export function proxyUsed(address: string, env: Environment): string | undefined {
+  const url = URL.parse(address);
+  if (url === null || !/^https?:$/.test(url.protocol) || isExempt(url, env)) return undefined;
+  const proxy =
+    url.protocol === 'https:' ? env['https_proxy'] || env['HTTPS_PROXY'] : env['http_proxy'] || env['HTTP_PROXY'];
+  return proxy ? maskUrl(proxy) : undefined;
 }
 
 /** `*`, `host`, `.domain`, `*.domain`, each with `:port` if that matters: as Node's agents read NO_PROXY, but for ranges of addresses. */

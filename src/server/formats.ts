@@ -1,6 +1,8 @@
 import type { OpenedKey } from '../broker/api.ts';
+import { canBeRenewed, certainEnd, possibleEnd } from '../credential/life.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
+import { duration } from '../platform/text.ts';
 import { DEFAULT_HEADER, type HeaderForm } from '../protocol/request.ts';
 
 /** A key as it goes over the wire. The server wipes `body` when it is written; it may be the secret's own buffer. */
@@ -21,19 +23,42 @@ export type Formatter = (answer: OpenedKey, context: FormatContext) => Formatted
 export const BASIC_FORMATS: ReadonlyMap<string, Formatter> = new Map([
   ['raw', raw],
   ['json', json],
+  ['env', env],
 ]);
+
+const PLAIN = 'text/plain; charset=us-ascii';
 
 /** As the cache names the value of a credential that has only one. */
 const VALUE = 'value';
 
-function raw({ key, secrets }: OpenedKey): FormattedKey {
+function raw(answer: OpenedKey): FormattedKey {
+  const { bytes } = onlyValue(answer, 'ask for another format: --format json, headers, aws or proxy');
+  return { contentType: PLAIN, body: bytes };
+}
+
+function onlyValue({ key, secrets }: OpenedKey, remedy: string): SecretBytes {
   const value = secrets.get(VALUE);
-  if (value === undefined || secrets.size !== 1) {
-    throw new BrokerError('ERR_USAGE', `${key.credential} has several fields (${[...secrets.keys()].join(', ')})`, {
-      remedy: 'ask for another format: --format json, headers, aws or proxy',
-    });
-  }
-  return { contentType: 'text/plain; charset=us-ascii', body: value.bytes };
+  if (value !== undefined && secrets.size === 1) return value;
+  const message = `${key.credential} has several fields (${[...secrets.keys()].join(', ')})`;
+  throw new BrokerError('ERR_USAGE', message, { remedy });
+}
+
+/** `broker run`: the key, and on a second line what its user has to know of its end; empty where that is not known. */
+function env(answer: OpenedKey): FormattedKey {
+  const { bytes } = onlyValue(answer, 'a variable holds one value: make a credential of each, with field = "NAME"');
+  return { contentType: PLAIN, body: Buffer.concat([bytes, Buffer.from(`\n${remainingLife(answer)}`)]) };
+}
+
+function remainingLife({ key, at }: OpenedKey): string {
+  const living = { key, login: undefined };
+  const endMs = certainEnd(living);
+  if (endMs === undefined) return '';
+  const last = possibleEnd(living);
+  const left = `its key lives for ${duration(endMs - at.nowMs)}`;
+  const after = 'a program that runs longer has to be started again';
+  if (!canBeRenewed(living)) return `${left}; ${after}`;
+  const most = last === undefined ? '' : `, to ${duration(last - at.nowMs)} at most`;
+  return `${left}, longer while the broker renews it${most}; ${after}`;
 }
 
 /** `key` for a single value, else `fields`; then what the headers say of it. */

@@ -2,6 +2,7 @@ import type { Ask, BrokerApi, OpenedKey } from '../broker/api.ts';
 import { certainEnd } from '../credential/life.ts';
 import type { Format } from '../credential/rejection.ts';
 import { wipeAll } from '../credential/secret.ts';
+import { BrokerError } from '../errors.ts';
 import { type AllowWord, unseen, type Verdict } from '../platform/attestation.ts';
 import type { Clock, Moment } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
@@ -26,6 +27,8 @@ export interface KeyAnswering {
   readonly log: Log;
   readonly peers: PeerIdentity;
   readonly formats: ReadonlyMap<string, Formatter>;
+  /** What to do before anything else about a key that cannot be had; undefined: nothing. */
+  readonly firstRemedy?: () => string | undefined;
 }
 
 /** What a request for a key says, whichever way it came. */
@@ -47,7 +50,7 @@ export interface KeyReply {
 
 /** undefined: the asker has gone meanwhile. @throws BrokerError why there is no key for this asker. */
 export async function findKey(
-  { service, peers, formats, log }: KeyAnswering,
+  { service, peers, formats, log, firstRemedy }: KeyAnswering,
   connection: ClientConnection,
   { credential, format, interval, hints }: KeyRequest,
   at: Moment,
@@ -80,7 +83,7 @@ export async function findKey(
   try {
     opened = await service.answer(ask);
   } catch (error) {
-    if (!connection.isGone || error !== connection.signal.reason) throw error;
+    if (!connection.isGone || error !== connection.signal.reason) throw withRemedy(error, firstRemedy?.());
     log.debug({ credential, pid: connection.peer?.pid }, 'a client gave up before there was an answer');
     return undefined;
   } finally {
@@ -93,6 +96,17 @@ export async function findKey(
   } finally {
     if (reply === undefined) wipeAll(opened.secrets);
   }
+}
+
+/** The error may be of the configuration from before: whoever has edited the file since is not to look at that one. */
+function withRemedy(error: unknown, first: string | undefined): unknown {
+  if (first === undefined || !(error instanceof BrokerError) || error.code === 'ERR_DAEMON_UNREACHABLE') return error;
+  const { code, message, remedy, onWritten } = error;
+  return new BrokerError(code, message, {
+    remedy: remedy === undefined ? first : `${first}; then: ${remedy}`,
+    cause: error,
+    ...(onWritten === undefined ? {} : { onWritten }),
+  });
 }
 
 function attest(

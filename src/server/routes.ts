@@ -36,7 +36,7 @@ const PLAIN: Readonly<Record<string, 'status' | 'config' | 'health' | 'metrics'>
   '/v1/health': 'health',
   '/v1/metrics': 'metrics',
 };
-const PATHS = 'docs/protocol.md lists the requests there are';
+const PATHS = 'the requests there are: broker help protocol';
 
 export function matchRoute(method: string, target: string): Route {
   const mark = target.indexOf('?');

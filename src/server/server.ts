@@ -24,6 +24,7 @@ export interface BrokerServerOptions {
   /** Besides raw and json. */
   readonly formats?: ReadonlyMap<string, Formatter>;
   readonly limits?: Partial<ServerLimits>;
+  readonly firstRemedy?: () => string | undefined;
 }
 
 /**

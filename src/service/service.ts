@@ -1,6 +1,6 @@
 import { lstatSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { stateDir } from '../config/paths.ts';
+import { launchFile, stateDir } from '../config/paths.ts';
 import { BrokerError, shellWord } from '../errors.ts';
 import { ensurePrivateFolder, readRegularFile } from '../platform/files.ts';
 import { VERSION } from '../platform/installation.ts';
@@ -19,7 +19,7 @@ import {
 import { daemonCommand, runtimeCopy } from './runtime.ts';
 import { installStableHelper, stableHelper } from './stable-helper.ts';
 import { findSystemd } from './systemd.ts';
-import { type LaunchRecord, launchFile, Unmanaged, writeLaunchRecord } from './unmanaged.ts';
+import { type LaunchRecord, Unmanaged, writeLaunchRecord } from './unmanaged.ts';
 
 export interface InstallOptions {
   /** `process.execPath`. */
@@ -80,11 +80,16 @@ export class Service {
     return this.#describe(settings, files);
   }
 
+  /** Everything that an installation writes, whether it is there or not. */
+  get ownPlaces(): readonly string[] {
+    const own = [launchFile(this.stateDir), this.#stoppedMark, path.dirname(runtimeCopy(this.stateDir))];
+    return [...this.manager.places, ...own];
+  }
+
   /** Takes away everything but the state and what another program installed. @returns what was removed. */
   async uninstall(): Promise<readonly string[]> {
     await this.manager.deactivate();
-    const own = [launchFile(this.stateDir), this.#stoppedMark, path.dirname(runtimeCopy(this.stateDir))];
-    const removed = [...this.manager.places, ...own].filter((file) => {
+    const removed = this.ownPlaces.filter((file) => {
       if (lstatSync(file, { throwIfNoEntry: false }) === undefined || isLink(file)) return false;
       rmSync(file, { recursive: true, force: true });
       return true;

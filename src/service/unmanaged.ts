@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { ownStateDir } from '../config/paths.ts';
+import { launchFile, ownStateDir } from '../config/paths.ts';
 import { BrokerError, codeOf } from '../errors.ts';
 import { readRegularFile, writeFileAtomically } from '../platform/files.ts';
 import { logFileOf } from '../platform/installation.ts';
@@ -36,7 +37,6 @@ export class Unmanaged implements ServiceManager {
   readonly places: readonly string[] = [];
   readonly #surroundings: Surroundings;
   readonly #stateDir: string;
-  readonly #lock: string;
   readonly #logFile: string;
   /** Of the daemon that was started last, once it has ended. */
   #exitCode: number | undefined;
@@ -44,7 +44,6 @@ export class Unmanaged implements ServiceManager {
   constructor(surroundings: Surroundings, stateDir: string) {
     this.#surroundings = surroundings;
     this.#stateDir = stateDir;
-    this.#lock = path.join(ownStateDir(stateDir), 'lock');
     this.#logFile = logFileOf(ownStateDir(stateDir));
     this.logRemedy = `the log is ${this.#logFile}; it is there once a helper has started the daemon`;
   }
@@ -112,7 +111,7 @@ export class Unmanaged implements ServiceManager {
   /** A daemon that ended because a helper had started one just before it is no failure: that one will answer. */
   async failure(): Promise<ServiceFailure | undefined> {
     const exitCode = this.#exitCode;
-    return exitCode === undefined || this.#isLocked() ? undefined : explainExit(exitCode);
+    return exitCode === undefined || this.#holder() !== undefined ? undefined : explainExit(exitCode);
   }
 
   logCommand({ lines, follow = false }: LogPart): readonly string[] {
@@ -120,15 +119,16 @@ export class Unmanaged implements ServiceManager {
   }
 
   #holder(): LockHolder | undefined {
-    return this.#isLocked() ? readLockHolder(this.#lock) : undefined;
-  }
-
-  #isLocked(): boolean {
-    const native = loadNative();
-    return isLockHeld(this.#lock, native && ((fd) => native.flock(fd)));
+    return runningDaemon(this.#stateDir);
   }
 
   async #spawn({ run: [program = '', ...args], env }: LaunchRecord): Promise<void> {
+    const gone = [program, ...args].find((word) => word.startsWith('/') && !existsSync(word));
+    if (gone !== undefined) {
+      throw new BrokerError('ERR_CONFIG', `${gone}, with which the daemon was installed, is gone`, {
+        remedy: 'run: broker service install',
+      });
+    }
     const inherited = Object.fromEntries(INHERITED.map((name) => [name, this.#surroundings.env[name]]));
     const child = spawn(program, args, {
       env: { ...inherited, ...env, BROKER_STATE_DIR: this.#stateDir, BROKER_STARTED_BY: 'helper' },
@@ -152,6 +152,13 @@ export class Unmanaged implements ServiceManager {
   }
 }
 
+/** The daemon of this machine that holds the state folder, whether or not it answers. */
+export function runningDaemon(stateDir: string): LockHolder | undefined {
+  const native = loadNative();
+  const lock = path.join(ownStateDir(stateDir), 'lock');
+  return isLockHeld(lock, native && ((fd) => native.flock(fd))) ? readLockHolder(lock) : undefined;
+}
+
 /**
  * STATE/launch: how the helper starts the daemon when none answers (native/start-daemon.c reads it). Text that C can
  * take apart safely: `broker-launch 1`, then one `KEY VALUE` a line. The helper takes it only if it and its folder are
@@ -170,10 +177,6 @@ export interface LaunchRecord {
 const FIRST_LINE = 'broker-launch 1';
 const MOST_WORDS = 24;
 const LARGEST_BYTES = 8191;
-
-export function launchFile(stateDir: string): string {
-  return path.join(stateDir, 'launch');
-}
 
 /** @returns false if the file said so already. @throws BrokerError ERR_CONFIG for paths that cannot be written down. */
 export function writeLaunchRecord(stateDir: string, record: LaunchRecord): boolean {

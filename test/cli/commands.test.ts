@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeSelf } from '../../src/client/broker-client.ts';
 import { BrokerError } from '../../src/errors.ts';
@@ -10,7 +12,7 @@ let server: TestServer;
 let io: FakeIo;
 beforeEach(async () => {
   server = await TestServer.start();
-  io = new FakeIo({ BROKER_SOCKET: server.path });
+  io = new FakeIo({ BROKER_SOCKET: server.path, BROKER_CONFIG: '/home/u/.config/broker/config.toml' });
 });
 afterEach(() => server.stop());
 
@@ -137,8 +139,9 @@ describe('status', () => {
     };
     const { out, code } = await io.run('status');
     expect(code).toBe(0);
-    expect(out).toBe(`1 of 2 credentials cannot be served.
+    expect(out).toBe(`1 of 2 credentials cannot be served: gateway.
 broker 0.1.0, pid 4711, up 2 h, listening on /run/user/1000/broker/broker.sock
+configuration /home/u/.config/broker/config.toml
 cache encrypted, its key in file
 
    CREDENTIAL           STATE    EXPIRES  NEXT REFRESH  SERVED  LAST ASKED  PROVIDER                       VERSION
@@ -177,6 +180,49 @@ i anthropic: keys live too short
     server.broker.report = { daemon: { ...STATUS.daemon, cache }, credentials: [{ ...CREDENTIAL, state: 'fresh' }] };
     const [headline] = (await io.run('status')).out.split('\n');
     expect(headline).toBe('All can be served, from memory only: a restart loses every key.');
+  });
+
+  it('does not say that all is well while a changed configuration is not in force', async () => {
+    server.broker.report = { ...STATUS, daemon: { ...STATUS.daemon, configProblem: 'line 3: unknown key' } };
+    const [headline] = (await io.run('status')).out.split('\n');
+    expect(headline).toBe('All can be served, but the changed configuration is not in force.');
+  });
+
+  it.each([
+    ['fresh', 0],
+    ['stale', 0],
+    ['idle', 0],
+    ['waiting', 1],
+    ['failing', 1],
+  ] as const)('exits with --check for one that is %s with %i', async (state, code) => {
+    server.broker.report = { ...STATUS, credentials: [CREDENTIAL, { ...CREDENTIAL, name: 'other', state }] };
+    expect(await io.run('status', '--check')).toMatchObject({ code, err: '' });
+    expect(await io.run('status', '--check', '--json')).toMatchObject({ code, err: '' });
+    io.code = 0;
+    expect(await io.run('status')).toMatchObject({ code: 0 });
+  });
+
+  it('says without a daemon what is known, as JSON too, with the exit code of the error', async () => {
+    const file = join(server.folder, 'config.toml');
+    writeFileSync(file, 'default = "a"\n[credentials.a]\n', { mode: 0o600 });
+    io.env['BROKER_SOCKET'] = join(server.folder, 'none.sock');
+    io.env['BROKER_CONFIG'] = file;
+    io.env['BROKER_STATE_DIR'] = join(server.folder, 'state');
+    expect(await io.run('status', '--json')).toMatchObject({ code: 69, err: '' });
+    expect(JSON.parse(io.out)).toMatchObject({
+      daemon: { running: false, pid: null, version: null, configFile: file, stateDir: join(server.folder, 'state') },
+      configuration: { ok: false, faults: [{ line: 2, key: 'credentials.a.provider' }] },
+      credentials: [],
+      error: { code: 'ERR_DAEMON_UNREACHABLE', exitCode: 69, remedy: expect.any(String) },
+    });
+    io.out = '';
+    const { code, out, err } = await io.run('status');
+    expect([code, out.split('\n').slice(0, 2)]).toEqual([
+      69,
+      ['Nothing can be served.', expect.stringContaining(`configuration ${file}: line 2: `)],
+    ]);
+    expect(err).toContain('error: no daemon answers at ');
+    expect(await io.run('status', '--check')).toMatchObject({ code: 69 });
   });
 
   it('prints the report itself with --json', async () => {

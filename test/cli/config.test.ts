@@ -155,7 +155,7 @@ it('--config names another file', async () => {
   expect((await run(['path', '--config', other])).stdout).toBe(`${other}\n`);
   const { stderr, code } = await run(['validate', '--config', other]);
   expect([stderr, code]).toEqual([
-    `${other}: there is no configuration file\n  hint: run broker setup, or write one: docs/configuration.md shows how\nerror: 1 fault in ${other}\n`,
+    `${other}: there is no configuration file\n  hint: run broker setup, or write one: broker help configuration shows how\nerror: 1 fault in ${other}\n`,
     78,
   ]);
 });

@@ -48,7 +48,9 @@ function commandLines(text: string): string[] {
 function faultOf(line: string): string | undefined {
   const words = line.match(/"[^"]*"|'[^']*'|\S+/g) ?? [];
   let command: Command = program;
-  for (const word of words) {
+  for (const [at, word] of words.entries()) {
+    // What follows is another program's.
+    if (command.name() === 'run' && (word === '--' || (!word.startsWith('-') && words[at - 1] !== '--env'))) return;
     if (word.startsWith('-')) {
       const flag = word.split('=')[0];
       const known = [...command.options, ...program.options].some(({ long, short }) => long === flag || short === flag);

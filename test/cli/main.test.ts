@@ -1,17 +1,25 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { main } from '../../src/cli/main.ts';
+import { listTopics } from '../../src/cli/topics.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { FakeIo } from '../fakes/fake-io.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
 
 let folder: string;
 let io: FakeIo;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'broker-cli-'));
-  io = new FakeIo({ BROKER_SOCKET: join(folder, 'broker.sock') });
+  writeFileSync(join(folder, 'config.toml'), '');
+  io = new FakeIo({
+    BROKER_SOCKET: join(folder, 'broker.sock'),
+    BROKER_CONFIG: join(folder, 'config.toml'),
+    BROKER_STATE_DIR: join(folder, 'state'),
+  });
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
@@ -63,9 +71,114 @@ it.each([
 it('says how to start the daemon when none answers', async () => {
   expect(await io.run('status')).toEqual({
     code: 69,
-    out: '',
-    err: `error: no daemon answers at ${folder}/broker.sock\nhint: start it: broker service start, or broker daemon in a terminal\n`,
+    out: expect.stringMatching(/^Nothing can be served\.\nconfiguration /),
+    err: `error: no daemon answers at ${folder}/broker.sock\nhint: start it: broker service install, or broker daemon in a terminal\n`,
   });
+  mkdirSync(join(folder, 'state'));
+  writeFileSync(join(folder, 'state', 'launch'), '');
+  io.err = '';
+  expect((await io.run('status')).err).toContain(
+    'hint: start it: broker service start, or broker daemon in a terminal',
+  );
+});
+
+it('points to the help of the command that an option was put before', async () => {
+  expect((await io.run('--json', 'status')).err).toMatch(/\nhint: see broker status --help\n$/);
+});
+
+describe('on a new machine', () => {
+  beforeEach(() => {
+    delete io.env['BROKER_SOCKET'];
+    Object.assign(io.env, {
+      BROKER_CONFIG: join(folder, 'none.toml'),
+      XDG_RUNTIME_DIR: folder,
+      CLAUDE_CONFIG_DIR: join(folder, 'claude'),
+    });
+  });
+
+  it.each(
+    [
+      [
+        'get',
+        'status',
+        'refresh',
+        'check',
+        'events',
+        'rotate-key',
+        'doctor',
+        'daemon',
+        'invalidate',
+        'login',
+        'logout',
+      ],
+      ['set', 'unset', 'get work', 'status --json', 'refresh --all', 'events --follow', 'login vault', 'logout vault'],
+      ['invalidate work', 'config validate', 'config show', 'service start', 'service stop', 'service restart'],
+      ['service status', 'service logs', 'claude show', 'claude install', 'help', '--help'],
+    ].flat(),
+  )('broker %s leads to broker setup in one step', async (words) => {
+    const { out, err } = await io.run(...words.split(' '));
+    expect(`${out}${err}`).toMatch(/broker setup|^ {2}setup /m);
+    expect(`${out}${err}`).not.toMatch(/broker service (?:start|install)|broker daemon/);
+  });
+
+  it('says that it may be the socket that is wrong, where one is named', async () => {
+    io.env['BROKER_SOCKET'] = join(folder, 'elsewhere.sock');
+    expect((await io.run('status')).err).toBe(
+      `error: no daemon answers at ${folder}/elsewhere.sock\nhint: run broker setup, as there is no ${folder}/none.toml; or start the daemon that BROKER_SOCKET leads to\n`,
+    );
+  });
+});
+
+describe('broker help', () => {
+  it('lists the pages of the manual, each in one line', async () => {
+    const { out, code } = await io.run('help', 'topics');
+    expect(code).toBe(0);
+    const pages = globSync('docs/**/*.md', { cwd: ROOT });
+    expect(out.trimEnd().split('\n').slice(1)).toHaveLength(pages.length);
+    expect(out).toMatch(/^ {2}configuration +Configuration$/m);
+  });
+
+  it.each(globSync('docs/**/*.md', { cwd: ROOT }))('prints %s under its own name, and by its path', async (page) => {
+    const text = readFileSync(join(ROOT, page), 'utf8');
+    expect((await io.run('help', page)).out.endsWith(text)).toBe(true);
+    io.out = '';
+    expect((await io.run('help', page.replace(/^docs\//, '').replace(/\.md$/, ''))).out.endsWith(text)).toBe(true);
+  });
+
+  it('prints the help of a command, and then the page of that name', async () => {
+    const { out } = await io.run('help', 'setup');
+    expect(out).toMatch(/^Usage: broker setup \[options\]\n/);
+    expect(out).toContain(readFileSync(join(ROOT, 'docs', 'setup.md'), 'utf8'));
+    io.out = '';
+    expect((await io.run('help', 'service', 'install')).out).toMatch(/^Usage: broker service install/);
+  });
+
+  it('names what was most likely meant', async () => {
+    const { code, err } = await io.run('help', 'provider/valt');
+    expect(code).toBe(64);
+    expect((await io.run('help', 'valt')).err).toContain('try: broker help vault');
+    expect(err).toContain('all pages: broker help topics');
+  });
+
+  it('shows links as what can be typed in a terminal, through the pager', async () => {
+    io.stdoutIsTty = true;
+    io.env['PAGER'] = 'cat';
+    const { out } = await io.run('help', 'exec');
+    expect(out).not.toMatch(/\]\([\w./-]+\.md/);
+    expect((await io.run('help', 'freshness')).out).toContain('\x1b[1m# When a key is fit to serve');
+  });
+});
+
+it('names no page of the docs in a message in any other way', () => {
+  const sources = globSync('src/**/*.ts', { cwd: ROOT }).map((file) => [file, readFileSync(join(ROOT, file), 'utf8')]);
+  const lines = sources.flatMap(([file, text = '']) =>
+    text.split('\n').flatMap((line) => (/^\s*(?:\/\/|\/?\*)/.test(line) ? [] : [[file, line] as const])),
+  );
+  expect(lines.filter(([, line]) => /docs\/[\w/-]+\.md/.test(line))).toEqual([]);
+  const named = lines.flatMap(([, line]) => [...line.matchAll(/broker help ([a-z][\w/-]*)/g)].map(([, name]) => name));
+  expect(named.length).toBeGreaterThan(10);
+  const known = [...listTopics().map(({ name }) => name), 'topics'];
+  expect(named.filter((name = '') => !known.includes(name))).toEqual([]);
 });
 
 it.each([

@@ -79,6 +79,10 @@ export class BrokerTerminal {
     return Number(/exit code: (\d+)/.exec(screen)?.[1]);
   }
 
+  async resize(columns: number, lines: number): Promise<void> {
+    await this.#tmux('resize-window', '-x', String(columns), '-y', String(lines));
+  }
+
   async close(): Promise<void> {
     await this.#tmux('kill-server').catch(() => undefined);
     rmSync(this.#folder, { recursive: true, force: true });

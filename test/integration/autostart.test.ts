@@ -14,8 +14,9 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { launchFile } from '../../src/config/paths.ts';
 import { readLockHolder } from '../../src/platform/state-lock.ts';
-import { type LaunchRecord, launchFile, writeLaunchRecord } from '../../src/service/unmanaged.ts';
+import { type LaunchRecord, writeLaunchRecord } from '../../src/service/unmanaged.ts';
 import { PROGRAM } from '../fakes/daemon-process.ts';
 import { until } from '../fakes/processes.ts';
 import { CONFIG, KEY, TemporaryHome } from '../fakes/temporary-home.ts';
@@ -320,6 +321,15 @@ describe.skipIf(helper === undefined)('broker-key does not start a daemon', () =
   test('where it was installed so', async () => {
     await using user = home({ autostart: false });
     await refused(user, {}, /nothing answers/);
+  });
+
+  test('of a package that is gone, and says so, whoever was to start it', async () => {
+    const gone = ['/usr/bin/node', '/gone/bin/broker.mjs', 'daemon'];
+    const service = { manager: 'launchd', command: ['/bin/true'] } as const;
+    for (const record of [{ autostart: false }, { autostart: true, service }]) {
+      await using user = home({ ...record, run: gone });
+      await refused(user, {}, /not installed any more: \/gone\/bin\/broker.mjs is gone; install it again: npm install/);
+    }
   });
 
   test('that was stopped on purpose', async () => {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from './run-helper.ts';
 
-const SHIM = path.resolve(import.meta.dirname, '..', '..', 'bin', 'broker-key');
+const SHIMS = path.resolve(import.meta.dirname, '..', '..', 'bin');
 
 /** A package whose binaries say their name and their arguments. */
 let root: string;
@@ -12,7 +12,7 @@ let root: string;
 beforeEach(() => {
   root = mkdtempSync(path.join(tmpdir(), 'broker-shim with space-'));
   mkdirSync(path.join(root, 'bin'));
-  copyFileSync(SHIM, path.join(root, 'bin', 'broker-key'));
+  for (const shim of ['broker', 'broker-key']) copyFileSync(path.join(SHIMS, shim), path.join(root, 'bin', shim));
   say('bin/broker.mjs');
 });
 
@@ -28,7 +28,7 @@ function say(file: string): void {
 /** A uname of our own first on PATH. */
 function pretend(machine: string): { PATH: string } {
   const folder = path.join(root, 'fake-uname');
-  mkdirSync(folder);
+  mkdirSync(folder, { recursive: true });
   writeFileSync(path.join(folder, 'uname'), `#!/bin/sh\necho '${machine}'\n`);
   chmodSync(path.join(folder, 'uname'), 0o755);
   return { PATH: `${folder}:${process.env['PATH']}` };
@@ -63,5 +63,26 @@ describe('bin/broker-key', () => {
     }
     expect((await run('absolute', [], { PATH: `${root}:${env.PATH}` })).stdout).toBe('bin/broker.mjs|get');
     expect((await run('/bin/sh', ['broker-key'], env, { cwd: path.dirname(shim) })).stdout).toBe('bin/broker.mjs|get');
+  });
+});
+
+describe('bin/broker', () => {
+  test.each([
+    [['status', '--json'], 'bin/broker.mjs|status|--json'],
+    [['run', '--help'], 'bin/broker.mjs|run|--help'],
+    [['run'], 'prebuilds/linux-x64/broker-key|--run'],
+    [['run', '--env', 'A=b', 'a b', '*'], 'prebuilds/linux-x64/broker-key|--run|--env|A=b|a b|*'],
+    [['get', 'run'], 'bin/broker.mjs|get|run'],
+  ])('%j: Node, or for `run` the helper, through links too', async (args, stdout) => {
+    say('prebuilds/linux-x64/broker-key');
+    symlinkSync('bin/broker', path.join(root, 'broker'));
+    for (const file of ['broker', 'bin/broker']) {
+      expect(await run(path.join(root, file), args, pretend('Linux x86_64'))).toMatchObject({ code: 0, stdout });
+    }
+  });
+
+  test('`run` without a helper is for Node to explain', async () => {
+    const { stdout } = await run(path.join(root, 'bin/broker'), ['run', 'a', 'b'], pretend('SunOS sun4u'));
+    expect(stdout).toBe('bin/broker.mjs|run|a|b');
   });
 });

@@ -72,6 +72,7 @@ test('the tarball has what runs and what is read, and no install script', () => 
     'README.md',
     'LICENSE',
     'CHANGELOG.md',
+    'bin/broker',
     'bin/broker.mjs',
     'bin/broker-key',
     'dist/cli/main.js',
@@ -132,6 +133,7 @@ describe('installed as a service', () => {
     expect(helper).toBe(path.join(state(), 'bin', 'broker-key'));
     expectKey(await run(helper, [], env), 'sk-packed');
     expectKey(await run(path.join(prefix, 'bin', 'broker-key'), [], env), 'sk-packed');
+    expectKey(await broker('run', '--env', 'A', 'sh', '-c', 'echo $A'), 'sk-packed');
   });
 
   test('stopped on purpose, started again', async () => {

@@ -2,7 +2,7 @@ import type { Facts } from '../doctor/gather.ts';
 import { mergedSandbox } from '../settings/sandbox.ts';
 import { type Check, check } from './check.ts';
 
-const DOCS = 'docs/allow.md';
+const DOCS = 'broker help allow';
 
 /** `allow`: whether the client's own calls are served, what was refused lately, and the client's sandbox, which is the boundary. */
 export const allowChecks: readonly Check[] = [

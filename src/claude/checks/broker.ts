@@ -12,7 +12,18 @@ export const brokerChecks: readonly Check[] = [
       helper?.ours && broker.status === undefined && !(run?.outcome === 'ended' && run.exitCode === 0),
     title: 'no broker answers',
     cost: 'the helper fails, and the client with it',
-    remedy: 'start it: broker service start (or broker service install)',
+    remedy: (_, { broker }) => broker.config?.setUp ?? 'start it, installed or not: broker service install',
+  }),
+  check({
+    id: 'other-config',
+    severity: 'warning',
+    when: ({ broker: { status, config } }) =>
+      status !== undefined && config?.file !== undefined && status.daemon.configFile !== config.file && config.file,
+    title: (file, { broker }) =>
+      `the daemon has another configuration, ${broker.status?.daemon.configFile}, than this shell, ${file}`,
+    cost: 'what is written, validated or set up in this shell is not what the daemon serves',
+    remedy:
+      'unset BROKER_CONFIG (or XDG_CONFIG_HOME) here, or give the daemon this file: broker service install in this shell',
   }),
   check({
     id: 'credential-unknown',

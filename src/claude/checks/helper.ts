@@ -1,5 +1,5 @@
 import type { Facts } from '../doctor/gather.ts';
-import { type HelperFacts, hasWindowsLines } from '../doctor/helper.ts';
+import { type HelperFacts, hasQuotedTilde, hasWindowsLines } from '../doctor/helper.ts';
 import { commandsIn, describeCommand } from '../shell/helper-command.ts';
 import { type Check, check } from './check.ts';
 
@@ -27,7 +27,7 @@ export const helperChecks: readonly Check[] = [
   }),
   check({
     id: 'helper-relative',
-    when: ({ helper }) => helper?.how === 'relative' && helper,
+    when: ({ helper }) => helper?.how === 'relative' && !hasQuotedTilde(helper.command) && helper,
     severity: ({ settings: { scope } }) => (scope === 'user' || scope === 'managed' ? 'error' : 'warning'),
     title: 'apiKeyHelper is a relative path',
     cost: (_, { projectDir }) =>
@@ -43,10 +43,10 @@ export const helperChecks: readonly Check[] = [
       `the program of apiKeyHelper ${how === 'by name' ? 'is in no folder of PATH' : 'does not exist'}: ${describeCommand(command)}`,
     cost: 'the client calls it three times in two or three seconds and gives up',
     remedy: ({ ours, command }, { homeDir }) =>
-      ours
-        ? REINSTALL
-        : /["']~\//.test(command)
-          ? `write ${homeDir} instead of ~: the shell does not replace it inside quotes`
+      hasQuotedTilde(command)
+        ? `~ is not expanded in quotes: write ${homeDir} instead of it${ours ? ', or: broker claude install' : ''}`
+        : ours
+          ? REINSTALL
           : 'install the program, or remove the line',
     where: ({ where }) => where,
   }),

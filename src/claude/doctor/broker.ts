@@ -5,6 +5,8 @@ import type { BrokerEvent, CredentialStatus, KeyHome, StatusReport } from '../..
 export interface BrokerFacts {
   /** undefined: no daemon answered. */
   readonly status: StatusReport | undefined;
+  /** Of this shell; undefined: nobody looked. */
+  readonly config: ShellConfig | undefined;
   /** The one that the helper asks for; undefined if the daemon has no such credential. */
   readonly credential: CredentialStatus | undefined;
   /** Sockets at which something accepts connections. */
@@ -25,6 +27,14 @@ export interface BrokerFacts {
   readonly keyring?: 'usable' | 'none' | undefined;
 }
 
+/** The configuration that this shell's variables lead to. */
+export interface ShellConfig {
+  /** undefined: to none, on purpose or because none was written yet. */
+  readonly file: string | undefined;
+  /** What to do first, where there is no such file. */
+  readonly setUp: string | undefined;
+}
+
 export interface ConfigRisk {
   readonly message: string;
   readonly remedy: string;
@@ -40,6 +50,7 @@ export interface BrokerParts {
   readonly fetchStatus: () => Promise<StatusReport | undefined>;
   /** The newest events, oldest first. */
   readonly fetchEvents?: (() => Promise<readonly BrokerEvent[]>) | undefined;
+  readonly config?: (() => ShellConfig) | undefined;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: (() => Promise<readonly string[]>) | undefined;
   /** The warnings of `broker config validate`. */
@@ -80,6 +91,7 @@ export async function askBroker(options: BrokerOptions, wanted: string | undefin
   const credential = status && credentialAsked(status, wanted);
   return {
     status,
+    config: options.config?.(),
     credential,
     reachedHere: credential && (await addressReachedHere(credential, options)),
     sockets: options.sockets.filter((_, index) => answering[index]),

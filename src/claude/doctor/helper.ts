@@ -73,7 +73,7 @@ export function inspectCommand<Line extends HelperLine>(
   const around = { ...given, env: { ...given.env, PATH: effectiveVariable(input, 'PATH')?.value } };
   const { words } = parseHelperCommand(command);
   const program = words[0];
-  const located = locate(program, around);
+  const located = locate(hasQuotedTilde(command) ? `./${program}` : program, around);
   const stat = located.path === undefined ? undefined : statQuietly(located.path);
   const isOwn = isOwnBinary(located.path, around);
   const ours = runsBrokerHelper(command) || isOwn;
@@ -119,6 +119,11 @@ function scriptText(file: string): string | undefined {
 /** A script whose first line ends as on Windows. */
 export function hasWindowsLines({ script = '' }: CommandFacts): boolean {
   return /^#![^\n]*\r\n/.test(script);
+}
+
+/** `"~/bin/broker-key"`: the shell looks for a folder named `~`. */
+export function hasQuotedTilde(command: string): boolean {
+  return /^\s*["']~\//.test(command);
 }
 
 /** By the file and not by its name: a repository can bring a `broker-key` of its own. */

@@ -64,7 +64,7 @@ export function reportText({ facts, findings }: DoctorReport, colour: boolean): 
   lines.push(
     errors + warnings === 0
       ? 'nothing is wrong'
-      : `${errors} will fail, ${warnings} to look at; each is explained in docs/doctor.md`,
+      : `${errors} will fail, ${warnings} to look at; each is explained by: broker help doctor`,
   );
   return scrub(`${lines.join('\n')}\n`, secretsIn(facts));
 }

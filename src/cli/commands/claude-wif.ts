@@ -97,7 +97,7 @@ function requireIds(ids: Ids, path: string): Ids {
   if (missing.length > 0) {
     const flags = missing.map(([, { flag }]) => flag).join(', ');
     throw new BrokerError('ERR_USAGE', `workload identity needs ${flags}`, {
-      remedy: 'the Claude Console has them: Settings, Workload identity and Organization; docs/sink.md shows how',
+      remedy: 'the Claude Console has them: Settings, Workload identity and Organization; broker help sink shows how',
     });
   }
   const checked = wifDefinition.providerSchema.safeParse({ ...ids, identity: { file: path } });

@@ -1,12 +1,12 @@
 import { Command, Option } from 'commander';
 import { rootsOf, type SettingsChoice } from '../../claude/install/targets.ts';
-import { readRecord } from '../../claude/install/undo.ts';
+import { CLAUDE_RECORDS } from '../../claude/install/undo.ts';
 import { deleteBackups, listBackups } from '../../claude/settings/backups.ts';
 import { readAllSettings, type SettingsFile } from '../../claude/settings/files.ts';
 import { followLinks } from '../../claude/settings/replace-file.ts';
 import { describeCommand, runsBrokerHelper } from '../../claude/shell/helper-command.ts';
 import { TTL_VARIABLE } from '../../claude/shell/variables.ts';
-import { stateDir } from '../../config/paths.ts';
+import { notSetUp, stateDir } from '../../config/paths.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { json } from '../output.ts';
 import { installAction, uninstallAction } from './claude-install.ts';
@@ -91,7 +91,10 @@ function showAction(io: ProcessIo, options: ShowOptions): void {
     if (row.ttlMs !== null) io.stdout(`             kept for ${row.ttlMs} ms\n`);
     if (row.installed.length > 0) io.stdout(`             installed by broker: ${row.installed.join(', ')}\n`);
   }
-  io.stdout(counts === undefined ? 'no file sets apiKeyHelper\n' : '* this apiKeyHelper counts\n');
+  const how = notSetUp(io) === undefined ? 'broker claude install' : 'broker setup';
+  io.stdout(
+    counts === undefined ? `no file sets apiKeyHelper; to have it written: ${how}\n` : '* this apiKeyHelper counts\n',
+  );
 }
 
 function describe(io: ProcessIo, settings: SettingsFile) {
@@ -118,7 +121,7 @@ function wholeNumber(text: string | undefined): number | null {
 
 function installedIn(io: ProcessIo, file: string): string[] {
   try {
-    const record = readRecord(stateDir(io), followLinks(file));
+    const record = CLAUDE_RECORDS.read(stateDir(io), followLinks(file));
     return record?.additions.map(({ addition }) => addition.path.join('.')) ?? [];
   } catch {
     return [];

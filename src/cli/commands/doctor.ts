@@ -11,7 +11,7 @@ import { locateHelper } from '../../claude/install/targets.ts';
 import { connect, daemonConfig } from '../../client/broker-client.ts';
 import { type Difference, differences } from '../../config/effective.ts';
 import { loadConfig } from '../../config/load.ts';
-import { configFile, socketCandidates, stateDir } from '../../config/paths.ts';
+import { configFile, notSetUp, shellConfig, socketCandidates, stateDir } from '../../config/paths.ts';
 import { KEK_SERVICE } from '../../crypto/kek-keyring.ts';
 import { BrokerError } from '../../errors.ts';
 import { ALLOW_WORDS } from '../../platform/attestation.ts';
@@ -121,6 +121,7 @@ export function doctorParts(io: ProcessIo): DoctorParts {
       connect(io)
         .status()
         .catch(() => undefined),
+    config: () => ({ file: shellConfig(io), setUp: notSetUp(io)?.remedy }),
     fetchEvents: () => connect(io).events({ limit: RECENT_EVENTS }),
     differing: async () => (await configDifferences(io)).map(({ key }) => key),
     risks: () => configRisks(io),

@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { connect } from '../../client/broker-client.ts';
+import { notSetUp, stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { printable } from '../../platform/text.ts';
@@ -41,6 +43,7 @@ async function rotate(io: ProcessIo, request: RotationRequest): Promise<Rotation
     return await connect(io).rotateKey(request);
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'ERR_DAEMON_UNREACHABLE') throw error;
+    if (notSetUp(io) !== undefined && !existsSync(stateDir(io))) throw error;
     const { rotateOffline } = await import('../../daemon/offline-rotation.ts');
     return await rotateOffline(io, request);
   }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { Command, Option } from 'commander';
+import { notSetUp } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { installForEveryone, planForEveryone, uninstallForEveryone } from '../../service/everyone.ts';
@@ -17,6 +18,7 @@ interface InstallWords {
 }
 
 const EX_UNAVAILABLE = 69;
+const SET_UP = 'broker is not set up; run: broker setup\n';
 const MASK = 'systemctl --user mask --now broker.socket broker.service';
 
 /** `broker service install|uninstall|start|stop|restart|status|logs`. */
@@ -49,6 +51,8 @@ export function serviceCommand(io: ProcessIo): Command {
       .description(description)
       .action(async () => {
         const service = new Service(io);
+        await requireAnything(io, service);
+        if (name === 'restart') await requireGoodConfiguration(io);
         const { daemon } = await bringUp(io, service.manager, () => service[name]());
         io.stdout(`running, pid ${daemon.pid}\n`);
       });
@@ -57,7 +61,9 @@ export function serviceCommand(io: ProcessIo): Command {
     .command('stop')
     .description('stop the service; the helper does not start it again until you do')
     .action(async () => {
-      await new Service(io).stop();
+      const service = new Service(io);
+      await requireAnything(io, service);
+      await service.stop();
       io.stdout('stopped; start it again with: broker service start\n');
     });
   steer('restart', 'restart the service; helpers that ask meanwhile wait');
@@ -73,6 +79,21 @@ export function serviceCommand(io: ProcessIo): Command {
     .option('-n, --lines <count>', 'how many lines', '50')
     .action((words: { follow?: true; lines: string }) => showLogs(io, words));
   return command;
+}
+
+/** Where nothing was ever set up, nothing can be started or stopped. */
+async function requireAnything(io: ProcessIo, service: Service): Promise<void> {
+  const fresh = notSetUp(io);
+  if (fresh !== undefined && !(await service.state()).installed && (await askStatus(io)) === undefined) throw fresh;
+}
+
+/** A daemon that runs has its last good configuration; the one after it would have none. */
+async function requireGoodConfiguration(io: ProcessIo): Promise<void> {
+  const running = await askStatus(io);
+  if (running === undefined || running.configProblem === null) return;
+  throw new BrokerError('ERR_CONFIG', `not restarted, as the daemon could not start again: ${running.configProblem}`, {
+    remedy: 'it goes on with its last good configuration; fix the file, then run: broker config validate',
+  });
 }
 
 async function install(io: ProcessIo, words: InstallWords): Promise<void> {
@@ -159,7 +180,7 @@ async function status(io: ProcessIo, asJson: boolean): Promise<void> {
   );
   const difference = daemon && versionDifference(daemon.version);
   if (difference !== undefined) io.stderr(`warning: ${difference.text}\nhint: ${difference.remedy}\n`);
-  if (!state.installed) io.stdout('install it with: broker service install\n');
+  if (!state.installed) io.stdout(notSetUp(io) === undefined ? 'install it with: broker service install\n' : SET_UP);
 }
 
 /** Looking must not start it: a connection to the socket of a stopped service would. */
@@ -195,5 +216,5 @@ async function showLogs(io: ProcessIo, { follow, lines }: { follow?: true; lines
       reject(new BrokerError('ERR_DAEMON_UNREACHABLE', `cannot run ${program}: ${error.message}`, { cause: error }));
     });
   });
-  if (!found && !io.signal.aborted) io.stderr(`hint: ${manager.logRemedy}\n`);
+  if (!found && !io.signal.aborted) io.stderr(`hint: ${notSetUp(io)?.remedy ?? manager.logRemedy}\n`);
 }

@@ -1,8 +1,10 @@
 import { Command } from 'commander';
 import type { BrokerClient } from '../../client/broker-client.ts';
 import { connect } from '../../client/broker-client.ts';
+import { shellConfig } from '../../config/paths.ts';
+import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
-import { printable } from '../../platform/text.ts';
+import { duration, printable } from '../../platform/text.ts';
 import { sleep } from '../../platform/waiting.ts';
 import type {
   CredentialState,
@@ -11,33 +13,47 @@ import type {
   PlaceReport,
   StatusReport,
 } from '../../protocol/reports.ts';
-import { duration, type Paint, painter, relative, table, thousands, versionDifference } from '../output.ts';
+import { json, type Paint, painter, relative, table, thousands, versionDifference } from '../output.ts';
+import { type StatusWithoutDaemon, statusWithout } from '../without-daemon.ts';
 
 interface Options {
   readonly json?: true;
   readonly watch?: true;
+  readonly check?: true;
 }
+
+/** Something cannot be served, with `--check`. */
+const EXIT_UNSERVED = 1;
 
 const WATCH_EVERY_MS = 2_000;
 /** Home, then clear to the end: no flicker, and the scroll-back stays. */
 const REDRAW = '\x1b[H\x1b[J';
 const CLEAR = '\x1b[2J';
 
-/** `broker status [--json] [--watch]` */
+/**
+ * `broker status [--json] [--watch] [--check]`: exit code 0, or that of the error where no daemon answers (69 if none runs); with
+ * `--check` 1 if the daemon answers and a credential cannot be served.
+ */
 export function statusCommand(io: ProcessIo): Command {
   return new Command('status')
     .description('the state of every credential')
     .option('--json', 'print JSON; with --watch one document a line')
     .option('--watch', 'show it again every two seconds until interrupted')
+    .option('--check', 'exit 1 if a credential cannot be served: for scripts and monitoring')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0, 69 if no daemon runs, 75 if it does not answer in time; with --check also 1: a credential is failing, or\n' +
+        'waiting for its first key. One that was never asked for does not count.',
+    )
     .action((options: Options) => status(io, options));
 }
 
 async function status(io: ProcessIo, options: Options): Promise<void> {
   const client = connect(io);
-  if (!options.watch) {
-    io.stdout(await show(io, client, options));
-    return;
+  if (options.watch && options.check) {
+    throw new BrokerError('ERR_USAGE', '--check and --watch do not go together', { remedy: 'leave one of them out' });
   }
+  if (!options.watch) return showOnce(io, client, options);
   if (io.stdoutIsTty && !options.json) io.stdout(CLEAR);
   const { signal } = io;
   while (!signal.aborted) {
@@ -47,10 +63,43 @@ async function status(io: ProcessIo, options: Options): Promise<void> {
   }
 }
 
-async function show(io: ProcessIo, client: BrokerClient, { json, watch }: Options): Promise<string> {
+async function showOnce(io: ProcessIo, client: BrokerClient, options: Options): Promise<void> {
+  let report: StatusReport;
+  try {
+    report = await client.status();
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error;
+    const without = await statusWithout(io, error);
+    if (!options.json) {
+      io.stdout(`Nothing can be served.\n${configurationLine(without)}\n`);
+      throw error;
+    }
+    io.stdout(json(without));
+    io.setExitCode(error.exitCode);
+    return;
+  }
+  io.stdout(options.json ? json(report) : renderStatus(report, io.clock.wall(), painter(io), shellConfig(io)));
+  if (options.check && unserved(report.credentials).length > 0) io.setExitCode(EXIT_UNSERVED);
+}
+
+async function show(io: ProcessIo, client: BrokerClient, options: Options): Promise<string> {
   const report = await client.status();
-  if (json) return `${JSON.stringify(report, null, watch ? 0 : 2)}\n`;
-  return renderStatus(report, io.clock.wall(), painter(io));
+  return options.json
+    ? `${JSON.stringify(report)}\n`
+    : renderStatus(report, io.clock.wall(), painter(io), shellConfig(io));
+}
+
+function configurationLine({ daemon, configuration: { faults } }: StatusWithoutDaemon): string {
+  const [fault] = faults;
+  if (fault === undefined) return `configuration ${daemon.configFile}: no faults`;
+  const where = fault.line === undefined ? '' : `line ${fault.line}: `;
+  const more = faults.length === 1 ? '' : ` (and ${faults.length - 1} more: broker config validate)`;
+  return `configuration ${daemon.configFile}: ${where}${printable(fault.message)}${more}`;
+}
+
+/** What has no key to be served now, of what was asked for. */
+function unserved(credentials: readonly CredentialStatus[]): readonly CredentialStatus[] {
+  return credentials.filter(({ state }) => state === 'failing' || state === 'waiting');
 }
 
 const MARKS: Readonly<
@@ -65,10 +114,18 @@ const MARKS: Readonly<
 
 const HEADINGS = ['', 'CREDENTIAL', 'STATE', 'EXPIRES', 'NEXT REFRESH', 'SERVED', 'LAST ASKED', 'PROVIDER', 'VERSION'];
 const NOTHING = '-';
+/** In the headline; the others are in the table. */
+const MOST_NAMED = 5;
 
 /** `broker status` for people: one line for the whole, the table, and what to do about the rest. */
-export function renderStatus({ daemon, credentials }: StatusReport, nowMs: number, paint: Paint): string {
-  const parts = [headline(credentials, daemon.cache, paint), daemonLine(daemon, paint)];
+export function renderStatus(
+  { daemon, credentials }: StatusReport,
+  nowMs: number,
+  paint: Paint,
+  here?: string,
+): string {
+  const configuration = paint('dim', `configuration ${printable(daemon.configFile)}`);
+  const parts = [headline(credentials, daemon, paint), daemonLine(daemon, paint), configuration];
   if (daemon.cache.persistent)
     parts.push(paint('dim', `cache encrypted, its key in ${printable(daemon.cache.keyEncryptionKey)}`));
   else if (daemon.cache.problem === null) parts.push(paint('dim', 'cache in memory alone, as configured'));
@@ -87,7 +144,9 @@ export function renderStatus({ daemon, credentials }: StatusReport, nowMs: numbe
     const counts = shares.map(({ name, sessions = 0 }) => `${name} (${sessions})`).join(', ');
     parts.push('', paint('dim', `client processes with a lease of their own: ${counts}`));
   }
+  const elsewhere = otherConfiguration(daemon, here);
   for (const note of [
+    ...elsewhere,
     ...daemonNotes(daemon, nowMs),
     ...credentials.flatMap((credential) => notesOf(credential, nowMs)),
   ]) {
@@ -99,13 +158,19 @@ export function renderStatus({ daemon, credentials }: StatusReport, nowMs: numbe
 
 function headline(
   credentials: readonly CredentialStatus[],
-  { persistent, problem }: DaemonStatus['cache'],
+  { cache: { persistent, problem }, configProblem }: DaemonStatus,
   paint: Paint,
 ): string {
   if (credentials.length === 0) return paint('yellow', 'No credentials are configured.');
   const count = (state: CredentialState) => credentials.filter((credential) => credential.state === state).length;
-  const failing = count('failing');
-  if (failing > 0) return paint('red', `${failing} of ${credentials.length} credentials cannot be served.`);
+  const failing = credentials.filter(({ state }) => state === 'failing').map(({ name }) => name);
+  if (failing.length > 0) {
+    const named = failing.length > MOST_NAMED ? [...failing.slice(0, MOST_NAMED), '…'] : failing;
+    return paint(
+      'red',
+      `${failing.length} of ${credentials.length} credentials cannot be served: ${named.join(', ')}.`,
+    );
+  }
   const stale = count('stale');
   if (stale > 0)
     return paint('yellow', `All can be served, ${stale} of ${credentials.length} from before the provider failed.`);
@@ -113,6 +178,8 @@ function headline(
   if (waiting > 0) return paint('cyan', `${waiting} of ${credentials.length} credentials are being fetched.`);
   const idle = count('idle');
   const unused = idle === 0 ? '' : ` ${idle} never asked for.`;
+  if (configProblem !== null)
+    return paint('yellow', `All can be served, but the changed configuration is not in force.${unused}`);
   if (!persistent && problem !== null)
     return paint('yellow', `All can be served, from memory only: a restart loses every key.${unused}`);
   return paint('green', credentials.length === idle ? 'Ready; nothing asked for yet.' : `All is well.${unused}`);
@@ -180,6 +247,14 @@ function sinkNotes(name: string, sink: CredentialStatus['sink'] | undefined): No
     return [{ mark: '!', colour: 'yellow', text: `${name}: ${file} ${what}: ${printable(problem)}`, remedy }];
   }
   return [{ mark: 'i', colour: 'cyan', text: `${name}: ${written ? 'kept' : 'to be kept'} in ${file}`, remedy: null }];
+}
+
+/** BROKER_CONFIG or XDG_CONFIG_HOME may be set in one shell only. */
+function otherConfiguration({ configFile: file }: DaemonStatus, here = file): Note[] {
+  if (file === here) return [];
+  const text = `this shell has another configuration than the daemon: ${printable(here)}`;
+  const remedy = 'unset BROKER_CONFIG (or XDG_CONFIG_HOME) here, or have the daemon take it: broker service install';
+  return [{ mark: '!', colour: 'yellow', text, remedy }];
 }
 
 function placeNote({ place, state, at, times, message, remedy }: PlaceReport, nowMs: number): Note {

@@ -198,5 +198,6 @@ export function tooSlow({ where, provider }: AskedExchange, limitMs: number): Pr
   return new ProviderError('transient', `no token came from ${where} within ${limitMs / 1000} s`, {
     remedy: `see whether it is reachable; timeout in [providers.${provider}] sets the limit`,
     concerns: 'address',
+    waitedMs: limitMs,
   });
 }

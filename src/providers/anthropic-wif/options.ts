@@ -70,6 +70,7 @@ const identityFile: EnvironmentRule = {
 
 export const wifDefinition: ProviderDefinition<WifOptions, WifSource> = {
   type: 'anthropic-wif',
+  nicknames: { anthropic: '', wif: '', workloadidentity: '', federation: '' },
   summary: "Anthropic's workload identity federation: an identity token exchanged for one of minutes",
   get providerSchema() {
     return wifProviderSchema();

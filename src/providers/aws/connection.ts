@@ -6,7 +6,7 @@ import { loadSharedConfigFiles } from '@smithy/core/config';
 import { ProviderError } from '../../errors.ts';
 import { presentedCertificate, trustedCertificates } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
-import { proxyEnvironment } from '../proxies.ts';
+import { proxyEnvironment, proxyUsed } from '../proxies.ts';
 import { configFile, credentialsFile } from './login-inputs.ts';
 import type { AwsOptions } from './options.ts';
 
@@ -124,6 +124,11 @@ export class AwsAgents {
       proxyEnv,
       ...(ca === undefined ? {} : { secureContext: createSecureContext({ ca }) }),
     });
+  }
+
+  /** Through which AWS was asked last. */
+  get proxy(): string | undefined {
+    return proxyUsed(this.httpsAgent.lastOrigin ?? '', this.#proxyEnv);
   }
 
   /** Who was spoken to last over TLS, and what it shows for a certificate; nothing of ours is sent there. */

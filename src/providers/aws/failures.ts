@@ -9,7 +9,7 @@ import { type AwsError, loginFailure, type Subject, serviceFailure } from './fai
  * Sorts what the SDK threw: by what HTTP said, then by the system's code, then by the error's name. Nothing of the
  * SDK's error is kept but names and ARNs that were recognised as such.
  */
-export function awsFailure(thrown: unknown, subject: Subject, answer: AwsAnswer): ProviderError {
+export function awsFailure(thrown: unknown, subject: Subject, answer: AwsAnswer, proxy?: string): ProviderError {
   if (thrown instanceof ProviderError) return thrown;
   const error = asAwsError(thrown);
   if (answer.tooLong) return tooLong(subject);
@@ -18,7 +18,7 @@ export function awsFailure(thrown: unknown, subject: Subject, answer: AwsAnswer)
   }
   const service = answer.asked ? 'AWS' : "AWS's login service";
   if (error.status === undefined || error.status < 400) {
-    const failure = networkFailure(thrown, service) ?? timeoutFailure(error, service);
+    const failure = networkFailure(thrown, service, { proxy }) ?? timeoutFailure(error, service);
     if (failure !== undefined) return failure;
   }
   if (isThrottlingError(thrown as Parameters<typeof isThrottlingError>[0])) return throttled(subject, answer);

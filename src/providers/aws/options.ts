@@ -117,6 +117,7 @@ export type SsmSource = z.output<ReturnType<typeof ssmCredentialSchema>>;
 
 export const awsSecretsManagerDefinition: ProviderDefinition<AwsOptions, SecretsManagerSource> = {
   type: 'aws-secrets-manager',
+  nicknames: { aws: '', secretsmanager: '', awssecrets: '', awssecretmanager: '', awssm: '', asm: '' },
   summary: 'AWS Secrets Manager, with any login of the AWS SDK',
   get providerSchema() {
     return awsProviderSchema();
@@ -139,6 +140,7 @@ export const awsSecretsManagerDefinition: ProviderDefinition<AwsOptions, Secrets
 
 export const awsSsmDefinition: ProviderDefinition<AwsOptions, SsmSource> = {
   type: 'aws-ssm',
+  nicknames: { aws: '', ssm: '', parameterstore: '', awsparameterstore: '', awsparameters: '' },
   summary: 'AWS Systems Manager Parameter Store (SecureString), with any login of the AWS SDK',
   get providerSchema() {
     return awsProviderSchema();

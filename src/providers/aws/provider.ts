@@ -115,7 +115,8 @@ export class AwsCaller<Client extends { destroy(): void }> {
     } catch (error) {
       const { answer } = asking;
       const failure =
-        (await untrusted(error, subject, answer, connected?.agents, signal)) ?? awsFailure(error, subject, answer);
+        (await untrusted(error, subject, answer, connected?.agents, signal)) ??
+        awsFailure(error, subject, answer, connected?.agents.proxy);
       // The SDK never drops keys without an expiry: the next call has to look for new ones.
       if (failure.kind === 'login-expired') this.forget();
       throw failure;
@@ -163,6 +164,7 @@ export class AwsCaller<Client extends { destroy(): void }> {
       return new ProviderError('transient', `${who} within ${limitMs / 1000} s`, {
         remedy: asked ? ROUTE : 'check the network, the proxy and whether the login (SSO, credential_process) is stuck',
         concerns: asked ? 'address' : 'login',
+        waitedMs: limitMs,
       });
     };
     return { clock: this.#host.clock, limitMs, late };

@@ -5,7 +5,7 @@ import { flawAbove } from '../../config/safe-file.ts';
 import { duration, filePath, once, type SourceConflict, text } from '../../config/schema.ts';
 import { isExecutable, programsOnPath } from '../../platform/files.ts';
 import type { ProviderDefinition } from '../provider.ts';
-import { PRESET_NAMES, PRESET_WORDS, PRESETS, type Preset, presetArgs } from './presets.ts';
+import { NICKNAMES, PRESET_NAMES, PRESET_WORDS, PRESETS, type Preset, presetArgs } from './presets.ts';
 
 const argument = () => z.string().regex(/^[^\0]*$/, 'no NUL');
 const command = () =>
@@ -102,6 +102,9 @@ export type ExecSource = z.output<ReturnType<typeof execCredentialSchema>>;
 
 export const execDefinition: ProviderDefinition<ExecOptions, ExecSource> = {
   type: 'exec',
+  get nicknames() {
+    return NICKNAMES;
+  },
   summary: 'Any command that prints a key, run without a shell',
   get providerSchema() {
     return execProviderSchema();

@@ -163,6 +163,21 @@ export const PRESETS = {
 
 export type PresetName = keyof typeof PRESETS;
 export const PRESET_NAMES = Object.keys(PRESETS) as [PresetName, ...PresetName[]];
+
+/** What people write as `type` for it, and the preset that they mean; empty: a command of their own. */
+export const NICKNAMES: Readonly<Record<string, string>> = {
+  command: '',
+  cmd: '',
+  script: '',
+  shell: '',
+  ...Object.fromEntries(
+    PRESET_NAMES.flatMap((name) => [name, PRESETS[name].tool].map((word) => [word, `preset = "${name}"`])),
+  ),
+  onepassword: 'preset = "1password"',
+  google: 'preset = "gcloud"',
+  gcp: 'preset = "gcloud"',
+};
+
 export const PRESET_WORDS = ['reference', 'resource', 'account', 'tenant'] as const satisfies readonly PresetWord[];
 
 /** The arguments with their words in place. */

@@ -21,6 +21,7 @@ export const ITEMS_SERVICE = 'apikey-broker-keys';
 
 export const keychainDefinition: ProviderDefinition<KeychainOptions, KeychainSource> = {
   type: 'keychain',
+  nicknames: { keyring: '', secretservice: '', libsecret: '', gnomekeyring: '', macos: '' },
   summary: 'The macOS Keychain or the Secret Service of a Linux desktop; values come from broker set',
   get providerSchema() {
     return keychainProviderSchema();

@@ -293,6 +293,7 @@ function accountOf(options: OAuth2Options): string | undefined {
 /** OAuth 2.0 and OpenID Connect. docs/providers/oauth2.md tells every key. */
 export const oauth2Definition: ProviderDefinition<OAuth2Options, OAuth2Source> = {
   type: 'oauth2',
+  nicknames: { oauth: '', oidc: '', openid: '', openidconnect: '', keycloak: '', okta: '', entra: '' },
   summary: 'Tokens of an identity provider: OAuth 2.0 and OpenID Connect, for machines and for people',
   get providerSchema() {
     return oauth2ProviderSchema();

@@ -178,6 +178,7 @@ function tooSlow({ issuer, token_endpoint, timeout }: OAuth2Options, provider: s
   return new ProviderError('transient', message, {
     remedy: `see whether it is up and reachable; timeout in [providers.${provider}] sets the limit`,
     concerns: 'address',
+    waitedMs: timeout,
   });
 }
 

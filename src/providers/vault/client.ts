@@ -2,7 +2,7 @@ import { isAxiosError } from 'axios';
 import nodeVault from 'node-vault';
 import { type Json, SecretBytes } from '../../credential/secret.ts';
 import type { ProviderError } from '../../errors.ts';
-import { Hedge } from '../hedge.ts';
+import { Hedge, PATIENCE_MS } from '../hedge.ts';
 import {
   type Contacted,
   certificateFailure,
@@ -36,9 +36,12 @@ export interface VaultRequest {
   readonly wrapTtlMs?: number | undefined;
   /** Parts of the body that must never be shown, should the server repeat them. */
   readonly secrets?: readonly string[];
-  /** Asking twice does nothing that asking once does not: it may be sent again if there is no answer. */
+  /** Asking twice does no harm: it may be sent again if there is no answer. */
   readonly isRepeatable?: boolean;
 }
+
+/** A login may take the backend behind it some time, and its answer is a token: it is sent again when it would be tried again. */
+const LOGIN_PATIENCE_MS = 10_000;
 
 /** One configured Vault, spoken to through node-vault over the transport of transport.ts. Opens nothing before it is asked. */
 export class VaultClient {
@@ -69,11 +72,15 @@ export class VaultClient {
    */
   async send(request: VaultRequest, signal: AbortSignal): Promise<VaultReply> {
     if (request.isRepeatable !== true) return await this.#exchange(request, signal);
-    return await this.#hedge.send(signal, async (own, isAgain) => {
-      // The connections that are kept may all have been cut.
-      if (isAgain) this.#connection = undefined;
-      return await this.#exchange(request, own);
-    });
+    return await this.#hedge.send(
+      signal,
+      async (own, isAgain) => {
+        // The connections that are kept may all have been cut.
+        if (isAgain) this.#connection = undefined;
+        return await this.#exchange(request, own);
+      },
+      request.what === 'read' ? PATIENCE_MS : LOGIN_PATIENCE_MS,
+    );
   }
 
   async #exchange(request: VaultRequest, signal: AbortSignal): Promise<VaultReply> {
@@ -134,7 +141,7 @@ export class VaultClient {
   async #failure(error: unknown, connection: VaultConnection, signal: AbortSignal): Promise<ProviderError> {
     if (isAxiosError(error) && /maxContentLength/.test(error.message)) return tooLarge(this.place);
     const code = networkCode(error);
-    if (code === undefined || !isCertificateFailure(code)) return unreachable(error, this.place);
+    if (code === undefined || !isCertificateFailure(code)) return unreachable(error, this.place, connection.proxy);
     const url = `${this.place.address}/v1/sys/health`;
     const presented = await presentedCertificate(url, connection.inspectionAgent(), signal);
     return certificateFailure(code, contacted(this.place), presented);

@@ -74,7 +74,7 @@ export function tooSlow({ address }: VaultPlace, limitMs: number, remedy: string
   const about = path === undefined ? '' : ` about ${path}`;
   const concerns = path === undefined ? 'address' : 'secret';
   const message = `Vault at ${address} did not answer within ${limitMs / 1000} s${about}`;
-  return new ProviderError('transient', message, { remedy, concerns });
+  return new ProviderError('transient', message, { remedy, concerns, waitedMs: limitMs });
 }
 
 /** Vault's own success, with nothing in it. */

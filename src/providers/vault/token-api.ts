@@ -116,7 +116,7 @@ export class TokenApi {
   async #lookUp({ token, source }: FoundToken, signal: AbortSignal): Promise<HeldLogin> {
     const startedAtMs = this.#host.clock.now();
     const bytes = SecretBytes.fromString(token);
-    const reply = await this.#client.send({ ...LOOKUP, token: bytes }, signal);
+    const reply = await this.#client.send({ ...LOOKUP, token: bytes, isRepeatable: true }, signal);
     const failure = refusalIn(reply);
     if (failure !== undefined && failure.kind !== 'login-expired') throw failure;
     if (errorsOf(reply)?.some((words) => /invalid token|bad token/.test(words))) throw tokenOver(source, reply.asked);

@@ -6,6 +6,7 @@ import { parseObject } from '../../credential/secret.ts';
 import { codeOf, ProviderError } from '../../errors.ts';
 import { agentPool, networkFailure, secureContextOf } from '../network.ts';
 import type { ProviderHost } from '../provider.ts';
+import { proxyUsed } from '../proxies.ts';
 import type { HttpReply, VaultPlace } from './answer.ts';
 import type { VaultOptions } from './options.ts';
 
@@ -132,6 +133,8 @@ export interface VaultConnection {
   /** What node-vault is given: for a Unix socket a host name that is never resolved. */
   readonly endpoint: string;
   readonly socketPath: string | undefined;
+  /** Through which it is reached. */
+  readonly proxy: string | undefined;
   readonly httpAgent: HttpAgent;
   readonly httpsAgent: HttpsAgent;
   /** For looking at the certificate of a server that was not trusted. Never carries a token. */
@@ -156,6 +159,7 @@ export function openConnection(options: VaultOptions, host: ProviderHost): Vault
   return {
     endpoint: socketPath === undefined ? options.address : 'http://localhost',
     socketPath,
+    proxy: proxyUsed(options.address, pool.proxyEnv),
     httpAgent,
     httpsAgent,
     inspectionAgent: () => new HttpsAgent({ proxyEnv: pool.proxyEnv, ...servername, rejectUnauthorized: false }),
@@ -167,7 +171,7 @@ export function openConnection(options: VaultOptions, host: ProviderHost): Vault
 }
 
 /** The failure for a request that got no answer. `error` is only read for its code: it may hold token and body. */
-export function unreachable(error: unknown, place: VaultPlace): ProviderError {
+export function unreachable(error: unknown, place: VaultPlace, proxy?: string): ProviderError {
   const who = `Vault at ${place.address}`;
   const code = codeOf(error);
   if (code === 'ENOENT' || code === 'EACCES') {
@@ -177,7 +181,7 @@ export function unreachable(error: unknown, place: VaultPlace): ProviderError {
       concerns: 'address',
     });
   }
-  return networkFailure(error, who) ?? cutOff(place);
+  return networkFailure(error, who, { proxy }) ?? cutOff(place);
 }
 
 export function cutOff({ address }: VaultPlace): ProviderError {

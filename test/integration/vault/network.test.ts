@@ -4,9 +4,10 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { FailureConcern } from '../../../src/errors.ts';
 import { DevVault } from '../../fakes/dev-vault/dev-vault.ts';
 import type { Fault } from '../../fakes/dev-vault/faults.ts';
+import { FakeClock } from '../../fakes/fake-clock.ts';
 import { startForwardProxy } from '../../fakes/forward-proxy.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
-import { failure, HOUR_MS, read, VaultFixture } from './vault-fixture.ts';
+import { failure, fields, HOUR_MS, read, VaultFixture } from './vault-fixture.ts';
 
 describe('how long a server asks to be left alone', () => {
   test.each([
@@ -150,6 +151,43 @@ test('a slow drip ends with the abort, a hang with the time limit', async () => 
   fixture.vault.faults.plan({ kind: 'hang' });
   const error = await failure(read(await fixture.provider({ options: { timeout: '300ms' } }), 'kv/claude'));
   expect(error).toMatchObject({ kind: 'transient', message: expect.stringContaining('within 0.3 s') });
+});
+
+describe('a login that gets no answer', () => {
+  const logins = ({ vault }: VaultFixture) => vault.seen.filter(({ path }) => path.endsWith('/login')).length;
+
+  async function hanging(auth: Readonly<Record<string, unknown>> = {}) {
+    const fixture = await VaultFixture.start();
+    const clock = new FakeClock();
+    fixture.vault.kv.writeV2('secret/claude', { key: 'sk' });
+    const role_id = fixture.vault.logins.appRole('broker', { policies: ['reader'] });
+    const secret_id_file = await fixture.file('secret-id', fixture.vault.logins.secretId('broker'));
+    const options = { auth: { method: 'approle', role_id, secret_id_file, ...auth } };
+    const provider = await fixture.provider({ options, clock });
+    const hang = fixture.vault.faults.plan({ kind: 'hang' }, { path: /login$/ });
+    const call = read(provider, 'secret/data/claude');
+    call.catch(() => undefined);
+    await hang.reached;
+    return { fixture, clock, call };
+  }
+
+  test('is sent again after 10 s, over another connection', async () => {
+    const { fixture, clock, call } = await hanging();
+    const before = logins(fixture);
+    await clock.advance(9_999);
+    expect(logins(fixture)).toBe(before);
+    await clock.advance(1);
+    expect(fields(await call)).toEqual({ key: 'sk' });
+    expect(logins(fixture)).toBe(before + 1);
+  });
+
+  test('is not sent again if its secret-id may be good for one login', async () => {
+    const { fixture, clock, call } = await hanging({ remove_secret_id_file: true });
+    const before = logins(fixture);
+    await clock.advance(30_000);
+    expect(await failure(call)).toMatchObject({ kind: 'transient', waitedMs: 30_000 });
+    expect(logins(fixture)).toBe(before);
+  });
 });
 
 test('a development Vault says where it listens', async () => {

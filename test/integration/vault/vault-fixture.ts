@@ -45,6 +45,8 @@ export interface ProviderParts {
   readonly env?: Readonly<Record<string, string>>;
   readonly logins?: MemoryLoginStore;
   readonly log?: CollectingLog;
+  /** Default: real time. */
+  readonly clock?: Clock;
 }
 
 /** A development Vault and providers for it; everything ends with the test. */
@@ -92,7 +94,7 @@ export class VaultFixture {
     const options = vaultDefinition.providerSchema.parse({ address: this.vault.address, auth, ...parts.options });
     const host = {
       name: 'prod',
-      clock: this.clock,
+      clock: parts.clock ?? this.clock,
       homeDir: this.folder,
       env: parts.env ?? {},
       credentials: lendsNothing,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { sleep } from '../../../src/platform/waiting.ts';
 import { openTestCache, temporaryFolder } from '../../fakes/cache.ts';
-import { BrokerHarness, client, type HarnessOptions } from '../../fakes/harness.ts';
+import { BrokerHarness, type CredentialSketch, client, type HarnessOptions } from '../../fakes/harness.ts';
 import { HOUR, MINUTE, SECOND } from '../../fakes/living.ts';
 import { failure } from '../../fakes/scripted-provider.ts';
 
@@ -224,6 +225,124 @@ describe('a replaced lease', () => {
   });
 });
 
+describe('a lease that was granted and is of no use', () => {
+  const ANY: CredentialSketch = { name: 'db', engine: FIXED };
+
+  it('because there is no such field is revoked, each time it is tried', async () => {
+    const world = await bench({ credentials: [ANY] });
+    spoil(world, () => ({ other: 'x' }));
+    expect((await world.get('db', PLAIN)).code).toBe('ERR_PROVIDER_MISCONFIGURED');
+    await world.clock.advance(61 * SECOND);
+    await world.get('db', PLAIN);
+    await world.clock.advance(61 * SECOND);
+    world.provider().trouble = ({ operation }) => (operation === 'issue' ? { error: failure.transientOfOne() } : {});
+    await world.clock.advance(61 * SECOND);
+    expect(world.system.leases.size).toBeGreaterThan(1);
+    expect(world.system.liveLeases).toEqual([]);
+    expect(world.cache.leases()).toEqual([]);
+  });
+
+  it('because its key is dead already is revoked', async () => {
+    const world = await bench({ credentials: [ANY] });
+    const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    spoil(world, () => ({ value: `${part({ alg: 'none' })}.${part({ exp: world.clock.now() / 1000 - 60 })}.x` }));
+    expect((await world.get('db', PLAIN)).code).toBe('ERR_NO_FIT_KEY');
+    expect(world.system.leases.size).toBeGreaterThan(0);
+    world.provider().trouble = ({ operation }) => (operation === 'issue' ? { error: failure.transientOfOne() } : {});
+    await world.clock.advance(61 * SECOND);
+    expect(world.system.liveLeases).toEqual([]);
+  });
+
+  it('is revoked by the next daemon, if there is no time for it', async () => {
+    const folder = temporaryFolder();
+    const world = await bench({ credentials: [ANY], cache: await openTestCache(folder) });
+    spoil(world, () => ({ other: 'x' }));
+    await world.get('db', PLAIN);
+    world.crash(await openTestCache(folder));
+    await world.clock.advance(SECOND);
+    expect(world.system.liveLeases).toEqual([]);
+  });
+
+  it('because its provider is configured in another way by now is revoked there', async () => {
+    const world = await bench({
+      credentials: [
+        { ...ANY, provider: 'aws' },
+        { name: 'other', engine: { kind: 'static' } },
+      ],
+    });
+    world.provider('aws').trouble = () => ({ delayMs: 500 });
+    const asked = world.ask('db', PLAIN);
+    await world.clock.advance(100);
+    world.reconfigure([{ name: 'other', engine: { kind: 'static' } }]);
+    await world.finish(asked);
+    expect(world.system.liveLeases).toHaveLength(1);
+    await world.clock.advance(62 * SECOND);
+    expect(world.system.liveLeases).toEqual([]);
+    expect(world.provider('aws').closed).toBe(true);
+  });
+
+  it('is not waited for when its provider hangs and is configured in another way', async () => {
+    const world = await bench({
+      credentials: [
+        { ...ANY, provider: 'aws' },
+        { name: 'other', engine: { kind: 'static' } },
+      ],
+    });
+    world.provider('aws').trouble = () => ({ hang: 'honest' });
+    const asked = world.ask('db', PLAIN);
+    await world.clock.advance(100);
+    world.reconfigure([{ name: 'other', engine: { kind: 'static' } }]);
+    expect(await world.finish(asked)).toMatchObject({ code: 'ERR_UNKNOWN_CREDENTIAL', tookMs: 1_100 });
+    expect(world.provider('aws').closed).toBe(true);
+  });
+
+  /** What the provider returns in place of its key, with a lease all the same. */
+  function spoil(world: BrokerHarness, json: () => Record<string, unknown>): void {
+    const provider = world.provider();
+    const issue = provider.issue.bind(provider);
+    provider.issue = async (request, call) => ({
+      ...(await issue(request, call)),
+      content: { kind: 'json', json: json() },
+    });
+  }
+});
+
+describe('a lease whose renewal was sent and not answered', () => {
+  async function unanswered() {
+    const folder = temporaryFolder();
+    const engine = { ...RENEWABLE, lastsMs: 6 * HOUR } as const;
+    const world = await bench({ credentials: [{ name: 'db', engine }], cache: await openTestCache(folder) });
+    await use(world, 'db', 3 * HOUR, 10 * MINUTE);
+    const [first] = world.system.leases.values();
+    if (first === undefined) throw new Error('no lease was issued');
+    // The provider extends it; the process that asked for that is gone before the answer comes.
+    world.provider().trouble = ({ operation }) => (operation === 'renew' ? { hang: 'deaf' } : {});
+    while (world.provider().count('renew') === 0) await world.clock.advanceToNext();
+    first.expiresAtMs = world.clock.now() + 6 * HOUR;
+    world.provider().trouble = () => ({});
+    world.crash(await openTestCache(folder));
+    return { world, folder, first };
+  }
+
+  it('is revoked after a crash, although it should have ended by then', async () => {
+    const { world, folder, first } = await unanswered();
+    await world.clock.advance(3 * HOUR);
+    world.crash(await openTestCache(folder));
+    await world.get('db', { ...PLAIN, client: client(2) });
+    await world.clock.advance(62 * MINUTE);
+    expect(first.revoked).toBe(true);
+    expect(world.cache.leases()).toHaveLength(1);
+  });
+
+  it('is forgotten when it can have lived no longer', async () => {
+    const { world, folder, first } = await unanswered();
+    await world.clock.advance(9 * HOUR);
+    world.crash(await openTestCache(folder));
+    expect(world.cache.leases()).toEqual([]);
+    expect(first.revoked).toBe(false);
+  });
+});
+
 describe('a lease hangs on its login', () => {
   it('lives no longer than the login, which is renewed while leases hang on it', async () => {
     const world = await bench();
@@ -273,6 +392,44 @@ describe('a lease hangs on its login', () => {
 });
 
 describe('a stop', () => {
+  it('waits for a lease that is being issued, which is then on record for the next daemon', async () => {
+    const folder = temporaryFolder();
+    const world = await bench({ cache: await openTestCache(folder) });
+    const provider = world.provider();
+    const issue = provider.issue.bind(provider);
+    provider.issue = async (request, call) => {
+      const granted = await issue(request, call);
+      await sleep(300, world.clock);
+      return granted;
+    };
+    const asked = world.ask('db', PLAIN);
+    await world.clock.advance(100);
+    await world.finish(world.broker.stop());
+    await world.finish(asked);
+    expect(world.system.liveLeases).toHaveLength(1);
+    world.cache.close();
+    world.crash(await openTestCache(folder));
+    expect(world.cache.leases().map(({ lease }) => lease.id)).toEqual(world.system.liveLeases.map(({ id }) => id));
+  });
+
+  it('waits a second for that, and not at all for a secret without a lease', async () => {
+    const world = await bench({ credentials: [{ name: 'db', engine: { kind: 'static' } }] });
+    await world.get('db', PLAIN);
+    world.provider().trouble = () => ({ hang: 'honest' });
+    const refreshing = world.broker.refresh('db').catch(() => undefined);
+    await world.clock.advance(100);
+    await world.broker.stop();
+    await refreshing;
+    const other = await bench();
+    other.provider().trouble = () => ({ hang: 'honest' });
+    const asked = other.ask('db', PLAIN);
+    await other.clock.advance(100);
+    const before = other.clock.now();
+    await other.finish(other.broker.stop());
+    expect(other.clock.now() - before).toBe(SECOND);
+    await asked;
+  });
+
   it('revokes nothing by itself, so that a restart loses nothing', async () => {
     const world = await bench();
     await world.get('db', PLAIN);

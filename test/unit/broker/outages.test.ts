@@ -99,6 +99,19 @@ describe('an outage with nothing to serve', () => {
     expect(world.provider().count('issue')).toBeLessThan(5 + (lastsMs / MINUTE) * 6 + 3);
   });
 
+  it('that swallowed a call ends with that call', async () => {
+    const world = await worldOf([STATIC], seeded(3));
+    const beganAtMs = world.clock.now();
+    world.provider().trouble = () => ({ hang: 'honest' });
+    const asking = askOften(world, 'anthropic', MINUTE);
+    await world.clock.advance(SECOND);
+    world.provider().trouble = () => ({ delayMs: 10 });
+    const served = (await world.finish(asking)).find(({ told }) => told.state === 'fresh');
+    // The limit for a call, the pause of those who ask, and the shortest wait.
+    expect((served?.atMs ?? 0) - beganAtMs).toBeGreaterThan(29 * SECOND);
+    expect((served?.atMs ?? 0) - beganAtMs).toBeLessThanOrEqual(35 * SECOND);
+  });
+
   it('in which a lease ended ends as soon', async () => {
     const engine = { kind: 'leased', lastsMs: 6 * MINUTE, maxMs: 60 * MINUTE, renewable: true } as const;
     const world = await worldOf([{ name: 'db', engine }], seeded(9));

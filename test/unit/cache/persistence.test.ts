@@ -123,7 +123,8 @@ it('a library that does not load is not a full disk', () => {
   const error = Object.assign(new Error(loader), { code: 'ERR_DLOPEN_FAILED' });
   expect(describeEnvironment('/state/cache.db', error)).toEqual({
     problem: `keys are kept in memory only, because SQLite does not load: ${loader}`,
-    remedy: 'Use a system with glibc 2.34 or newer, or build better-sqlite3 on this one: docs/prebuilds.md says how',
+    remedy:
+      'Use a system with glibc 2.34 or newer, or build better-sqlite3 on this one: broker help prebuilds says how',
   });
   const absent = Object.assign(new Error("Cannot find module 'x'\nRequire stack:\n- /p"), { code: 'MODULE_NOT_FOUND' });
   expect(describeEnvironment('/state/cache.db', absent)).toEqual({

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { duration, painter, relative, table } from '../../../src/cli/output.ts';
+import { painter, relative, table } from '../../../src/cli/output.ts';
+import { duration } from '../../../src/platform/text.ts';
 
 it.each([
   [0, '0 s'],

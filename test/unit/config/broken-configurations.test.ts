@@ -84,7 +84,7 @@ const BROKEN: Readonly<Record<string, readonly Row[]>> = {
     row(`default = 1\n${V}${C}`, 1, 'default', 'a number, not text', 'default = "anthropic"'),
     row(`default = ""\n${V}${C}`, 1, 'default', 'empty', 'default = "anthropic"'),
     row(`ttl = "15m"\n${V}${C}`, 1, 'ttl', 'no key ttl at the top', 'ttl belongs in [credentials.NAME]'),
-    row(`[credential.c]\nx = 1\n${V}${C}`, 1, 'credential', 'no key credential', 'write credentials'),
+    row(`[credential.c]\nx = 1\n${V}${C}`, 1, 'credential.c', 'no table [credential.c]', 'write [credentials.c]'),
     row(`credentials = "c"\n${V}`, 1, 'credentials', 'text in quotes, not a table', 'write a table'),
     row(`${V}${C}[daemon]\ndefault = "c"\n`, 8, 'daemon.default', 'no key default in [daemon]', 'top of the file'),
     row(`[[credentials]]\nprovider = "v"\n${V}`, 1, 'credentials', 'an array, not a table', 'write'),

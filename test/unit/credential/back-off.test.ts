@@ -64,6 +64,15 @@ describe('back-off', () => {
     expect([probe(long, 0.5), probe(long, 0.999)].map(Math.round)).toEqual([35 * SECOND, 59_950]);
   });
 
+  it("counts an ask's wait from the last try, not from when that was given up", () => {
+    const hung = { ...transient, waitedMs: 8 * SECOND };
+    expect(recordFailure(undefined, hung, START, 0.5).probeAtMs).toBe(START + 1.5 * SECOND);
+    const before = recordFailure(recordFailure(undefined, hung, START, 0.9), hung, START, 0.9);
+    expect(recordFailure(before, hung, START, 0.9).probeAtMs - START).toBeCloseTo(5.6 * SECOND, -1);
+    expect(recordFailure(before, { ...hung, waitedMs: MINUTE }, START, 0.9).probeAtMs).toBe(START + SECOND);
+    expect(recordFailure(before, { ...hung, retryAfterMs: MINUTE }, START, 0).probeAtMs).toBe(START + MINUTE);
+  });
+
   it('never tries a refused login again, except where a limit of our own was in the way', () => {
     const refused = {
       kind: 'login-expired',

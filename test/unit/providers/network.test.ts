@@ -16,7 +16,7 @@ it.each([
   ['203.0.113.10', 'darwin', false],
   ['192.168.1.7', 'linux', false],
 ] as const)('no route to %s on %s is the switch for the local network: %s', (address, platform, isSwitch) => {
-  const failure = networkFailure(unreachable(address), 'Vault', platform);
+  const failure = networkFailure(unreachable(address), 'Vault', { platform });
   expect(failure).toMatchObject({
     kind: 'transient',
     message: 'Vault cannot be reached: there is no route to it (EHOSTUNREACH)',

@@ -30,6 +30,7 @@ export function aws(auth: AuthOf<'aws'>): PrepareLogin {
       },
       // With it anybody can log in in our place for a quarter of an hour.
       secrets: [signed, headers['authorization'] ?? '', headers['x-amz-security-token'] ?? ''].filter(Boolean),
+      isRepeatable: true,
     };
   };
 }

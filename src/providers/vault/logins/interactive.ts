@@ -2,7 +2,7 @@ import { ProviderError } from '../../../errors.ts';
 import { within } from '../../../platform/waiting.ts';
 import type { InteractiveLogin } from '../../provider.ts';
 import type { VaultReply } from '../answer.ts';
-import { VaultClient } from '../client.ts';
+import { VaultClient, type VaultRequest } from '../client.ts';
 import { failureOf, successIn, tooSlow } from '../failures.ts';
 import { hasPassword, mayBeMadeByAPerson, type PasswordAuth, type VaultOptions } from '../options.ts';
 import { withSecondFactor } from '../second-factor.ts';
@@ -36,12 +36,17 @@ export const logInInteractively: InteractiveLogin<VaultOptions> = async (options
   }
 };
 
+/** It may put a prompt on somebody's phone. */
+function onceWith(password: string, auth: PasswordAuth): VaultRequest {
+  return { what: 'login', method: 'POST', ...loginWith(password, auth), isRepeatable: false };
+}
+
 async function passwordLogin(auth: PasswordAuth, { dialogue, ask, host }: InteractiveContext): Promise<VaultReply> {
   if (hasPassword(auth)) {
-    return successIn(await ask({ what: 'login', method: 'POST', ...loginWith(passwordIn(auth, host), auth) }));
+    return successIn(await ask(onceWith(passwordIn(auth, host), auth)));
   }
   using password = await dialogue.askPassword(`Password of ${auth.username} (${auth.method})`);
-  const reply = await ask({ what: 'login', method: 'POST', ...loginWith(password.reveal(), auth) });
+  const reply = await ask(onceWith(password.reveal(), auth));
   if (reply.status !== 400 && reply.status !== 403) return successIn(reply);
   const failure = failureOf(reply);
   if (failure.kind === 'transient') throw failure;

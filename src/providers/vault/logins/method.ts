@@ -9,8 +9,8 @@ export interface LoginContext {
   readonly signal: AbortSignal;
 }
 
-/** One way to get a token by asking: what to send to which login endpoint. */
-export type LoginRequest = Required<Pick<VaultRequest, 'path' | 'body' | 'secrets'>>;
+/** One way to get a token by asking: what to send to which login endpoint. `isRepeatable`: nothing in it is good for one login. */
+export type LoginRequest = Required<Pick<VaultRequest, 'path' | 'body' | 'secrets' | 'isRepeatable'>>;
 
 /** Reads its inputs again at every call, so that a rotated secret is taken up. */
 export type PrepareLogin = (context: LoginContext) => Promise<LoginRequest>;

@@ -20,7 +20,7 @@ export function passwordIn(auth: PasswordAuth, host: ProviderHost): string {
 
 export function loginWith(secret: string, { mount, username }: PasswordAuth): LoginRequest {
   const path = `auth/${mount}/login/${encodeURIComponent(username)}`;
-  return { path, body: { password: secret }, secrets: [secret] };
+  return { path, body: { password: secret }, secrets: [secret], isRepeatable: true };
 }
 
 /** jwt and kubernetes: a token that another system signs and renews, read from its file at every login. */
@@ -28,7 +28,7 @@ export function jwt(auth: AuthOf<'jwt'> | AuthOf<'kubernetes'>): PrepareLogin {
   return async ({ host }) => {
     const token = readSecretFile(auth.jwt_file, 'JWT', host);
     const body = auth.role === undefined ? { jwt: token } : { role: auth.role, jwt: token };
-    return { path: `auth/${auth.mount}/login`, body, secrets: [token] };
+    return { path: `auth/${auth.mount}/login`, body, secrets: [token], isRepeatable: true };
   };
 }
 
@@ -40,7 +40,7 @@ export function cert(auth: AuthOf<'cert'>): PrepareLogin {
   const body = auth.name === undefined ? {} : { name: auth.name };
   return async ({ client }) => {
     client.reconnect();
-    return { path: `auth/${auth.mount}/login`, body, secrets: [] };
+    return { path: `auth/${auth.mount}/login`, body, secrets: [], isRepeatable: true };
   };
 }
 
@@ -65,9 +65,13 @@ export function appRole(auth: AuthOf<'approle'>): PrepareLogin {
   return async (context) => {
     const roleId = auth.role_id ?? readSecretFile(auth.role_id_file ?? '', 'role-id', context.host);
     const path = `auth/${auth.mount}/login`;
-    if (auth.secret_id_file === undefined) return { path, body: { role_id: roleId }, secrets: [roleId] };
+    if (auth.secret_id_file === undefined) {
+      return { path, body: { role_id: roleId }, secrets: [roleId], isRepeatable: true };
+    }
     const secret = await secretId(auth.secret_id_file, context);
-    return { path, body: { role_id: roleId, secret_id: secret }, secrets: [roleId, secret] };
+    // What is handed over so carefully may be good for one login.
+    const isRepeatable = !auth.secret_id_wrapped && !auth.remove_secret_id_file;
+    return { path, body: { role_id: roleId, secret_id: secret }, secrets: [roleId, secret], isRepeatable };
   };
 }
 

@@ -1,0 +1,56 @@
+import type { ConfigFault } from '../config/faults.ts';
+import { loadConfig } from '../config/load.ts';
+import { configFile, socketCandidates, stateDir } from '../config/paths.ts';
+import type { BrokerError } from '../errors.ts';
+import type { ProcessIo } from '../platform/process-io.ts';
+import { providerDefinitions } from '../providers/registry.ts';
+import { runningDaemon } from '../service/unmanaged.ts';
+
+/** What `broker status --json` prints where no daemon answers. */
+export interface StatusWithoutDaemon {
+  readonly daemon: {
+    /** One holds the state folder, and does not answer. */
+    readonly running: boolean;
+    readonly pid: number | null;
+    readonly version: null;
+    readonly configFile: string;
+    readonly stateDir: string;
+    /** Where it was looked for, in this order. */
+    readonly sockets: readonly string[];
+  };
+  readonly configuration: {
+    readonly ok: boolean;
+    readonly faults: readonly ConfigFault[];
+    /** Of the credentials that it has. */
+    readonly names: readonly string[];
+  };
+  readonly credentials: readonly [];
+  readonly error: {
+    readonly code: string;
+    readonly message: string;
+    readonly remedy: string | null;
+    readonly exitCode: number;
+  };
+}
+
+/** What can be said of a daemon that does not answer. */
+export async function statusWithout(io: ProcessIo, error: BrokerError): Promise<StatusWithoutDaemon> {
+  const file = configFile(io);
+  const { env, homeDir, uid } = io;
+  const { config, faults = [] } = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
+  const holder = runningDaemon(stateDir(io));
+  const { code, message, remedy = null, exitCode } = error;
+  return {
+    daemon: {
+      running: holder !== undefined,
+      pid: holder?.pid ?? null,
+      version: null,
+      configFile: file,
+      stateDir: stateDir(io),
+      sockets: socketCandidates(io).map((candidate) => candidate.path),
+    },
+    configuration: { ok: faults.length === 0, faults, names: [...(config?.credentials.keys() ?? [])] },
+    credentials: [],
+    error: { code, message, remedy, exitCode },
+  };
+}
