@@ -22,7 +22,8 @@ interface Row {
 }
 
 const rows: Row[] = [];
-let shown = '';
+let refusedWords = '';
+let keylessWords = '';
 
 await several(
   'cold: the first `codex exec`',
@@ -79,7 +80,7 @@ await several(
       return turn();
     }),
   (turn) => {
-    shown = turn.words;
+    refusedWords = lastLine(turn.words);
     return [!turn.ok || 'the turn succeeds', turn.ms < LONGEST_ENDING_MS || 'the turn does not end'];
   },
 );
@@ -104,14 +105,16 @@ await several(
   'the provider is down from the start: there is no key',
   async (bench) => {
     await bench.vault.stop();
-    await bench.broker('invalidate').catch(() => undefined);
     try {
       return await bench.exec();
     } finally {
       await bench.vault.comeUp();
     }
   },
-  (turn) => [turn.key === undefined || !turn.ok || 'it is served from nowhere'],
+  (turn) => {
+    keylessWords = lastLine(turn.words);
+    return [!turn.ok || 'the turn succeeds', turn.helperCalls === 0 || 'it is served from nowhere'];
+  },
 );
 await several(
   '`OPENAI_API_KEY`, `CODEX_API_KEY` and `OPENAI_BASE_URL` are set, and auth.json has a key',
@@ -202,7 +205,6 @@ function report(): string {
     ];
     return `| ${cells.join(' | ')} |`;
   });
-  const words = shown.trim().split('\n').at(-1) ?? '';
   return `# With the real Codex, measured
 
 Codex ${process.env['BROKER_TEST_CODEX_VERSION']}, ${new Date().toISOString().slice(0, 10)}, ${process.platform} ${process.arch}, ${availableParallelism()} cores under a load of ${load.toFixed(1)}, Node ${process.versions.node}.
@@ -212,17 +214,27 @@ development Vault and a mock of the Responses API, together in a network namespa
 \`codex app-server\`, which the editor extension uses. Seconds are the median of ${RUNS} runs, numbers the largest of them; "after" is
 from the first refused request to the first good answer, or to the end of the turn if there was none.
 
-| Situation | the turn | takes | refused requests | after | keys asked for | as promised |
+| Situation | the turn | takes | refused requests | after | keys served | as promised |
 |---|---|---|---|---|---|---|
 ${table.join('\n')}
 
-What the user sees at the end of a turn that cannot succeed:
+What the user sees at the end of a turn with a refused key:
 
-> ${words.replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1')}
+> ${refusedWords}
+
+and without any key:
+
+> ${keylessWords}
 
 Codex took ${taken.before} of the ${CODEX_SAMPLES.length} shapes of config.toml in \`test/unit/clients/codex-samples.ts\` as they are, and ${taken.before - taken.lost.length} of these with the lines of
 \`broker codex install\`${taken.lost.length === 0 ? '' : `; not: ${taken.lost.join(', ')}`}. The others it refuses with and without them.
 `;
+}
+
+/** Without what differs from run to run. */
+function lastLine(words: string): string {
+  const line = words.trim().split('\n').at(-1) ?? '';
+  return line.replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1').replaceAll(/\/\S*\/broker-test-\w+/g, '~');
 }
 
 function seconds(ms: readonly number[]): string {
