@@ -9,6 +9,7 @@ import path from 'node:path';
 import { type OutputChunk, rolldown } from 'rolldown';
 import { parseSync, Visitor } from 'rolldown/utils';
 import { licenceTexts } from './licences.ts';
+import { writeManPages } from './man.ts';
 
 const ROOT = path.dirname(import.meta.dirname);
 const DIST = path.join(ROOT, 'dist');
@@ -73,6 +74,7 @@ async function main(): Promise<void> {
   const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk');
   mkdirSync(DIST, { recursive: true });
   writeFileSync(path.join(DIST, 'LICENCES.txt'), licenceTexts(chunks.flatMap(({ moduleIds }) => moduleIds)));
+  await writeManPages(path.join(DIST, 'man'));
   chunks.forEach(requireComplete);
   chunks.forEach(requireLowered);
   const bytes = chunks.reduce((sum, { code }) => sum + Buffer.byteLength(code), 0);

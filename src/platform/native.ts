@@ -49,6 +49,8 @@ export interface NativeBindings {
   fileLimit(): number;
   /** Returns free memory of the C library to the system; false if there was none. */
   trimHeap(): boolean;
+  /** Makes the pages of Node's own code not resident until they are run again. Returns how many bytes are mapped; 0 on macOS. */
+  releaseProgram(): number;
   /** One sd_notify(3) message to `address`, the value of NOTIFY_SOCKET: an absolute path, or `@name` in the abstract space. */
   sdNotify(address: string, message: string): void;
   /**

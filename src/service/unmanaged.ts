@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { launchFile, ownStateDir } from '../config/paths.ts';
 import { BrokerError, codeOf } from '../errors.ts';
@@ -120,6 +121,12 @@ export class Unmanaged implements ServiceManager {
   }
 
   async #spawn({ run: [program = '', ...args], env }: LaunchRecord): Promise<void> {
+    const gone = [program, ...args].find((word) => word.startsWith('/') && !existsSync(word));
+    if (gone !== undefined) {
+      throw new BrokerError('ERR_CONFIG', `${gone}, with which the daemon was installed, is gone`, {
+        remedy: 'run: broker service install',
+      });
+    }
     const inherited = Object.fromEntries(INHERITED.map((name) => [name, this.#surroundings.env[name]]));
     const child = spawn(program, args, {
       env: { ...inherited, ...env, BROKER_STATE_DIR: this.#stateDir, BROKER_STARTED_BY: 'helper' },

@@ -126,7 +126,7 @@ export function doctorParts(io: ProcessIo): DoctorParts {
       connect(io)
         .status()
         .catch(() => undefined),
-    config: { file: shellConfig(io), setUp: notSetUp(io)?.remedy },
+    config: () => ({ file: shellConfig(io), setUp: notSetUp(io)?.remedy }),
     fetchEvents: () => connect(io).events({ limit: RECENT_EVENTS }),
     differing: async () => (await configDifferences(io)).map(({ key }) => key),
     risks: () => configRisks(io),
