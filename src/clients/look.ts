@@ -14,7 +14,7 @@ import {
 } from './codex-config.ts';
 import { DESKTOP_LIBRARY, desktopCredential, desktopScript, findDesktopConfig } from './desktop.ts';
 
-export interface ClientSurroundings {
+export interface MachineFacts {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
   readonly platform: NodeJS.Platform;
@@ -29,11 +29,11 @@ export interface ClientSurroundings {
 const USUAL_TIMEOUT_MS = 5_000;
 
 /** Those that are installed. */
-export function otherClients(around: ClientSurroundings): readonly OtherClient[] {
+export function otherClients(around: MachineFacts): readonly OtherClient[] {
   return [lookAtCodex(around), lookAtDesktop(around)].filter((client) => client !== undefined);
 }
 
-function lookAtCodex(around: ClientSurroundings): OtherClient | undefined {
+function lookAtCodex(around: MachineFacts): OtherClient | undefined {
   const { env, systemRoot } = around;
   const isThere = programsOnPath('codex', env['PATH']).length > 0 || statQuietly(codexHome(around)) !== undefined;
   if (!isThere) return undefined;
@@ -93,7 +93,7 @@ function keyOfCodex(
   return provider === undefined ? `nothing: there is no provider ${writtenKey(name)}` : `no key, ${by}`;
 }
 
-function trapsOfProvider(provider: CodexProvider, around: ClientSurroundings): readonly OtherTrap[] {
+function trapsOfProvider(provider: CodexProvider, around: MachineFacts): readonly OtherTrap[] {
   const { name, command, timeoutMs, rivals } = provider;
   if (command === undefined) return [];
   const traps: OtherTrap[] = [];
@@ -118,7 +118,7 @@ function trapsOfHelper(
   helper: string,
   credential: string | undefined,
   install: string,
-  { config }: ClientSurroundings,
+  { config }: MachineFacts,
 ): readonly OtherTrap[] {
   const traps: OtherTrap[] = [];
   if (path.isAbsolute(helper) && !isExecutable(helper)) {
@@ -141,7 +141,7 @@ function keyOfBroker(credential: string | undefined): string {
   return credential === undefined ? "the broker's default credential" : `the broker's credential ${credential}`;
 }
 
-function lookAtDesktop(around: ClientSurroundings): OtherClient | undefined {
+function lookAtDesktop(around: MachineFacts): OtherClient | undefined {
   const { homeDir, platform, stateDir, systemRoot } = around;
   const folder = path.join(homeDir, DESKTOP_LIBRARY);
   if (platform !== 'darwin' || statQuietly(folder) === undefined) return undefined;

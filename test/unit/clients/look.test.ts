@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import { type ClientSurroundings, otherClients } from '../../../src/clients/look.ts';
+import { type MachineFacts, otherClients } from '../../../src/clients/look.ts';
 import type { CredentialConfig } from '../../../src/config/config.ts';
 import { TemporaryHome } from '../claude/home.ts';
 
 const CONFIG = '.codex/config.toml';
 
-function configWith(more: Partial<CredentialConfig> = {}): NonNullable<ClientSurroundings['config']> {
+function configWith(more: Partial<CredentialConfig> = {}): NonNullable<MachineFacts['config']> {
   const work = { name: 'work', provider: 'p', ...more } as CredentialConfig;
   return { file: '/c/broker.toml', defaultCredential: 'work', credentials: new Map([['work', work]]) };
 }
 
-function look(home: TemporaryHome, more: Partial<ClientSurroundings> = {}) {
+function look(home: TemporaryHome, more: Partial<MachineFacts> = {}) {
   return otherClients({
     env: { PATH: home.path('bin') },
     homeDir: home.root,
@@ -38,7 +38,7 @@ command = "${helper}"
 args = ${args}
 `;
 
-const traps = (home: TemporaryHome, more: Partial<ClientSurroundings> = {}) =>
+const traps = (home: TemporaryHome, more: Partial<MachineFacts> = {}) =>
   look(home, more).flatMap((client) => client.traps.map(({ id, where }) => ({ id, where })));
 
 describe('Codex', () => {
