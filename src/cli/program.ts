@@ -113,6 +113,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/codex.ts')).codexCommand(io),
   },
   {
+    name: 'desktop',
+    summary: 'the credential helper of Claude Desktop in third-party mode',
+    load: async (io) => (await import('./commands/desktop.ts')).desktopCommand(io),
+  },
+  {
     name: 'config',
     summary: 'check the configuration, print it with secrets masked',
     load: async (io) => (await import('./commands/config.ts')).configCommand(io),
