@@ -1,7 +1,8 @@
 /**
  * `node build/bundle.ts`: the program as it is installed, into `dist/`. Some 210 modules become a few dozen files, and of
  * libraries only what is used: that halves the time to the daemon's first answer and saves a sixth of its memory
- * (bench/report.md). What is loaded lazily in the source stays in files of its own.
+ * (bench/report.md). What is loaded lazily in the source stays in files of its own. CommonJS, because V8 can keep that compiled
+ * (src/platform/compiled.ts).
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
@@ -9,6 +10,7 @@ import path from 'node:path';
 import { type OutputChunk, rolldown } from 'rolldown';
 import { parseSync, Visitor } from 'rolldown/utils';
 import { licenceTexts } from './licences.ts';
+import { writeManPages } from './man.ts';
 
 const ROOT = path.dirname(import.meta.dirname);
 const DIST = path.join(ROOT, 'dist');
@@ -45,7 +47,7 @@ const GROUPS = [
   },
   {
     name: 'config',
-    test: /\/src\/config\/|\/src\/providers\/(?:[^/]*\/)?(?:registry|options|proxies)\.|\/node_modules\/(?:smol-toml|zod)\//,
+    test: /\/src\/config\/(?!toml-)|\/src\/providers\/(?:[^/]*\/)?(?:registry|options|proxies)\.|\/node_modules\/(?:smol-toml|zod)\//,
     minShareCount: 2,
   },
 ];
@@ -78,6 +80,7 @@ async function main(): Promise<void> {
   mkdirSync(DIST, { recursive: true });
   writeFileSync(path.join(DIST, 'package.json'), `${JSON.stringify({ type: 'commonjs' })}\n`);
   writeFileSync(path.join(DIST, 'LICENCES.txt'), licenceTexts(chunks.flatMap(({ moduleIds }) => moduleIds)));
+  await writeManPages(path.join(DIST, 'man'));
   requireComplete(chunks);
   chunks.forEach(requireLowered);
   const bytes = chunks.reduce((sum, { code }) => sum + Buffer.byteLength(code), 0);

@@ -356,6 +356,7 @@ static bool is_set_up(void)
     const char *given = variable("BROKER_CONFIG"), *xdg = variable("XDG_CONFIG_HOME"), *home = variable("HOME");
     char path[PATH_ROOM];
     struct stat status;
+    if (given != NULL && given[0] != '/') FAIL(EX_CONFIG, "BROKER_CONFIG must be an absolute path, not ", given);
     if (given == NULL && (xdg == NULL || xdg[0] != '/')) {
         if (home == NULL) return true;
         join(path, sizeof path, PARTS(home, "/.config/broker/config.toml"));

@@ -78,7 +78,7 @@ export class KeyChecks {
     const { check } = spec;
     if (check === undefined) {
       throw new BrokerError('ERR_CONFIG', `"${name}" has no check`, {
-        remedy: `add [credentials.${name}.check] with url = "…" to the configuration`,
+        remedy: `add [credentials.${name}.check] with url = "…" to the configuration: broker help configuration`,
       });
     }
     const { signal } = new AbortController();

@@ -91,6 +91,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/doctor.ts')).doctorCommand(io),
   },
   {
+    name: 'bugreport',
+    summary: 'put what is needed to find a fault into one redacted archive',
+    load: async (io) => (await import('./commands/bugreport.ts')).bugreportCommand(io),
+  },
+  {
     name: 'setup',
     summary: 'from nothing to a working helper: provider, credential, daemon, Claude settings',
     load: async (io) => (await import('./commands/setup.ts')).setupCommand(io),
@@ -99,6 +104,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'claude',
     summary: "write or remove apiKeyHelper in Claude Code's settings",
     load: async (io) => (await import('./commands/claude.ts')).claudeCommand(io),
+  },
+  {
+    name: 'codex',
+    summary: 'write or remove the command that Codex runs for its key, in its config.toml',
+    load: async (io) => (await import('./commands/codex.ts')).codexCommand(io),
+  },
+  {
+    name: 'desktop',
+    summary: 'the credential helper of Claude Desktop in third-party mode',
+    load: async (io) => (await import('./commands/desktop.ts')).desktopCommand(io),
   },
   {
     name: 'config',

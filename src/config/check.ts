@@ -7,7 +7,7 @@ import type { EffectiveValues } from './effective.ts';
 import { applyEnvironment, type Contributions, type Environment, expandFilePaths } from './environment.ts';
 import { type CheckedTable, explainIssues, kindOf, nearest, nearOrAll } from './explain.ts';
 import type { Findings } from './faults.ts';
-import { dotted, type KeyPath, pathId } from './positions.ts';
+import { dotted, type KeyPath, pathId, writtenKey } from './positions.ts';
 import { flawOfTrusted } from './safe-file.ts';
 import {
   commonCredentialSchema,
@@ -17,7 +17,7 @@ import {
   type SourceConflict,
 } from './schema.ts';
 import { tomlValue } from './toml.ts';
-import { isTable, keysOf, membersOf, type Table, unwrap } from './walk.ts';
+import { childSchema, isTable, keysOf, membersOf, type Table, unwrap } from './walk.ts';
 
 /** What the checks of one file share. */
 interface CheckContext {
@@ -172,12 +172,27 @@ function checkProvider(name: string, value: unknown, context: CheckContext): Pro
   effective.addTable(path, table, providerSchema);
   warnOfInlineSecrets(table, providerSchema, path, context);
   warnOfUnsafeFiles(table, providerSchema, path, context);
-  const placeOf = (key: string) =>
-    keysOf(credentialSchema, table).includes(key) ? 'in [credentials.NAME]' : placeOfCommonKey(key);
+  const placeOf = (key: string, [inner]: KeyPath) => {
+    const methods = loginsWith(schemas, key);
+    if (methods.length > 0 && inner === 'auth') return `to logins with method = ${methods.map(tomlValue).join(' or ')}`;
+    if (keysOf(credentialSchema, table).includes(key)) return 'in [credentials.NAME]';
+    return methods.length > 0 ? `in [providers.${writtenKey(name)}.auth]` : placeOfCommonKey(key);
+  };
   const result = parsed(providerSchema, { value: table, base: path, moreKeys: ['type'], placeOf }, context);
   if (result === undefined) return undefined;
   warnOfRisks(schemas.risksOf?.(result.data, undefined, context), path, context);
   return { name, type: schemas.type, options: result.data };
+}
+
+/** The methods of login that have this key; none where the type has no table for that. */
+function loginsWith({ providerSchema }: ProviderSchemas, key: string): readonly string[] {
+  const login = childSchema(providerSchema, 'auth', {});
+  const def = login && unwrap(login).core._zod.def;
+  if (def?.type !== 'union') return [];
+  return def.options.flatMap((each) => {
+    if (!keysOf(each, {}).includes(key)) return [];
+    return [...(childSchema(each, 'method', {})?._zod.values ?? [])].map(String);
+  });
 }
 
 function warnOfRisks(risks: readonly SourceConflict[] | undefined, base: KeyPath, { findings }: CheckContext): void {
@@ -337,9 +352,10 @@ function checkSource(
   const placeOf = (key: string) => {
     if (keysOf(schemas.providerSchema, own).includes(key)) return 'in [providers.NAME]';
     const other = types.find((type) => type !== schemas && keysOf(type.credentialSchema, own).includes(key));
-    return other === undefined
-      ? placeOfCommonKey(key)
-      : `to credentials of type ${other.type}, and this one's provider is of type ${schemas.type}`;
+    const login = loginsWith(schemas, key).length > 0 ? 'in [providers.NAME.auth]' : undefined;
+    if (other === undefined) return login ?? placeOfCommonKey(key);
+    const elsewhere = `to credentials of type ${other.type}, and this one's provider is of type ${schemas.type}`;
+    return login === undefined ? elsewhere : `${login}, or ${elsewhere}`;
   };
   return parsed(schemas.credentialSchema, { value: own, base: path, moreKeys: COMMON_KEYS, placeOf }, context);
 }

@@ -4,6 +4,9 @@ import { commonCredentialSchema, daemonSchema, fileSchema, type ProviderSchemas 
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 
+/** Names it, wherever a copy of it lies. */
+const CONFIG_SCHEMA_ID = 'urn:apikey-broker:config.schema.json';
+
 const DRAFT = 'http://json-schema.org/draft-07/schema#';
 
 /**
@@ -14,6 +17,7 @@ export function configJsonSchema(types: readonly ProviderSchemas[]): JsonSchema 
   const outermost = fileSchema.shape;
   return {
     $schema: DRAFT,
+    $id: CONFIG_SCHEMA_ID,
     title: 'broker configuration',
     type: 'object',
     additionalProperties: false,

@@ -6,6 +6,7 @@
  *
  * This module is the whole judgement of that as functions from record to record. docs/rejection.md draws it.
  */
+import type { FORMATS } from '../protocol/request.ts';
 
 /** Under this part of its interval a client has no reason of its own to ask again. */
 const EARLY = 0.9;
@@ -43,7 +44,7 @@ const STRIKES_IF_ACCEPTED = 4;
 const EARLY_FORMATS: ReadonlySet<Format> = new Set<Format>(['raw', 'proxy', 'aws']);
 
 /** What the key was asked for. Only raw calls of the client itself are ever refused. */
-export type Format = 'raw' | 'headers' | 'proxy' | 'aws' | 'json' | 'env';
+export type Format = (typeof FORMATS)[number] | 'env';
 
 /** What is remembered of one client and one credential. */
 export interface ClientHistory {

@@ -12,6 +12,9 @@ export const NAME_RULE = '1 to 64 letters, digits, dots, dashes and underscores,
 /** In bytes; Claude Code refuses a longer key (observed with version 2.1). */
 export const LONGEST_KEY = 16_384;
 
+/** What `--format` of helper and CLI takes. */
+export const FORMATS = ['raw', 'headers', 'json', 'aws', 'proxy'] as const;
+
 /** How a key is put into an HTTP header. */
 export interface HeaderForm {
   readonly name: string;

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { launchFile, ownStateDir } from '../config/paths.ts';
 import { BrokerError, codeOf } from '../errors.ts';
@@ -107,8 +108,10 @@ export class Unmanaged implements ServiceManager {
     };
   }
 
+  /** A daemon that ended because a helper had started one just before it is no failure: that one will answer. */
   async failure(): Promise<ServiceFailure | undefined> {
-    return this.#exitCode === undefined ? undefined : explainExit(this.#exitCode);
+    const exitCode = this.#exitCode;
+    return exitCode === undefined || this.#holder() !== undefined ? undefined : explainExit(exitCode);
   }
 
   logCommand({ lines, follow = false }: LogPart): readonly string[] {
@@ -120,6 +123,12 @@ export class Unmanaged implements ServiceManager {
   }
 
   async #spawn({ run: [program = '', ...args], env }: LaunchRecord): Promise<void> {
+    const gone = [program, ...args].find((word) => word.startsWith('/') && !existsSync(word));
+    if (gone !== undefined) {
+      throw new BrokerError('ERR_CONFIG', `${gone}, with which the daemon was installed, is gone`, {
+        remedy: 'run: broker service install',
+      });
+    }
     const inherited = Object.fromEntries(INHERITED.map((name) => [name, this.#surroundings.env[name]]));
     const child = spawn(program, args, {
       env: { ...inherited, ...env, BROKER_STATE_DIR: this.#stateDir, BROKER_STARTED_BY: 'helper' },

@@ -1,17 +1,24 @@
 import { lstatSync, mkdirSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/config.ts';
+import { maskValue } from '../config/effective.ts';
 import { configError } from '../config/faults.ts';
 import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
-import { type KeyPath, TomlPositions, writtenKey } from '../config/positions.ts';
+import { expandHome } from '../config/paths.ts';
+import { dotted, TomlPositions, writtenKey } from '../config/positions.ts';
 import { LARGEST_CONFIG_BYTES } from '../config/safe-file.ts';
+import { commonCredentialSchema } from '../config/schema.ts';
 import { tomlValue } from '../config/toml.ts';
+import { editToml, rootOf, type TomlEdit } from '../config/toml-edit.ts';
+import { type Table, valueAt } from '../config/walk.ts';
 import { BrokerError } from '../errors.ts';
 import { readTextQuietly } from '../platform/files.ts';
+import { isSecretName } from '../platform/text.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { writePlanned } from '../service/manager.ts';
-import type { Plan } from './draft.ts';
-import type { ProviderKind } from './questions.ts';
+import { type Answers, type Plan, tableAt } from './draft.ts';
+import { checkTable, credentialTable, newConfig, providerTables } from './new-tables.ts';
+import { connectionQuestions, kindOf } from './questions.ts';
 
 export interface ConfigPlace {
   readonly file: string;
@@ -24,6 +31,8 @@ export interface Existing {
   /** undefined: there is no file yet. */
   readonly text: string | undefined;
   readonly config: Config | undefined;
+  /** What the file says, word for word; empty without one. */
+  readonly root: Table;
   readonly mode: number;
 }
 
@@ -31,6 +40,24 @@ export interface Existing {
 export interface ConfigChange {
   readonly text: string;
   readonly loaded: LoadedConfig;
+  /** Empty: the file says all of it. */
+  readonly changes: readonly Change[];
+}
+
+/** One thing that setup would do. */
+export interface Change {
+  readonly what: 'provider' | 'credential' | 'default' | 'client' | 'service' | 'guard';
+  /** A key of the configuration, a settings file, a manager of services. */
+  readonly where: string;
+  /** null: it is not there. */
+  readonly before: unknown;
+  /** null: it goes. */
+  readonly after: unknown;
+}
+
+/** Something that is there gets another value, or goes: a person has to say so. */
+export function replaces({ before }: Change): boolean {
+  return before !== null;
 }
 
 const NO_ENVIRONMENT = {};
@@ -38,40 +65,133 @@ const NO_ENVIRONMENT = {};
 /** @throws BrokerError ERR_CONFIG if there is a file, but none that works: what is wrong has to be fixed first. */
 export async function readExisting({ file, homeDir, uid }: ConfigPlace): Promise<Existing> {
   if (lstatSync(file, { throwIfNoEntry: false }) === undefined)
-    return { text: undefined, config: undefined, mode: 0o600 };
+    return { text: undefined, config: undefined, root: {}, mode: 0o600 };
   // What the environment adds is the daemon's matter: it is not there when this file is read.
   const result = await loadConfig({ file, types: providerDefinitions, env: NO_ENVIRONMENT, homeDir, uid });
   if (result.faults !== undefined) throw configError(result.faults);
-  return {
-    text: readTextQuietly(file, LARGEST_CONFIG_BYTES),
-    config: result.config,
-    mode: statSync(file).mode & 0o700,
-  };
+  const text = readTextQuietly(file, LARGEST_CONFIG_BYTES);
+  return { text, config: result.config, root: rootOf(text ?? '') ?? {}, mode: statSync(file).mode & 0o700 };
 }
 
 /**
- * Adds the plan to what there is. A provider of this name and with these very keys is used as it is; nothing that
- * exists is ever changed.
+ * The file with the plan in it. Of a provider or a credential that is there only those keys change of which the plan says
+ * something else; those of another login or another provider type go. Everything else stays as it is written.
  *
  * @throws BrokerError ERR_USAGE if a name is taken; ERR_CONFIG if the answers make no valid configuration.
  */
 export async function changeConfig(existing: Existing, plan: Plan, place: ConfigPlace): Promise<ConfigChange> {
-  const { config } = existing;
-  if (existing.text === undefined || config === undefined) return checked(newConfig(plan), place);
-  if (config.credentials.has(plan.credential)) throw taken('credential', plan.credential, place.file, '--credential');
-  const alone = await checked(newConfig(plan), place);
-  const known = config.providers.get(plan.providerName);
-  const same = known !== undefined && isSame(known, alone.loaded.config.providers.get(plan.providerName));
-  if (known !== undefined && !same) throw taken('provider', plan.providerName, place.file, '--provider-name');
-  const has = { provider: same, default: config.defaultCredential !== undefined };
-  return checked(extendedConfig(existing.text, plan, has), place);
+  const { text, root } = existing;
+  const changes: Change[] = [];
+  const edits: TomlEdit[] = [];
+  const added: string[] = [];
+  const put = (what: Change['what'], path: readonly string[], value: unknown) => {
+    const before = valueAt(root, path);
+    if (isSame(before, value, place.homeDir)) return;
+    edits.push({ path, value });
+    changes.push({ what, where: dotted(path), before: shown(path, before), after: shown(path, value) });
+  };
+  const add = (what: Change['what'], path: readonly string[], after: unknown, table: string) => {
+    added.push(table);
+    changes.push({ what, where: dotted(path), before: null, after });
+  };
+  const { providerName, credential, kind, field, checkUrl } = plan;
+
+  const at = ['providers', providerName];
+  const provider = tableAt(root, at);
+  const { type, fixed } = kindOf(kind);
+  if (provider === undefined) add('provider', at, type, providerTables(plan));
+  else {
+    if (provider['type'] !== type) throw taken(providerName, String(provider['type']), place.file);
+    for (const [key, value] of Object.entries({ ...fixed, ...plan.options }))
+      put('provider', [...at, ...key.split('.')], value);
+    for (const key of obsolete(tableAt(provider, ['auth']), plan.auth))
+      put('provider', [...at, 'auth', key], undefined);
+    if (plan.auth['method'] !== 'token' || provider['auth'] !== undefined || Object.keys(plan.auth).length > 1) {
+      for (const [key, value] of Object.entries(plan.auth)) put('provider', [...at, 'auth', key], value);
+    }
+  }
+
+  const own = ['credentials', credential];
+  const present = tableAt(root, own);
+  if (present === undefined) add('credential', own, describeSource(plan), credentialTable(plan));
+  else {
+    put('credential', [...own, 'provider'], providerName);
+    const former = tableAt(root, ['providers', String(present['provider'])]);
+    if (former?.['type'] !== type || former['preset'] !== (fixed['preset'] ?? former['preset'])) {
+      const gone = Object.keys(present).filter((key) => !(key in commonCredentialSchema.shape) || key === 'field');
+      for (const key of gone) if (!(key in plan.source)) put('credential', [...own, key], undefined);
+    }
+    for (const [key, value] of Object.entries(plan.source)) put('credential', [...own, key], value);
+    if (field !== undefined) put('credential', [...own, 'field'], field);
+  }
+  if (checkUrl !== undefined && valueAt(present, ['check', 'url']) !== checkUrl) {
+    if (present?.['check'] === undefined) add('credential', [...own, 'check'], checkUrl, checkTable(plan).join(''));
+    else put('credential', [...own, 'check', 'url'], checkUrl);
+  }
+  if (root['default'] === undefined || plan.makeDefault) put('default', ['default'], credential);
+
+  if (text === undefined) return { ...(await checked(newConfig(plan), place)), changes };
+  const edited = await editToml(
+    withDefault(text, root, credential),
+    edits.filter(({ path }) => path[0] !== 'default' || root['default'] !== undefined),
+  );
+  if (edited === undefined) throw notEditable(edits, place.file);
+  const gap = edited.endsWith('\n') ? '\n' : '\n\n';
+  return { ...(await checked(added.length === 0 ? edited : `${edited}${gap}${added.join('\n')}`, place)), changes };
+}
+
+/** Above the first table is the only place for it. */
+function withDefault(text: string, root: Table, credential: string): string {
+  if (root['default'] !== undefined) return text;
+  const [mark, rest] = text.startsWith('\uFEFF') ? ['\uFEFF', text.slice(1)] : ['', text];
+  return `${mark}default = ${tomlValue(credential)}   # served when no name is given\n${rest}`;
+}
+
+/** Keys of a login by another method. */
+function obsolete(auth: Table | undefined, wanted: Answers): readonly string[] {
+  if (auth === undefined || wanted['method'] === undefined || (auth['method'] ?? 'token') === wanted['method'])
+    return [];
+  return Object.keys(auth).filter((key) => wanted[key] === undefined);
+}
+
+function describeSource({ kind, source }: Plan): string {
+  return Object.values(source).join(' ') || kind;
+}
+
+/** As far as setup asks for it: `~/x` and its absolute path are one place. */
+function isSame(before: unknown, after: unknown, homeDir: string): boolean {
+  const plain = (value: unknown) =>
+    typeof value === 'string' ? expandHome(value, homeDir).replace(/(?<=.)\/+$/, '') : value;
+  return tomlValue([plain(before)]) === tomlValue([plain(after)]);
+}
+
+function shown(path: readonly string[], value: unknown): unknown {
+  const key = path.at(-1) ?? '';
+  // A table is not shown: what is in it may be anything.
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return '(a table)';
+  return maskValue(value, isSecretName(key) && !key.endsWith('_file') && !key.endsWith('_id')) ?? null;
+}
+
+/** `provider: providers.vault.address: "…" → "…"`. */
+export function describeChange({ what, where, before, after }: Change): string {
+  const old = before === null ? 'not there' : tomlValue(before);
+  return `${what}: ${where}: ${old} → ${after === null ? 'removed' : tomlValue(after)}`;
+}
+
+function notEditable(edits: readonly TomlEdit[], file: string): BrokerError {
+  const lines = edits.map(
+    ({ path, value }) => `${dotted(path)} = ${value === undefined ? '(remove it)' : tomlValue(value)}`,
+  );
+  return new BrokerError('ERR_CONFIG', `${file} is written in a way that setup does not edit`, {
+    remedy: `write it by hand: ${lines.join('; ')}`,
+  });
 }
 
 /**
- * `allow = ["claude-code"]` below the header of the credential's table; undefined: it has it.
+ * `allow = ["claude-code"]` first in the credential's table; undefined: it has it.
  *
  * @param name undefined: the configured default.
- * @throws BrokerError ERR_USAGE if there is no such credential, or its table is written in a way that is not edited here.
+ * @throws BrokerError ERR_USAGE if there is no such credential, or it is allowed to somebody else.
  */
 export async function guardCredential(
   existing: Existing,
@@ -87,32 +207,56 @@ export async function guardCredential(
     });
   }
   if (credential.allow?.includes('claude-code')) return { name: wanted, change: undefined };
-  const lines = text.split('\n');
-  const at = (await TomlPositions.of(text)).lineOf(['credentials', wanted]) ?? 0;
-  if (credential.allow !== undefined || !/^\s*\[[^[\]]+\]\s*(?:#.*)?$/.test(lines[at - 1] ?? '')) {
+  const edit: TomlEdit = { path: ['credentials', wanted, 'allow'], value: ['claude-code'], first: true };
+  const line = text.split('\n')[((await TomlPositions.of(text)).lineOf(['credentials', wanted]) ?? 0) - 1] ?? '';
+  const isOwnTable = credential.allow === undefined && /^\s*\[[^[\]]+\]\s*(?:#.*)?$/.test(line);
+  const changed = isOwnTable ? await editToml(text, [edit]) : undefined;
+  if (changed === undefined) {
     throw new BrokerError('ERR_USAGE', `[credentials.${writtenKey(wanted)}] in ${place.file} cannot be edited here`, {
       remedy: 'write into it by hand: allow = ["claude-code"]',
     });
   }
-  const eol = lines[at - 1]?.endsWith('\r') ? '\r' : '';
-  const changed = [...lines.slice(0, at), `allow = ["claude-code"]${eol}`, ...lines.slice(at)].join('\n');
-  return { name: wanted, change: await checked(changed, place) };
+  const changes: Change[] = [{ what: 'guard', where: dotted(edit.path), before: null, after: edit.value }];
+  return { name: wanted, change: { ...(await checked(changed, place)), changes } };
 }
 
-/** A name for the provider that is free, or that names the very same provider. */
-export async function providerNameFor(
-  existing: Existing,
+/**
+ * The provider that a plan means: the one that says the same; that of the credential itself, if nobody else uses it; else a
+ * name that is free.
+ */
+export function providerNameFor(
+  { root }: Existing,
   plan: Omit<Plan, 'providerName'>,
-  wanted: string,
-  place: ConfigPlace,
-): Promise<string> {
+  { homeDir }: ConfigPlace,
+): string {
+  const tables = Object.entries(tableAt(root, ['providers']) ?? {});
+  const own = valueAt(root, ['credentials', plan.credential, 'provider']);
+  const same = tables.filter(([, table]) => saysTheSame(table as Table, plan, homeDir)).map(([name]) => name);
+  if (same.length > 0) return same.find((name) => name === own) ?? same[0] ?? '';
+  const users = Object.values(tableAt(root, ['credentials']) ?? {}).filter(
+    (each) => valueAt(each, ['provider']) === own,
+  );
+  const isOfType = valueAt(root, ['providers', String(own), 'type']) === kindOf(plan.kind).type;
+  if (typeof own === 'string' && isOfType && users.length === 1) return own;
+  const usual = kindOf(plan.kind).name;
   for (let number = 1; ; number += 1) {
-    const name = number === 1 ? wanted : `${wanted}-${number}`;
-    const known = existing.config?.providers.get(name);
-    if (known === undefined) return name;
-    const alone = await checked(newConfig({ ...plan, providerName: name }), place);
-    if (isSame(known, alone.loaded.config.providers.get(name))) return name;
+    const name = number === 1 ? usual : `${usual}-${number}`;
+    if (!tables.some(([taken]) => taken === name)) return name;
   }
+}
+
+/** In all that setup asks for; a person's own keys (a time limit, say) do not count. */
+function saysTheSame(table: Table, { kind, options, auth }: Omit<Plan, 'providerName'>, homeDir: string): boolean {
+  const { type, fixed, ways } = kindOf(kind);
+  const way = ways && String({ options, auth }[ways.into][ways.key]);
+  const asked = connectionQuestions(kind, way);
+  const wanted: Record<string, unknown> = { type, ...fixed };
+  for (const { into, key } of asked)
+    wanted[into === 'auth' ? `auth.${key}` : key] = { options, auth, source: {} }[into][key as never];
+  for (const [key, value] of Object.entries(options)) wanted[key] = value;
+  if (way !== undefined && ways?.into === 'auth' && way !== 'token') wanted[`auth.${ways.key}`] = way;
+  if (way === 'token' && !['token', undefined].includes(valueAt(table, ['auth', 'method']) as string)) return false;
+  return Object.entries(wanted).every(([key, value]) => isSame(valueAt(table, key.split('.')), value, homeDir));
 }
 
 /** Puts the change into its place, 0600, or leaves everything as it is. */
@@ -145,7 +289,7 @@ function removeIfEmpty(folder: string, first: string): void {
   }
 }
 
-async function checked(text: string, { file, homeDir }: ConfigPlace): Promise<ConfigChange> {
+async function checked(text: string, { file, homeDir }: ConfigPlace): Promise<Omit<ConfigChange, 'changes'>> {
   const result = await checkConfig(Buffer.from(text), {
     file,
     types: providerDefinitions,
@@ -156,86 +300,8 @@ async function checked(text: string, { file, homeDir }: ConfigPlace): Promise<Co
   return { text, loaded: result };
 }
 
-function isSame(one: object, other: object | undefined): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
-}
-
-function taken(what: string, name: string, file: string, flag: string): BrokerError {
-  return new BrokerError(
-    'ERR_USAGE',
-    `there is a ${what} "${name}" in ${file} already, and setup changes nothing that exists`,
-    {
-      remedy: `choose another name with ${flag}, or edit the file`,
-    },
-  );
-}
-
-/** A new configuration file, with comments for the person who opens it next. */
-function newConfig(plan: Plan): string {
-  return `# Configuration of broker, begun by \`broker setup\`. Change it as you like: the daemon notices changes.
-# Every key is explained by: broker help configuration; check the file with: broker config validate
-
-default = ${tomlValue(plan.credential)}   # served when no name is given
-
-${providerTables(plan)}
-${credentialTable(plan)}`;
-}
-
-/** What is added to a file that is there already; it ends as it was, and nothing in it is changed. */
-function extendedConfig(
-  before: string,
-  plan: Plan,
-  has: { readonly provider: boolean; readonly default: boolean },
-): string {
-  const added = has.provider ? [credentialTable(plan)] : [providerTables(plan), credentialTable(plan)];
-  const gap = before.endsWith('\n') ? '\n' : '\n\n';
-  // Above the first table is the only place for it.
-  const head = has.default ? '' : `default = ${tomlValue(plan.credential)}   # served when no name is given\n`;
-  const [mark, rest] = before.startsWith('\uFEFF') ? ['\uFEFF', before.slice(1)] : ['', before];
-  return `${mark}${head}${rest}${gap}${added.join('\n')}`;
-}
-
-const WHAT: Readonly<Record<ProviderKind, string>> = {
-  vault: 'HashiCorp Vault or OpenBao (broker help vault).',
-  'aws-secrets-manager': 'AWS Secrets Manager (broker help aws-secrets-manager).',
-  'aws-ssm': 'AWS Systems Manager Parameter Store (broker help aws-ssm).',
-};
-
-function providerTables({ kind, providerName, options, auth }: Plan): string {
-  const lines = [`# ${WHAT[kind]}`, header(['providers', providerName]), pair('type', kind), ...pairs(options)];
-  if (auth['method'] !== undefined) {
-    lines.push('', header(['providers', providerName, 'auth']), ...pairs(auth));
-    if (isForAPerson(auth)) lines.push(`# When the session is over: broker login ${providerName}`);
-  }
-  return `${lines.join('\n')}\n`;
-}
-
-function credentialTable({ providerName, source, field, credential }: Plan): string {
-  const lines = [
-    '# A key that may be asked for: `broker-key NAME`, and what Claude Code gets.',
-    header(['credentials', credential]),
-    pair('provider', providerName),
-    ...pairs(source),
-    ...(field === undefined ? [] : [pair('field', field)]),
-    '# ttl = "15m"         # how long a key that does not say when it dies is trusted before the provider is asked again',
-    '# max_stale = "24h"   # how long it is served on while the provider cannot be reached',
-  ];
-  return `${lines.join('\n')}\n`;
-}
-
-function isForAPerson(auth: Plan['auth']): boolean {
-  const byPassword = auth['method'] === 'userpass' || auth['method'] === 'ldap';
-  return auth['method'] === 'oidc' || (byPassword && auth['password_file'] === undefined);
-}
-
-function header(path: KeyPath): string {
-  return `[${path.map((part) => writtenKey(String(part))).join('.')}]`;
-}
-
-function pairs(table: Readonly<Record<string, string | number>>): string[] {
-  return Object.entries(table).map(([key, value]) => pair(key, value));
-}
-
-function pair(key: string, value: string | number): string {
-  return `${writtenKey(key)} = ${tomlValue(value)}`;
+function taken(name: string, type: string, file: string): BrokerError {
+  return new BrokerError('ERR_USAGE', `there is a provider "${name}" of type ${type} in ${file} already`, {
+    remedy: 'choose another name with --provider-name, or edit the file',
+  });
 }

@@ -1,15 +1,16 @@
 import path from 'node:path';
+import { isTable, type Table, valueAt } from '../config/walk.ts';
 import { BrokerError } from '../errors.ts';
 import { findDefinition } from '../providers/registry.ts';
 import type { Machine } from './machine.ts';
 import {
   connectionQuestions,
   everyQuestion,
+  kindOf,
+  kindOfTable,
   PROVIDER_KINDS,
   type ProviderKind,
   type Question,
-  sourceQuestions,
-  VAULT_LOGINS,
 } from './questions.ts';
 
 /** What a person wants set up, as far as it is known. Keys are those of the configuration file. */
@@ -18,17 +19,23 @@ export interface Draft {
   /** Of `[providers.NAME]`; undefined: a free one is chosen. */
   providerName: string | undefined;
   /** The provider's own keys but `auth`. */
-  readonly options: Record<string, string>;
+  readonly options: Record<string, string | number>;
   /** `[providers.NAME.auth]`; without a method there is no such table. */
   readonly auth: Record<string, string | number>;
   /** Where the secret is. */
-  readonly source: Record<string, string>;
+  readonly source: Record<string, string | number>;
   field: string | undefined;
   credential: string | undefined;
+  /** Served where no name is given, although another is today. */
+  makeDefault: boolean;
+  /** Asks the API itself whether the key is good. */
+  checkUrl: string | undefined;
   scope: SettingsScope | undefined;
   service: boolean | undefined;
   /** `allow`: the key is for the client's own helper calls only. */
   guard: boolean | undefined;
+  /** The client's line asks for this credential, although it asks for another today. */
+  switchClient: boolean | undefined;
 }
 
 /** Whose settings get the `apiKeyHelper` line. */
@@ -38,17 +45,28 @@ export type SettingsScope = 'user' | 'project-local' | 'none';
 export interface Plan {
   readonly kind: ProviderKind;
   readonly providerName: string;
-  readonly options: Readonly<Record<string, string>>;
-  readonly auth: Readonly<Record<string, string | number>>;
-  readonly source: Readonly<Record<string, string>>;
+  readonly options: Answers;
+  readonly auth: Answers;
+  readonly source: Answers;
   readonly field: string | undefined;
   readonly credential: string;
+  readonly makeDefault: boolean;
+  readonly checkUrl: string | undefined;
 }
+
+export const DEFAULT_CREDENTIAL = 'anthropic';
+
+export type Answers = Readonly<Record<string, string | number>>;
 
 /** What the command line says, by the names that commander gives to flags. */
 export type Flags = Readonly<Record<string, string | boolean | undefined>>;
 
-export function draftOf(flags: Flags, folders: Folders): Draft {
+/**
+ * @param root of the configuration, if what the words leave open is to be as it is: the credential that they name, its
+ * provider and where it reads. With another type or another login only what belongs to both stays.
+ * @throws BrokerError ERR_USAGE for a flag that belongs to something else.
+ */
+export function draftOf(flags: Flags, folders: Folders, root: Table = {}): Draft {
   const draft: Draft = {
     kind: PROVIDER_KINDS.find(({ kind }) => kind === flags['provider'])?.kind,
     providerName: text(flags['providerName']),
@@ -57,23 +75,58 @@ export function draftOf(flags: Flags, folders: Folders): Draft {
     source: {},
     field: text(flags['field']),
     credential: text(flags['credential']),
+    makeDefault: flags['default'] === true,
+    checkUrl: text(flags['checkUrl']),
     scope: flags['scope'] as Draft['scope'],
     service: flags['service'] === false ? false : undefined,
     guard: flags['guard'] === true ? true : undefined,
+    switchClient: flags['switchClient'] === true ? true : undefined,
   };
-  const method = text(flags['auth']);
-  if (method !== undefined) draft.auth['method'] = method;
+  const present = presentFor(draft, root);
+  draft.kind ??= present?.kind;
+  for (const { ways } of PROVIDER_KINDS) {
+    const way = ways && text(flags[ways.flag]);
+    if (ways === undefined || way === undefined) continue;
+    if (draft.kind !== undefined && kindOf(draft.kind).ways?.flag !== ways.flag) throw unfit(ways.flag, draft);
+    draft[ways.into][ways.key] = way;
+  }
+  const isSameWay = present === undefined || (wayOf(draft) ?? present.way) === present.way;
+  const ways = draft.kind && kindOf(draft.kind).ways;
+  if (present?.way !== undefined && ways !== undefined) draft[ways.into][ways.key] ??= present.way;
   const fitting = questionsOf(draft);
   for (const question of everyQuestion()) {
-    const answer = text(flags[camelCase(question.flag)]);
+    const answer = flagText(flags, question.flag);
     if (answer === undefined) continue;
     // The same flag may belong to several logins, under another key.
     const meant = fitting.find(({ flag }) => flag === question.flag);
-    if (meant === undefined && draft.kind !== undefined) throw unfit(question, draft);
+    if (meant === undefined && draft.kind !== undefined) throw unfit(question.flag, draft);
     const { into, key } = meant ?? question;
-    draft[into][key] = normalise(meant ?? question, answer, folders) as string;
+    draft[into][key] = normalise(meant ?? question, answer, folders);
+  }
+  for (const question of fitting) {
+    const value = valueAt(present?.tables[question.into], question.key.split('.'));
+    if ((question.into === 'auth' && !isSameWay) || isAnswered(question, fitting, draft)) continue;
+    if (typeof value === 'string' || typeof value === 'number') draft[question.into][question.key] = value;
   }
   return draft;
+}
+
+/** What is configured of the credential or provider that a draft names. */
+export function presentFor({ kind, providerName, credential = DEFAULT_CREDENTIAL }: Draft, root: Table) {
+  const source = tableAt(root, ['credentials', credential]);
+  const name = providerName ?? (typeof source?.['provider'] === 'string' ? source['provider'] : undefined);
+  const options = name === undefined ? undefined : tableAt(root, ['providers', name]);
+  const found = options && kindOfTable(options);
+  if (options === undefined || found === undefined || (kind ?? found) !== found) return undefined;
+  const { ways } = kindOf(found);
+  const auth = tableAt(options, ['auth']);
+  const way = ways && (ways.into === 'auth' ? (auth?.[ways.key] ?? 'token') : options[ways.key]);
+  return { kind: found, way: typeof way === 'string' ? way : undefined, tables: { options, auth, source } };
+}
+
+export function tableAt(root: Table, path: readonly string[]): Table | undefined {
+  const value = valueAt(root, path);
+  return isTable(value) ? value : undefined;
 }
 
 /** Where there is no terminal to ask at: what this machine knows is taken, and what is still missing is told all at once. */
@@ -81,12 +134,13 @@ export function completeWithoutAsking(draft: Draft, machine: Machine): void {
   const questions = questionsOf(draft);
   for (const question of questions) {
     const found = question.found?.(machine);
-    if (found !== undefined) draft[question.into][question.key] ??= found;
+    if (found !== undefined && !isAnswered(question, questions, draft)) draft[question.into][question.key] = found;
   }
   const missing = questions.filter((question) => question.needed && !isAnswered(question, questions, draft));
   const flags = missing.map(({ flag, example }) => `--${flag} ${example ?? '…'}`);
-  if (draft.kind === 'vault' && draft.auth['method'] === undefined) {
-    flags.push(`--auth ${Object.keys(VAULT_LOGINS).join('|')}`);
+  const ways = draft.kind && kindOf(draft.kind).ways;
+  if (ways !== undefined && draft[ways.into][ways.key] === undefined) {
+    flags.push(`--${ways.flag} ${Object.keys(ways.choices).join('|')}`);
   }
   if (draft.kind === undefined) flags.push(`--provider ${PROVIDER_KINDS.map(({ kind }) => kind).join('|')}`);
   if (flags.length === 0) return;
@@ -95,13 +149,39 @@ export function completeWithoutAsking(draft: Draft, machine: Machine): void {
   });
 }
 
+/** What the command line says of a flag; undefined: nothing. */
+export function flagText(flags: Flags, flag: string): string | undefined {
+  return text(flags[camelCase(flag)]);
+}
+
+/** Nothing that is needed is missing. */
+export function isComplete(draft: Draft): boolean {
+  const questions = questionsOf(draft);
+  const ways = draft.kind && kindOf(draft.kind).ways;
+  const isOpen = (question: Question) => question.needed === true && !isAnswered(question, questions, draft);
+  return draft.kind !== undefined && (ways === undefined || wayOf(draft) !== undefined) && !questions.some(isOpen);
+}
+
+/** Nothing says what is to be set up. */
+export function isEmptyDraft({ kind, providerName, credential, options, auth, source }: Draft): boolean {
+  const answers = [options, auth, source].flatMap((answered) => Object.keys(answered));
+  return [kind, providerName, credential].every((word) => word === undefined) && answers.length === 0;
+}
+
 function camelCase(flag: string): string {
   return flag.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-function questionsOf({ kind, auth }: Draft): readonly Question[] {
-  if (kind === undefined) return [];
-  return [...connectionQuestions(kind, auth['method'] as string | undefined), ...sourceQuestions(kind)];
+export function questionsOf(draft: Draft): readonly Question[] {
+  const { kind } = draft;
+  return kind === undefined ? [] : [...connectionQuestions(kind, wayOf(draft)), ...kindOf(kind).source];
+}
+
+/** The login that was chosen, where there are several. */
+export function wayOf({ kind, ...draft }: Draft): string | undefined {
+  const ways = kind && kindOf(kind).ways;
+  const way = ways && draft[ways.into][ways.key];
+  return way === undefined ? undefined : String(way);
 }
 
 export function isAnswered(question: Question, questions: readonly Question[], draft: Draft): boolean {
@@ -110,10 +190,11 @@ export function isAnswered(question: Question, questions: readonly Question[], d
   return other !== undefined && draft[other.into][other.key] !== undefined;
 }
 
-function unfit({ flag }: Question, { kind, auth }: Draft): BrokerError {
-  const method = auth['method'];
-  const what = kind === 'vault' && method !== undefined ? `provider vault with --auth ${method}` : `provider ${kind}`;
-  const remedy = kind === 'vault' && method === undefined ? 'say how to log in with --auth' : 'leave it out';
+function unfit(flag: string, draft: Draft): BrokerError {
+  const way = wayOf(draft);
+  const ways = draft.kind && kindOf(draft.kind).ways;
+  const what = way === undefined ? `provider ${draft.kind}` : `provider ${draft.kind} with --${ways?.flag} ${way}`;
+  const remedy = ways !== undefined && way === undefined ? `say how to log in with --${ways.flag}` : 'leave it out';
   return new BrokerError('ERR_USAGE', `--${flag} does not apply to ${what}`, { remedy });
 }
 
@@ -129,12 +210,8 @@ export interface Folders {
 /** An answer as the configuration wants it: a number, an absolute path (below the home folder from `~`), or text. */
 export function normalise(question: Question, answer: string, folders: Folders): string | number {
   const value = answer.trim();
-  if (question.isNumber) {
-    if (/^\d{1,9}$/.test(value)) return Number(value);
-    throw new BrokerError('ERR_USAGE', `--${question.flag} takes a number`, {
-      remedy: `write --${question.flag} 8250`,
-    });
-  }
+  // What is not one is told where every answer is checked.
+  if (question.isNumber) return /^\d{1,9}$/.test(value) ? Number(value) : value;
   return question.isFile ? absolute(value, folders) : value;
 }
 
@@ -145,8 +222,6 @@ function absolute(file: string, { homeDir, cwd }: Folders): string {
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
-type Options = Readonly<Record<string, string>>;
-
 /** A variable exported once, for something else, must not make a daemon trust any certificate. */
 const NEVER = new Set(['skip_verify']);
 
@@ -154,11 +229,11 @@ const NEVER = new Set(['skip_verify']);
  * What this shell's variables say of keys that no question is about: a namespace, certificates, the proxy on the way. A
  * daemon does not inherit them, so they have to be in the configuration.
  */
-export function withEnvironment(kind: ProviderKind, options: Options, env: Environment, folders: Folders): Options {
+export function withEnvironment(kind: ProviderKind, options: Answers, env: Environment, folders: Folders): Answers {
   const asked = connectionQuestions(kind, undefined).filter(({ needed, asked }) => needed || asked);
   const left = new Set([...NEVER, ...asked.map(({ key }) => key)]);
-  const filled: Record<string, string> = { ...options };
-  for (const [key, contributed] of Object.entries(findDefinition(kind)?.environmentDefaults ?? {})) {
+  const filled: Record<string, string | number> = { ...options };
+  for (const [key, contributed] of Object.entries(findDefinition(kindOf(kind).type)?.environmentDefaults ?? {})) {
     if (left.has(key) || key.includes('.') || filled[key] !== undefined) continue;
     const variables = 'variablesFor' in contributed ? contributed.variablesFor(filled, env) : contributed;
     const value = variables.map((name) => env[name]).find((text) => text !== undefined && text !== '');

@@ -1,8 +1,6 @@
 import { lstatSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { enrolClient } from '../claude/install/enrol.ts';
-import { type InstallRequest, install, uninstall } from '../claude/install/installer.ts';
-import { additionsFor, parseTarget, placeOf } from '../claude/install/targets.ts';
 import { connect } from '../client/broker-client.ts';
 import { launchFile, ownStateDir, stateDir } from '../config/paths.ts';
 import { writtenKey } from '../config/positions.ts';
@@ -12,30 +10,26 @@ import type { ProcessIo } from '../platform/process-io.ts';
 import { exitCodeOf, runProgram } from '../platform/run-program.ts';
 import { fingerprint } from '../platform/text.ts';
 import { sleep } from '../platform/waiting.ts';
-import type { DaemonStatus } from '../protocol/reports.ts';
+import type { ConfigValue, DaemonStatus } from '../protocol/reports.ts';
 import { askStatus, bringUp } from '../service/health.ts';
 import { recordLaunch, Service } from '../service/service.ts';
 import { stableHelper } from '../service/stable-helper.ts';
 import { Unmanaged } from '../service/unmanaged.ts';
-import { type ConfigChange, guardCredential, readExisting, writeConfig } from './config-change.ts';
+import type { ClientLine } from './client-line.ts';
+import { guardCredential, readExisting, replaces, writeConfig } from './config-change.ts';
 import type { Plan } from './draft.ts';
 import type { Step, StepOutcome } from './steps.ts';
 import type { Prepared } from './wizard.ts';
 
-interface Installation extends Omit<Prepared, 'interview'> {
-  readonly project: string | undefined;
-  /** Replace an apiKeyHelper that this program did not write. */
-  readonly force: boolean;
-}
-
-/** As much of it as decides what is written into which settings. */
-type SettingsWish = Pick<Installation, 'plan' | 'scope' | 'project' | 'force'>;
+type Installation = Omit<Prepared, 'interview'>;
 
 /** What came of it, for the report. */
 export interface Installed {
   helper: string;
   service: string;
   settings: string | undefined;
+  /** How long the client will wait for the key. */
+  helperMs: number | undefined;
 }
 
 /** The helper itself gives up after 9.5 s. */
@@ -43,30 +37,33 @@ const HELPER_LIMIT_MS = 15_000;
 
 /** What setup does once everything was tried, in order; `installed` is filled on the way. */
 export function installationSteps(io: ProcessIo, what: Installation, installed: Installed): readonly Step[] {
-  const steps: Step[] = [
-    {
+  const { change, existing, place, plan, session, line, changes } = what;
+  const steps: Step[] = [];
+  if (change.text !== existing.text) {
+    steps.push({
       name: 'configuration',
       run: async () => {
-        const { undo } = writeConfig(what.change, what.existing, what.place);
-        return { done: `${what.existing.text === undefined ? 'wrote' : 'extended'} ${what.place.file}`, undo };
+        const { undo } = writeConfig(change, existing, place);
+        const done = existing.text === undefined ? 'wrote' : change.changes.some(replaces) ? 'changed' : 'extended';
+        return { done: `${done} ${place.file}`, undo };
       },
-    },
-    { name: 'daemon', run: () => (what.service ? installService(io, installed) : startUnmanaged(io, installed)) },
-    { name: 'reload', run: async () => untilTaken(io, what.plan) },
-  ];
-  const { token } = what.session;
-  if (token !== undefined) steps.push({ name: 'login', run: () => handOver(io, what.plan, token) });
-  steps.push({ name: 'helper', run: () => tryHelper(io, what, installed.helper) });
-  if (what.scope !== 'none') steps.push({ name: 'settings', run: async () => writeSettings(io, what, installed) });
-  if (what.guard) steps.push({ name: 'guard', run: () => guard(io, what) });
+    });
+  }
+  const isNew = changes.some((each) => each.what === 'service');
+  const daemon = () =>
+    isNew && what.service
+      ? installService(io, installed)
+      : isNew
+        ? startUnmanaged(io, installed)
+        : startAgain(io, installed);
+  steps.push({ name: 'daemon', run: daemon }, { name: 'reload', run: () => untilTaken(io, what) });
+  const { token } = session;
+  if (token !== undefined) steps.push({ name: 'login', run: () => handOver(io, plan, token) });
+  if (plan.checkUrl !== undefined) steps.push({ name: 'check', run: () => armCheck(io, plan) });
+  if (line.change !== undefined) steps.push({ name: 'settings', run: async () => writeSettings(line, installed) });
+  steps.push({ name: 'helper', run: () => tryHelper(io, what, installed) });
+  if (changes.some((each) => each.what === 'guard')) steps.push({ name: 'guard', run: () => guard(io, what) });
   return steps;
-}
-
-/** @throws BrokerError if the settings cannot be written, before anything is. */
-export function checkSettings(io: ProcessIo, what: SettingsWish): string | undefined {
-  if (what.scope === 'none') return undefined;
-  const { context, request } = settingsRequest(io, what, '/broker-key');
-  return install(context, { ...request, dryRun: true }).file;
 }
 
 async function handOver(io: ProcessIo, { providerName }: Plan, token: SecretBytes): Promise<StepOutcome> {
@@ -74,11 +71,12 @@ async function handOver(io: ProcessIo, { providerName }: Plan, token: SecretByte
   return { done: `the daemon has your login to ${providerName}` };
 }
 
-/** As Claude Code will run it. */
-async function tryHelper(io: ProcessIo, { plan, trial }: Installation, helper: string): Promise<StepOutcome> {
+/** One key, as Claude Code will have it. */
+async function tryHelper(io: ProcessIo, { line, trial }: Installation, installed: Installed): Promise<StepOutcome> {
   const startedMs = io.clock.now();
   const options = { env: io.env, input: '', limitMs: HELPER_LIMIT_MS };
-  const ended = await runProgram([helper, plan.credential], options, io.clock, io.signal);
+  const ended = await runProgram(['/bin/sh', '-c', line.line], options, io.clock, io.signal);
+  installed.helperMs = Math.round(io.clock.now() - startedMs);
   const shown = fingerprint(ended.stdout.toString());
   ended.stdout.fill(0);
   if (exitCodeOf(ended) !== 0) {
@@ -92,15 +90,26 @@ async function tryHelper(io: ProcessIo, { plan, trial }: Installation, helper: s
       remedy: 'if the key was rotated just now, run broker setup again; else see: broker config show',
     });
   }
-  return { done: `broker-key prints ${shown} after ${Math.round(io.clock.now() - startedMs)} ms` };
+  return { done: `/bin/sh -c "${line.line}" prints ${shown} after ${installed.helperMs} ms` };
 }
 
-function writeSettings(io: ProcessIo, what: Installation, installed: Installed): StepOutcome {
-  const { context, request } = settingsRequest(io, what, installed.helper, what.change);
-  const { file } = install(context, request);
+function writeSettings(line: ClientLine, installed: Installed): StepOutcome {
+  const file = line.write();
   installed.settings = file;
-  const undo = () => void uninstall(context, { file, target: request.target, force: false, dryRun: false });
-  return { done: `wrote apiKeyHelper into ${file}`, undo };
+  return { done: `wrote apiKeyHelper into ${file}`, undo: () => line.takeBack() };
+}
+
+/** A check that says nothing yet is no reason to give up the rest. */
+async function armCheck(io: ProcessIo, { credential, checkUrl }: Plan): Promise<StepOutcome> {
+  const again = `see: broker check ${credential}`;
+  try {
+    const { armed, word } = await connect(io).check(credential);
+    if (armed) return { done: `${checkUrl} accepts this key and refuses a made-up one` };
+    return { done: `${checkUrl} ${word === 'rejected' ? 'rejects this key' : 'does not say yet'}; ${again}` };
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error;
+    return { done: `not armed (${error.message}); ${again}` };
+  }
 }
 
 /** Last: the line that is to be served is on record by now, and this setup has had its own look at the key. */
@@ -111,25 +120,6 @@ async function guard(io: ProcessIo, { plan, place }: Installation): Promise<Step
   const written = change && writeConfig(change, existing, place);
   const missing = client === undefined ? '; no claude was found on PATH: see broker help allow' : '';
   return { done: `[credentials.${name}] has allow = ["claude-code"]${missing}`, undo: () => written?.undo() };
-}
-
-function settingsRequest(
-  io: ProcessIo,
-  { plan, scope, project, force }: SettingsWish,
-  helper: string,
-  change?: ConfigChange,
-) {
-  const target = parseTarget(undefined);
-  const isDefault = change?.loaded.config.defaultCredential === plan.credential;
-  const additions = additionsFor(target, {
-    helper,
-    credential: isDefault ? undefined : plan.credential,
-    ttlMs: undefined,
-  });
-  const options = { scope: scope === 'none' ? 'user' : scope, ...(project === undefined ? {} : { project }) } as const;
-  const place = placeOf(io, options, target);
-  const request: InstallRequest = { ...place, target: target.name, additions, force, dryRun: false };
-  return { context: { stateDir: stateDir(io), uid: io.uid, now: io.clock.wall() }, request };
 }
 
 const CONFIG_LIMIT_MS = 10_000;
@@ -184,14 +174,31 @@ async function startUnmanaged(io: ProcessIo, installed: Installed): Promise<Step
   }
 }
 
+/** What is installed stays as it is, and runs. */
+async function startAgain(io: ProcessIo, installed: Installed): Promise<StepOutcome> {
+  const service = new Service(io);
+  installed.helper = recordLaunch(io, process.execPath);
+  installed.service = (await service.state()).installed ? service.manager.kind : 'none';
+  const running = await askStatus(io);
+  if (running !== undefined) return { done: `running already, pid ${running.pid}` };
+  const manager = installed.service === 'none' ? new Unmanaged(io, stateDir(io)) : service.manager;
+  const { daemon } = await bringUp(io, manager, () => new Service(io, manager).start());
+  return { done: `started, pid ${daemon.pid}`, undo: () => manager.stop() };
+}
+
 /** The daemon reads the file a moment after it was written. */
-async function untilTaken(io: ProcessIo, { credential }: Plan): Promise<StepOutcome> {
+async function untilTaken(io: ProcessIo, { plan, change }: Installation): Promise<StepOutcome> {
   const client = connect(io);
   const giveUpAtMs = io.clock.now() + CONFIG_LIMIT_MS;
+  const tables = [`credentials.${writtenKey(plan.credential)}.`, `providers.${writtenKey(plan.providerName)}.`];
+  const written = (values: readonly ConfigValue[]) =>
+    values.filter(({ key, origin }) => origin.kind === 'file' && tables.some((table) => key.startsWith(table)));
+  const wanted = written(await change.loaded.effective());
   for (;;) {
     const { file, values } = await client.config();
-    if (values.some(({ key }) => key === `credentials.${writtenKey(credential)}.provider`))
-      return { done: 'the daemon has taken it up' };
+    const present = new Map(written(values).map(({ key, value }) => [key, JSON.stringify(value)]));
+    const isAll = wanted.every(({ key, value }) => present.get(key) === JSON.stringify(value));
+    if (isAll && present.size === wanted.length) return { done: 'the daemon has taken it up' };
     if (io.clock.now() >= giveUpAtMs) {
       throw new BrokerError('ERR_CONFIG', `the daemon that runs does not take up the configuration; it reads ${file}`, {
         remedy:

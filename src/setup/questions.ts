@@ -1,10 +1,11 @@
+import type { PresetName } from '../providers/exec/presets.ts';
 import type { Machine } from './machine.ts';
 
 /** One value of the configuration: a flag for scripts, a question for people. */
 export interface Question {
   /** As commander calls it: `role-id-file`. */
   readonly flag: string;
-  /** The table and key that the answer goes to. */
+  /** The table and key that the answer goes to; dots in the key go deeper. */
   readonly into: 'options' | 'auth' | 'source';
   readonly key: string;
   readonly ask: string;
@@ -12,7 +13,7 @@ export interface Question {
   readonly needed?: true;
   readonly asked?: true;
   readonly example?: string;
-  /** A path: made absolute. */
+  /** A path: made absolute, and there has to be something. */
   readonly isFile?: true;
   readonly isNumber?: true;
   /** Another question of which one answer is enough. */
@@ -21,32 +22,69 @@ export interface Question {
   readonly found?: (machine: Machine) => string | undefined;
   /** What would be likely: only ever suggested. */
   readonly guess?: (machine: Machine) => string | undefined;
+  /** What this machine knows to be wrong with an answer that is well written. */
+  readonly wrong?: (answer: string, machine: Machine) => Wrong | undefined;
 }
 
-/** The provider types that setup knows to ask for; the others are written by hand. */
-export type ProviderKind = 'vault' | 'aws-secrets-manager' | 'aws-ssm';
-
-export const PROVIDER_KINDS: readonly { readonly kind: ProviderKind; readonly label: string; readonly name: string }[] =
-  [
-    { kind: 'vault', label: 'HashiCorp Vault or OpenBao', name: 'vault' },
-    { kind: 'aws-secrets-manager', label: 'AWS Secrets Manager', name: 'aws' },
-    { kind: 'aws-ssm', label: 'AWS Systems Manager Parameter Store', name: 'aws-ssm' },
-  ];
-
-/** How to reach it and log in; for Vault the questions of the login that was chosen are among them. */
-export function connectionQuestions(kind: ProviderKind, method: string | undefined): readonly Question[] {
-  if (kind !== 'vault') return AWS;
-  return [...VAULT, ...(method === undefined ? [] : (VAULT_LOGINS[method]?.questions ?? []))];
+export interface Wrong {
+  readonly message: string;
+  readonly remedy: string;
 }
 
-export function sourceQuestions(kind: ProviderKind): readonly Question[] {
-  return kind === 'vault' ? VAULT_SOURCE : [AWS_SOURCE[kind]];
+/** What setup knows to ask for; `exec` with a command of one's own is written by hand. */
+export type ProviderKind = 'vault' | 'aws-secrets-manager' | 'aws-ssm' | 'oauth2' | 'keychain' | PresetName;
+
+interface Kind {
+  readonly kind: ProviderKind;
+  readonly label: string;
+  /** What the provider is called unless a person says otherwise. */
+  readonly name: string;
+  /** As the configuration has it. */
+  readonly type: string;
+  /** For the person who opens the file. */
+  readonly comment: string;
+  /** Keys of the provider that the choice itself says. */
+  readonly fixed: Readonly<Record<string, string>>;
+  readonly connection: readonly Question[];
+  readonly ways?: Ways;
+  readonly source: readonly Question[];
+}
+
+/** Ways to log in, of which one is chosen and has questions of its own. */
+interface Ways {
+  readonly flag: 'auth' | 'grant';
+  readonly into: 'auth' | 'options';
+  readonly key: string;
+  readonly ask: string;
+  readonly choices: Readonly<Record<string, { readonly label: string; readonly questions: readonly Question[] }>>;
+}
+
+export function kindOf(kind: ProviderKind): Kind {
+  const found = PROVIDER_KINDS.find((each) => each.kind === kind);
+  if (found === undefined) throw new TypeError(`no provider ${kind}`);
+  return found;
+}
+
+/** The kind that a table of the configuration is of; undefined: one that is written by hand. */
+export function kindOfTable(table: Readonly<Record<string, unknown>>): ProviderKind | undefined {
+  return PROVIDER_KINDS.find(
+    ({ type, fixed }) => type === table['type'] && Object.entries(fixed).every(([key, value]) => table[key] === value),
+  )?.kind;
+}
+
+/** How to reach it and log in; the questions of the way that was chosen are among them. */
+export function connectionQuestions(kind: ProviderKind, way: string | undefined): readonly Question[] {
+  const { connection, ways } = kindOf(kind);
+  return [...connection, ...(way === undefined ? [] : (ways?.choices[way]?.questions ?? []))];
 }
 
 /** Every flag there is, each once. */
 export function everyQuestion(): readonly Question[] {
-  const logins = Object.values(VAULT_LOGINS).flatMap(({ questions }) => questions);
-  const all = [...VAULT, ...logins, ...AWS, ...VAULT_SOURCE, ...Object.values(AWS_SOURCE)];
+  const all = PROVIDER_KINDS.flatMap(({ connection, ways, source }) => [
+    ...connection,
+    ...Object.values(ways?.choices ?? {}).flatMap(({ questions }) => questions),
+    ...source,
+  ]);
   return [...new Map(all.map((question) => [question.flag, question])).values()];
 }
 
@@ -59,6 +97,9 @@ const PROXY: Question = {
   example: 'http://proxy.example.com:3128',
 };
 
+/** Asked for where a certificate is not trusted. */
+const CA_FILE: Question = { flag: 'ca-file', into: 'options', key: 'ca_file', ask: 'CA file', isFile: true };
+
 /** How to reach Vault. */
 const VAULT: readonly Question[] = [
   {
@@ -69,26 +110,34 @@ const VAULT: readonly Question[] = [
     needed: true,
     example: 'https://vault.example.com:8200',
     found: ({ vault }) => vault.address,
+    wrong: (answer) => (URL.parse(answer)?.host ? undefined : addressWithoutScheme(answer)),
   },
   { flag: 'namespace', into: 'options', key: 'namespace', ask: 'Namespace' },
-  {
-    flag: 'ca-file',
-    into: 'options',
-    key: 'ca_file',
-    ask: 'CA file',
-    isFile: true,
-  },
+  CA_FILE,
   PROXY,
 ];
+
+function addressWithoutScheme(answer: string): Wrong | undefined {
+  if (/^unix:\/\/./.test(answer)) return undefined;
+  const rest = answer.replace(/^\w*:?\/\//, '');
+  return { message: 'an address begins with https:// (or http://, unix://)', remedy: `write https://${rest}` };
+}
 
 const VAULT_SOURCE: readonly Question[] = [
   {
     flag: 'path',
     into: 'source',
     key: 'path',
-    ask: 'Path of the secret, as the HTTP API spells it (KV v2 has data/ after the mount)',
+    ask: 'Path of the secret',
     needed: true,
     example: 'secret/data/claude',
+    wrong: (answer) => {
+      const url = URL.parse(answer);
+      if (url === null || !/^https?:$/.test(url.protocol)) return undefined;
+      const path = decodeURI(url.pathname).replace(/^\/(?:.*\/)?v1\/|^\/(?:ui\/vault\/secrets\/)?|\/+$/g, '');
+      const right = path.replace(/^([^/]+)\/(?:kv\/|show\/)/, '$1/') || 'secret/data/claude';
+      return { message: 'this is a whole address', remedy: `take the path out of it, as ${right}` };
+    },
   },
 ];
 
@@ -115,9 +164,7 @@ const USER: readonly Question[] = [
 ];
 
 /** The ways to log in to Vault, the most usual first. */
-export const VAULT_LOGINS: Readonly<
-  Record<string, { readonly label: string; readonly questions: readonly Question[] }>
-> = {
+export const VAULT_LOGINS: Ways['choices'] = {
   token: {
     label: 'a token in a file (vault login writes ~/.vault-token)',
     questions: [{ flag: 'token-file', into: 'auth', key: 'token_file', ask: 'File with the token', isFile: true }],
@@ -151,7 +198,6 @@ export const VAULT_LOGINS: Readonly<
         ask: 'File with the secret-id (empty: the role needs none)',
         asked: true,
         isFile: true,
-        example: '~/.config/broker/secret-id',
       },
       MOUNT,
     ],
@@ -162,7 +208,13 @@ export const VAULT_LOGINS: Readonly<
     label: 'the IAM identity of this machine or AWS profile',
     questions: [
       role({ asked: true, ask: 'Role (empty: the one named like the IAM role)' }),
-      { flag: 'auth-profile', into: 'auth', key: 'profile', ask: 'AWS profile to sign with' },
+      {
+        flag: 'auth-profile',
+        into: 'auth',
+        key: 'profile',
+        ask: 'AWS profile to sign with',
+        wrong: noSuchProfile,
+      },
       { flag: 'server-id', into: 'auth', key: 'server_id', ask: 'X-Vault-AWS-IAM-Server-ID' },
       MOUNT,
     ],
@@ -218,37 +270,239 @@ const AWS: readonly Question[] = [
     asked: true,
     found: ({ aws }) => aws.profile,
     guess: ({ aws }) => (aws.sso.length === 1 ? aws.sso[0] : undefined),
+    wrong: noSuchProfile,
   },
   {
     flag: 'region',
     into: 'options',
     key: 'region',
-    ask: "Region of the secret (empty: the profile's)",
+    ask: "Region of the secret, like eu-west-1 (empty: the profile's)",
     asked: true,
     example: 'eu-west-1',
     found: ({ aws }) => aws.region,
   },
   { flag: 'role-arn', into: 'options', key: 'role_arn', ask: 'Role to assume' },
   { flag: 'endpoint', into: 'options', key: 'endpoint', ask: 'Endpoint' },
-  { flag: 'ca-file', into: 'options', key: 'ca_file', ask: 'CA file', isFile: true },
+  CA_FILE,
   PROXY,
 ];
 
-const AWS_SOURCE: Readonly<Record<'aws-secrets-manager' | 'aws-ssm', Question>> = {
-  'aws-secrets-manager': {
-    flag: 'secret-id',
-    into: 'source',
-    key: 'secret_id',
-    ask: 'Name or ARN of the secret',
-    needed: true,
-    example: 'prod/claude',
-  },
-  'aws-ssm': {
-    flag: 'parameter',
-    into: 'source',
-    key: 'parameter',
-    ask: 'Name or ARN of the parameter',
-    needed: true,
-    example: '/prod/claude',
-  },
+function noSuchProfile(answer: string, { aws }: Machine): Wrong | undefined {
+  if (aws.profiles.includes(answer)) return undefined;
+  const known = aws.profiles.length === 0 ? 'there is none: aws configure' : `write one of: ${aws.profiles.join(', ')}`;
+  return { message: `profile "${answer}" does not exist in ~/.aws/config`, remedy: known };
+}
+
+/** Which way is chosen is a key of the provider itself; each has what it needs. */
+const CLIENT_ID: Question = {
+  flag: 'client-id',
+  into: 'options',
+  key: 'client_id',
+  ask: 'Client id: the name under which the broker is registered there',
+  needed: true,
 };
+const SCOPES: Question = {
+  flag: 'scopes',
+  into: 'options',
+  key: 'scope',
+  ask: 'Scopes, with spaces between them (empty: none of your own)',
+  asked: true,
+};
+
+const OAUTH2: readonly Question[] = [
+  {
+    flag: 'issuer',
+    into: 'options',
+    key: 'issuer',
+    ask: 'Issuer: the URL of the identity provider',
+    needed: true,
+    example: 'https://login.example.com/realms/corp',
+    instead: 'token-endpoint',
+  },
+  { flag: 'token-endpoint', into: 'options', key: 'token_endpoint', ask: 'URL that tokens are asked for at' },
+  CA_FILE,
+  PROXY,
+];
+
+/** Each way to get a token that needs no other token. */
+export const OAUTH2_GRANTS: Ways['choices'] = {
+  client_credentials: {
+    label: 'this machine, with a client secret in a file',
+    questions: [
+      CLIENT_ID,
+      {
+        flag: 'client-secret-file',
+        into: 'options',
+        key: 'client_secret_file',
+        ask: 'File with the client secret',
+        needed: true,
+        isFile: true,
+      },
+      SCOPES,
+    ],
+  },
+  device_code: { label: 'a person, on any device, with a code', questions: [CLIENT_ID, SCOPES] },
+  authorization_code: { label: "a person, in this machine's browser", questions: [CLIENT_ID, SCOPES] },
+};
+
+const ACCOUNT: Question = {
+  flag: 'account',
+  into: 'source',
+  key: 'account',
+  ask: "Account (empty: the tool's own choice)",
+  asked: true,
+};
+
+/** A file whose content the tool gets in a variable. */
+const fileFor = (flag: string, variable: string, ask: string): Question => ({
+  flag,
+  into: 'options',
+  key: `env_files.${variable}`,
+  ask,
+  asked: true,
+  isFile: true,
+});
+
+const tool = (kind: PresetName, label: string, name: string) => ({
+  kind,
+  label,
+  name,
+  type: 'exec',
+  comment: `${label} (broker help exec).`,
+  fixed: { preset: kind },
+});
+
+export const PROVIDER_KINDS: readonly Kind[] = [
+  {
+    kind: 'vault',
+    label: 'HashiCorp Vault or OpenBao',
+    name: 'vault',
+    type: 'vault',
+    comment: 'HashiCorp Vault or OpenBao (broker help vault).',
+    fixed: {},
+    connection: VAULT,
+    ways: { flag: 'auth', into: 'auth', key: 'method', ask: 'How do you log in to it?', choices: VAULT_LOGINS },
+    source: VAULT_SOURCE,
+  },
+  {
+    kind: 'aws-secrets-manager',
+    label: 'AWS Secrets Manager',
+    name: 'aws',
+    type: 'aws-secrets-manager',
+    comment: 'AWS Secrets Manager (broker help aws-secrets-manager).',
+    fixed: {},
+    connection: AWS,
+    source: [
+      {
+        flag: 'secret-id',
+        into: 'source',
+        key: 'secret_id',
+        ask: 'Name or ARN of the secret',
+        needed: true,
+        example: 'prod/claude',
+      },
+    ],
+  },
+  {
+    kind: 'aws-ssm',
+    label: 'AWS Systems Manager Parameter Store',
+    name: 'aws-ssm',
+    type: 'aws-ssm',
+    comment: 'AWS Systems Manager Parameter Store (broker help aws-ssm).',
+    fixed: {},
+    connection: AWS,
+    source: [
+      {
+        flag: 'parameter',
+        into: 'source',
+        key: 'parameter',
+        ask: 'Name or ARN of the parameter',
+        needed: true,
+        example: '/prod/claude',
+      },
+    ],
+  },
+  {
+    ...tool('1password', '1Password, by its command line', 'onepassword'),
+    connection: [
+      fileFor(
+        'service-account-token-file',
+        'OP_SERVICE_ACCOUNT_TOKEN',
+        'File with the token of a service account (empty: the app or op signin)',
+      ),
+    ],
+    source: [
+      {
+        flag: 'reference',
+        into: 'source',
+        key: 'reference',
+        ask: 'Secret reference ("Copy Secret Reference" in the app), or item of Bitwarden',
+        needed: true,
+        example: 'op://dev/claude/key',
+      },
+      ACCOUNT,
+    ],
+  },
+  { ...tool('gcloud', 'Google Cloud, by gcloud', 'gcloud'), connection: [], source: [ACCOUNT] },
+  {
+    ...tool('azure', 'Microsoft Azure and Entra, by az', 'azure'),
+    connection: [],
+    source: [
+      {
+        flag: 'resource',
+        into: 'source',
+        key: 'resource',
+        ask: 'Resource that the token is for',
+        needed: true,
+        example: 'https://cognitiveservices.azure.com',
+      },
+      { flag: 'tenant', into: 'source', key: 'tenant', ask: "Tenant (empty: that of az's account)", asked: true },
+    ],
+  },
+  {
+    ...tool('bitwarden', 'Bitwarden, by its command line', 'bitwarden'),
+    connection: [fileFor('session-file', 'BW_SESSION', 'File with what bw unlock --raw printed (empty: none)')],
+    source: [
+      {
+        flag: 'reference',
+        into: 'source',
+        key: 'reference',
+        ask: 'Id of the item (bw list items --search claude)',
+        needed: true,
+      },
+    ],
+  },
+  {
+    kind: 'keychain',
+    label: 'the keyring of this desktop: macOS Keychain, Secret Service',
+    name: 'desk',
+    type: 'keychain',
+    comment: 'The keyring of the operating system (broker help keychain).',
+    fixed: {},
+    connection: [],
+    source: [
+      {
+        flag: 'item',
+        into: 'source',
+        key: 'item',
+        ask: 'Name of the item in the keyring',
+        needed: true,
+        example: 'anthropic',
+        found: () => 'anthropic',
+      },
+    ],
+  },
+  {
+    kind: 'oauth2',
+    label: 'an identity provider: OAuth 2.0 and OpenID Connect',
+    name: 'login',
+    type: 'oauth2',
+    comment: 'An identity provider (broker help oauth2).',
+    fixed: {},
+    connection: OAUTH2,
+    ways: { flag: 'grant', into: 'options', key: 'grant', ask: 'Who gets the tokens?', choices: OAUTH2_GRANTS },
+    source: [
+      { flag: 'audience', into: 'source', key: 'audience', ask: 'Audience of the token (empty: none)', asked: true },
+    ],
+  },
+];

@@ -1,13 +1,16 @@
 import type { LoadedConfig } from '../config/load.ts';
+import { expandHome } from '../config/paths.ts';
 import { selectField, servableFields } from '../credential/field.ts';
 import { toKey } from '../credential/key.ts';
 import type { Json, SecretBytes } from '../credential/secret.ts';
-import { ProviderError } from '../errors.ts';
+import { BrokerError, ProviderError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
 import { fingerprint } from '../platform/text.ts';
+import { within } from '../platform/waiting.ts';
 import { LoginAttempts } from '../providers/login-attempts.ts';
 import {
+  type Call,
   type IssuedSecret,
   type LoginDialogue,
   type LoginStore,
@@ -17,8 +20,11 @@ import {
   type StoredLogin,
 } from '../providers/provider.ts';
 import { findDefinition } from '../providers/registry.ts';
+import { vaultDefinition } from '../providers/vault/options.ts';
 import { INHERITED } from '../service/unmanaged.ts';
-import type { Plan } from './draft.ts';
+import type { Answers, Plan } from './draft.ts';
+import { kindOf } from './questions.ts';
+import { FACTS_PATH, factsIn, factsOf, type VaultFacts } from './vault-facts.ts';
 
 interface TrialInputs {
   readonly clock: Clock;
@@ -44,46 +50,109 @@ const WANTED_LIFE_MS = 600_000;
 
 /**
  * Logs in and reads the secret with the very provider that the daemon will use, in this process and before anything is
- * written. The value is looked at and wiped; leases and logins of the trial are given back.
+ * written. The value is looked at and wiped; leases are given back, and logins when the session is over.
  *
  * @throws ProviderError what the provider says; BrokerError what is wrong with the answers.
  */
-export async function tryOut({ config }: LoadedConfig, plan: Plan, inputs: TrialInputs): Promise<Trial> {
+export function tryOut(loaded: LoadedConfig, plan: Plan, inputs: TrialInputs): Promise<Trial> {
+  return readOnce(loaded, plan, inputs, (issued, provider, call) => judge(issued, plan.field, provider, call));
+}
+
+/** Logs in as `tryOut` does, and asks Vault what is mounted. */
+export function lookIntoVault(loaded: LoadedConfig, plan: Plan, inputs: TrialInputs): Promise<VaultFacts> {
+  const source = vaultDefinition.credentialSchema.parse({ path: FACTS_PATH });
+  return readOnce(loaded, plan, inputs, async ({ content }) => factsOf(content), source);
+}
+
+/**
+ * Asks Vault what everybody may know, without a login; undefined if it does not say.
+ *
+ * @throws ProviderError if nothing of Vault's answers there.
+ */
+export async function lookAtVault(
+  options: Answers,
+  inputs: Pick<TrialInputs, 'clock' | 'env' | 'homeDir' | 'signal'>,
+): Promise<VaultFacts | undefined> {
+  const [{ VaultClient }, { refusalIn }] = await Promise.all([
+    import('../providers/vault/client.ts'),
+    import('../providers/vault/failures.ts'),
+  ]);
+  const logins = new TrialLogins(inputs.clock);
+  const client = new VaultClient(
+    vaultDefinition.providerSchema.parse(absolute(options, inputs.homeDir)),
+    hostOf('vault', inputs, logins),
+  );
+  const late = () => new BrokerError('ERR_PROVIDER_UNAVAILABLE', 'Vault does not answer');
+  try {
+    const asked = { what: 'read', method: 'GET', path: FACTS_PATH, isRepeatable: true } as const;
+    const limit = { clock: inputs.clock, limitMs: LOOK_LIMIT_MS, late };
+    const reply = await within([inputs.signal], limit, (signal) => client.send(asked, signal));
+    const refusal = refusalIn(reply);
+    if (refusal?.concerns === 'address') throw refusal;
+    return refusal === undefined ? factsIn(reply.json) : undefined;
+  } catch (error) {
+    // One that is slow may still be the right one.
+    if (error instanceof ProviderError || inputs.signal.aborted) throw error;
+    return undefined;
+  } finally {
+    client.close();
+  }
+}
+
+const LOOK_LIMIT_MS = 5_000;
+
+function absolute(options: Answers, homeDir: string): Record<string, string | number> {
+  const entries = Object.entries(options);
+  return Object.fromEntries(
+    entries.map(([key, value]) => [key, typeof value === 'string' ? expandHome(value, homeDir) : value]),
+  );
+}
+
+function hostOf(
+  name: string,
+  inputs: Pick<TrialInputs, 'clock' | 'env' | 'homeDir'>,
+  logins: TrialLogins,
+): ProviderHost {
+  const { clock, env, homeDir } = inputs;
+  const daemonEnv = Object.fromEntries(DAEMON_VARIABLES.map((variable) => [variable, env[variable]]));
+  return { name, clock, log: silentLog, logins, credentials: lendsNothing, env: daemonEnv, homeDir };
+}
+
+async function readOnce<Result>(
+  { config }: LoadedConfig,
+  plan: Plan,
+  inputs: TrialInputs,
+  use: (issued: IssuedSecret, provider: Provider, call: Call) => Promise<Result>,
+  source?: unknown,
+): Promise<Result> {
   const provider = config.providers.get(plan.providerName);
   const credential = config.credentials.get(plan.credential);
-  const definition = findDefinition(plan.kind);
+  const definition = findDefinition(kindOf(plan.kind).type);
   if (provider === undefined || credential === undefined || definition === undefined) {
     throw new TypeError('a plan that is not in its own configuration');
   }
-  const logins = new TrialLogins(inputs.clock);
-  const host: ProviderHost = {
-    name: plan.providerName,
-    clock: inputs.clock,
-    log: silentLog,
-    logins,
-    credentials: lendsNothing,
-    env: Object.fromEntries(DAEMON_VARIABLES.map((name) => [name, inputs.env[name]])),
-    homeDir: inputs.homeDir,
-  };
+  const { session, clock } = inputs;
   const call = { signal: inputs.signal };
   const create = await definition.load();
-  const open = () => create(provider.options, host);
-  const tried = open();
-  const request = { source: credential.source, wantedLifeMs: WANTED_LIFE_MS };
-  const { session } = inputs;
+  const logins = await session.loginsFor(JSON.stringify(provider.options), clock, (own) =>
+    create(provider.options, hostOf(plan.providerName, inputs, own)),
+  );
+  const host = hostOf(plan.providerName, inputs, logins);
+  const tried = create(provider.options, host);
+  const request = { source: source ?? credential.source, wantedLifeMs: WANTED_LIFE_MS };
   try {
     if (definition.interactive?.isNeeded(provider.options)) {
       const logIn = await definition.interactive.load();
       if (session.token === undefined) session.set(await logIn(provider.options, host, inputs.dialogue, call));
       if (session.token !== undefined) await tried.takeLogin?.(session.token, call);
     }
-    const issued = await tried.issue(request, call);
-    return await judge(issued, plan.field, tried, call);
+    return await use(await tried.issue(request, call), tried, call);
+  } catch (error) {
+    // Refused once, a login is not tried again; here the person has changed something.
+    await session.giveBack();
+    throw error;
   } finally {
     tried.close();
-    // A person's login is the daemon's from now on.
-    if (session.token === undefined) await giveBack(open, logins);
-    logins.wipe();
   }
 }
 
@@ -130,22 +199,15 @@ function isTheOnlyText(name: string | undefined, json: Json): boolean {
 const GIVE_BACK_MS = 2_000;
 
 /**
- * Logins that the trial made end with it: a provider opened again finds them in the store, in use for nothing, and
- * retires them. What cannot be given back ends with its own time.
+ * What lasts from the first question to the last step: the login that a person makes, once, however often is tried, and then
+ * for the daemon; and the logins of the trials, which end with it.
  */
-async function giveBack(open: () => Provider, logins: TrialLogins): Promise<void> {
-  if (logins.ids.length === 0) return;
-  const provider = open();
-  for (const id of logins.ids) {
-    await provider.retireLogin?.(id, { signal: AbortSignal.timeout(GIVE_BACK_MS) }).catch(() => undefined);
-  }
-  provider.close();
-  logins.wipe();
-}
-
-/** The login that a person makes on the way: once, however often is tried, and then for the daemon. */
 export class Session {
   #token: SecretBytes | undefined;
+  #kept:
+    | { readonly of: string; readonly logins: TrialLogins; readonly open: (logins: TrialLogins) => Provider }
+    | undefined;
+  #undo: (() => Promise<void>) | undefined;
 
   get token(): SecretBytes | undefined {
     return this.#token;
@@ -159,6 +221,48 @@ export class Session {
   end(): void {
     this.#token?.wipe();
     this.#token = undefined;
+  }
+
+  /** Something that was done ahead of the steps: `undo` takes it back unless all of them succeed. */
+  onFailure(undo: () => Promise<void>): void {
+    this.#undo = undo;
+  }
+
+  succeeded(): void {
+    this.#undo = undefined;
+  }
+
+  /** The same for the same provider: a secret-id that is good once is used once. */
+  async loginsFor(of: string, clock: Clock, open: (logins: TrialLogins) => Provider): Promise<TrialLogins> {
+    if (this.#kept?.of !== of) {
+      await this.giveBack();
+      this.#kept = { of, logins: new TrialLogins(clock), open };
+    }
+    return this.#kept?.logins ?? new TrialLogins(clock);
+  }
+
+  /**
+   * A provider opened again finds the logins of the trials in the store, in use for nothing, and retires them. What cannot be
+   * given back ends with its own time; a person's login is the daemon's from now on.
+   */
+  async giveBack(): Promise<void> {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    if (kept === undefined) return;
+    if (kept.logins.ids.length > 0 && this.#token === undefined) {
+      const provider = kept.open(kept.logins);
+      for (const id of kept.logins.ids) {
+        await provider.retireLogin?.(id, { signal: AbortSignal.timeout(GIVE_BACK_MS) }).catch(() => undefined);
+      }
+      provider.close();
+    }
+    kept.logins.wipe();
+  }
+
+  async close(): Promise<void> {
+    await this.giveBack();
+    this.end();
+    await this.#undo?.();
   }
 }
 

@@ -2,44 +2,24 @@ import { configFile } from '../config/paths.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import type { LoginDialogue } from '../providers/provider.ts';
-import {
-  type ConfigChange,
-  type ConfigPlace,
-  changeConfig,
-  type Existing,
-  providerNameFor,
-  readExisting,
-} from './config-change.ts';
-import {
-  completeWithoutAsking,
-  type Draft,
-  draftOf,
-  type Flags,
-  type Folders,
-  type Plan,
-  type SettingsScope,
-  withEnvironment,
-} from './draft.ts';
-import { Cancelled, Interview } from './interview.ts';
+import { Service } from '../service/service.ts';
+import { checkFlags } from './answers.ts';
+import { type Comparison, compare, guardObstacle, planOf, type Surrounding } from './comparison.ts';
+import { changeConfig, describeChange, readExisting, replaces } from './config-change.ts';
+import { completeWithoutAsking, type Draft, draftOf, type Flags, isComplete, isEmptyDraft } from './draft.ts';
+import { Cancelled, Interview, type Looker, type Next } from './interview.ts';
+import { type KeyStore, keyStore } from './key-store.ts';
 import { describeMachine, lookAround, type Machine } from './machine.ts';
-import { connectionQuestions, PROVIDER_KINDS, type ProviderKind } from './questions.ts';
-import { type Session, type Trial, tryOut } from './trial.ts';
+import { kindOf, type ProviderKind, type Wrong } from './questions.ts';
+import { lookAtVault, lookIntoVault, type Session, type Trial, tryOut } from './trial.ts';
+import { listed, type VaultFacts } from './vault-facts.ts';
 
 /** Everything is known and was tried; nothing is written yet. */
-export interface Prepared {
-  readonly plan: Plan;
-  readonly place: ConfigPlace;
-  readonly existing: Existing;
-  readonly change: ConfigChange;
+export interface Prepared extends Comparison {
   readonly trial: Trial;
   readonly session: Session;
-  readonly scope: SettingsScope;
-  readonly service: boolean;
-  readonly guard: boolean;
   readonly interview: Interview | undefined;
 }
-
-const DEFAULT_CREDENTIAL = 'anthropic';
 
 /** The person at this terminal, for logins: how to ask them, and the login that they have made. */
 interface LoginOfPerson {
@@ -47,121 +27,315 @@ interface LoginOfPerson {
   readonly session: Session;
 }
 
-/** From flags and, at a terminal, from questions to a plan that was tried out. @throws Cancelled, BrokerError. */
-export async function prepare(io: ProcessIo, flags: Flags, person: LoginOfPerson): Promise<Prepared> {
+/** What is there, beside what the flags say; nothing is asked, tried or written. @throws BrokerError. */
+export async function compareOnly(io: ProcessIo, flags: Flags): Promise<Comparison> {
+  const { around, machine } = await lookUp(io, flags);
+  const draft = draftOf(flags, around.folders, around.existing.root);
+  await checkFlags(flags, draft, { machine, folders: around.folders, wantsFiles: false });
+  completeWithoutAsking(draft, machine);
+  return await compare(draft, around);
+}
+
+/**
+ * From flags and, at a terminal, from questions to a plan that was tried out. Where nothing is to be done nothing is tried, nor
+ * where something would be replaced and nobody can say yes.
+ *
+ * @throws Cancelled, BrokerError.
+ */
+export async function prepare(io: ProcessIo, flags: Flags, person: LoginOfPerson): Promise<Prepared | Comparison> {
+  const { around, machine } = await lookUp(io, flags);
+  const { existing, folders } = around;
+  const interview = io.terminal === undefined ? undefined : new Interview(io.terminal, machine, folders, io.signal);
+  const draft = draftOf(flags, folders, existing.root);
+  await checkFlags(flags, draft, { machine, folders, wantsFiles: true });
+  const tester = new Tester({ ...around, ...person, machine, hasKey: flags['keyStdin'] === true });
+  if (interview === undefined) {
+    completeWithoutAsking(draft, machine);
+    const found = await compare(draft, around);
+    if (found.changes.length === 0 || (found.changes.some(replaces) && flags['yes'] !== true)) return found;
+    return { ...found, trial: await tester.unasked(draft), session: person.session, interview };
+  }
+  const asked = await new Conversation(around, machine, interview, tester, flags).from(draft);
+  return 'trial' in asked ? { ...asked, session: person.session, interview } : asked;
+}
+
+async function lookUp(io: ProcessIo, flags: Flags): Promise<{ around: Surrounding; machine: Machine }> {
   const place = { file: configFile(io), homeDir: io.homeDir, uid: io.uid };
   const existing = await readExisting(place);
-  const machine = lookAround(io);
   const folders = { homeDir: io.homeDir, cwd: process.cwd() };
-  const draft = draftOf(flags, folders);
-  const interview = io.terminal === undefined ? undefined : new Interview(io.terminal, machine, folders, io.signal);
-  const tester = new Tester({ io, place, existing, folders, ...person });
-  const tried =
-    interview === undefined ? await tester.unasked(draft, machine) : await tester.asking(draft, machine, interview);
-  const scope = draft.scope ?? (await interview?.scope()) ?? 'user';
-  const guard = await guardWanted(io, draft, scope, flags['yes'] ? undefined : interview);
-  const service = draft.service ?? (flags['yes'] ? true : await interview?.service()) ?? true;
-  return { ...tried, place, existing, session: person.session, scope, service, guard, interview };
+  const project = typeof flags['project'] === 'string' ? flags['project'] : undefined;
+  return { around: { io, place, existing, folders, project, force: flags['force'] === true }, machine: lookAround(io) };
 }
 
-/** @throws BrokerError ERR_USAGE where it cannot be. */
-async function guardWanted({ platform }: ProcessIo, { guard }: Draft, scope: SettingsScope, interview?: Interview) {
-  const obstacle = platform === 'linux' ? (scope === 'none' ? 'with --scope none' : undefined) : `on ${platform}`;
-  if (obstacle === undefined) return guard ?? (await interview?.guard()) ?? false;
-  if (guard !== true) return false;
-  throw new BrokerError('ERR_USAGE', `--guard does not work ${obstacle}`, { remedy: 'leave it out' });
-}
+/** What is asked at a terminal, in its order. */
+class Conversation {
+  readonly #around: Surrounding;
+  readonly #machine: Machine;
+  readonly #interview: Interview;
+  readonly #tester: Tester;
+  readonly #flags: Flags;
 
-interface Tried {
-  readonly plan: Plan;
-  readonly change: ConfigChange;
-  readonly trial: Trial;
-}
-
-interface TesterParts extends LoginOfPerson {
-  readonly io: ProcessIo;
-  readonly place: ConfigPlace;
-  readonly existing: Existing;
-  readonly folders: Folders;
-}
-
-/** Makes plans of drafts and tries them, until one works or the person stops. */
-class Tester {
-  readonly #parts: TesterParts;
-
-  constructor(parts: TesterParts) {
-    this.#parts = parts;
+  constructor(around: Surrounding, machine: Machine, interview: Interview, tester: Tester, flags: Flags) {
+    this.#around = around;
+    this.#machine = machine;
+    this.#interview = interview;
+    this.#tester = tester;
+    this.#flags = flags;
   }
 
-  async unasked(draft: Draft, machine: Machine): Promise<Tried> {
-    completeWithoutAsking(draft, machine);
-    const tried = await this.#try(draft);
-    if (tried.trial.fingerprint !== undefined) return tried;
-    throw new BrokerError('ERR_USAGE', 'the secret has several values', {
-      remedy: `name the one that is the key: --field ${tried.trial.fields.join('|')}`,
-    });
-  }
-
-  async asking(draft: Draft, machine: Machine, interview: Interview): Promise<Tried> {
-    interview.tell('Found on this machine', draft.kind === undefined ? describeMachine(machine) : []);
-    const kind = await interview.kind(draft);
-    await interview.connection(draft, kind);
-    await interview.source(draft, kind);
-    draft.credential ??= await interview.credential(new Set(this.#parts.existing.config?.credentials.keys()));
+  async from(adopted: Draft): Promise<Comparison | (Comparison & { readonly trial: Trial })> {
+    const { existing, folders } = this.#around;
+    const isSaid = this.#flags['yes'] === true || this.#flags['dryRun'] === true;
+    const plain = draftOf(this.#flags, folders);
+    const names = Object.keys(existing.root['credentials'] ?? {});
+    let draft = adopted;
+    let isChange = false;
+    if (names.length > 0 && isEmptyDraft(plain)) {
+      const name = await this.#interview.purpose(names);
+      isChange = name !== undefined;
+      draft = isChange ? draftOf({ ...this.#flags, credential: name }, folders, existing.root) : plain;
+      if (name !== undefined) draft.credential = name;
+    } else if (isComplete(adopted)) {
+      const found = await compare(adopted, this.#around);
+      if (found.changes.length === 0) return found;
+      // A name that nobody has said is not taken from what is there.
+      if (plain.credential === undefined && plain.providerName === undefined && !isSaid) draft = plain;
+    }
+    const trial = await this.#settle(draft, isChange);
+    await this.#rest(draft, isSaid);
     for (;;) {
-      interview.step('Logging in and reading the secret; nothing is written yet');
+      const found = await compare(draft, this.#around);
+      if (found.changes.length === 0 || isSaid || (await this.#confirm(found))) return { ...found, trial };
+      const choice = await this.#interview.what([SECRET, LOGIN, STOP]);
+      if (choice === 'stop') throw new Cancelled();
+      await this.#change(draft, choice);
+      return await this.#again(draft);
+    }
+  }
+
+  async #again(draft: Draft): Promise<Comparison & { readonly trial: Trial }> {
+    const trial = await this.#untilItWorks(draft, await this.#untilItReads(draft));
+    const found = await compare(draft, this.#around);
+    if (await this.#confirm(found)) return { ...found, trial };
+    throw new Cancelled();
+  }
+
+  async #confirm({ changes, place, line, scope }: Comparison): Promise<boolean> {
+    const left =
+      line.asksFor === undefined ? [] : [`client: ${line.file} goes on asking for ${line.asksFor || 'the default'}`];
+    const none = scope === 'none' ? ['client: the settings of Claude Code stay as they are'] : [];
+    const lines = [...changes.map((change) => describeChange(change)), ...left, ...none];
+    this.#interview.tell(`This is going to be done (configuration: ${place.file})`, lines);
+    return await this.#interview.yes('Go ahead?');
+  }
+
+  /** Where the key is, and that it can be had. */
+  async #settle(draft: Draft, isChange: boolean): Promise<Trial> {
+    const { existing } = this.#around;
+    const interview = this.#interview;
+    interview.tell('Found on this machine', draft.kind === undefined ? describeMachine(this.#machine) : []);
+    const kind = await interview.kind(draft);
+    await interview.connection(draft, kind, this.#tester, isChange);
+    await this.#logIn(draft, kind);
+    await interview.source(draft, kind, this.#tester.known, isChange);
+    if (isChange) draft.field = undefined;
+    const read = await this.#untilItReads(draft);
+    draft.credential ??= await interview.credential(new Set(Object.keys(existing.root['credentials'] ?? {})));
+    return await this.#untilItWorks(draft, read);
+  }
+
+  /** Asks Vault for its mounts with the login itself, so that a login that fails is told here and not at the secret. */
+  async #logIn(draft: Draft, kind: ProviderKind): Promise<void> {
+    if (kind !== 'vault') return;
+    for (;;) {
+      this.#interview.step('Logging in and reading what is mounted; nothing is written yet');
       try {
-        const tried = await this.#try(draft);
-        if (tried.trial.fingerprint !== undefined) {
-          interview.step(`Works: the key is ${tried.trial.fingerprint}${tried.trial.leased ? ', leased' : ''}`);
-          return tried;
-        }
-        draft.field = await interview.field(tried.trial.fields);
+        return await this.#tester.logIn(draft);
       } catch (error) {
-        await this.#reconsider(error, draft, kind, interview);
+        // The login may not look at the mounts, but it is one.
+        if (error instanceof ProviderError && error.concerns === 'secret') return;
+        await this.#reconsider(error, draft, false);
       }
     }
   }
 
-  /** Says what went wrong and asks again for what may fix it. */
-  async #reconsider(error: unknown, draft: Draft, kind: ProviderKind, interview: Interview): Promise<void> {
-    if (this.#parts.io.signal.aborted) throw new Cancelled();
-    if (!(error instanceof BrokerError)) throw error;
-    interview.fault(error.remedy === undefined ? error.message : `${error.message}\n${error.remedy}`);
-    const isSecret = error instanceof ProviderError && ['denied', 'gone', 'misconfigured'].includes(error.kind);
-    const login = { value: 'login', label: 'change where it is and how to log in' } as const;
-    const secret = { value: 'secret', label: 'change which secret is read' } as const;
-    const again = { value: 'again', label: 'try again: I have fixed it elsewhere' } as const;
-    const stop = { value: 'stop', label: 'stop here, and change nothing' } as const;
-    const choice = await interview.what(isSecret ? [secret, login, again, stop] : [login, secret, again, stop]);
-    if (choice === 'stop') throw new Cancelled();
-    if (choice === 'again') return;
-    draft.field = undefined;
-    for (const key of Object.keys(draft.source)) delete draft.source[key];
-    if (choice === 'login') {
-      this.#parts.session.end();
-      for (const { into, key } of connectionQuestions(kind, draft.auth['method'] as string)) delete draft[into][key];
-      delete draft.auth['method'];
-      await interview.connection(draft, kind);
+  /** The secret is there, whichever value of it is the key. */
+  async #untilItReads(draft: Draft): Promise<Trial> {
+    for (;;) {
+      this.#interview.step('Logging in and reading the secret; nothing is written yet');
+      try {
+        return await this.#tester.try(draft);
+      } catch (error) {
+        await this.#reconsider(error, draft, true);
+      }
     }
-    await interview.source(draft, kind);
   }
 
-  async #try(draft: Draft): Promise<Tried> {
+  async #untilItWorks(draft: Draft, read: Trial): Promise<Trial> {
+    let trial = read;
+    while (trial.fingerprint === undefined) {
+      draft.field = await this.#interview.field(trial.fields);
+      trial = await this.#untilItReads(draft);
+    }
+    this.#interview.step(`Works: the key is ${trial.fingerprint}${trial.leased ? ', leased' : ''}`);
+    return trial;
+  }
+
+  /** Says what went wrong and asks again for what may fix it; every other answer stays. */
+  async #reconsider(error: unknown, draft: Draft, isRead: boolean): Promise<void> {
+    if (this.#around.io.signal.aborted) throw new Cancelled();
+    if (!(error instanceof BrokerError)) throw error;
+    const known = isRead && this.#tester.known !== undefined ? listed(this.#tester.known.engines) : '';
+    const mounted = known === '' ? [] : [`mounted here: ${known}`];
+    this.#interview.fault(
+      [error.message, ...(error.remedy === undefined ? [] : [error.remedy]), ...mounted].join('\n'),
+    );
+    const choice = await this.#interview.what(this.#choices(error, draft, isRead));
+    if (choice === 'stop') throw new Cancelled();
+    if (choice !== 'again') await this.#change(draft, choice);
+  }
+
+  #choices(error: BrokerError, draft: Draft, isRead: boolean): { value: Next; label: string }[] {
+    const isSecret = isRead && error instanceof ProviderError && error.concerns === 'secret';
+    // Nobody has fixed a password elsewhere: it was typed wrong.
+    const isTyped = isPasswordTyped(draft) && error instanceof ProviderError && error.concerns === 'login';
+    if (isTyped) return [{ value: 'again', label: 'try again: type the password once more' }, LOGIN, STOP];
+    return isSecret ? [SECRET, LOGIN, AGAIN, STOP] : [LOGIN, ...(isRead ? [SECRET] : []), AGAIN, STOP];
+  }
+
+  async #change(draft: Draft, choice: Next): Promise<void> {
+    const kind = draft.kind ?? 'vault';
+    draft.field = undefined;
+    if (choice === 'login') {
+      await this.#tester.forget();
+      await this.#interview.connection(draft, kind, this.#tester, true);
+      await this.#logIn(draft, kind);
+      return;
+    }
+    await this.#interview.source(draft, kind, this.#tester.known, true);
+  }
+
+  /** What is done with the key. */
+  async #rest(draft: Draft, isSaid: boolean): Promise<void> {
+    const { io, existing } = this.#around;
+    const interview = this.#interview;
+    const isNew = !(
+      draft.credential !== undefined && Object.hasOwn(existing.root['credentials'] ?? {}, draft.credential)
+    );
+    if (isNew && draft.checkUrl === undefined && !isSaid) draft.checkUrl = await interview.check();
+    const { line, plan } = await compare({ ...draft, guard: false }, this.#around);
+    if (line.asksFor !== undefined) {
+      draft.switchClient ??= isSaid ? false : await interview.switchClient(line.asksFor, plan.credential);
+    } else if (line.change !== undefined) draft.scope ??= await interview.scope();
+    const isOffered = guardObstacle(io, draft.scope ?? 'user') === undefined && line.asksFor === undefined;
+    if (isNew && isOffered && !isSaid) draft.guard ??= await interview.guard();
+    const service = new Service(io);
+    const isQuestion = service.manager.kind !== 'none' && !(await service.state()).installed;
+    if (isQuestion && !isSaid) draft.service ??= await interview.service();
+  }
+}
+
+const SECRET = { value: 'secret', label: 'change which secret is read' } as const;
+const LOGIN = { value: 'login', label: 'change where it is and how to log in' } as const;
+const AGAIN = { value: 'again', label: 'try again: I have fixed it elsewhere' } as const;
+const STOP = { value: 'stop', label: 'stop here, and change nothing' } as const;
+
+function isPasswordTyped({ auth }: Draft): boolean {
+  return (auth['method'] === 'userpass' || auth['method'] === 'ldap') && auth['password_file'] === undefined;
+}
+
+interface TesterParts extends LoginOfPerson, Surrounding {
+  readonly machine: Machine;
+  /** The key comes on standard input, for a keyring that has none yet. */
+  readonly hasKey: boolean;
+}
+
+/** Makes plans of drafts and tries them. */
+class Tester implements Looker {
+  readonly #parts: TesterParts;
+  readonly #keys: KeyStore;
+  visible: VaultFacts | undefined;
+  /** With the login that was made. */
+  known: VaultFacts | undefined;
+  needsCa = false;
+
+  constructor(parts: TesterParts) {
+    this.#parts = parts;
+    this.#keys = keyStore(parts.io);
+  }
+
+  async wrongAddress(draft: Draft, address: string): Promise<Wrong | undefined> {
+    const { clock, env, homeDir, signal } = this.#parts.io;
+    const { options } = planOf({ ...draft, kind: 'vault', options: { ...draft.options, address } }, this.#parts);
+    this.needsCa = false;
+    try {
+      this.visible = await lookAtVault(options, { clock, env, homeDir, signal });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof ProviderError)) throw error;
+      const isUntrusted = /certificate/.test(error.message) && options['ca_file'] === undefined;
+      this.needsCa = isUntrusted;
+      return isUntrusted ? undefined : { message: error.message, remedy: error.remedy ?? 'try another' };
+    }
+  }
+
+  async unasked(draft: Draft): Promise<Trial> {
+    requireTokenFile(draft, this.#parts.machine);
+    const trial = await this.try(draft);
+    if (trial.fingerprint !== undefined) return trial;
+    throw new BrokerError('ERR_USAGE', 'the secret has several values', {
+      remedy: `name the one that is the key: --field ${trial.fields.join('|')}`,
+    });
+  }
+
+  async logIn(draft: Draft): Promise<void> {
+    requireTokenFile(draft, this.#parts.machine);
     const { io, place, existing, session, dialogue } = this.#parts;
-    const plan = await this.#planOf(draft);
-    const change = await changeConfig(existing, plan, place);
+    const plan = planOf({ ...draft, source: { path: 'sys/health' } }, this.#parts);
+    const { loaded } = await changeConfig(existing, plan, place);
     const { clock, env, homeDir, signal } = io;
-    const trial = await tryOut(change.loaded, plan, { clock, env, homeDir, signal, dialogue, session });
-    return { plan, change, trial };
+    this.known = undefined;
+    this.known = await lookIntoVault(loaded, plan, { clock, env, homeDir, signal, dialogue, session });
   }
 
-  async #planOf({ kind, providerName, options, auth, source, field, credential }: Draft): Promise<Plan> {
-    if (kind === undefined) throw new TypeError('a draft without a provider');
-    const { io, place, existing, folders } = this.#parts;
-    const found = withEnvironment(kind, options, io.env, folders);
-    const rest = { kind, options: found, auth, source, field, credential: credential ?? DEFAULT_CREDENTIAL };
-    const usual = PROVIDER_KINDS.find((each) => each.kind === kind)?.name ?? kind;
-    return { ...rest, providerName: providerName ?? (await providerNameFor(existing, rest, usual, place)) };
+  /** Another login is made next time. */
+  async forget(): Promise<void> {
+    await this.#parts.session.giveBack();
+    this.#parts.session.end();
   }
+
+  async try(draft: Draft): Promise<Trial> {
+    const { io, place, existing, session, dialogue } = this.#parts;
+    const plan = planOf(draft, this.#parts);
+    const { loaded } = await changeConfig(existing, plan, place);
+    const { clock, env, homeDir, signal } = io;
+    const once = () => tryOut(loaded, plan, { clock, env, homeDir, signal, dialogue, session });
+    if (kindOf(plan.kind).type !== 'keychain') return await once();
+    try {
+      return await once();
+    } catch (error) {
+      if (!(error instanceof ProviderError) || error.kind !== 'gone') throw error;
+      if (io.terminal === undefined && !this.#parts.hasKey) {
+        throw error.saying(error.message, 'hand the key in, and it is stored there: broker setup … --key-stdin < FILE');
+      }
+      const item = String(plan.source['item']);
+      using key = await dialogue.askPassword(`The key itself, to be kept in the keyring as "${item}"`);
+      session.onFailure(await this.#keys.store(item, key));
+      return await once();
+    }
+  }
+}
+
+/** @throws BrokerError where the only token is one that the daemon will not see. */
+function requireTokenFile({ kind, auth }: Draft, { vault }: Machine): void {
+  const isInFile = vault.hasTokenFile || auth['token_file'] !== undefined;
+  if (kind !== 'vault' || (auth['method'] ?? 'token') !== 'token' || isInFile || !vault.hasTokenVariable) return;
+  throw new BrokerError(
+    'ERR_LOGIN_EXPIRED',
+    "VAULT_TOKEN is set in this shell only: the daemon does not see this shell's variables",
+    {
+      remedy:
+        'write it to a file: (umask 077; printenv VAULT_TOKEN > ~/.vault-token), or log in another way with --auth',
+    },
+  );
 }

@@ -1,11 +1,14 @@
 import { lstatSync, readdirSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
-import { uninstall } from '../claude/install/installer.ts';
-import { recordedFiles } from '../claude/install/undo.ts';
+import { type InstallOutcome, uninstall } from '../claude/install/installer.ts';
+import { CLAUDE_RECORDS } from '../claude/install/undo.ts';
 import { listBackups } from '../claude/settings/backups.ts';
 import { readAllSettings } from '../claude/settings/files.ts';
+import { followLinks } from '../claude/settings/replace-file.ts';
 import { runsBrokerHelper } from '../claude/shell/helper-command.ts';
 import { connect } from '../client/broker-client.ts';
+import { codexConfigFile, isOurs, readCodexConfig } from '../clients/codex-config.ts';
+import { CODEX_RECORDS, uninstallCodex } from '../clients/codex-install.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { configFile, ownStateDir, sinkFile, socketCandidates, stateDir } from '../config/paths.ts';
@@ -66,6 +69,7 @@ const FINDERS: readonly Finder[] = [
   openLeases,
   daemonAndService,
   clientSettings,
+  codexSettings,
   keychainValues,
   tokenFiles,
   runtimeFolders,
@@ -195,23 +199,46 @@ function clientSettings({ io, stateDir: folder }: Surroundings): Found {
   const managed = ours.filter(({ scope }) => scope === 'managed');
   const own = ours.filter(({ scope, uid }) => scope !== 'managed' && uid === io.uid).map(({ file }) => file);
   const written: Written[] = [];
-  for (const file of new Set([...recordedFiles(folder), ...own])) {
+  const recorded = CLAUDE_RECORDS.files(folder);
+  for (const file of new Set([...recorded, ...own])) {
     const request = { file, target: undefined, force: false };
-    // Says now what could not be done later.
-    const { before, after } = uninstall(context, { ...request, dryRun: true });
-    if (before === after && !recordedFiles(folder).includes(file)) continue;
-    written.push({
+    written.push(...linesIn(file, recorded, (dryRun) => uninstall(context, { ...request, dryRun })));
+  }
+  const stays = managed.map(({ file }) => ({ where: file, why: "an administrator's settings name the helper" }));
+  return { written, stays };
+}
+
+/** Looks now whether it could be done later. */
+function linesIn(
+  file: string,
+  recorded: readonly string[],
+  change: (dryRun: boolean) => Pick<InstallOutcome, 'before' | 'after'>,
+): readonly Written[] {
+  const { before, after } = change(true);
+  if (before === after && !recorded.includes(file)) return [];
+  return [
+    {
       kind: 'settings',
       where: file,
       what: after === undefined ? 'the file, which install made' : "the broker's lines; everything else stays",
       remove: async () => {
-        uninstall(context, { ...request, dryRun: false });
+        change(false);
         return undefined;
       },
-    });
-  }
-  const stays = managed.map(({ file }) => ({ where: file, why: "an administrator's settings name the helper" }));
-  return { written, stays };
+    },
+  ];
+}
+
+function codexSettings({ io, stateDir: folder }: Surroundings): Found {
+  const context = { stateDir: folder, uid: io.uid, now: io.clock.wall() };
+  const recorded = CODEX_RECORDS.files(folder);
+  const { file, providers } = readCodexConfig(codexConfigFile(io));
+  const files = new Set([...recorded, ...(providers.some(isOurs) ? [followLinks(file)] : [])]);
+  return {
+    written: [...files].flatMap((each) =>
+      linesIn(each, recorded, (dryRun) => uninstallCodex(context, { file: each, dryRun })),
+    ),
+  };
 }
 
 function keychainValues({ io, config }: Surroundings): Found {
@@ -325,8 +352,9 @@ function keyInKeyring({ io, status, stateDir: folder, keepState }: Surroundings)
  * stays: BROKER_STATE_DIR may name a folder that has other things in it.
  */
 const STATE_FILES: Readonly<Record<string, RegExp>> = {
-  bin: /^broker-key$/,
+  bin: /^broker-key(?:-desktop)?$/,
   claude: /^(?:enrolment|[0-9a-f]{16})\.json$/,
+  codex: /^[0-9a-f]{16}\.json$/,
   backups: /^\d{8}T\d{6}Z-[0-9a-f]{8}\.(?:backup|json)$/,
   runtime: /^node(?:\.\d+\.new)?$/,
   '.': /^(?:cache\.db(?:[.-].*)?|kek(?:\..*)?|lock|running|refusal|launch|stopped|broker\.log(?:\.1)?|broker\.sock|claude-settings\.lock)$/,

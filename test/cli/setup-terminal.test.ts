@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AwsJsonServer } from '../fakes/aws-json-server.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { enrolLaptop } from '../fakes/laptop.ts';
-import { SetupHome } from '../fakes/setup-home.ts';
+import { hasServiceManager, SetupHome } from '../fakes/setup-home.ts';
 import { BrokerTerminal, hasTmux } from '../fakes/tmux.ts';
 
 const KEY = 'sk-ant-api03-canary-0123456789';
@@ -41,10 +41,12 @@ const DIALOGUE: readonly (readonly [asked: string, answer: (terminal: BrokerTerm
   ['Path of the secret', (at) => at.answer('secret/data/claude')],
   ['Name for this credential?', (at) => at.press('Enter')],
   ['Which value of the secret is the key?', (at) => at.press('Down', 'Enter')],
+  ['Let the API itself say', (at) => at.press('Enter')],
   ['Add apiKeyHelper to which settings', (at) => at.press('Enter')],
   // On Linux alone; no is the default.
   ['Only for Claude Code itself', (at) => at.press('Enter')],
-  ['Install the daemon as a service', (at) => at.press('n')],
+  // Only where there is something to install it into.
+  ...(hasServiceManager() ? [['Install the daemon as a service', (at: BrokerTerminal) => at.press('n')] as const] : []),
   ['Go ahead?', (at) => at.press('y')],
 ];
 

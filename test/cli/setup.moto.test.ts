@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MOTO, REGION, secretsManagerKeeper, ssmKeeper } from '../aws/moto-services.ts';
-import { SetupHome } from '../fakes/setup-home.ts';
+import { hasServiceManager, SetupHome } from '../fakes/setup-home.ts';
 import { BrokerTerminal, hasTmux } from '../fakes/tmux.ts';
 
 const KEY = 'sk-ant-api03-canary-0123456789';
@@ -49,21 +49,25 @@ describe.runIf(hasTmux())('setup at a terminal, against a real implementation of
     await terminal.press('Enter');
     await terminal.until('Name or ARN of the secret');
     await terminal.answer('wizard/nothing');
-    await terminal.until('Name for this credential?');
-    await terminal.press('Enter');
     await terminal.until(/wizard\/nothing.* does not exist/);
     await terminal.until('What now?');
     await terminal.press('Enter');
     await terminal.until(/(Name or ARN of the secret[\s\S]*){2}/);
     await terminal.answer(SECRET);
+    await terminal.until('Name for this credential?');
+    await terminal.press('Enter');
     await terminal.until('Which value of the secret is the key?');
     await terminal.press('Down', 'Enter');
+    await terminal.until('Let the API itself say');
+    await terminal.press('Enter');
     await terminal.until('Add apiKeyHelper to which settings');
     await terminal.press('Enter');
     await terminal.until('Only for Claude Code itself');
     await terminal.press('Enter');
-    await terminal.until('Install the daemon as a service');
-    await terminal.press('n');
+    if (hasServiceManager()) {
+      await terminal.until('Install the daemon as a service');
+      await terminal.press('n');
+    }
     await terminal.until('Go ahead?');
     await terminal.press('y');
     expect(await terminal.exitCode()).toBe(0);

@@ -1,11 +1,11 @@
-import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pageReader } from '../fakes/automatic-person.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { enrolLaptop } from '../fakes/laptop.ts';
 import { freePort } from '../fakes/loopback.ts';
-import { SetupHome } from '../fakes/setup-home.ts';
+import { hasServiceManager, SetupHome } from '../fakes/setup-home.ts';
 
 const KEY = 'sk-ant-api03-canary-0123456789';
 
@@ -30,14 +30,6 @@ const APPROLE = () => [
   ...['--provider', 'vault', '--address', vault.address, '--auth', 'approle'],
   ...['--role-id-file', join(home.folder, 'role-id'), '--secret-id-file', join(home.folder, 'secret-id')],
 ];
-/** A test is not to install anything into a systemd or launchd that is there. */
-function hasServiceManager(): boolean {
-  return (
-    process.platform === 'darwin' ||
-    lstatSync(`/run/user/${process.getuid?.()}/systemd/private`, { throwIfNoEntry: false }) !== undefined
-  );
-}
-
 const setup = (...args: string[]) => home.broker('setup', ...args);
 const withoutService = ['--no-service', '--yes'];
 
@@ -169,6 +161,9 @@ describe('without a terminal', () => {
 });
 
 describe('what is there already', () => {
+  /** A daemon runs: what it keeps changes on its own account. */
+  const written = () =>
+    [home.config, home.settings].map((file) => [readFileSync(file, 'utf8'), statSync(file).mtimeMs]);
   const first = async () => {
     expect((await setup(...APPROLE(), '--path', 'secret/data/claude', ...withoutService)).code).toBe(0);
     return readFileSync(home.config, 'utf8');
@@ -194,12 +189,120 @@ describe('what is there already', () => {
     expect(readFileSync(home.config, 'utf8')).toContain('[providers.vault-2]');
   });
 
-  it('a name that is taken is refused', async () => {
-    const before = await first();
-    const again = await setup(...APPROLE(), '--path', 'secret/data/two', '--field', 'api_key', ...withoutService);
-    expect(again).toMatchObject({ code: 64 });
-    expect(again.stderr).toMatch(/credential "anthropic".*already[\s\S]*--credential/);
-    expect(readFileSync(home.config, 'utf8')).toBe(before);
+  it('the same words change nothing, ask nobody, and say so', async () => {
+    await first();
+    const before = written();
+    const logins = vault.count(/auth\/approle\/login/);
+    for (const words of [[], ['--yes'], ['--json'], ['--check'], ['--check', '--json']]) {
+      const again = await setup(...APPROLE(), '--path', 'secret/data/claude', '--no-service', ...words);
+      expect(again).toMatchObject({ code: 0, stderr: '' });
+      if (words.includes('--json')) {
+        expect(JSON.parse(again.stdout)).toMatchObject({
+          ok: true,
+          changed: false,
+          credential: 'anthropic',
+          changes: [],
+        });
+      } else expect(again.stdout).toMatch(/^nothing to change: "anthropic" is set up as asked/);
+    }
+    // What the words leave open is as it is.
+    expect(await setup('--credential', 'anthropic')).toMatchObject({ code: 0 });
+    expect(await setup('--provider-name', 'vault', '--check')).toMatchObject({ code: 0 });
+    expect(vault.count(/auth\/approle\/login/)).toBe(logins);
+    expect(written()).toEqual(before);
+  });
+
+  it('other words: it says what would change, and does it with --yes; a file that a person edited stays theirs', async () => {
+    const edited = (await first())
+      .replace('[providers.vault]\n', '[providers.vault] # of the platform team\ntimeout = "20s"\n')
+      .replace('# ttl = "15m"', 'ttl = "5m" # short\n# ttl = "15m"');
+    writeFileSync(home.config, edited, { mode: 0o600 });
+    const before = written();
+    const words = [...APPROLE(), '--path', 'secret/data/two', '--field', 'api_key', '--no-service'];
+    const asked = await setup(...words);
+    expect(asked.code).toBe(64);
+    expect(asked.stdout).toBe(
+      'credential: credentials.anthropic.path: "secret/data/claude" → "secret/data/two"\n' +
+        'credential: credentials.anthropic.field: not there → "api_key"\n',
+    );
+    expect(asked.stderr).toMatch(/credential "anthropic".*already[\s\S]*--yes[\s\S]*--credential/);
+    const check = await setup(...words, '--check', '--json');
+    expect(check).toMatchObject({ code: 1, stderr: '' });
+    expect(JSON.parse(check.stdout)).toMatchObject({
+      ok: false,
+      changes: [
+        {
+          what: 'credential',
+          where: 'credentials.anthropic.path',
+          before: 'secret/data/claude',
+          after: 'secret/data/two',
+        },
+        { what: 'credential', where: 'credentials.anthropic.field', before: null, after: 'api_key' },
+      ],
+    });
+    expect(written()).toEqual(before);
+    expect(await setup(...words, '--yes')).toMatchObject({ code: 0 });
+    const after = edited.replace('path = "secret/data/claude"', 'path = "secret/data/two"\nfield = "api_key"');
+    expect(readFileSync(home.config, 'utf8').split('\n').sort()).toEqual(after.split('\n').sort());
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+    expect(await setup(...words, '--check')).toMatchObject({ code: 0 });
+  });
+
+  it('another login: its keys take the place of those of the old one, and only with --yes', async () => {
+    await first();
+    writeFileSync(join(home.folder, 'token'), vault.createToken({ policies: ['claude'], ttlMs: 3_600_000 }).id, {
+      mode: 0o600,
+    });
+    const words = ['--provider', 'vault', '--auth', 'token', '--token-file', '~/token', '--credential', 'anthropic'];
+    const check = await setup(...words, '--check');
+    expect(check.code).toBe(1);
+    expect(check.stdout).toContain('provider: providers.vault.auth.method: "approle" → "token"\n');
+    expect(check.stdout).toContain('provider: providers.vault.auth.role_id_file: "~/role-id" → removed\n');
+    expect(await setup(...words, '--yes')).toMatchObject({ code: 0 });
+    expect(readFileSync(home.config, 'utf8')).toContain(
+      '[providers.vault.auth]\nmethod = "token"\ntoken_file = "~/token"\n',
+    );
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+  });
+
+  it('a second credential does not turn the client over, unless asked', async () => {
+    await first();
+    const line = () => (JSON.parse(readFileSync(home.settings, 'utf8')) as { apiKeyHelper: string }).apiKeyHelper;
+    const before = line();
+    const words = [
+      ...APPROLE(),
+      '--path',
+      'secret/data/two',
+      '--field',
+      'api_key',
+      '--credential',
+      'second',
+      '--no-service',
+    ];
+    const run = await setup(...words, '--scope', 'user');
+    expect(run).toMatchObject({ code: 0 });
+    expect(run.stdout).toMatch(/goes on asking for "anthropic"; with --switch-client it asks for "second"/);
+    expect(line()).toBe(before);
+    expect(await setup(...words, '--check')).toMatchObject({ code: 0 });
+    expect(await setup(...words, '--switch-client')).toMatchObject({ code: 64 });
+    expect(await setup(...words, '--switch-client', '--yes')).toMatchObject({ code: 0 });
+    expect(line()).toBe(`${before} second`);
+    expect(readFileSync(home.config, 'utf8')).toMatch(/^default = "anthropic"/m);
+    expect(await setup(...words, '--default', '--yes')).toMatchObject({ code: 0 });
+    expect(readFileSync(home.config, 'utf8')).toMatch(/^default = "second"/m);
+  });
+
+  it('--check on a new machine: everything is missing, and nothing is written', async () => {
+    const before = home.snapshot();
+    const run = await setup(...APPROLE(), '--path', 'secret/data/claude', '--no-service', '--check');
+    expect(run).toMatchObject({ code: 1, stderr: '' });
+    const kinds = run.stdout
+      .trim()
+      .split('\n')
+      .map((each) => each.split(':')[0]);
+    expect(kinds).toEqual(['provider', 'credential', 'default', 'client', 'service']);
+    expect(home.snapshot()).toEqual(before);
+    expect(vault.count(/login/)).toBe(0);
   });
 
   it('a configuration with faults has to be mended first', async () => {

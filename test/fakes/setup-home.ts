@@ -1,6 +1,14 @@
-import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BrokerHome } from './daemon-process.ts';
+
+/** A test is not to install anything into a systemd or launchd that is there. */
+export function hasServiceManager(): boolean {
+  return (
+    process.platform === 'darwin' ||
+    lstatSync(`/run/user/${process.getuid?.()}/systemd/private`, { throwIfNoEntry: false }) !== undefined
+  );
+}
 
 /** A home in which nothing is set up yet, with everything in the places that a user has it. */
 export class SetupHome extends BrokerHome {

@@ -16,6 +16,7 @@ import { until } from '../fakes/processes.ts';
 import { KEY, TemporaryHome } from '../fakes/temporary-home.ts';
 import { run } from '../native/run-helper.ts';
 
+const CODEX = '# mine\n[tui]\ntheme = "dark"';
 const SETTINGS = '{\n  // mine\n  "model": "opus"\n}\n';
 
 let vault: DevVault | undefined;
@@ -46,9 +47,12 @@ function settingsOf(user: TemporaryHome): string {
 async function used(config?: string): Promise<TemporaryHome> {
   const user = new TemporaryHome(config);
   settingsOf(user);
+  mkdirSync(path.join(user.path, '.codex'));
+  writeFileSync(path.join(user.path, '.codex', 'config.toml'), CODEX);
   const commands = [
     ['claude', 'install', '--deny-rules'],
     ['claude', 'install', '--for', 'otel'],
+    ['codex', 'install'],
     ['claude', 'install', '--settings', path.join(user.path, 'ci', 'claude.json')],
     ['service', 'install'],
     ['rotate-key'],
@@ -72,6 +76,7 @@ describe('broker uninstall', () => {
       'service',
       'settings',
       'settings',
+      'settings',
       'runtime',
       'state',
       'configuration',
@@ -87,6 +92,7 @@ describe('broker uninstall', () => {
     expect(user.daemonPid).toBeUndefined();
     expect(treeOf(user.path)).toEqual({
       '.claude/settings.json': SETTINGS,
+      '.codex/config.toml': CODEX,
       '.config/broker/role-id': 'mine',
       '.local/state/broker/notes': 'mine too',
     });
@@ -151,7 +157,7 @@ describe('broker uninstall', () => {
     writeFileSync(path.join(user.state, 'cache.db'), 'SQLite format 3\0 not any more');
     chmodSync(path.join(user.state, 'cache.db'), 0o600);
     expect(await broker(user, 'uninstall', '--yes')).toMatchObject({ code: 0 });
-    expect(treeOf(user.path)).toEqual({ '.claude/settings.json': SETTINGS });
+    expect(treeOf(user.path)).toEqual({ '.claude/settings.json': SETTINGS, '.codex/config.toml': CODEX });
   });
 
   test('revokes open leases while the daemon runs, and says so where none does', async () => {

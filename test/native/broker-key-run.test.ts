@@ -138,6 +138,6 @@ describe.skipIf(helper === undefined)('broker-key --run', () => {
 
   test('without a daemon: 69', async () => {
     const env = { PATH, BROKER_SOCKET: path.join(folder, 'none.sock'), HOME: folder, BROKER_NO_AUTOSTART: '1' };
-    expectRefusal(await run(helper ?? '', ['--run', 'echo', 'started'], env), 69, /not running/);
+    expectRefusal(await run(helper ?? '', ['--run', 'echo', 'started'], env), 69, /nothing answers/);
   });
 });

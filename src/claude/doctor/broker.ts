@@ -50,7 +50,7 @@ export interface BrokerParts {
   readonly fetchStatus: () => Promise<StatusReport | undefined>;
   /** The newest events, oldest first. */
   readonly fetchEvents?: (() => Promise<readonly BrokerEvent[]>) | undefined;
-  readonly config?: ShellConfig | undefined;
+  readonly config?: (() => ShellConfig) | undefined;
   /** Keys of the configuration that this shell's environment would give another value than the daemon's gives. */
   readonly differing?: (() => Promise<readonly string[]>) | undefined;
   /** The warnings of `broker config validate`. */
@@ -91,7 +91,7 @@ export async function askBroker(options: BrokerOptions, wanted: string | undefin
   const credential = status && credentialAsked(status, wanted);
   return {
     status,
-    config: options.config,
+    config: options.config?.(),
     credential,
     reachedHere: credential && (await addressReachedHere(credential, options)),
     sockets: options.sockets.filter((_, index) => answering[index]),

@@ -2,12 +2,11 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../../errors.ts';
 import { type Backup, keepBackup } from '../settings/backups.ts';
-import type { Addition } from '../settings/edit.ts';
 import { followLinks, makeFolders, readIfThere, removeEmptyFolders, replaceFile } from '../settings/replace-file.ts';
 import { helperLines, recordLines } from './enrol.ts';
 import { exclusively } from './lock.ts';
 import { type InstallInput, planInstall, planUninstall, type UninstallInput, type WritePlan } from './plan.ts';
-import { readRecord, removeRecord, writeRecord } from './undo.ts';
+import { CLAUDE_RECORDS, type FileRecord, type RecordStore } from './undo.ts';
 
 /** Other programs write settings files too; more often than this in a row is a program gone wild. */
 const ATTEMPTS = 8;
@@ -50,12 +49,10 @@ export interface InstallOutcome {
  * `force` is not · ERR_UNSAFE_FILE, ERR_IO.
  */
 export function install(context: InstallerContext, request: InstallRequest): InstallOutcome {
-  return carryOut(
-    context,
-    request,
-    (current, file) => planInstall(current, readRecord(context.stateDir, file), { ...request, file }),
-    request.additions,
-  );
+  return changeFile(context, request, CLAUDE_RECORDS, {
+    plan: (current, record, file) => planInstall(current, record, { ...request, file }),
+    done: (file) => recordLines(context, file, request.target, helperLines(request.additions, file, request.target)),
+  });
 }
 
 /**
@@ -65,54 +62,67 @@ export function install(context: InstallerContext, request: InstallRequest): Ins
  * @throws as `install`.
  */
 export function uninstall(context: InstallerContext, request: UninstallRequest): InstallOutcome {
-  return carryOut(context, request, (current, file) =>
-    planUninstall(current, readRecord(context.stateDir, file), { ...request, file }),
-  );
+  return changeFile(context, request, CLAUDE_RECORDS, {
+    plan: (current, record, file) => planUninstall(current, record, { ...request, file }),
+    done: (file) => recordLines(context, file, request.target, []),
+  });
 }
 
-type Planner = (current: Buffer | undefined, file: string) => WritePlan;
-type Request = { file: string; target: string | undefined; dryRun: boolean; folderMode?: number; fileMode?: number };
+interface FileChange {
+  readonly file: string;
+  readonly dryRun: boolean;
+  readonly folderMode?: number;
+  readonly fileMode?: number;
+}
 
-function carryOut(
+interface FileChanger<R extends FileRecord> {
+  plan(current: Buffer | undefined, record: R | undefined, file: string): WritePlan<R>;
+  /** Once the file is as planned, with the lock still held. @returns what `enrolled` is to be. */
+  done?(file: string): boolean;
+}
+
+/** Changes a file that other programs write too: nothing of theirs is lost, and the way back is recorded first. */
+export function changeFile<R extends FileRecord>(
   context: InstallerContext,
-  request: Request,
-  plan: Planner,
-  additions: readonly Addition[] = [],
+  request: FileChange,
+  records: RecordStore<R>,
+  { plan, done }: FileChanger<R>,
 ): InstallOutcome {
   const file = followLinks(request.file);
+  const planFor = (current: Buffer | undefined) => plan(current, records.read(context.stateDir, file), file);
   if (request.dryRun) {
     const current = readIfThere(file);
-    return outcome(file, current, plan(current, file));
+    return outcome(file, current, planFor(current));
   }
   return exclusively(context.stateDir, context.uid, () => {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const current = readIfThere(file);
-      const planned = plan(current, file);
+      const planned = planFor(current);
       const backup = planned.loses
         ? keepBackup({ ...context, file, content: current ?? Buffer.alloc(0), reason: planned.loses })
         : undefined;
-      if (!write(context, request, file, current, planned)) continue;
-      const lines = helperLines(additions, file, request.target ?? '');
-      return outcome(file, current, planned, backup, recordLines(context, file, request.target, lines));
+      if (!write(context, request, records, file, current, planned)) continue;
+      return outcome(file, current, planned, backup, done?.(file));
     }
     throw new BrokerError('ERR_IO', `${file} keeps changing while it is edited`, {
-      remedy: 'close the programs that write it (Claude Code among them) and try again',
+      remedy: 'close the programs that write it and try again',
     });
   });
 }
 
-function write(
+function write<R extends FileRecord>(
   context: InstallerContext,
-  request: Request,
+  request: FileChange,
+  records: RecordStore<R>,
   file: string,
   current: Buffer | undefined,
-  plan: WritePlan,
+  plan: WritePlan<R>,
 ) {
   const unchanged = current === undefined ? plan.content === undefined : plan.content?.equals(current);
   const folders = plan.content === undefined ? [] : makeFolders(path.dirname(file), request.folderMode ?? 0o700);
   if (plan.record !== undefined) {
     const createdFolders = [...new Set([...plan.record.createdFolders, ...folders])];
-    writeRecord(context.stateDir, context.uid, { ...plan.record, createdFolders });
+    records.write(context.stateDir, context.uid, { ...plan.record, createdFolders });
   }
   if (!unchanged) {
     if (plan.content === undefined) {
@@ -122,14 +132,14 @@ function write(
       removeEmptyFolders(plan.removeFolders);
     } else if (!replaceFile(file, current, plan.content, request.fileMode ?? 0o600)) return false;
   }
-  if (plan.record === undefined) removeRecord(context.stateDir, file);
+  if (plan.record === undefined) records.remove(context.stateDir, file);
   return true;
 }
 
 function outcome(
   file: string,
   current: Buffer | undefined,
-  { content, exact }: WritePlan,
+  { content, exact }: Pick<WritePlan, 'content' | 'exact'>,
   backup?: Backup,
   enrolled = false,
 ): InstallOutcome {

@@ -1,15 +1,16 @@
 import { BrokerError } from '../../errors.ts';
+import { applyEdits } from '../../platform/text-edits.ts';
 import { parseSettings, type SettingsPath, valueAt } from '../settings/document.ts';
-import { type Addition, applyEdits, type EditPlan, isPresent, planEdits, removeProperty } from '../settings/edit.ts';
+import { type Addition, type EditPlan, isPresent, planEdits, removeProperty } from '../settings/edit.ts';
 import { runsBrokerHelper } from '../shell/helper-command.ts';
-import { type InstallRecord, type RecordedAddition, sha256, undo } from './undo.ts';
+import { type FileRecord, type InstallRecord, type RecordedAddition, sha256, undo } from './undo.ts';
 
 /** What a settings file is to hold next; pure, so that a dry run and the real one cannot differ. */
-export interface WritePlan {
+export interface WritePlan<R extends FileRecord = InstallRecord> {
   /** undefined: the file goes. */
   readonly content: Buffer | undefined;
   /** undefined: nothing of ours is left in the file. */
-  readonly record: InstallRecord | undefined;
+  readonly record: R | undefined;
   /** Why a backup is due: something of somebody else's is lost. */
   readonly loses: string | undefined;
   readonly removeFolders: readonly string[];

@@ -3,8 +3,9 @@ import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { ensurePrivateFolder, readTextQuietly, writeFileAtomically } from '../../platform/files.ts';
+import { revertEdits } from '../../platform/text-edits.ts';
 import { nodeAt, parseSettings, parseTolerantly, valueAt } from '../settings/document.ts';
-import { type Addition, isBare, removeItems, removeProperty, revertEdits } from '../settings/edit.ts';
+import { type Addition, isBare, removeItems, removeProperty } from '../settings/edit.ts';
 
 interface Undone {
   /** The file without what was installed; undefined if there was no file. */
@@ -15,6 +16,12 @@ interface Undone {
 
 /** Takes everything out of a file that its record says was put in; the gentlest way that works is taken. */
 export function undo(current: Buffer | undefined, record: InstallRecord): Undone {
+  const exact = undoExactly(current, record);
+  return exact ?? takeOut(current ?? Buffer.alloc(0), record);
+}
+
+/** undefined: the file was edited since. */
+export function undoExactly(current: Buffer | undefined, record: FileRecord): Undone | undefined {
   if (current === undefined) return { content: undefined, exact: record.before === null };
   const hash = sha256(current);
   // The record is written before the file: an installer that died between the two leaves the file as it was.
@@ -25,7 +32,7 @@ export function undo(current: Buffer | undefined, record: InstallRecord): Undone
     if (record.before === null) return { content: undefined, exact: true };
     if (content !== undefined && sha256(content) === record.before) return { content, exact: true };
   }
-  return takeOut(current, record);
+  return undefined;
 }
 
 /** Somebody edited the file since: first exactly the runs, then the properties, then what was made to hold them. */
@@ -84,7 +91,8 @@ const additionSchema = z.union([
   z.object({ path: pathSchema, items: z.array(z.string()).readonly() }),
 ]);
 
-const schema = z.object({
+/** What every installer keeps of a file that it edited. */
+export const fileRecordSchema = z.object({
   version: z.literal(1),
   /** The settings file with all symbolic links followed. */
   file: z.string(),
@@ -93,8 +101,12 @@ const schema = z.object({
   after: z.string(),
   /** With the hashes these are the saved bytes: undoing them gives the file as it was, without a second copy of what may be secret. */
   edits: z.array(z.object({ offset: z.number().int(), removed: z.string(), inserted: z.string() })),
-  created: z.array(pathSchema),
   createdFolders: z.array(z.string()),
+});
+export type FileRecord = z.infer<typeof fileRecordSchema>;
+
+const schema = fileRecordSchema.extend({
+  created: z.array(pathSchema),
   additions: z.array(z.object({ target: z.string(), addition: additionSchema, forced: z.boolean() })),
 });
 
@@ -109,44 +121,46 @@ export function sha256(bytes: Uint8Array): string {
 /** Far more than settings ever get. */
 const LARGEST_BYTES = 1024 * 1024;
 
-/** A record that is missing or broken counts as none: the file is then judged by its content. */
-export function readRecord(stateDir: string, file: string): InstallRecord | undefined {
-  try {
-    const record = schema.parse(JSON.parse(readTextQuietly(recordFile(stateDir, file), LARGEST_BYTES) ?? ''));
-    return record.file === file ? record : undefined;
-  } catch {
-    return undefined;
-  }
+/** Where an installer keeps its records: one for each file, in a folder of the state folder. */
+export interface RecordStore<R extends FileRecord> {
+  /** A record that is missing or broken counts as none: the file is then judged by its content. */
+  read(stateDir: string, file: string): R | undefined;
+  /** Those that something is recorded of. */
+  files(stateDir: string): readonly string[];
+  write(stateDir: string, uid: number, record: R): void;
+  remove(stateDir: string, file: string): void;
 }
 
-/** The settings files that something is recorded of. */
-export function recordedFiles(stateDir: string): readonly string[] {
-  const folder = path.join(stateDir, 'claude');
-  let names: string[];
-  try {
-    names = readdirSync(folder).filter((name) => /^[0-9a-f]{16}\.json$/.test(name));
-  } catch {
-    return [];
-  }
-  return names.flatMap((name) => {
+export function recordStore<R extends FileRecord>(folder: string, schema: z.ZodType<R>): RecordStore<R> {
+  const place = (stateDir: string, file: string) =>
+    path.join(stateDir, folder, `${sha256(Buffer.from(file)).slice(0, 16)}.json`);
+  const parsed = (place: string): R | undefined => {
     try {
-      return schema.parse(JSON.parse(readTextQuietly(path.join(folder, name), LARGEST_BYTES) ?? '')).file;
+      return schema.parse(JSON.parse(readTextQuietly(place, LARGEST_BYTES) ?? ''));
     } catch {
-      return [];
+      return undefined;
     }
-  });
+  };
+  return {
+    read(stateDir, file) {
+      const record = parsed(place(stateDir, file));
+      return record?.file === file ? record : undefined;
+    },
+    files(stateDir) {
+      try {
+        const names = readdirSync(path.join(stateDir, folder)).filter((name) => /^[0-9a-f]{16}\.json$/.test(name));
+        return names.flatMap((name) => parsed(path.join(stateDir, folder, name))?.file ?? []);
+      } catch {
+        return [];
+      }
+    },
+    write(stateDir, uid, record) {
+      const target = place(stateDir, record.file);
+      ensurePrivateFolder(path.dirname(target), uid);
+      writeFileAtomically(target, `${JSON.stringify(record)}\n`, 0o600);
+    },
+    remove: (stateDir, file) => rmSync(place(stateDir, file), { force: true }),
+  };
 }
 
-export function writeRecord(stateDir: string, uid: number, record: InstallRecord): void {
-  const target = recordFile(stateDir, record.file);
-  ensurePrivateFolder(path.dirname(target), uid);
-  writeFileAtomically(target, `${JSON.stringify(record)}\n`, 0o600);
-}
-
-export function removeRecord(stateDir: string, file: string): void {
-  rmSync(recordFile(stateDir, file), { force: true });
-}
-
-function recordFile(stateDir: string, file: string): string {
-  return path.join(stateDir, 'claude', `${sha256(Buffer.from(file)).slice(0, 16)}.json`);
-}
+export const CLAUDE_RECORDS: RecordStore<InstallRecord> = recordStore('claude', schema);

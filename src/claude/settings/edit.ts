@@ -1,5 +1,6 @@
 import { createScanner, type Node } from 'jsonc-parser';
 import { BrokerError } from '../../errors.ts';
+import { lineEnd, type TextEdit } from '../../platform/text-edits.ts';
 import {
   lineAndColumn,
   nodeAt,
@@ -14,13 +15,6 @@ import {
 export type Addition =
   | { readonly path: SettingsPath; readonly value: string }
   | { readonly path: SettingsPath; readonly items: readonly string[] };
-
-/** One replacement in a text; `offset` counts in the text before any edit of the same list. */
-interface TextEdit {
-  readonly offset: number;
-  readonly removed: string;
-  readonly inserted: string;
-}
 
 export interface EditPlan {
   readonly edits: readonly TextEdit[];
@@ -128,30 +122,6 @@ function notWhatItShouldBe(document: SettingsDocument, file: string, node: Node,
   });
 }
 
-/** Edits must not overlap; their order does not matter. */
-export function applyEdits(text: string, edits: readonly TextEdit[]): string {
-  let result = text;
-  for (const { offset, removed, inserted } of inOrder(edits).reverse()) {
-    result = result.slice(0, offset) + inserted + result.slice(offset + removed.length);
-  }
-  return result;
-}
-
-/** The text as it was before `applyEdits`; undefined if what was inserted is no longer where it was put. */
-export function revertEdits(text: string, edits: readonly TextEdit[]): string | undefined {
-  let result = text;
-  // From the first edit on, each is undone at its own offset: what is before it is already as it was.
-  for (const { offset, removed, inserted } of inOrder(edits)) {
-    if (!result.startsWith(inserted, offset)) return undefined;
-    result = result.slice(0, offset) + removed + result.slice(offset + inserted.length);
-  }
-  return result;
-}
-
-function inOrder(edits: readonly TextEdit[]): TextEdit[] {
-  return edits.toSorted((a, b) => a.offset - b.offset);
-}
-
 /** jsonc-parser's SyntaxKind is a const enum, which isolated modules cannot read. */
 const COMMA = 5;
 const END = 17;
@@ -257,11 +227,6 @@ function styleAt(text: string, container: Node): Style {
   const isSpread = text.slice(offset, offset + length).includes('\n');
   const end = isSpread ? '' : eol + outer;
   return { space, render, join: (entries) => entries.map((entry) => indent + entry).join(',') + end };
-}
-
-function lineEnd(text: string): string {
-  const at = text.indexOf('\n');
-  return at > 0 && text[at - 1] === '\r' ? '\r\n' : '\n';
 }
 
 function leadingSpace(text: string, offset: number): string {

@@ -15,6 +15,22 @@ export function settingsDiff(
   return [`--- ${from}`, `+++ ${to}`, ...lines].join('\n');
 }
 
+/** The same for TOML: a line is shown if it is one of ours; of any other only its key or header. */
+export function tomlDiff(
+  file: string,
+  before: string | undefined,
+  after: string | undefined,
+  isOurs: (line: string) => boolean,
+): string {
+  const mask = (text: string) => {
+    if (isOurs(text) || /^@ line|^\s*(\[[\w\s."'-]*\]+\s*)?$/.test(text)) return text;
+    return /^\s*#/.test(text) ? '# …' : `${/^\s*[\w."'-]{1,60}\s*=\s*/.exec(text)?.[0] ?? ''}…`;
+  };
+  const lines = changedLines(before ?? '', after ?? '').map(({ sign, text }) => sign + mask(text));
+  const [from, to] = [before, after].map((text) => (text === undefined ? '/dev/null' : file));
+  return [`--- ${from}`, `+++ ${to}`, ...lines].join('\n');
+}
+
 /** The same for a profile: of a line that goes only what precedes the value is shown, if that is plain. */
 export function profileDiff(file: string, before: string, after: string): string {
   const lines = changedLines(before, after).map(({ sign, text }) => sign + maskAssignment(text));

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { enrolClient, recordManagedLines } from '../../claude/install/enrol.ts';
-import { type InstallerContext, type InstallOutcome, install, uninstall } from '../../claude/install/installer.ts';
+import { type InstallOutcome, install, uninstall } from '../../claude/install/installer.ts';
 import {
   additionsFor,
   denyRules,
@@ -21,16 +21,16 @@ import { settingsDiff } from '../../claude/settings/masked-diff.ts';
 import { readIfThere } from '../../claude/settings/replace-file.ts';
 import { parseDuration } from '../../config/durations.ts';
 import { loadConfig } from '../../config/load.ts';
-import { configFile, notSetUp, stateDir } from '../../config/paths.ts';
+import { configFile, stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import { enrolmentFile, readEnrolment } from '../../platform/enrolment.ts';
 import { helperPath } from '../../platform/native.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
-import { NAME, NAME_RULE } from '../../protocol/request.ts';
 import { providerDefinitions } from '../../providers/registry.ts';
 import { recordLaunch } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
 import { guardCredential, readExisting, writeConfig } from '../../setup/config-change.ts';
+import { credentialWarning, installerContext, reportChange, requireCredentialName } from '../installed-file.ts';
 import { json } from '../output.ts';
 import { type FederationOptions, federationAdditions } from './claude-wif.ts';
 
@@ -68,8 +68,8 @@ export async function installAction(io: ProcessIo, options: InstallOptions): Pro
   if (target.server !== undefined) requireServer(place.file, target.server);
   const request = { ...place, target: target.name, additions, force: options.force === true };
   const dryRun = options.dryRun === true;
-  const outcome = install(contextOf(io), { ...request, dryRun });
-  if (!dryRun) recordManagedLines(contextOf(io), readAllSettings(rootsOf(io, options)));
+  const outcome = install(installerContext(io), { ...request, dryRun });
+  if (!dryRun) recordManagedLines(installerContext(io), readAllSettings(rootsOf(io, options)));
   const guarded = guard?.(dryRun);
   const ours = additions.flatMap((addition) => ('value' in addition ? [addition.value] : addition.items));
   const unknown = target.kind === 'wif' ? helperWins(outcome) : await credentialWarning(io, options.credential);
@@ -111,7 +111,7 @@ async function planGuard(io: ProcessIo, options: InstallOptions): Promise<(dryRu
   const existing = await readExisting(place);
   const { name, change } = await guardCredential(existing, options.credential, place);
   return (dryRun) => {
-    const client = dryRun ? undefined : enrolClient(contextOf(io), options.client, io.env['PATH']);
+    const client = dryRun ? undefined : enrolClient(installerContext(io), options.client, io.env['PATH']);
     if (change !== undefined && !dryRun) writeConfig(change, existing, place);
     const words = change === undefined ? 'had' : dryRun ? 'would get' : 'has got';
     const found = client?.known === 'enrolled' ? `; enrolled ${client.path}, until the next update of it` : '';
@@ -126,7 +126,7 @@ async function planGuard(io: ProcessIo, options: InstallOptions): Promise<(dryRu
 export async function uninstallAction(io: ProcessIo, options: UninstallOptions): Promise<void> {
   const target = parseTarget(options.for);
   const { file } = placeOf(io, options, target);
-  const outcome = uninstall(contextOf(io), {
+  const outcome = uninstall(installerContext(io), {
     file,
     target: options.for === undefined ? undefined : target.name,
     force: options.force === true,
@@ -148,11 +148,7 @@ async function stillGuarded(io: ProcessIo): Promise<readonly string[]> {
 
 function wantedAdditions(io: ProcessIo, options: InstallOptions, target: Target): Addition[] {
   const { credential } = options;
-  if (credential !== undefined && !NAME.test(credential)) {
-    throw new BrokerError('ERR_USAGE', 'not a valid credential name', {
-      remedy: `a name is ${NAME_RULE}`,
-    });
-  }
+  requireCredentialName(credential);
   const helper = wantedHelper(io, options);
   const ttlMs = options.ttl === undefined ? undefined : readTtl(options.ttl);
   const additions = additionsFor(target, { helper, credential, ttlMs });
@@ -162,7 +158,10 @@ function wantedAdditions(io: ProcessIo, options: InstallOptions, target: Target)
 }
 
 /** Unless one is named: a copy at a place that survives upgrades, which knows how to start the daemon. */
-function wantedHelper(io: ProcessIo, options: InstallOptions): string {
+export function wantedHelper(
+  io: ProcessIo,
+  options: Pick<InstallOptions, 'force' | 'managed' | 'dryRun' | 'helper'>,
+): string {
   const { force, managed, dryRun } = options;
   if (options.helper === undefined && managed !== true && helperPath() !== undefined) {
     return dryRun ? stableHelper(stateDir(io)) : recordLaunch(io, process.execPath);
@@ -201,24 +200,6 @@ function requireServer(file: string, server: string): void {
   });
 }
 
-/** What is wrong with asking for this credential; undefined if nothing is, or if there is no configuration to tell. */
-async function credentialWarning(io: ProcessIo, credential: string | undefined): Promise<string | undefined> {
-  const { env, homeDir, uid } = io;
-  const file = configFile(io);
-  const fresh = notSetUp(io);
-  if (fresh !== undefined) return `${fresh.message}: the helper has nothing to print before you ${fresh.remedy}`;
-  const { config } = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
-  if (config === undefined) return `${file} has a fault: broker config validate`;
-  const names = [...config.credentials.keys()].join(', ');
-  if (credential === undefined) {
-    const isMissing = config.defaultCredential === undefined;
-    return isMissing ? `${file} has no default: name one with --credential: ${names}` : undefined;
-  }
-  return config.credentials.has(credential)
-    ? undefined
-    : `${file} has no credential "${credential}"; it has: ${names || 'none'}`;
-}
-
 function warningsFor({ file, after }: InstallOutcome): string[] {
   const warnings: string[] = [];
   const lax = after === undefined ? undefined : firstLaxity(parseSettings(Buffer.from(after), file));
@@ -242,34 +223,11 @@ function report(
   warnings: readonly string[],
   more?: string,
 ): void {
-  const { file, before, after, backup } = outcome;
-  const changed = before !== after;
-  const diff = changed ? settingsDiff(file, before, after, ours) : '';
-  if (options.json) {
-    const backedUp = backup === undefined ? null : { id: backup.id, copy: backup.copy };
-    io.stdout(
-      json({
-        file,
-        changed,
-        dryRun: options.dryRun === true,
-        exact: outcome.exact,
-        diff,
-        backup: backedUp,
-        enrolled: outcome.enrolled,
-        guard: more ?? null,
-        warnings,
-      }),
-    );
-    return;
-  }
-  if (options.dryRun) io.stdout(changed ? `${diff}\n` : `${file}: nothing would change\n`);
-  else if (!changed) io.stdout(`${file}: nothing to change\n`);
-  else io.stdout(`${file}: ${done}${after === undefined ? ' (the file is gone again)' : ''}\n`);
-  if (more !== undefined) io.stdout(`${more}\n`);
-  if (backup !== undefined) io.stdout(`what it replaced is kept in ${backup.copy}\n`);
-  for (const warning of warnings) io.stderr(`warning: ${warning}\n`);
-}
-
-function contextOf(io: ProcessIo): InstallerContext {
-  return { stateDir: stateDir(io), uid: io.uid, now: io.clock.wall() };
+  reportChange(io, options, outcome, {
+    done,
+    diff: () => settingsDiff(outcome.file, outcome.before, outcome.after, ours),
+    warnings,
+    lines: more === undefined ? [] : [more],
+    more: { enrolled: outcome.enrolled, guard: more ?? null },
+  });
 }

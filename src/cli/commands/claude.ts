@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { rootsOf, type SettingsChoice } from '../../claude/install/targets.ts';
-import { readRecord } from '../../claude/install/undo.ts';
+import { CLAUDE_RECORDS } from '../../claude/install/undo.ts';
 import { deleteBackups, listBackups } from '../../claude/settings/backups.ts';
 import { readAllSettings, type SettingsFile } from '../../claude/settings/files.ts';
 import { followLinks } from '../../claude/settings/replace-file.ts';
@@ -121,7 +121,7 @@ function wholeNumber(text: string | undefined): number | null {
 
 function installedIn(io: ProcessIo, file: string): string[] {
   try {
-    const record = readRecord(stateDir(io), followLinks(file));
+    const record = CLAUDE_RECORDS.read(stateDir(io), followLinks(file));
     return record?.additions.map(({ addition }) => addition.path.join('.')) ?? [];
   } catch {
     return [];

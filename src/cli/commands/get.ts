@@ -1,9 +1,9 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { connect, describeSelf, type ServedKey } from '../../client/broker-client.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { duration } from '../../platform/text.ts';
-import { LONGEST_KEY } from '../../protocol/request.ts';
+import { FORMATS, LONGEST_KEY } from '../../protocol/request.ts';
 import { relative } from '../output.ts';
 
 interface Options {
@@ -20,7 +20,7 @@ export function getCommand(io: ProcessIo): Command {
     new Command('get')
       .description('print a key, as broker-key does')
       .argument('[name]', 'the credential; the default one if left out')
-      .option('--format <format>', 'raw, headers, json, aws or proxy', 'raw')
+      .addOption(new Option('--format <format>', 'for which helper').choices(FORMATS).default('raw'))
       .option('--rejected', 'the key was refused: have the provider asked for a newer one')
       .addHelpText('after', '\nWith --verbose, standard error says what was served.')
       // --verbose is an option of the whole program.

@@ -52,6 +52,7 @@ export function serviceCommand(io: ProcessIo): Command {
       .action(async () => {
         const service = new Service(io);
         await requireAnything(io, service);
+        if (name === 'restart') await requireGoodConfiguration(io);
         const { daemon } = await bringUp(io, service.manager, () => service[name]());
         io.stdout(`running, pid ${daemon.pid}\n`);
       });
@@ -84,6 +85,15 @@ export function serviceCommand(io: ProcessIo): Command {
 async function requireAnything(io: ProcessIo, service: Service): Promise<void> {
   const fresh = notSetUp(io);
   if (fresh !== undefined && !(await service.state()).installed && (await askStatus(io)) === undefined) throw fresh;
+}
+
+/** A daemon that runs has its last good configuration; the one after it would have none. */
+async function requireGoodConfiguration(io: ProcessIo): Promise<void> {
+  const running = await askStatus(io);
+  if (running === undefined || running.configProblem === null) return;
+  throw new BrokerError('ERR_CONFIG', `not restarted, as the daemon could not start again: ${running.configProblem}`, {
+    remedy: 'it goes on with its last good configuration; fix the file, then run: broker config validate',
+  });
 }
 
 async function install(io: ProcessIo, words: InstallWords): Promise<void> {

@@ -8,17 +8,11 @@ import { configFile } from '../../config/paths.ts';
 import { toKey } from '../../credential/key.ts';
 import type { SecretBytes } from '../../credential/secret.ts';
 import { BrokerError } from '../../errors.ts';
-import {
-  describeTrouble,
-  type KeyringReply,
-  type KeyringRequest,
-  keyringName,
-  trouble,
-} from '../../platform/keyring.ts';
-import { keyringOf } from '../../platform/keyring-child.ts';
+import { keyringName } from '../../platform/keyring.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { ITEMS_SERVICE, type KeychainSource, keychainDefinition } from '../../providers/keychain/options.ts';
 import { providerDefinitions } from '../../providers/registry.ts';
+import { askKeyring } from '../../setup/key-store.ts';
 import { json } from '../output.ts';
 import { cancelled } from './login.ts';
 
@@ -48,7 +42,7 @@ export function setCommand(io: ProcessIo): Command {
     .action(async (name: string, options: Options) => {
       const { item } = (await credentialOf(io, name)).source as KeychainSource;
       using value = await readValue(io, name);
-      await ask(io, {
+      await askKeyring(io, {
         action: 'store',
         service: ITEMS_SERVICE,
         account: item,
@@ -69,7 +63,7 @@ export function unsetCommand(io: ProcessIo): Command {
     .option('--json', 'print JSON')
     .action(async (name: string, options: Options) => {
       const { item } = (await credentialOf(io, name)).source as KeychainSource;
-      await ask(io, { action: 'remove', service: ITEMS_SERVICE, account: item, mayStart: true, byPerson: true });
+      await askKeyring(io, { action: 'remove', service: ITEMS_SERVICE, account: item, mayStart: true, byPerson: true });
       const daemon = await tellDaemon(io, (client) => client.invalidate(name));
       report(io, options, { name, item, keyring: keyringName(io.platform), daemon }, 'removed from');
     });
@@ -129,15 +123,6 @@ function asKey(raw: Buffer): SecretBytes {
   } finally {
     raw.fill(0);
   }
-}
-
-/** @throws BrokerError what keeps the keyring from being asked. */
-async function ask(io: ProcessIo, request: KeyringRequest): Promise<KeyringReply> {
-  const reply = (await keyringOf(io)?.(request)) ?? trouble('no-bus');
-  if (reply.outcome !== 'trouble') return reply;
-  const { reason, remedy } = describeTrouble(keyringName(io.platform), reply);
-  const code = reply.why === 'locked' ? 'ERR_LOGIN_EXPIRED' : 'ERR_PROVIDER_UNAVAILABLE';
-  throw new BrokerError(code, reason, { remedy: remedy.charAt(0).toLowerCase() + remedy.slice(1) });
 }
 
 /** @returns whether one runs. @throws BrokerError what the daemon says to it. */

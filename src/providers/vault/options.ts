@@ -295,7 +295,10 @@ export const vaultCredentialSchema = once(() =>
     path: text()
       .transform((path) => path.replace(/^\/*(?:v1\/)?/, ''))
       .superRefine((path, context) => {
-        if (path === '' || path.split('/').some((part) => part === '..' || part === '.')) {
+        if (URL.canParse(path)) {
+          const inside = new URL(path).pathname.replace(/^\/(?:.*\/)?v1\/|^\//, '') || 'secret/data/claude';
+          refuse(context, 'this is an address, not a path in it', `write what stands after /v1/: path = "${inside}"`);
+        } else if (path === '' || path.split('/').some((part) => part === '..' || part === '.')) {
           refuse(context, 'this is not a path in Vault', 'write it as the HTTP API spells it, like secret/data/claude');
         } else if (/[?#\s]/.test(path)) {
           refuse(context, 'the path has a query or spaces in it', 'write parameters as params = { name = "value" }');

@@ -67,7 +67,7 @@ describe('GET …/key', () => {
     expect(refused.status).toBe(400);
     expect(JSON.parse(refused.body)).toMatchObject({
       code: 'ERR_USAGE',
-      remedy: 'the formats are: raw, json, headers',
+      remedy: 'the formats are: raw, json, env, headers',
     });
   });
 
