@@ -184,7 +184,7 @@ export function systemRefusal(error: unknown): BrokerError | undefined {
 export function failedInside(what: string, fault: unknown): BrokerError {
   const type = fault instanceof Error ? fault.name : typeof fault;
   return new BrokerError('ERR_INTERNAL', `${what} failed inside the broker (${type})`, {
-    remedy: 'this is a bug in broker: please report it with the output of `broker events`',
+    remedy: 'this is a bug in broker: please report it with what broker bugreport makes',
     cause: fault,
   });
 }

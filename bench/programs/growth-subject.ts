@@ -41,7 +41,7 @@ async function main(): Promise<GrowthFigures> {
   const daemon = await composeDaemon({
     afterUncleanEnd: false,
     installation: new Installation(),
-    config: { config: configWith(count), effective: async () => [], warnings: [] },
+    config: { config: configWith(count), hidden: () => [], effective: async () => [], warnings: [] },
     places: { configFile: '/nowhere/config.toml', stateDir, isNetworkFileSystem: false },
     definitions: [boundlessProvider],
     log,

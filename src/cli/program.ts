@@ -91,6 +91,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async (io) => (await import('./commands/doctor.ts')).doctorCommand(io),
   },
   {
+    name: 'bugreport',
+    summary: 'put what is needed to find a fault into one redacted archive',
+    load: async (io) => (await import('./commands/bugreport.ts')).bugreportCommand(io),
+  },
+  {
     name: 'setup',
     summary: 'from nothing to a working helper: provider, credential, daemon, Claude settings',
     load: async (io) => (await import('./commands/setup.ts')).setupCommand(io),

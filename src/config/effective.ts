@@ -8,6 +8,12 @@ import { isHidden, membersOf, type Table } from './walk.ts';
 /** Lists what is written and what takes effect unwritten. */
 export class EffectiveValues {
   readonly #values: { readonly path: KeyPath; readonly value: unknown }[] = [];
+  readonly #hidden: string[] = [];
+
+  /** What was masked, as it is written: to be removed from foreign text. */
+  get hidden(): readonly string[] {
+    return this.#hidden;
+  }
 
   add(path: KeyPath, value: unknown): void {
     this.#values.push({ path, value: maskValue(value, false) });
@@ -17,6 +23,8 @@ export class EffectiveValues {
   addTable(path: KeyPath, table: Table, schema: z.core.$ZodType): void {
     for (const member of membersOf(table, schema, path)) {
       const { path: at, value, isElement } = member;
+      if (isHidden(member)) this.#hidden.push(...textsOf(value));
+      else if (Array.isArray(value)) this.#hidden.push(...secretArguments(textsOf(value)));
       if (!isElement) this.#values.push({ path: at, value: maskValue(value, isHidden(member)) });
     }
   }
@@ -31,6 +39,10 @@ export class EffectiveValues {
       return { key: maskShapes(dotted(path)), value, origin };
     });
   }
+}
+
+function textsOf(value: unknown): readonly string[] {
+  return (Array.isArray(value) ? value : [value]).filter((each) => typeof each === 'string');
 }
 
 /** What differs between the daemon's effective values and those that this shell's environment would give. */

@@ -30,6 +30,8 @@ export interface LoadedConfig {
   readonly config: Config;
   /** Every key with its effective value, masked, and where it comes from. Looks the lines up when it is first asked. */
   readonly effective: () => Promise<readonly ConfigValue[]>;
+  /** Every secret in it as it is written, to be removed from foreign text. */
+  readonly hidden: () => readonly string[];
   /** What works but should not stay so. */
   readonly warnings: readonly ConfigFault[];
   readonly faults?: undefined;
@@ -83,6 +85,7 @@ export async function checkConfig(
   }
   return {
     config,
+    hidden: () => effective.hidden,
     effective: async () => effective.located(await findPositions(), contributions),
     warnings: findings.warnings.length === 0 ? [] : await located(findings.warnings),
   };
