@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -75,6 +77,35 @@ static napi_value trim_heap(napi_env env, napi_callback_info info)
 #else
     return boolean(env, false);
 #endif
+}
+
+/*
+ * releaseProgram(): unmaps the pages of Node's own code, 30 MB of which a start leaves resident. They stay in the page cache,
+ * and each comes back when it is run again. Only what is mapped from the file: with --use-largepages code lies in anonymous
+ * memory, which would be lost. Returns how many bytes are mapped.
+ */
+static napi_value release_program(napi_env env, napi_callback_info info)
+{
+    double released = 0;
+    napi_value result = NULL;
+    (void)info;
+#ifdef __linux__
+    char program[PATH_MAX], line[PATH_MAX + 128];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program);
+    FILE *maps = length > 0 && length < (ssize_t)sizeof program ? fopen("/proc/self/maps", "re") : NULL;
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+        unsigned long from, to, inode;
+        char mode[5];
+        int at = 0;
+        if (sscanf(line, "%lx-%lx %4s %*s %*s %lu %n", &from, &to, mode, &inode, &at) != 4) continue;
+        if (inode == 0 || strcmp(mode, "r-xp") != 0 || at == 0) continue;
+        if (strncmp(line + at, program, (size_t)length) != 0 || line[at + length] != '\n') continue;
+        if (madvise((void *)from, to - from, MADV_DONTNEED) == 0) released += (double)(to - from);
+    }
+    if (maps != NULL) fclose(maps);
+#endif
+    napi_create_double(env, released, &result);
+    return result;
 }
 
 /* setNonDumpable(): true where other processes of this user can no longer read this one's memory; false on macOS. */
@@ -212,7 +243,7 @@ NAPI_MODULE_INIT()
         {"peerProcess", peer_process_fd}, {"hasExited", has_exited}, {"bootTimeMs", boot_time_ms}, {"awakeTimeMs", awake_time_ms}, {"userTempFolder", user_temp_folder},
         {"isOnNetwork", is_on_network}, {"machineId", machine_id},
         {"forbidKeychainDialogues", forbid_keychain_dialogues}, {"flock", try_lock},
-        {"trimHeap", trim_heap}, {"setNonDumpable", set_non_dumpable},
+        {"trimHeap", trim_heap}, {"releaseProgram", release_program}, {"setNonDumpable", set_non_dumpable},
         {"setCoreLimitZero", set_core_limit_zero}, {"ignoreRealTimeSignals", ignore_real_time_signals},
         {"fileLimit", file_limit}, {"sdNotify", notify}, {"listenOn", listen_on}, {"socketPair", socket_pair},
         {"whenReadable", when_readable},

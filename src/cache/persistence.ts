@@ -143,6 +143,10 @@ export class Persistence {
     });
   }
 
+  isInPlace(): boolean {
+    return this.#behind === undefined && this.#store?.isInPlace() === true;
+  }
+
   /** The same for the file of the key, where the key lives in one. */
   restoreKey(): Promise<boolean> {
     return this.inTurn(async () => {

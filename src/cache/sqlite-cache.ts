@@ -208,6 +208,11 @@ export class SqliteCache implements CredentialCache {
     return (await this.#persistence?.reachIfChanged()) ?? false;
   }
 
+  /** The database is open, and its files are still those at their path. */
+  isInPlace(): boolean {
+    return this.#persistence?.isInPlace() ?? true;
+  }
+
   /** See Persistence. */
   async restoreDatabase(): Promise<boolean> {
     return (await this.#persistence?.restoreDatabase()) ?? false;

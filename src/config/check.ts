@@ -172,9 +172,11 @@ function checkProvider(name: string, value: unknown, context: CheckContext): Pro
   effective.addTable(path, table, providerSchema);
   warnOfInlineSecrets(table, providerSchema, path, context);
   warnOfUnsafeFiles(table, providerSchema, path, context);
-  const placeOf = (key: string) => {
+  const placeOf = (key: string, [inner]: KeyPath) => {
+    const methods = loginsWith(schemas, key);
+    if (methods.length > 0 && inner === 'auth') return `to logins with method = ${methods.map(tomlValue).join(' or ')}`;
     if (keysOf(credentialSchema, table).includes(key)) return 'in [credentials.NAME]';
-    return keysOfLogin(schemas).includes(key) ? `in [providers.${writtenKey(name)}.auth]` : placeOfCommonKey(key);
+    return methods.length > 0 ? `in [providers.${writtenKey(name)}.auth]` : placeOfCommonKey(key);
   };
   const result = parsed(providerSchema, { value: table, base: path, moreKeys: ['type'], placeOf }, context);
   if (result === undefined) return undefined;
@@ -182,11 +184,15 @@ function checkProvider(name: string, value: unknown, context: CheckContext): Pro
   return { name, type: schemas.type, options: result.data };
 }
 
-/** Of any login that the type has; none where it has no table for that. */
-function keysOfLogin({ providerSchema }: ProviderSchemas): readonly string[] {
+/** The methods of login that have this key; none where the type has no table for that. */
+function loginsWith({ providerSchema }: ProviderSchemas, key: string): readonly string[] {
   const login = childSchema(providerSchema, 'auth', {});
   const def = login && unwrap(login).core._zod.def;
-  return def?.type === 'union' ? def.options.flatMap((each) => keysOf(each, {})) : [];
+  if (def?.type !== 'union') return [];
+  return def.options.flatMap((each) => {
+    if (!keysOf(each, {}).includes(key)) return [];
+    return [...(childSchema(each, 'method', {})?._zod.values ?? [])].map(String);
+  });
 }
 
 function warnOfRisks(risks: readonly SourceConflict[] | undefined, base: KeyPath, { findings }: CheckContext): void {
@@ -345,11 +351,11 @@ function checkSource(
   effective.addTable(path, own, schemas.credentialSchema);
   const placeOf = (key: string) => {
     if (keysOf(schemas.providerSchema, own).includes(key)) return 'in [providers.NAME]';
-    if (keysOfLogin(schemas).includes(key)) return 'in [providers.NAME.auth]';
     const other = types.find((type) => type !== schemas && keysOf(type.credentialSchema, own).includes(key));
-    return other === undefined
-      ? placeOfCommonKey(key)
-      : `to credentials of type ${other.type}, and this one's provider is of type ${schemas.type}`;
+    const login = loginsWith(schemas, key).length > 0 ? 'in [providers.NAME.auth]' : undefined;
+    if (other === undefined) return login ?? placeOfCommonKey(key);
+    const elsewhere = `to credentials of type ${other.type}, and this one's provider is of type ${schemas.type}`;
+    return login === undefined ? elsewhere : `${login}, or ${elsewhere}`;
   };
   return parsed(schemas.credentialSchema, { value: own, base: path, moreKeys: COMMON_KEYS, placeOf }, context);
 }

@@ -30,7 +30,7 @@ export interface CheckedTable {
   /** What to write for a key, where that depends on the rest of the file. */
   readonly examples?: Readonly<Record<string, string>>;
   /** Where a key belongs that is wrong here. */
-  readonly placeOf?: (key: string) => string | undefined;
+  readonly placeOf?: (key: string, path: KeyPath) => string | undefined;
 }
 
 /** zod's issues in the words of the configuration: what is wrong, what to write instead. */
@@ -117,7 +117,7 @@ function unknownKey(key: string, { table, path, found }: Subject): KeyFault {
   const known = path.length === 0 ? [...new Set([...own, ...(table.moreKeys ?? [])])] : own;
   const around = [...table.base, ...path];
   const near = nearest(key, known);
-  const place = table.placeOf?.(key);
+  const place = table.placeOf?.(key, path);
   const where = around.length === 0 ? 'at the top of the file' : `in [${dotted(around)}]`;
   let remedy = `remove it; the keys ${where} are ${known.toSorted().join(', ')}`;
   if (place !== undefined) remedy = `move it: ${writtenKey(key)} belongs ${place}`;
@@ -180,20 +180,25 @@ function exampleFor(path: KeyPath, table: CheckedTable): string {
   const { type } = core._zod.def;
   const left = typeof path.at(-1) === 'number' ? 'elements like ' : `${writtenKey(key)} = `;
   if (type === 'boolean') return `write ${left}true or false`;
+  if (isListOfTexts(core._zod) && typeof found === 'string' && !isSecretKey(key, schema)) {
+    // A command written as one line; behind a flag there might be a secret.
+    const words = found.split(/\s+/).filter((word) => word !== '');
+    if (words.length > 0 && !/["'\\$`|=]|(?:^|\s)-/.test(found))
+      return `write ${left}${maskShapes(shorten(tomlValue(words)))}`;
+  }
   const [example] = Array.isArray(meta['examples']) ? meta['examples'] : [];
   if (example !== undefined) return `write ${left}${tomlValue(example)}`;
   if (written !== undefined && typeof written !== 'object') return `write ${left}${tomlValue(written)}`;
-  if (type === 'array' && typeof found === 'string' && !isSecretKey(key, schema)) {
-    // A command written as one line.
-    const words = found.split(/\s+/).filter((word) => word !== '');
-    if (words.length > 0 && !/["'\\$`|]/.test(found)) return `write ${left}${maskShapes(shorten(tomlValue(words)))}`;
-  }
   const isScalar = typeof found === 'number' || typeof found === 'boolean';
   if (type === 'string' && isScalar && !isSecretKey(key, schema)) {
     return `write ${left}${maskShapes(shorten(tomlValue(String(found))))}`;
   }
   if (isTableSchema(schema)) return `write a table: [${dotted([...table.base, ...path])}]`;
   return `write ${left}${placeholder(core)}${aside(meta.description)}`;
+}
+
+function isListOfTexts({ def }: ReturnType<typeof unwrap>['core']['_zod']): boolean {
+  return def.type === 'array' && unwrap(def.element).core._zod.def.type === 'string';
 }
 
 function shorten(words: string): string {

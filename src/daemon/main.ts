@@ -180,7 +180,10 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     cache.close();
     throw error;
   }
-  const quiet = new Idle(daemon.clock, QUIET_MS, daemon.releaseMemory);
+  const quiet = new Idle(daemon.clock, QUIET_MS, () => {
+    daemon.releaseMemory();
+    context.native?.releaseProgram();
+  });
   const { promise: idleForLong, resolve } = Promise.withResolvers<void>();
   exit = new Idle(daemon.clock, exitLimitMs(daemon.config()), resolve);
   const idles = [quiet, exit];
@@ -197,6 +200,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   const keeper = new PlaceKeeper({
     places: [new HeldLock(lock, places.stateDir, uid), socket, ...cachePlaces(daemon, places.stateDir)],
     watched: () => watchedFiles([socket.listener.path, lock.path], homeDir),
+    isRight: (name) => name.startsWith('broker.log') || (name.startsWith('cache.db') && cache.isInPlace()),
     clock,
     log,
     onDisplaced,

@@ -24,6 +24,8 @@ interface PlaceKeeperOptions {
   readonly watched: () => readonly string[];
   readonly clock: Clock;
   readonly log: Log;
+  /** A file of this name, which the daemon writes to itself, is as it should be after a change. Looks at little. */
+  readonly isRight: (name: string) => boolean;
   /** Another daemon has the state folder by now: this one has nothing more to do. */
   readonly onDisplaced: () => void;
 }
@@ -55,7 +57,10 @@ export class PlaceKeeper {
     this.#options = options;
     this.#watches = new FolderWatches({
       files: options.watched,
-      onEvent: this.#settle.bind(this),
+      // What the daemon writes itself, which it is awake for, need not wake it once more.
+      onEvent: (event, name) => {
+        if (event === 'rename' || name === null || !options.isRight(name)) this.#settle();
+      },
       onTrouble: ({ message }) =>
         options.log.warn({ reason: message }, 'the places of the daemon are not watched: it looks once a minute'),
     });

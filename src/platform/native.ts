@@ -1,4 +1,4 @@
-import { close, closeSync, existsSync, write } from 'node:fs';
+import { close, closeSync, existsSync, realpathSync, write } from 'node:fs';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -49,6 +49,8 @@ export interface NativeBindings {
   fileLimit(): number;
   /** Returns free memory of the C library to the system; false if there was none. */
   trimHeap(): boolean;
+  /** Makes the pages of Node's own code not resident until they are run again. Returns how many bytes are mapped; 0 on macOS. */
+  releaseProgram(): number;
   /** One sd_notify(3) message to `address`, the value of NOTIFY_SOCKET: an absolute path, or `@name` in the abstract space. */
   sdNotify(address: string, message: string): void;
   /**
@@ -90,7 +92,22 @@ interface PeerCredentials {
 }
 
 /** The same from `src/platform` and from `dist/platform`. */
-export const PACKAGE_ROOT = path.resolve(import.meta.dirname, '..', '..');
+export const PACKAGE_ROOT = outlivingPath(path.resolve(import.meta.dirname, '..', '..'));
+
+/**
+ * The stand-alone package keeps each version in `versions/` and has the link `current` lead to the newest: what is written down
+ * about this program has to lead to the next version too.
+ */
+export function outlivingPath(folder: string): string {
+  const versions = path.dirname(folder);
+  if (path.basename(versions) !== 'versions') return folder;
+  const current = path.join(versions, '..', 'current');
+  try {
+    return realpathSync(current) === realpathSync(folder) ? current : folder;
+  } catch {
+    return folder;
+  }
+}
 
 const PREBUILDS = path.join(PACKAGE_ROOT, 'prebuilds', `${process.platform}-${process.arch}`);
 

@@ -5,7 +5,8 @@ import path from 'node:path';
 interface FolderWatchesOptions {
   /** Asked for anew whenever the watches are renewed. */
   readonly files: () => readonly string[];
-  readonly onEvent: () => void;
+  /** `change`: to what is in a file or its attributes, under this name in its folder; `rename`: a file came or went. */
+  readonly onEvent: (event: 'change' | 'rename', name: string | null) => void;
   /** Folders that are not watched: on macOS a watch is told of everything below, which in a home is a lot. Default: none. */
   readonly isBusy?: ((folder: string) => boolean) | undefined;
   readonly onTrouble: (error: Error) => void;

@@ -353,7 +353,7 @@ function keyInKeyring({ io, status, stateDir: folder, keepState }: Surroundings)
  * stays: BROKER_STATE_DIR may name a folder that has other things in it.
  */
 const STATE_FILES: Readonly<Record<string, RegExp>> = {
-  bin: /^broker-key$/,
+  bin: /^broker-key(?:-desktop)?$/,
   claude: /^(?:enrolment|[0-9a-f]{16})\.json$/,
   codex: /^[0-9a-f]{16}\.json$/,
   backups: /^\d{8}T\d{6}Z-[0-9a-f]{8}\.(?:backup|json)$/,

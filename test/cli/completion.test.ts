@@ -57,7 +57,11 @@ describe.each(SHELLS)('$program in its line editor', ({ program, args, script, r
       writeFileSync(place, text);
       return place;
     };
-    write(script, execFileSync(process.execPath, [PROGRAM, 'completion', program], { encoding: 'utf8' }));
+    const text = execFileSync(process.execPath, [PROGRAM, 'completion', program], { encoding: 'utf8' });
+    // fish looks for a file of the command's name.
+    for (const file of new Set([script, script.replace('broker.fish', 'broker-key.fish')])) write(file, text);
+    write('.config/broker/config.toml', '[credentials.anthropic]\n[credentials.gateway]\n[providers.corp-vault]\n');
+    chmodSync(write('bin/broker-key', '#!/bin/sh\n'), 0o755);
     write(rc, setup);
     // What is completed has to be a command that the shell knows.
     chmodSync(
@@ -108,5 +112,21 @@ describe.each(SHELLS)('$program in its line editor', ({ program, args, script, r
     await terminal.press('C-u');
     await type('broker completion fi');
     await terminal.until(/^\$ broker completion fish/m);
+  });
+
+  test.skipIf(!present || !canType)('names that the configuration has, and pages, for broker-key too', async () => {
+    await type('broker get gate');
+    await terminal.until(/^\$ broker get gateway/m);
+    await terminal.press('C-u');
+    await type('broker login cor');
+    await terminal.until(/^\$ broker login corp-vault/m);
+    await terminal.press('C-u');
+    await type('broker help config');
+    await terminal.until(/^\$ broker help config(?:uration)?/m);
+    await terminal.press('C-u');
+    await type('broker-key anth');
+    await terminal.until(/^\$ broker-key anthropic/m);
+    await type('--format hea');
+    await terminal.until(/^\$ broker-key anthropic --format headers/m);
   });
 });

@@ -10,6 +10,8 @@ export class FailingProxy {
   readonly #server = createServer((incoming, response) => void this.#serve(incoming, response));
   /** That came in, whatever became of them. */
   requests = 0;
+  /** Told of each answer that was passed on as it is, when the whole of it is on its way to whoever asked. */
+  onAnswered: ((body: string) => void) | undefined;
   #port = 0;
 
   private constructor(upstream: URL) {
@@ -45,6 +47,13 @@ export class FailingProxy {
     outgoing.on('response', (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(response);
+      const { onAnswered } = this;
+      if (onAnswered === undefined) return;
+      let body = '';
+      answer.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      response.once('finish', () => onAnswered(body));
     });
     outgoing.on('error', () => response.destroy());
     incoming.pipe(outgoing);

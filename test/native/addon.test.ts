@@ -6,6 +6,7 @@ import {
   copyFileSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   realpathSync,
   rmSync,
   symlinkSync,
@@ -221,6 +222,13 @@ describe.skipIf(native === undefined)('the addon', () => {
   test('its clock is the one of os.uptime', () => {
     expect(native.bootTimeMs() / 1_000).toBeCloseTo(uptime(), 0);
     expect(native.bootTimeMs()).toBeLessThanOrEqual(native.bootTimeMs());
+  });
+
+  test.runIf(process.platform === 'linux')('makes its program not resident, which runs on', () => {
+    const resident = () => Number(/RssFile:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
+    const before = resident();
+    expect(native.releaseProgram()).toBeGreaterThan(1_000_000);
+    expect(resident()).toBeLessThan(before);
   });
 
   test('a lock has one holder, and goes when its file is closed', () => {

@@ -19,6 +19,8 @@ export interface LeaseRecord {
   readonly issuedAtMs: number;
   readonly maxExpiresAtMs: number;
   expiresAtMs: number;
+  /** Before its time: it was revoked, or its token ended. */
+  endedAtMs?: number;
 }
 
 /** The lease store with `sys/leases/*`. A lease dies with the token that asked for it. */
@@ -54,7 +56,7 @@ export class Leases {
     const lease = this.#leases.get(id);
     if (lease === undefined) return undefined;
     if (lease.expiresAtMs > this.#nowMs() && this.#tokens.find(lease.tokenId) !== undefined) return lease;
-    this.#leases.delete(id);
+    this.revoke(id);
     return undefined;
   }
 
@@ -63,6 +65,8 @@ export class Leases {
   }
 
   revoke(id: string): void {
+    const lease = this.#leases.get(id);
+    if (lease !== undefined) lease.endedAtMs = this.#nowMs();
     this.#leases.delete(id);
   }
 
@@ -105,6 +109,6 @@ export class Leases {
   }
 
   #endAllOf(token: Token): void {
-    for (const lease of this.#leases.values()) if (lease.tokenId === token.id) this.#leases.delete(lease.id);
+    for (const lease of this.#leases.values()) if (lease.tokenId === token.id) this.revoke(lease.id);
   }
 }

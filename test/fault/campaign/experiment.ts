@@ -21,7 +21,7 @@ export interface Trial {
   readonly tally: Tally;
 }
 
-/** How many of what went wrong are written down word for word. */
+/** How many of what went wrong the page has word for word. */
 const SHOWN = 5;
 
 /** What came of the asks of an experiment. */
@@ -37,10 +37,17 @@ export class Tally {
   readonly words: string[] = [];
   readonly notes: string[] = [];
   unexpected = 0;
+  readonly #onUnexpected: (what: string) => void;
+
+  /** @param onUnexpected is told of everything that went wrong, word for word. */
+  constructor(onUnexpected: (what: string) => void = () => {}) {
+    this.#onUnexpected = onUnexpected;
+  }
 
   /** A key that is not this credential's, or is dead. */
   wrongKey(what: string): void {
     this.wrong += 1;
+    this.#onUnexpected(`wrong key: ${what}`);
     // Said first, whatever else was seen.
     this.words.unshift(`wrong key: ${what}`);
   }
@@ -66,6 +73,7 @@ export class Tally {
   }
 
   #say(what: string): void {
+    this.#onUnexpected(what);
     if (this.words.length < SHOWN) this.words.push(what.slice(0, 1_000));
   }
 }

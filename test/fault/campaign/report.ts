@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Experiment, Tally } from './experiment.ts';
 
@@ -39,6 +39,12 @@ export function rowOf({ id, fault, expected, missing }: Experiment, tally: Tally
 export function keep(row: Row): void {
   mkdirSync(KEPT, { recursive: true });
   writeFileSync(join(KEPT, `${row.id}.json`), JSON.stringify(row));
+}
+
+/** Every word of what was not as expected, for whoever looks for its cause: the page has a few of them only. */
+export function keepWords(id: string, seed: number, what: string): void {
+  mkdirSync(KEPT, { recursive: true });
+  appendFileSync(join(KEPT, 'unexpected.log'), `${new Date().toISOString()} ${id} (seed ${seed}): ${what}\n`);
 }
 
 /** Undefined: this one has never been done whole on this machine. */

@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { readLockHolder } from '../../../src/platform/state-lock.ts';
 import type { StatusReport } from '../../../src/protocol/reports.ts';
 import { writeLaunchRecord } from '../../../src/service/unmanaged.ts';
@@ -10,6 +10,7 @@ import { FailingProxy } from '../../fakes/failing-proxy.ts';
 import { enrolLaptop } from '../../fakes/laptop.ts';
 import { isRunning, until } from '../../fakes/processes.ts';
 import { type Outcome, runHelper } from '../../native/run-helper.ts';
+import { Audit } from './audit.ts';
 import type { Tally } from './experiment.ts';
 import { stoodStill } from './stalls.ts';
 
@@ -19,7 +20,7 @@ export interface RigOptions {
   /** Of the fixed keys. */
   readonly ttl?: string;
   readonly leaseMs?: number;
-  /** How long a replaced value may still be served while Vault answers: twice its ttl, and a little more. Default: for a ttl of 2 s. */
+  /** See Audit. */
   readonly staleMs?: number;
   readonly nodeArgs?: readonly string[];
   /** More of the daemon's environment. */
@@ -28,9 +29,6 @@ export interface RigOptions {
   readonly within?: readonly string[];
 }
 
-const STALE_MS = 20_000;
-/** On a machine with more to do than it can. */
-const IN_FLIGHT_MS = 2_000;
 const LONGEST_HELPER_MS = 10_500;
 const AT_REST = new Set(['cache.db', 'cache.db-wal', 'kek', 'lock', 'launch', 'running', 'refusal']);
 
@@ -46,11 +44,8 @@ export class Rig {
   readonly leased: readonly string[];
   /** What the helper is started with. */
   readonly env: Readonly<Record<string, string>>;
-  /** Each value of each fixed key, with when it was replaced. */
-  readonly #values = new Map<string, Map<string, number>>();
+  readonly #audit: Audit;
   readonly #options: RigOptions;
-  /** Leases whose key a helper has printed. */
-  readonly #served = new Set<string>();
   #serial = 0;
 
   private constructor(vault: DevVault, proxy: FailingProxy, options: RigOptions) {
@@ -58,6 +53,8 @@ export class Rig {
     this.vault = vault;
     this.proxy = proxy;
     this.#options = options;
+    this.#audit = new Audit(options.staleMs);
+    proxy.onAnswered = (body) => this.#answered(body);
     this.home = new BrokerHome('');
     this.fixed = Array.from({ length: fixed }, (_, index) => `fixed-${index}`);
     this.leased = Array.from({ length: leased }, (_, index) => `leased-${index}`);
@@ -118,17 +115,19 @@ ${[...fixed, ...leased].join('')}${extra}`;
   rotate(name: string): void {
     this.#serial += 1;
     const value = `sk-${name}-${this.#serial}-0123456789`;
-    const values = this.#values.get(name) ?? new Map<string, number>();
-    const now = Date.now();
-    for (const [former, replacedAtMs] of values) values.set(former, Math.min(replacedAtMs, now));
-    values.set(value, Number.POSITIVE_INFINITY);
-    this.#values.set(name, values);
+    this.#audit.stored(name, value, Date.now());
     this.vault.kv.writeV2(`secret/${name}`, { key: value });
   }
 
   /** What Vault has by now. */
   present(name: string): string {
-    return [...(this.#values.get(name)?.keys() ?? [])].at(-1) ?? '';
+    return this.#audit.present(name);
+  }
+
+  #answered(body: string): void {
+    const { lease_id, data } = JSON.parse(body || '{}') as { lease_id?: string; data?: { data?: { key?: string } } };
+    if (lease_id) this.#audit.leaseReached(lease_id, Date.now());
+    if (data?.data?.key) this.#audit.reached(data.data.key, Date.now());
   }
 
   /** What a helper says, judged. @param mayFail An exit code that is right as well. */
@@ -154,8 +153,11 @@ ${[...fixed, ...leased].join('')}${extra}`;
     // The machine may be busy with another experiment.
     if (tookMs > LONGEST_HELPER_MS + 5_000 && !isStalled) tally.fault(`${name} took ${tookMs} ms`);
     if (code === 0) {
-      const flaw = this.#flawOf(name, stdout.replace(/\n$/, ''), askedAtMs, isStalled);
-      if (flaw !== undefined) tally.wrongKey(flaw);
+      const value = stdout.replace(/\n$/, '');
+      const issued = this.vault.engines.issued.get(value);
+      const lease = issued?.role === name ? issued.lease : undefined;
+      const flaw = this.#audit.flawOf({ name, value, atMs: askedAtMs, isStalled }, lease);
+      if (flaw !== undefined) tally.wrongKey(`${flaw}; the daemon's log ends ${this.logged().slice(-2_000)}`);
       return;
     }
     if (stdout !== '') tally.wrongKey(`${name}: something on stdout of a helper that failed`);
@@ -163,20 +165,6 @@ ${[...fixed, ...leased].join('')}${extra}`;
       tally.lostAnswer(
         `${name}: ${code ?? outcome.signal} ${stderr.trim()}; the daemon's log ends ${this.logged().slice(-700)}`,
       );
-  }
-
-  #flawOf(name: string, value: string, askedAtMs: number, isStalled: boolean): string | undefined {
-    const replacedAtMs = this.#values.get(name)?.get(value);
-    if (replacedAtMs !== undefined) {
-      const isOld = replacedAtMs + (this.#options.staleMs ?? STALE_MS) < askedAtMs && !isStalled;
-      return isOld ? `${name}: replaced ${askedAtMs - replacedAtMs} ms ago` : undefined;
-    }
-    const issued = this.vault.engines.issued.get(value);
-    if (issued?.role !== name) return `${name}: ${value.slice(0, 40)} is not one of its keys`;
-    const { lease } = issued;
-    this.#served.add(lease.id);
-    const isAlive = this.vault.leases.find(lease.id) !== undefined || lease.expiresAtMs > askedAtMs;
-    return isAlive ? undefined : `${name}: its lease ended ${askedAtMs - lease.expiresAtMs} ms ago`;
   }
 
   async askAll(tally: Tally): Promise<void> {
@@ -199,6 +187,12 @@ ${[...fixed, ...leased].join('')}${extra}`;
       // It went by itself.
     }
     await until(() => !isRunning(pid));
+    this.noteEnd();
+  }
+
+  /** For the audit: the daemon ended in another way than by `end`. */
+  noteEnd(): void {
+    this.#audit.daemonEnded(Date.now());
   }
 
   async status(): Promise<StatusReport | undefined> {
@@ -220,33 +214,28 @@ ${[...fixed, ...leased].join('')}${extra}`;
     });
   }
 
-  /**
-   * Leases that live in Vault and that the daemon does not know any more.
-   * @param killedAtMs What was granted so shortly before a kill may never have reached the daemon. What a helper was given has: a
-   * lease is written down before its key is served.
-   * @param destroyedAtMs When the journal itself was lost last, with database or key: what was in it lapses.
-   */
-  forgottenLeases(
-    killedAtMs: readonly number[],
-    destroyedAtMs = 0,
-  ): { readonly forgotten: string[]; readonly inFlight: number } {
-    const known = readStored(this.home.stateDir, (database) =>
+  /** See Audit: by what Vault has and what the daemon wrote down. */
+  forgottenLeases(destroyedAtMs = 0): { readonly forgotten: string[]; readonly inFlight: number } {
+    const journalled = readStored(this.home.stateDir, (database) =>
       database.prepare<[], { facts: string }>("SELECT facts FROM records WHERE kind = 'lease'").all(),
     ).map(({ facts }) => (JSON.parse(facts) as { readonly lease: { readonly id: string } }).lease.id);
-    const unknown = this.vault.leases.live().filter(({ id }) => !known.includes(id));
-    const toKillMs = (issuedAtMs: number) =>
-      Math.min(...killedAtMs.map((at) => at - issuedAtMs).filter((ms) => ms >= 0));
-    const isInFlight = ({ id, issuedAtMs }: { readonly id: string; readonly issuedAtMs: number }) => {
-      if (this.#served.has(id)) return false;
-      const ms = toKillMs(issuedAtMs);
-      return ms < IN_FLIGHT_MS || (Number.isFinite(ms) && stoodStill(issuedAtMs, issuedAtMs + ms));
-    };
-    return {
-      forgotten: unknown
-        .filter((lease) => lease.issuedAtMs > destroyedAtMs && !isInFlight(lease))
-        .map(({ id, issuedAtMs }) => `${id}, granted ${toKillMs(issuedAtMs)} ms before a kill`),
-      inFlight: unknown.filter(isInFlight).length,
-    };
+    return this.#audit.forgotten(this.vault.leases, journalled, destroyedAtMs);
+  }
+
+  /** For whoever looks for the cause of a fault: the state folder as it is, log and database. @returns where. */
+  keepEvidence(): string {
+    const folder = join(
+      import.meta.dirname,
+      '..',
+      '..',
+      '..',
+      '.cache',
+      'campaign',
+      'evidence',
+      basename(this.home.folder),
+    );
+    cpSync(this.home.stateDir, folder, { recursive: true });
+    return folder;
   }
 
   /** What the daemon wrote down: a helper that starts one gives it no other place. */

@@ -19,7 +19,7 @@ import { kills } from './kills.ts';
 import { outages } from './outages.ts';
 import { page } from './page.ts';
 import { processes } from './processes.ts';
-import { keep, kept, type Row, rowOf, table } from './report.ts';
+import { keep, keepWords, kept, type Row, rowOf, table } from './report.ts';
 import { endAllDaemons } from './rig.ts';
 import { soak } from './soak.ts';
 import { countOfStalls, watchForStalls } from './stalls.ts';
@@ -92,7 +92,7 @@ async function main(): Promise<void> {
 /** Its chance depends on the seed and its name alone, not on what runs beside it. */
 async function carryOut(experiment: Experiment, seed: number, isShort: boolean, times: number): Promise<Row> {
   const { id, missing } = experiment;
-  const tally = new Tally();
+  const tally = new Tally((what) => keepWords(id, seed, what));
   const startedMs = performance.now();
   const row = () => rowOf(experiment, tally, seed, (performance.now() - startedMs) / 60_000);
   if (missing !== undefined) return row();

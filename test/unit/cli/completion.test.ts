@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Argument, Command, Option } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { completionCommand } from '../../../src/cli/commands/completion.ts';
+import { FORMATS } from '../../../src/protocol/request.ts';
 import { FakeIo } from '../../fakes/fake-io.ts';
 
 function program(): Command {
@@ -17,6 +18,10 @@ function program(): Command {
     .addOption(new Option('--sandbox <how>', 'how').choices(['full', 'basic']));
   service.command('stop').description('stop it');
   root.command('shell').addArgument(new Argument('<kind>').choices(['one', 'two']));
+  root.command('get').argument('[name]').option('--fast', 'be fast');
+  root.command('login').argument('<provider>');
+  root.command('events').option('--credential <name>', 'of one');
+  root.command('help').argument('[what...]');
   return root;
 }
 
@@ -40,26 +45,32 @@ function run(shell: string, args: readonly string[], code: string): string[] {
   return stdout.split('\n').filter((line) => line !== '');
 }
 
-const completers: Readonly<Record<string, (file: string, words: readonly string[]) => string[]>> = {
-  bash: (file, words) =>
+/** What `broker names` prints. */
+const NAMES = 'broker() { if [ "$*" = "names credentials" ]; then echo work; echo home; else echo corp; fi; }';
+
+const completers: Readonly<Record<string, (file: string, words: readonly string[], program?: string) => string[]>> = {
+  bash: (file, words, program = 'broker') =>
     run(
       'bash',
       ['--norc'],
-      `source ${file}; COMP_WORDS=(broker ${quoted(words)}); COMP_CWORD=${words.length}; _broker; printf '%s\\n' "\${COMPREPLY[@]}"`,
+      `${NAMES}; source ${file}; COMP_WORDS=(${program} ${quoted(words)}); COMP_CWORD=${words.length}; _${program.replace('-', '_')}; printf '%s\\n' "\${COMPREPLY[@]}"`,
     ),
   // What zsh's own functions would be handed: they work only inside its line editor.
-  zsh: (file, words) =>
+  zsh: (file, words, program = 'broker') =>
     run(
       'zsh',
       ['-f'],
-      `compdef() { :; }; _files() { print FILES; }; _describe() { print -rl -- \${(P)@[-1]%%:*}; }
+      `${NAMES}; compdef() { :; }; _files() { print FILES; }; _describe() { print -rl -- \${(P)@[-1]%%:*}; }
        compadd() { if [[ $1 = -a ]]; then print -rl -- \${(P)2}; else print -rl -- "$@"; fi; }
-       source ${file}; words=(broker ${quoted(words)}); CURRENT=${words.length + 1}; _broker`,
+       source ${file}; words=(${program} ${quoted(words)}); CURRENT=${words.length + 1}; _broker`,
     ),
-  fish: (file, words) =>
-    run('fish', ['--no-config'], `source ${file}; complete -C "broker ${words.join(' ')}"`).map(
-      (line) => line.split('\t')[0] ?? '',
-    ),
+  fish: (file, words, program = 'broker') =>
+    run(
+      'fish',
+      ['--no-config'],
+      `function broker; if test "$argv" = "names credentials"; echo work; echo home; else; echo corp; end; end
+       source ${file}; complete -C "${program} ${words.join(' ')}"`,
+    ).map((line) => line.split('\t')[0] ?? ''),
 };
 
 function quoted(words: readonly string[]): string {
@@ -70,6 +81,8 @@ describe.each(Object.keys(completers))('%s', (shell) => {
   const present = spawnSync(shell, ['--version']).status === 0;
   if (!present) console.warn(`skipped: there is no ${shell} here`);
   const complete = async (...words: string[]) => (completers[shell] ?? (() => []))(await script(shell), words);
+  const completeHelper = async (...words: string[]) =>
+    (completers[shell] ?? (() => []))(await script(shell), words, 'broker-key');
 
   test.skipIf(!present)('commands', async () => {
     expect(await complete('')).toEqual(expect.arrayContaining(['service', 'shell']));
@@ -86,5 +99,47 @@ describe.each(Object.keys(completers))('%s', (shell) => {
   test.skipIf(!present)('values of options and arguments', async () => {
     expect((await complete('service', 'install', '--sandbox', '')).sort()).toEqual(['basic', 'full']);
     expect(await complete('shell', '')).toEqual(expect.arrayContaining(['one', 'two']));
+  });
+
+  test.skipIf(!present)('names that the configuration has', async () => {
+    expect(await complete('get', '')).toEqual(expect.arrayContaining(['work', 'home']));
+    expect(await complete('get', '--')).not.toContain('work');
+    expect(await complete('login', '')).toContain('corp');
+    expect(await complete('events', '--credential', '')).toEqual(expect.arrayContaining(['work', 'home']));
+  });
+
+  test.skipIf(!present)('commands and pages of broker help', async () => {
+    expect(await complete('help', '')).toEqual(expect.arrayContaining(['topics', 'service', 'configuration', 'vault']));
+  });
+
+  test.skipIf(!present)('broker-key: names, options and formats', async () => {
+    expect(await completeHelper('')).toEqual(expect.arrayContaining(['work', 'home']));
+    expect(await completeHelper('--')).toEqual(expect.arrayContaining(['--format', '--rejected', '--help']));
+    expect((await completeHelper('--format', '')).sort()).toEqual(['aws', 'headers', 'json', 'proxy', 'raw']);
+  });
+});
+
+test('has the options and formats of broker-key that its source has', async () => {
+  const source = readFileSync(new URL('../../../native/broker-key.c', import.meta.url), 'utf8');
+  const flags = [...source.matchAll(/^ {8}" {2}(--[a-z]+)/gm)].map(([, flag]) => flag);
+  const text = readFileSync(await script('bash'), 'utf8');
+  expect(text).toContain(`words='${flags.join(' ')}'`);
+  const formats = /FORMATS\[\] = \{([^}]*), NULL\}/.exec(source)?.[1]?.replaceAll(/["\s]/g, '').split(',');
+  expect(formats).toEqual(expect.arrayContaining([...FORMATS]));
+});
+
+describe('broker names', () => {
+  const names = async (table: string, text: string) => {
+    const file = path.join(folder, 'config.toml');
+    writeFileSync(file, text);
+    return (await new FakeIo({ BROKER_CONFIG: file }).run('names', table)).out;
+  };
+
+  test('prints what the configuration has, also one with faults', async () => {
+    const text =
+      '[providers.corp]\ntype = "vualt"\n[credentials.work]\nx = y\n[credentials."no name"]\n[credentials.home]\n';
+    expect(await names('credentials', text)).toBe('work\nhome\n');
+    expect(await names('providers', text)).toBe('corp\n');
+    expect(await names('credentials', '= nonsense')).toBe('');
   });
 });
