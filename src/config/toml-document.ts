@@ -1,12 +1,9 @@
 import { parse, TomlError, type TomlTable } from 'smol-toml';
-import type { AST } from 'toml-eslint-parser';
+import { type AST, ParseError, parseTOML } from 'toml-eslint-parser';
 import { BrokerError } from '../errors.ts';
 import { lineEnd, type TextEdit } from '../platform/text-edits.ts';
 import type { KeyPath } from './positions.ts';
 import { valueAt } from './walk.ts';
-
-// As everywhere: a static import would put it among what the daemon loads at its start.
-const { ParseError, parseTOML } = await import('toml-eslint-parser');
 
 /**
  * Edits of a TOML text by the positions of what is in it: everything else keeps its bytes. Each method gives one edit, for

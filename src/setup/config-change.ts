@@ -172,10 +172,10 @@ function shown(path: readonly string[], value: unknown): unknown {
   return maskValue(value, isSecretName(key) && !key.endsWith('_file') && !key.endsWith('_id')) ?? null;
 }
 
-/** `provider: providers.vault.address: "…" → "…"`. */
+/** `provider: providers.vault.address: "…" → "…"`, or `credential: credentials.work.field = "key" (new)`. */
 export function describeChange({ what, where, before, after }: Change): string {
-  const old = before === null ? 'not there' : tomlValue(before);
-  return `${what}: ${where}: ${old} → ${after === null ? 'removed' : tomlValue(after)}`;
+  if (before === null) return `${what}: ${where} = ${tomlValue(after)} (new)`;
+  return `${what}: ${where}: ${tomlValue(before)} → ${after === null ? 'removed' : tomlValue(after)}`;
 }
 
 function notEditable(edits: readonly TomlEdit[], file: string): BrokerError {
