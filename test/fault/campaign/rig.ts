@@ -260,9 +260,18 @@ function absolute(word: string, index: number): string {
 
 const openRigs = new Set<Rig>();
 
+const endings = new Set<() => void>();
+
+/** What has to be done even if the campaign is cut short. @returns what takes that back. */
+export function atTheEnd(ending: () => void): () => void {
+  endings.add(ending);
+  return () => void endings.delete(ending);
+}
+
 /** Whoever ends a campaign leaves no daemon behind. */
 export function endAllDaemons(): void {
   for (const { pid } of openRigs) if (pid !== undefined) process.kill(pid, 'SIGKILL');
+  for (const ending of endings) ending();
 }
 
 /** A rig for as long as `story` takes. */
