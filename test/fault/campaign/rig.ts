@@ -219,7 +219,7 @@ ${[...fixed, ...leased].join('')}${extra}`;
     const journalled = readStored(this.home.stateDir, (database) =>
       database.prepare<[], { facts: string }>("SELECT facts FROM records WHERE kind = 'lease'").all(),
     ).map(({ facts }) => (JSON.parse(facts) as { readonly lease: { readonly id: string } }).lease.id);
-    return this.#audit.forgotten(this.vault.leases, journalled, destroyedAtMs);
+    return this.#audit.forgotten(this.vault.leases, journalled, Date.now(), destroyedAtMs);
   }
 
   /** For whoever looks for the cause of a fault: the state folder as it is, log and database. @returns where. */
