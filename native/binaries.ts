@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { type Artefact, build } from './artefact.ts';
+import { type Artefact, type Built, build } from './artefact.ts';
 import { addonRecipes, type Compiler, helperRecipes } from './compilers.ts';
 
 export const root = path.dirname(import.meta.dirname);
@@ -53,10 +53,12 @@ export function tryAddon(file: string): string | undefined {
 }
 
 /** Builds, and says in one line what came of it. */
-export function buildAloud(artefact: Artefact): void {
-  const { linked, bytes, upToDate } = build(artefact);
+export function buildAloud(artefact: Artefact): Built {
+  const built = build(artefact);
+  const { linked, bytes, upToDate } = built;
   const target = path.relative(root, artefact.target);
   console.log(`${target}: ${linked}, ${(bytes / 1024).toFixed(1)} KiB${upToDate ? ', up to date' : ''}`);
+  return built;
 }
 
 function places({ platform, arch }: Machine, { sources, headers }: Files, target: string) {

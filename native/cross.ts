@@ -1,7 +1,7 @@
 /**
  * `npm run build:cross`: helper and addon for every machine that the package serves, with one zig compiler: `$ZIG`, or a
  * pinned one that it fetches. Examines each binary as far as this machine can, and writes docs/prebuilds.md.
- * `--if-possible`: with a compiler that is there already, or else not at all.
+ * `--if-possible`: with a compiler that is there already, or else not at all. `--no-report`: the page stays as it is.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -50,7 +50,7 @@ function main(): void {
     }
     const zig = found ?? fetchZig(console.log);
     const examined = buildAll(zig);
-    if (!ifPossible) {
+    if (!ifPossible && !process.argv.includes('--no-report')) {
       writeFileSync(REPORT, report(examined, zig.version));
       console.log(`${path.relative(root, REPORT)} tells of them`);
     }

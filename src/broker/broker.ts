@@ -313,7 +313,8 @@ export class Broker implements BrokerApi {
     this.#leases.delivered(key, ask.format === 'env' ? undefined : client, at.nowMs);
     this.#rejections.served(ask, key, at);
     const fingerprint = key.digest.slice(0, 8);
-    const served = { state, client: client?.name ?? 'unknown', pid: client?.pid ?? 0, fingerprint };
+    const inEnvironment = ask.format === 'env' ? { format: 'env' } : {};
+    const served = { state, client: client?.name ?? 'unknown', pid: client?.pid ?? 0, fingerprint, ...inEnvironment };
     this.#events.add('served', name, served, at.wallMs);
   }
 

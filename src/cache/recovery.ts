@@ -4,6 +4,7 @@ import { SqliteError } from 'better-sqlite3';
 import { BrokerError, codeOf, shellWord } from '../errors.ts';
 import { failpoint } from '../platform/failpoints.ts';
 import { birthOf, identityOf } from '../platform/files.ts';
+import { packageCommands } from '../platform/installation.ts';
 import type { Log } from '../platform/log.ts';
 import { firstLine } from '../platform/text.ts';
 
@@ -163,7 +164,7 @@ function libraryTrouble(why: string): Trouble {
     problem: `keys are kept in memory only, because SQLite does not load: ${why}`,
     remedy: /GLIBC/.test(why)
       ? 'Use a system with glibc 2.34 or newer, or build better-sqlite3 on this one: broker help prebuilds says how'
-      : 'Install broker again: npm install -g apikey-broker; if that does not help: broker help prebuilds',
+      : `Install broker again: ${packageCommands().install}; if that does not help: broker help prebuilds`,
   };
 }
 

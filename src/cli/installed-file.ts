@@ -1,4 +1,5 @@
 import type { InstallerContext, InstallOutcome } from '../claude/install/installer.ts';
+import { formatDuration, parseDuration } from '../config/durations.ts';
 import { loadConfig } from '../config/load.ts';
 import { configFile, notSetUp, stateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
@@ -93,4 +94,23 @@ async function configured(io: ProcessIo) {
   const file = configFile(io);
   const { config } = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
   return { file, config };
+}
+
+/** A duration of the command line, or whole milliseconds. @throws BrokerError ERR_USAGE */
+export function readMs(flag: string, text: string, least: number): number {
+  const ms = /^\d{1,9}$/.test(text) ? Number(text) : parsedMs(flag, text);
+  if (ms >= least) return ms;
+  throw new BrokerError('ERR_USAGE', `${flag} ${text} is under ${formatDuration(least)}`, {
+    remedy: `write at least ${formatDuration(least)}`,
+  });
+}
+
+function parsedMs(flag: string, text: string): number {
+  try {
+    return parseDuration(text);
+  } catch {
+    throw new BrokerError('ERR_USAGE', `${flag} "${text}" is not a duration`, {
+      remedy: 'write 5m, 90s or milliseconds',
+    });
+  }
 }

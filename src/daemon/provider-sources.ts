@@ -6,7 +6,7 @@ import type { Config, CredentialConfig, ProviderConfig } from '../config/config.
 import type { Login } from '../credential/life.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
-import type { Installation } from '../platform/installation.ts';
+import { type Installation, packageCommands } from '../platform/installation.ts';
 import type { Log } from '../platform/log.ts';
 import { firstLine } from '../platform/text.ts';
 import { DEFAULT_HEADER } from '../protocol/request.ts';
@@ -219,7 +219,7 @@ export class UpgradeWatch {
     const reason = firstLine(cause instanceof Error ? cause.message : String(cause));
     if (!this.#installation.wasReplaced) {
       this.#log.error({ reason }, 'a part of the program could not be loaded');
-      const remedy = 'install it again: npm install -g apikey-broker';
+      const remedy = `install it again: ${packageCommands().install}`;
       return new BrokerError('ERR_INTERNAL', 'a part of the program could not be loaded', { remedy, cause });
     }
     this.#log.warn({ reason }, 'the program was replaced while it ran: making room for the new one');

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import path, { join } from 'node:path';
 import { PACKAGE_ROOT } from './native.ts';
 
@@ -30,6 +30,19 @@ function readVersion(): string {
   const text = readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8');
   const { version } = JSON.parse(text) as { version: string };
   return version;
+}
+
+/** How this program is put here once more, and how it is taken away, by what put it here. */
+export function packageCommands(packageRoot = PACKAGE_ROOT): { readonly install: string; readonly remove: string } {
+  if (packageRoot === '/usr/lib/apikey-broker') {
+    return { install: 'apt install --reinstall ./apikey-broker_….deb', remove: 'apt remove apikey-broker' };
+  }
+  const script = path.join(packageRoot, 'install.sh');
+  if (existsSync(script)) {
+    const prefix = path.resolve(packageRoot, '..', '..', '..');
+    return { install: `sh install.sh --prefix ${prefix}`, remove: `${script} --uninstall --prefix ${prefix}` };
+  }
+  return { install: 'npm install -g apikey-broker', remove: 'npm uninstall -g apikey-broker' };
 }
 
 /** The label of the launchd agent: in its file, and in the variables that launchd gives the daemon. */

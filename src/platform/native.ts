@@ -1,4 +1,4 @@
-import { close, closeSync, existsSync, write } from 'node:fs';
+import { close, closeSync, existsSync, realpathSync, write } from 'node:fs';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -92,7 +92,22 @@ interface PeerCredentials {
 }
 
 /** The same from `src/platform` and from `dist/platform`. */
-export const PACKAGE_ROOT = path.resolve(import.meta.dirname, '..', '..');
+export const PACKAGE_ROOT = outlivingPath(path.resolve(import.meta.dirname, '..', '..'));
+
+/**
+ * The stand-alone package keeps each version in `versions/` and has the link `current` lead to the newest: what is written down
+ * about this program has to lead to the next version too.
+ */
+export function outlivingPath(folder: string): string {
+  const versions = path.dirname(folder);
+  if (path.basename(versions) !== 'versions') return folder;
+  const current = path.join(versions, '..', 'current');
+  try {
+    return realpathSync(current) === realpathSync(folder) ? current : folder;
+  } catch {
+    return folder;
+  }
+}
 
 const PREBUILDS = path.join(PACKAGE_ROOT, 'prebuilds', `${process.platform}-${process.arch}`);
 

@@ -57,6 +57,7 @@ const VERSIONED: readonly (readonly [pattern: RegExp, manager: string])[] = [
   [/^\/nix\/store\//, 'Nix'],
   [/^\/gnu\/store\//, 'Guix'],
   [/\/_npx\//, 'npx'],
+  [/\/lib\/apikey-broker\/versions\//, 'install.sh'],
 ];
 
 /** Which version manager will remove this path with an upgrade; undefined if none is known to. */
@@ -95,7 +96,7 @@ export function runtimeCopy(stateDir: string): string {
   return path.join(stateDir, 'runtime', 'node');
 }
 
-/** A path to the same runtime that will lead to the next version too: Homebrew's, snap's, a profile's of Nix. */
+/** A path to the same runtime that will lead to the next version too: Homebrew's, snap's, ours, a profile's of Nix. */
 function stableEquivalent({ execPath, searched = '' }: RuntimeOptions): string {
   if (vanishesWith(execPath) === undefined) return execPath;
   const name = path.basename(execPath);
@@ -103,6 +104,7 @@ function stableEquivalent({ execPath, searched = '' }: RuntimeOptions): string {
   const candidates = [
     execPath.replace(/^(.*)\/Cellar\/([^/]+)\/.*$/, `$1/opt/$2/bin/${name}`),
     execPath.replace(/^(\/snap\/[^/]+)\/x?\d+\//, '$1/current/'),
+    path.join(PACKAGE_ROOT, 'bin', name),
     ...onPath.map((folder) => path.join(folder, name)),
   ];
   return candidates.find((link) => vanishesWith(link) === undefined && leadsTo(link, execPath)) ?? execPath;

@@ -108,8 +108,10 @@ export class Unmanaged implements ServiceManager {
     };
   }
 
+  /** A daemon that ended because a helper had started one just before it is no failure: that one will answer. */
   async failure(): Promise<ServiceFailure | undefined> {
-    return this.#exitCode === undefined ? undefined : explainExit(this.#exitCode);
+    const exitCode = this.#exitCode;
+    return exitCode === undefined || this.#holder() !== undefined ? undefined : explainExit(exitCode);
   }
 
   logCommand({ lines, follow = false }: LogPart): readonly string[] {

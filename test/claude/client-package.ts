@@ -1,12 +1,32 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { Impossible } from './impossible.ts';
 
-/** What was observed in docs/claude-client.md holds for these; widen it after reading that report again. */
-const PACKAGE = '@anthropic-ai/claude-code';
-const RANGE = '~2.1.330';
-const FOLDER = join(import.meta.dirname, '..', '..', '.cache', 'claude-code');
+interface ClientPackage {
+  readonly name: string;
+  /** What was observed in the report on this client holds for these; widen it after reading that report again. */
+  readonly range: string;
+  readonly folder: string;
+  /** The program, in the package that comes as an optional dependency for this platform. */
+  readonly program: string;
+}
+
+const CACHE = join(import.meta.dirname, '..', '..', '.cache');
+
+const CLAUDE: ClientPackage = {
+  name: '@anthropic-ai/claude-code',
+  range: '~2.1.330',
+  folder: join(CACHE, 'claude-code'),
+  program: '@anthropic-ai/claude-code-*/claude',
+};
+
+const CODEX: ClientPackage = {
+  name: '@openai/codex',
+  range: '~0.171.0',
+  folder: join(CACHE, 'codex'),
+  program: '@openai/codex-*/vendor/*/bin/codex',
+};
 
 export interface InstalledClient {
   /** The native program; its package comes as an optional dependency for this platform. */
@@ -16,39 +36,46 @@ export interface InstalledClient {
 
 /** Installs the newest client from npm, once per range, into a folder of its own. @throws Impossible. */
 export function installClient(): InstalledClient {
-  return installed(RANGE, FOLDER);
+  return installed(CLAUDE);
+}
+
+/** The same for Codex: 404 MB. @throws Impossible. */
+export function installCodexClient(): InstalledClient {
+  return installed(CODEX);
 }
 
 /** The version that was published before this one. @throws Impossible. */
 export function installClientBefore({ version }: InstalledClient): InstalledClient {
-  const versions = JSON.parse(npm('view', PACKAGE, 'versions', '--json')) as readonly string[];
+  const versions = JSON.parse(npm(CLAUDE, 'view', CLAUDE.name, 'versions', '--json')) as readonly string[];
   const before = versions[versions.indexOf(version) - 1];
-  if (before === undefined) throw new Impossible(`npm knows no ${PACKAGE} before ${version}`);
-  return installed(before, `${FOLDER}-before`);
+  if (before === undefined) throw new Impossible(`npm knows no ${CLAUDE.name} before ${version}`);
+  return installed({ ...CLAUDE, range: before, folder: `${CLAUDE.folder}-before` });
 }
 
-function installed(range: string, folder: string): InstalledClient {
+function installed(wanted: ClientPackage): InstalledClient {
+  const { name, range, folder } = wanted;
   const stamp = join(folder, 'range.txt');
-  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== range) install(range, folder);
-  const [program] = globSync(join(folder, 'node_modules', `${PACKAGE}-*`, 'claude'));
-  if (program === undefined) throw new Impossible(`${PACKAGE} has no program for ${process.platform}-${process.arch}`);
-  const manifest = JSON.parse(readFileSync(join(dirname(program), 'package.json'), 'utf8')) as { version: string };
-  return { program, version: manifest.version };
+  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== range) install(wanted);
+  const [program] = globSync(join(folder, 'node_modules', wanted.program));
+  if (program === undefined) throw new Impossible(`${name} has no program for ${process.platform}-${process.arch}`);
+  const manifest = readFileSync(join(folder, 'node_modules', name, 'package.json'), 'utf8');
+  return { program, version: (JSON.parse(manifest) as { version: string }).version };
 }
 
-function install(range: string, folder: string): void {
-  console.log(`installing ${PACKAGE}@${range} into ${relative(process.cwd(), folder)} …`);
+function install(wanted: ClientPackage): void {
+  const { name, range, folder } = wanted;
+  console.log(`installing ${name}@${range} into ${relative(process.cwd(), folder)} …`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const flags = ['--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
-  npm('install', '--prefix', folder, ...flags, `${PACKAGE}@${range}`);
+  npm(wanted, 'install', '--prefix', folder, ...flags, `${name}@${range}`);
   writeFileSync(join(folder, 'range.txt'), range);
 }
 
-function npm(...args: readonly string[]): string {
+function npm({ name }: ClientPackage, ...args: readonly string[]): string {
   const { status, stdout, stderr, error } = spawnSync('npm', args, { encoding: 'utf8', timeout: 300_000 });
   if (status === 0) return stdout;
   const lines = (stderr ?? error?.message ?? '').split('\n').filter((text) => !/^(npm error code|$)/.test(text));
   const [line = 'it was not found or did not end'] = lines;
-  throw new Impossible(`npm ${args[0]} ${PACKAGE} failed: ${line}`);
+  throw new Impossible(`npm ${args[0]} ${name} failed: ${line}`);
 }

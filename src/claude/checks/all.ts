@@ -7,6 +7,7 @@ import { clientChecks } from './client.ts';
 import { credentialChecks } from './credentials.ts';
 import { environmentChecks } from './environment.ts';
 import { helperChecks } from './helper.ts';
+import { otherClientChecks } from './others.ts';
 import { outputChecks } from './output.ts';
 import { followingLinks, placeChecks } from './places.ts';
 import { profileChecks } from './profiles.ts';
@@ -29,6 +30,7 @@ export const CHECKS: readonly Check[] = [
   ...allowChecks,
   ...fileModeChecks,
   ...appChecks,
+  ...otherClientChecks,
 ];
 
 const RANK: Record<Severity, number> = { error: 0, warning: 1, info: 2 };

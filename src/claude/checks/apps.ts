@@ -33,7 +33,8 @@ export const appChecks: readonly Check[] = [
   check({
     id: 'desktop-ignores-helper',
     severity: 'info',
-    when: ({ apps, helper }) => helper && apps.desktop,
+    when: ({ apps, helper, others }) =>
+      helper && !others.some(({ name, asksBroker }) => name === 'Claude Desktop' && asksBroker) && apps.desktop,
     title: 'Claude Desktop is installed',
     cost: 'Desktop and remote sessions log in with OAuth only and ignore apiKeyHelper and all variables',
     remedy: 'log in to Desktop separately; no setting of the terminal client changes that',

@@ -26,6 +26,7 @@ import {
   inspectHelper,
   runHelper,
 } from './helper.ts';
+import type { OtherClient } from './others.ts';
 import { type LinkedFile, linksAmong, type MisplacedHelper, misplacedHelpers } from './places.ts';
 
 /** Everything the checks look at. Checks are pure: what is not in here they do not know. */
@@ -55,6 +56,7 @@ export interface Facts {
   /** The person's shell, where it was asked what it exports. */
   readonly shell: AskedShell | undefined;
   readonly allow: AllowFacts;
+  readonly others: readonly OtherClient[];
 }
 
 export interface SiblingFacts extends SiblingLine, Omit<CommandFacts, 'command'> {
@@ -89,6 +91,8 @@ export interface GatherOptions extends SettingsRoots, BrokerOptions {
   readonly run: 'always' | 'safe' | 'never';
   /** Start the person's shell and ask it what it exports: its profiles run. */
   readonly askShell?: boolean | undefined;
+  /** The clients of this machine beside Claude Code. */
+  readonly others?: readonly OtherClient[] | undefined;
   /** Starts the client, to see whether the rule of `allow` holds for it. */
   readonly proveAllow?: boolean | undefined;
 }
@@ -131,6 +135,7 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
     siblings: siblings(input, options),
     shell,
     allow: await gatherAllow(options, broker.status, broker.credential?.allow),
+    others: options.others ?? [],
   };
 }
 

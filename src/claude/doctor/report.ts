@@ -52,6 +52,8 @@ export function reportText({ facts, findings }: DoctorReport, colour: boolean): 
   const { proof } = facts.allow;
   if (proof !== undefined)
     lines.push(`    to \`allow\`, its helper call is ${judged(proof.helper)}, and its hook's ${judged(proof.hook)}`);
+  if (facts.others.length > 0) lines.push('', paint('bold', 'Other clients on this machine'));
+  for (const { name, uses } of facts.others) lines.push(`    ${name.padEnd(15)} ${uses}`);
   lines.push('');
   for (const { id, severity, title, cost, remedy } of findings) {
     lines.push(
@@ -123,6 +125,14 @@ export function reportJson({ facts, findings }: DoctorReport): string {
           ? null
           : { helper: judged(facts.allow.proof.helper), hook: judged(facts.allow.proof.hook) },
     },
+    otherClients: facts.others.map(({ name, file, uses, asksBroker, credential, traps }) => ({
+      name,
+      file: file ?? null,
+      uses,
+      asksBroker,
+      credential: credential ?? null,
+      inTheWay: traps.map(({ id }) => id),
+    })),
     findings: findings.map(({ fix, ...finding }) => ({
       ...finding,
       where: finding.where ?? null,

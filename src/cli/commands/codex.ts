@@ -22,7 +22,6 @@ import {
   planCodexInstall,
   uninstallCodex,
 } from '../../clients/codex-install.ts';
-import { formatDuration, parseDuration } from '../../config/durations.ts';
 import { stateDir } from '../../config/paths.ts';
 import { BrokerError, shellWord } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
@@ -31,6 +30,7 @@ import {
   credentialWarning,
   type FileOptions,
   installerContext,
+  readMs,
   reportChange,
   requireCredentialName,
   requireServable,
@@ -229,22 +229,4 @@ function requireUrl(url: string | undefined): string | undefined {
     });
   }
   return url;
-}
-
-function readMs(flag: string, text: string, least: number): number {
-  const ms = /^\d{1,9}$/.test(text) ? Number(text) : parsedMs(flag, text);
-  if (ms >= least) return ms;
-  throw new BrokerError('ERR_USAGE', `${flag} ${text} is under ${formatDuration(least)}`, {
-    remedy: `write at least ${formatDuration(least)}`,
-  });
-}
-
-function parsedMs(flag: string, text: string): number {
-  try {
-    return parseDuration(text);
-  } catch {
-    throw new BrokerError('ERR_USAGE', `${flag} "${text}" is not a duration`, {
-      remedy: 'write 5m, 90s or milliseconds',
-    });
-  }
 }

@@ -9,6 +9,7 @@ import { gatherFacts } from '../../claude/doctor/gather.ts';
 import { type DoctorReport, reportJson, reportText, secretsIn } from '../../claude/doctor/report.ts';
 import { locateHelper } from '../../claude/install/targets.ts';
 import { connect, daemonConfig } from '../../client/broker-client.ts';
+import { otherClients } from '../../clients/look.ts';
 import { type Difference, differences } from '../../config/effective.ts';
 import { loadConfig } from '../../config/load.ts';
 import { configFile, notSetUp, shellConfig, socketCandidates, stateDir } from '../../config/paths.ts';
@@ -93,6 +94,9 @@ async function tellWho(io: ProcessIo, parts: DoctorParts, named: string, asJson:
 }
 
 export async function examine(io: ProcessIo, parts: DoctorParts, options: DoctorOptions): Promise<DoctorReport> {
+  const { env, homeDir, uid, platform } = io;
+  const { config } = await loadConfig({ file: configFile(io), types: providerDefinitions, env, homeDir, uid });
+  const systemRoot = parts.systemRoot ?? '/';
   const facts = await gatherFacts({
     ...parts,
     env: io.env,
@@ -102,7 +106,8 @@ export async function examine(io: ProcessIo, parts: DoctorParts, options: Doctor
     uid: io.uid,
     platform: io.platform,
     clock: io.clock,
-    systemRoot: parts.systemRoot ?? '/',
+    systemRoot,
+    others: otherClients({ env, homeDir, platform, stateDir: stateDir(io), systemRoot, config }),
     flag: options.settings,
     asksClient: options.client !== false,
     ownHelpers: [locateHelper(io.env), stableHelper(stateDir(io))].filter((file) => file !== undefined),

@@ -1,6 +1,7 @@
 import { confirm } from '@clack/prompts';
 import { Command } from 'commander';
 import { BrokerError } from '../../errors.ts';
+import { packageCommands } from '../../platform/installation.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import type { Found, Stays } from '../../setup/written.ts';
 import { findWritten } from '../../setup/written.ts';
@@ -99,5 +100,5 @@ function staysText(stays: readonly Stays[]): string {
 function doneText(removed: readonly string[], left: readonly Stays[]): string {
   const count = removed.length === 1 ? '1 thing' : `${removed.length} things`;
   const rest = left.length === 0 ? '' : `This stays:\n${table(left.map(({ where, why }) => ['', where, why]))}`;
-  return `removed ${count}\n${rest}The package itself is removed with what installed it: npm uninstall -g apikey-broker\n`;
+  return `removed ${count}\n${rest}The package itself is removed with what installed it: ${packageCommands().remove}\n`;
 }

@@ -26,6 +26,7 @@ describe('a key that is asked for an environment', () => {
   it('has a lease that is left to lapse when another key replaces it, although the asker has gone or has a newer one', async () => {
     const world = await bench();
     await world.get('db', { format: 'env', client: client(1) });
+    expect(world.broker.events({ limit: 1 })).toMatchObject([{ kind: 'served', detail: { format: 'env' } }]);
     const [first] = world.system.leases.values();
     await world.finish(world.broker.refresh('db'));
     await world.get('db', { client: client(1), origin: 'other' });

@@ -1,0 +1,131 @@
+import { describe, expect, test } from 'vitest';
+import { type MachineFacts, otherClients } from '../../../src/clients/look.ts';
+import type { CredentialConfig } from '../../../src/config/config.ts';
+import { TemporaryHome } from '../claude/home.ts';
+
+const CONFIG = '.codex/config.toml';
+
+function configWith(more: Partial<CredentialConfig> = {}): NonNullable<MachineFacts['config']> {
+  const work = { name: 'work', provider: 'p', ...more } as CredentialConfig;
+  return { file: '/c/broker.toml', defaultCredential: 'work', credentials: new Map([['work', work]]) };
+}
+
+function look(home: TemporaryHome, more: Partial<MachineFacts> = {}) {
+  return otherClients({
+    env: { PATH: home.path('bin') },
+    homeDir: home.root,
+    platform: 'linux',
+    stateDir: home.path('state'),
+    systemRoot: home.path('root'),
+    config: configWith(),
+    ...more,
+  });
+}
+
+function withCodex(lines: (helper: string) => string): TemporaryHome {
+  const home = new TemporaryHome();
+  const helper = home.write('bin/broker-key', '#!/bin/sh\n', 0o755);
+  home.write(CONFIG, lines(helper));
+  return home;
+}
+
+const ours = (helper: string, args = '[]', more = '') => `model_provider = "broker"
+[model_providers.broker]
+name = "b"
+${more}
+[model_providers.broker.auth]
+command = "${helper}"
+args = ${args}
+`;
+
+const traps = (home: TemporaryHome, more: Partial<MachineFacts> = {}) =>
+  look(home, more).flatMap((client) => client.traps.map(({ id, where }) => ({ id, where })));
+
+describe('Codex', () => {
+  test('is not told of where it is not installed', () => {
+    using home = new TemporaryHome();
+    expect(look(home)).toEqual([]);
+    home.write('bin/codex', '#!/bin/sh\n', 0o755);
+    expect(look(home)).toMatchObject([{ name: 'Codex', uses: 'its own login, for the provider openai', traps: [] }]);
+  });
+
+  test('asks the broker, and nothing is in the way', () => {
+    using home = withCodex((helper) => ours(helper, '["work"]'));
+    expect(look(home)).toEqual([
+      {
+        name: 'Codex',
+        file: home.path(CONFIG),
+        uses: "the broker's credential work, for the provider broker",
+        asksBroker: true,
+        credential: 'work',
+        traps: [],
+      },
+    ]);
+  });
+
+  test.each([
+    ['env_key = "K"', 'the variable of env_key'],
+    ['experimental_bearer_token = "sk-canary"', 'a fixed token in its configuration'],
+    ['requires_openai_auth = true', 'its own login'],
+    ['', 'no key'],
+    ['[model_providers.broker.auth]\ncommand = "/opt/token"', 'what another command prints'],
+  ])('with %j sends %s', (line, uses) => {
+    using home = withCodex(() => `model_provider = "broker"\n[model_providers.broker]\nname = "b"\n${line}\n`);
+    expect(look(home)).toMatchObject([{ uses: `${uses}, for the provider broker`, asksBroker: false, traps: [] }]);
+  });
+
+  test('a file that is not TOML', () => {
+    using home = withCodex(() => 'x');
+    expect(traps(home)).toEqual([{ id: 'client-config-broken', where: undefined }]);
+  });
+
+  test('a key beside the command', () => {
+    using home = withCodex((helper) => ours(helper, '[]', 'env_key = "K"'));
+    expect(traps(home)).toEqual([{ id: 'client-key-conflict', where: undefined }]);
+  });
+
+  test('a helper that is gone, and too short a time', () => {
+    using home = withCodex(() => `${ours('/nowhere/broker-key')}timeout_ms = 1000\n`);
+    expect(traps(home).map(({ id }) => id)).toEqual(['client-helper-missing', 'client-impatient']);
+  });
+
+  test.each([
+    ['one that only Claude Code may have', '[]', configWith({ allow: ['claude-code'] })],
+    ['one with several values', '[]', configWith({ fields: { a: 'b' } })],
+    ['one that is not there', '["other"]', configWith()],
+    ['the default one, where none is', '[]', { ...configWith(), defaultCredential: undefined }],
+  ])('a credential that it is not given: %s', (_, args, config) => {
+    using home = withCodex((helper) => ours(helper, args));
+    expect(traps(home, { config })).toEqual([{ id: 'client-key-refused', where: '/c/broker.toml' }]);
+    expect(traps(home, { config: undefined })).toEqual([]);
+  });
+
+  test('another provider is selected, by the person or by an administrator', () => {
+    using home = withCodex((helper) => ours(helper).replace('model_provider = "broker"', 'model_provider = "openai"'));
+    expect(traps(home)).toEqual([{ id: 'client-not-selected', where: undefined }]);
+    home.write(CONFIG, ours(home.path('bin/broker-key')));
+    const managed = home.write('root/etc/codex/managed_config.toml', 'model_provider = "openai"\n');
+    expect(traps(home)).toEqual([{ id: 'client-managed', where: managed }]);
+  });
+});
+
+describe('Claude Desktop', () => {
+  const folder = 'Library/Application Support/Claude-3p/configLibrary';
+
+  test('asks the broker through the script, unless a profile is there', () => {
+    using home = new TemporaryHome();
+    const script = home.write('state/bin/broker-key-desktop', "#!/bin/sh\nexec '/b/broker-key' work\n", 0o755);
+    home.write(`${folder}/_meta.json`, '{"appliedId":"a1"}');
+    home.write(
+      `${folder}/a1.json`,
+      JSON.stringify({ inferenceProvider: 'gateway', inferenceCredentialHelper: script }),
+    );
+    expect(look(home)).toEqual([]);
+    expect(look(home, { platform: 'darwin' })).toMatchObject([
+      { name: 'Claude Desktop', uses: "the broker's credential work, for gateway", credential: 'work', traps: [] },
+    ]);
+    const user = home.root.split('/').at(-1);
+    const profile = home.write(`root/Library/Managed Preferences/${user}/com.anthropic.claudefordesktop.plist`, '');
+    expect(traps(home, { platform: 'darwin' })).toEqual([{ id: 'client-managed', where: profile }]);
+  });
+});
