@@ -4,6 +4,8 @@ import type { ProcessIo } from '../platform/process-io.ts';
 export interface CommandEntry {
   readonly name: string;
   readonly summary: string;
+  /** Not for people. */
+  readonly hidden?: true;
   readonly load: (io: ProcessIo) => Promise<Command>;
 }
 
@@ -25,9 +27,9 @@ export async function buildProgram(
     // An option that was put before its command is looked for among those of the program.
     .showHelpAfterError(`hint: see ${['broker', ...(wanted.length === 1 ? wanted : [])].join(' ')} --help`)
     .exitOverride();
-  for (const { name, summary, load } of entries) {
+  for (const { name, summary, hidden = false, load } of entries) {
     const command = isWanted(name) ? await load(io) : new Command(name).description(summary);
-    program.addCommand(inherit(command, program, 'broker'));
+    program.addCommand(inherit(command, program, 'broker'), { hidden });
   }
   return program;
 }
@@ -172,6 +174,12 @@ export const COMMANDS: readonly CommandEntry[] = [
       const { completionCommand } = await import('./commands/completion.ts');
       return completionCommand(io, () => buildProgram(io, COMMANDS, () => true));
     },
+  },
+  {
+    name: 'names',
+    summary: 'the names in the configuration, for completion',
+    hidden: true,
+    load: async (io) => (await import('./commands/completion.ts')).namesCommand(io),
   },
   {
     name: 'help',

@@ -22,8 +22,6 @@ fish: broker completion fish | tee ~/.config/fish/completions/broker-key.fish > 
 export function completionCommand(io: ProcessIo, program: () => Promise<Command>): Command {
   return new Command('completion')
     .description('print a script that completes commands, options and names, of broker-key too')
-    .addCommand(namesCommand(io), { hidden: true })
-    .helpCommand(false)
     .addArgument(new Argument('<shell>', 'the shell it is for').choices(Object.keys(SHELLS)))
     .addHelpText('after', HOW)
     .action(async (shell: string) => {
@@ -31,13 +29,16 @@ export function completionCommand(io: ProcessIo, program: () => Promise<Command>
     });
 }
 
-/** What the scripts run at a Tab: the names that the configuration has, whatever else may be wrong with it. */
-function namesCommand(io: ProcessIo): Command {
-  return new Command('names').addArgument(new Argument('<table>').choices(NAMES)).action((table: Names) => {
-    const text = readTextQuietly(configFile(io), LARGEST_CONFIG_BYTES) ?? '';
-    const names = Object.keys(readToml(text).root[table] ?? {}).filter((name) => NAME.test(name));
-    io.stdout(names.map((name) => `${name}\n`).join(''));
-  });
+/** `broker names TABLE`, which the scripts run at a Tab: the names in the configuration, whatever else may be wrong with it. */
+export function namesCommand(io: ProcessIo): Command {
+  return new Command('names')
+    .description('the names in the configuration, for completion')
+    .addArgument(new Argument('<table>').choices(NAMES))
+    .action((table: Names) => {
+      const text = readTextQuietly(configFile(io), LARGEST_CONFIG_BYTES) ?? '';
+      const names = Object.keys(readToml(text).root[table] ?? {}).filter((name) => NAME.test(name));
+      io.stdout(names.map((name) => `${name}\n`).join(''));
+    });
 }
 
 const NAMES = ['credentials', 'providers'] as const;
@@ -153,7 +154,7 @@ ${bashWordCases(nodes)}    esac ;;
 `;
 }
 
-const LIST_NAMES = (names: Names) => `broker completion names ${names} 2>/dev/null`;
+const LIST_NAMES = (names: Names) => `broker names ${names} 2>/dev/null`;
 
 function bashWords(choices: readonly string[] | Names): string {
   return typeof choices === 'string' ? `"$(${LIST_NAMES(choices)})"` : `'${choices.join(' ')}'`;

@@ -45,9 +45,8 @@ function run(shell: string, args: readonly string[], code: string): string[] {
   return stdout.split('\n').filter((line) => line !== '');
 }
 
-/** What `broker completion names` prints. */
-const NAMES =
-  'broker() { if [ "$*" = "completion names credentials" ]; then echo work; echo home; else echo corp; fi; }';
+/** What `broker names` prints. */
+const NAMES = 'broker() { if [ "$*" = "names credentials" ]; then echo work; echo home; else echo corp; fi; }';
 
 const completers: Readonly<Record<string, (file: string, words: readonly string[], program?: string) => string[]>> = {
   bash: (file, words, program = 'broker') =>
@@ -69,7 +68,7 @@ const completers: Readonly<Record<string, (file: string, words: readonly string[
     run(
       'fish',
       ['--no-config'],
-      `function broker; if test "$argv" = "completion names credentials"; echo work; echo home; else; echo corp; end; end
+      `function broker; if test "$argv" = "names credentials"; echo work; echo home; else; echo corp; end; end
        source ${file}; complete -C "${program} ${words.join(' ')}"`,
     ).map((line) => line.split('\t')[0] ?? ''),
 };
@@ -129,11 +128,11 @@ test('has the options and formats of broker-key that its source has', async () =
   expect(formats).toEqual(expect.arrayContaining([...FORMATS]));
 });
 
-describe('broker completion names', () => {
+describe('broker names', () => {
   const names = async (table: string, text: string) => {
     const file = path.join(folder, 'config.toml');
     writeFileSync(file, text);
-    return (await new FakeIo({ BROKER_CONFIG: file }).run('completion', 'names', table)).out;
+    return (await new FakeIo({ BROKER_CONFIG: file }).run('names', table)).out;
   };
 
   test('prints what the configuration has, also one with faults', async () => {
