@@ -131,7 +131,7 @@ export async function changeConfig(existing: Existing, plan: Plan, place: Config
   if (root['default'] === undefined || plan.makeDefault) put('default', ['default'], credential);
 
   if (text === undefined) return { ...(await checked(newConfig(plan), place)), changes };
-  const edited = await editToml(
+  const edited = editToml(
     withDefault(text, root, credential),
     edits.filter(({ path }) => path[0] !== 'default' || root['default'] !== undefined),
   );
@@ -172,10 +172,10 @@ function shown(path: readonly string[], value: unknown): unknown {
   return maskValue(value, isSecretName(key) && !key.endsWith('_file') && !key.endsWith('_id')) ?? null;
 }
 
-/** `provider: providers.vault.address: "…" → "…"`. */
+/** `provider: providers.vault.address: "…" → "…"`, or `credential: credentials.work.field = "key" (new)`. */
 export function describeChange({ what, where, before, after }: Change): string {
-  const old = before === null ? 'not there' : tomlValue(before);
-  return `${what}: ${where}: ${old} → ${after === null ? 'removed' : tomlValue(after)}`;
+  if (before === null) return `${what}: ${where} = ${tomlValue(after)} (new)`;
+  return `${what}: ${where}: ${tomlValue(before)} → ${after === null ? 'removed' : tomlValue(after)}`;
 }
 
 function notEditable(edits: readonly TomlEdit[], file: string): BrokerError {
@@ -210,7 +210,7 @@ export async function guardCredential(
   const edit: TomlEdit = { path: ['credentials', wanted, 'allow'], value: ['claude-code'], first: true };
   const line = text.split('\n')[((await TomlPositions.of(text)).lineOf(['credentials', wanted]) ?? 0) - 1] ?? '';
   const isOwnTable = credential.allow === undefined && /^\s*\[[^[\]]+\]\s*(?:#.*)?$/.test(line);
-  const changed = isOwnTable ? await editToml(text, [edit]) : undefined;
+  const changed = isOwnTable ? editToml(text, [edit]) : undefined;
   if (changed === undefined) {
     throw new BrokerError('ERR_USAGE', `[credentials.${writtenKey(wanted)}] in ${place.file} cannot be edited here`, {
       remedy: 'write into it by hand: allow = ["claude-code"]',

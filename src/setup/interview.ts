@@ -12,7 +12,7 @@ import {
   type Question,
   type Wrong,
 } from './questions.ts';
-import { apiPath, listed, type VaultFacts } from './vault-facts.ts';
+import { apiPath, type VaultFacts } from './vault-facts.ts';
 
 /** The person said stop (Ctrl-C, Escape). */
 export class Cancelled extends Error {
@@ -32,7 +32,7 @@ export interface Looker {
   readonly needsCa: boolean;
 }
 
-export type Next = 'login' | 'secret' | 'again' | 'stop';
+export type Next = 'login' | 'secret' | 'rest' | 'again' | 'stop';
 
 /**
  * Asks for what the draft leaves open, and checks every answer at its question. What is gray is what Enter takes; of a question
@@ -134,11 +134,7 @@ export class Interview {
 
   /** Where the secret is. */
   async source(draft: Draft, kind: ProviderKind, facts: VaultFacts | undefined, again = false): Promise<void> {
-    const known = facts === undefined ? '' : listed(facts.engines);
-    const questions = kindOf(kind).source.map((question) =>
-      question.key === 'path' && known !== '' ? { ...question, ask: `${question.ask}; mounted: ${known}` } : question,
-    );
-    await this.#ask(questions, draft, again);
+    await this.#ask(kindOf(kind).source, draft, again);
     const written = draft.source['path'];
     if (facts === undefined || typeof written !== 'string') return;
     const right = apiPath(written, facts);
@@ -167,7 +163,7 @@ export class Interview {
   }
 
   /** @returns the address that the API is asked at; undefined: it is not asked. */
-  async check(): Promise<string | undefined> {
+  async check(before: string | undefined): Promise<string | undefined> {
     const options = [
       { value: '', label: 'no' },
       { value: ANTHROPIC_CHECK, label: "yes, Anthropic's (api.anthropic.com)" },
@@ -176,22 +172,22 @@ export class Interview {
     const choice = await this.#choose(
       'Let the API itself say whether a key is good? (broker help rejection)',
       options,
-      '',
+      before === undefined ? '' : before === ANTHROPIC_CHECK ? before : 'other',
     );
     if (choice !== 'other') return choice === '' ? undefined : choice;
     const example = 'https://gateway.example.com/v1/models';
-    return await this.#text('Address that answers 2xx to a good key', { example }, (url) =>
+    return await this.#text('Address that answers 2xx to a good key', { example, usual: before }, (url) =>
       wrongWithCheck(url, this.#folders.homeDir),
     );
   }
 
-  scope(): Promise<SettingsScope> {
+  scope(before: SettingsScope = 'user'): Promise<SettingsScope> {
     const options: { value: SettingsScope; label: string }[] = [
       { value: 'user', label: 'mine, for every project (~/.claude/settings.json)' },
       { value: 'project-local', label: 'this project only, and only here (.claude/settings.local.json)' },
       { value: 'none', label: 'none: I do that myself' },
     ];
-    return this.#choose('Add apiKeyHelper to which settings?', options, 'user');
+    return this.#choose('Add apiKeyHelper to which settings?', options, before);
   }
 
   switchClient(from: string, to: string): Promise<boolean> {
@@ -203,8 +199,8 @@ export class Interview {
     return this.yes('Install the daemon as a service, so that it runs from login on?');
   }
 
-  guard(): Promise<boolean> {
-    return this.yes('Only for Claude Code itself, not for what its agent runs? (broker help allow)', false);
+  guard(before = false): Promise<boolean> {
+    return this.yes('Only for Claude Code itself, not for what its agent runs? (broker help allow)', before);
   }
 
   yes(message: string, initialValue = true): Promise<boolean> {

@@ -131,13 +131,6 @@ const VAULT_SOURCE: readonly Question[] = [
     ask: 'Path of the secret',
     needed: true,
     example: 'secret/data/claude',
-    wrong: (answer) => {
-      const url = URL.parse(answer);
-      if (url === null || !/^https?:$/.test(url.protocol)) return undefined;
-      const path = decodeURI(url.pathname).replace(/^\/(?:.*\/)?v1\/|^\/(?:ui\/vault\/secrets\/)?|\/+$/g, '');
-      const right = path.replace(/^([^/]+)\/(?:kv\/|show\/)/, '$1/') || 'secret/data/claude';
-      return { message: 'this is a whole address', remedy: `take the path out of it, as ${right}` };
-    },
   },
 ];
 

@@ -55,13 +55,22 @@ const WANTED_LIFE_MS = 600_000;
  * @throws ProviderError what the provider says; BrokerError what is wrong with the answers.
  */
 export function tryOut(loaded: LoadedConfig, plan: Plan, inputs: TrialInputs): Promise<Trial> {
-  return readOnce(loaded, plan, inputs, (issued, provider, call) => judge(issued, plan.field, provider, call));
+  return readOnce(loaded, plan, inputs, async (source, provider, call) =>
+    judge(await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, call), plan.field, provider, call),
+  );
 }
 
-/** Logs in as `tryOut` does, and asks Vault what is mounted. */
-export function lookIntoVault(loaded: LoadedConfig, plan: Plan, inputs: TrialInputs): Promise<VaultFacts> {
+/** Logs in as `tryOut` does, and asks Vault what is mounted; undefined if this login may not ask that. */
+export function lookIntoVault(loaded: LoadedConfig, plan: Plan, inputs: TrialInputs): Promise<VaultFacts | undefined> {
   const source = vaultDefinition.credentialSchema.parse({ path: FACTS_PATH });
-  return readOnce(loaded, plan, inputs, async ({ content }) => factsOf(content), source);
+  return readOnce(loaded, plan, inputs, async (_, provider, call) => {
+    try {
+      return factsOf((await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, call)).content);
+    } catch (error) {
+      if (error instanceof ProviderError && error.concerns === 'secret') return undefined;
+      throw error;
+    }
+  });
 }
 
 /**
@@ -122,8 +131,7 @@ async function readOnce<Result>(
   { config }: LoadedConfig,
   plan: Plan,
   inputs: TrialInputs,
-  use: (issued: IssuedSecret, provider: Provider, call: Call) => Promise<Result>,
-  source?: unknown,
+  ask: (source: unknown, provider: Provider, call: Call) => Promise<Result>,
 ): Promise<Result> {
   const provider = config.providers.get(plan.providerName);
   const credential = config.credentials.get(plan.credential);
@@ -139,14 +147,13 @@ async function readOnce<Result>(
   );
   const host = hostOf(plan.providerName, inputs, logins);
   const tried = create(provider.options, host);
-  const request = { source: source ?? credential.source, wantedLifeMs: WANTED_LIFE_MS };
   try {
     if (definition.interactive?.isNeeded(provider.options)) {
       const logIn = await definition.interactive.load();
       if (session.token === undefined) session.set(await logIn(provider.options, host, inputs.dialogue, call));
       if (session.token !== undefined) await tried.takeLogin?.(session.token, call);
     }
-    return await use(await tried.issue(request, call), tried, call);
+    return await ask(credential.source, tried, call);
   } catch (error) {
     // Refused once, a login is not tried again; here the person has changed something.
     await session.giveBack();

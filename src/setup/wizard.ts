@@ -1,4 +1,5 @@
 import { configFile } from '../config/paths.ts';
+import { valueAt } from '../config/walk.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import type { LoginDialogue } from '../providers/provider.ts';
@@ -101,23 +102,19 @@ class Conversation {
       // A name that nobody has said is not taken from what is there.
       if (plain.credential === undefined && plain.providerName === undefined && !isSaid) draft = plain;
     }
-    const trial = await this.#settle(draft, isChange);
+    let trial = await this.#settle(draft, isChange);
     await this.#rest(draft, isSaid);
     for (;;) {
       const found = await compare(draft, this.#around);
       if (found.changes.length === 0 || isSaid || (await this.#confirm(found))) return { ...found, trial };
-      const choice = await this.#interview.what([SECRET, LOGIN, STOP]);
+      const choice = await this.#interview.what([REST, SECRET, LOGIN, STOP]);
       if (choice === 'stop') throw new Cancelled();
-      await this.#change(draft, choice);
-      return await this.#again(draft);
+      if (choice === 'rest') await this.#rest(draft, false, true);
+      else {
+        await this.#change(draft, choice);
+        trial = await this.#untilItWorks(draft, await this.#untilItReads(draft));
+      }
     }
-  }
-
-  async #again(draft: Draft): Promise<Comparison & { readonly trial: Trial }> {
-    const trial = await this.#untilItWorks(draft, await this.#untilItReads(draft));
-    const found = await compare(draft, this.#around);
-    if (await this.#confirm(found)) return { ...found, trial };
-    throw new Cancelled();
   }
 
   async #confirm({ changes, place, line, scope }: Comparison): Promise<boolean> {
@@ -150,10 +147,11 @@ class Conversation {
     for (;;) {
       this.#interview.step('Logging in and reading what is mounted; nothing is written yet');
       try {
-        return await this.#tester.logIn(draft);
+        await this.#tester.logIn(draft);
+        const mounted = listed(this.#tester.known?.engines ?? new Map());
+        if (mounted !== '') this.#interview.step(`Logged in; mounted here: ${mounted}`);
+        return;
       } catch (error) {
-        // The login may not look at the mounts, but it is one.
-        if (error instanceof ProviderError && error.concerns === 'secret') return;
         await this.#reconsider(error, draft, false);
       }
     }
@@ -166,7 +164,7 @@ class Conversation {
       try {
         return await this.#tester.try(draft);
       } catch (error) {
-        await this.#reconsider(error, draft, true);
+        if ((await this.#reconsider(error, draft, true)) === 'login') await this.#logIn(draft, draft.kind ?? 'vault');
       }
     }
   }
@@ -182,23 +180,25 @@ class Conversation {
   }
 
   /** Says what went wrong and asks again for what may fix it; every other answer stays. */
-  async #reconsider(error: unknown, draft: Draft, isRead: boolean): Promise<void> {
+  async #reconsider(error: unknown, draft: Draft, isRead: boolean): Promise<Next> {
     if (this.#around.io.signal.aborted) throw new Cancelled();
     if (!(error instanceof BrokerError)) throw error;
     const known = isRead && this.#tester.known !== undefined ? listed(this.#tester.known.engines) : '';
     const mounted = known === '' ? [] : [`mounted here: ${known}`];
-    this.#interview.fault(
-      [error.message, ...(error.remedy === undefined ? [] : [error.remedy]), ...mounted].join('\n'),
-    );
+    // There is no file yet that these tables would be in.
+    const words = (text: string) => text.replaceAll(/ (?:of|in|for|to) \[(?:providers|credentials)\.[^\]]+\]/g, '');
+    const remedy = error.remedy === undefined ? [] : [words(error.remedy)];
+    this.#interview.fault([words(error.message), ...remedy, ...mounted].join('\n'));
     const choice = await this.#interview.what(this.#choices(error, draft, isRead));
     if (choice === 'stop') throw new Cancelled();
     if (choice !== 'again') await this.#change(draft, choice);
+    return choice;
   }
 
   #choices(error: BrokerError, draft: Draft, isRead: boolean): { value: Next; label: string }[] {
     const isSecret = isRead && error instanceof ProviderError && error.concerns === 'secret';
     // Nobody has fixed a password elsewhere: it was typed wrong.
-    const isTyped = isPasswordTyped(draft) && error instanceof ProviderError && error.concerns === 'login';
+    const isTyped = isPasswordTyped(draft) && error instanceof ProviderError && error.kind === 'login-expired';
     if (isTyped) return [{ value: 'again', label: 'try again: type the password once more' }, LOGIN, STOP];
     return isSecret ? [SECRET, LOGIN, AGAIN, STOP] : [LOGIN, ...(isRead ? [SECRET] : []), AGAIN, STOP];
   }
@@ -209,32 +209,33 @@ class Conversation {
     if (choice === 'login') {
       await this.#tester.forget();
       await this.#interview.connection(draft, kind, this.#tester, true);
-      await this.#logIn(draft, kind);
-      return;
-    }
-    await this.#interview.source(draft, kind, this.#tester.known, true);
+    } else await this.#interview.source(draft, kind, this.#tester.known, true);
   }
 
-  /** What is done with the key. */
-  async #rest(draft: Draft, isSaid: boolean): Promise<void> {
+  /** What is done with the key. @param again ask for what is answered, too. */
+  async #rest(draft: Draft, isSaid: boolean, again = false): Promise<void> {
     const { io, existing } = this.#around;
     const interview = this.#interview;
-    const isNew = !(
-      draft.credential !== undefined && Object.hasOwn(existing.root['credentials'] ?? {}, draft.credential)
-    );
-    if (isNew && draft.checkUrl === undefined && !isSaid) draft.checkUrl = await interview.check();
-    const { line, plan } = await compare({ ...draft, guard: false }, this.#around);
-    if (line.asksFor !== undefined) {
-      draft.switchClient ??= isSaid ? false : await interview.switchClient(line.asksFor, plan.credential);
-    } else if (line.change !== undefined) draft.scope ??= await interview.scope();
-    const isOffered = guardObstacle(io, draft.scope ?? 'user') === undefined && line.asksFor === undefined;
-    if (isNew && isOffered && !isSaid) draft.guard ??= await interview.guard();
+    const isOpen = (answer: unknown) => again || (answer === undefined && !isSaid);
+    const isNew = valueAt(existing.root, ['credentials', draft.credential ?? '']) === undefined;
+    if (isNew && isOpen(draft.checkUrl)) draft.checkUrl = await interview.check(draft.checkUrl);
+    const { line, plan } = await compare({ ...draft, guard: false, switchClient: false, scope: 'user' }, this.#around);
+    const isOther = line.asksFor !== undefined && (draft.scope ?? 'user') === 'user';
+    if (isOther) {
+      if (isOpen(draft.switchClient))
+        draft.switchClient = await interview.switchClient(line.asksFor ?? '', plan.credential);
+    } else if (line.change !== undefined && (again || draft.scope === undefined))
+      draft.scope = await interview.scope(draft.scope);
+    const isOffered = guardObstacle(io, draft.scope ?? 'user') === undefined && !isOther;
+    if (!isOffered) draft.guard = draft.guard && !again;
+    else if (isNew && isOpen(draft.guard)) draft.guard = await interview.guard(draft.guard);
     const service = new Service(io);
     const isQuestion = service.manager.kind !== 'none' && !(await service.state()).installed;
-    if (isQuestion && !isSaid) draft.service ??= await interview.service();
+    if (isQuestion && isOpen(draft.service)) draft.service = await interview.service();
   }
 }
 
+const REST = { value: 'rest', label: 'change what is done with the key: check, settings, guard, service' } as const;
 const SECRET = { value: 'secret', label: 'change which secret is read' } as const;
 const LOGIN = { value: 'login', label: 'change where it is and how to log in' } as const;
 const AGAIN = { value: 'again', label: 'try again: I have fixed it elsewhere' } as const;

@@ -223,7 +223,7 @@ describe('what is there already', () => {
     expect(asked.code).toBe(64);
     expect(asked.stdout).toBe(
       'credential: credentials.anthropic.path: "secret/data/claude" → "secret/data/two"\n' +
-        'credential: credentials.anthropic.field: not there → "api_key"\n',
+        'credential: credentials.anthropic.field = "api_key" (new)\n',
     );
     expect(asked.stderr).toMatch(/credential "anthropic".*already[\s\S]*--yes[\s\S]*--credential/);
     const check = await setup(...words, '--check', '--json');

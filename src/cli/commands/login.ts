@@ -135,6 +135,8 @@ export interface DialogueOptions {
   readonly passcodeFromStdin?: boolean;
   /** Which second factor, by name, id or type, where there are several. */
   readonly mfaMethod?: string | undefined;
+  /** What takes `--password-stdin` and `--passcode-stdin`. Default: `broker login PROVIDER`. */
+  readonly command?: string;
 }
 
 /** A code on the command line would be in the process list. */
@@ -143,17 +145,18 @@ const PASSCODE_VARIABLE = 'BROKER_PASSCODE';
 /** A person at this terminal, or what a script hands in for them. */
 export function terminalDialogue(io: ProcessIo, options: DialogueOptions): LoginDialogue {
   const lines = new HandedInLines(io);
+  const { command = 'broker login PROVIDER' } = options;
   const passcode = io.env[PASSCODE_VARIABLE] || undefined;
   const isHandedIn = options.passcodeFromStdin === true || passcode !== undefined;
   return {
     say: (text) => io.stderr(`${text}\n`),
     askPassword: (question) =>
-      options.passwordFromStdin ? lines.next('password') : fromTerminal(io, question, NO_PASSWORD),
+      options.passwordFromStdin ? lines.next('password') : fromTerminal(io, question, noPassword(command)),
     canAskAgain: !isHandedIn,
     askPasscode: async (question) => {
       if (options.passcodeFromStdin === true) return await lines.next('passcode');
       return passcode === undefined
-        ? await fromTerminal(io, question, NO_PASSCODE)
+        ? await fromTerminal(io, question, noPasscode(command))
         : SecretBytes.fromString(passcode.trim());
     },
     chooseFactor: (question, choices) => chooseFactor(io, options.mfaMethod, question, choices),
@@ -168,14 +171,14 @@ export function terminalDialogue(io: ProcessIo, options: DialogueOptions): Login
   };
 }
 
-const NO_PASSWORD = {
+const noPassword = (command: string) => ({
   what: 'there is no terminal to ask for the password',
-  remedy: 'run it in a terminal, or hand the password in: broker login PROVIDER --password-stdin < FILE',
-};
-const NO_PASSCODE = {
+  remedy: `run it in a terminal, or hand the password in: ${command} --password-stdin < FILE`,
+});
+const noPasscode = (command: string) => ({
   what: 'Vault wants a second factor, and there is no terminal to ask for its code',
-  remedy: `run it in a terminal, or hand the code in: broker login PROVIDER --passcode-stdin, or in ${PASSCODE_VARIABLE}`,
-};
+  remedy: `run it in a terminal, or hand the code in: ${command} --passcode-stdin, or in ${PASSCODE_VARIABLE}`,
+});
 
 async function fromTerminal(
   { terminal, signal }: ProcessIo,

@@ -124,6 +124,7 @@ function dialogueFor(io: ProcessIo, flags: Flags): LoginDialogue {
     passwordFromStdin: flags['passwordStdin'] === true || flags['keyStdin'] === true,
     passcodeFromStdin: flags['passcodeStdin'] === true,
     mfaMethod: typeof mfaMethod === 'string' ? mfaMethod : undefined,
+    command: 'broker setup …',
   });
 }
 
@@ -140,7 +141,9 @@ async function goAhead(io: ProcessIo, flags: Flags, prepared: Prepared, progress
   });
   session.succeeded();
   const facts = (await examine(io, doctorParts(io), {})).facts;
-  const findings = runChecks(facts).filter(({ severity }) => severity !== 'info');
+  // Who wants the client's settings left alone is not told to set it up.
+  const isAsked = ({ remedy }: Finding) => scope !== 'none' || !remedy.includes('broker setup');
+  const findings = runChecks(facts).filter((finding) => finding.severity !== 'info' && isAsked(finding));
   if (flags['json']) {
     const report = { ok: true, config: place.file, provider: plan.providerName, credential: plan.credential };
     const { helper, service: manager, helperMs } = installed;
@@ -155,10 +158,15 @@ async function goAhead(io: ProcessIo, flags: Flags, prepared: Prepared, progress
       changes,
     };
     io.stdout(json({ ...report, ...rest, findings }));
-  } else io.stdout(closingWords(findings, prepared, scope));
+  } else io.stdout(closingWords(findings, prepared, scope, installed.helperMs ?? 0));
 }
 
-function closingWords(findings: readonly Finding[], { line, plan }: Prepared, scope: Prepared['scope']): string {
+function closingWords(
+  findings: readonly Finding[],
+  { line, plan, trial }: Prepared,
+  scope: Prepared['scope'],
+  helperMs: number,
+): string {
   const lines = findings.flatMap(({ severity, title, remedy }) => [
     `${severity === 'error' ? 'will fail' : 'to look at'}: ${printable(title)}`,
     `    do: ${printable(remedy)}`,
@@ -166,6 +174,7 @@ function closingWords(findings: readonly Finding[], { line, plan }: Prepared, sc
   if (scope === 'none') lines.push(`Ready. Let Claude Code run it: "apiKeyHelper": ${JSON.stringify(line.line)}`);
   else if (line.asksFor !== undefined) lines.push(`Ready: ${line.line}`, lineLeft(line, plan.credential));
   else lines.push(`Ready: ${line.file} lets Claude Code ask the broker.`);
+  lines.push(`One key through the helper, as the client runs it: ${trial.fingerprint}, after ${helperMs} ms.`);
   lines.push(
     findings.length > 0 ? 'See all of it: broker doctor' : 'doctor finds nothing wrong. See the state: broker status',
   );

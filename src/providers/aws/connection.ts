@@ -48,11 +48,25 @@ export function regionOf(options: AwsOptions, host: ProviderHost): () => Promise
   return async () => {
     const region = options.region ?? (await profileRegion(options, host));
     if (region !== undefined) return region;
+    await requireProfile(options, host);
     throw new ProviderError('misconfigured', `provider "${host.name}" has no AWS region`, {
       remedy: `add region = "eu-west-1", or the one your secrets are in, to [providers.${host.name}]`,
       concerns: 'address',
     });
   };
+}
+
+/** @throws ProviderError misconfigured if the profile that is named is in none of the files. */
+async function requireProfile({ profile }: AwsOptions, host: ProviderHost): Promise<void> {
+  if (profile === undefined) return;
+  const { configFile, credentialsFile } = await loadSharedConfigFiles(sharedFiles(host));
+  if (configFile[profile] !== undefined || credentialsFile[profile] !== undefined) return;
+  const all = [...Object.keys(configFile), ...Object.keys(credentialsFile)];
+  const known = [...new Set(all)].filter((name) => !/^(?:sso-session|services)\./.test(name));
+  throw new ProviderError('misconfigured', `the AWS profile "${profile}" of provider "${host.name}" does not exist`, {
+    remedy: `correct profile in [providers.${host.name}]; ~/.aws has ${known.join(', ') || 'none'}`,
+    concerns: 'login',
+  });
 }
 
 async function profileRegion(options: AwsOptions, host: ProviderHost): Promise<string | undefined> {

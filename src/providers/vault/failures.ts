@@ -88,10 +88,16 @@ export function withoutSecret({ asked, status }: VaultReply): ProviderError {
 export function tokenOver(source: string, { address }: VaultPlace): ProviderError {
   const message = `Vault at ${address} does not accept the token from ${source}: expired, revoked, or of another namespace`;
   return new ProviderError('login-expired', message, {
-    remedy: `run: vault login, or hand in a valid token (${source})`,
+    remedy: tokenRemedy(source),
     concerns: 'login',
     isRefusedLogin: true,
   });
+}
+
+/** `vault login` writes ~/.vault-token and nothing else. */
+function tokenRemedy(source: string): string {
+  if (source === '~/.vault-token') return 'run: vault login';
+  return source.includes('/') ? `write a valid token to ${source}` : `put a valid token there: ${source}`;
 }
 
 function sort(answer: HttpReply, asked: Asked, words: string | undefined): Parts {

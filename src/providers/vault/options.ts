@@ -296,7 +296,8 @@ export const vaultCredentialSchema = once(() =>
       .transform((path) => path.replace(/^\/*(?:v1\/)?/, ''))
       .superRefine((path, context) => {
         if (URL.canParse(path)) {
-          const inside = new URL(path).pathname.replace(/^\/(?:.*\/)?v1\/|^\//, '') || 'secret/data/claude';
+          const inside =
+            new URL(path).pathname.replace(/^\/(?:.*\/)?v1\/|^\/(?:ui\/vault\/secrets\/)?/, '') || 'secret/data/claude';
           refuse(context, 'this is an address, not a path in it', `write what stands after /v1/: path = "${inside}"`);
         } else if (path === '' || path.split('/').some((part) => part === '..' || part === '.')) {
           refuse(context, 'this is not a path in Vault', 'write it as the HTTP API spells it, like secret/data/claude');

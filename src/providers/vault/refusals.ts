@@ -159,10 +159,11 @@ function loginFailure(answer: HttpReply, asked: Asked, words: string): Parts {
   }
   // A mount that does not exist is answered like this, too: Vault does not tell a stranger what is mounted.
   if (answer.status === 403) {
+    const isOidc = /\/oidc\/\w+$/.test(asked.path);
     return [
       'login-expired',
       `Vault refuses the login at ${asked.path} (403)`,
-      `check that method and mount in ${table} are right; else renew its secret`,
+      `${unmountedLogin(asked.path)}: vault auth list shows what is; else set mount in ${table}${isOidc ? '' : ', or renew its secret'}`,
     ];
   }
   if (/missing \w+|role .*(?:not be found|not found|does not exist)|invalid role name/.test(words)) {
@@ -177,6 +178,12 @@ function loginFailure(answer: HttpReply, asked: Asked, words: string): Parts {
     `Vault refuses the login at ${asked.path} (${answer.status})`,
     `renew the secret of ${table}`,
   ];
+}
+
+/** `auth/team/oidc/oidc/auth_url` → what has to be mounted where. */
+function unmountedLogin(path: string): string {
+  const [, mount = path] = /^auth\/(.+?)(?:\/oidc\/\w+|\/login(?:\/[^/]*)?)$/.exec(path) ?? [];
+  return `check that a login is mounted at ${mount}/`;
 }
 
 /** Vault names enforcement and methods around what a person wants to know: which of their factors failed, and why. */

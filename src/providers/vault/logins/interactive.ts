@@ -52,5 +52,6 @@ async function passwordLogin(auth: PasswordAuth, { dialogue, ask, host }: Intera
   if (failure.kind === 'transient') throw failure;
   throw new ProviderError('login-expired', failure.message, {
     remedy: `check the password, and username and mount in [providers.${reply.asked.provider}.auth]; then try again`,
+    concerns: 'login',
   });
 }
