@@ -1,10 +1,10 @@
 import type { ConfigFault } from '../config/faults.ts';
 import { loadConfig } from '../config/load.ts';
 import { configFile, socketCandidates, stateDir } from '../config/paths.ts';
-import type { BrokerError } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { providerDefinitions } from '../providers/registry.ts';
-import { runningDaemon } from '../service/unmanaged.ts';
+import { launchFlaw, runningDaemon } from '../service/unmanaged.ts';
 
 /** What `broker status --json` prints where no daemon answers. */
 export interface StatusWithoutDaemon {
@@ -53,4 +53,11 @@ export async function statusWithout(io: ProcessIo, error: BrokerError): Promise<
     credentials: [],
     error: { code, message, remedy, exitCode },
   };
+}
+
+/** Says of a daemon that does not run why none can be started, if that is so. */
+export function whyNoDaemon(io: ProcessIo, error: BrokerError): BrokerError {
+  const flaw = error.code === 'ERR_DAEMON_UNREACHABLE' ? launchFlaw(stateDir(io)) : undefined;
+  if (flaw?.remedy === undefined) return error;
+  return new BrokerError(error.code, `${error.message}: ${flaw.message}`, { remedy: flaw.remedy, cause: error });
 }

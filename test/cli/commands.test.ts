@@ -12,7 +12,11 @@ let server: TestServer;
 let io: FakeIo;
 beforeEach(async () => {
   server = await TestServer.start();
-  io = new FakeIo({ BROKER_SOCKET: server.path, BROKER_CONFIG: '/home/u/.config/broker/config.toml' });
+  io = new FakeIo({
+    BROKER_SOCKET: server.path,
+    BROKER_CONFIG: '/home/u/.config/broker/config.toml',
+    BROKER_STATE_DIR: join(server.folder, 'state'),
+  });
 });
 afterEach(() => server.stop());
 
