@@ -28,7 +28,7 @@ export function credentialTable({ providerName, source, field, credential }: Pla
     header(['credentials', credential]),
     pair('provider', providerName),
     ...pairs(source),
-    ...(field === undefined ? [] : [pair('field', field)]),
+    ...(typeof field === 'string' ? [pair('field', field)] : []),
     '# ttl = "15m"         # how long a key that does not say when it dies is trusted before the provider is asked again',
     '# max_stale = "24h"   # how long it is served on while the provider cannot be reached',
   ];
