@@ -8,20 +8,21 @@ if (Number(process.versions.napi) < 10) {
   process.exit(78);
 }
 try {
+  const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);
   if (process.argv.slice(2).find((word) => !word.startsWith('-')) === 'daemon') {
-    const { guardDaemon } = await import('../dist/platform/guard.js');
-    guardDaemon();
+    require('../dist/platform/guard.js').guardDaemon();
+    require('../dist/platform/compiled.js').serveCompiled(
+      require,
+      require('node:path').resolve(import.meta.dirname, '../dist'),
+    );
   }
-  const [{ main }, { processIo }] = await Promise.all([
-    import('../dist/cli/main.js'),
-    import('../dist/platform/process-io.js'),
-  ]);
-  await main(process.argv.slice(2), processIo());
+  const { main } = require('../dist/cli/main.js');
+  await main(process.argv.slice(2), require('../dist/platform/process-io.js').processIo());
 } catch (error) {
   // Whatever a command fails with, main has said.
-  if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+  if (error.code !== 'MODULE_NOT_FOUND') throw error;
   process.stderr.write(
-    `error: broker is not installed completely: ${error.message.split(' imported from')[0]}; hint: install it again: npm install -g apikey-broker\n`,
+    `error: broker is not installed completely: ${error.message.split('\n')[0]}; hint: install it again: npm install -g apikey-broker\n`,
   );
   process.exit(69);
 }

@@ -192,7 +192,8 @@ function providerEdits(
       const entry = `${writtenKey(wish.provider)} = ${inlineTable({ ...own, auth: value })}`;
       return [{ path: provider, edit: document.addInline(all, entry) }];
     }
-    const lines = [MARK, header(), ...pairs(own), '', header('auth'), ...pairs(keys)];
+    const isAlone = document.text.trim() === '' && wish.select;
+    const lines = [...(isAlone ? [''] : []), MARK, header(), ...pairs(own), '', header('auth'), ...pairs(keys)];
     return [{ path: provider, edit: document.addAtEnd(lines) }];
   }
   const present = document.valueAt(path);

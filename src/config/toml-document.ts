@@ -1,12 +1,9 @@
 import { parse, TomlError, type TomlTable } from 'smol-toml';
-import type { AST } from 'toml-eslint-parser';
+import { type AST, ParseError, parseTOML } from 'toml-eslint-parser';
 import { BrokerError } from '../errors.ts';
 import { lineEnd, type TextEdit } from '../platform/text-edits.ts';
 import type { KeyPath } from './positions.ts';
 import { valueAt } from './walk.ts';
-
-// As everywhere: a static import would put it among what the daemon loads at its start.
-const { ParseError, parseTOML } = await import('toml-eslint-parser');
 
 /**
  * Edits of a TOML text by the positions of what is in it: everything else keeps its bytes. Each method gives one edit, for
@@ -92,14 +89,23 @@ export class TomlDocument {
     const last = this.#sections[0]?.pairs.findLast(({ isInline }) => !isInline);
     if (last !== undefined) return this.addBehind(last, statement);
     const offset = this.text.startsWith('\uFEFF') ? 1 : 0;
-    return inserting(offset, `${statement}${this.#eol}${this.#eol}`);
+    return inserting(offset, `${statement}${this.#eol}`);
+  }
+
+  /** Behind the last statement of a section, or on the line below its header. */
+  addToSection({ headerEnd, pairs }: TomlSection, statement: string, first = false): TextEdit {
+    const last = first ? undefined : pairs.findLast(({ isInline }) => !isInline);
+    if (last !== undefined) return this.addBehind(last, statement);
+    const end = this.#lineEndAfter(headerEnd);
+    if (end === undefined) return inserting(this.text.length, `${this.#eol}${statement}${this.#eol}`);
+    return inserting(end, `${statement}${this.#eol}`);
   }
 
   /** A statement on the line below a pair, which is in no inline table. */
   addBehind(pair: TomlPair, statement: string): TextEdit {
     const indent = /[ \t]*$/.exec(this.text.slice(0, pair.start))?.[0] ?? '';
     const end = this.#lineEndAfter(pair.value.end);
-    if (end === undefined) return inserting(this.text.length, `${this.#eol}${indent}${statement}`);
+    if (end === undefined) return inserting(this.text.length, `${this.#eol}${indent}${statement}${this.#eol}`);
     return inserting(end, `${indent}${statement}${this.#eol}`);
   }
 

@@ -13,10 +13,12 @@ import {
 import { ConfigWatcher } from '../config/watch.ts';
 import { BrokerError, describeError } from '../errors.ts';
 import { BoundedLog } from '../platform/bounded-log.ts';
-import { type Clock, SystemClock } from '../platform/clock.ts';
-import { isOnNetwork, isOwnFolder, isTaken } from '../platform/files.ts';
+import { type Clock, SystemClock, type Timer } from '../platform/clock.ts';
+import { compiledProgram } from '../platform/compiled.ts';
+import { isOnNetwork, isOwnFolder, isTaken, replaceFile } from '../platform/files.ts';
 import { canBeInspected, closeInspector } from '../platform/guard.ts';
 import { Installation, launchAgentLog, logFileOf, VERSION } from '../platform/installation.ts';
+import { describeForLog } from '../platform/log.ts';
 import { LogFile } from '../platform/log-file.ts';
 import { loadNative, type NativeBindings } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
@@ -36,6 +38,8 @@ import { acquireForService, type StartContext, takeStartContext } from './start-
 const EX_TEMPFAIL = 75;
 /** After so long without a request memory is given back. */
 const QUIET_MS = 20_000;
+/** After the first request, so that what it called is kept compiled for the next start; a collection forgets some of it. */
+const STARTED_MS = 1_000;
 
 export interface DaemonOptions {
   /** The variables of the process: what was meant for this process alone (LISTEN_FDS, NOTIFY_SOCKET) is taken out. */
@@ -89,7 +93,7 @@ interface RunningDaemon {
   readonly watcher: ConfigWatcher;
   readonly log: BoundedLog;
   readonly idleForLong: Promise<void>;
-  readonly idles: readonly Idle[];
+  readonly timers: readonly { stop(): void }[];
 }
 
 async function startDaemon(options: DaemonOptions, context: Context, clock: Clock): Promise<RunningDaemon> {
@@ -187,7 +191,9 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   const { promise: idleForLong, resolve } = Promise.withResolvers<void>();
   exit = new Idle(daemon.clock, exitLimitMs(daemon.config()), resolve);
   const idles = [quiet, exit];
+  let keeping: Timer | undefined;
   daemon.server.onRequest((nowMs) => {
+    keeping ??= clock.after(STARTED_MS, () => keepCompiled(places, log));
     for (const idle of idles) idle.noteAsk(nowMs);
   });
   const socket = new BoundSocket(listener, bind, ({ path }) => {
@@ -212,7 +218,24 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   };
   void keeper.start();
   daemon.sinks.adopt(daemon.config());
-  return { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles };
+  const stopKeeping = () => {
+    keeping?.cancel();
+    keeping ??= { cancel: () => undefined };
+  };
+  const timers = [...idles, daemon.afterCalls, { stop: stopKeeping }];
+  return { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, timers };
+}
+
+/** For the next start. Machines that share a home would each write their own. */
+function keepCompiled({ isNetworkFileSystem }: Places, log: AdjustableLog): void {
+  const program = compiledProgram();
+  const bytes = program?.settle();
+  if (program === undefined || bytes === undefined || isNetworkFileSystem) return;
+  try {
+    replaceFile(program.file, bytes, { mode: 0o600 });
+  } catch (error) {
+    log.debug({ reason: describeForLog(error) }, 'the compiled program could not be kept: the next start takes longer');
+  }
 }
 
 /** `folder` is `path`, or one above it. */
@@ -221,7 +244,7 @@ function holds(folder: string, path: string): boolean {
 }
 
 async function runUntilStopped(running: RunningDaemon, { manager, byHelper }: Context) {
-  const { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, idles } = running;
+  const { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, timers } = running;
   const stopped = untilStopped(() => {
     manager.reloading();
     watcher.reload().finally(() => manager.reloaded());
@@ -244,7 +267,7 @@ async function runUntilStopped(running: RunningDaemon, { manager, byHelper }: Co
   manager.stopping();
   watcher.close();
   await keeper.close();
-  for (const timer of [...idles, daemon.afterCalls]) timer.stop();
+  for (const timer of timers) timer.stop();
   const isOrdered = reason !== 'idle' && reason !== 'replaced' && reason !== 'displaced';
   // What was kept in memory alone no later daemon can revoke.
   const revokes = daemon.config().daemon.revokeOnExit || !daemon.cache.isOnDisk;

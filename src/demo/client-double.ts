@@ -20,9 +20,10 @@ const key = new HeldKey(clock, helper, interval === '' ? DEFAULT_INTERVAL_MS : N
 const turn = ({ models }: TurnRequest) => takeTurn({ clock, key, sends: models.map((model) => messageTo(api, model)) });
 
 if (process.send === undefined) {
-  const report = await turn({ models: ['double'] });
-  process.stdout.write(`${JSON.stringify(report)}\n`);
-  process.exitCode = report.ok ? 0 : 1;
+  void turn({ models: ['double'] }).then((report) => {
+    process.stdout.write(`${JSON.stringify(report)}\n`);
+    process.exitCode = report.ok ? 0 : 1;
+  });
 } else {
   process.on('message', async (asked: TurnRequest) => {
     process.send?.(await turn(asked));

@@ -132,7 +132,7 @@ export async function changeConfig(existing: Existing, plan: Plan, place: Config
   if (root['default'] === undefined || plan.makeDefault) put('default', ['default'], credential);
 
   if (text === undefined) return { ...(await checked(newConfig(plan), place)), changes };
-  const edited = await editToml(
+  const edited = editToml(
     withDefault(text, root, credential),
     edits.filter(({ path }) => path[0] !== 'default' || root['default'] !== undefined),
   );
@@ -222,7 +222,7 @@ export async function guardCredential(
   const edit: TomlEdit = { path: ['credentials', wanted, 'allow'], value: ['claude-code'], first: true };
   const line = text.split('\n')[((await TomlPositions.of(text)).lineOf(['credentials', wanted]) ?? 0) - 1] ?? '';
   const isOwnTable = credential.allow === undefined && /^\s*\[[^[\]]+\]\s*(?:#.*)?$/.test(line);
-  const changed = isOwnTable ? await editToml(text, [edit]) : undefined;
+  const changed = isOwnTable ? editToml(text, [edit]) : undefined;
   if (changed === undefined) {
     throw new BrokerError('ERR_USAGE', `[credentials.${writtenKey(wanted)}] in ${place.file} cannot be edited here`, {
       remedy: 'write into it by hand: allow = ["claude-code"]',

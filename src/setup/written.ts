@@ -6,7 +6,7 @@ import { listBackups } from '../claude/settings/backups.ts';
 import { readAllSettings } from '../claude/settings/files.ts';
 import { followLinks } from '../claude/settings/replace-file.ts';
 import { runsBrokerHelper } from '../claude/shell/helper-command.ts';
-import { connect } from '../client/broker-client.ts';
+import { type BrokerClient, connect } from '../client/broker-client.ts';
 import { codexConfigFile, isOurs, readCodexConfig } from '../clients/codex-config.ts';
 import { CODEX_RECORDS, uninstallCodex } from '../clients/codex-install.ts';
 import type { Config } from '../config/config.ts';
@@ -56,6 +56,7 @@ interface Surroundings {
   readonly stateDir: string;
   /** undefined: there is none that can be read. */
   readonly config: Config | undefined;
+  readonly client: BrokerClient | undefined;
   /** undefined: no daemon answers. */
   readonly status: StatusReport | undefined;
   readonly keepState: boolean;
@@ -83,8 +84,9 @@ const FINDERS: readonly Finder[] = [
 export async function findWritten(io: ProcessIo, keepState: boolean): Promise<Found> {
   const { env, homeDir, uid } = io;
   const loaded = await loadConfig({ file: configFile(io), types: providerDefinitions, env, homeDir, uid });
-  const status = await statusIfRunning(io);
-  const around = { io, stateDir: stateDir(io), config: loaded.config, status, keepState };
+  const client = runningClient(io);
+  const status = await client?.status().catch(() => undefined);
+  const around = { io, stateDir: stateDir(io), config: loaded.config, client, status, keepState };
   const written: Written[] = [];
   const stays: Stays[] = [];
   for (const find of FINDERS) {
@@ -95,19 +97,17 @@ export async function findWritten(io: ProcessIo, keepState: boolean): Promise<Fo
   return { written, stays };
 }
 
-/** Looking must not start it: a connection to the socket of a stopped service would. */
-async function statusIfRunning(io: ProcessIo): Promise<StatusReport | undefined> {
-  if (runningDaemon(stateDir(io)) === undefined) return undefined;
-  return connect(io)
-    .status()
-    .catch(() => undefined);
+/** The daemon that holds this state folder, where it listens; looking must not start one by the socket of a stopped service. */
+function runningClient(io: ProcessIo): BrokerClient | undefined {
+  const socket = runningDaemon(stateDir(io))?.socket ?? undefined;
+  return socket === undefined ? undefined : connect(callerAt(io, socket));
 }
 
 /** A lease that cannot be revoked now lapses: nobody waits longer for that. */
 const REVOKE_LIMIT_MS = 20_000;
 
-function openLeases({ io, status, config, stateDir: folder }: Surroundings): Found {
-  if (status === undefined) {
+function openLeases({ io, client, status, config, stateDir: folder }: Surroundings): Found {
+  if (client === undefined || status === undefined) {
     const hasCache = there(path.join(ownStateDir(folder), 'cache.db'));
     const why =
       'no daemon answers that could revoke them: they end with their own time (or: broker service start, then this again)';
@@ -117,7 +117,6 @@ function openLeases({ io, status, config, stateDir: folder }: Surroundings): Fou
     };
   }
   const leased = status.credentials.filter(({ lease, sessions = 0 }) => lease !== null || sessions > 0);
-  const client = connect(io);
   const end = async (where: string, work: Promise<unknown>): Promise<Stays | undefined> => {
     try {
       const ended = await waitUntil(io.clock, work, io.clock.now() + REVOKE_LIMIT_MS);
@@ -282,30 +281,32 @@ function tokenFiles({ io, config }: Surroundings): Found {
 
 function runtimeFolders({ io, stateDir: folder }: Surroundings): Found {
   const written = socketCandidates(io).flatMap(({ path: socket, folder: place, kind }) => {
-    if (kind !== 'given' && place !== folder && isOwnFolder(place, io.uid)) {
+    // A folder that BROKER_SOCKET names is most likely somebody's own.
+    const isOurs = (kind !== 'given' || path.basename(place) === 'broker') && place !== folder;
+    if (isOurs && isOwnFolder(place, io.uid)) {
       const name = path.basename(socket);
-      return [
-        whenFree(
-          io,
-          folderOf('runtime', place, "the socket's folder", (entry) => entry === name),
-        ),
-      ];
+      const entry = folderOf('runtime', place, "the socket's folder", (file) => file === name);
+      return [whenFree(io, socket, entry)];
     }
     const isThere = lstatSync(socket, { throwIfNoEntry: false })?.isSocket() === true;
-    return isThere && place !== folder ? [whenFree(io, fileOf('runtime', socket, 'the socket'))] : [];
+    return isThere && place !== folder ? [whenFree(io, socket, fileOf('runtime', socket, 'the socket'))] : [];
   });
   return { written };
 }
 
 /** The place may be that of a daemon with another state folder. */
-function whenFree(io: ProcessIo, written: Written): Written {
+function whenFree(io: ProcessIo, socket: string, written: Written): Written {
   const remove = async (): Promise<Stays | undefined> => {
-    const other = await askStatus(io);
-    return other === undefined
-      ? written.remove()
-      : { where: written.where, why: `another daemon, pid ${other.pid}, listens` };
+    const other = await askStatus(callerAt(io, socket));
+    if (other === undefined) return written.remove();
+    return { where: written.where, why: `another daemon, pid ${other.pid}, listens there` };
   };
   return { ...written, remove };
+}
+
+/** Who asks at one socket and nowhere else: others may be those of other daemons. */
+function callerAt({ env, uid, homeDir, platform, clock }: ProcessIo, socket: string): Parameters<typeof connect>[0] {
+  return { env: { ...env, BROKER_SOCKET: socket }, uid, homeDir, platform, clock };
 }
 
 function agentLogs({ io }: Surroundings): Found {
@@ -357,7 +358,7 @@ const STATE_FILES: Readonly<Record<string, RegExp>> = {
   codex: /^[0-9a-f]{16}\.json$/,
   backups: /^\d{8}T\d{6}Z-[0-9a-f]{8}\.(?:backup|json)$/,
   runtime: /^node(?:\.\d+\.new)?$/,
-  '.': /^(?:cache\.db(?:[.-].*)?|kek(?:\..*)?|lock|running|refusal|launch|stopped|broker\.log(?:\.1)?|broker\.sock|claude-settings\.lock)$/,
+  '.': /^(?:cache\.db(?:[.-].*)?|kek(?:\..*)?|lock|running|refusal|launch|stopped|compiled|broker\.log(?:\.1)?|broker\.sock|claude-settings\.lock)$/,
 };
 const UNFINISHED = /^\..*\.\d+\.broker-tmp$/;
 

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PROGRAM } from '../fakes/daemon-process.ts';
+import { until } from '../fakes/processes.ts';
 import { TemporaryHome } from '../fakes/temporary-home.ts';
 import { run } from '../native/run-helper.ts';
 
@@ -88,6 +89,8 @@ beforeEach(() => {
   write('.bashrc', `export ANTHROPIC_API_KEY=${CANARIES.profile}\n`);
   Object.assign(user.env, {
     PATH: '/usr/bin:/bin',
+    // No daemon of another test in the places that all share.
+    BROKER_SOCKET: path.join(user.runtime, 'broker', 'broker.sock'),
     ANTHROPIC_API_KEY: CANARIES.environment,
     HTTPS_PROXY: `http://ada:${CANARIES.proxy}@proxy.example:3128`,
     VAULT_TOKEN: CANARIES.token,
@@ -229,7 +232,8 @@ describe('broker bugreport', () => {
 
   test.skipIf(process.platform !== 'linux')('does not wait again and again for a daemon that hangs', async () => {
     expect(await broker('service', 'install')).toMatchObject({ code: 0 });
-    const pid = user.daemonPid ?? 0;
+    await until(() => user.daemonPid !== undefined);
+    const pid = user.daemonPid as number;
     process.kill(pid, 'SIGSTOP');
     try {
       const { files, said } = await report();

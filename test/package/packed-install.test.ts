@@ -84,7 +84,10 @@ test('the tarball has what runs and what is read, and no install script', () => 
     expect(packed).toContain(file);
   }
   expect(packed.filter((file) => /^(?:src|test|native|bench|node_modules|\.)/.test(file))).toEqual([]);
-  expect(packed.filter((file) => file.startsWith('dist/') && !file.endsWith('.js'))).toEqual(['dist/LICENCES.txt']);
+  expect(packed.filter((file) => /^dist\/(?!man\/.*\.[15]$)/.test(file) && !file.endsWith('.js')).sort()).toEqual([
+    'dist/LICENCES.txt',
+    'dist/package.json',
+  ]);
   expect(packed).toEqual(
     expect.arrayContaining(
       ['broker-key', 'broker.node'].map((file) => `prebuilds/${process.platform}-${process.arch}/${file}`),

@@ -16,16 +16,20 @@ native?.setNonDumpable();
 native?.ignoreRealTimeSignals();
 process.stdout.on('error', () => undefined);
 
-const errand = JSON.parse(await text(process.stdin)) as Errand;
-// Fails if the daemon's successor has claimed it: that sends the token itself.
-claim(errand.file);
-const sealed = lock(JSON.stringify(await outcomeOf(errand)), errand.key);
-try {
-  replaceFile(errand.file, sealed, { mode: 0o600 });
-} catch {
-  // A full disk: then the daemon has to live for it.
+void run();
+
+async function run(): Promise<void> {
+  const errand = JSON.parse(await text(process.stdin)) as Errand;
+  // Fails if the daemon's successor has claimed it: that sends the token itself.
+  claim(errand.file);
+  const sealed = lock(JSON.stringify(await outcomeOf(errand)), errand.key);
+  try {
+    replaceFile(errand.file, sealed, { mode: 0o600 });
+  } catch {
+    // A full disk: then the daemon has to live for it.
+  }
+  process.stdout.write(sealed, () => process.exit());
 }
-process.stdout.write(sealed, () => process.exit());
 
 async function outcomeOf({ url, request, place, env, provider, who, limitMs }: Errand): Promise<Outcome> {
   const connection = new HttpConnection(place, { name: provider, env, homeDir: env['HOME'] ?? '/' }, who);

@@ -4,6 +4,10 @@ import type { LeaseRecord } from '../../fakes/dev-vault/leases.ts';
 const STALE_MS = 20_000;
 /** From the bytes of an answer in a daemon's socket to what the daemon made of it, on a machine with more to do than it can. */
 const GRACE_MS = 5_000;
+/** The same where a daemon was killed: it cannot have written down what it had not read. */
+const UNREAD_MS = 2_000;
+/** A lease is counted from when it was asked for, and so ends here before it ends in Vault. */
+const EARLIER_END_MS = 5_000;
 
 /** One ask, as a helper or a client made it. */
 interface Asked {
@@ -90,20 +94,22 @@ export class Audit {
   /**
    * Leases that live in Vault and that no daemon knows any more. In flight: granted, and no helper was given its key, because the daemon was
    * killed before it had read the answer, or within a moment of that; nobody can know them, and they lapse.
+   * @param nowMs What ends just now is not looked at.
    * @param destroyedAtMs When the journal itself was lost last, with database or key: what was in it lapses.
    */
   forgotten(
     vault: LeaseBook,
     journalled: readonly string[],
+    nowMs: number,
     destroyedAtMs = 0,
   ): { forgotten: string[]; inFlight: number } {
     const forgotten: string[] = [];
     let inFlight = 0;
-    for (const { id, issuedAtMs } of vault.live()) {
-      if (journalled.includes(id) || issuedAtMs <= destroyedAtMs) continue;
+    for (const { id, issuedAtMs, expiresAtMs } of vault.live()) {
+      if (journalled.includes(id) || issuedAtMs <= destroyedAtMs || expiresAtMs < nowMs + EARLIER_END_MS) continue;
       const { reachedAtMs, isServed } = this.#granted(id);
       const endMs = this.#endsMs.find((atMs) => atMs >= issuedAtMs);
-      const wasRead = reachedAtMs !== undefined && endMs !== undefined && reachedAtMs < endMs - GRACE_MS;
+      const wasRead = reachedAtMs !== undefined && endMs !== undefined && reachedAtMs < endMs - UNREAD_MS;
       if (!isServed && endMs !== undefined && !wasRead) inFlight += 1;
       else
         forgotten.push(

@@ -77,7 +77,7 @@ export const damage: readonly Experiment[] = [
   {
     id: 'damage-at-start',
     fault:
-      'bits flipped, cut, pages swapped, garbage in database, log and key file, between a kill -9 and the next start',
+      'bits flipped, cut, pages swapped, garbage in database, log, key file and a -shm beside them, between a kill -9 and the next start',
     expected:
       'right keys at once, at worst fetched again; what cannot be used is set aside or waits for rotate-key --discard',
     times: { short: 8, long: 600 },
@@ -120,6 +120,11 @@ async function damagedAtRest({ dice, times, tally }: Trial, harms: readonly Harm
       if (dice.chance(0.3)) rig.rotate(dice.pick(rig.fixed));
       await rig.end(dice.chance(0.7) ? 'SIGKILL' : 'SIGTERM');
       for (let left = 1 + Math.floor(dice.between(0, 3)); left > 0; left -= 1) harm(rig, dice, harms, tally);
+      // Nobody has shared memory beside this database: whatever lies there is somebody else's.
+      if (dice.chance(0.2)) {
+        writeFileSync(rig.state('cache.db-shm'), 'x'.repeat(Math.floor(dice.between(0, 40_000))), { mode: 0o600 });
+        tally.inflicted += 1;
+      }
       const began = Date.now();
       await rig.ask(dice.pick(rig.names), tally);
       tally.recoveredMs.push(Date.now() - began);

@@ -24,8 +24,11 @@ behind a proxy that can go wrong. What is right was written down before (\`test/
 ${table(rows)}
 ![Memory, descriptors, database and log under the soak](reliability-soak.svg)
 
-- A **wrong key** is one of another credential, of nobody, of a lease that had ended, or a value that was replaced twenty seconds ago (the
-  ttl here is two) while Vault answered.
+- A **wrong key** is one of another credential, of nobody, of a lease that had ended or was revoked, or a replaced value although the next
+  one had been in the daemon's socket for five seconds, or although the daemon had twenty seconds to ask for it (the ttl here is two).
+- A **lease in flight** was granted by Vault, and the daemon was killed before it had read the answer, or just then: nobody was given its key,
+  nobody knows its name, and it ends with its ttl or its login. Every other one is on record or revoked. So it is with an answer that
+  comes after the time limit of a call, and with what is granted while the database cannot be written, if the daemon is killed before it can.
 - An **answer is lost** if a helper that had to print a key did not, within its 9.5 s.
 - ${count((row) => row.stalled)} of the answers were under way while this machine, which is shared, stood still for more than 2.5 s: of these only
   the keys are judged, not the times.

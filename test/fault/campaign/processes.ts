@@ -342,7 +342,7 @@ async function killedHelpers({ times, tally }: Trial): Promise<void> {
 }
 
 /** Processes that run the daemon's program with this rig's state folder. */
-function daemonsOf(rig: Rig): number[] {
+export function daemonsOf(rig: Rig): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)

@@ -219,7 +219,7 @@ ${[...fixed, ...leased].join('')}${extra}`;
     const journalled = readStored(this.home.stateDir, (database) =>
       database.prepare<[], { facts: string }>("SELECT facts FROM records WHERE kind = 'lease'").all(),
     ).map(({ facts }) => (JSON.parse(facts) as { readonly lease: { readonly id: string } }).lease.id);
-    return this.#audit.forgotten(this.vault.leases, journalled, destroyedAtMs);
+    return this.#audit.forgotten(this.vault.leases, journalled, Date.now(), destroyedAtMs);
   }
 
   /** For whoever looks for the cause of a fault: the state folder as it is, log and database. @returns where. */
@@ -260,9 +260,18 @@ function absolute(word: string, index: number): string {
 
 const openRigs = new Set<Rig>();
 
+const endings = new Set<() => void>();
+
+/** What has to be done even if the campaign is cut short. @returns what takes that back. */
+export function atTheEnd(ending: () => void): () => void {
+  endings.add(ending);
+  return () => void endings.delete(ending);
+}
+
 /** Whoever ends a campaign leaves no daemon behind. */
 export function endAllDaemons(): void {
   for (const { pid } of openRigs) if (pid !== undefined) process.kill(pid, 'SIGKILL');
+  for (const ending of endings) ending();
 }
 
 /** A rig for as long as `story` takes. */

@@ -23,8 +23,17 @@ import { keep, keepWords, kept, type Row, rowOf, table } from './report.ts';
 import { endAllDaemons } from './rig.ts';
 import { soak } from './soak.ts';
 import { countOfStalls, watchForStalls } from './stalls.ts';
+import { surroundings } from './surroundings.ts';
 
-const EXPERIMENTS: readonly Experiment[] = [...kills, ...damage, ...disk, ...outages, ...processes, ...soak];
+const EXPERIMENTS: readonly Experiment[] = [
+  ...kills,
+  ...damage,
+  ...disk,
+  ...outages,
+  ...processes,
+  ...surroundings,
+  ...soak,
+];
 const DEFAULT_SEED = 18;
 /** They wait more than they work. */
 const AT_ONCE = 3;

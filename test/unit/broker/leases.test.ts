@@ -500,6 +500,29 @@ describe('an invalidated key', () => {
 });
 
 describe('after a crash', () => {
+  it('between grant and answer that lease is known to nobody and was given to nobody; the next daemon takes another', async () => {
+    const folder = temporaryFolder();
+    const world = await bench({ cache: await openTestCache(folder) });
+    const provider = world.provider();
+    const issue = provider.issue.bind(provider);
+    provider.issue = async (request, call) => {
+      const granted = await issue(request, call);
+      await sleep(300, world.clock);
+      return granted;
+    };
+    void world.ask('db', PLAIN);
+    await world.clock.advance(100);
+    const [first] = world.system.liveLeases;
+    world.crash(await openTestCache(folder));
+    await world.clock.advance(SECOND);
+    expect(world.cache.leases()).toEqual([]);
+    const told = await world.get('db', PLAIN);
+    expect(told.value).not.toBe(first?.value);
+    expect(world.cache.leases().map(({ lease }) => `key:${lease.id}`)).not.toContain(first?.value);
+    await world.clock.advance(HOUR);
+    expect(world.system.liveLeases).not.toContain(first);
+  });
+
   it('the lease on record is used and renewed, not issued anew', async () => {
     const folder = temporaryFolder();
     const world = await bench({ cache: await openTestCache(folder) });
