@@ -44,7 +44,7 @@ describe('without a terminal', () => {
     expect(statSync(home.config).mode & 0o777).toBe(0o600);
     const text = readFileSync(home.config, 'utf8');
     expect(text).toContain(`role_id_file = "~/role-id"`);
-    expect(text).toMatch(/^# .*docs\/configuration\.md/m);
+    expect(text).toMatch(/^# .*broker help configuration/m);
     expect(await home.shell(apiKeyHelper)).toEqual({ code: 0, stdout: `${KEY}\n`, stderr: '' });
     // The login of the trial was given back: what is left is the daemon's.
     expect(vault.tokens.live().filter(({ id }) => id !== vault.rootToken)).toHaveLength(1);
