@@ -511,7 +511,7 @@ static bool is_gone(const struct launch *launch, char why[LINE_LIMIT])
     for (size_t i = 1; launch->run[0] != NULL && launch->run[i] != NULL; i++)
         if (launch->run[i][0] == '/' && stat(launch->run[i], &status) != 0 && (errno == ENOENT || errno == ENOTDIR))
             return !cannot(why, PARTS("broker is not installed any more: ", launch->run[i],
-                                      " is gone; install it again: npm install -g apikey-broker"));
+                                      " is gone; install it again (npm install -g apikey-broker), then run: broker service install"));
     return false;
 }
 

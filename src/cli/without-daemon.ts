@@ -1,10 +1,10 @@
 import type { ConfigFault } from '../config/faults.ts';
 import { loadConfig } from '../config/load.ts';
 import { configFile, socketCandidates, stateDir } from '../config/paths.ts';
-import type { BrokerError } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { providerDefinitions } from '../providers/registry.ts';
-import { runningDaemon } from '../service/unmanaged.ts';
+import { launchFlaw, runningDaemon } from '../service/unmanaged.ts';
 
 /** What `broker status --json` prints where no daemon answers. */
 export interface StatusWithoutDaemon {
@@ -53,4 +53,20 @@ export async function statusWithout(io: ProcessIo, error: BrokerError): Promise<
     credentials: [],
     error: { code, message, remedy, exitCode },
   };
+}
+
+/** The same failure with what is known here of the daemon: that it hangs, or why none can be started. */
+export function whyNoDaemon(io: ProcessIo, error: BrokerError): BrokerError {
+  const { code, message, cause } = error;
+  const folder = stateDir(io);
+  const pid = code === 'ERR_REFRESH_PENDING' ? runningDaemon(folder)?.pid : undefined;
+  if (pid !== undefined) {
+    return new BrokerError(code, `${message}; its pid is ${pid}`, {
+      remedy: 'restart it: broker service restart',
+      cause,
+    });
+  }
+  const flaw = code === 'ERR_DAEMON_UNREACHABLE' ? launchFlaw(folder) : undefined;
+  if (flaw?.remedy === undefined) return error;
+  return new BrokerError(code, `${message}: ${flaw.message}`, { remedy: flaw.remedy, cause });
 }

@@ -122,13 +122,13 @@ export class Unmanaged implements ServiceManager {
     return runningDaemon(this.#stateDir);
   }
 
-  async #spawn({ run: [program = '', ...args], env }: LaunchRecord): Promise<void> {
-    const gone = [program, ...args].find((word) => word.startsWith('/') && !existsSync(word));
-    if (gone !== undefined) {
-      throw new BrokerError('ERR_CONFIG', `${gone}, with which the daemon was installed, is gone`, {
-        remedy: 'run: broker service install',
-      });
-    }
+  async #spawn(record: LaunchRecord): Promise<void> {
+    const flaw = flawOfLaunch(record);
+    if (flaw !== undefined) throw flaw;
+    const {
+      run: [program = '', ...args],
+      env,
+    } = record;
     const inherited = Object.fromEntries(INHERITED.map((name) => [name, this.#surroundings.env[name]]));
     const child = spawn(program, args, {
       env: { ...inherited, ...env, BROKER_STATE_DIR: this.#stateDir, BROKER_STARTED_BY: 'helper' },
@@ -157,6 +157,20 @@ export function runningDaemon(stateDir: string): LockHolder | undefined {
   const native = loadNative();
   const lock = path.join(ownStateDir(stateDir), 'lock');
   return isLockHeld(lock, native && ((fd) => native.flock(fd))) ? readLockHolder(lock) : undefined;
+}
+
+/** What starts the daemon, units included, is gone: a Node that its version manager removed, a package that was moved. */
+export function launchFlaw(stateDir: string): BrokerError | undefined {
+  const record = readLaunchRecord(stateDir);
+  return record === undefined ? undefined : flawOfLaunch(record);
+}
+
+function flawOfLaunch({ run: words }: LaunchRecord): BrokerError | undefined {
+  const gone = words.find((word) => word.startsWith('/') && !existsSync(word));
+  if (gone === undefined) return undefined;
+  return new BrokerError('ERR_CONFIG', `${gone}, with which the daemon was installed, is gone`, {
+    remedy: 'run: broker service install',
+  });
 }
 
 /**

@@ -12,7 +12,11 @@ let server: TestServer;
 let io: FakeIo;
 beforeEach(async () => {
   server = await TestServer.start();
-  io = new FakeIo({ BROKER_SOCKET: server.path, BROKER_CONFIG: '/home/u/.config/broker/config.toml' });
+  io = new FakeIo({
+    BROKER_SOCKET: server.path,
+    BROKER_CONFIG: '/home/u/.config/broker/config.toml',
+    BROKER_STATE_DIR: join(server.folder, 'state'),
+  });
 });
 afterEach(() => server.stop());
 
@@ -157,6 +161,18 @@ i anthropic: keys live too short
 ! gateway: not allowed to read prod/litellm (ERR_DENIED, 3 times, last 2 min ago, next attempt in 1 min)
   hint: ask for secretsmanager:GetSecretValue
 `);
+  });
+
+  it('says that this shell has another configuration than the daemon', async () => {
+    io.env['BROKER_CONFIG'] = '/elsewhere/config.toml';
+    expect((await io.run('status')).out).toContain(
+      'this shell has another configuration than the daemon: /elsewhere/config.toml\n  hint: unset BROKER_CONFIG',
+    );
+    delete io.env['BROKER_CONFIG'];
+    // A container may have the socket alone.
+    Object.assign(io.env, { XDG_CONFIG_HOME: server.folder });
+    io.out = '';
+    expect((await io.run('status')).out).not.toContain('another configuration');
   });
 
   it.each([

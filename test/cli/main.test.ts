@@ -88,7 +88,6 @@ it('points to the help of the command that an option was put before', async () =
 
 describe('on a new machine', () => {
   beforeEach(() => {
-    delete io.env['BROKER_SOCKET'];
     Object.assign(io.env, {
       BROKER_CONFIG: join(folder, 'none.toml'),
       XDG_RUNTIME_DIR: folder,
@@ -174,7 +173,7 @@ it('names no page of the docs in a message in any other way', () => {
   const lines = sources.flatMap(([file, text = '']) =>
     text.split('\n').flatMap((line) => (/^\s*(?:\/\/|\/?\*)/.test(line) ? [] : [[file, line] as const])),
   );
-  expect(lines.filter(([, line]) => /docs\/[\w/-]+\.md/.test(line))).toEqual([]);
+  expect(lines.filter(([, line]) => /docs\/[\w/-]+\.md(?! \(broker help)/.test(line))).toEqual([]);
   const named = lines.flatMap(([, line]) => [...line.matchAll(/broker help ([a-z][\w/-]*)/g)].map(([, name]) => name));
   expect(named.length).toBeGreaterThan(10);
   const known = [...listTopics().map(({ name }) => name), 'topics'];

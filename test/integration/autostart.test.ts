@@ -328,7 +328,11 @@ describe.skipIf(helper === undefined)('broker-key does not start a daemon', () =
     const service = { manager: 'launchd', command: ['/bin/true'] } as const;
     for (const record of [{ autostart: false }, { autostart: true, service }]) {
       await using user = home({ ...record, run: gone });
-      await refused(user, {}, /not installed any more: \/gone\/bin\/broker.mjs is gone; install it again: npm install/);
+      await refused(
+        user,
+        {},
+        /not installed any more: \/gone\/bin\/broker.mjs is gone; install it again \(npm install -g apikey-broker\), then run: broker service install/,
+      );
     }
   });
 

@@ -157,6 +157,11 @@ describe.skipIf(helper === undefined)('broker run', () => {
     expect(received).toBe(100 << 20);
   });
 
+  test('a gigabyte of output arrives whole', async () => {
+    const outcome = await run('sh', ['-c', '"$0" run head -c 1073741824 /dev/zero | wc -c', BROKER], home.env);
+    expect(outcome).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\s*1073741824\n$/), stderr: '' });
+  });
+
   test('a reader that goes away ends it as without', async () => {
     const outcome = await run('sh', ['-c', `"$0" run yes | head -n 1; "$0" run true`, BROKER], home.env);
     expect(outcome).toEqual({ code: 0, signal: null, stdout: 'y\n', stderr: '' });

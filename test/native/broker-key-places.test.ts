@@ -41,23 +41,22 @@ describe.skipIf(helper === undefined)('where broker-key looks', () => {
 
   test('without a configuration the remedy is `broker setup`, wherever the configuration is to be', async () => {
     const words =
-      /is not set up: nothing answers at .*\/broker\.sock and there is no configuration; run `broker setup`/;
-    const runtime = { XDG_RUNTIME_DIR: home };
-    const file = path.join(home, 'there', 'broker', 'config.toml');
+      /is not set up: nothing answers at .*\/x\.sock and there is no configuration; run `broker setup`, or start the daemon that BROKER_SOCKET leads to/;
+    const socket = { BROKER_SOCKET: path.join(home, 'x.sock') };
+    const there = path.join(home, 'there');
+    const file = path.join(there, 'broker', 'config.toml');
     mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(file, '');
     for (const env of [{ HOME: home }, { XDG_CONFIG_HOME: home }, { BROKER_CONFIG: `${home}/none` }]) {
-      expectFailure(await runHelper([], { ...runtime, ...env }), 69, words);
+      expectFailure(await runHelper([], { ...socket, ...env }), 69, words);
     }
-    const there = path.join(home, 'there');
     for (const env of [{ XDG_CONFIG_HOME: there }, { BROKER_CONFIG: file, HOME: home }]) {
-      expectFailure(await runHelper([], { ...runtime, ...env }), 69, /broker is not running/);
+      expectFailure(await runHelper([], { ...socket, ...env }), 69, /broker is not running/);
     }
-    const named = { HOME: home, BROKER_SOCKET: path.join(home, 'x.sock') };
     expectFailure(
-      await runHelper([], named),
-      69,
-      /run `broker setup`, or start the daemon that BROKER_SOCKET leads to/,
+      await runHelper([], { ...socket, BROKER_CONFIG: '~/c.toml' }),
+      78,
+      /BROKER_CONFIG must be an absolute/,
     );
   });
 

@@ -15,6 +15,14 @@ export const brokerChecks: readonly Check[] = [
     remedy: (_, { broker }) => broker.config?.setUp ?? 'start it, installed or not: broker service install',
   }),
   check({
+    id: 'launch-gone',
+    severity: 'warning',
+    when: ({ broker, helper }) => helper?.ours && broker.launchFlaw,
+    title: ({ message }) => message,
+    cost: 'the daemon that runs goes on; after its end, or the next login, none starts',
+    remedy: ({ remedy }) => remedy ?? 'run: broker service install',
+  }),
+  check({
     id: 'other-config',
     severity: 'warning',
     when: ({ broker: { status, config } }) =>

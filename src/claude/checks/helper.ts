@@ -1,9 +1,21 @@
+import { shellWord } from '../../errors.ts';
 import type { Facts } from '../doctor/gather.ts';
 import { type HelperFacts, hasQuotedTilde, hasWindowsLines } from '../doctor/helper.ts';
 import { commandsIn, describeCommand } from '../shell/helper-command.ts';
 import { type Check, check } from './check.ts';
 
-const REINSTALL = 'write the line again: broker claude install';
+/** What writes the line again as it was: for the same credential, in the same file. */
+export function installCommand(helper: HelperFacts | undefined): string {
+  const { scope, file } = helper?.settings ?? {};
+  const place = scope === 'flag' && file !== undefined ? ` --settings ${shellWord(file)}` : '';
+  const where = scope === 'local' ? ' --scope project-local' : place;
+  const name = helper?.ours && helper.credential !== undefined ? ` --credential ${shellWord(helper.credential)}` : '';
+  return `broker claude install${where}${name}`;
+}
+
+function reinstall(helper: HelperFacts): string {
+  return `write the line again: ${installCommand(helper)}`;
+}
 
 /** The line that sets apiKeyHelper and the program behind it, as far as they can be judged without running them. */
 export const helperChecks: readonly Check[] = [
@@ -32,7 +44,7 @@ export const helperChecks: readonly Check[] = [
     title: 'apiKeyHelper is a relative path',
     cost: (_, { projectDir }) =>
       `it is looked up in the folder that claude is started in (now ${projectDir}); elsewhere it fails, or runs something else`,
-    remedy: ({ ours }) => (ours ? REINSTALL : 'write its absolute path'),
+    remedy: (helper) => (helper.ours ? reinstall(helper) : 'write its absolute path'),
     where: ({ where }) => where,
   }),
   check({
@@ -42,11 +54,11 @@ export const helperChecks: readonly Check[] = [
     title: ({ how, command }) =>
       `the program of apiKeyHelper ${how === 'by name' ? 'is in no folder of PATH' : 'does not exist'}: ${describeCommand(command)}`,
     cost: 'the client calls it three times in two or three seconds and gives up',
-    remedy: ({ ours, command }, { homeDir }) =>
-      hasQuotedTilde(command)
-        ? `~ is not expanded in quotes: write ${homeDir} instead of it${ours ? ', or: broker claude install' : ''}`
-        : ours
-          ? REINSTALL
+    remedy: (helper, { homeDir }) =>
+      hasQuotedTilde(helper.command)
+        ? `~ is not expanded in quotes: write ${homeDir} instead of it${helper.ours ? ', or: broker claude install' : ''}`
+        : helper.ours
+          ? reinstall(helper)
           : 'install the program, or remove the line',
     where: ({ where }) => where,
   }),
@@ -58,9 +70,9 @@ export const helperChecks: readonly Check[] = [
     title: ({ path, onNoexec }) =>
       `${path} is not executable${onNoexec ? ': the file system that it lies on is mounted noexec' : ''}`,
     cost: 'the shell answers "Permission denied" and the client gives up after three tries',
-    remedy: ({ path, ours, onNoexec }) => {
-      if (!onNoexec) return `type: chmod u+x ${path}`;
-      return ours ? REINSTALL : 'move it to a folder where programs may run';
+    remedy: (helper) => {
+      if (!helper.onNoexec) return `type: chmod u+x ${helper.path}`;
+      return helper.ours ? reinstall(helper) : 'move it to a folder where programs may run';
     },
     where: ({ where }) => where,
   }),
@@ -79,7 +91,7 @@ export const helperChecks: readonly Check[] = [
     when: ({ helper }) => helper?.how === 'by name' && helper.executable && helper.settings.scope !== 'flag' && helper,
     title: 'apiKeyHelper is found through PATH',
     cost: 'started from an editor or a service, claude may have another PATH and not find it',
-    remedy: ({ ours, path }) => (ours ? REINSTALL : `write its absolute path: ${path}`),
+    remedy: (helper) => (helper.ours ? reinstall(helper) : `write its absolute path: ${helper.path}`),
     where: ({ where }) => where,
   }),
   check({

@@ -17,6 +17,8 @@ export interface BrokerFacts {
   readonly differing: readonly string[];
   /** What works in the configuration and should not stay so. */
   readonly risks: readonly ConfigRisk[];
+  /** Why no daemon can be started as it was installed; undefined: one can, or none was. */
+  readonly launchFlaw?: { readonly message: string; readonly remedy?: string | undefined } | undefined;
   /** The address that the daemon cannot reach for this credential, although a connection from here is taken. */
   readonly reachedHere: string | undefined;
   /** Where the key that encrypts the cache is; undefined: nobody said, or it cannot be reached. */
@@ -55,6 +57,7 @@ export interface BrokerParts {
   readonly differing?: (() => Promise<readonly string[]>) | undefined;
   /** The warnings of `broker config validate`. */
   readonly risks?: (() => Promise<readonly ConfigRisk[]>) | undefined;
+  readonly launchFlaw?: (() => BrokerFacts['launchFlaw']) | undefined;
   /** What the configuration and the session's keyring say about the key of the cache, given where it is. */
   readonly keyHome?: ((home: KeyHome) => Promise<KeyHomeFacts>) | undefined;
   /** The address of a provider as the daemon has it; undefined: it has none. */
@@ -98,6 +101,7 @@ export async function askBroker(options: BrokerOptions, wanted: string | undefin
     providerSkewMs: status && largestSkew(status),
     differing,
     risks,
+    launchFlaw: options.launchFlaw?.(),
     keyHome: status?.daemon.cache.keyHome ?? undefined,
     ...keyHomeFacts,
   };

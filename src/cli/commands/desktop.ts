@@ -40,7 +40,7 @@ interface DesktopInstallOptions extends DesktopPlace {
 }
 
 const NOT_RUN =
-  'not run: this follows the documentation of Claude Desktop and was never tried with the app (docs/desktop.md)';
+  'not run: this follows the documentation of Claude Desktop and was never tried with the app (broker help desktop)';
 
 /**
  * `broker desktop install|uninstall|show`: the credential helper of Claude Desktop in third-party mode. Exit codes: 0 · 64 usage ·

@@ -24,6 +24,7 @@ import { scrub } from '../../platform/text.ts';
 import type { KeyHome } from '../../protocol/reports.ts';
 import { providerDefinitions } from '../../providers/registry.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
+import { launchFlaw } from '../../service/unmanaged.ts';
 import { json } from '../output.ts';
 
 /** Far enough back for a refusal that somebody asks about. */
@@ -130,6 +131,7 @@ export function doctorParts(io: ProcessIo): DoctorParts {
     fetchEvents: () => connect(io).events({ limit: RECENT_EVENTS }),
     differing: async () => (await configDifferences(io)).map(({ key }) => key),
     risks: () => configRisks(io),
+    launchFlaw: () => launchFlaw(stateDir(io)),
     keyHome: (home) => keyHomeFacts(io, home),
     addressOf: async (provider) => {
       const values = (await daemonConfig(io))?.values ?? [];

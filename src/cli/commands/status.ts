@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { BrokerClient } from '../../client/broker-client.ts';
 import { connect } from '../../client/broker-client.ts';
-import { shellConfig } from '../../config/paths.ts';
+import { shellConfig, stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { duration, printable } from '../../platform/text.ts';
@@ -13,8 +13,9 @@ import type {
   PlaceReport,
   StatusReport,
 } from '../../protocol/reports.ts';
+import { launchFlaw } from '../../service/unmanaged.ts';
 import { json, type Paint, painter, relative, table, thousands, versionDifference } from '../output.ts';
-import { type StatusWithoutDaemon, statusWithout } from '../without-daemon.ts';
+import { type StatusWithoutDaemon, statusWithout, whyNoDaemon } from '../without-daemon.ts';
 
 interface Options {
   readonly json?: true;
@@ -67,8 +68,9 @@ async function showOnce(io: ProcessIo, client: BrokerClient, options: Options): 
   let report: StatusReport;
   try {
     report = await client.status();
-  } catch (error) {
-    if (!(error instanceof BrokerError)) throw error;
+  } catch (caught) {
+    if (!(caught instanceof BrokerError)) throw caught;
+    const error = whyNoDaemon(io, caught);
     const without = await statusWithout(io, error);
     if (!options.json) {
       io.stdout(`Nothing can be served.\n${configurationLine(without)}\n`);
@@ -78,7 +80,7 @@ async function showOnce(io: ProcessIo, client: BrokerClient, options: Options): 
     io.setExitCode(error.exitCode);
     return;
   }
-  io.stdout(options.json ? json(report) : renderStatus(report, io.clock.wall(), painter(io), shellConfig(io)));
+  io.stdout(options.json ? json(report) : renderStatus(report, io.clock.wall(), painter(io), aroundOf(io)));
   if (options.check && unserved(report.credentials).length > 0) io.setExitCode(EXIT_UNSERVED);
 }
 
@@ -86,7 +88,17 @@ async function show(io: ProcessIo, client: BrokerClient, options: Options): Prom
   const report = await client.status();
   return options.json
     ? `${JSON.stringify(report)}\n`
-    : renderStatus(report, io.clock.wall(), painter(io), shellConfig(io));
+    : renderStatus(report, io.clock.wall(), painter(io), aroundOf(io));
+}
+
+interface Around {
+  /** The configuration that this shell's variables lead to. */
+  readonly here?: string | undefined;
+  readonly launchFlaw?: BrokerError | undefined;
+}
+
+function aroundOf(io: ProcessIo): Around {
+  return { here: shellConfig(io), launchFlaw: launchFlaw(stateDir(io)) };
 }
 
 function configurationLine({ daemon, configuration: { faults } }: StatusWithoutDaemon): string {
@@ -122,7 +134,7 @@ export function renderStatus(
   { daemon, credentials }: StatusReport,
   nowMs: number,
   paint: Paint,
-  here?: string,
+  { here, launchFlaw: flaw }: Around = {},
 ): string {
   const configuration = paint('dim', `configuration ${printable(daemon.configFile)}`);
   const parts = [headline(credentials, daemon, paint), daemonLine(daemon, paint), configuration];
@@ -146,6 +158,7 @@ export function renderStatus(
   }
   const elsewhere = otherConfiguration(daemon, here);
   for (const note of [
+    ...launchNotes(flaw),
     ...elsewhere,
     ...daemonNotes(daemon, nowMs),
     ...credentials.flatMap((credential) => notesOf(credential, nowMs)),
@@ -250,6 +263,12 @@ function sinkNotes(name: string, sink: CredentialStatus['sink'] | undefined): No
 }
 
 /** BROKER_CONFIG or XDG_CONFIG_HOME may be set in one shell only. */
+function launchNotes(flaw: BrokerError | undefined): Note[] {
+  if (flaw === undefined) return [];
+  const text = `${flaw.message}: no other daemon starts`;
+  return [{ mark: '!', colour: 'yellow', text, remedy: flaw.remedy ?? null }];
+}
+
 function otherConfiguration({ configFile: file }: DaemonStatus, here = file): Note[] {
   if (file === here) return [];
   const text = `this shell has another configuration than the daemon: ${printable(here)}`;

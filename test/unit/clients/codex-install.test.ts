@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { parse } from 'smol-toml';
 import { describe, expect, test } from 'vitest';
 import {
@@ -115,4 +116,52 @@ describe.each(CODEX_SAMPLES)('$name', ({ text, provider, force = false }) => {
     );
     expect(valuesOf(content)).toEqual(valuesOf(text));
   });
+});
+
+/** Parts of a file that may stand in any order; those of the root come first. */
+const ROOT_PARTS = [
+  'model = "m" # x',
+  "tui.theme = 'dark'",
+  '# model_provider = "gate"',
+  'model_providers.dotted.name = "D"\nmodel_providers.dotted.base_url = "http://d"',
+  'note = """\n[model_providers.broker]\n"""',
+  'hooks = [{ run = "a", env = { A = "1" } },\n  { run = "b" }]',
+  '',
+];
+const TABLE_PARTS = [
+  '[model_providers.gate]\nname = "G"\nbase_url = "http://g"',
+  '[model_providers.gate.http_headers]\nX = "1"',
+  '[ model_providers . "quo.ted" ]\nname = "Q" # q',
+  '[[list]]\na = 1\n[[list]]\na = 2\n[list.sub]\nb = 1',
+  '  [projects."/home/a b"]\n  trust_level = "trusted"',
+  '# --- a heading ---',
+  '[empty]',
+  '',
+];
+
+test('whatever the order, the line ends and the end of the file: in, and out to the same bytes', () => {
+  const parts = fc.record({
+    root: fc.shuffledSubarray(ROOT_PARTS),
+    tables: fc.shuffledSubarray(TABLE_PARTS),
+    eol: fc.constantFrom('\n', '\r\n'),
+    mark: fc.constantFrom('', '\uFEFF'),
+    end: fc.constantFrom('', '\n', '\n\n'),
+    provider: fc.constantFrom(undefined, 'gate', 'dotted', 'quo.ted', 'fresh'),
+    select: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(parts, ({ root, tables, eol, mark, end, provider, select }) => {
+      const text = mark + ([...root, ...tables].join('\n') + end).replaceAll('\n', eol);
+      const { text: after, record } = installed(text, { provider, select });
+      expect(valuesOf(after).model_providers?.[provider ?? 'broker']?.['auth']).toEqual(AUTH);
+      expect(valuesOf(after).model_provider).toBe(select ? (provider ?? 'broker') : undefined);
+      expect(uninstalled(after, record).content?.toString()).toBe(text);
+      // As if somebody had edited it in between, far from our lines.
+      const edited = `${after}${eol}[zzz]${eol}`;
+      const { zzz, ...others } = valuesOf(uninstalled(edited, record).content);
+      expect(zzz).toEqual({});
+      expect(others).toEqual(valuesOf(text));
+    }),
+    { numRuns: 300 },
+  );
 });
