@@ -180,7 +180,7 @@ async function daemonAndService({ io, stateDir: folder }: Surroundings): Promise
     ...own.map((file) => ({
       kind: 'service',
       where: file,
-      what: 'how the daemon is started',
+      what: 'written by broker service install or stop',
       remove: async () => {
         if (!isRemoved) await service.uninstall();
         isRemoved = true;
