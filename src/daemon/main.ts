@@ -184,10 +184,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     cache.close();
     throw error;
   }
-  const quiet = new Idle(daemon.clock, QUIET_MS, () => {
-    daemon.releaseMemory();
-    context.native?.releaseProgram();
-  });
+  const quiet = new Idle(daemon.clock, QUIET_MS, daemon.releaseMemory);
   const { promise: idleForLong, resolve } = Promise.withResolvers<void>();
   exit = new Idle(daemon.clock, exitLimitMs(daemon.config()), resolve);
   const idles = [quiet, exit];

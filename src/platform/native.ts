@@ -198,6 +198,7 @@ export function releaseMemory(native: NativeBindings | undefined): void {
   }
   collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
   native?.trimHeap();
+  native?.releaseProgram();
   if (native !== undefined) overwriteReadBuffer(native);
 }
 

@@ -105,6 +105,31 @@ test('one question that is slow while others are answered is not asked twice', a
   expect(made).toHaveLength(1);
 });
 
+test('questions from before a repetition that was answered first are given up, and can be asked anew', async () => {
+  const clock = new FakeClock();
+  const old = [begin(clock), begin(clock)];
+  await clock.advance(2_000);
+  const late = begin(clock);
+  await clock.advance(3_000);
+  expect([...old, late].map(({ made }) => made.length)).toEqual([2, 1, 1]);
+  await clock.advance(1_000);
+  const after = begin(clock);
+  old[0]?.hedge.answered();
+  old[0]?.made[1]?.answer.resolve('again');
+  expect(await old[0]?.answer).toBe('again');
+  await expect(old[1]?.answer).rejects.toMatchObject({ kind: 'transient', waitedMs: 6_000 });
+  expect(old[1]?.made[0]?.signal.aborted).toBe(true);
+  // Asked before the repetition as well, but not long ago.
+  await clock.advance(999);
+  expect(late.made[0]?.signal.aborted).toBe(false);
+  await clock.advance(1);
+  await expect(late.answer).rejects.toMatchObject({ waitedMs: 5_000 });
+  after.made[0]?.answer.resolve('in its own time');
+  await clock.advance(30_000);
+  expect(await after.answer).toBe('in its own time');
+  expect(clock.armed).toEqual([]);
+});
+
 test('a caller that gives up ends both attempts', async () => {
   const clock = new FakeClock();
   const { made, caller, answer } = begin(clock);
