@@ -3,34 +3,44 @@ import { hideShapes, secretArguments } from '../platform/text.ts';
 import type { ConfigValue } from '../protocol/reports.ts';
 import type { Contributions } from './environment.ts';
 import { dotted, type KeyPath, pathId, type TomlPositions } from './positions.ts';
-import { isHidden, membersOf, type Table } from './walk.ts';
+import { isHidden, type Member, membersOf, type Table } from './walk.ts';
 
-/** Lists what is written and what takes effect unwritten. */
+interface EffectiveValue {
+  readonly path: KeyPath;
+  readonly value: unknown;
+}
+
+/** Lists what is written and what takes effect unwritten: the tables are gone through when somebody wants to see it. */
 export class EffectiveValues {
-  readonly #values: { readonly path: KeyPath; readonly value: unknown }[] = [];
-  readonly #hidden: string[] = [];
+  readonly #parts: { readonly members: () => Iterable<Member>; readonly alone?: EffectiveValue }[] = [];
 
   /** What was masked, as it is written: to be removed from foreign text. */
   get hidden(): readonly string[] {
-    return this.#hidden;
+    return this.#parts.flatMap(({ members }) =>
+      [...members()].flatMap((member) => {
+        const texts = textsOf(member.value);
+        return isHidden(member) ? texts : Array.isArray(member.value) ? secretArguments(texts) : [];
+      }),
+    );
   }
 
   add(path: KeyPath, value: unknown): void {
-    this.#values.push({ path, value: maskValue(value, false) });
+    this.#parts.push({ members: () => [], alone: { path, value: maskValue(value, false) } });
   }
 
-  /** Every key of a table, then the defaults of the keys that it leaves open; an array is one value. */
+  /** Every key of a table, then the defaults of the keys that it leaves open; an array is one value. The table must not change. */
   addTable(path: KeyPath, table: Table, schema: z.core.$ZodType): void {
-    for (const member of membersOf(table, schema, path)) {
-      const { path: at, value, isElement } = member;
-      if (isHidden(member)) this.#hidden.push(...textsOf(value));
-      else if (Array.isArray(value)) this.#hidden.push(...secretArguments(textsOf(value)));
-      if (!isElement) this.#values.push({ path: at, value: maskValue(value, isHidden(member)) });
-    }
+    this.#parts.push({ members: () => membersOf(table, schema, path) });
   }
 
   located(positions: TomlPositions, contributions: Contributions): readonly ConfigValue[] {
-    return this.#values.map(({ path, value }) => {
+    const values = this.#parts.flatMap(({ members, alone }) => [
+      ...(alone === undefined ? [] : [alone]),
+      ...[...members()]
+        .filter(({ isElement }) => !isElement)
+        .map((member) => ({ path: member.path, value: maskValue(member.value, isHidden(member)) })),
+    ]);
+    return values.map(({ path, value }) => {
       const variable = contributions.get(pathId(path));
       const line = positions.lineOf(path);
       let origin: ConfigValue['origin'] = { kind: 'default' };

@@ -60,6 +60,8 @@ function typed(text: string, schema: z.core.$ZodType): unknown {
 
 /** Replaces `~/` in every value that its schema marks as a path (`filePath()`), in place. */
 export function expandFilePaths(table: Table, schema: z.core.$ZodType, homeDir: string): void {
+  // Most tables have none.
+  if (!JSON.stringify(table).includes('"~')) return;
   for (const { key, value, schema: own, isWritten, parent } of membersOf(table, schema, [])) {
     const isFile = own !== undefined && unwrap(own).meta.file === true;
     if (isFile && isWritten && typeof value === 'string')

@@ -5,7 +5,7 @@ import type { KeyPath } from './positions.ts';
 type Schema = z.core.$ZodType;
 
 /** One value in a table that a schema describes, at whatever depth. */
-interface Member {
+export interface Member {
   /** From the outermost table of the file. */
   readonly path: KeyPath;
   /** The last part of `path`. */
