@@ -77,13 +77,16 @@ function units(): ReturnType<typeof renderUnits> {
 }
 
 function addShared(tree: string, folder: string): void {
-  const places = {
-    bash: '/usr/share/bash-completion/completions/broker',
-    zsh: '/usr/share/zsh/vendor-completions/_broker',
-    fish: '/usr/share/fish/vendor_completions.d/broker.fish',
-  };
-  for (const [shell, place] of Object.entries(places)) {
-    write(folder, place, readFileSync(path.join(tree, SHARED, 'completion', shell)));
+  // bash and fish look for a file with the name of the command.
+  const places: readonly (readonly [place: string, shell: string])[] = [
+    ['bash-completion/completions/broker', 'bash'],
+    ['bash-completion/completions/broker-key', 'bash'],
+    ['zsh/vendor-completions/_broker', 'zsh'],
+    ['fish/vendor_completions.d/broker.fish', 'fish'],
+    ['fish/vendor_completions.d/broker-key.fish', 'fish'],
+  ];
+  for (const [place, shell] of places) {
+    write(folder, `/usr/share/${place}`, readFileSync(path.join(tree, SHARED, 'completion', shell)));
   }
   const man = path.join(tree, SHARED, 'man');
   for (const page of filesIn(man)) {

@@ -26,8 +26,10 @@ links() {
 bin/broker bin/broker
 bin/broker-key prebuilds/$machine/broker-key
 share/bash-completion/completions/broker share/completion/bash
+share/bash-completion/completions/broker-key share/completion/bash
 share/zsh/site-functions/_broker share/completion/zsh
 share/fish/vendor_completions.d/broker.fish share/completion/fish
+share/fish/vendor_completions.d/broker-key.fish share/completion/fish
 END
   for page in "$1"/share/man/man*/*; do
     [ ! -e "$page" ] || echo "share/man/${page#"$1"/share/man/} share/man/${page#"$1"/share/man/}"
@@ -73,7 +75,6 @@ install() {
   read -r build < "$here/build"
   read -r machine cpu < "$here/platform"
   [ "$(uname -s) $(uname -m)" = "Linux $cpu" ] || fail "this package is for $machine, this machine is $(uname -s) $(uname -m)" "take that of this machine, or: npm install -g apikey-broker"
-  is_whole "$here" || fail "$here is damaged" "unpack the tarball again; sha256sum -c SHA256SUMS checks the tarball itself"
   words=$("$here/bin/node" --version 2>&1) || fail "its Node does not run here: $words" "it needs glibc 2.28 and libstdc++ (on Alpine and other systems with musl: npm install -g apikey-broker)"
 
   links "$here" | while read -r place _; do
@@ -92,8 +93,11 @@ install() {
     [ ! -e "$lib/versions/$name" ] || name=$name.$$
     fresh=$lib/versions/.new.$$
     trap 'rm -rf "$fresh"' EXIT
-    cp -R "$here" "$fresh"
-    is_whole "$fresh" || fail "$fresh was not written completely" "make room there, and run this again"
+    cp -R "$here" "$fresh" || fail "the files could not be written to $prefix" "make room there, and run this again"
+    if ! is_whole "$fresh"; then
+      is_whole "$here" || fail "$here is damaged" "unpack the tarball again; sha256sum -c SHA256SUMS checks the tarball itself"
+      fail "the files could not be written completely to $prefix" "make room there, and run this again"
+    fi
     mv -T "$fresh" "$lib/versions/$name"
     relink "versions/$name" "$lib/current"
     keep_two_versions "$name" "${before:-$name}"

@@ -55,9 +55,18 @@ export async function statusWithout(io: ProcessIo, error: BrokerError): Promise<
   };
 }
 
-/** Says of a daemon that does not run why none can be started, if that is so. */
+/** The same failure with what is known here of the daemon: that it hangs, or why none can be started. */
 export function whyNoDaemon(io: ProcessIo, error: BrokerError): BrokerError {
-  const flaw = error.code === 'ERR_DAEMON_UNREACHABLE' ? launchFlaw(stateDir(io)) : undefined;
+  const { code, message, cause } = error;
+  const folder = stateDir(io);
+  const pid = code === 'ERR_REFRESH_PENDING' ? runningDaemon(folder)?.pid : undefined;
+  if (pid !== undefined) {
+    return new BrokerError(code, `${message}; its pid is ${pid}`, {
+      remedy: 'restart it: broker service restart',
+      cause,
+    });
+  }
+  const flaw = code === 'ERR_DAEMON_UNREACHABLE' ? launchFlaw(folder) : undefined;
   if (flaw?.remedy === undefined) return error;
-  return new BrokerError(error.code, `${error.message}: ${flaw.message}`, { remedy: flaw.remedy, cause: error });
+  return new BrokerError(code, `${message}: ${flaw.message}`, { remedy: flaw.remedy, cause });
 }

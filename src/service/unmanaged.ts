@@ -108,10 +108,10 @@ export class Unmanaged implements ServiceManager {
     };
   }
 
-  /** A daemon that ended because a helper had started one just before it is no failure: that one will answer. */
+  /** Ours may have ended because a helper had just started one, which holds the lock, has not written its name there, and will answer. */
   async failure(): Promise<ServiceFailure | undefined> {
     const exitCode = this.#exitCode;
-    return exitCode === undefined || this.#holder() !== undefined ? undefined : explainExit(exitCode);
+    return exitCode === undefined || isLocked(this.#stateDir) ? undefined : explainExit(exitCode);
   }
 
   logCommand({ lines, follow = false }: LogPart): readonly string[] {
@@ -154,9 +154,16 @@ export class Unmanaged implements ServiceManager {
 
 /** The daemon of this machine that holds the state folder, whether or not it answers. */
 export function runningDaemon(stateDir: string): LockHolder | undefined {
+  return isLocked(stateDir) ? readLockHolder(lockOf(stateDir)) : undefined;
+}
+
+function isLocked(stateDir: string): boolean {
   const native = loadNative();
-  const lock = path.join(ownStateDir(stateDir), 'lock');
-  return isLockHeld(lock, native && ((fd) => native.flock(fd))) ? readLockHolder(lock) : undefined;
+  return isLockHeld(lockOf(stateDir), native && ((fd) => native.flock(fd)));
+}
+
+function lockOf(stateDir: string): string {
+  return path.join(ownStateDir(stateDir), 'lock');
 }
 
 /** What starts the daemon, units included, is gone: a Node that its version manager removed, a package that was moved. */

@@ -106,6 +106,7 @@ export async function changeConfig(existing: Existing, plan: Plan, place: Config
       put('provider', [...at, ...key.split('.')], value);
     for (const key of obsolete(tableAt(provider, ['auth']), plan.auth))
       put('provider', [...at, 'auth', key], undefined);
+    for (const key of leftOver(provider, plan)) put('provider', [...at, key], undefined);
     if (plan.auth['method'] !== 'token' || provider['auth'] !== undefined || Object.keys(plan.auth).length > 1) {
       for (const [key, value] of Object.entries(plan.auth)) put('provider', [...at, 'auth', key], value);
     }
@@ -122,7 +123,7 @@ export async function changeConfig(existing: Existing, plan: Plan, place: Config
       for (const key of gone) if (!(key in plan.source)) put('credential', [...own, key], undefined);
     }
     for (const [key, value] of Object.entries(plan.source)) put('credential', [...own, key], value);
-    if (field !== undefined) put('credential', [...own, 'field'], field);
+    if (field !== undefined) put('credential', [...own, 'field'], field ?? undefined);
   }
   if (checkUrl !== undefined && valueAt(present, ['check', 'url']) !== checkUrl) {
     if (present?.['check'] === undefined) add('credential', [...own, 'check'], checkUrl, checkTable(plan).join(''));
@@ -152,6 +153,17 @@ function obsolete(auth: Table | undefined, wanted: Answers): readonly string[] {
   if (auth === undefined || wanted['method'] === undefined || (auth['method'] ?? 'token') === wanted['method'])
     return [];
   return Object.keys(auth).filter((key) => wanted[key] === undefined);
+}
+
+/** Keys of the provider itself that only another login has a use for: a client secret, a certificate. */
+function leftOver(provider: Table, { kind, options, auth }: Plan): readonly string[] {
+  const { ways } = kindOf(kind);
+  const before = ways?.into === 'auth' ? valueAt(provider, ['auth', ways.key]) : provider[ways?.key ?? ''];
+  const now = ways && { options, auth }[ways.into][ways.key];
+  if (typeof before !== 'string' || typeof now !== 'string' || before === now) return [];
+  const kept = new Set(connectionQuestions(kind, now).map(({ key }) => key));
+  const former = connectionQuestions(kind, before).filter(({ into, key }) => into === 'options' && !kept.has(key));
+  return former.map(({ key }) => key).filter((key) => options[key] === undefined);
 }
 
 function describeSource({ kind, source }: Plan): string {

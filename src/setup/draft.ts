@@ -24,7 +24,8 @@ export interface Draft {
   readonly auth: Record<string, string | number>;
   /** Where the secret is. */
   readonly source: Record<string, string | number>;
-  field: string | undefined;
+  /** null: none, although there is one; undefined: as it is. */
+  field: string | null | undefined;
   credential: string | undefined;
   /** Served where no name is given, although another is today. */
   makeDefault: boolean;
@@ -48,7 +49,7 @@ export interface Plan {
   readonly options: Answers;
   readonly auth: Answers;
   readonly source: Answers;
-  readonly field: string | undefined;
+  readonly field: string | null | undefined;
   readonly credential: string;
   readonly makeDefault: boolean;
   readonly checkUrl: string | undefined;

@@ -18,6 +18,7 @@ import { Unmanaged } from '../service/unmanaged.ts';
 import type { ClientLine } from './client-line.ts';
 import { guardCredential, readExisting, replaces, writeConfig } from './config-change.ts';
 import type { Plan } from './draft.ts';
+import { kindOf } from './questions.ts';
 import type { Step, StepOutcome } from './steps.ts';
 import type { Prepared } from './wizard.ts';
 
@@ -72,7 +73,11 @@ async function handOver(io: ProcessIo, { providerName }: Plan, token: SecretByte
 }
 
 /** One key, as Claude Code will have it. */
-async function tryHelper(io: ProcessIo, { line, trial }: Installation, installed: Installed): Promise<StepOutcome> {
+async function tryHelper(
+  io: ProcessIo,
+  { line, trial, plan }: Installation,
+  installed: Installed,
+): Promise<StepOutcome> {
   const startedMs = io.clock.now();
   const options = { env: io.env, input: '', limitMs: HELPER_LIMIT_MS };
   const ended = await runProgram(['/bin/sh', '-c', line.line], options, io.clock, io.signal);
@@ -85,7 +90,7 @@ async function tryHelper(io: ProcessIo, { line, trial }: Installation, installed
       remedy: 'see: broker status, broker events',
     });
   }
-  if (!trial.leased && shown !== trial.fingerprint) {
+  if (!trial.leased && kindOf(plan.kind).issues !== true && shown !== trial.fingerprint) {
     throw new BrokerError('ERR_NO_FIT_KEY', `the helper prints ${shown}, but ${trial.fingerprint} was read before`, {
       remedy: 'if the key was rotated just now, run broker setup again; else see: broker config show',
     });

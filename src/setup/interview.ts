@@ -143,17 +143,16 @@ export class Interview {
     this.step(`KV version 2 has data/ after its mount: ${right}`);
   }
 
-  field(names: readonly string[]): Promise<string> {
-    return this.#choose(
-      'Which value of the secret is the key?',
-      names.map((value) => ({ value, label: value })),
-      names[0] ?? '',
-    );
+  /** @param before chosen the last time. */
+  field(names: readonly string[], before: string | undefined): Promise<string> {
+    const options = names.map((value) => ({ value, label: value }));
+    const usual = before !== undefined && names.includes(before) ? before : (names[0] ?? '');
+    return this.#choose('Which value of the secret is the key?', options, usual);
   }
 
   credential(taken: ReadonlySet<string>): Promise<string> {
     const free = taken.has('anthropic') ? undefined : 'anthropic';
-    return this.#text('Name for this credential?', { usual: free, example: 'work' }, async (name) => {
+    return this.#text('Name for this credential?', { usual: free }, async (name) => {
       if (!taken.has(name)) return wrongWithName(name);
       return {
         message: 'there is one of this name',

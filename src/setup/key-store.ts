@@ -15,7 +15,7 @@ export interface KeyStore {
 export function keyStore(io: ProcessIo): KeyStore {
   return {
     async store(item, value) {
-      using key = toKey(value.copy().bytes, 'what was handed in');
+      using key = toKey(value.bytes, 'what was handed in');
       const about = { service: ITEMS_SERVICE, account: item, mayStart: true, byPerson: true } as const;
       await askKeyring(io, { ...about, action: 'store', secret: key.reveal() });
       return async () => void (await askKeyring(io, { ...about, action: 'remove' }).catch(() => undefined));

@@ -6,7 +6,7 @@ import { kindOf } from './questions.ts';
 /** A new configuration file, with comments for the person who opens it next. */
 export function newConfig(plan: Plan): string {
   return `# Configuration of broker, begun by \`broker setup\`. Change it as you like: the daemon notices changes.
-# Every key is in docs/configuration.md (broker help configuration); check the file with: broker config validate
+# Every key is explained by: broker help configuration; check the file with: broker config validate
 
 default = ${tomlValue(plan.credential)}   # served when no name is given
 
@@ -28,7 +28,7 @@ export function credentialTable({ providerName, source, field, credential }: Pla
     header(['credentials', credential]),
     pair('provider', providerName),
     ...pairs(source),
-    ...(field === undefined ? [] : [pair('field', field)]),
+    ...(typeof field === 'string' ? [pair('field', field)] : []),
     '# ttl = "15m"         # how long a key that does not say when it dies is trusted before the provider is asked again',
     '# max_stale = "24h"   # how long it is served on while the provider cannot be reached',
   ];

@@ -48,6 +48,8 @@ interface Kind {
   readonly connection: readonly Question[];
   readonly ways?: Ways;
   readonly source: readonly Question[];
+  /** Every read may issue another key. */
+  readonly issues?: true;
 }
 
 /** Ways to log in, of which one is chosen and has questions of its own. */
@@ -436,9 +438,10 @@ export const PROVIDER_KINDS: readonly Kind[] = [
       ACCOUNT,
     ],
   },
-  { ...tool('gcloud', 'Google Cloud, by gcloud', 'gcloud'), connection: [], source: [ACCOUNT] },
+  { ...tool('gcloud', 'Google Cloud, by gcloud', 'gcloud'), connection: [], source: [ACCOUNT], issues: true },
   {
     ...tool('azure', 'Microsoft Azure and Entra, by az', 'azure'),
+    issues: true,
     connection: [],
     source: [
       {
@@ -490,6 +493,7 @@ export const PROVIDER_KINDS: readonly Kind[] = [
     label: 'an identity provider: OAuth 2.0 and OpenID Connect',
     name: 'login',
     type: 'oauth2',
+    issues: true,
     comment: 'An identity provider (broker help oauth2).',
     fixed: {},
     connection: OAUTH2,

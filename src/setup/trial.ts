@@ -21,6 +21,7 @@ import {
 } from '../providers/provider.ts';
 import { findDefinition } from '../providers/registry.ts';
 import { vaultDefinition } from '../providers/vault/options.ts';
+import { recordedEnvironment } from '../service/manager.ts';
 import { INHERITED } from '../service/unmanaged.ts';
 import type { Answers, Plan } from './draft.ts';
 import { kindOf } from './questions.ts';
@@ -45,7 +46,6 @@ export interface Trial {
 }
 
 /** A trial with more of this shell's variables than the daemon will have would promise too much. */
-const DAEMON_VARIABLES = [...INHERITED, 'PATH'];
 const WANTED_LIFE_MS = 600_000;
 
 /**
@@ -55,8 +55,9 @@ const WANTED_LIFE_MS = 600_000;
  * @throws ProviderError what the provider says; BrokerError what is wrong with the answers.
  */
 export function tryOut(loaded: LoadedConfig, plan: Plan, inputs: TrialInputs): Promise<Trial> {
+  const field = plan.field ?? undefined;
   return readOnce(loaded, plan, inputs, async (source, provider, call) =>
-    judge(await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, call), plan.field, provider, call),
+    judge(await provider.issue({ source, wantedLifeMs: WANTED_LIFE_MS }, call), field, provider, call),
   );
 }
 
@@ -123,7 +124,8 @@ function hostOf(
   logins: TrialLogins,
 ): ProviderHost {
   const { clock, env, homeDir } = inputs;
-  const daemonEnv = Object.fromEntries(DAEMON_VARIABLES.map((variable) => [variable, env[variable]]));
+  const inherited = Object.fromEntries(INHERITED.map((variable) => [variable, env[variable]]));
+  const daemonEnv = { ...inherited, ...recordedEnvironment({ env }) };
   return { name, clock, log: silentLog, logins, credentials: lendsNothing, env: daemonEnv, homeDir };
 }
 

@@ -2,30 +2,23 @@ import { configFile } from '../config/paths.ts';
 import { valueAt } from '../config/walk.ts';
 import { BrokerError, ProviderError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
-import type { LoginDialogue } from '../providers/provider.ts';
 import { Service } from '../service/service.ts';
 import { checkFlags } from './answers.ts';
-import { type Comparison, compare, guardObstacle, planOf, type Surrounding } from './comparison.ts';
-import { changeConfig, describeChange, readExisting, replaces } from './config-change.ts';
+import { type Comparison, compare, guardObstacle, type Surrounding } from './comparison.ts';
+import { describeChange, readExisting, replaces } from './config-change.ts';
 import { completeWithoutAsking, type Draft, draftOf, type Flags, isComplete, isEmptyDraft } from './draft.ts';
-import { Cancelled, Interview, type Looker, type Next } from './interview.ts';
-import { type KeyStore, keyStore } from './key-store.ts';
+import { Cancelled, Interview, type Next } from './interview.ts';
 import { describeMachine, lookAround, type Machine } from './machine.ts';
-import { kindOf, type ProviderKind, type Wrong } from './questions.ts';
-import { lookAtVault, lookIntoVault, type Session, type Trial, tryOut } from './trial.ts';
-import { listed, type VaultFacts } from './vault-facts.ts';
+import type { ProviderKind } from './questions.ts';
+import { fieldIn, type LoginOfPerson, Tester } from './tester.ts';
+import type { Session, Trial } from './trial.ts';
+import { listed } from './vault-facts.ts';
 
 /** Everything is known and was tried; nothing is written yet. */
 export interface Prepared extends Comparison {
   readonly trial: Trial;
   readonly session: Session;
   readonly interview: Interview | undefined;
-}
-
-/** The person at this terminal, for logins: how to ask them, and the login that they have made. */
-interface LoginOfPerson {
-  readonly dialogue: LoginDialogue;
-  readonly session: Session;
 }
 
 /** What is there, beside what the flags say; nothing is asked, tried or written. @throws BrokerError. */
@@ -53,6 +46,7 @@ export async function prepare(io: ProcessIo, flags: Flags, person: LoginOfPerson
   if (interview === undefined) {
     completeWithoutAsking(draft, machine);
     const found = await compare(draft, around);
+    if (found.line.change !== undefined) found.line.check();
     if (found.changes.length === 0 || (found.changes.some(replaces) && flags['yes'] !== true)) return found;
     return { ...found, trial: await tester.unasked(draft), session: person.session, interview };
   }
@@ -106,6 +100,7 @@ class Conversation {
     await this.#rest(draft, isSaid);
     for (;;) {
       const found = await compare(draft, this.#around);
+      if (found.changes.length === 0 && !this.#tester.hasLogin) return found;
       if (found.changes.length === 0 || isSaid || (await this.#confirm(found))) return { ...found, trial };
       const choice = await this.#interview.what([REST, SECRET, LOGIN, STOP]);
       if (choice === 'stop') throw new Cancelled();
@@ -135,10 +130,13 @@ class Conversation {
     await interview.connection(draft, kind, this.#tester, isChange);
     await this.#logIn(draft, kind);
     await interview.source(draft, kind, this.#tester.known, isChange);
-    if (isChange) draft.field = undefined;
+    const field = fieldIn(draft, this.#around);
     const read = await this.#untilItReads(draft);
     draft.credential ??= await interview.credential(new Set(Object.keys(existing.root['credentials'] ?? {})));
-    return await this.#untilItWorks(draft, read);
+    const trial = await this.#untilItWorks(draft, read, field);
+    // What has only one value has no use for the name of the former one.
+    if (field !== undefined) draft.field ??= null;
+    return trial;
   }
 
   /** Asks Vault for its mounts with the login itself, so that a login that fails is told here and not at the secret. */
@@ -169,10 +167,10 @@ class Conversation {
     }
   }
 
-  async #untilItWorks(draft: Draft, read: Trial): Promise<Trial> {
+  async #untilItWorks(draft: Draft, read: Trial, field = draft.field ?? undefined): Promise<Trial> {
     let trial = read;
     while (trial.fingerprint === undefined) {
-      draft.field = await this.#interview.field(trial.fields);
+      draft.field = await this.#interview.field(trial.fields, field);
       trial = await this.#untilItReads(draft);
     }
     this.#interview.step(`Works: the key is ${trial.fingerprint}${trial.leased ? ', leased' : ''}`);
@@ -243,100 +241,4 @@ const STOP = { value: 'stop', label: 'stop here, and change nothing' } as const;
 
 function isPasswordTyped({ auth }: Draft): boolean {
   return (auth['method'] === 'userpass' || auth['method'] === 'ldap') && auth['password_file'] === undefined;
-}
-
-interface TesterParts extends LoginOfPerson, Surrounding {
-  readonly machine: Machine;
-  /** The key comes on standard input, for a keyring that has none yet. */
-  readonly hasKey: boolean;
-}
-
-/** Makes plans of drafts and tries them. */
-class Tester implements Looker {
-  readonly #parts: TesterParts;
-  readonly #keys: KeyStore;
-  visible: VaultFacts | undefined;
-  /** With the login that was made. */
-  known: VaultFacts | undefined;
-  needsCa = false;
-
-  constructor(parts: TesterParts) {
-    this.#parts = parts;
-    this.#keys = keyStore(parts.io);
-  }
-
-  async wrongAddress(draft: Draft, address: string): Promise<Wrong | undefined> {
-    const { clock, env, homeDir, signal } = this.#parts.io;
-    const { options } = planOf({ ...draft, kind: 'vault', options: { ...draft.options, address } }, this.#parts);
-    this.needsCa = false;
-    try {
-      this.visible = await lookAtVault(options, { clock, env, homeDir, signal });
-      return undefined;
-    } catch (error) {
-      if (!(error instanceof ProviderError)) throw error;
-      const isUntrusted = /certificate/.test(error.message) && options['ca_file'] === undefined;
-      this.needsCa = isUntrusted;
-      return isUntrusted ? undefined : { message: error.message, remedy: error.remedy ?? 'try another' };
-    }
-  }
-
-  async unasked(draft: Draft): Promise<Trial> {
-    requireTokenFile(draft, this.#parts.machine);
-    const trial = await this.try(draft);
-    if (trial.fingerprint !== undefined) return trial;
-    throw new BrokerError('ERR_USAGE', 'the secret has several values', {
-      remedy: `name the one that is the key: --field ${trial.fields.join('|')}`,
-    });
-  }
-
-  async logIn(draft: Draft): Promise<void> {
-    requireTokenFile(draft, this.#parts.machine);
-    const { io, place, existing, session, dialogue } = this.#parts;
-    const plan = planOf({ ...draft, source: { path: 'sys/health' } }, this.#parts);
-    const { loaded } = await changeConfig(existing, plan, place);
-    const { clock, env, homeDir, signal } = io;
-    this.known = undefined;
-    this.known = await lookIntoVault(loaded, plan, { clock, env, homeDir, signal, dialogue, session });
-  }
-
-  /** Another login is made next time. */
-  async forget(): Promise<void> {
-    await this.#parts.session.giveBack();
-    this.#parts.session.end();
-  }
-
-  async try(draft: Draft): Promise<Trial> {
-    const { io, place, existing, session, dialogue } = this.#parts;
-    const plan = planOf(draft, this.#parts);
-    const { loaded } = await changeConfig(existing, plan, place);
-    const { clock, env, homeDir, signal } = io;
-    const once = () => tryOut(loaded, plan, { clock, env, homeDir, signal, dialogue, session });
-    if (kindOf(plan.kind).type !== 'keychain') return await once();
-    try {
-      return await once();
-    } catch (error) {
-      if (!(error instanceof ProviderError) || error.kind !== 'gone') throw error;
-      if (io.terminal === undefined && !this.#parts.hasKey) {
-        throw error.saying(error.message, 'hand the key in, and it is stored there: broker setup … --key-stdin < FILE');
-      }
-      const item = String(plan.source['item']);
-      using key = await dialogue.askPassword(`The key itself, to be kept in the keyring as "${item}"`);
-      session.onFailure(await this.#keys.store(item, key));
-      return await once();
-    }
-  }
-}
-
-/** @throws BrokerError where the only token is one that the daemon will not see. */
-function requireTokenFile({ kind, auth }: Draft, { vault }: Machine): void {
-  const isInFile = vault.hasTokenFile || auth['token_file'] !== undefined;
-  if (kind !== 'vault' || (auth['method'] ?? 'token') !== 'token' || isInFile || !vault.hasTokenVariable) return;
-  throw new BrokerError(
-    'ERR_LOGIN_EXPIRED',
-    "VAULT_TOKEN is set in this shell only: the daemon does not see this shell's variables",
-    {
-      remedy:
-        'write it to a file: (umask 077; printenv VAULT_TOKEN > ~/.vault-token), or log in another way with --auth',
-    },
-  );
 }

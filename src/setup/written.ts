@@ -163,6 +163,9 @@ async function daemonAndService({ io, stateDir: folder }: Surroundings): Promise
   const own = service.ownPlaces.filter((file) => there(file) && !isLink(file));
   const foreign = service.manager.places.filter(isLink);
   const stays = foreign.map((where) => ({ where, why: 'a link: something else put it there' }));
+  for (const where of service.manager.places.map((place) => `${place}.d`)) {
+    if (there(where)) stays.push({ where, why: 'your own changes of the unit' });
+  }
   for (const where of ['broker.service', 'broker.socket'].map((name) => path.join('/etc/systemd/user', name))) {
     if (there(where))
       stays.push({ where, why: 'for every user of the machine: sudo broker service uninstall --everyone' });
@@ -180,7 +183,7 @@ async function daemonAndService({ io, stateDir: folder }: Surroundings): Promise
     ...own.map((file) => ({
       kind: 'service',
       where: file,
-      what: 'how the daemon is started',
+      what: 'written by broker service install or stop',
       remove: async () => {
         if (!isRemoved) await service.uninstall();
         isRemoved = true;

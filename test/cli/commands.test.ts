@@ -163,6 +163,18 @@ i anthropic: keys live too short
 `);
   });
 
+  it('says that this shell has another configuration than the daemon', async () => {
+    io.env['BROKER_CONFIG'] = '/elsewhere/config.toml';
+    expect((await io.run('status')).out).toContain(
+      'this shell has another configuration than the daemon: /elsewhere/config.toml\n  hint: unset BROKER_CONFIG',
+    );
+    delete io.env['BROKER_CONFIG'];
+    // A container may have the socket alone.
+    Object.assign(io.env, { XDG_CONFIG_HOME: server.folder });
+    io.out = '';
+    expect((await io.run('status')).out).not.toContain('another configuration');
+  });
+
   it.each([
     ['fresh', 'All is well.'],
     ['stale', 'All can be served, 1 of 1 from before the provider failed.'],

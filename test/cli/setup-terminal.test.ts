@@ -152,6 +152,114 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     expect((await home.key()).stdout).toBe(`${KEY}\n`);
   });
 
+  it('a mistake at every question is told at that question, and what was answered stays', async () => {
+    writeFileSync(join(home.folder, 'wrong'), 'not-a-secret-id', { mode: 0o600 });
+    const mistake = async (wrong: string, told: string | RegExp) => {
+      await terminal.type(wrong);
+      await terminal.press('Enter');
+      await terminal.until(told);
+      await terminal.press('C-u');
+    };
+    await terminal.run(['setup', '--scope', 'user'], home.env, home.folder);
+    await terminal.until('Where does the key live?');
+    await terminal.press('Enter');
+    await terminal.until('Address of Vault, like https://');
+    await mistake('', 'Type it, like https://vault.example.com:8200');
+    await mistake('vault.example.com:8200', 'begins with https://');
+    await mistake('http://127.0.0.1:1', 'cannot be reached');
+    await terminal.answer(vault.address);
+    await terminal.until('How do you log in to it?');
+    await terminal.press('Down', 'Enter');
+    await terminal.until('File with the role-id');
+    await mistake('~/nowhere', /there is no file .*\/nowhere/);
+    await terminal.answer('~/role-id');
+    await terminal.until('File with the secret-id');
+    await terminal.answer('~/wrong');
+    await terminal.until(/Vault refuses the login at auth\/approle\/login[\s\S]*What now\?/);
+    await terminal.press('Enter');
+    await terminal.until(/(Address of Vault[\s\S]*){2}/);
+    await terminal.press('Enter');
+    await terminal.until(/(How do you log in[\s\S]*){2}● AppRole/);
+    await terminal.press('Enter');
+    await terminal.until(/(File with the role-id[\s\S]*){2}/);
+    await terminal.press('Enter');
+    await terminal.until(/(File with the secret-id[\s\S]*){2}/);
+    await terminal.answer('~/secret-id');
+    await terminal.until('mounted here: secret/ (kv version 2), kv/ (kv version 1)');
+    await terminal.until('Path of the secret, like secret/data/claude');
+    await mistake(`${vault.address}/v1/secret/data/claude`, 'path = "secret/data/claude"');
+    await terminal.answer('secret/clod');
+    await terminal.until(
+      /KV version 2 has data\/ after its mount: secret\/data\/clod[\s\S]*Vault denies[\s\S]*What now\?/,
+    );
+    await terminal.press('Enter');
+    await terminal.until(/(Path of the secret[\s\S]*){2}/);
+    await terminal.answer('secret/claude');
+    await terminal.until('Name for this credential?');
+    await mistake('my key', 'this is not a name: a name is 1 to 64');
+    await terminal.press('Enter');
+    await terminal.until('Which value of the secret is the key?');
+    await terminal.press('Down', 'Enter');
+    await terminal.until('Let the API itself say');
+    await terminal.press('Down', 'Down', 'Enter');
+    await terminal.until('Address that answers 2xx');
+    await mistake('gateway/models', 'this is not a web address');
+    await terminal.answer(`${vault.address}/v1/sys/health`);
+    await terminal.until('Only for Claude Code itself');
+    await terminal.press('Enter');
+    if (hasServiceManager()) {
+      await terminal.until('Install the daemon as a service');
+      await terminal.press('n');
+    }
+    await terminal.until('Go ahead?');
+    await terminal.press('y');
+    expect(await terminal.exitCode()).toBe(0);
+    expect(await terminal.screen()).toMatch(/One key through the helper, as the client runs it: .* after \d+ ms/);
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+    expect(readFileSync(home.config, 'utf8')).toContain('[credentials.anthropic.check]');
+  });
+
+  it('set up already: one credential is changed, and every answer is kept but one', async () => {
+    const known = ['--provider', 'vault', '--address', vault.address, '--auth', 'approle', '--no-service', '--yes'];
+    const files = ['--role-id-file', '~/role-id', '--secret-id-file', '~/secret-id', '--field', 'api_key'];
+    const inHome = [...known, ...files].map((word) => word.replace('~', home.folder));
+    expect((await home.broker('setup', ...inHome, '--path', 'secret/data/claude')).code).toBe(0);
+    vault.policies.write('claude', ['secret/data/claude', 'secret/data/two']);
+    vault.kv.writeV2('secret/two', { api_key: `${KEY}-2`, other: 'x' });
+    await terminal.run(['setup'], env(), home.folder);
+    await terminal.until('There is a configuration already');
+    await terminal.press('Down', 'Enter');
+    for (const asked of ['Address of Vault', '● AppRole', 'File with the role-id', 'File with the secret-id']) {
+      await terminal.until(asked);
+      await terminal.press('Enter');
+    }
+    await terminal.until('Path of the secret');
+    await terminal.answer('secret/two');
+    await terminal.until('● api_key');
+    await terminal.press('Enter');
+    await terminal.until('credentials.anthropic.path: "secret/data/claude" → "secret/data/two"');
+    await terminal.until('Go ahead?');
+    await terminal.press('y');
+    expect(await terminal.exitCode()).toBe(0);
+    expect((await home.key()).stdout).toBe(`${KEY}-2\n`);
+  });
+
+  it('a mistyped password: the first choice is to type it again', async () => {
+    const known = ['--provider', 'vault', '--auth', 'userpass', '--username', 'ada', '--address', vault.address];
+    const rest = ['--path', 'secret/data/claude', '--field', 'api_key', '--credential', 'anthropic', '--scope', 'none'];
+    await terminal.run(['setup', ...known, ...rest, '--no-service', '--yes'], env(), home.folder);
+    await terminal.until('Password of ada');
+    await terminal.type('canary-typo');
+    await terminal.press('Enter');
+    await terminal.until('● try again: type the password once more');
+    await terminal.press('Enter');
+    await terminal.until(/(Password of ada[\s\S]*){2}/);
+    await terminal.type('canary-secret');
+    await terminal.press('Enter');
+    expect(await terminal.exitCode()).toBe(0);
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+  });
+
   it('a password is asked for without an echo, once, and kept nowhere', async () => {
     const known = ['--provider', 'vault', '--auth', 'userpass', '--username', 'ada', '--address', vault.address];
     const rest = ['--path', 'secret/data/claude', '--field', 'api_key', '--credential', 'anthropic', '--scope', 'none'];

@@ -1,11 +1,12 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { pageReader } from '../fakes/automatic-person.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { enrolLaptop } from '../fakes/laptop.ts';
 import { freePort } from '../fakes/loopback.ts';
 import { hasServiceManager, SetupHome } from '../fakes/setup-home.ts';
+import { TokenServer } from '../fakes/token-server.ts';
 
 const KEY = 'sk-ant-api03-canary-0123456789';
 
@@ -43,7 +44,7 @@ describe('without a terminal', () => {
     expect(statSync(home.config).mode & 0o777).toBe(0o600);
     const text = readFileSync(home.config, 'utf8');
     expect(text).toContain(`role_id_file = "~/role-id"`);
-    expect(text).toMatch(/^# .*docs\/configuration\.md/m);
+    expect(text).toMatch(/^# .*broker help configuration/m);
     expect(await home.shell(apiKeyHelper)).toEqual({ code: 0, stdout: `${KEY}\n`, stderr: '' });
     // The login of the trial was given back: what is left is the daemon's.
     expect(vault.tokens.live().filter(({ id }) => id !== vault.rootToken)).toHaveLength(1);
@@ -160,6 +161,118 @@ describe('without a terminal', () => {
   });
 });
 
+describe('the other places where keys live', () => {
+  it('a password manager, by its command line', async () => {
+    // What lies below /tmp is not in the PATH that a daemon keeps.
+    const tools = mkdtempSync('/var/tmp/broker-tools-');
+    onTestFinished(() => rmSync(tools, { recursive: true }));
+    const op = `#!/bin/sh\n[ "$OP_SERVICE_ACCOUNT_TOKEN" = ops_token ] && [ "$3" = op://dev/claude/key ] && printf %s '${KEY}'\n`;
+    writeFileSync(join(tools, 'op'), op, { mode: 0o755 });
+    writeFileSync(join(home.folder, 'ops'), 'ops_token', { mode: 0o600 });
+    const words = [
+      '--provider',
+      '1password',
+      '--reference',
+      'op://dev/claude/key',
+      '--service-account-token-file',
+      '~/ops',
+    ];
+    const env = { PATH: `${tools}:${process.env['PATH']}` };
+    const run = await home.brokerWith({ env }, 'setup', ...words, '--no-service');
+    expect(run, run.stderr).toMatchObject({ code: 0 });
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+    const text = readFileSync(home.config, 'utf8');
+    expect(text).toContain('type = "exec"\npreset = "1password"\nenv_files.OP_SERVICE_ACCOUNT_TOKEN = "~/ops"\n');
+    expect(await home.brokerWith({ env }, 'setup', ...words, '--check')).toMatchObject({ code: 0 });
+    const other = await setup('--provider', '1password', '--reference', 'op:/dev', '--check');
+    expect(other).toMatchObject({ code: 64 });
+    expect(other.stderr).toMatch(/--reference: .*\n.*op:\/\/dev\/claude\/key/);
+  });
+
+  it('an identity provider', async () => {
+    const server = new TokenServer();
+    await server.start();
+    onTestFinished(() => server.stop());
+    writeFileSync(join(home.folder, 'client-secret'), server.clientSecret, { mode: 0o600 });
+    const words = ['--provider', 'oauth2', '--grant', 'client_credentials', '--token-endpoint', `${server.url}/token`];
+    const rest = [
+      '--client-id',
+      'broker',
+      '--client-secret-file',
+      '~/client-secret',
+      '--audience',
+      'llm',
+      '--no-service',
+    ];
+    const run = await setup(...words, ...rest);
+    expect(run, run.stderr).toMatchObject({ code: 0 });
+    expect(server.asked.at(-1)?.get('audience')).toBe('llm');
+    expect((await home.key()).code).toBe(0);
+    expect(await setup(...words, ...rest, '--check')).toMatchObject({ code: 0 });
+    expect((await setup('--provider', 'oauth2', '--grant', 'device_code', '--credential', 'x')).stderr).toMatch(
+      /add: --issuer .*--client-id/,
+    );
+  });
+});
+
+describe('what is told before anything is tried', () => {
+  it.each([
+    ['an address without a scheme', ['--address', 'vault.example.com:8200'], /--address: .*https:\/\//],
+    [
+      'a whole address as the path',
+      ['--path', 'https://v.example.com/v1/secret/data/claude'],
+      /--path: .*\n.*secret\/data\/claude/,
+    ],
+    ['a file that is not there', ['--role-id-file', '/nowhere'], /--role-id-file: there is no file \/nowhere/],
+    ['a name that is none', ['--credential', 'my key'], /--credential: this is not a name/],
+    ['a check that is no address', ['--check-url', 'x'], /--check-url: this is not a web address/],
+    ['a port that is no number', ['--auth', 'oidc', '--callback-port', 'x'], /--callback-port: .*number/],
+    [
+      'an AWS profile that does not exist',
+      ['--provider', 'aws-ssm', '--profile', 'nope', '--parameter', '/x'],
+      /profile "nope" does not exist/,
+    ],
+    ['a password without a terminal', ['--auth', 'userpass', '--username', 'ada'], /broker setup … --password-stdin/],
+  ])('%s', async (_, words, told) => {
+    const before = home.snapshot();
+    const known = words.includes('--provider') ? [] : ['--provider', 'vault'];
+    const address = words.includes('--address') || known.length === 0 ? [] : ['--address', vault.address];
+    const auth = words.includes('--auth') || known.length === 0 ? [] : ['--auth', 'approle'];
+    const file = words.includes('--role-id-file') || auth.length === 0 ? [] : ['--role-id', 'x'];
+    const path = words.includes('--path') || known.length === 0 ? [] : ['--path', 'secret/data/claude'];
+    const run = await setup(...known, ...address, ...auth, ...file, ...path, ...words);
+    expect(run).toMatchObject({ code: 64, stdout: '' });
+    expect(run.stderr).toMatch(told);
+    expect(home.snapshot()).toEqual(before);
+  });
+
+  it('a token that is only in this shell', async () => {
+    const words = [
+      '--provider',
+      'vault',
+      '--address',
+      vault.address,
+      '--auth',
+      'token',
+      '--path',
+      'secret/data/claude',
+    ];
+    const run = await home.brokerWith({ env: { VAULT_TOKEN: vault.rootToken } }, 'setup', ...words);
+    expect(run).toMatchObject({ code: 77, stdout: '' });
+    expect(run.stderr).toMatch(/VAULT_TOKEN is set in this shell only: the daemon does not see/);
+    expect(run.stderr).not.toContain(vault.rootToken);
+  });
+
+  it('a token file that is over is named, and nothing else', async () => {
+    writeFileSync(join(home.folder, 'old'), 'hvs.of-yesterday', { mode: 0o600 });
+    const words = ['--provider', 'vault', '--address', vault.address, '--auth', 'token', '--token-file', '~/old'];
+    const run = await setup(...words, '--path', 'secret/data/claude');
+    expect(run.code).toBe(77);
+    expect(run.stderr).toMatch(/hint: write a valid token to \S+\/old\n/);
+    expect(run.stderr).not.toContain('vault login');
+  });
+});
+
 describe('what is there already', () => {
   /** A daemon runs: what it keeps changes on its own account. */
   const written = () =>
@@ -246,6 +359,12 @@ describe('what is there already', () => {
     expect(readFileSync(home.config, 'utf8').split('\n').sort()).toEqual(after.split('\n').sort());
     expect((await home.key()).stdout).toBe(`${KEY}\n`);
     expect(await setup(...words, '--check')).toMatchObject({ code: 0 });
+    // The field that nobody speaks of stays.
+    vault.kv.writeV2('secret/two', { api_key: `${KEY}-2`, more: 'y' });
+    expect(await setup('--credential', 'anthropic', '--path', 'secret/data/claude', '--yes')).toMatchObject({
+      code: 0,
+    });
+    expect(readFileSync(home.config, 'utf8')).toContain('field = "api_key"');
   });
 
   it('another login: its keys take the place of those of the old one, and only with --yes', async () => {

@@ -237,7 +237,10 @@ describe('broker bugreport', () => {
     process.kill(pid, 'SIGSTOP');
     try {
       const { files, said } = await report();
-      expect(JSON.parse(files['status.json'] ?? '')).toMatchObject({ daemon: { running: true, pid } });
+      expect(JSON.parse(files['status.json'] ?? '')).toMatchObject({
+        daemon: { running: true, pid },
+        error: { code: 'ERR_REFRESH_PENDING', remedy: 'restart it: broker service restart' },
+      });
       expect(said.missing).toEqual([]);
       expect(files['limits.txt']).toMatch(/State:\s+T/);
     } finally {

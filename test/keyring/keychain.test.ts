@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { describeProvider } from '../conformance/provider-suite.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
+import { SetupHome } from '../fakes/setup-home.ts';
 import { BrokerTerminal, hasTmux } from '../fakes/tmux.ts';
 import { Desk, missingPrograms } from './desk.ts';
 import { KeychainHarness } from './keychain-harness.ts';
@@ -41,6 +42,29 @@ afterEach(async () => {
 const set = (value: string, ...words: string[]) =>
   home.brokerWith({ env: desk.session, input: value }, 'set', ...(words.length === 0 ? ['anthropic'] : words));
 const unset = (...words: string[]) => home.brokerWith({ env: desk.session }, 'unset', 'anthropic', ...words);
+
+describe.skipIf(skipped)('broker setup', () => {
+  const words = ['setup', '--provider', 'keychain', '--no-service', '--scope', 'none'];
+  const setup = (input: string, ...more: string[]) => fresh.brokerWith({ env: desk.session, input }, ...words, ...more);
+  let fresh: SetupHome;
+
+  beforeEach(() => {
+    fresh = new SetupHome();
+  });
+
+  afterEach(() => fresh.close());
+
+  it('stores a key that is not there yet, and takes it away again if setup does not get to its end', async () => {
+    expect(await setup('')).toMatchObject({ code: 77, stderr: expect.stringContaining('--key-stdin') as string });
+    expect(await setup('sk-canary\n', '--key-stdin', '--item', 'mine')).toMatchObject({ code: 0 });
+    expect((await fresh.key('', desk.session)).stdout).toBe('sk-canary\n');
+    // Found there from now on, under this name and no other.
+    expect(await setup('', '--credential', 'second', '--item', 'mine')).toMatchObject({ code: 0 });
+    const other = ['--credential', 'third', '--item', 'other'];
+    expect(await setup('sk-other\n', '--key-stdin', '--dry-run', ...other)).toMatchObject({ code: 0 });
+    expect(await setup('', ...other)).toMatchObject({ code: 77, stderr: expect.stringContaining('no item') as string });
+  });
+});
 
 describe.skipIf(skipped)('broker set and unset', () => {
   it('a value is stored without a daemon, served by one, replaced and taken away', async () => {

@@ -94,6 +94,15 @@ describe.skipIf(!isHere)('stand-alone packages', () => {
       'bin/node',
       'dist/cli/main.js',
       `prebuilds/${MACHINE}/broker-key`,
+      // What the bundle leaves outside, and loads when a provider needs it.
+      'node_modules/@aws-sdk/client-secrets-manager/package.json',
+      'node_modules/@aws-sdk/client-ssm/package.json',
+      'node_modules/@aws-sdk/credential-providers/package.json',
+      'node_modules/@napi-rs/keyring-linux-x64-gnu/package.json',
+      'node_modules/@smithy/core/package.json',
+      'node_modules/axios/package.json',
+      `node_modules/better-sqlite3/prebuilds/${MACHINE}.node`,
+      'node_modules/node-vault/package.json',
     ]) {
       expect(inside).toContain(file);
     }

@@ -1,6 +1,7 @@
 import type { Facts } from '../doctor/gather.ts';
 import { mergedSandbox } from '../settings/sandbox.ts';
 import { type Check, check } from './check.ts';
+import { installCommand } from './helper.ts';
 
 const DOCS = 'broker help allow';
 
@@ -16,7 +17,8 @@ export const allowChecks: readonly Check[] = [
         ? `"${broker.credential?.name}" has \`allow\`, and this apiKeyHelper is no line that is recorded for it`
         : `what is recorded for \`allow\` does not count: ${enrolment.flaw.reason}`,
     cost: 'the client is refused its key',
-    remedy: (_, { allow: { enrolment } }) => enrolment.flaw?.remedy ?? 'write the line again: broker claude install',
+    remedy: (helper, { allow: { enrolment } }) =>
+      enrolment.flaw?.remedy ?? `write the line again: ${installCommand(helper)}`,
     where: ({ where }) => where,
   }),
   check({
@@ -25,7 +27,7 @@ export const allowChecks: readonly Check[] = [
     when: ({ allow }) => isAllowed(allow) && allow.client?.isKnown === false && allow.client,
     title: ({ path }) => `${path} is not known as Claude Code`,
     cost: 'a client that runs from there is refused its key',
-    remedy: 'enrol it, and again after each update: broker claude install --guard',
+    remedy: (_, { helper }) => `enrol it, and again after each update: ${installCommand(helper)} --guard`,
   }),
   check({
     id: 'allow-not-served',

@@ -4,11 +4,17 @@ import { type HelperFacts, hasQuotedTilde, hasWindowsLines } from '../doctor/hel
 import { commandsIn, describeCommand } from '../shell/helper-command.ts';
 import { type Check, check } from './check.ts';
 
-/** As it was: for the same credential, in the same file. */
-function reinstall({ credential, settings: { scope, file } }: HelperFacts): string {
-  const where = scope === 'local' ? ' --scope project-local' : scope === 'flag' ? ` --settings ${shellWord(file)}` : '';
-  const name = credential === undefined ? '' : ` --credential ${shellWord(credential)}`;
-  return `write the line again: broker claude install${where}${name}`;
+/** What writes the line again as it was: for the same credential, in the same file. */
+export function installCommand(helper: HelperFacts | undefined): string {
+  const { scope, file } = helper?.settings ?? {};
+  const place = scope === 'flag' && file !== undefined ? ` --settings ${shellWord(file)}` : '';
+  const where = scope === 'local' ? ' --scope project-local' : place;
+  const name = helper?.ours && helper.credential !== undefined ? ` --credential ${shellWord(helper.credential)}` : '';
+  return `broker claude install${where}${name}`;
+}
+
+function reinstall(helper: HelperFacts): string {
+  return `write the line again: ${installCommand(helper)}`;
 }
 
 /** The line that sets apiKeyHelper and the program behind it, as far as they can be judged without running them. */

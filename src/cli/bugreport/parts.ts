@@ -13,7 +13,7 @@ import type { BrokerEvent } from '../../protocol/reports.ts';
 import { run } from '../../service/manager.ts';
 import { Service } from '../../service/service.ts';
 import { doctorParts, examine } from '../commands/doctor.ts';
-import { statusWithout } from '../without-daemon.ts';
+import { statusWithout, whyNoDaemon } from '../without-daemon.ts';
 import type { ArchivedFile } from './archive.ts';
 import { type Around, lookAround } from './around.ts';
 import { limits, service, stateFolder, versions } from './machine.ts';
@@ -59,7 +59,7 @@ const PARTS: Readonly<Record<string, (around: Around) => Promise<string>>> = {
   'versions.json': versions,
   'configuration.txt': configuration,
   'status.json': async ({ io, masking, status }) =>
-    masking.json(status instanceof BrokerError ? await statusWithout(io, status) : status),
+    masking.json(status instanceof BrokerError ? await statusWithout(io, whyNoDaemon(io, status)) : status),
   'events.jsonl': events,
   'log.jsonl': log,
   'service.txt': service,

@@ -39,6 +39,9 @@ export function uninstallCommand(io: ProcessIo): Command {
 }
 
 async function uninstall(io: ProcessIo, options: Options): Promise<void> {
+  if (options.json && !options.yes && !options.dryRun) {
+    throw new BrokerError('ERR_USAGE', '--json asks nobody', { remedy: 'add --dry-run to see the list, or --yes' });
+  }
   const found = await findWritten(io, options.keepState === true);
   if (!options.json) io.stdout(listText(found, options));
   if (options.dryRun || found.written.length === 0) {
@@ -52,16 +55,19 @@ async function uninstall(io: ProcessIo, options: Options): Promise<void> {
   }
   const removed: string[] = [];
   const left: Stays[] = [];
+  let isWhole = false;
   try {
     for (const { where, remove } of found.written) {
       const stays = await remove();
       if (stays !== undefined) left.push(stays);
       else removed.push(where);
     }
+    isWhole = true;
   } finally {
     // Also when it stops on the way: what is gone is gone.
     if (options.json) io.stdout(json(report(found, options, removed, left)));
-    else io.stdout(doneText(removed, left));
+    else if (isWhole) io.stdout(doneText(removed, left));
+    else if (removed.length > 0) io.stdout(`removed before it failed: ${removed.join(', ')}\n`);
   }
   if (left.some(({ failed }) => failed)) io.setExitCode(EX_UNAVAILABLE);
 }

@@ -7,7 +7,7 @@ import type { DevHandler } from './request.ts';
  */
 export type Mode = 'active' | 'sealed' | 'standby';
 
-/** `sys/health` and `sys/seal-status`: answered without a token in every mode. */
+/** `sys/health`, `sys/seal-status` and the mounts that the web interface lists: answered without a token in every mode. */
 export function systemHandler(mode: () => Mode, nowMs: () => number): DevHandler {
   return (request) => {
     const sealed = mode() === 'sealed';
@@ -17,6 +17,11 @@ export function systemHandler(mode: () => Mode, nowMs: () => number): DevHandler
         status: 200,
         body: { type: 'shamir', initialized: true, sealed, t: 1, n: 1, progress: 0, version: VERSION },
       };
+    }
+    if (request.path === 'sys/internal/ui/mounts') {
+      // Without a login only what was tuned to be listed.
+      const secret = request.token === undefined || request.token === '' ? {} : MOUNTS;
+      return { status: 200, body: { data: { auth: {}, secret } } };
     }
     if (request.path !== 'sys/health') return undefined;
     const body = {
@@ -30,6 +35,12 @@ export function systemHandler(mode: () => Mode, nowMs: () => number): DevHandler
     return { status: sealed ? 503 : standby ? 429 : 200, body };
   };
 }
+
+const MOUNTS = {
+  'secret/': { type: 'kv', options: { version: '2' } },
+  'kv/': { type: 'kv', options: null },
+  'cubbyhole/': { type: 'cubbyhole' },
+};
 
 const VERSION = '0.0.0-broker-development';
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type MachineFacts, otherClients } from '../../../src/clients/look.ts';
 import type { CredentialConfig } from '../../../src/config/config.ts';
 import { TemporaryHome } from '../claude/home.ts';
+import { runDoctor } from '../claude/run-doctor.ts';
 
 const CONFIG = '.codex/config.toml';
 
@@ -127,5 +128,36 @@ describe('Claude Desktop', () => {
     const user = home.root.split('/').at(-1);
     const profile = home.write(`root/Library/Managed Preferences/${user}/com.anthropic.claudefordesktop.plist`, '');
     expect(traps(home, { platform: 'darwin' })).toEqual([{ id: 'client-managed', where: profile }]);
+  });
+});
+
+describe('broker doctor', () => {
+  const CREDENTIALS =
+    'default = "work"\n[providers.p]\ntype = "exec"\n[credentials.work]\nprovider = "p"\ncommand = ["true"]\nallow = ["claude-code"]\n';
+
+  test('says which key Codex will use, and what stands in its way', async () => {
+    using home = withCodex((helper) => ours(helper));
+    home.write('.config/broker/config.toml', CREDENTIALS);
+    const { out } = await runDoctor(home, ['--no-client']);
+    expect(out).toContain("    Codex           the broker's default credential, for the provider broker\n");
+    expect(out).toContain('[credentials.work] has `allow`, which lets Claude Code alone have it [client-key-refused]');
+    const { otherClients, findings } = JSON.parse((await runDoctor(home, ['--no-client', '--json'])).out);
+    expect(otherClients).toEqual([
+      {
+        name: 'Codex',
+        file: home.path(CONFIG),
+        uses: "the broker's default credential, for the provider broker",
+        asksBroker: true,
+        credential: null,
+        inTheWay: ['client-key-refused'],
+      },
+    ]);
+    const where = home.path('.config/broker/config.toml');
+    expect(findings).toContainEqual(expect.objectContaining({ id: 'client-key-refused', severity: 'error', where }));
+  });
+
+  test('says nothing of clients that are not installed', async () => {
+    using home = new TemporaryHome();
+    expect((await runDoctor(home, ['--no-client'])).out).not.toContain('Other clients');
   });
 });

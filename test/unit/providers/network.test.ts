@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { networkFailure } from '../../../src/providers/network.ts';
+import { proxyEnvironment, proxyUsed } from '../../../src/providers/proxies.ts';
 
 function unreachable(address: string): Error {
   const inner = Object.assign(new Error(`connect EHOSTUNREACH ${address}:8200`), { code: 'EHOSTUNREACH' });
@@ -22,4 +23,30 @@ it.each([
     message: 'Vault cannot be reached: there is no route to it (EHOSTUNREACH)',
   });
   expect(failure?.remedy?.includes('Local Network')).toBe(isSwitch);
+});
+
+it('names the proxy that was used, without its password, and says what to do about it', () => {
+  const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:3128'), { code: 'ECONNREFUSED' });
+  const proxy = proxyUsed(
+    'https://vault.example.com:8200',
+    proxyEnvironment('http://ada:pw@proxy.example.com:3128', {}),
+  );
+  expect(proxy).toBe('http://proxy.example.com:3128');
+  expect(networkFailure(refused, 'Vault at https://vault.example.com:8200', { proxy })).toMatchObject({
+    message:
+      'Vault at https://vault.example.com:8200 cannot be reached through the proxy http://proxy.example.com:3128: the connection was refused (ECONNREFUSED)',
+    remedy: expect.stringMatching(/^check that proxy: .*broker config show.*proxy = "direct"/) as string,
+  });
+});
+
+it.each([
+  ['https://v.example.com', { HTTPS_PROXY: 'http://a:1' }, 'http://a:1'],
+  ['https://v.example.com', { HTTPS_PROXY: 'http://a:1', https_proxy: 'http://b:2' }, 'http://b:2'],
+  ['http://v.example.com', { HTTPS_PROXY: 'http://a:1' }, undefined],
+  ['http://v.example.com', { HTTP_PROXY: 'http://a:1' }, 'http://a:1'],
+  ['https://v.example.com', { HTTPS_PROXY: 'http://a:1', NO_PROXY: '.example.com' }, undefined],
+  ['unix:///run/vault.sock', { HTTPS_PROXY: 'http://a:1' }, undefined],
+])('%s with %j goes through %s', (address, env, proxy) => {
+  expect(proxyUsed(address, proxyEnvironment(undefined, env))).toBe(proxy);
+  expect(proxyUsed(address, proxyEnvironment('direct', env))).toBe(undefined);
 });
