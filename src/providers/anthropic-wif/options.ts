@@ -35,12 +35,10 @@ const wifProviderSchema = once(() =>
         description: 'The federation rule that the identity token is judged by. Default: ANTHROPIC_FEDERATION_RULE_ID.',
         examples: ['fdrl_01AbCdEfGh'],
       }),
-    organization_id: z
-      .guid('an organization is written as a UUID, 00000000-0000-0000-0000-000000000000')
-      .meta({
-        description: 'The organization, a UUID: Console, Settings, Organization. Default: ANTHROPIC_ORGANIZATION_ID.',
-        examples: ['00000000-0000-0000-0000-000000000000'],
-      }),
+    organization_id: z.guid('an organization is written as a UUID, 00000000-0000-0000-0000-000000000000').meta({
+      description: 'The organization, a UUID: Console, Settings, Organization. Default: ANTHROPIC_ORGANIZATION_ID.',
+      examples: ['00000000-0000-0000-0000-000000000000'],
+    }),
     service_account_id: text()
       .regex(/^svac_\w{1,100}$/, 'a service account is written svac_…')
       .meta({
