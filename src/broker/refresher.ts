@@ -289,7 +289,7 @@ const OWN_FAULT = { kind: 'misconfigured', retryAfterMs: undefined } as const;
 
 const URGENCIES: Readonly<Record<RefreshReason, Urgency>> = {
   ahead: 'unasked',
-  behind: 'unasked',
+  behind: 'behind',
   rejection: 'unasked',
   ask: 'ask',
   person: 'person',
