@@ -30,7 +30,7 @@ export interface RigOptions {
 }
 
 const LONGEST_HELPER_MS = 10_500;
-const AT_REST = new Set(['cache.db', 'cache.db-wal', 'kek', 'lock', 'launch', 'running', 'refusal']);
+const AT_REST = new Set(['cache.db', 'cache.db-wal', 'compiled', 'kek', 'lock', 'launch', 'running', 'refusal']);
 
 /**
  * The real daemon, started by the helper that finds none, between real helpers and a development Vault behind a proxy. It knows every
