@@ -64,7 +64,7 @@ static bool add_variable(struct run *run, const char *word, char why[LINE_LIMIT]
     wanted->credential = equals == NULL ? NULL : equals + 1;
     if (length > LONGEST_VARIABLE || !is_variable(wanted->variable))
         return WRONG("a variable's name is letters, digits and underscores, not a digit first, at most 128; "
-                     "write --env NAME=CREDENTIAL and not --env ", word);
+                     "write --env NAME=CREDENTIAL; what was given is not shown"); /* some people give the key */
     if (steers_programs(wanted->variable))
         return WRONG(wanted->variable, " is read by the system and not by a program for its key; name the variable that it reads");
     for (size_t i = 0; i < run->count; i++)
