@@ -43,10 +43,11 @@ function onlyValue({ key, secrets }: OpenedKey, remedy: string): SecretBytes {
   throw new BrokerError('ERR_USAGE', message, { remedy });
 }
 
-/** `broker run`: the key, and on a second line what its user has to know of its end; empty where that is not known. */
+/** `broker run`: the key, and after a space what its user has to know of its end, if that is known. */
 function env(answer: OpenedKey): FormattedKey {
   const { bytes } = onlyValue(answer, 'a variable holds one value: make a credential of each, with field = "NAME"');
-  return { contentType: PLAIN, body: Buffer.concat([bytes, Buffer.from(`\n${remainingLife(answer)}`)]) };
+  const life = remainingLife(answer);
+  return { contentType: PLAIN, body: life === '' ? bytes : Buffer.concat([bytes, Buffer.from(` ${life}`)]) };
 }
 
 function remainingLife({ key, at }: OpenedKey): string {
