@@ -107,7 +107,7 @@ static void add_variable(struct run *run, const char *word)
     wanted->credential = equals == NULL ? NULL : equals + 1;
     if (length > LONGEST_VARIABLE || !is_variable(wanted->variable))
         FAIL(EX_USAGE, "a variable's name is letters, digits and underscores, not a digit first, at most 128; "
-                     "write --env NAME=CREDENTIAL and not --env ", word);
+                     "write --env NAME=CREDENTIAL; what was given is not shown"); /* some people give the key */
     if (steers_programs(wanted->variable))
         FAIL(EX_USAGE, wanted->variable, " is read by the system and not by a program for its key; name the variable that it reads");
     for (size_t i = 0; i < run->count; i++)
@@ -115,7 +115,7 @@ static void add_variable(struct run *run, const char *word)
             FAIL(EX_USAGE, "--env names ", wanted->variable, " twice; leave one of them out");
     if (wanted->credential != NULL && !is_name(wanted->credential))
         FAIL(EX_USAGE, wanted->variable, "= is followed by the name of a credential, never by a key; ",
-             NAME_RULE "what was given is not shown"); /* some people give the key */
+             NAME_RULE "what was given is not shown");
     run->count++;
 }
 

@@ -63,7 +63,7 @@ export class Answering {
   }
 
   #refreshBehind(credential: ManagedCredential, { nowMs }: Moment): void {
-    if (credential.holdOff(nowMs, 'unasked') === undefined) this.#refresher.refresh(credential, 'behind');
+    if (credential.holdOff(nowMs, 'behind') === undefined) this.#refresher.refresh(credential, 'behind');
   }
 
   /** undefined: nothing may be served without the provider. */

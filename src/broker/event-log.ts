@@ -1,4 +1,5 @@
 import type { StoredEvent } from '../cache/cache.ts';
+import { EVENTS_KEPT } from '../cache/events.ts';
 import type { Timer } from '../platform/clock.ts';
 import { hideShapes, printable } from '../platform/text.ts';
 import type { BrokerEvent } from '../protocol/reports.ts';
@@ -70,13 +71,22 @@ export class EventLog {
 
   query(query: EventQuery): readonly BrokerEvent[] {
     this.flush();
-    return this.#ports.cache.events(query).map((event) => ({
+    return this.#read(query).map((event) => ({
       id: event.id,
       at: new Date(event.atMs).toISOString(),
       kind: event.kind,
       credential: event.credential ?? null,
       detail: event.detail,
     }));
+  }
+
+  /** The store knows no names of credentials: all that is kept is read, and only that of one is taken. */
+  #read({ credential, ...query }: EventQuery) {
+    const { cache } = this.#ports;
+    if (credential === undefined) return cache.events(query);
+    const found = cache.events({ ...query, limit: EVENTS_KEPT }).filter((event) => event.credential === credential);
+    if (query.limit < 1) return [];
+    return query.afterId === undefined ? found.slice(-query.limit) : found.slice(0, query.limit);
   }
 
   listen(listener: () => void): () => void {

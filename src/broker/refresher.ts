@@ -175,16 +175,15 @@ export class Refresher {
     try {
       this.#adopt(credential, read, reason);
     } finally {
-      this.#endUnused(credential, read);
+      if (read.secret.lease !== undefined) this.#endUnused(credential, read.secret.lease, read.at);
       const readers = this.#deps.credentials.readersOf(spec.readId);
       if (read.isOwn && read.secret.lease === undefined && readers.size > 1) this.#confirmOthers(readers, read);
     }
   }
 
   /** A lease whose key is not taken into use (no such field, not a key, changed in the configuration meanwhile): nobody is given it. */
-  #endUnused({ gate, name, key }: ManagedCredential, { secret, at }: SecretRead): void {
-    if (secret.lease === undefined || key?.lease?.id === secret.lease.id) return;
-    this.#deps.leases.unused(gate, name, startLease(secret.lease, at.nowMs));
+  #endUnused({ gate, name, key }: ManagedCredential, lease: Parameters<typeof startLease>[0], at: Moment): void {
+    if (key?.lease?.id !== lease.id) this.#deps.leases.unused(gate, name, startLease(lease, at.nowMs));
   }
 
   /** Those that live on the same secret and did not ask for it; those that did adopt it themselves. */
@@ -289,7 +288,7 @@ const OWN_FAULT = { kind: 'misconfigured', retryAfterMs: undefined } as const;
 
 const URGENCIES: Readonly<Record<RefreshReason, Urgency>> = {
   ahead: 'unasked',
-  behind: 'unasked',
+  behind: 'behind',
   rejection: 'unasked',
   ask: 'ask',
   person: 'person',

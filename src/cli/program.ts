@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { ProcessIo } from '../platform/process-io.ts';
+import { hasPage } from './topics.ts';
 
 export interface CommandEntry {
   readonly name: string;
@@ -29,6 +30,7 @@ export async function buildProgram(
     .exitOverride();
   for (const { name, summary, hidden = false, load } of entries) {
     const command = isWanted(name) ? await load(io) : new Command(name).description(summary);
+    command.addHelpText('after', () => (hasPage(name) ? `\nAt length: broker help ${name}` : ''));
     program.addCommand(inherit(command, program, 'broker'), { hidden });
   }
   return program;

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { PACKAGE_ROOT } from '../platform/native.ts';
 
@@ -37,6 +37,11 @@ export function findTopic(word: string): Topic | undefined {
     all.find(({ page }) => page.toLowerCase() === wanted) ??
     all.find(({ page }) => page === `${wanted}/README`)
   );
+}
+
+/** Whether there is a page of just this name, in no folder. */
+export function hasPage(name: string): boolean {
+  return existsSync(path.join(DOCS, `${name}.md`));
 }
 
 export function readTopic({ page }: Topic): string {

@@ -1,11 +1,12 @@
 import { existsSync, fstatSync, readlinkSync, type Stats } from 'node:fs';
-import { isAbsolute } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { launchFile, notSetUp, ownStateDir, type PathInputs, socketCandidates, stateDir } from '../config/paths.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { readRefusal } from '../platform/refusal.ts';
+import { isLockHeld, readLockHolder } from '../platform/state-lock.ts';
 import { errorOfProblem } from '../protocol/problem.ts';
 import type {
   BrokerEvent,
@@ -84,10 +85,22 @@ export function connect(caller: Caller): BrokerClient {
   });
 }
 
-/** `service start` says of a service that was never installed no more than that. */
+/** `service start` says of a service that was never installed no more than that, and starts none that listens elsewhere. */
 function startRemedy(caller: Caller): string {
-  const isInstalled = isAbsolute(caller.homeDir) && existsSync(launchFile(stateDir(caller)));
+  const folder = isAbsolute(caller.homeDir) ? stateDir(caller) : undefined;
+  const elsewhere = folder && listensElsewhere(folder, caller);
+  if (elsewhere !== undefined)
+    return `the daemon listens at ${elsewhere}: set BROKER_SOCKET to that, or unset it; or stop it: broker service stop`;
+  const isInstalled = folder !== undefined && existsSync(launchFile(folder));
   return `start it: broker service ${isInstalled ? 'start' : 'install'}, or broker daemon in a terminal`;
+}
+
+/** The socket of the daemon that has this state folder, if it lives and that is not one of those that were tried. */
+function listensElsewhere(folder: string, caller: Caller): string | undefined {
+  const file = join(ownStateDir(folder), 'lock');
+  const socket = isLockHeld(file, undefined) ? readLockHolder(file)?.socket : undefined;
+  if (socket == null || socketCandidates(caller).some((candidate) => candidate.path === socket)) return undefined;
+  return socket;
 }
 
 /** What the last daemon of this user said, where this user's own is asked for. */

@@ -17,7 +17,7 @@ import {
   type SourceConflict,
 } from './schema.ts';
 import { tomlValue } from './toml.ts';
-import { childSchema, isTable, keysOf, membersOf, type Table, unwrap } from './walk.ts';
+import { childSchema, isTable, keysOf, type Member, membersOf, type Table, unwrap } from './walk.ts';
 
 /** What the checks of one file share. */
 interface CheckContext {
@@ -170,8 +170,9 @@ function checkProvider(name: string, value: unknown, context: CheckContext): Pro
   expandFilePaths(table, providerSchema, homeDir);
   effective.add([...path, 'type'], type);
   effective.addTable(path, table, providerSchema);
-  warnOfInlineSecrets(table, providerSchema, path, context);
-  warnOfUnsafeFiles(table, providerSchema, path, context);
+  const members = [...membersOf(table, providerSchema, path)];
+  warnOfInlineSecrets(members, context);
+  warnOfUnsafeFiles(members, context);
   const placeOf = (key: string, [inner]: KeyPath) => {
     const methods = loginsWith(schemas, key);
     if (methods.length > 0 && inner === 'auth') return `to logins with method = ${methods.map(tomlValue).join(' or ')}`;
@@ -200,8 +201,8 @@ function warnOfRisks(risks: readonly SourceConflict[] | undefined, base: KeyPath
 }
 
 /** What others can change decides with whom and as whom the daemon speaks; most of it is refused when it is needed. */
-function warnOfUnsafeFiles(table: Table, schema: z.core.$ZodType, base: KeyPath, { findings }: CheckContext): void {
-  for (const { path, value, schema: own } of membersOf(table, schema, base)) {
+function warnOfUnsafeFiles(members: readonly Member[], { findings }: CheckContext): void {
+  for (const { path, value, schema: own } of members) {
     if (own === undefined || unwrap(own).meta.file !== true || typeof value !== 'string') continue;
     const stats = statQuietly(value);
     const flaw = stats && flawOfTrusted(value, stats, process.getuid?.() ?? 0);
@@ -237,8 +238,8 @@ function meantTypes(written: unknown, types: readonly ProviderSchemas[]): string
 }
 
 /** Works, but a file is read over shoulders, backed up and committed. */
-function warnOfInlineSecrets(table: Table, schema: z.core.$ZodType, base: KeyPath, context: CheckContext): void {
-  for (const { path, key, value, isSecret, isWritten, isElement, parent } of membersOf(table, schema, base)) {
+function warnOfInlineSecrets(members: readonly Member[], context: CheckContext): void {
+  for (const { path, key, value, isSecret, isWritten, isElement, parent } of members) {
     if (typeof value !== 'string' || !isSecret || !isWritten || isElement || context.contributions.has(pathId(path)))
       continue;
     const fileKey = `${key}_file`;

@@ -72,7 +72,7 @@ export const filePath = once(() =>
 /** Text that is a secret itself: masked wherever it would be printed. */
 export const secretText = once(() => z.string().min(1).meta({ secret: true }));
 
-/** Text that is not empty and on one line. */
+/** Text that is not empty and on one line. Each kind is built once, and `describe` and `meta` make copies of it. */
 export const text = once(() =>
   z
     .string()
@@ -81,6 +81,9 @@ export const text = once(() =>
       if (/[\0\n\r]/.test(value)) refuse(context, 'the text has line ends or NUL in it', 'write it on one line');
     }),
 );
+
+export const optionalText = once(() => text().optional());
+export const optionalFile = once(() => filePath().optional());
 
 /** A dotted path into a structured secret, like `data.api_key`. */
 const fieldPath = once(() =>
@@ -152,52 +155,56 @@ function sinkPath() {
 }
 
 const checkSchema = z.strictObject({
-  url: checkUrl()
-    .describe(
+  url: checkUrl().meta({
+    description:
       'A request that the API answers with JSON and a status of 2xx if the key is good. https, or http on this machine.',
-    )
-    .meta({ examples: ['https://api.anthropic.com/v1/models?limit=1'] }),
+    examples: ['https://api.anthropic.com/v1/models?limit=1'],
+  }),
   headers: z
     .record(
       z.string().regex(HEADER_NAME, 'the name of an HTTP header is one word of letters, digits and dashes'),
       text(),
     )
     .optional()
-    .describe('What else the request needs. The key itself goes into `header` with `header_prefix`. Default: nothing.')
-    .meta({ examples: [{ 'anthropic-version': '2023-06-01' }] }),
+    .meta({
+      description:
+        'What else the request needs. The key itself goes into `header` with `header_prefix`. Default: nothing.',
+      examples: [{ 'anthropic-version': '2023-06-01' }],
+    }),
   rejected: z
     .strictObject({
       status: z
         .int()
         .min(400)
         .max(499)
-        .describe('The status of the answer.')
-        .meta({ examples: [401] }),
-      field: fieldPath()
-        .describe("Where the API's own word is in the JSON of the answer.")
-        .meta({ examples: ['error.type'] }),
-      value: text()
-        .describe('The word itself.')
-        .meta({ examples: ['authentication_error'] }),
+        .meta({ description: 'The status of the answer.', examples: [401] }),
+      field: fieldPath().meta({
+        description: "Where the API's own word is in the JSON of the answer.",
+        examples: ['error.type'],
+      }),
+      value: text().meta({ description: 'The word itself.', examples: ['authentication_error'] }),
     })
     .optional()
-    .describe(
-      'How the API says that a key is not good. Default: a 401 whose `error.type` is `authentication_error`. Everything else says nothing.',
-    )
-    .meta({ examples: [{ status: 401, field: 'error.code', value: 'invalid_api_key' }] }),
+    .meta({
+      description:
+        'How the API says that a key is not good. Default: a 401 whose `error.type` is `authentication_error`. Everything else says nothing.',
+      examples: [{ status: 401, field: 'error.code', value: 'invalid_api_key' }],
+    }),
 });
 
 /** The keys that every credential has; what is left of its table is the provider's. */
 export const commonCredentialSchema = z.strictObject({
-  provider: text()
-    .describe('Name of the `[providers.NAME]` table that the key is read through.')
-    .meta({ examples: ['vault-prod'] }),
+  provider: text().meta({
+    description: 'Name of the `[providers.NAME]` table that the key is read through.',
+    examples: ['vault-prod'],
+  }),
   field: fieldPath()
     .optional()
-    .describe(
-      "Which value of the secret is the key: a name in the secret's JSON; dots go deeper, into JSON in a text, too. Default: the whole text, or the only value there is. Not together with `fields`.",
-    )
-    .meta({ examples: ['api_key', 'data.key'] }),
+    .meta({
+      description:
+        "Which value of the secret is the key: a name in the secret's JSON; dots go deeper, into JSON in a text, too. Default: the whole text, or the only value there is. Not together with `fields`.",
+      examples: ['api_key', 'data.key'],
+    }),
   fields: z
     .record(
       z
@@ -210,132 +217,154 @@ export const commonCredentialSchema = z.strictObject({
     )
     .refine((fields) => Object.keys(fields).length > 0, 'the table is empty')
     .optional()
-    .describe(
-      'Several values of one read, by the name they are served under (for `--format aws`). Not together with `field`.',
-    )
-    .meta({ examples: [{ access_key: 'access_key', secret_key: 'secret_key' }] }),
+    .meta({
+      description:
+        'Several values of one read, by the name they are served under (for `--format aws`). Not together with `field`.',
+      examples: [{ access_key: 'access_key', secret_key: 'secret_key' }],
+    }),
   expires_field: fieldPath()
     .optional()
-    .describe(
-      "Which value of the secret says when the key dies: RFC 3339, seconds or milliseconds since the epoch, or seconds from now. Default: the provider's lease, or a JWT's own `exp`.",
-    )
-    .meta({ examples: ['expires_at'] }),
+    .meta({
+      description:
+        "Which value of the secret says when the key dies: RFC 3339, seconds or milliseconds since the epoch, or seconds from now. Default: the provider's lease, or a JWT's own `exp`.",
+      examples: ['expires_at'],
+    }),
   header: text()
     .regex(HEADER_NAME, 'the name of an HTTP header is one word of letters, digits and dashes')
     .optional()
-    .describe(
-      'The HTTP header that `--format headers` puts the key in. Default x-api-key. Not together with `fields`, whose names are the headers.',
-    )
-    .meta({ examples: ['Authorization', 'x-api-key'], secret: false }),
+    .meta({
+      description:
+        'The HTTP header that `--format headers` puts the key in. Default x-api-key. Not together with `fields`, whose names are the headers.',
+      examples: ['Authorization', 'x-api-key'],
+      secret: false,
+    }),
   header_prefix: z
     .string()
     .regex(/^[ -~]{0,64}$/, 'the prefix is at most 64 printable ASCII characters')
     .optional()
-    .describe(
-      'What precedes the key in that header, a space at its end included. Default: nothing; with `--format proxy` `Bearer `.',
-    )
-    .meta({ examples: ['Bearer '], secret: false }),
+    .meta({
+      description:
+        'What precedes the key in that header, a space at its end included. Default: nothing; with `--format proxy` `Bearer `.',
+      examples: ['Bearer '],
+      secret: false,
+    }),
   ttl: duration({ minMs: 100, maxMs: 365 * DAY_MS })
     .prefault('15m')
-    .describe(
-      'Duration. How long a key of unknown expiry is trusted before the provider is asked again. Default 15m, from 100ms to 365d.',
-    )
-    .meta({ examples: ['15m', '1h'] }),
+    .meta({
+      description:
+        'Duration. How long a key of unknown expiry is trusted before the provider is asked again. Default 15m, from 100ms to 365d.',
+      examples: ['15m', '1h'],
+    }),
   max_stale: duration({ maxMs: 365 * DAY_MS })
     .prefault('24h')
-    .describe(
-      'Duration. How long after the provider last confirmed it a key is still served while the provider fails. Default 24h, from 0s (never) to 365d.',
-    )
-    .meta({ examples: ['24h', '7d'] }),
+    .meta({
+      description:
+        'Duration. How long after the provider last confirmed it a key is still served while the provider fails. Default 24h, from 0s (never) to 365d.',
+      examples: ['24h', '7d'],
+    }),
   scope: z
     .enum(['shared', 'session'])
     .optional()
-    .describe(
-      'One of shared, session. With session each client process gets a lease of its own, which is revoked when the process exits; at most 30 new ones a minute and 256 at a time, further clients share one. Linux, and engines that issue leases. Default shared.',
-    )
-    .meta({ examples: ['session'], secret: false }),
+    .meta({
+      description:
+        'One of shared, session. With session each client process gets a lease of its own, which is revoked when the process exits; at most 30 new ones a minute and 256 at a time, further clients share one. Linux, and engines that issue leases. Default shared.',
+      examples: ['session'],
+      secret: false,
+    }),
   allow: z
     .array(z.enum(ALLOW_WORDS))
     .min(1, 'the list is empty, so that nobody could have the key')
     .optional()
-    .describe(
-      'Who may have the key, as the kernel shows who asks: claude-code, its own helper calls and nothing that its agent runs; claude-code-background, those of `claude --bg` too; claude-code-node, those of the old client that Node runs. Linux only. Default: every process of yours. `broker help allow` says what it does not stop.',
-    )
-    .meta({ examples: [['claude-code']] }),
+    .meta({
+      description:
+        'Who may have the key, as the kernel shows who asks: claude-code, its own helper calls and nothing that its agent runs; claude-code-background, those of `claude --bg` too; claude-code-node, those of the old client that Node runs. Linux only. Default: every process of yours. `broker help allow` says what it does not stop.',
+      examples: [['claude-code']],
+    }),
   sink: z
     .strictObject({
-      file: sinkPath()
-        .describe(
+      file: sinkPath().meta({
+        description:
           'The file, on a file system in memory: {runtime}/… is the folder of the broker below XDG_RUNTIME_DIR or /run/user/UID.',
-        )
-        .meta({ examples: ['{runtime}/identity-token'] }),
+        examples: ['{runtime}/identity-token'],
+      }),
     })
     .optional()
     .describe(
       'A file in which the key is kept, for programs that read tokens from files: 0600, in memory, removed when the daemon stops. Only keys that expire. Default: none. Not together with `fields`, `allow` and `scope`.',
     )
     .meta({ examples: [{ file: '{runtime}/identity-token' }] }),
-  check: checkSchema
-    .optional()
-    .describe(
+  check: checkSchema.optional().meta({
+    description:
       'A request by which the API itself says whether a key is good; asked when a client asks again early. Without effect until `broker check` has seen that it accepts the key and refuses a made-up one. Default: none. Not together with `fields`.',
-    )
-    .meta({ examples: [{ url: 'https://api.anthropic.com/v1/models?limit=1' }] }),
+    examples: [{ url: 'https://api.anthropic.com/v1/models?limit=1' }],
+  }),
 });
 
 export const daemonSchema = z.strictObject({
   turn_margin: duration({ maxMs: 3_600_000 })
     .prefault('2m')
-    .describe(
-      "Duration. How much longer than the client's refresh interval a served key lives, so that it outlasts a turn. Default 2m, from 0s to 1h.",
-    )
-    .meta({ examples: ['2m', '5m'] }),
+    .meta({
+      description:
+        "Duration. How much longer than the client's refresh interval a served key lives, so that it outlasts a turn. Default 2m, from 0s to 1h.",
+      examples: ['2m', '5m'],
+    }),
   idle_after: duration({ maxMs: 365 * DAY_MS })
     .prefault('1h')
-    .describe(
-      'Duration. A credential that was not asked for this long is no longer refreshed ahead of need. Default 1h, from 0s (never ahead) to 365d.',
-    )
-    .meta({ examples: ['1h', '8h'] }),
+    .meta({
+      description:
+        'Duration. A credential that was not asked for this long is no longer refreshed ahead of need. Default 1h, from 0s (never ahead) to 365d.',
+      examples: ['1h', '8h'],
+    }),
   idle_exit: duration({ maxMs: 365 * DAY_MS })
     .prefault('0s')
-    .describe(
-      'Duration. How long without a request before a daemon that a helper started ends itself; the next helper starts another. Default 0s (never), to 365d.',
-    )
-    .meta({ examples: ['8h', '1d'] }),
+    .meta({
+      description:
+        'Duration. How long without a request before a daemon that a helper started ends itself; the next helper starts another. Default 0s (never), to 365d.',
+      examples: ['8h', '1d'],
+    }),
   revoke_on_exit: z
     .boolean()
     .prefault(false)
-    .describe(
-      'Boolean. Whether leases and logins of the broker are revoked on a real stop; never on restart, reload or upgrade. Default false.',
-    )
-    .meta({ examples: [true] }),
+    .meta({
+      description:
+        'Boolean. Whether leases and logins of the broker are revoked on a real stop; never on restart, reload or upgrade. Default false.',
+      examples: [true],
+    }),
   log_level: z
     .enum(LOG_LEVELS)
     .prefault('info')
-    .describe('One of trace, debug, info, warn, error, fatal, silent. What is logged to stderr. Default info.')
-    .meta({ examples: ['debug'] }),
+    .meta({
+      description: 'One of trace, debug, info, warn, error, fatal, silent. What is logged to stderr. Default info.',
+      examples: ['debug'],
+    }),
   cache: z
     .enum(['disk', 'memory'])
     .prefault('disk')
-    .describe(
-      'One of disk, memory. With memory nothing is kept on the disk, and keys, logins and leases end with the daemon: leases are revoked on a real stop and lapse after any other end. Takes effect with the next start. Default disk.',
-    )
-    .meta({ examples: ['memory'], secret: false }),
+    .meta({
+      description:
+        'One of disk, memory. With memory nothing is kept on the disk, and keys, logins and leases end with the daemon: leases are revoked on a real stop and lapse after any other end. Takes effect with the next start. Default disk.',
+      examples: ['memory'],
+      secret: false,
+    }),
   key_home: z
     .enum(['auto', ...KEY_HOMES])
     .prefault('auto')
-    .describe(
-      'One of auto, keyring, file, systemd-credential. Where the key that encrypts a new cache is kept; `broker rotate-key --to` moves that of an existing one. Default auto: the systemd credential of the service, else an OS keyring that is open, else a 0600 file.',
-    )
-    .meta({ examples: ['keyring', 'file'], secret: false }),
+    .meta({
+      description:
+        'One of auto, keyring, file, systemd-credential. Where the key that encrypts a new cache is kept; `broker rotate-key --to` moves that of an existing one. Default auto: the systemd credential of the service, else an OS keyring that is open, else a 0600 file.',
+      examples: ['keyring', 'file'],
+      secret: false,
+    }),
 });
 
 /** The outermost table; the tables in `providers` and `credentials` are checked one by one, by their type. */
 export const fileSchema = z.strictObject({
   default: text()
     .optional()
-    .describe('Name of the credential that is served when no name is given. Default: none.')
-    .meta({ examples: ['anthropic'] }),
+    .meta({
+      description: 'Name of the credential that is served when no name is given. Default: none.',
+      examples: ['anthropic'],
+    }),
   providers: z.unknown().optional().describe('Connections to secret systems with their logins, by name.'),
   credentials: z.unknown().optional().describe('What clients may ask for, by name.'),
   daemon: z.unknown().optional().describe('How the daemon behaves; every key is optional.'),

@@ -12,8 +12,11 @@ export interface FailureRecord {
   readonly probeAtMs: number;
 }
 
-/** On whose behalf the provider is asked: nobody's just now, a client's that waits for a key, a person's who told the broker to. */
-export type Urgency = 'unasked' | 'ask' | 'person';
+/**
+ * On whose behalf the provider is asked: nobody's just now, a client's that was given what there is, a client's that waits for a key, a
+ * person's who told the broker to.
+ */
+export type Urgency = 'unasked' | 'behind' | 'ask' | 'person';
 
 export interface FailureFacts {
   readonly kind: FailureKind;
@@ -44,6 +47,8 @@ const SOONEST_MS = SECOND_MS;
 /** After so many tries the wait may grow: it is then a 60th of the outage. */
 const EARLY_TRIES = 5;
 const PART_OF_OUTAGE = 1 / 60;
+/** With a key in hand the wait is longer sooner: whoever is given an old one while the provider has another need not have it for long. */
+const PART_BEHIND = 1 / 8;
 
 /** What a person has to put right, and may have by now: doubling. */
 const READ_AGAIN = { fromMs: 10 * SECOND_MS, toMs: 2 * MINUTE_MS };
@@ -106,8 +111,11 @@ function doubled(fromMs: number, times: number, toMs: number): number {
 }
 
 export function nextAttemptFor(record: FailureRecord, urgency: Urgency): number {
-  if (urgency === 'person') return record.lastAtMs;
-  return urgency === 'ask' ? record.probeAtMs : record.nextAttemptAtMs;
+  const { kind, firstAtMs, lastAtMs, nextAttemptAtMs, probeAtMs } = record;
+  if (urgency === 'person') return lastAtMs;
+  if (urgency === 'ask') return probeAtMs;
+  if (urgency === 'unasked' || kind !== 'transient') return nextAttemptAtMs;
+  return Math.min(nextAttemptAtMs, Math.max(probeAtMs, lastAtMs + (lastAtMs - firstAtMs) * PART_BEHIND));
 }
 
 /** True while the provider must not be reached on behalf of such a one. */

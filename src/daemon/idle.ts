@@ -69,24 +69,24 @@ export class Later {
     this.#onDue = onDue;
   }
 
-  readonly note = (): void => {
-    this.#wasNoted = true;
-    if (this.#timer === undefined || this.#isLast) this.#arm();
+  /** @param isNews false: only a wait is over. */
+  readonly note = (isNews = true): void => {
+    if (isNews && this.#timer !== undefined && !this.#isLast) {
+      this.#wasNoted = true;
+      return;
+    }
+    this.#timer?.cancel();
+    this.#isLast = !isNews && !this.#wasNoted;
+    this.#wasNoted = false;
+    this.#timer = this.#clock.after(this.#isLast ? this.#delays.lastMs : this.#delays.soonMs, () => {
+      this.#timer = undefined;
+      this.#onDue();
+      if (this.#wasNoted || !this.#isLast) this.note(false);
+    });
   };
 
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-  }
-
-  #arm(): void {
-    this.#timer?.cancel();
-    this.#isLast = !this.#wasNoted;
-    this.#wasNoted = false;
-    this.#timer = this.#clock.after(this.#isLast ? this.#delays.lastMs : this.#delays.soonMs, () => {
-      this.#timer = undefined;
-      this.#onDue();
-      if (this.#wasNoted || !this.#isLast) this.#arm();
-    });
   }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type BorrowedCredential, filePath, refuse, text } from '../config/schema.ts';
+import { type BorrowedCredential, once, optionalFile, refuse, text } from '../config/schema.ts';
 import { NAME } from '../protocol/request.ts';
 
 /**
@@ -17,27 +17,39 @@ export interface LoginInput {
 
 const WAYS = ['file', 'env', 'credential', 'command'] as const;
 
+const variableName = once(() =>
+  text()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not the name of a variable')
+    .optional(),
+);
+const credentialName = once(() => text().regex(NAME, 'not the name of a credential').optional());
+const commandWords = once(() =>
+  z
+    .array(z.string().regex(/^[^\0]*$/, 'no NUL'))
+    .min(1, 'an empty command; write it as a list, like ["gcloud", "auth", "print-identity-token"]')
+    .optional(),
+);
+
 /** @param what for editors: `the client secret`. */
 export function loginInput(what: string): z.ZodType<LoginInput> {
   return z
     .strictObject({
-      file: filePath().optional().describe(`File with ${what}, read again for every login. Default: none.`),
-      env: text()
-        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not the name of a variable')
-        .optional()
-        .describe(`Variable of the daemon's environment that has ${what}. Default: none.`)
-        .meta({ examples: ['CLIENT_SECRET'], secret: false }),
-      credential: text()
-        .regex(NAME, 'not the name of a credential')
-        .optional()
-        .describe(`Name of the credential whose key is ${what}: that of another provider. Default: none.`)
-        .meta({ examples: ['identity'], secret: false }),
-      command: z
-        .array(z.string().regex(/^[^\0]*$/, 'no NUL'))
-        .min(1, 'an empty command; write it as a list, like ["gcloud", "auth", "print-identity-token"]')
-        .optional()
-        .describe(`Command, one text for each argument, that prints ${what}. No shell reads it. Default: none.`)
-        .meta({ examples: [['gcloud', 'auth', 'print-identity-token']], secret: false }),
+      file: optionalFile().describe(`File with ${what}, read again for every login. Default: none.`),
+      env: variableName().meta({
+        description: `Variable of the daemon's environment that has ${what}. Default: none.`,
+        examples: ['CLIENT_SECRET'],
+        secret: false,
+      }),
+      credential: credentialName().meta({
+        description: `Name of the credential whose key is ${what}: that of another provider. Default: none.`,
+        examples: ['identity'],
+        secret: false,
+      }),
+      command: commandWords().meta({
+        description: `Command, one text for each argument, that prints ${what}. No shell reads it. Default: none.`,
+        examples: [['gcloud', 'auth', 'print-identity-token']],
+        secret: false,
+      }),
     })
     .superRefine((input, context) => {
       const given = WAYS.filter((way) => input[way] !== undefined);

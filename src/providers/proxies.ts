@@ -14,10 +14,12 @@ export const proxyOption = () =>
   z
     .union([z.literal(DIRECT), z.url({ protocol: /^https?$/, error: 'write it like http://proxy.example.com:3128' })])
     .optional()
-    .describe(
-      'Proxy that the provider is reached through: http://host:port, or "direct". Default: HTTPS_PROXY or HTTP_PROXY of the daemon; NO_PROXY is honoured.',
-    )
-    .meta({ examples: ['http://proxy.example.com:3128', DIRECT], secret: false });
+    .meta({
+      description:
+        'Proxy that the provider is reached through: http://host:port, or "direct". Default: HTTPS_PROXY or HTTP_PROXY of the daemon; NO_PROXY is honoured.',
+      examples: ['http://proxy.example.com:3128', DIRECT],
+      secret: false,
+    });
 
 /** What Node's agents take as `proxyEnv`: they read a proxy from variables only. */
 export function proxyEnvironment(proxy: string | undefined, env: Environment): Record<string, string | undefined> {

@@ -152,7 +152,7 @@ export class Interview {
 
   credential(taken: ReadonlySet<string>): Promise<string> {
     const free = taken.has('anthropic') ? undefined : 'anthropic';
-    return this.#text('Name for this credential?', { usual: free, example: 'work' }, async (name) => {
+    return this.#text('Name for this credential?', { usual: free }, async (name) => {
       if (!taken.has(name)) return wrongWithName(name);
       return {
         message: 'there is one of this name',

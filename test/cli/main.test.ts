@@ -152,6 +152,12 @@ describe('broker help', () => {
     expect((await io.run('help', 'service', 'install')).out).toMatch(/^Usage: broker service install/);
   });
 
+  it('is where --help of a command points to that has a page', async () => {
+    expect((await io.run('setup', '--help')).out).toContain('\nAt length: broker help setup\n');
+    io.out = '';
+    expect((await io.run('refresh', '--help')).out).not.toContain('At length');
+  });
+
   it('names what was most likely meant', async () => {
     const { code, err } = await io.run('help', 'provider/valt');
     expect(code).toBe(64);

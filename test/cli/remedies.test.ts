@@ -145,6 +145,16 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
       ['get', 'done'],
     ],
   },
+  'a daemon that listens elsewhere': {
+    make: async (user) => {
+      await installed(user);
+      user.env['BROKER_SOCKET'] = path.join(user.runtime, 'nothing.sock');
+    },
+    walks: [
+      ['broker-key', 'done'],
+      ['status', 'done'],
+    ],
+  },
   'a package that was moved': {
     make: async (user) => {
       await installed(user);

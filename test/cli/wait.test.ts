@@ -107,6 +107,14 @@ describe('broker wait', () => {
     });
   });
 
+  it('does not wait for a daemon that would not have it either', async () => {
+    io.env['BROKER_SOCKET'] = join(folder, 'none.sock');
+    expect(await io.run('wait', 'anthropics', '--timeout', '5m')).toMatchObject({
+      code: 78,
+      err: 'error: there is no credential "anthropics"\nhint: name one of: anthropic\n',
+    });
+  });
+
   it('refuses a time-out that is none', async () => {
     expect(await io.run('wait', 'anthropic', '--timeout', '5 minutes')).toMatchObject({
       code: 64,

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { connect } from '../../client/broker-client.ts';
 import { parseDuration } from '../../config/durations.ts';
 import { loadConfig } from '../../config/load.ts';
-import { configFile } from '../../config/paths.ts';
+import { configFile, notSetUp } from '../../config/paths.ts';
 import { BrokerError, isErrorCode } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { printable } from '../../platform/text.ts';
@@ -99,9 +99,13 @@ function isServable({ state }: CredentialStatus): boolean {
   return state === 'fresh' || state === 'stale';
 }
 
-/** @throws BrokerError ERR_UNKNOWN_CREDENTIAL if neither the daemon nor the configuration file has it. */
+/**
+ * @throws BrokerError what waiting does not change: ERR_UNKNOWN_CREDENTIAL if neither the daemon nor the configuration file has it,
+ * ERR_DAEMON_UNREACHABLE where nothing was set up yet.
+ */
 async function look(io: ProcessIo, name: string, signal: AbortSignal): Promise<CredentialStatus | BrokerError> {
-  let known: readonly string[] = [];
+  let known: readonly string[] | undefined;
+  let failure: BrokerError | undefined;
   try {
     const { credentials } = await connect(io).status(signal);
     const found = credentials.find((credential) => credential.name === name);
@@ -109,14 +113,17 @@ async function look(io: ProcessIo, name: string, signal: AbortSignal): Promise<C
     known = credentials.map((credential) => credential.name);
   } catch (error) {
     if (signal.aborted || !(error instanceof BrokerError)) throw error;
-    return error;
+    failure = error;
   }
+  const fresh = io.env['BROKER_SOCKET'] ? undefined : notSetUp(io);
+  if (fresh !== undefined && failure !== undefined) throw fresh;
   const { env, homeDir, uid } = io;
   const { config } = await loadConfig({ file: configFile(io), types: providerDefinitions, env, homeDir, uid });
-  const unknown = unknownCredential(name, known);
-  // The daemon takes up a change of the file within a moment.
-  if (config?.credentials.has(name) === true) return unknown;
-  throw unknown;
+  // A daemon takes up a change of the file within a moment; one with another configuration may be the one that comes.
+  const isComing = config === undefined ? failure !== undefined : config.credentials.has(name);
+  const unknown = unknownCredential(name, known ?? [...(config?.credentials.keys() ?? [])]);
+  if (!isComing) throw unknown;
+  return failure ?? unknown;
 }
 
 function unknownCredential(name: string, known: readonly string[]): BrokerError {

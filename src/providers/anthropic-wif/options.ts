@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { duration, type EnvironmentRule, filePath, isInTheClear, once, refuse, text } from '../../config/schema.ts';
+import { duration, type EnvironmentRule, isInTheClear, once, optionalFile, refuse, text } from '../../config/schema.ts';
 import { borrowedIn, inputsOf, loginInput } from '../login-inputs.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { proxyOption, proxyRule } from '../proxies.ts';
@@ -21,34 +21,43 @@ const workspace = (otherwise: string) =>
   text()
     .regex(/^(?:wrkspc_\w{1,100}|default)$/, 'a workspace is written wrkspc_… or default')
     .optional()
-    .describe(`The workspace that the token is for, wrkspc_… or default. ${otherwise}`)
-    .meta({ examples: ['wrkspc_01AbCdEfGh'], secret: false });
+    .meta({
+      description: `The workspace that the token is for, wrkspc_… or default. ${otherwise}`,
+      examples: ['wrkspc_01AbCdEfGh'],
+      secret: false,
+    });
 
 const wifProviderSchema = once(() =>
   z.strictObject({
     federation_rule_id: text()
       .regex(/^fdrl_\w{1,100}$/, 'a federation rule is written fdrl_…')
-      .describe('The federation rule that the identity token is judged by. Default: ANTHROPIC_FEDERATION_RULE_ID.')
-      .meta({ examples: ['fdrl_01AbCdEfGh'] }),
-    organization_id: z
-      .guid('an organization is written as a UUID, 00000000-0000-0000-0000-000000000000')
-      .describe('The organization, a UUID: Console, Settings, Organization. Default: ANTHROPIC_ORGANIZATION_ID.')
-      .meta({ examples: ['00000000-0000-0000-0000-000000000000'] }),
+      .meta({
+        description: 'The federation rule that the identity token is judged by. Default: ANTHROPIC_FEDERATION_RULE_ID.',
+        examples: ['fdrl_01AbCdEfGh'],
+      }),
+    organization_id: z.guid('an organization is written as a UUID, 00000000-0000-0000-0000-000000000000').meta({
+      description: 'The organization, a UUID: Console, Settings, Organization. Default: ANTHROPIC_ORGANIZATION_ID.',
+      examples: ['00000000-0000-0000-0000-000000000000'],
+    }),
     service_account_id: text()
       .regex(/^svac_\w{1,100}$/, 'a service account is written svac_…')
-      .describe('The service account that the token acts as. Default: ANTHROPIC_SERVICE_ACCOUNT_ID.')
-      .meta({ examples: ['svac_01AbCdEfGh'] }),
+      .meta({
+        description: 'The service account that the token acts as. Default: ANTHROPIC_SERVICE_ACCOUNT_ID.',
+        examples: ['svac_01AbCdEfGh'],
+      }),
     workspace_id: workspace('Needed if the rule covers several. Default: ANTHROPIC_WORKSPACE_ID, else the only one.'),
     identity: loginInput('the identity token (JWT)').describe(
       'The JWT of your identity provider: { file }, { env }, { credential } or { command }. Default: the file that ANTHROPIC_IDENTITY_TOKEN_FILE names.',
     ),
     base_url: baseUrl()
       .prefault(ANTHROPIC)
-      .describe(`Where tokens are exchanged, at /v1/oauth/token. Default ${ANTHROPIC}.`)
-      .meta({ examples: [ANTHROPIC] }),
-    ca_file: filePath()
-      .optional()
-      .describe("PEM file with certificate authorities to trust besides Node's and the system's. Default: none."),
+      .meta({
+        description: `Where tokens are exchanged, at /v1/oauth/token. Default ${ANTHROPIC}.`,
+        examples: [ANTHROPIC],
+      }),
+    ca_file: optionalFile().describe(
+      "PEM file with certificate authorities to trust besides Node's and the system's. Default: none.",
+    ),
     proxy: proxyOption(),
     timeout: duration({ minMs: 100, maxMs: 300_000 })
       .prefault('20s')

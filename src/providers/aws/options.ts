@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import { type EnvironmentRule, filePath, once, riskOfAddress, type SourceConflict, text } from '../../config/schema.ts';
+import {
+  type EnvironmentRule,
+  once,
+  optionalFile,
+  optionalText,
+  riskOfAddress,
+  type SourceConflict,
+  text,
+} from '../../config/schema.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { proxyOption, proxyRule } from '../proxies.ts';
 
@@ -15,17 +23,15 @@ const awsProviderSchema = once(() =>
       region: awsRegion()
         .optional()
         .describe("AWS region. Default: AWS_REGION, AWS_DEFAULT_REGION, else the profile's."),
-      profile: text()
-        .optional()
-        .describe(
-          "Profile in ~/.aws/config. Default: AWS_PROFILE, else the SDK's chain (variables, SSO, web identity, container, instance).",
-        ),
+      profile: optionalText().describe(
+        "Profile in ~/.aws/config. Default: AWS_PROFILE, else the SDK's chain (variables, SSO, web identity, container, instance).",
+      ),
       endpoint: url().optional().describe('Address of the service, for VPC endpoints and emulators.'),
       role_arn: text()
         .regex(/^arn:[\w-]+:iam::\d{12}:role\/\S+$/, 'not the ARN of a role, like arn:aws:iam::123456789012:role/keys')
         .optional()
         .describe('Role to assume with the login above, before anything is read.'),
-      external_id: text().optional().describe('External id that the trust policy of role_arn asks for.'),
+      external_id: optionalText().describe('External id that the trust policy of role_arn asks for.'),
       role_session_name: text()
         .regex(/^[\w+=,.@-]{2,64}$/, '2 to 64 letters, digits or + = , . @ - _')
         .optional()
@@ -34,7 +40,7 @@ const awsProviderSchema = once(() =>
         .optional()
         .describe('Address of STS for role_arn. Default: AWS_ENDPOINT_URL_STS, else the regional one.'),
       proxy: proxyOption(),
-      ca_file: filePath().optional().describe('PEM file with further certificate authorities. Default: AWS_CA_BUNDLE.'),
+      ca_file: optionalFile().describe('PEM file with further certificate authorities. Default: AWS_CA_BUNDLE.'),
     })
     .superRefine((options, context) => {
       for (const key of ['external_id', 'role_session_name', 'sts_endpoint'] as const) {
@@ -94,8 +100,8 @@ function awsEnvironmentDefaults(service: string): Readonly<Record<string, readon
 const secretsManagerCredentialSchema = once(() =>
   z.strictObject({
     secret_id: text().describe('Name or ARN of the secret; across accounts the ARN.'),
-    version_stage: text().optional().describe('Staging label. Default: AWSCURRENT.'),
-    version_id: text().optional().describe('Pins this version: later rotations are ignored.'),
+    version_stage: optionalText().describe('Staging label. Default: AWSCURRENT.'),
+    version_id: optionalText().describe('Pins this version: later rotations are ignored.'),
     watch_rotation: z
       .boolean()
       .default(false)

@@ -2,7 +2,15 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { expandHome } from '../../config/paths.ts';
 import { flawAbove } from '../../config/safe-file.ts';
-import { duration, filePath, once, type SourceConflict, text } from '../../config/schema.ts';
+import {
+  duration,
+  filePath,
+  once,
+  optionalFile,
+  optionalText,
+  type SourceConflict,
+  text,
+} from '../../config/schema.ts';
 import { isExecutable, programsOnPath } from '../../platform/files.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { NICKNAMES, PRESET_NAMES, PRESET_WORDS, PRESETS, type Preset, presetArgs } from './presets.ts';
@@ -25,14 +33,14 @@ const execProviderSchema = once(() =>
     preset: z
       .enum(PRESET_NAMES)
       .optional()
-      .describe(
-        `One of ${PRESET_NAMES.join(', ')}. A tool that the broker knows: its arguments, where the expiry is, what its failures mean. Default: none.`,
-      )
-      .meta({ examples: ['1password'] }),
+      .meta({
+        description: `One of ${PRESET_NAMES.join(', ')}. A tool that the broker knows: its arguments, where the expiry is, what its failures mean. Default: none.`,
+        examples: ['1password'],
+      }),
     timeout: duration({ minMs: 100, maxMs: 600_000 })
       .prefault('30s')
       .describe('After this time the command is stopped with everything that it started. Default: 30s. At most 10m.'),
-    cwd: filePath().optional().describe('Folder to run in. Default: the home folder.'),
+    cwd: optionalFile().describe('Folder to run in. Default: the home folder.'),
     pass_env: z
       .array(variable())
       .default([])
@@ -43,10 +51,12 @@ const execProviderSchema = once(() =>
     env_files: z
       .record(variable(), filePath())
       .default({})
-      .describe(
-        'Variables whose values are read from files before each run: for a session key or a service account token. A changed file counts as a new login.',
-      )
-      .meta({ examples: [{ OP_SERVICE_ACCOUNT_TOKEN: '~/.config/op/token' }], secret: false }),
+      .meta({
+        description:
+          'Variables whose values are read from files before each run: for a session key or a service account token. A changed file counts as a new login.',
+        examples: [{ OP_SERVICE_ACCOUNT_TOKEN: '~/.config/op/token' }],
+        secret: false,
+      }),
     denied_status: z
       .array(z.int().min(1).max(255))
       .default([])
@@ -68,22 +78,23 @@ const execCredentialSchema = once(() =>
       .describe(
         'What stdout is: the key, or a JSON object to be walked with field. Default: auto, an object if it is one.',
       ),
-    reference: text()
-      .optional()
-      .describe('With a preset: what is read, op://vault/item/field of 1Password or the id of a Bitwarden item.')
-      .meta({ examples: ['op://dev/claude/key'], secret: false }),
-    resource: text()
-      .optional()
-      .describe('With the preset azure: what the token is for.')
-      .meta({ examples: ['https://cognitiveservices.azure.com'] }),
-    account: text()
-      .optional()
-      .describe("With the presets 1password and gcloud: whose login. Default: the tool's own choice.")
-      .meta({ examples: ['me@example.com'] }),
-    tenant: text()
-      .optional()
-      .describe("With the preset azure: in which tenant. Default: that of the tool's current account.")
-      .meta({ examples: ['example.onmicrosoft.com'] }),
+    reference: optionalText().meta({
+      description: 'With a preset: what is read, op://vault/item/field of 1Password or the id of a Bitwarden item.',
+      examples: ['op://dev/claude/key'],
+      secret: false,
+    }),
+    resource: optionalText().meta({
+      description: 'With the preset azure: what the token is for.',
+      examples: ['https://cognitiveservices.azure.com'],
+    }),
+    account: optionalText().meta({
+      description: "With the presets 1password and gcloud: whose login. Default: the tool's own choice.",
+      examples: ['me@example.com'],
+    }),
+    tenant: optionalText().meta({
+      description: "With the preset azure: in which tenant. Default: that of the tool's current account.",
+      examples: ['example.onmicrosoft.com'],
+    }),
   }),
 );
 

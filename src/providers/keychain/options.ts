@@ -8,8 +8,11 @@ const keychainCredentialSchema = once(() =>
   z.strictObject({
     item: text()
       .regex(/^[\x21-\x7e]{1,128}$/, 'an item is named with up to 128 letters, digits and signs')
-      .describe('Under which name the value is kept: as its account in Keychain Access, or its username in Seahorse.')
-      .meta({ examples: ['anthropic'] }),
+      .meta({
+        description:
+          'Under which name the value is kept: as its account in Keychain Access, or its username in Seahorse.',
+        examples: ['anthropic'],
+      }),
   }),
 );
 

@@ -1,5 +1,14 @@
 import { z } from 'zod';
-import { duration, filePath, isInTheClear, once, refuse, secretText, text } from '../../config/schema.ts';
+import {
+  duration,
+  isInTheClear,
+  once,
+  optionalFile,
+  optionalText,
+  refuse,
+  secretText,
+  text,
+} from '../../config/schema.ts';
 import { borrowedIn, loginInput } from '../login-inputs.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { proxyOption, proxyRule } from '../proxies.ts';
@@ -16,8 +25,8 @@ type Grant = (typeof GRANTS)[number];
 export const CLIENT_AUTHS = ['basic', 'post', 'private_key_jwt', 'assertion', 'tls', 'none'] as const;
 
 /** Secrets and tokens go there: nowhere in the clear but on this machine. */
-function endpoint(what: string) {
-  return text()
+const endpointUrl = once(() =>
+  text()
     .superRefine((value, context) => {
       const url = URL.parse(value);
       if (url === null || !/^https?:$/.test(url.protocol)) {
@@ -31,16 +40,20 @@ function endpoint(what: string) {
         refuse(context, 'secrets would go over the network in the clear', remedy);
       }
     })
-    .describe(what);
-}
+    .optional(),
+);
+
+const endpoint = (what: string) => endpointUrl().describe(what);
 
 /** A server that takes several audiences or resources takes the parameter several times (RFC 8693, RFC 8707). */
-const oneOrMore = (what: string) =>
+const texts = once(() =>
   z
     .union([text(), z.array(text()).min(1)])
     .transform((value) => (typeof value === 'string' ? [value] : value))
-    .optional()
-    .describe(what);
+    .optional(),
+);
+
+const oneOrMore = (what: string) => texts().describe(what);
 
 /** Parameters that the broker itself sends: what the configuration says of them is said by other keys. */
 const OWN = new Set([
@@ -86,45 +99,40 @@ const oauth2ProviderSchema = once(() =>
     .strictObject({
       issuer: endpoint(
         'URL of the identity provider, where /.well-known/openid-configuration or oauth-authorization-server tells its endpoints. Default: none, then token_endpoint is needed.',
-      )
-        .meta({ examples: ['https://login.example.com/realms/corp'] })
-        .optional(),
-      token_endpoint: endpoint('URL that tokens are asked for at. Default: as the issuer tells.').optional(),
-      device_authorization_endpoint: endpoint(
-        'URL where a device login begins. Default: as the issuer tells.',
-      ).optional(),
-      authorization_endpoint: endpoint('URL of the login page. Default: as the issuer tells.').optional(),
+      ).meta({ examples: ['https://login.example.com/realms/corp'] }),
+      token_endpoint: endpoint('URL that tokens are asked for at. Default: as the issuer tells.'),
+      device_authorization_endpoint: endpoint('URL where a device login begins. Default: as the issuer tells.'),
+      authorization_endpoint: endpoint('URL of the login page. Default: as the issuer tells.'),
       grant: z
         .enum(GRANTS)
         .prefault('client_credentials')
         .describe(
           `One of ${GRANTS.join(', ')}. How tokens are had; device_code and authorization_code: a person logs in with broker login. Default client_credentials.`,
         ),
-      client_id: text()
-        .optional()
-        .describe(
+      client_id: optionalText().meta({
+        description:
           'Name under which the broker is registered there. Needed but for exchanges without one. Default: none.',
-        )
-        .meta({ examples: ['broker'], secret: false }),
+        examples: ['broker'],
+        secret: false,
+      }),
       client_secret: secret('the client secret')
         .optional()
-        .describe(
-          'The client secret: { file }, { env }, { credential }, { command }, or the text itself. Default: none.',
-        )
-        .meta({ examples: [{ file: '~/.config/broker/client-secret' }] }),
-      client_secret_file: filePath().optional().describe('Short for client_secret = { file = "…" }.'),
-      private_key_file: filePath()
-        .optional()
-        .describe('PEM file with the private key that the broker signs its assertions with (private_key_jwt).'),
-      private_key_id: text()
-        .optional()
-        .describe('Name of that key (kid) as it is registered there. Default: none.')
-        .meta({ secret: false }),
-      private_key_cert_file: filePath()
-        .optional()
-        .describe(
-          'PEM file with the certificate of that key, for servers that want its thumbprint (Entra ID). Default: none.',
-        ),
+        .meta({
+          description:
+            'The client secret: { file }, { env }, { credential }, { command }, or the text itself. Default: none.',
+          examples: [{ file: '~/.config/broker/client-secret' }],
+        }),
+      client_secret_file: optionalFile().describe('Short for client_secret = { file = "…" }.'),
+      private_key_file: optionalFile().describe(
+        'PEM file with the private key that the broker signs its assertions with (private_key_jwt).',
+      ),
+      private_key_id: optionalText().meta({
+        description: 'Name of that key (kid) as it is registered there. Default: none.',
+        secret: false,
+      }),
+      private_key_cert_file: optionalFile().describe(
+        'PEM file with the certificate of that key, for servers that want its thumbprint (Entra ID). Default: none.',
+      ),
       private_key_algorithm: z
         .enum(['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'])
         .optional()
@@ -138,47 +146,54 @@ const oauth2ProviderSchema = once(() =>
         .describe(
           `One of ${CLIENT_AUTHS.join(', ')}. How the broker shows who it is. Default: by what is given; of basic and post what the server takes.`,
         ),
-      client_assertion_audience: text()
-        .optional()
-        .describe('`aud` of the assertions that the broker signs. Default: the issuer, or token_endpoint without one.')
-        .meta({ secret: false }),
+      client_assertion_audience: optionalText().meta({
+        description:
+          '`aud` of the assertions that the broker signs. Default: the issuer, or token_endpoint without one.',
+        secret: false,
+      }),
       assertion: loginInput('the token that is exchanged for another')
         .optional()
         .describe('The token that grants jwt_bearer and token_exchange hand in. Default: none.'),
       subject_token_type: z
         .enum(['jwt', 'access_token', 'id_token', 'refresh_token', 'saml2'])
         .prefault('jwt')
-        .describe('Of token_exchange: what the assertion is. Default jwt.')
-        .meta({ secret: false }),
-      scope: text()
-        .optional()
-        .describe('Scopes, with spaces between them. Default: none; of a login by a person openid and offline_access.')
-        .meta({ examples: ['openid offline_access'] }),
+        .meta({ description: 'Of token_exchange: what the assertion is. Default jwt.', secret: false }),
+      scope: optionalText().meta({
+        description:
+          'Scopes, with spaces between them. Default: none; of a login by a person openid and offline_access.',
+        examples: ['openid offline_access'],
+      }),
       ...keysOfTheAsk,
-      params: params()
-        .describe('Further parameters of every request for a token or a login. Default: none.')
-        .meta({ examples: [{ requested_token_use: 'on_behalf_of' }], secret: false }),
-      login_params: params()
-        .describe('Further parameters of the login page or the device login, of nothing else. Default: none.')
-        .meta({ examples: [{ prompt: 'consent' }], secret: false }),
-      token: tokenKind()
-        .describe('Which token is the key: access_token or id_token. Default access_token.')
-        .meta({ secret: false }),
+      params: params().meta({
+        description: 'Further parameters of every request for a token or a login. Default: none.',
+        examples: [{ requested_token_use: 'on_behalf_of' }],
+        secret: false,
+      }),
+      login_params: params().meta({
+        description: 'Further parameters of the login page or the device login, of nothing else. Default: none.',
+        examples: [{ prompt: 'consent' }],
+        secret: false,
+      }),
+      token: tokenKind().meta({
+        description: 'Which token is the key: access_token or id_token. Default access_token.',
+        secret: false,
+      }),
       callback_port: z
         .int()
         .min(1)
         .max(65_535)
         .prefault(8250)
-        .describe(
-          'Number. Port on this machine that the browser comes back to; http://localhost:PORT/oidc/callback has to be registered. Default 8250, from 1 to 65535.',
-        )
-        .meta({ examples: [8250] }),
-      ca_file: filePath()
-        .optional()
-        .describe("PEM file with certificate authorities to trust besides Node's and the system's. Default: none.")
-        .meta({ examples: ['~/certs/corp.pem'] }),
-      client_cert_file: filePath().optional().describe('PEM file with a client certificate. Default: none.'),
-      client_key_file: filePath().optional().describe('PEM file with the key of client_cert_file. Default: none.'),
+        .meta({
+          description:
+            'Number. Port on this machine that the browser comes back to; http://localhost:PORT/oidc/callback has to be registered. Default 8250, from 1 to 65535.',
+          examples: [8250],
+        }),
+      ca_file: optionalFile().meta({
+        description: "PEM file with certificate authorities to trust besides Node's and the system's. Default: none.",
+        examples: ['~/certs/corp.pem'],
+      }),
+      client_cert_file: optionalFile().describe('PEM file with a client certificate. Default: none.'),
+      client_key_file: optionalFile().describe('PEM file with the key of client_cert_file. Default: none.'),
       proxy: proxyOption(),
       timeout: duration({ minMs: 100, maxMs: 300_000 })
         .prefault('30s')
@@ -199,12 +214,14 @@ const oauth2CredentialSchema = once(() =>
     // `scope` of a credential is the broker's own word.
     scopes: oneOrMore("The scopes of this token, as a list or with spaces. Default: the provider's scope."),
     ...keysOfTheAsk,
-    params: params()
-      .describe("Further parameters of the request, besides the provider's. Default: none.")
-      .meta({ secret: false }),
-    token: tokenKind()
-      .describe("Which token is the key: access_token or id_token. Default: the provider's.")
-      .meta({ secret: false }),
+    params: params().meta({
+      description: "Further parameters of the request, besides the provider's. Default: none.",
+      secret: false,
+    }),
+    token: tokenKind().meta({
+      description: "Which token is the key: access_token or id_token. Default: the provider's.",
+      secret: false,
+    }),
   }),
 );
 

@@ -3,6 +3,8 @@ import {
   duration,
   filePath,
   once,
+  optionalFile,
+  optionalText,
   refuse,
   riskOfAddress,
   type SourceConflict,
@@ -13,10 +15,14 @@ import { awsRegion } from '../aws/options.ts';
 import type { ProviderDefinition, SessionWords } from '../provider.ts';
 import { proxyOption, proxyRule } from '../proxies.ts';
 
-function mount(standard: string) {
-  return text()
+const mountPath = once(() =>
+  text()
     .regex(/^[\w./-]+$/, 'a mount is a path like team/approle')
-    .transform((path) => path.replace(/^\/*(?:auth\/)?|\/+$/g, ''))
+    .transform((path) => path.replace(/^\/*(?:auth\/)?|\/+$/g, '')),
+);
+
+function mount(standard: string) {
+  return mountPath()
     .prefault(standard)
     .describe(`Where the auth method is mounted, without auth/. Default ${standard}.`);
 }
@@ -38,9 +44,9 @@ const tokenAuth = once(() =>
     .strictObject({
       method: z.literal('token'),
       token: secretText().optional().describe('The token itself. Better in a file.'),
-      token_file: filePath()
-        .optional()
-        .describe('File with the token. Default without token and token_file: VAULT_TOKEN, else ~/.vault-token.'),
+      token_file: optionalFile().describe(
+        'File with the token. Default without token and token_file: VAULT_TOKEN, else ~/.vault-token.',
+      ),
     })
     .superRefine(oneOf(['token', 'token_file'], false)),
 );
@@ -49,13 +55,11 @@ const appRoleAuth = once(() =>
   z
     .strictObject({
       method: z.literal('approle'),
-      role_id: text().optional().meta({ secret: false }).describe('The role-id itself.'),
-      role_id_file: filePath().optional().describe('File with the role-id.'),
-      secret_id_file: filePath()
-        .optional()
-        .describe(
-          'File with the secret-id, or with its wrapping token. Default: none, for roles with bind_secret_id=false.',
-        ),
+      role_id: optionalText().meta({ secret: false }).describe('The role-id itself.'),
+      role_id_file: optionalFile().describe('File with the role-id.'),
+      secret_id_file: optionalFile().describe(
+        'File with the secret-id, or with its wrapping token. Default: none, for roles with bind_secret_id=false.',
+      ),
       secret_id_wrapped: z
         .boolean()
         .prefault(false)
@@ -77,9 +81,9 @@ function passwordAuth<Method extends 'userpass' | 'ldap'>(method: Method) {
       method: z.literal(method),
       username: text().describe('Name to log in with.'),
       password: secretText().optional().describe('The password itself. Better in a file.'),
-      password_file: filePath()
-        .optional()
-        .describe('File with the password. Default without password and password_file: asked by broker login.'),
+      password_file: optionalFile().describe(
+        'File with the password. Default without password and password_file: asked by broker login.',
+      ),
       mount: mount(method),
     })
     .superRefine(oneOf(['password', 'password_file'], false));
@@ -124,17 +128,19 @@ const oidcAuth = once(() =>
       .min(1)
       .max(65_535)
       .prefault(8250)
-      .describe(
-        "Number. Port on this machine that the browser comes back to; http://localhost:PORT/oidc/callback has to be among the role's allowed_redirect_uris. Default 8250, from 1 to 65535.",
-      )
-      .meta({ examples: [8250] }),
+      .meta({
+        description:
+          "Number. Port on this machine that the browser comes back to; http://localhost:PORT/oidc/callback has to be among the role's allowed_redirect_uris. Default 8250, from 1 to 65535.",
+        examples: [8250],
+      }),
     redirect_uri: z
       .url({ protocol: /^https?$/ })
       .optional()
-      .describe(
-        "OpenBao's own callback as browsers reach it, for roles with callback_mode direct. Default: address/v1/auth/MOUNT/oidc/callback, with the namespace after /v1/.",
-      )
-      .meta({ examples: ['https://bao.example.com/v1/auth/oidc/oidc/callback'] }),
+      .meta({
+        description:
+          "OpenBao's own callback as browsers reach it, for roles with callback_mode direct. Default: address/v1/auth/MOUNT/oidc/callback, with the namespace after /v1/.",
+        examples: ['https://bao.example.com/v1/auth/oidc/oidc/callback'],
+      }),
     mount: mount('oidc'),
   }),
 );
@@ -143,11 +149,9 @@ const awsAuth = once(() =>
   z.strictObject({
     method: z.literal('aws'),
     role: role('Role to log in to. Default: the one named like the IAM role or user.').optional(),
-    profile: text()
-      .optional()
-      .describe(
-        "Profile in ~/.aws/config to sign with. Default: the SDK's chain (variables, SSO, container, instance).",
-      ),
+    profile: optionalText().describe(
+      "Profile in ~/.aws/config to sign with. Default: the SDK's chain (variables, SSO, container, instance).",
+    ),
     region: awsRegion()
       .prefault('us-east-1')
       .describe('Region of the STS endpoint that Vault asks. Default us-east-1.'),
@@ -157,12 +161,12 @@ const awsAuth = once(() =>
       .describe(
         "STS endpoint as the mount's sts_endpoint has it. Default: the global one for us-east-1, else the region's.",
       ),
-    server_id: text()
-      .optional()
-      .describe(
+    server_id: optionalText().meta({
+      description:
         'Value of X-Vault-AWS-IAM-Server-ID, where the mount asks for one (iam_server_id_header_value). Default: none.',
-      )
-      .meta({ examples: ['vault.example.com'], secret: false }),
+      examples: ['vault.example.com'],
+      secret: false,
+    }),
     mount: mount('aws'),
   }),
 );
@@ -222,8 +226,10 @@ const addressSchema = once(() =>
       }
     })
     .transform((address) => address.replace(/\/+$/, '').replace(/\/v1$/, ''))
-    .describe('URL of Vault or OpenBao: https, http, or unix:///path of a socket. Default: VAULT_ADDR.')
-    .meta({ examples: ['https://vault.example.com:8200'] }),
+    .meta({
+      description: 'URL of Vault or OpenBao: https, http, or unix:///path of a socket. Default: VAULT_ADDR.',
+      examples: ['https://vault.example.com:8200'],
+    }),
 );
 
 const namespaceSchema = once(() =>
@@ -236,10 +242,11 @@ const skipVerifySchema = once(() =>
   z
     .boolean()
     .prefault(false)
-    .describe(
-      'Boolean. Whether any certificate is accepted: anybody in between can read every key. Default false, or VAULT_SKIP_VERIFY.',
-    )
-    .meta({ examples: [false] }),
+    .meta({
+      description:
+        'Boolean. Whether any certificate is accepted: anybody in between can read every key. Default false, or VAULT_SKIP_VERIFY.',
+      examples: [false],
+    }),
 );
 
 export const vaultProviderSchema = once(() =>
@@ -248,29 +255,23 @@ export const vaultProviderSchema = once(() =>
       address: addressSchema(),
       namespace: namespaceSchema()
         .optional()
-        .describe(
-          'Namespace (Vault Enterprise, OpenBao) of login and secrets. Default: VAULT_NAMESPACE, else the root.',
-        )
-        .meta({ examples: ['team-a'] }),
-      ca_file: filePath()
-        .optional()
-        .describe(
+        .meta({
+          description:
+            'Namespace (Vault Enterprise, OpenBao) of login and secrets. Default: VAULT_NAMESPACE, else the root.',
+          examples: ['team-a'],
+        }),
+      ca_file: optionalFile().meta({
+        description:
           "PEM file with certificate authorities to trust besides Node's and the system's. Default: VAULT_CACERT.",
-        )
-        .meta({ examples: ['~/certs/corp.pem'] }),
-      tls_server_name: text()
-        .optional()
-        .describe(
-          "Name that the server's certificate must carry, sent as SNI. Default: VAULT_TLS_SERVER_NAME, else the address's host.",
-        ),
-      client_cert_file: filePath()
-        .optional()
-        .describe(
-          'PEM file with a client certificate, for auth method cert and for proxies that want one. Default: VAULT_CLIENT_CERT.',
-        ),
-      client_key_file: filePath()
-        .optional()
-        .describe('PEM file with the key of client_cert_file. Default: VAULT_CLIENT_KEY.'),
+        examples: ['~/certs/corp.pem'],
+      }),
+      tls_server_name: optionalText().describe(
+        "Name that the server's certificate must carry, sent as SNI. Default: VAULT_TLS_SERVER_NAME, else the address's host.",
+      ),
+      client_cert_file: optionalFile().describe(
+        'PEM file with a client certificate, for auth method cert and for proxies that want one. Default: VAULT_CLIENT_CERT.',
+      ),
+      client_key_file: optionalFile().describe('PEM file with the key of client_cert_file. Default: VAULT_CLIENT_KEY.'),
       skip_verify: skipVerifySchema(),
       proxy: proxyOption(),
       timeout: duration({ minMs: 100, maxMs: 300_000 })
@@ -305,35 +306,40 @@ export const vaultCredentialSchema = once(() =>
           refuse(context, 'the path has a query or spaces in it', 'write parameters as params = { name = "value" }');
         }
       })
-      .describe('Path as the HTTP API spells it, without /v1/: KV v1 kv/NAME, KV v2 secret/data/NAME, or any engine.')
-      .meta({ examples: ['secret/data/claude', 'database/creds/readonly'], secret: false }),
+      .meta({
+        description:
+          'Path as the HTTP API spells it, without /v1/: KV v1 kv/NAME, KV v2 secret/data/NAME, or any engine.',
+        examples: ['secret/data/claude', 'database/creds/readonly'],
+        secret: false,
+      }),
     method: z
       .enum(['GET', 'POST'])
       .prefault('GET')
-      .describe('HTTP method; POST for engines that issue on a write. Default GET.')
-      .meta({ examples: ['POST'] }),
+      .meta({ description: 'HTTP method; POST for engines that issue on a write. Default GET.', examples: ['POST'] }),
     params: z
       .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())]))
       .prefault({})
-      .describe(
-        'Parameters of the request: query of a GET (a KV v2 version, say), JSON body of a POST. With scope = "session", {client} and {session} in them stand for pid, and pid and start time, of the client. Default: none.',
-      )
-      .meta({ examples: [{ version: 3 }, { ttl: '1h' }] }),
+      .meta({
+        description:
+          'Parameters of the request: query of a GET (a KV v2 version, say), JSON body of a POST. With scope = "session", {client} and {session} in them stand for pid, and pid and start time, of the client. Default: none.',
+        examples: [{ version: 3 }, { ttl: '1h' }],
+      }),
     namespace: namespaceSchema()
       .optional()
       .describe("Namespace of this secret if it is not the provider's. Default: the provider's."),
     wrap_ttl: duration({ minMs: 1000, maxMs: 3_600_000 })
       .optional()
-      .describe(
-        'Duration. Asks for a wrapped answer and unwraps it, where a policy demands that. Default: not; from 1s to 1h.',
-      )
-      .meta({ examples: ['60s'] }),
-    expires_metadata: text()
-      .optional()
-      .describe(
+      .meta({
+        description:
+          'Duration. Asks for a wrapped answer and unwraps it, where a policy demands that. Default: not; from 1s to 1h.',
+        examples: ['60s'],
+      }),
+    expires_metadata: optionalText().meta({
+      description:
         'KV v2: the custom_metadata that says when the key dies, as RFC 3339 or seconds since the epoch. Default: only deletion_time does.',
-      )
-      .meta({ examples: ['expires_at'], secret: false }),
+      examples: ['expires_at'],
+      secret: false,
+    }),
   }),
 );
 

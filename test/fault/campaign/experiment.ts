@@ -49,7 +49,8 @@ export class Tally {
     this.wrong += 1;
     this.#onUnexpected(`wrong key: ${what}`);
     // Said first, whatever else was seen.
-    this.words.unshift(`wrong key: ${what}`);
+    this.words.unshift(shown(`wrong key: ${what}`));
+    this.words.length = Math.min(this.words.length, SHOWN);
   }
 
   /** An ask that had to be answered was not. */
@@ -74,6 +75,11 @@ export class Tally {
 
   #say(what: string): void {
     this.#onUnexpected(what);
-    if (this.words.length < SHOWN) this.words.push(what.slice(0, 1_000));
+    if (this.words.length < SHOWN) this.words.push(shown(what));
   }
+}
+
+/** What follows the first line, as logs, is kept besides. */
+function shown(what: string): string {
+  return what.split('\n', 1)[0]?.slice(0, 400) ?? '';
 }

@@ -30,7 +30,7 @@ export interface RigOptions {
 }
 
 const LONGEST_HELPER_MS = 10_500;
-const AT_REST = new Set(['cache.db', 'cache.db-wal', 'kek', 'lock', 'launch', 'running', 'refusal']);
+const AT_REST = new Set(['cache.db', 'cache.db-wal', 'compiled', 'kek', 'lock', 'launch', 'running', 'refusal']);
 
 /**
  * The real daemon, started by the helper that finds none, between real helpers and a development Vault behind a proxy. It knows every
@@ -157,14 +157,12 @@ ${[...fixed, ...leased].join('')}${extra}`;
       const issued = this.vault.engines.issued.get(value);
       const lease = issued?.role === name ? issued.lease : undefined;
       const flaw = this.#audit.flawOf({ name, value, atMs: askedAtMs, isStalled }, lease);
-      if (flaw !== undefined) tally.wrongKey(`${flaw}; the daemon's log ends ${this.logged().slice(-2_000)}`);
+      if (flaw !== undefined) tally.wrongKey(`${flaw}\n${this.logged().slice(-2_000)}`);
       return;
     }
     if (stdout !== '') tally.wrongKey(`${name}: something on stdout of a helper that failed`);
     if (mayFail?.(outcome) !== true && !isStalled)
-      tally.lostAnswer(
-        `${name}: ${code ?? outcome.signal} ${stderr.trim()}; the daemon's log ends ${this.logged().slice(-700)}`,
-      );
+      tally.lostAnswer(`${name}: ${code ?? outcome.signal} ${stderr.trim()}\n${this.logged().slice(-700)}`);
   }
 
   async askAll(tally: Tally): Promise<void> {

@@ -13,6 +13,18 @@ const bench = async (options: Partial<HarnessOptions> = {}) =>
 /** Not judged: what these tests ask has nothing to do with rejection. */
 const PLAIN = { origin: 'other' } as const;
 
+it('tells the events of one credential, the newest as well as those after an id', async () => {
+  const other = { name: 'gateway', engine: { kind: 'static' } } as const;
+  const world = await bench({ credentials: [STATIC, other] });
+  for (const name of ['anthropic', 'gateway', 'anthropic']) await world.get(name, PLAIN);
+  const of = (query: Parameters<typeof world.broker.events>[0]) =>
+    world.broker.events(query).map(({ kind, credential }) => `${kind} ${credential}`);
+  expect(of({ limit: 10, credential: 'gateway' })).toEqual(['refreshed gateway', 'served gateway']);
+  expect(of({ limit: 1, credential: 'gateway' })).toEqual(['served gateway']);
+  expect(of({ limit: 1, afterId: 0, credential: 'gateway' })).toEqual(['refreshed gateway']);
+  expect(of({ limit: 10, credential: 'nope' })).toEqual([]);
+});
+
 describe('allow', () => {
   const refused = unseen('the reason');
   const guarded = () => bench({ credentials: [{ ...STATIC, allow: ['claude-code'] }] });

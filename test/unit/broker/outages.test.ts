@@ -99,6 +99,22 @@ describe('an outage with nothing to serve', () => {
     expect(world.provider().count('issue')).toBeLessThan(5 + (lastsMs / MINUTE) * 6 + 3);
   });
 
+  it('with an old key in hand, and another in the provider, ends as soon', async () => {
+    const world = await worldOf([{ ...STATIC, ttlMs: SECOND }], seeded(11));
+    const { value } = await world.get('anthropic', PLAIN);
+    for (const lastsMs of [30 * SECOND, MINUTE, 100 * SECOND]) {
+      world.provider().trouble = () => ({ delayMs: 10, error: failure.transientOfOne('not Vault') });
+      const old = await askOften(world, 'anthropic', lastsMs);
+      expect(old.every(({ told }) => told.state === 'stale' || told.state === 'fresh')).toBe(true);
+      const present = world.system.rotate('anthropic');
+      world.provider().trouble = () => ({ delayMs: 10 });
+      const backAtMs = world.clock.now();
+      while ((await world.get('anthropic', PLAIN)).value !== present) await world.clock.advance(SECOND);
+      expect(world.clock.now() - backAtMs).toBeLessThanOrEqual(15 * SECOND);
+      expect(present).not.toBe(value);
+    }
+  });
+
   it('that swallowed a call ends with that call', async () => {
     const world = await worldOf([STATIC], seeded(3));
     const beganAtMs = world.clock.now();

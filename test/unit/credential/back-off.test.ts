@@ -2,12 +2,14 @@ import { describe, expect, it } from 'vitest';
 import {
   allowsStale,
   dropsKey,
+  type FailureFacts,
   type FailureRecord,
   isHeldOff,
+  nextAttemptFor,
   recordFailure,
 } from '../../../src/credential/back-off.ts';
 import type { FailureKind } from '../../../src/errors.ts';
-import { MINUTE, SECOND, START } from '../../fakes/living.ts';
+import { HOUR, MINUTE, SECOND, START } from '../../fakes/living.ts';
 
 const transient = { kind: 'transient', retryAfterMs: undefined } as const;
 const denied = { kind: 'denied', retryAfterMs: undefined } as const;
@@ -62,6 +64,18 @@ describe('back-off', () => {
     const fifth = { ...long, failures: 4 };
     expect([probe(fifth, 0.5), probe(fifth, 0.999)].map(Math.round)).toEqual([12 * SECOND, 13_996]);
     expect([probe(long, 0.5), probe(long, 0.999)].map(Math.round)).toEqual([35 * SECOND, 59_950]);
+  });
+
+  it('lets whoever was given a stale key look 10 to 14 s after the last try, and later after an eighth of the outage', () => {
+    const waitFor = (ageMs: number, failure: FailureFacts = transient) => {
+      let record = recordFailure(undefined, failure, START - ageMs, 0.9);
+      for (let tries = 1; tries < 9; tries += 1) record = recordFailure(record, failure, START, 0.9);
+      return nextAttemptFor(record, 'behind') - START;
+    };
+    expect(waitFor(MINUTE)).toBe(13.6 * SECOND);
+    expect(waitFor(8 * MINUTE)).toBe(MINUTE);
+    expect(waitFor(3 * HOUR)).toBeCloseTo(270.1 * SECOND, -3);
+    expect(waitFor(MINUTE, { kind: 'misconfigured', retryAfterMs: undefined })).toBeGreaterThan(2 * MINUTE);
   });
 
   it("counts an ask's wait from the last try, not from when that was given up", () => {
