@@ -73,11 +73,13 @@ async function handOver(io: ProcessIo, { providerName }: Plan, token: SecretByte
 }
 
 /** One key, as Claude Code will have it. */
-async function tryHelper(
-  io: ProcessIo,
-  { line, trial, plan }: Installation,
-  installed: Installed,
-): Promise<StepOutcome> {
+async function tryHelper(io: ProcessIo, what: Installation, installed: Installed): Promise<StepOutcome> {
+  const { line, trial, plan, change } = what;
+  if (change.loaded.config.credentials.get(plan.credential)?.allow !== undefined) {
+    // This setup is not the client, and would be refused.
+    await connect(io).refresh(plan.credential);
+    return { done: 'the daemon has read the key; the helper gets it for the client alone (allow)' };
+  }
   const startedMs = io.clock.now();
   const options = { env: io.env, input: '', limitMs: HELPER_LIMIT_MS };
   const ended = await runProgram(['/bin/sh', '-c', line.line], options, io.clock, io.signal);

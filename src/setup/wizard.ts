@@ -47,7 +47,8 @@ export async function prepare(io: ProcessIo, flags: Flags, person: LoginOfPerson
     completeWithoutAsking(draft, machine);
     const found = await compare(draft, around);
     if (found.line.change !== undefined) found.line.check();
-    if (found.changes.length === 0 || (found.changes.some(replaces) && flags['yes'] !== true)) return found;
+    const mayReplace = flags['yes'] === true || flags['dryRun'] === true;
+    if (found.changes.length === 0 || (found.changes.some(replaces) && !mayReplace)) return found;
     return { ...found, trial: await tester.unasked(draft), session: person.session, interview };
   }
   const asked = await new Conversation(around, machine, interview, tester, flags).from(draft);

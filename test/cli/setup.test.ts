@@ -65,6 +65,12 @@ describe('without a terminal', () => {
       const { apiKeyHelper } = JSON.parse(readFileSync(home.settings, 'utf8')) as { apiKeyHelper: string };
       // This shell is not the client.
       await expect.poll(async () => (await home.shell(apiKeyHelper)).code).toBe(77);
+      // Nor is the next setup, which goes through all the same.
+      expect(await setup(...words, '--check')).toMatchObject({ code: 0 });
+      const other = [...APPROLE(), '--path', 'secret/data/two', '--field', 'api_key', ...withoutService];
+      const changed = await setup(...other, '--guard');
+      expect(changed, changed.stderr).toMatchObject({ code: 0 });
+      expect(changed.stderr).toContain('the helper gets it for the client alone');
     },
   );
 

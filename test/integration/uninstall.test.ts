@@ -166,6 +166,14 @@ describe('broker uninstall', () => {
     chmodSync(path.join(user.state, 'cache.db'), 0o600);
     expect(await broker(user, 'uninstall', '--yes')).toMatchObject({ code: 0 });
     expect(treeOf(user.path)).toEqual({ '.claude/settings.json': SETTINGS, '.codex/config.toml': CODEX });
+    // Nor folders with nothing in them.
+    expect(readdirSync(user.path, { recursive: true }).toSorted()).toEqual([
+      '.claude',
+      '.claude/settings.json',
+      '.codex',
+      '.codex/config.toml',
+      'run',
+    ]);
   });
 
   test('revokes open leases while the daemon runs, and says so where none does', async () => {

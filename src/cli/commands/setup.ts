@@ -151,21 +151,21 @@ async function goAhead(io: ProcessIo, flags: Flags, prepared: Prepared, progress
       key: trial.fingerprint,
       leased: trial.leased,
       helper,
-      helperMs,
+      helperMs: helperMs ?? null,
       service: manager,
       settings: line.file ?? null,
       changed: changes.length > 0,
       changes,
     };
     io.stdout(json({ ...report, ...rest, findings }));
-  } else io.stdout(closingWords(findings, prepared, scope, installed.helperMs ?? 0));
+  } else io.stdout(closingWords(findings, prepared, scope, installed.helperMs));
 }
 
 function closingWords(
   findings: readonly Finding[],
   { line, plan, trial }: Prepared,
   scope: Prepared['scope'],
-  helperMs: number,
+  helperMs: number | undefined,
 ): string {
   const lines = findings.flatMap(({ severity, title, remedy }) => [
     `${severity === 'error' ? 'will fail' : 'to look at'}: ${printable(title)}`,
@@ -174,7 +174,9 @@ function closingWords(
   if (scope === 'none') lines.push(`Ready. Let Claude Code run it: "apiKeyHelper": ${JSON.stringify(line.line)}`);
   else if (line.asksFor !== undefined) lines.push(`Ready: ${line.line}`, lineLeft(line, plan.credential));
   else lines.push(`Ready: ${line.file} lets Claude Code ask the broker.`);
-  lines.push(`One key through the helper, as the client runs it: ${trial.fingerprint}, after ${helperMs} ms.`);
+  if (helperMs !== undefined) {
+    lines.push(`One key through the helper, as the client runs it: ${trial.fingerprint}, after ${helperMs} ms.`);
+  }
   lines.push(
     findings.length > 0 ? 'See all of it: broker doctor' : 'doctor finds nothing wrong. See the state: broker status',
   );

@@ -3,8 +3,8 @@ import { Command } from 'commander';
 import { BrokerError } from '../../errors.ts';
 import { packageCommands } from '../../platform/installation.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
-import type { Found, Stays } from '../../setup/written.ts';
 import { findWritten } from '../../setup/written.ts';
+import type { Found, Stays } from '../../setup/written-files.ts';
 import { json, table } from '../output.ts';
 
 interface Options {
