@@ -105,7 +105,7 @@ const STATE_FILES: Readonly<Record<string, RegExp>> = {
   codex: /^[0-9a-f]{16}\.json$/,
   backups: /^\d{8}T\d{6}Z-[0-9a-f]{8}\.(?:backup|json)$/,
   runtime: /^node(?:\.\d+\.new)?$/,
-  '.': /^(?:cache\.db(?:[.-].*)?|kek(?:\..*)?|lock|running|refusal|launch|stopped|compiled|broker\.log(?:\.1)?|broker\.sock|claude-settings\.lock)$/,
+  '.': /^(?:cache\.db(?:[.-].*)?|kek(?:\..*)?|lock|running|refusal|launch|stopped|compiled|login-[0-9a-f]{16}\.answer(?:\..*)?|broker\.log(?:\.1)?|broker\.sock|claude-settings\.lock)$/,
 };
 const UNFINISHED = /^\..*\.\d+\.broker-tmp$/;
 

@@ -101,6 +101,15 @@ test('broker --version', async () => {
   expect(await broker('--version')).toEqual({ code: 0, signal: null, stdout: `${version}\n`, stderr: '' });
 });
 
+test('the manual: pages in the program, and for man where npm puts them', async () => {
+  const page = path.join(prefix, 'lib', 'node_modules', 'apikey-broker', 'docs', 'providers', 'vault.md');
+  // run() hands bytes on as they are.
+  expect(await broker('help', 'vault')).toMatchObject({ code: 0, stdout: readFileSync(page, 'latin1') });
+  for (const name of ['man1/broker.1', 'man1/broker-key.1', 'man5/broker.toml.5']) {
+    expect(readFileSync(path.join(prefix, 'share', 'man', name), 'utf8')).toMatch(/^\.TH BROKER/);
+  }
+});
+
 test('broker demo, with nothing there', async () => {
   const outcome = await broker('demo');
   expect(outcome, outcome.stderr).toMatchObject({ code: 0 });
@@ -108,7 +117,7 @@ test('broker demo, with nothing there', async () => {
 });
 
 test('broker-key without anything says what to run', async () => {
-  expectFailure(await run(path.join(prefix, 'bin', 'broker-key'), [], env), 69, /`broker service install`/);
+  expectFailure(await run(path.join(prefix, 'bin', 'broker-key'), [], env), 69, /run `broker setup`/);
   expect(await run(path.join(prefix, 'bin', 'broker-key'), ['--version'], env)).toMatchObject({
     stdout: `broker-key ${version}\n`,
   });
