@@ -29,7 +29,9 @@ function main(): void {
   const needsIt = machines.some(({ cpu }) => cpu !== process.arch);
   console.log(must(process.execPath, ['native/cross.ts', needsIt ? '--no-report' : '--if-possible']).trimEnd());
   // Where the tree lies is part of nothing that is in it.
-  const scratch = mkdtempSync(path.join(ROOT, '.cache', 'package-'));
+  const cache = path.join(ROOT, '.cache');
+  mkdirSync(cache, { recursive: true });
+  const scratch = mkdtempSync(path.join(cache, 'package-'));
   try {
     const files = machines.flatMap((machine) => packagesFor(machine, scratch, out, epoch));
     const sums = files.toSorted().map((file) => `${sha256(readFileSync(path.join(out, file)))}  ${file}\n`);

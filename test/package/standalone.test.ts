@@ -199,19 +199,21 @@ describe.skipIf(!isHere)('stand-alone packages', () => {
 
     const unpack = async (file: string): Promise<string> => {
       const place = `${root.home}/unpacked-${path.basename(file, '.tar.gz')}`;
-      expect(await root.ada('mkdir', place)).toMatchObject({ code: 0 });
+      expect(await root.ada('mkdir', '-p', place)).toMatchObject({ code: 0 });
       expect(
         await root.ada('tar', '-xzf', `/tmp/packages/${path.basename(file)}`, '-C', place, '--strip-components=1'),
       ).toMatchObject({ code: 0, stderr: '' });
       return place;
     };
 
-    const wipe = () => {
-      for (const place of ['.config', '.local', 'role-id', 'secret-id'])
+    // Whatever a test that failed left, so that it can be tried again.
+    afterEach(async () => {
+      await root.ada('sh', '-c', 'kill -9 -1');
+      await root.root('dpkg', '--purge', 'apikey-broker');
+      for (const place of ['.config', '.local', 'role-id', 'secret-id', 'other', 'run/broker']) {
         rmSync(root.at(`${root.home}/${place}`), { recursive: true, force: true });
-    };
-
-    afterEach(wipe);
+      }
+    });
 
     test('the tarball: installed without root, to a key; again; upgraded under helpers that ask; removed', async () => {
       const [old, now] = [await unpack(older.archive), await unpack(files().archive)];
@@ -284,7 +286,7 @@ describe.skipIf(!isHere)('stand-alone packages', () => {
     });
 
     test('install.sh changes nothing where it must not, and says why', async () => {
-      const place = `${root.home}/unpacked-${path.basename(files().archive, '.tar.gz')}`;
+      const place = await unpack(files().archive);
       expect(await root.ada('sh', '-c', `mkdir -p ~/other/bin && echo mine > ~/other/bin/broker`)).toMatchObject({
         code: 0,
       });
