@@ -18,6 +18,8 @@ export interface Trial {
   readonly dice: Dice;
   readonly times: number;
   readonly isShort: boolean;
+  /** What comes of it is written into docs/. */
+  readonly keeps: boolean;
   readonly tally: Tally;
 }
 

@@ -4,7 +4,8 @@
  * --short       a few of each, under three minutes, and writes nothing
  * --only ID,ID  these experiments; their rows replace those of the last time
  * --seed N      another chance than the usual; a row's seed repeats that row
- * --times N     so often, and writes nothing
+ * --times N     so often, and writes nothing; the soak: so many seconds
+ * --keep        with --times: writes all the same
  * --at-once N   so many experiments at the same time; default 3
  */
 import { writeFileSync } from 'node:fs';
@@ -14,7 +15,7 @@ import { parseArgs } from 'node:util';
 import { Dice } from '../../simulation/dice.ts';
 import { damage } from './damage.ts';
 import { disk } from './disk.ts';
-import { type Experiment, Tally } from './experiment.ts';
+import { type Experiment, Tally, type Trial } from './experiment.ts';
 import { kills } from './kills.ts';
 import { outages } from './outages.ts';
 import { page } from './page.ts';
@@ -48,13 +49,14 @@ async function main(): Promise<void> {
       seed: { type: 'string' },
       'at-once': { type: 'string' },
       times: { type: 'string' },
+      keep: { type: 'boolean' },
     },
   });
   const only = values.only?.split(',');
   const chosen = EXPERIMENTS.filter(({ id }) => only === undefined || only.includes(id));
   const seed = Number(values.seed ?? DEFAULT_SEED);
   const isShort = values.short === true;
-  const keeps = !isShort && values.times === undefined;
+  const keeps = !isShort && (values.times === undefined || values.keep === true);
   const startedMs = performance.now();
   const rows: Row[] = [];
   watchForStalls();
@@ -72,7 +74,7 @@ async function main(): Promise<void> {
       const row = await carryOut(
         experiment,
         seed,
-        isShort,
+        { isShort, keeps },
         Number(values.times ?? (isShort ? experiment.times.short : experiment.times.long)),
       );
       rows[index] = row;
@@ -99,7 +101,12 @@ async function main(): Promise<void> {
 }
 
 /** Its chance depends on the seed and its name alone, not on what runs beside it. */
-async function carryOut(experiment: Experiment, seed: number, isShort: boolean, times: number): Promise<Row> {
+async function carryOut(
+  experiment: Experiment,
+  seed: number,
+  how: Pick<Trial, 'isShort' | 'keeps'>,
+  times: number,
+): Promise<Row> {
   const { id, missing } = experiment;
   const tally = new Tally((what) => keepWords(id, seed, what));
   const startedMs = performance.now();
@@ -107,7 +114,7 @@ async function carryOut(experiment: Experiment, seed: number, isShort: boolean, 
   if (missing !== undefined) return row();
   const dice = new Dice(seed ^ [...id].reduce((sum, letter) => Math.imul(sum, 31) + letter.charCodeAt(0), 0));
   try {
-    await experiment.run({ dice, times, isShort, tally });
+    await experiment.run({ dice, times, ...how, tally });
   } catch (error) {
     tally.fault(`the experiment broke off: ${error instanceof Error ? error.stack : error}`);
   }

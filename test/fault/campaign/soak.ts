@@ -33,12 +33,12 @@ export const soak: readonly Experiment[] = [
     fault: `none: ${CLIENTS} clients that ask every 5 to 15 s, ${CREDENTIALS} credentials, a rotation a second, now and then rotate-key`,
     expected: `right keys; at most ${MOST_MB} MB, at rest at most ${AT_REST_MB} MB; nothing grows`,
     /** Seconds. */
-    times: { short: 12, long: 360 },
+    times: { short: 12, long: 1_800 },
     run: soaked,
   },
 ];
 
-async function soaked({ dice, times: seconds, isShort, tally }: Trial): Promise<void> {
+async function soaked({ dice, times: seconds, isShort, keeps, tally }: Trial): Promise<void> {
   await withRig({ fixed: 40, leased: 10, leaseMs: 600_000, ttl: '30s', staleMs: 80_000 }, async (rig) => {
     await rig.askAll(tally);
     const samples: Sample[] = [];
@@ -75,8 +75,9 @@ async function soaked({ dice, times: seconds, isShort, tally }: Trial): Promise<
     if (!isShort) await pause(QUIET_MS);
     samples.push(await sample(rig, started));
     await sampling;
+    tally.notes.push(`${Math.round(seconds / 60)} minutes`);
     judge(samples, isShort, tally);
-    if (!isShort) writeFileSync(PLOT, plot(samples));
+    if (keeps) writeFileSync(PLOT, plot(samples));
   });
 }
 
