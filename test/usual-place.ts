@@ -23,7 +23,7 @@ export async function setup(): Promise<void> {
   const server = createServer((connection) => {
     connection.on('error', () => undefined).resume();
     callers.push(callerOf(connection));
-    connection.end('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n');
+    connection.end('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n', () => connection.destroy());
   });
   try {
     await once(server.listen(SOCKET), 'listening');
