@@ -163,7 +163,7 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
       writeFileSync(file, readFileSync(file, 'utf8').replace(PROGRAM, '/gone/broker.mjs'));
     },
     walks: [
-      ['broker-key', 'broker-key'],
+      ['broker-key', 'done'],
       ['service start', 'done'],
     ],
   },
