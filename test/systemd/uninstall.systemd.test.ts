@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Desk, missingPrograms } from '../keyring/desk.ts';
 import {
+import { BEGUN_BY_SETUP } from '../../src/setup/new-tables.ts';
   broker,
   CONFIG,
   dropIn,
@@ -23,7 +24,7 @@ const TEXT =
 
 beforeAll(() => {
   mkdirSync(path.dirname(CONFIG), { recursive: true, mode: 0o700 });
-  writeFileSync(CONFIG, TEXT, { mode: 0o600 });
+  writeFileSync(CONFIG, `${BEGUN_BY_SETUP}\n${TEXT}`, { mode: 0o600 });
 });
 afterAll(emptyHome);
 
