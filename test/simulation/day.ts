@@ -113,7 +113,7 @@ export class Day {
     } catch (fault) {
       throw this.#explain(fault);
     } finally {
-      await this.#bench.broker.stop();
+      await this.#bench.finish(this.#bench.broker.stop());
       this.#store.remove();
     }
   }
@@ -211,7 +211,7 @@ export class Day {
     if (this.#dice.chance(0.5)) {
       this.#note('restart');
       this.#counts.restarts += 1;
-      await this.#bench.broker.stop();
+      await this.#bench.finish(this.#bench.broker.stop());
       this.#bench.crash(await this.#store.reopen());
     } else {
       const torn = this.#dice.chance(0.4) ? Math.floor(this.#dice.between(1, 20_000)) : 0;
