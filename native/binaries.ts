@@ -22,17 +22,33 @@ type Trial = Artefact['trial'];
 type Files = Pick<Artefact, 'sources' | 'headers'>;
 
 const HELPER: Files = {
-  sources: ['broker-key.c', 'run.c', 'start-daemon.c', 'text.c'],
-  headers: ['run.h', 'start-daemon.h', 'text.h'],
+  sources: ['broker-key.c', 'start-daemon.c', 'text.c'],
+  headers: ['start-daemon.h', 'text.h'],
 };
+/** `broker run`: a program of its own, so that the helper stays as small as it can be. */
+const RUNNER: Files = { sources: ['broker-run.c', 'text.c'], headers: ['text.h'] };
 const ADDON: Files = {
   sources: ['addon.c', 'addon-machine.c', 'addon-processes.c', 'addon-values.c', 'addon-watch.c'],
   headers: ['addon.h'],
 };
 
 export function helperFor(machine: Machine, compilers: readonly Compiler[], trial: Trial): Artefact {
+  return programFor(machine, HELPER, 'broker-key', compilers, trial);
+}
+
+export function runnerFor(machine: Machine, compilers: readonly Compiler[], trial: Trial): Artefact {
+  return programFor(machine, RUNNER, 'broker-run', compilers, trial);
+}
+
+function programFor(
+  machine: Machine,
+  files: Files,
+  name: string,
+  compilers: readonly Compiler[],
+  trial: Trial,
+): Artefact {
   const recipes = helperRecipes(compilers, machine.platform, version);
-  return { ...places(machine, HELPER, 'broker-key'), recipes, toolchain: versions(compilers), trial };
+  return { ...places(machine, files, name), recipes, toolchain: versions(compilers), trial };
 }
 
 export function addonFor(machine: Machine, compilers: readonly Compiler[], trial: Trial): Artefact {
@@ -41,9 +57,9 @@ export function addonFor(machine: Machine, compilers: readonly Compiler[], trial
   return { ...places(machine, ADDON, 'broker.node'), recipes, toolchain: versions(compilers), trial };
 }
 
-export function tryHelper(file: string): string | undefined {
+export function tryProgram(file: string): string | undefined {
   const { stdout, error } = spawnSync(file, ['--version'], { encoding: 'utf8' });
-  return stdout === `broker-key ${version}\n` ? undefined : `it does not run: ${error?.message ?? stdout}`;
+  return stdout === `${path.basename(file)} ${version}\n` ? undefined : `it does not run: ${error?.message ?? stdout}`;
 }
 
 export function tryAddon(file: string): string | undefined {

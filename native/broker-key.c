@@ -4,10 +4,9 @@
  * Claude Code waits for this program, so it does one thing quickly: one HTTP request over one Unix socket, no stdio,
  * no allocation, one deadline over everything. It prints a whole key and exits 0, or prints nothing on stdout, one
  * line on stderr, and exits with a code of sysexits(3). It never reads stdin: the client's never delivers anything.
- * If no daemon answers it sees to it that one is started: start-daemon.c. With --run it becomes a program that has keys in its
- * environment: run.c.
+ * If no daemon answers it sees to it that one is started: start-daemon.c.
  *
- * In the order of this file: time and output; where the daemon is; what is asked; what is answered; one ask; --run; main.
+ * In the order of this file: time and output; where the daemon is; what is asked; what is answered; main.
  */
 #ifdef __linux__
 #define _GNU_SOURCE /* struct ucred, SOCK_NONBLOCK */
@@ -18,19 +17,16 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
 #endif
 
-#include "run.h"
 #include "start-daemon.h"
 
 #ifndef BROKER_VERSION
@@ -48,10 +44,8 @@ enum {
     LONGEST_PAUSE_MS = 250,
     RESTART_MS = 2000, /* a daemon that ended in order may be back by then */
     REQUEST_ROOM = 1024,
-    NAME_LIMIT = 64,
     SESSION_START = 8,
     HEAD_LIMIT = 16384,
-    KEY_LIMIT = 16384, /* what Claude Code accepts */
     BODY_LIMIT = 65536, /* of the formats that carry more than one value */
     SOCKET_PATH_LIMIT = sizeof(((struct sockaddr_un *)0)->sun_path) - 1
 };
@@ -115,27 +109,11 @@ static _Noreturn void finish(int code)
     _exit(code);
 }
 
-/* As whoever typed it knows it; the daemon's lines leave room for either. */
-static const char *own_name = "broker-key: ";
-
-/* Joins the parts to one line of printable ASCII: a path, an argument or the daemon's answer may contain other bytes. */
-static void say(char line[LINE_LIMIT + 1], const char *const parts[])
-{
-    size_t start = join(line, LINE_LIMIT, PARTS(own_name));
-    size_t length = start + join(line + start, LINE_LIMIT - start, parts);
-    while (line[length - 1] == ' ' || line[length - 1] == '\n' || line[length - 1] == '\r') length--;
-    for (size_t i = 0; i < length; i++)
-        if (line[i] < ' ' || line[i] > '~') line[i] = line[i] == '\n' || line[i] == '\r' ? ' ' : '?';
-    line[length] = '\n';
-    line[length + 1] = '\0';
-}
-
 /* Says one line on stderr and exits. */
 static _Noreturn void fail(int code, const char *const parts[])
 {
     char line[LINE_LIMIT + 1];
-    say(line, parts);
-    write_all(STDERR_FILENO, line, strlen(line));
+    write_all(STDERR_FILENO, line, one_line(line, "broker-key: ", parts));
     finish(code);
 }
 
@@ -381,7 +359,7 @@ static _Noreturn void no_daemon(int code, const char *why)
 
 /* ---- the request -------------------------------------------------------------------------------------------- */
 
-static const char *const FORMATS[] = {"raw", "headers", "json", "aws", "proxy", NULL};
+static const char *const FORMATS[] = {"raw", "headers", "json", "aws", "proxy", "env" /* broker-run's */, NULL};
 
 struct question {
     const char *name;   /* NULL: the default credential */
@@ -396,26 +374,12 @@ static const char *known_format(const char *word)
     FAIL(EX_USAGE, "--format takes raw, headers, json, aws or proxy, not ", word == NULL ? "nothing" : word);
 }
 
-static bool is_name(const char *name)
-{
-    size_t length = strlen(name);
-    for (size_t i = 0; i < length && i <= NAME_LIMIT; i++) {
-        bool letter = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= 'A' && name[i] <= 'Z');
-        if (!letter && !is_digit(name[i]) && (i == 0 || strchr("._-", name[i]) == NULL)) return false;
-    }
-    return length > 0 && length <= NAME_LIMIT;
-}
-
-#define NAME_RULE "a credential's name is 1 to 64 letters, digits, dots, dashes and underscores, a letter or digit first; "
-
 static struct question read_arguments(int count, char **arguments)
 {
     static const char help[] = USAGE "\n\n"
         "Prints the key of the credential NAME, or of the default one.\n\n"
         "  --format FORMAT  raw (the key), headers, json, aws or proxy (for other helpers)\n"
         "  --rejected       the key was refused: have the provider asked for a newer one\n"
-        "  --run [--env NAME[=CREDENTIAL]]... [--quiet] [--] CMD [ARGS...]\n"
-        "                   become CMD with keys in its environment, as `broker run` does; the first word if at all\n"
         "  --version        print the version\n"
         "  --help           print this\n\n"
         "Exit codes: 0 printed, 64 usage, 65 not a key, 69 unavailable, 74 stdout, 75 try again, 77 refused,\n"
@@ -625,35 +589,26 @@ static int exit_code_of(const struct head *head)
     }
 }
 
-/* What was answered, terminated. An error is said, and ends this. */
-static char *body_of(const struct head *head)
+static _Noreturn void deliver(const struct head *head, const struct question *question)
 {
     char *body = reply.bytes + head->length;
-    body[head->body_length] = '\0';
-    if (head->status == 200) return body;
-    FAIL(exit_code_of(head), head->body_length > 0 && head->body_length <= KEY_LIMIT ? body :
-         "the daemon answered with an error and did not say which; see `broker status`");
-}
-
-static void check_key(const char *key, size_t length, bool raw)
-{
+    size_t length = (size_t)head->body_length;
+    bool raw = question->format == FORMATS[0];
     bool fit = length > 0 && (!raw || length <= KEY_LIMIT);
-    for (size_t i = 0; fit && i < length; i++) fit = key[i] >= (raw ? '!' : ' ') && key[i] <= '~';
+    body[length] = '\0';
+    if (head->status != 200) {
+        if (!fit) body = "the daemon answered with an error and did not say which; see `broker status`";
+        FAIL(exit_code_of(head), body);
+    }
+    for (size_t i = 0; fit && i < length; i++) fit = body[i] >= (raw ? '!' : ' ') && body[i] <= '~';
     if (!fit)
         FAIL(EX_DATAERR, "the daemon's answer is not something Claude Code accepts (printable ASCII without spaces, at "
              "most 16384 characters); see the credential's `field` in the configuration");
-}
-
-static _Noreturn void deliver(const struct head *head, const struct question *question)
-{
-    char *body = body_of(head);
-    size_t length = (size_t)head->body_length;
-    check_key(body, length, question->format == FORMATS[0]);
     body[length] = '\n';
     print(body, length + 1);
 }
 
-/* ---- one ask ------------------------------------------------------------------------------------------------ */
+/* ---- main --------------------------------------------------------------------------------------------------- */
 
 /* No key in a core file, no end by a signal when the reader has gone. */
 static void harden(void)
@@ -666,13 +621,18 @@ static void harden(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Returns once there is an answer, which is then in `reply`. */
-static void ask(const struct question *question, struct head *head)
+int main(int count, char **arguments)
 {
     char request[REQUEST_ROOM], why[LINE_LIMIT];
+    struct head head;
     int64_t cut_off_at = 0; /* when the last connection ended without an answer */
     static const struct search search = {connect_to_daemon, is_our_place};
-    size_t length = write_request(request, question);
+
+    deadline = now_ms() + DEADLINE_MS;
+    harden();
+    struct question question = read_arguments(count, arguments);
+    if (fcntl(STDOUT_FILENO, F_GETFD) < 0) FAIL(EX_IOERR, "stdout is closed, so there is nowhere to print the key");
+    size_t length = write_request(request, &question);
 
     for (int pause = FIRST_PAUSE_MS; remaining_ms() > 0; pause = pause < LONGEST_PAUSE_MS ? pause * 2 : pause) {
         int fd = connect_to_daemon(), code = 0;
@@ -683,86 +643,12 @@ static void ask(const struct question *question, struct head *head)
         if (code != 0 && !(restarts && code == EX_UNAVAILABLE)) no_daemon(code, why);
         if (fd >= 0) {
             daemon_answers();
-            bool answered = exchange(fd, request, length, head);
+            if (exchange(fd, request, length, &head)) deliver(&head, &question);
             close(fd);
-            if (answered) return;
             cut_off_at = now_ms();
         }
         pause_ms(pause);
     }
     if (cut_off_at == 0) FAIL(EX_TEMPFAIL, "a daemon was started but did not answer within 9.5 s; see `broker status`");
     FAIL(EX_TEMPFAIL, "the daemon hung up on every try for 9.5 s; see its log, and try again");
-}
-
-/* ---- --run -------------------------------------------------------------------------------------------------- */
-
-/* In a process of its own, so that the one that becomes the program is as it was started, and a daemon that is started here is no
- * child of the program. `entries` is shared with it. */
-static _Noreturn void fetch_all(const struct run *run, char (*entries)[ENTRY_ROOM])
-{
-    char line[LINE_LIMIT + 1];
-    struct head head;
-    harden();
-    for (size_t i = 0; i < run->count; i++) {
-        const struct wanted *wanted = &run->wanted[i];
-        struct question question = {wanted->credential, "env", false};
-        deadline = now_ms() + DEADLINE_MS;
-        ask(&question, &head);
-        char *key = body_of(&head), *end = key + head.body_length, *note = memchr(key, '\n', (size_t)head.body_length);
-        check_key(key, (size_t)((note == NULL ? end : note) - key), true);
-        if (note != NULL) *note++ = '\0';
-        join(entries[i], ENTRY_ROOM, PARTS(wanted->variable, "=", key));
-        if (note == NULL || note[0] == '\0' || run->quiet) continue;
-        say(line, PARTS(wanted->variable, ": ", note));
-        write_all(STDERR_FILENO, line, strlen(line));
-    }
-    finish(EX_OK);
-}
-
-static _Noreturn void run_program(char **arguments)
-{
-    struct run run;
-    char path[PATH_MAX], why[LINE_LIMIT];
-    int status = 0;
-    own_name = "broker run: ";
-    if (!read_run(arguments, &run, why)) FAIL(EX_USAGE, why);
-    for (size_t i = 0; i < run.count; i++)
-        if (run.wanted[i].credential != NULL && !is_name(run.wanted[i].credential))
-            FAIL(EX_USAGE, run.wanted[i].variable, "= is followed by the name of a credential, never by a key; ",
-                 NAME_RULE "what was given is not shown"); /* some people give the key */
-    int code = find_program(run.command[0], path, why);
-    if (code != 0) FAIL(code, why); /* before a key is asked for */
-
-    size_t room = run.count * ENTRY_ROOM;
-    char (*entries)[ENTRY_ROOM] = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANON, -1, 0);
-    if (entries == MAP_FAILED) FAIL(EX_OSERR, "no memory for the keys: ", strerror(errno));
-#ifdef MADV_DONTDUMP
-    madvise(entries, room, MADV_DONTDUMP);
-#endif
-    struct sigaction usual = {.sa_handler = SIG_DFL}, inherited;
-    sigaction(SIGCHLD, &usual, &inherited); /* ignored, it would hide how the child ended */
-    pid_t child = fork();
-    if (child == 0) fetch_all(&run, entries);
-    if (child < 0) FAIL(EX_OSERR, "cannot start a process: ", strerror(errno));
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
-    sigaction(SIGCHLD, &inherited, NULL);
-    if (WIFSIGNALED(status)) _exit(128 + WTERMSIG(status));
-    if (WEXITSTATUS(status) != EX_OK) _exit(WEXITSTATUS(status));
-    code = become_program(&run, path, entries, why);
-    memset(entries, 0, room);
-    FAIL(code, why);
-}
-
-/* ---- main --------------------------------------------------------------------------------------------------- */
-
-int main(int count, char **arguments)
-{
-    struct head head;
-    deadline = now_ms() + DEADLINE_MS;
-    if (count > 1 && strcmp(arguments[1], "--run") == 0) run_program(arguments + 2);
-    harden();
-    struct question question = read_arguments(count, arguments);
-    if (fcntl(STDOUT_FILENO, F_GETFD) < 0) FAIL(EX_IOERR, "stdout is closed, so there is nowhere to print the key");
-    ask(&question, &head);
-    deliver(&head, &question);
 }

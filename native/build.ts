@@ -1,5 +1,5 @@
-/** `node native/build.ts`: the helper and the addon for this machine, into `prebuilds/PLATFORM-ARCH/`. */
-import { addonFor, buildAloud, helperFor, tryAddon, tryHelper } from './binaries.ts';
+/** `node native/build.ts`: the helper, `broker run` and the addon for this machine, into `prebuilds/PLATFORM-ARCH/`. */
+import { addonFor, buildAloud, helperFor, runnerFor, tryAddon, tryProgram } from './binaries.ts';
 import { canCompile, findCompilers } from './compilers.ts';
 
 const here = { platform: process.platform, arch: process.arch };
@@ -12,7 +12,8 @@ function main(): void {
     return;
   }
   try {
-    const { linked } = buildAloud(helperFor(here, compilers, tryHelper));
+    const { linked } = buildAloud(helperFor(here, compilers, tryProgram));
+    buildAloud(runnerFor(here, compilers, tryProgram));
     if (process.platform === 'linux' && !linked.includes('musl') && !process.env['CC']) sayWhatMuslSaves();
     const addon = addonFor(here, compilers, tryAddon);
     if (addon.recipes.length > 0) buildAloud(addon);

@@ -1,22 +1,22 @@
 /**
- * `npm run build:cross`: helper and addon for every machine that the package serves, with one zig compiler: `$ZIG`, or a
+ * `npm run build:cross`: helper, `broker run` and addon for every machine that the package serves, with one zig compiler: `$ZIG`, or a
  * pinned one that it fetches. Examines each binary as far as this machine can, and writes docs/prebuilds.md.
  * `--if-possible`: with a compiler that is there already, or else not at all. `--no-report`: the page stays as it is.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { addonFor, buildAloud, helperFor, type Machine, root, tryAddon, tryHelper } from './binaries.ts';
+import { addonFor, buildAloud, helperFor, type Machine, root, runnerFor, tryAddon, tryProgram } from './binaries.ts';
 import type { Compiler } from './compilers.ts';
 import { inspect } from './inspect.ts';
 import { type Examined, examine, report } from './prebuilds-report.ts';
 import { fetchZig, findZig, zigFor } from './zig.ts';
 
-/** The helper is static, so it brings musl; the addon uses the C library of Node, in the oldest version Node 22 runs on. */
-const TARGETS: readonly (Machine & { readonly helper: string; readonly addon: string })[] = [
-  { platform: 'linux', arch: 'x64', helper: 'x86_64-linux-musl', addon: 'x86_64-linux-gnu.2.28' },
-  { platform: 'linux', arch: 'arm64', helper: 'aarch64-linux-musl', addon: 'aarch64-linux-gnu.2.28' },
-  { platform: 'darwin', arch: 'x64', helper: 'x86_64-macos', addon: 'x86_64-macos' },
-  { platform: 'darwin', arch: 'arm64', helper: 'aarch64-macos', addon: 'aarch64-macos' },
+/** The programs are static, so they bring musl; the addon uses the C library of Node, in the oldest version Node 22 runs on. */
+const TARGETS: readonly (Machine & { readonly program: string; readonly addon: string })[] = [
+  { platform: 'linux', arch: 'x64', program: 'x86_64-linux-musl', addon: 'x86_64-linux-gnu.2.28' },
+  { platform: 'linux', arch: 'arm64', program: 'aarch64-linux-musl', addon: 'aarch64-linux-gnu.2.28' },
+  { platform: 'darwin', arch: 'x64', program: 'x86_64-macos', addon: 'x86_64-macos' },
+  { platform: 'darwin', arch: 'arm64', program: 'aarch64-macos', addon: 'aarch64-macos' },
 ];
 const REPORT = path.join(root, 'docs', 'prebuilds.md');
 
@@ -24,12 +24,16 @@ function buildAll(zig: Compiler): readonly Examined[] {
   const examined: Examined[] = [];
   for (const target of TARGETS) {
     const isHere = target.platform === process.platform && target.arch === process.arch;
-    const helper = helperFor(target, [zigFor(zig, target.helper)], isHere ? tryHelper : () => undefined);
-    // Of musl's own compiler it is as static and somewhat smaller. The addon would depend on this machine's C library.
-    if (!isHere || !isStatic(helper.target)) buildAloud(helper);
+    const programs = [helperFor, runnerFor].map((make) =>
+      make(target, [zigFor(zig, target.program)], isHere ? tryProgram : () => undefined),
+    );
+    for (const program of programs) {
+      // Of musl's own compiler it is as static and somewhat smaller. The addon would depend on this machine's C library.
+      if (!isHere || !isStatic(program.target)) buildAloud(program);
+    }
     const addon = addonFor(target, [zigFor(zig, target.addon)], isHere ? tryAddon : () => undefined);
     buildAloud(addon);
-    for (const { target: file } of [helper, addon]) examined.push(examine(file, target, isHere));
+    for (const { target: file } of [...programs, addon]) examined.push(examine(file, target, isHere));
   }
   return examined;
 }

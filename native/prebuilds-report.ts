@@ -18,10 +18,11 @@ export interface Examined {
 
 /** arm64's pages of 16 kB are what makes the difference on macOS. */
 const LIMITS_KIB: Readonly<Record<string, number>> = {
-  // With what `broker run` needs to become the program.
-  'linux/broker-key': 48,
+  'linux/broker-key': 40,
+  'linux/broker-run': 24,
   'linux/broker.node': 28,
-  'darwin/broker-key': 112,
+  'darwin/broker-key': 96,
+  'darwin/broker-run': 64,
   // Pages of 16 KiB on arm64.
   'darwin/broker.node': 96,
 };
@@ -44,7 +45,7 @@ export function examine(target: string, machine: Machine, isHere: boolean): Exam
     [facts.kind !== wanted, `it is a ${facts.kind}`],
     [kiB > limitKiB, `it has ${kiB.toFixed(1)} KiB, ${limitKiB} are allowed`],
     [wanted === 'library' && !bytes.includes(LOADED_BY), 'Node cannot load it'],
-    [wanted === 'program' && !bytes.includes(`broker-key ${version}`), `it is not version ${version}`],
+    [wanted === 'program' && !bytes.includes(`${name} ${version}`), `it is not version ${version}`],
     [facts.platform === 'linux' && wanted === 'program' && facts.needs.length > 0, 'it is not static'],
     [facts.needs.some(isTooNew), `it needs ${facts.needs.join(', ')}`],
     ...(facts.platform === 'darwin' ? signatureFaults(bytes).map((text) => [true, text] as const) : []),
@@ -72,7 +73,7 @@ function emulate(
     return { tried: 'not run', fault: undefined };
   if (spawnSync(emulator, ['--version']).status !== 0) return { tried: `not run: no ${emulator}`, fault: undefined };
   const { stdout, stderr } = spawnSync(emulator, [file, '--version'], { encoding: 'utf8' });
-  const runs = stdout === `broker-key ${version}\n`;
+  const runs = stdout === `${path.basename(file)} ${version}\n`;
   return { tried: `run under ${emulator}`, fault: runs ? undefined : `it does not run: ${stderr.trim() || stdout}` };
 }
 
@@ -93,11 +94,11 @@ repository: they are made when the package is packed ([Contributing](../CONTRIBU
 |---|---|---|---|---|
 ${rows.join('\n')}
 
-The addon's entry point and the version in the helper were found in each. The addon for Linux on arm64 was loaded once by
+The addon's entry point and the version in the programs were found in each. The addon for Linux on arm64 was loaded once by
 hand, in Node 24 for that machine under qemu-user with Debian's \`libc6-arm64-cross\`. Nothing was run on macOS. Signatures of macOS
 binaries are ad hoc, which its kernel requires on arm64, and every page was compared with them; they are not notarized. On a machine that none of them is for,
-\`broker-key\` runs \`broker get\`, and the daemon runs without the addon: no readiness, no watchdog, and callers are
-identified by their own hints. With musl's C library (Alpine) both run: musl 1.2.5 with Node 24.19 was
+\`broker-key\` runs \`broker get\`, there is no \`broker run\`, and the daemon runs without the addon: no readiness, no watchdog, and callers are
+identified by their own hints. With musl's C library (Alpine) all run: musl 1.2.5 with Node 24.19 was
 tried by hand.
 
 ## SQLite

@@ -4,6 +4,7 @@
 #include "text.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 size_t join(char *buffer, size_t room, const char *const parts[])
@@ -13,6 +14,28 @@ size_t join(char *buffer, size_t room, const char *const parts[])
         for (const char *c = *parts; *c != '\0' && length + 1 < room; c++) buffer[length++] = *c;
     buffer[length] = '\0';
     return length;
+}
+
+size_t one_line(char line[LINE_LIMIT + 1], const char *program, const char *const parts[])
+{
+    size_t start = join(line, LINE_LIMIT, PARTS(program));
+    size_t length = start + join(line + start, LINE_LIMIT - start, parts);
+    while (line[length - 1] == ' ' || line[length - 1] == '\n' || line[length - 1] == '\r') length--;
+    for (size_t i = 0; i < length; i++)
+        if (line[i] < ' ' || line[i] > '~') line[i] = line[i] == '\n' || line[i] == '\r' ? ' ' : '?';
+    line[length] = '\n';
+    line[length + 1] = '\0';
+    return length + 1;
+}
+
+bool is_name(const char *name)
+{
+    size_t length = strlen(name);
+    for (size_t i = 0; i < length && i <= NAME_LIMIT; i++) {
+        bool letter = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= 'A' && name[i] <= 'Z');
+        if (!letter && !is_digit(name[i]) && (i == 0 || strchr("._-", name[i]) == NULL)) return false;
+    }
+    return length > 0 && length <= NAME_LIMIT;
 }
 
 char *decimal(uint64_t number, struct digits *digits)

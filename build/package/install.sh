@@ -150,6 +150,7 @@ uninstall() {
     share/fish/vendor_completions.d share/fish share/man/man1 share/man/man5 share/man share; do
     rmdir "$prefix/$folder" 2> /dev/null || true
   done
+  rmdir "$prefix" 2> /dev/null || true
   echo "broker is removed from $prefix."
   for rest in "$config/broker" "$state"; do
     [ ! -e "$rest" ] || echo "left: $rest"
@@ -182,7 +183,8 @@ main() {
     esac
     shift
   done
-  [ -n "$prefix" ] || prefix=${HOME:?HOME is not set: name a folder with --prefix}/.local
+  [ -n "$prefix" ] || [ -n "${HOME:-}" ] || fail "HOME is not set" "name a folder: --prefix DIR"
+  prefix=${prefix:-$HOME/.local}
   case $prefix in
     /*) ;;
     *) prefix=$PWD/$prefix ;;

@@ -33,7 +33,7 @@ export function makeTree(machine: Machine, tree: string, sbom: string, epoch: nu
   for (const other of readdirSync(path.join(tree, 'prebuilds'))) {
     if (other !== machine.name) rmSync(path.join(tree, 'prebuilds', other), { recursive: true });
   }
-  for (const file of ['broker-key', 'broker.node']) {
+  for (const file of ['broker-key', 'broker-run', 'broker.node']) {
     if (!existsSync(path.join(tree, 'prebuilds', machine.name, file)))
       throw new Error(`prebuilds/${machine.name}/${file} is missing\nhint: npm run build:cross`);
   }
@@ -49,7 +49,7 @@ export function makeTree(machine: Machine, tree: string, sbom: string, epoch: nu
 /** Modes are those of this list, not of whoever builds; then a sum of every file, which also names the build. */
 export function seal(tree: string): void {
   for (const name of ['build', 'files.sha256']) rmSync(path.join(tree, name), { force: true });
-  const programs = /^(?:install\.sh|bin\/.*|prebuilds\/.*\/broker-key)$/;
+  const programs = /^(?:install\.sh|bin\/(?:[^.]+|broker\.mjs)|prebuilds\/.*\/broker-(?:key|run))$/;
   const files = filesIn(tree);
   for (const file of files) chmodSync(path.join(tree, file), programs.test(file) ? 0o755 : 0o644);
   for (const folder of readdirSync(tree, { recursive: true, encoding: 'utf8' })) {

@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     signal(SIGPIPE, SIG_IGN);
     deadline = now_ms() + 5000;
     /* The first byte: which format was asked for. */
-    question.format = FORMATS[data[0] % 5];
+    question.format = FORMATS[data[0] % 6];
     require(write(ends[1], data + 1, size - 1) == (ssize_t)(size - 1), "room for the reply");
     close(ends[1]);
     memset(&seen, 0, sizeof seen);

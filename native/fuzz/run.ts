@@ -16,7 +16,7 @@ const SANITIZERS = ['-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recove
 
 /** What is compiled beside the harness, which includes the file with what it tests. */
 const TARGETS = [
-  { name: 'reply', beside: ['run.c', 'start-daemon.c', 'text.c'] },
+  { name: 'reply', beside: ['start-daemon.c', 'text.c'] },
   { name: 'launch', beside: ['text.c'] },
 ] as const;
 

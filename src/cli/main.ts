@@ -22,8 +22,8 @@ export async function main(argv: readonly string[], io: ProcessIo, entries?: rea
     const rest = argv.slice(1);
     // They belong to the program that is run: commander would take its own options (--version) out of them.
     if (argv[0] === 'run' && rest[0] !== '--help' && rest[0] !== '-h') {
-      const { becomeHelper } = await import('./commands/run.ts');
-      becomeHelper(rest, io);
+      const { becomeRunner } = await import('./commands/run.ts');
+      becomeRunner(rest, io);
     }
     const { buildProgram, COMMANDS } = await import('./program.ts');
     const program = await buildProgram(io, entries ?? COMMANDS, (name) => name === wanted);

@@ -23,6 +23,7 @@ export async function buildProgram(
     .version(VERSION, '--version', 'print the version')
     .helpOption('-h, --help', 'show help')
     .helpCommand(false)
+    .addHelpText('after', '\nOn a new machine: broker setup. The pages of the manual, offline: broker help topics')
     .option('--verbose', 'show more: where errors come from, what get served')
     .configureOutput({ writeOut: (text) => io.stdout(text), writeErr: (text) => io.stderr(text) })
     // An option that was put before its command is looked for among those of the program.

@@ -190,7 +190,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   const idles = [quiet, exit];
   let keeping: Timer | undefined;
   daemon.server.onRequest((nowMs) => {
-    keeping ??= clock.after(STARTED_MS, () => keepCompiled(places, log));
+    keeping ??= clock.after(STARTED_MS, () => keepCompiled(places, daemon.cache.isOnDisk, log));
     for (const idle of idles) idle.noteAsk(nowMs);
   });
   const socket = new BoundSocket(listener, bind, ({ path }) => {
@@ -223,11 +223,11 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   return { daemon, socket, keeper, mark, displaced, places, watcher, log, idleForLong, timers };
 }
 
-/** For the next start. Machines that share a home would each write their own. */
-function keepCompiled({ isNetworkFileSystem }: Places, log: AdjustableLog): void {
+/** For the next start. Machines that share a home would each write their own; who wants nothing on the disk gets nothing there. */
+function keepCompiled({ isNetworkFileSystem }: Places, mayWrite: boolean, log: AdjustableLog): void {
   const program = compiledProgram();
   const bytes = program?.settle();
-  if (program === undefined || bytes === undefined || isNetworkFileSystem) return;
+  if (program === undefined || bytes === undefined || isNetworkFileSystem || !mayWrite) return;
   try {
     replaceFile(program.file, bytes, { mode: 0o600 });
   } catch (error) {

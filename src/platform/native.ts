@@ -121,7 +121,16 @@ export function loadNative(): NativeBindings | undefined {
 
 /** The native helper's absolute path; undefined where it was not built for this machine. */
 export function helperPath(): string | undefined {
-  const file = path.join(PREBUILDS, 'broker-key');
+  return programPath('broker-key');
+}
+
+/** Of the program that `broker run` is. */
+export function runnerPath(): string | undefined {
+  return programPath('broker-run');
+}
+
+function programPath(name: string): string | undefined {
+  const file = path.join(PREBUILDS, name);
   return existsSync(file) ? file : undefined;
 }
 

@@ -164,7 +164,7 @@ const WRAPPERS: ReadonlySet<string> = new Set([
   ...['sh', 'bash', 'dash', 'ash', 'zsh', 'ksh', 'ksh93', 'mksh', 'fish', 'tcsh', 'csh', 'busybox', 'nu', 'pwsh'],
   ...['perl', 'ruby', ...JAVASCRIPT],
   ...['env', 'sudo', 'doas', 'su', 'runuser', 'timeout', 'gtimeout', 'nice', 'ionice', 'chrt', 'taskset', 'nohup'],
-  ...['setsid', 'stdbuf', 'time', 'xargs', 'direnv', 'strace', 'caffeinate', 'flock', 'broker-key'],
+  ...['setsid', 'stdbuf', 'time', 'xargs', 'direnv', 'strace', 'caffeinate', 'flock', 'broker-key', 'broker-run'],
 ]);
 
 function isWrapper(program: string): boolean {

@@ -43,12 +43,14 @@ function severalFields({ key, secrets }: OpenedKey, remedy: string): BrokerError
   return new BrokerError('ERR_USAGE', message, { remedy });
 }
 
-/** `broker run`: the key, and on a second line what its user has to know of its end; empty where that is not known. */
+/** `broker run`: the key, and after a space what its user has to know of its end, if that is known. */
 function env(answer: OpenedKey): FormattedKey {
   const value = answer.secrets.get(VALUE);
   if (value === undefined || answer.secrets.size > 1)
     throw severalFields(answer, 'a variable holds one value: make a credential of each, with field = "NAME"');
-  return { contentType: PLAIN, body: Buffer.concat([value.bytes, Buffer.from(`\n${remainingLife(answer)}`)]) };
+  const life = remainingLife(answer);
+  const body = life === '' ? value.bytes : Buffer.concat([value.bytes, Buffer.from(` ${life}`)]);
+  return { contentType: PLAIN, body };
 }
 
 function remainingLife({ key, at }: OpenedKey): string {

@@ -7,8 +7,9 @@ import { readRegularFile } from '../platform/files.ts';
 import { NAME, NAME_RULE } from '../protocol/request.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { type Draft, type Flags, type Folders, flagText, questionsOf } from './draft.ts';
+import { kindOf } from './kinds.ts';
 import type { Machine } from './machine.ts';
-import { kindOf, type Question, type Wrong } from './questions.ts';
+import type { Question, Wrong } from './questions.ts';
 
 /** Certificates and tokens are far smaller. */
 const MOST_BYTES = 1024 * 1024;

@@ -17,8 +17,8 @@ import { isSecretName } from '../platform/text.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { writePlanned } from '../service/manager.ts';
 import { type Answers, type Plan, tableAt } from './draft.ts';
+import { connectionQuestions, kindOf } from './kinds.ts';
 import { checkTable, credentialTable, newConfig, providerTables } from './new-tables.ts';
-import { connectionQuestions, kindOf } from './questions.ts';
 
 export interface ConfigPlace {
   readonly file: string;

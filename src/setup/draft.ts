@@ -2,16 +2,9 @@ import path from 'node:path';
 import { isTable, type Table, valueAt } from '../config/walk.ts';
 import { BrokerError } from '../errors.ts';
 import { findDefinition } from '../providers/registry.ts';
+import { connectionQuestions, everyQuestion, kindOf, kindOfTable, PROVIDER_KINDS } from './kinds.ts';
 import type { Machine } from './machine.ts';
-import {
-  connectionQuestions,
-  everyQuestion,
-  kindOf,
-  kindOfTable,
-  PROVIDER_KINDS,
-  type ProviderKind,
-  type Question,
-} from './questions.ts';
+import type { ProviderKind, Question } from './questions.ts';
 
 /** What a person wants set up, as far as it is known. Keys are those of the configuration file. */
 export interface Draft {
@@ -83,6 +76,9 @@ export function draftOf(flags: Flags, folders: Folders, root: Table = {}): Draft
     guard: flags['guard'] === true ? true : undefined,
     switchClient: flags['switchClient'] === true ? true : undefined,
   };
+  // Without a word of which one: the one that is served without a name.
+  const isNamed = [draft.kind, draft.providerName, draft.credential].some((word) => word !== undefined);
+  if (!isNamed && typeof root['default'] === 'string') draft.credential = root['default'];
   const present = presentFor(draft, root);
   draft.kind ??= present?.kind;
   for (const { ways } of PROVIDER_KINDS) {

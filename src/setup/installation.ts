@@ -18,7 +18,7 @@ import { Unmanaged } from '../service/unmanaged.ts';
 import type { ClientLine } from './client-line.ts';
 import { guardCredential, readExisting, replaces, writeConfig } from './config-change.ts';
 import type { Plan } from './draft.ts';
-import { kindOf } from './questions.ts';
+import { kindOf } from './kinds.ts';
 import type { Step, StepOutcome } from './steps.ts';
 import type { Prepared } from './wizard.ts';
 

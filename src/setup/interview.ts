@@ -2,16 +2,10 @@ import { confirm, isCancel, log, note, select, text } from '@clack/prompts';
 import type { Terminal } from '../platform/process-io.ts';
 import { wrongWith, wrongWithCheck, wrongWithName } from './answers.ts';
 import { type Draft, type Folders, isAnswered, normalise, type SettingsScope, wayOf } from './draft.ts';
+import { connectionQuestions, kindOf, PROVIDER_KINDS } from './kinds.ts';
 import type { Machine } from './machine.ts';
 import { ANTHROPIC_CHECK } from './new-tables.ts';
-import {
-  connectionQuestions,
-  kindOf,
-  PROVIDER_KINDS,
-  type ProviderKind,
-  type Question,
-  type Wrong,
-} from './questions.ts';
+import type { ProviderKind, Question, Wrong } from './questions.ts';
 import { apiPath, type VaultFacts } from './vault-facts.ts';
 
 /** The person said stop (Ctrl-C, Escape). */

@@ -1,7 +1,7 @@
 import { type KeyPath, writtenKey } from '../config/positions.ts';
 import { tomlValue } from '../config/toml.ts';
 import type { Answers, Plan } from './draft.ts';
-import { kindOf } from './questions.ts';
+import { kindOf } from './kinds.ts';
 
 /** A new configuration file, with comments for the person who opens it next. */
 export function newConfig(plan: Plan): string {

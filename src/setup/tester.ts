@@ -6,8 +6,9 @@ import { changeConfig } from './config-change.ts';
 import { DEFAULT_CREDENTIAL, type Draft } from './draft.ts';
 import type { Looker } from './interview.ts';
 import { type KeyStore, keyStore } from './key-store.ts';
+import { kindOf } from './kinds.ts';
 import type { Machine } from './machine.ts';
-import { kindOf, type Wrong } from './questions.ts';
+import type { Wrong } from './questions.ts';
 import { lookAtVault, lookIntoVault, type Session, type Trial, tryOut } from './trial.ts';
 import { FACTS_PATH, type VaultFacts } from './vault-facts.ts';
 

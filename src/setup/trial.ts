@@ -24,7 +24,7 @@ import { vaultDefinition } from '../providers/vault/options.ts';
 import { recordedEnvironment } from '../service/manager.ts';
 import { INHERITED } from '../service/unmanaged.ts';
 import type { Answers, Plan } from './draft.ts';
-import { kindOf } from './questions.ts';
+import { kindOf } from './kinds.ts';
 import { FACTS_PATH, factsIn, factsOf, type VaultFacts } from './vault-facts.ts';
 
 interface TrialInputs {

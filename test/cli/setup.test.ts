@@ -326,6 +326,7 @@ describe('what is there already', () => {
     }
     // What the words leave open is as it is.
     expect(await setup('--credential', 'anthropic')).toMatchObject({ code: 0 });
+    expect(await setup('--check')).toMatchObject({ code: 0 });
     expect(await setup('--provider-name', 'vault', '--check')).toMatchObject({ code: 0 });
     expect(vault.count(/auth\/approle\/login/)).toBe(logins);
     expect(written()).toEqual(before);

@@ -14,7 +14,7 @@ const INTRODUCED =
 
 /** Every command of ours that a text tells to type, as far as words of it are one; `${…}` in it may be any word. */
 export function typedCommands(text: string, program: Command): TypedCommand[] {
-  const words = text.replaceAll(/(?<=\w)\$\{[^}]*\}/g, '').replaceAll(/\$\{[^}]*\}/g, ANY_WORD);
+  const words = text.replaceAll(/(?<=[\w}])\$\{[^}]*\}/g, '').replaceAll(/\$\{[^}]*\}/g, ANY_WORD);
   const plain = words.replaceAll(/\\[nr]|\\/g, ' ');
   return [...plain.matchAll(INTRODUCED)].flatMap(([, rest = '']) => {
     const words = rest

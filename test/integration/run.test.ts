@@ -8,7 +8,7 @@ import { BrokerHome, PROGRAM } from '../fakes/daemon-process.ts';
 import { until } from '../fakes/processes.ts';
 import { CONFIG, KEY as PLAIN_KEY, TemporaryHome } from '../fakes/temporary-home.ts';
 import { BrokerTerminal, hasTmux } from '../fakes/tmux.ts';
-import { helper, type Outcome, run } from '../native/run-helper.ts';
+import { type Outcome, run, runner } from '../native/run-helper.ts';
 
 const BROKER = path.join(path.dirname(PROGRAM), 'broker');
 const KEY = 'sk-ant-run-0123456789';
@@ -49,7 +49,7 @@ cut -d' ' -f2,6-8,18,19 /proc/self/stat
 printf '%s|' "$0" "$@"
 `;
 
-describe.skipIf(helper === undefined)('broker run', () => {
+describe.skipIf(runner === undefined)('broker run', () => {
   let home: BrokerHome;
 
   beforeAll(async () => {
@@ -102,7 +102,7 @@ describe.skipIf(helper === undefined)('broker run', () => {
   test.each(refused)('a key of "%s" is refused with %i, and the program is not started', async (name, code, words) => {
     const outcome = await broker('--env', `A=${name}`, 'echo', 'started');
     expect(outcome).toMatchObject({ code, stdout: '' });
-    expect(outcome.stderr).toMatch(/^broker run: [ -~]+\n$/);
+    expect(outcome.stderr).toMatch(/^broker-key: [ -~]+\n$/);
     expect(outcome.stderr).toMatch(words);
   });
 
@@ -195,7 +195,7 @@ describe.skipIf(helper === undefined)('broker run', () => {
   });
 });
 
-describe.skipIf(helper === undefined)('broker run where no daemon runs', () => {
+describe.skipIf(runner === undefined)('broker run where no daemon runs', () => {
   test('starts one, which is no child of the program', async () => {
     await using home = new TemporaryHome(CONFIG);
     const command = [process.execPath, '--disable-sigusr1', PROGRAM, 'daemon'];
@@ -205,7 +205,7 @@ describe.skipIf(helper === undefined)('broker run where no daemon runs', () => {
       service: undefined,
       autostart: true,
     });
-    const env = { ...home.env, PATH: process.env['PATH'] ?? '', BROKER_SOCKET: path.join(home.runtime, 'broker.sock') };
+    const env = { ...home.env, PATH: process.env['PATH'] ?? '' };
     const children = 'read -r children </proc/$$/task/$$/children; echo "$A $children."';
     const outcome = await run(BROKER, ['run', '--env', 'A', 'sh', '-c', isLinux ? children : 'echo "$A ."'], env);
     expect(outcome).toMatchObject({ signal: null, stdout: `${PLAIN_KEY} .\n`, stderr: '' });
@@ -228,7 +228,7 @@ while (1) {
 }
 `;
 
-describe.skipIf(helper === undefined || !hasTmux())('in a terminal', () => {
+describe.skipIf(runner === undefined || !hasTmux())('in a terminal', () => {
   let home: BrokerHome;
   let terminal: BrokerTerminal;
 

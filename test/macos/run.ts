@@ -48,7 +48,7 @@ const STEPS: readonly Step[] = [
   {
     name: 'binaries',
     shows:
-      'helper and addon load and run, and their signatures hold, on both architectures (the other one under Rosetta)',
+      'the programs and the addon load and run, and their signatures hold, on both architectures (the other one under Rosetta)',
     needsMac: true,
     run: async () => {
       const seen: string[] = [];
@@ -57,7 +57,8 @@ const STEPS: readonly Step[] = [
       )) {
         const folder = path.join(PACKAGE_ROOT, 'prebuilds', arch);
         const as = arch.endsWith('x64') ? ['-x86_64'] : ['-arm64'];
-        seen.push(`${arch}: ${told('arch', ...as, path.join(folder, 'broker-key'), '--version')}`);
+        for (const program of ['broker-key', 'broker-run'])
+          seen.push(`${arch}: ${told('arch', ...as, path.join(folder, program), '--version')}`);
         for (const file of readdirSync(folder))
           seen.push(
             `${file}: ${told('codesign', '--verify', '--verbose', path.join(folder, file)) || 'signature holds'}`,

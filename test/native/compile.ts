@@ -6,9 +6,8 @@ import { canCompile } from '../../native/compilers.ts';
 
 const NATIVE = path.resolve(import.meta.dirname, '..', '..', 'native');
 
-export const HELPER_SOURCES = ['broker-key.c', 'run.c', 'start-daemon.c', 'text.c'].map((file) =>
-  path.join(NATIVE, file),
-);
+export const HELPER_SOURCES = ['broker-key.c', 'start-daemon.c', 'text.c'].map((file) => path.join(NATIVE, file));
+export const RUNNER_SOURCES = ['broker-run.c', 'text.c'].map((file) => path.join(NATIVE, file));
 export const ADDON_SOURCES = ['addon.c', 'addon-processes.c', 'addon-values.c'].map((file) => path.join(NATIVE, file));
 
 export interface Compilation extends Disposable {

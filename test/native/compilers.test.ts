@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { describe, expect, test } from 'vitest';
-import { ADDON_SOURCES, compile, compiles, HELPER_SOURCES } from './compile.ts';
+import { ADDON_SOURCES, compile, compiles, HELPER_SOURCES, RUNNER_SOURCES } from './compile.ts';
 import { FakeDaemon, GOOD_REPLY, KEY, sends } from './fake-daemon.ts';
 import { REPLIES } from './replies.ts';
 import { expectFailure, expectKey, run } from './run-helper.ts';
@@ -18,9 +18,11 @@ const addonLink = process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup
 describe.each(['gcc', 'clang'])('%s', (compiler) => {
   const usable = compiles(compiler);
 
-  test.skipIf(!usable)('has no warning for the helper', () => {
-    using result = compile(compiler, HELPER_SOURCES, STRICT);
-    expect(result.complaints).toBe('');
+  test.skipIf(!usable)('has no warning for the helper and broker-run', () => {
+    for (const sources of [HELPER_SOURCES, RUNNER_SOURCES]) {
+      using result = compile(compiler, sources, STRICT);
+      expect(result.complaints).toBe('');
+    }
   });
 
   test.skipIf(!usable)('has no warning for the addon', () => {

@@ -1,6 +1,6 @@
 import { type SpawnOptions, spawn } from 'node:child_process';
 import { expect } from 'vitest';
-import { helperPath } from '../../src/platform/native.ts';
+import { helperPath, runnerPath } from '../../src/platform/native.ts';
 
 export interface Outcome {
   readonly code: number | null;
@@ -11,6 +11,7 @@ export interface Outcome {
 
 /** undefined where there is no C compiler: then there is nothing to test here. */
 export const helper = helperPath();
+export const runner = runnerPath();
 
 if (helper === undefined) console.warn('skipped: there is no native helper here, because there is no C compiler');
 

@@ -12,7 +12,8 @@ let root: string;
 beforeEach(() => {
   root = mkdtempSync(path.join(tmpdir(), 'broker-shim with space-'));
   mkdirSync(path.join(root, 'bin'));
-  for (const shim of ['broker', 'broker-key']) copyFileSync(path.join(SHIMS, shim), path.join(root, 'bin', shim));
+  for (const shim of ['broker', 'broker-key', 'machine.sh'])
+    copyFileSync(path.join(SHIMS, shim), path.join(root, 'bin', shim));
   say('bin/broker.mjs');
 });
 
@@ -70,18 +71,29 @@ describe('bin/broker', () => {
   test.each([
     [['status', '--json'], 'bin/broker.mjs|status|--json'],
     [['run', '--help'], 'bin/broker.mjs|run|--help'],
-    [['run'], 'prebuilds/linux-x64/broker-key|--run'],
-    [['run', '--env', 'A=b', 'a b', '*'], 'prebuilds/linux-x64/broker-key|--run|--env|A=b|a b|*'],
+    [['run'], 'prebuilds/linux-x64/broker-run|'],
+    [['run', '--env', 'A=b', 'a b', '*'], 'prebuilds/linux-x64/broker-run|--env|A=b|a b|*'],
     [['get', 'run'], 'bin/broker.mjs|get|run'],
-  ])('%j: Node, or for `run` the helper, through links too', async (args, stdout) => {
-    say('prebuilds/linux-x64/broker-key');
+  ])('%j: Node, or for `run` broker-run, through links too', async (args, stdout) => {
+    say('prebuilds/linux-x64/broker-run');
     symlinkSync('bin/broker', path.join(root, 'broker'));
     for (const file of ['broker', 'bin/broker']) {
       expect(await run(path.join(root, file), args, pretend('Linux x86_64'))).toMatchObject({ code: 0, stdout });
     }
   });
 
-  test('`run` without a helper is for Node to explain', async () => {
+  test('a program that is run finds the variables that its user exported', async () => {
+    say('prebuilds/linux-x64/broker-run');
+    writeFileSync(
+      path.join(root, 'prebuilds/linux-x64/broker-run'),
+      '#!/bin/sh\nprintf "$self $target $bin $root $machine"\n',
+    );
+    symlinkSync('bin/broker', path.join(root, 'broker'));
+    const env = { ...pretend('Linux x86_64'), self: '1', target: '2', bin: '3', root: '4', machine: '5' };
+    expect(await run(path.join(root, 'broker'), ['run', 'a'], env)).toMatchObject({ stdout: '1 2 3 4 5' });
+  });
+
+  test('`run` without that program is for Node to explain', async () => {
     const { stdout } = await run(path.join(root, 'bin/broker'), ['run', 'a', 'b'], pretend('SunOS sun4u'));
     expect(stdout).toBe('bin/broker.mjs|run|a|b');
   });

@@ -62,7 +62,13 @@ beforeAll(() => {
     path.join(folder, filename),
   );
   const node = path.dirname(process.execPath);
-  env = { HOME: home, XDG_RUNTIME_DIR: path.join(home, 'run'), PATH: `${prefix}/bin:${node}:/usr/bin:/bin` };
+  const runtime = path.join(home, 'run');
+  env = {
+    HOME: home,
+    XDG_RUNTIME_DIR: runtime,
+    BROKER_SOCKET: path.join(runtime, 'broker', 'broker.sock'),
+    PATH: `${prefix}/bin:${node}:/usr/bin:/bin`,
+  };
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -75,6 +81,7 @@ test('the tarball has what runs and what is read, and no install script', () => 
     'bin/broker',
     'bin/broker.mjs',
     'bin/broker-key',
+    'bin/machine.sh',
     'dist/cli/main.js',
     'dist/LICENCES.txt',
     'dist/platform/keyring-main.js',
@@ -90,7 +97,9 @@ test('the tarball has what runs and what is read, and no install script', () => 
   ]);
   expect(packed).toEqual(
     expect.arrayContaining(
-      ['broker-key', 'broker.node'].map((file) => `prebuilds/${process.platform}-${process.arch}/${file}`),
+      ['broker-key', 'broker-run', 'broker.node'].map(
+        (file) => `prebuilds/${process.platform}-${process.arch}/${file}`,
+      ),
     ),
   );
   expect(Object.keys(scripts)).not.toEqual(expect.arrayContaining(['install']));
@@ -192,7 +201,9 @@ describe('a tarball with the binaries of every machine', () => {
     for (const machine of Object.values(machines)) {
       const place = path.join(tree, 'package', 'prebuilds', machine);
       mkdirSync(place, { recursive: true });
-      writeFileSync(path.join(place, 'broker-key'), `#!/bin/sh\necho ${machine} "$@"\n`, { mode: 0o755 });
+      for (const program of ['broker-key', 'broker-run']) {
+        writeFileSync(path.join(place, program), `#!/bin/sh\necho ${machine} "$@"\n`, { mode: 0o755 });
+      }
       writeFileSync(path.join(place, 'broker.node'), machine);
     }
     const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', tree];
@@ -205,11 +216,18 @@ describe('a tarball with the binaries of every machine', () => {
   });
 
   test.each(Object.entries(machines))('has those of %s, and they are chosen there', async (uname, machine) => {
-    expect(readdirSync(path.join(root, 'prebuilds', machine)).sort()).toEqual(['broker-key', 'broker.node']);
+    expect(readdirSync(path.join(root, 'prebuilds', machine)).sort()).toEqual([
+      'broker-key',
+      'broker-run',
+      'broker.node',
+    ]);
     const programs = mkdtempSync(path.join(folder, 'uname-'));
     writeFileSync(path.join(programs, 'uname'), `#!/bin/sh\necho '${uname}'\n`, { mode: 0o755 });
     const there = { ...env, PATH: `${programs}:${env['PATH']}` };
     expect(await run(path.join(root, 'bin', 'broker-key'), ['a b'], there)).toMatchObject({
+      stdout: `${machine} a b\n`,
+    });
+    expect(await run(path.join(root, 'bin', 'broker'), ['run', 'a b'], there)).toMatchObject({
       stdout: `${machine} a b\n`,
     });
 

@@ -94,6 +94,7 @@ describe.skipIf(!isHere)('stand-alone packages', () => {
       'bin/node',
       'dist/cli/main.js',
       `prebuilds/${MACHINE}/broker-key`,
+      `prebuilds/${MACHINE}/broker-run`,
       // What the bundle leaves outside, and loads when a provider needs it.
       'node_modules/@aws-sdk/client-secrets-manager/package.json',
       'node_modules/@aws-sdk/client-ssm/package.json',

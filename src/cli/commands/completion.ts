@@ -71,7 +71,6 @@ const HELPER: CompletionNode = {
   options: [
     { word: '--format', description: 'raw, or what another helper has to print' },
     { word: '--rejected', description: 'the key was refused' },
-    { word: '--run', description: 'become a program with keys in its environment' },
     { word: '--version', description: 'print the version' },
     { word: '--help', description: 'show help' },
   ],

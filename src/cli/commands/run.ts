@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { BrokerError } from '../../errors.ts';
-import { helperPath } from '../../platform/native.ts';
+import { runnerPath } from '../../platform/native.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 
 const HELP = `
@@ -14,7 +14,7 @@ An environment is no secret place: every program of yours can read that of CMD (
 it, and crash reports may contain it. CMD keeps the key that it was started with. If that has a known end, one line on
 standard error says when; --quiet leaves it out.`;
 
-/** `broker run`. bin/broker gives it to the native helper at once; what comes here is help, and calls past bin/broker. */
+/** `broker run`. bin/broker gives it to the program broker-run at once; what comes here is help, and calls past bin/broker. */
 export function runCommand(): Command {
   return new Command('run')
     .description('run a program with keys in its environment')
@@ -31,23 +31,23 @@ export function runCommand(): Command {
 }
 
 /**
- * Replaces this process by the helper, which becomes the program.
+ * Replaces this process by broker-run, which becomes the program.
  *
  * @param words what follows `run`.
  * @throws BrokerError ERR_CONFIG where that cannot be.
  */
-export function becomeHelper(words: readonly string[], io: Pick<ProcessIo, 'env'>): never {
-  const helper = helperPath();
-  if (helper === undefined) {
-    throw new BrokerError('ERR_CONFIG', '`broker run` needs the native helper, and there is none for this machine', {
+export function becomeRunner(words: readonly string[], io: Pick<ProcessIo, 'env'>): never {
+  const runner = runnerPath();
+  if (runner === undefined) {
+    throw new BrokerError('ERR_CONFIG', '`broker run` needs a native program, and there is none for this machine', {
       remedy: 'install a C compiler and install broker again (Debian: apt install gcc musl-tools)',
     });
   }
   if (process.execve === undefined) {
     throw new BrokerError('ERR_CONFIG', `Node ${process.versions.node} cannot become another program`, {
-      remedy: `run it without Node: ${helper} --run`,
+      remedy: `run it without Node: ${runner}`,
     });
   }
   const env = Object.entries(io.env).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  return process.execve(helper, [helper, '--run', ...words], Object.fromEntries(env));
+  return process.execve(runner, [runner, ...words], Object.fromEntries(env));
 }

@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { LONGEST_KEY, NAME, SESSION_START } from '../../../src/protocol/request.ts';
 
-const source = readFileSync(new URL('../../../native/broker-key.c', import.meta.url), 'utf8');
+const source = ['broker-key.c', 'text.h']
+  .map((file) => readFileSync(new URL(`../../../native/${file}`, import.meta.url), 'utf8'))
+  .join('');
 
 const constant = (name: string) => Number(source.match(new RegExp(`\\b${name}(?: =)? (\\d+)\\b`))?.[1]);
 
