@@ -14,6 +14,8 @@ export default defineConfig({
   test: {
     globalSetup: ['test/global-setup.ts'],
     sequence: { shuffle: true },
+    // For what inherits it; without it the broker of whoever runs the tests would be asked.
+    env: { BROKER_SOCKET: '/nonexistent/broker.sock' },
     // Most of the time tests wait for processes.
     maxWorkers: 2 * availableParallelism(),
     // Real daemons, helpers and databases on shared two-core machines: a limit for hangs, not for speed.
@@ -28,6 +30,7 @@ export default defineConfig({
       project('unit', 'test/{unit,property}/**/*.test.ts', { isolate: false }),
       project('process', 'test/{cli,fleet,integration,keyring,native,upgrade}/**/*.test.ts', {
         exclude: ['**/*.moto.test.ts'],
+        globalSetup: ['test/usual-place.ts'],
       }),
       project('slow', 'test/{conformance,fault,fuzz,simulation}/**/*.test.ts', { exclude: ['**/*.moto.test.ts'] }),
       // npm run test:aws. The server keeps one set of secrets and one switch for permissions.

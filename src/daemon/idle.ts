@@ -62,6 +62,7 @@ export class Later {
   #timer: Timer | undefined;
   #isLast = false;
   #wasNoted = false;
+  #isStopped = false;
 
   constructor(clock: Clock, delays: Delays, onDue: () => void) {
     this.#clock = clock;
@@ -71,6 +72,7 @@ export class Later {
 
   /** @param isNews false: only a wait is over. */
   readonly note = (isNews = true): void => {
+    if (this.#isStopped) return;
     if (isNews && this.#timer !== undefined && !this.#isLast) {
       this.#wasNoted = true;
       return;
@@ -85,8 +87,9 @@ export class Later {
     });
   };
 
+  /** For good: a call may still be under way, and a timer would keep the process. */
   stop(): void {
+    this.#isStopped = true;
     this.#timer?.cancel();
-    this.#timer = undefined;
   }
 }

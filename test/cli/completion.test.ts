@@ -75,7 +75,13 @@ describe.each(SHELLS)('$program in its line editor', ({ program, args, script, r
   beforeEach(async () => {
     terminal = new BrokerTerminal();
     if (!present || !canType) return;
-    const env = { HOME: home, PATH: `${home}/bin:/usr/bin:/bin`, LANG: 'C.UTF-8', SHELL: `/bin/${program}` };
+    const env = {
+      HOME: home,
+      BROKER_SOCKET: `${home}/s`,
+      PATH: `${home}/bin:/usr/bin:/bin`,
+      LANG: 'C.UTF-8',
+      SHELL: `/bin/${program}`,
+    };
     await terminal.runProgram([program, ...args], env, home);
     await terminal.until(/^\$ /m);
   });

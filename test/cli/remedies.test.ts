@@ -212,8 +212,6 @@ describe.skipIf(helper === undefined)('a remedy that is followed leads on, and n
   describe.each(Object.entries(SITUATIONS))('%s', (_, { config, make, walks }) => {
     it.each(walks)('from %s', async (typed, end) => {
       await using user = new TemporaryHome(config);
-      // And nowhere else: another daemon of this user may run.
-      user.env['BROKER_SOCKET'] = path.join(user.runtime, 'broker', 'broker.sock');
       await make?.(user);
       const walked = await follow(user, typed.split(' '));
       expect(walked.at(-1), walked.join(' → ')).toMatch(typeof end === 'string' ? new RegExp(`^${end}$`) : end);

@@ -1,4 +1,3 @@
-import { homedir } from 'node:os';
 import { main } from '../../src/cli/main.ts';
 import type { ProcessIo } from '../../src/platform/process-io.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -10,11 +9,19 @@ export interface Said {
   readonly err: string;
 }
 
+/** Nobody has it: nothing is in /run/user/UID and /tmp/broker-UID. */
+const NOBODYS_UID = 4_294_000_001;
+
+/** The caller's where a socket is named; without that, the places of the broker that the caller may have running would be asked. */
+export function uidFor(env: Readonly<Record<string, string | undefined>>): number {
+  return env['BROKER_SOCKET'] ? (process.getuid?.() ?? 0) : NOBODYS_UID;
+}
+
 /** A ProcessIo that remembers what was said. */
 export class FakeIo implements ProcessIo {
   readonly env: Record<string, string | undefined>;
-  readonly homeDir = homedir();
-  readonly uid = process.getuid?.() ?? 0;
+  /** Not the home of whoever runs the tests, who may use broker. */
+  readonly homeDir = '/nonexistent';
   readonly pid = process.pid;
   readonly ppid = process.ppid;
   readonly platform = process.platform;
@@ -31,6 +38,10 @@ export class FakeIo implements ProcessIo {
 
   constructor(env: Record<string, string | undefined> = {}) {
     this.env = env;
+  }
+
+  get uid(): number {
+    return uidFor(this.env);
   }
 
   stdout(text: string | Uint8Array): void {

@@ -20,6 +20,7 @@ export class TemporaryHome implements AsyncDisposable {
   readonly config: string;
   readonly state: string;
   readonly runtime: string;
+  readonly socket: string;
   readonly env: Record<string, string>;
 
   constructor(config = CONFIG) {
@@ -31,7 +32,10 @@ export class TemporaryHome implements AsyncDisposable {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
     }
     writeFileSync(this.config, config, { mode: 0o600 });
-    this.env = { HOME: this.path, XDG_RUNTIME_DIR: this.runtime };
+    this.socket = path.join(this.runtime, 'broker', 'broker.sock');
+    // Named, although it is the first place: where nothing answers there, the others are those of the broker that whoever runs
+    // the tests may have running.
+    this.env = { HOME: this.path, XDG_RUNTIME_DIR: this.runtime, BROKER_SOCKET: this.socket };
   }
 
   /** Of the daemon that has this state folder, if it is alive. */

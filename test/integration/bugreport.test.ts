@@ -89,8 +89,6 @@ beforeEach(() => {
   write('.bashrc', `export ANTHROPIC_API_KEY=${CANARIES.profile}\n`);
   Object.assign(user.env, {
     PATH: '/usr/bin:/bin',
-    // No daemon of another test in the places that all share.
-    BROKER_SOCKET: path.join(user.runtime, 'broker', 'broker.sock'),
     ANTHROPIC_API_KEY: CANARIES.environment,
     HTTPS_PROXY: `http://ada:${CANARIES.proxy}@proxy.example:3128`,
     VAULT_TOKEN: CANARIES.token,

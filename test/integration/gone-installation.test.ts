@@ -6,9 +6,7 @@ import { TemporaryHome } from '../fakes/temporary-home.ts';
 import { run } from '../native/run-helper.ts';
 
 function broker(user: TemporaryHome, ...args: string[]) {
-  // No daemon of another test in the places that all share.
-  const alone = { BROKER_SOCKET: path.join(user.runtime, 'broker', 'broker.sock'), PATH: '/usr/bin:/bin' };
-  return run(process.execPath, [PROGRAM, ...args], { ...user.env, ...alone });
+  return run(process.execPath, [PROGRAM, ...args], { ...user.env, PATH: '/usr/bin:/bin' });
 }
 
 const findings = async (user: TemporaryHome): Promise<string[]> => {

@@ -205,7 +205,7 @@ describe.skipIf(runner === undefined)('broker run where no daemon runs', () => {
       service: undefined,
       autostart: true,
     });
-    const env = { ...home.env, PATH: process.env['PATH'] ?? '', BROKER_SOCKET: path.join(home.runtime, 'broker.sock') };
+    const env = { ...home.env, PATH: process.env['PATH'] ?? '' };
     const children = 'read -r children </proc/$$/task/$$/children; echo "$A $children."';
     const outcome = await run(BROKER, ['run', '--env', 'A', 'sh', '-c', isLinux ? children : 'echo "$A ."'], env);
     expect(outcome).toMatchObject({ signal: null, stdout: `${PLAIN_KEY} .\n`, stderr: '' });

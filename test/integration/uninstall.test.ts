@@ -22,13 +22,9 @@ const SETTINGS = '{\n  // mine\n  "model": "opus"\n}\n';
 let vault: DevVault | undefined;
 afterEach(() => vault?.stop());
 
-/** No daemon of another test in the places that all share. */
-const ALONE = (user: TemporaryHome) => ({ BROKER_SOCKET: path.join(user.runtime, 'broker', 'broker.sock') });
-
 function broker(user: TemporaryHome, ...args: string[]) {
   return run(process.execPath, [PROGRAM, ...args], {
     ...user.env,
-    ...ALONE(user),
     PATH: '/usr/bin:/bin',
     NO_COLOR: '1',
   });

@@ -40,7 +40,13 @@ export function describeEveryNode(installed: () => Installed): void {
       mkdirSync(path.join(home, '.config', 'broker'), { recursive: true, mode: 0o700 });
       const config = personConfig(vault.address, 'method = "userpass"\nusername = "ada"');
       writeFileSync(path.join(home, '.config', 'broker', 'config.toml'), config, { mode: 0o600 });
-      env = { HOME: home, XDG_RUNTIME_DIR: path.join(home, 'run'), PATH: '/usr/bin:/bin', NO_COLOR: '1' };
+      env = {
+        HOME: home,
+        XDG_RUNTIME_DIR: path.join(home, 'run'),
+        BROKER_SOCKET: path.join(home, 'run', 'broker', 'broker.sock'),
+        PATH: '/usr/bin:/bin',
+        NO_COLOR: '1',
+      };
     });
 
     afterAll(() => vault.stop());

@@ -62,7 +62,13 @@ beforeAll(() => {
     path.join(folder, filename),
   );
   const node = path.dirname(process.execPath);
-  env = { HOME: home, XDG_RUNTIME_DIR: path.join(home, 'run'), PATH: `${prefix}/bin:${node}:/usr/bin:/bin` };
+  const runtime = path.join(home, 'run');
+  env = {
+    HOME: home,
+    XDG_RUNTIME_DIR: runtime,
+    BROKER_SOCKET: path.join(runtime, 'broker', 'broker.sock'),
+    PATH: `${prefix}/bin:${node}:/usr/bin:/bin`,
+  };
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,4 +1,5 @@
 import type { ProcessIo } from '../../../src/platform/process-io.ts';
+import { uidFor } from '../../fakes/fake-io.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 import type { TemporaryHome } from './home.ts';
 
@@ -32,7 +33,9 @@ export function captureIo(
       ...env,
     },
     homeDir: home.root,
-    uid: home.uid,
+    get uid() {
+      return uidFor(io.env);
+    },
     pid: process.pid,
     ppid: process.ppid,
     platform,

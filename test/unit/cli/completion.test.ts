@@ -40,7 +40,12 @@ async function script(shell: string): Promise<string> {
 }
 
 function run(shell: string, args: readonly string[], code: string): string[] {
-  const { stdout, stderr } = spawnSync(shell, [...args, '-c', code], { encoding: 'utf8', timeout: 20_000 });
+  const { stdout, stderr } = spawnSync(shell, [...args, '-c', code], {
+    encoding: 'utf8',
+    timeout: 20_000,
+    // fish keeps its own files there.
+    env: { ...process.env, HOME: folder },
+  });
   expect(stderr).toBe('');
   return stdout.split('\n').filter((line) => line !== '');
 }
