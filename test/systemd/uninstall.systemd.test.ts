@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { BEGUN_BY_SETUP } from '../../src/setup/new-tables.ts';
 import { Desk, missingPrograms } from '../keyring/desk.ts';
 import {
-import { BEGUN_BY_SETUP } from '../../src/setup/new-tables.ts';
   broker,
   CONFIG,
   dropIn,
