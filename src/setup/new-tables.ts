@@ -4,8 +4,11 @@ import type { Answers, Plan } from './draft.ts';
 import { kindOf } from './kinds.ts';
 
 /** A new configuration file, with comments for the person who opens it next. */
+/** By which `broker uninstall` knows the file again. */
+export const BEGUN_BY_SETUP = '# Configuration of broker, begun by `broker setup`.';
+
 export function newConfig(plan: Plan): string {
-  return `# Configuration of broker, begun by \`broker setup\`. Change it as you like: the daemon notices changes.
+  return `${BEGUN_BY_SETUP} Change it as you like: the daemon notices changes.
 # Every key is explained by: broker help configuration; check the file with: broker config validate
 
 default = ${tomlValue(plan.credential)}   # served when no name is given

@@ -4,12 +4,14 @@ import { listBackups } from '../claude/settings/backups.ts';
 import type { BrokerClient, connect } from '../client/broker-client.ts';
 import type { Config } from '../config/config.ts';
 import { configFile, ownStateDir, sinkFile, socketCandidates } from '../config/paths.ts';
+import { LARGEST_CONFIG_BYTES } from '../config/safe-file.ts';
 import { codeOf } from '../errors.ts';
-import { isOwnFolder, statQuietly } from '../platform/files.ts';
+import { isOwnFolder, readTextQuietly, statQuietly } from '../platform/files.ts';
 import { LAUNCH_AGENT, launchAgentLog } from '../platform/installation.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import type { StatusReport } from '../protocol/reports.ts';
 import { askStatus } from '../service/health.ts';
+import { BEGUN_BY_SETUP } from './new-tables.ts';
 
 /** Something that a command of ours wrote, and how it is taken away. */
 export interface Written {
@@ -151,6 +153,9 @@ export function configuration({ io }: RemovalContext): Found {
   if (!stats.isFile() || stats.uid !== io.uid) {
     const why = stats.isSymbolicLink() ? 'a link: something else put it there' : 'not a file of yours';
     return { written: [], stays: [{ where: file, why }] };
+  }
+  if (readTextQuietly(file, LARGEST_CONFIG_BYTES)?.includes(BEGUN_BY_SETUP) !== true) {
+    return { written: [], stays: [{ where: file, why: 'not begun by broker setup, and so yours to delete' }] };
   }
   const { remove, ...rest } = fileOf('configuration', file, 'the configuration');
   const folder = path.dirname(file);

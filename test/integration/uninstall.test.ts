@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { BEGUN_BY_SETUP } from '../../src/setup/new-tables.ts';
 import { PROGRAM } from '../fakes/daemon-process.ts';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
 import { until } from '../fakes/processes.ts';
@@ -50,6 +51,7 @@ function settingsOf(user: TemporaryHome): string {
 
 async function used(config?: string): Promise<TemporaryHome> {
   const user = new TemporaryHome(config);
+  writeFileSync(user.config, `${BEGUN_BY_SETUP}\n${readFileSync(user.config, 'utf8')}`);
   settingsOf(user);
   mkdirSync(path.join(user.path, '.codex'));
   writeFileSync(path.join(user.path, '.codex', 'config.toml'), CODEX);
@@ -154,10 +156,19 @@ describe('broker uninstall', () => {
     expect(readFileSync(file, 'utf8')).toBe('{ "apiKeyHelper": "/opt/other" }');
   });
 
+  test('leaves a configuration that somebody wrote by hand', async () => {
+    await using user = new TemporaryHome();
+    const { stdout } = await broker(user, 'uninstall', '--yes', '--json');
+    expect(JSON.parse(stdout).stays).toEqual([
+      { where: user.config, why: 'not begun by broker setup, and so yours to delete' },
+    ]);
+    expect(readFileSync(user.config, 'utf8')).toContain(KEY);
+  });
+
   test('works with the configuration torn and the database damaged', async () => {
     await using user = await used();
     await user.stopDaemon();
-    writeFileSync(user.config, 'default = "key\n[prov', { mode: 0o600 });
+    writeFileSync(user.config, `${BEGUN_BY_SETUP}\ndefault = "key\n[prov`, { mode: 0o600 });
     writeFileSync(path.join(user.state, 'cache.db'), 'SQLite format 3\0 not any more');
     chmodSync(path.join(user.state, 'cache.db'), 0o600);
     expect(await broker(user, 'uninstall', '--yes')).toMatchObject({ code: 0 });

@@ -286,8 +286,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 'an outage ends when it ends: an ask probes',
     file: 'src/credential/back-off.ts',
-    from: "return urgency === 'ask' ? record.probeAtMs : record.nextAttemptAtMs;",
-    to: 'return record.nextAttemptAtMs;',
+    from: "if (urgency === 'ask') return probeAtMs;",
+    to: "if (urgency === 'ask') return nextAttemptAtMs;",
   },
   {
     rule: 'never before Retry-After, not even for an ask',

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { BEGUN_BY_SETUP } from '../../src/setup/new-tables.ts';
 import { Desk, missingPrograms } from '../keyring/desk.ts';
 import {
   broker,
@@ -23,7 +24,7 @@ const TEXT =
 
 beforeAll(() => {
   mkdirSync(path.dirname(CONFIG), { recursive: true, mode: 0o700 });
-  writeFileSync(CONFIG, TEXT, { mode: 0o600 });
+  writeFileSync(CONFIG, `${BEGUN_BY_SETUP}\n${TEXT}`, { mode: 0o600 });
 });
 afterAll(emptyHome);
 
