@@ -7,6 +7,9 @@ type ProjectOptions = NonNullable<TestProjectInlineConfiguration['test']>;
 /** What has one server, one system or one registry for all its files. */
 const ONE_AFTER_ANOTHER = { fileParallelism: false, sequence: { shuffle: false } };
 
+/** For what inherits it; without it the broker of whoever runs the tests would be asked. The machines of others have none. */
+const NO_BROKER = { env: { BROKER_SOCKET: '/nonexistent/broker.sock' } };
+
 /** `npm test` runs the first three projects; the others need what the scripts named here set up. */
 export default defineConfig({
   // Not in this folder, where the user of the project `systemd` may not write.
@@ -14,8 +17,6 @@ export default defineConfig({
   test: {
     globalSetup: ['test/global-setup.ts'],
     sequence: { shuffle: true },
-    // For what inherits it; without it the broker of whoever runs the tests would be asked.
-    env: { BROKER_SOCKET: '/nonexistent/broker.sock' },
     // Most of the time tests wait for processes.
     maxWorkers: 2 * availableParallelism(),
     // Real daemons, helpers and databases on shared two-core machines: a limit for hangs, not for speed.
@@ -27,12 +28,16 @@ export default defineConfig({
     retry: process.env['CI'] ? 1 : 0,
     projects: [
       // None of these leaves anything behind in its process, so that the next file need not begin with a new one.
-      project('unit', 'test/{unit,property}/**/*.test.ts', { isolate: false }),
+      project('unit', 'test/{unit,property}/**/*.test.ts', { isolate: false, ...NO_BROKER }),
       project('process', 'test/{cli,fleet,integration,keyring,native,upgrade}/**/*.test.ts', {
         exclude: ['**/*.moto.test.ts'],
         globalSetup: ['test/usual-place.ts'],
+        ...NO_BROKER,
       }),
-      project('slow', 'test/{conformance,fault,fuzz,simulation}/**/*.test.ts', { exclude: ['**/*.moto.test.ts'] }),
+      project('slow', 'test/{conformance,fault,fuzz,simulation}/**/*.test.ts', {
+        exclude: ['**/*.moto.test.ts'],
+        ...NO_BROKER,
+      }),
       // npm run test:aws. The server keeps one set of secrets and one switch for permissions.
       project('moto', 'test/**/*.moto.test.ts', { fileParallelism: false }),
       // npm run test:oidc. One server for all of them.
