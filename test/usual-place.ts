@@ -22,7 +22,8 @@ export async function setup(): Promise<void> {
   isOurs = mkdirSync(FOLDER, { recursive: true, mode: 0o700 }) !== undefined;
   const server = createServer((connection) => {
     connection.on('error', () => undefined).resume();
-    callers.push(callerOf(connection));
+    const caller = callerOf(connection);
+    if (caller !== undefined) callers.push(caller);
     connection.end('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n', () => connection.destroy());
   });
   try {
@@ -50,11 +51,14 @@ export async function teardown(): Promise<void> {
   );
 }
 
-function callerOf(connection: Socket & { readonly _handle?: { readonly fd: number } }): string {
+/** undefined: not of this run, but of another one on this machine, or of a person. */
+function callerOf(connection: Socket & { readonly _handle?: { readonly fd: number } }): string | undefined {
   const native = loadNative();
-  const pid = native?.peerCredentials(connection._handle?.fd ?? -1).pid;
-  const { argv = [] } = (pid && native?.processInfo(pid)) || {};
-  return `pid ${pid} (${argv.join(' ')})`;
+  if (native === undefined) return 'somebody';
+  const { pid } = native.peerCredentials(connection._handle?.fd ?? -1);
+  let parent = pid;
+  while (parent > 1 && parent !== process.pid) parent = native.parentPid(parent);
+  return parent === process.pid ? `pid ${pid} (${native.processInfo(pid)?.argv.join(' ')})` : undefined;
 }
 
 function skip(why: string): void {
