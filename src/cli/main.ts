@@ -36,7 +36,8 @@ export async function main(argv: readonly string[], io: ProcessIo, entries?: rea
 function report(thrown: unknown, argv: readonly string[], io: ProcessIo): number {
   // Commander has said it already.
   if (isOfCommander(thrown)) {
-    if (thrown.code === 'commander.missingArgument' && isNew(io)) io.stderr('hint: first set it up: broker setup\n');
+    if (thrown.code === 'commander.missingArgument' && notSetUp(io) !== undefined)
+      io.stderr('hint: first set it up: broker setup\n');
     return thrown.exitCode === 0 ? 0 : EX_USAGE;
   }
   const error = thrown instanceof BrokerError ? thrown : (systemRefusal(thrown) ?? thrown);
@@ -50,14 +51,6 @@ function report(thrown: unknown, argv: readonly string[], io: ProcessIo): number
   const isHelper = argv[0] === 'get' && !io.stderrIsTty;
   io.stderr(`${isHelper ? `broker: ${problemLine(error)}` : describeError(error)}\n`);
   return error.exitCode;
-}
-
-function isNew(io: ProcessIo): boolean {
-  try {
-    return notSetUp(io) !== undefined;
-  } catch {
-    return false;
-  }
 }
 
 /** Not by its class: commander is not loaded for every line. */

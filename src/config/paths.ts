@@ -49,7 +49,13 @@ export function configFile(inputs: PathInputs): string {
  * cannot be looked at, which `broker config validate` explains.
  */
 export function notSetUp(inputs: PathInputs): BrokerError | undefined {
-  const file = configFile(inputs);
+  let file: string;
+  try {
+    file = configFile(inputs);
+  } catch {
+    // Whoever has no home may still have a daemon; what asks for the file itself says what to set.
+    return undefined;
+  }
   if (existsOrIsHidden(file)) return undefined;
   const elsewhere = variable(inputs, 'BROKER_SOCKET');
   const message =

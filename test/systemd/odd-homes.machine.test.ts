@@ -8,6 +8,7 @@ const ROOT = path.resolve(import.meta.dirname, '..', '..');
 const HOME = process.env['HOME'] ?? '';
 /** In no user database, as of `docker run --user`. */
 const UID = 54_321;
+const EX_UNAVAILABLE = 69;
 const EX_IOERR = 74;
 const EX_CONFIG = 78;
 
@@ -33,12 +34,12 @@ describe.each(['none', 'that of root', 'the root folder', 'one that is read-only
 
     test.each([
       ['daemon', home === undefined ? EX_CONFIG : EX_IOERR],
-      ['rotate-key', home === undefined ? EX_CONFIG : EX_IOERR],
+      ['rotate-key', home === undefined ? EX_CONFIG : EX_UNAVAILABLE],
       ['service install', home === undefined ? EX_CONFIG : EX_IOERR],
       ['claude install', home === undefined ? EX_CONFIG : EX_IOERR],
       ['config validate', EX_CONFIG],
-      ['status', 69],
-      ['get', 69],
+      ['status', EX_UNAVAILABLE],
+      ['get', EX_UNAVAILABLE],
       ['completion bash', 0],
     ])('broker %s ends with %i, and says what to set', (line, status) => {
       const ended = broker(home, line);

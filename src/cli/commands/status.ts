@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { BrokerClient } from '../../client/broker-client.ts';
 import { connect } from '../../client/broker-client.ts';
-import { shellConfig, stateDir } from '../../config/paths.ts';
+import { configFile, shellConfig, stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { duration, printable } from '../../platform/text.ts';
@@ -69,7 +69,7 @@ async function showOnce(io: ProcessIo, client: BrokerClient, options: Options): 
   try {
     report = await client.status();
   } catch (caught) {
-    if (!(caught instanceof BrokerError)) throw caught;
+    if (!(caught instanceof BrokerError) || !hasPlaces(io)) throw caught;
     const error = whyNoDaemon(io, caught);
     const without = await statusWithout(io, error);
     if (!options.json) {
@@ -97,7 +97,17 @@ interface Around {
   readonly launchFlaw?: BrokerError | undefined;
 }
 
+/** Whoever has no home may have a daemon all the same. */
+function hasPlaces(io: ProcessIo): boolean {
+  try {
+    return configFile(io) !== '' && stateDir(io) !== '';
+  } catch {
+    return false;
+  }
+}
+
 function aroundOf(io: ProcessIo): Around {
+  if (!hasPlaces(io)) return {};
   return { here: shellConfig(io), launchFlaw: launchFlaw(stateDir(io)) };
 }
 
