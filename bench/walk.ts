@@ -8,6 +8,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { chmodSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -56,7 +57,10 @@ async function main(): Promise<void> {
     try {
       await daemon.ready;
       const client = new Client(home);
-      const walks = [await walkAsk(daemon, client), await walkRefresh(daemon, client, stage)];
+      const ask = await walkAsk(daemon, client);
+      const refresh = await walkRefresh(daemon, client, stage);
+      const watch = await walkWatch(daemon, path.join(home.stateDir, 'cache.db-wal'));
+      const walks = [ask, { ...refresh, called: without(refresh.called, watch.called) }, watch];
       await client.end();
       report(walks, real === undefined ? 'the development Vault' : `the Vault at ${real.address}`);
     } finally {
@@ -115,6 +119,24 @@ async function walkRefresh(daemon: CountedDaemon, client: Client, stage: VaultSt
   await pause(SETTLED_MS);
   await daemon.take();
   return { title: 'a refresh', called: await nextRefresh(daemon), limits: { functions: 150 } };
+}
+
+/** What every write brings about: the daemon sees that a file of its database changed, and that it is still its own. */
+async function walkWatch(daemon: CountedDaemon, log: string): Promise<Walk> {
+  for (;;) {
+    await daemon.take();
+    chmodSync(log, 0o600);
+    await pause(LOOK_MS);
+    const called = await daemon.take();
+    const isAlone = !called.some(({ file }) => file.startsWith('providers/'));
+    if (isAlone && called.length > 0) return { title: 'the look at a file that was written', called, limits: {} };
+  }
+}
+
+/** What is called more often than there. */
+function without(called: readonly Called[], there: readonly Called[]): readonly Called[] {
+  const often = new Map(there.map(({ file, at, calls }) => [`${file} ${at}`, calls]));
+  return called.filter(({ file, at, calls }) => calls > (often.get(`${file} ${at}`) ?? 0));
 }
 
 /** Nobody asks meanwhile: what is called from the first look that shows a provider until one that does not is the refresh. */
