@@ -13,22 +13,21 @@ import {
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { MEMORY_ENVIRONMENT, nodeOptions } from '../../src/platform/guard.ts';
+import { DEBIAN_ROOT } from '../../src/platform/installation.ts';
 import { PACKAGE_ROOT } from '../../src/platform/native.ts';
 import { renderUnits } from '../../src/service/systemd.ts';
 import { type Machine, ROOT } from './machine.ts';
 import { filesIn, SHARED } from './tree.ts';
 
-const HOME = '/usr/lib/apikey-broker';
-
 /** Lays out what `dpkg-deb --build` takes. @param folder one that is not there yet. */
 export function makeDebian(machine: Machine, tree: string, folder: string, epoch: number): void {
-  const home = path.join(folder, HOME);
+  const home = path.join(folder, DEBIAN_ROOT);
   mkdirSync(path.dirname(home), { recursive: true });
   const isLeftOut = (file: string) =>
     ['install.sh', 'platform', 'build', 'files.sha256', SHARED].includes(path.relative(tree, file));
   cpSync(tree, home, { recursive: true, filter: (file) => !isLeftOut(file) });
-  link(folder, '/usr/bin/broker', `${HOME}/bin/broker`);
-  link(folder, '/usr/bin/broker-key', `${HOME}/prebuilds/${machine.name}/broker-key`);
+  link(folder, '/usr/bin/broker', `${DEBIAN_ROOT}/bin/broker`);
+  link(folder, '/usr/bin/broker-key', `${DEBIAN_ROOT}/prebuilds/${machine.name}/broker-key`);
   for (const [name, text] of Object.entries(units())) write(folder, `/usr/lib/systemd/user/${name}`, text);
   addShared(tree, folder);
   const { version, description, homepage } = JSON.parse(readFileSync(path.join(tree, 'package.json'), 'utf8'));
@@ -63,16 +62,16 @@ export function makeDebian(machine: Machine, tree: string, folder: string, epoch
  * machine allows. `broker service install [--everyone]` looks at the machine and puts its own units before these.
  */
 function units(): ReturnType<typeof renderUnits> {
-  const program = `${HOME}/bin/broker.mjs`;
+  const program = `${DEBIAN_ROOT}/bin/broker.mjs`;
   const { ...files } = renderUnits({
-    command: [`${HOME}/bin/node`, ...nodeOptions(), program, 'daemon'],
+    command: [`${DEBIAN_ROOT}/bin/node`, ...nodeOptions(), program, 'daemon'],
     stateDir: undefined,
     socket: undefined,
     env: MEMORY_ENVIRONMENT,
     canNotify: true,
     namespaces: false,
   });
-  const here = (text: string) => text.replaceAll(`file://${PACKAGE_ROOT}/`, `file://${HOME}/`);
+  const here = (text: string) => text.replaceAll(`file://${PACKAGE_ROOT}/`, `file://${DEBIAN_ROOT}/`);
   return { 'broker.service': here(files['broker.service']), 'broker.socket': here(files['broker.socket']) };
 }
 
@@ -113,7 +112,7 @@ function changelog(version: string, epoch: number): string {
   const date = new Date(epoch * 1000).toUTCString().replace('GMT', '+0000');
   return `apikey-broker (${debianVersion(version)}) stable; urgency=medium
 
-  * ${HOME}/CHANGELOG.md tells what is new.
+  * ${DEBIAN_ROOT}/CHANGELOG.md tells what is new.
 
  -- ${MAINTAINER}  ${date}
 `;
@@ -151,10 +150,10 @@ function copyright(): string {
 
 ${mit}
 
-Node and its parts: ${HOME}/LICENCE-node-*.txt
-Packages that are compiled into the program: ${HOME}/dist/LICENCES.txt
-Packages beside it: the licence files below ${HOME}/node_modules
-All of them with versions: ${HOME}/sbom.cdx.json
+Node and its parts: ${DEBIAN_ROOT}/LICENCE-node-*.txt
+Packages that are compiled into the program: ${DEBIAN_ROOT}/dist/LICENCES.txt
+Packages beside it: the licence files below ${DEBIAN_ROOT}/node_modules
+All of them with versions: ${DEBIAN_ROOT}/sbom.cdx.json
 `;
 }
 
