@@ -16,7 +16,7 @@ import { MEMORY_ENVIRONMENT, nodeOptions } from '../../src/platform/guard.ts';
 import { DEBIAN_ROOT } from '../../src/platform/installation.ts';
 import { PACKAGE_ROOT } from '../../src/platform/native.ts';
 import { renderUnits } from '../../src/service/systemd.ts';
-import { type Machine, ROOT } from './machine.ts';
+import { DESCRIPTION, HOMEPAGE, type Machine, ROOT, VERSION } from './machine.ts';
 import { filesIn, SHARED } from './tree.ts';
 
 /** Lays out what `dpkg-deb --build` takes. @param folder one that is not there yet. */
@@ -30,11 +30,10 @@ export function makeDebian(machine: Machine, tree: string, folder: string, epoch
   link(folder, '/usr/bin/broker-key', `${DEBIAN_ROOT}/prebuilds/${machine.name}/broker-key`);
   for (const [name, text] of Object.entries(units())) write(folder, `/usr/lib/systemd/user/${name}`, text);
   addShared(tree, folder);
-  const { version, description, homepage } = JSON.parse(readFileSync(path.join(tree, 'package.json'), 'utf8'));
   write(folder, '/usr/share/doc/apikey-broker/copyright', copyright());
   for (const [name, text] of [
     ['changelog.gz', readFileSync(path.join(tree, 'CHANGELOG.md'))],
-    ['changelog.Debian.gz', changelog(version, epoch)],
+    ['changelog.Debian.gz', changelog(epoch)],
   ] as const) {
     write(folder, `/usr/share/doc/apikey-broker/${name}`, gzipSync(text, { level: 9 }));
   }
@@ -50,7 +49,7 @@ export function makeDebian(machine: Machine, tree: string, folder: string, epoch
           .digest('hex')}  ${file}\n`,
     );
   write(folder, '/DEBIAN/md5sums', sums.join(''));
-  write(folder, '/DEBIAN/control', control(machine, version, description, homepage, kiB));
+  write(folder, '/DEBIAN/control', control(machine, kiB));
   for (const script of ['postinst', 'prerm', 'postrm']) {
     write(folder, `/DEBIAN/${script}`, readFileSync(path.join(import.meta.dirname, 'debian', `${script}.sh`)), 0o755);
   }
@@ -101,16 +100,12 @@ apikey-broker: script-not-executable *
 apikey-broker: statically-linked-binary *
 `;
 
-/** The first that Debian knows of this version. */
-const REVISION = 1;
+/** Its last part: the first package of this version. */
+export const DEBIAN_VERSION = `${VERSION.replace('-', '~')}-1`;
 
-export function debianVersion(version: string): string {
-  return `${version.replace('-', '~')}-${REVISION}`;
-}
-
-function changelog(version: string, epoch: number): string {
+function changelog(epoch: number): string {
   const date = new Date(epoch * 1000).toUTCString().replace('GMT', '+0000');
-  return `apikey-broker (${debianVersion(version)}) stable; urgency=medium
+  return `apikey-broker (${DEBIAN_VERSION}) stable; urgency=medium
 
   * ${DEBIAN_ROOT}/CHANGELOG.md tells what is new.
 
@@ -120,18 +115,18 @@ function changelog(version: string, epoch: number): string {
 
 const MAINTAINER = 'apikey-broker maintainers <maintainers@example.invalid>';
 
-function control({ debian }: Machine, version: string, description: string, homepage: string, kiB: number): string {
+function control({ debian }: Machine, kiB: number): string {
   return `Package: apikey-broker
-Version: ${debianVersion(version)}
+Version: ${DEBIAN_VERSION}
 Architecture: ${debian}
 Maintainer: ${MAINTAINER}
 Installed-Size: ${kiB}
 Depends: libc6 (>= 2.28), libgcc-s1 | libgcc1, libstdc++6
 Section: utils
 Priority: optional
-Homepage: ${homepage}
+Homepage: ${HOMEPAGE}
 Description: API keys from Vault or AWS for Claude Code
-${wrapped(description)}
+${wrapped(DESCRIPTION)}
  .
  One daemon for each user, started by that user's helper or service manager.
  This package brings its own Node and starts nothing: each user runs
