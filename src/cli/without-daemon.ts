@@ -1,9 +1,8 @@
 import type { ConfigFault } from '../config/faults.ts';
-import { loadConfig } from '../config/load.ts';
 import { configFileOrNone, noHome, socketCandidates, stateDirOrNone } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
-import { providerDefinitions } from '../providers/registry.ts';
+import { loadOwnConfig } from '../providers/own-config.ts';
 import { launchFlaw, runningDaemon } from '../service/unmanaged.ts';
 
 /** What `broker status --json` prints where no daemon answers. */
@@ -36,10 +35,8 @@ export interface StatusWithoutDaemon {
 
 /** What can be said of a daemon that does not answer. */
 export async function statusWithout(io: ProcessIo, error: BrokerError): Promise<StatusWithoutDaemon> {
-  const { env, homeDir, uid } = io;
   const file = configFileOrNone(io);
-  const { config, faults = [] } =
-    file === undefined ? {} : await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
+  const { config, faults = [] } = file === undefined ? {} : await loadOwnConfig(io, file);
   const folder = stateDirOrNone(io);
   const holder = folder === undefined ? undefined : runningDaemon(folder);
   const { code, message, remedy = null, exitCode } = error;

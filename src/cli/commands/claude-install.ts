@@ -20,13 +20,12 @@ import { readAllSettings } from '../../claude/settings/files.ts';
 import { settingsDiff } from '../../claude/settings/masked-diff.ts';
 import { readIfThere } from '../../claude/settings/replace-file.ts';
 import { parseDuration } from '../../config/durations.ts';
-import { loadConfig } from '../../config/load.ts';
 import { configFile, stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import { enrolmentFile, readEnrolment } from '../../platform/enrolment.ts';
 import { helperPath } from '../../platform/native.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
-import { providerDefinitions } from '../../providers/registry.ts';
+import { loadOwnConfig } from '../../providers/own-config.ts';
 import { recordLaunch } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
 import { guardCredential, readExisting, writeConfig } from '../../setup/config-change.ts';
@@ -139,9 +138,8 @@ export async function uninstallAction(io: ProcessIo, options: UninstallOptions):
 /** What nobody can have while no line is recorded. */
 async function stillGuarded(io: ProcessIo): Promise<readonly string[]> {
   if (readEnrolment(stateDir(io), io.uid).lines.length > 0) return [];
-  const { env, homeDir, uid } = io;
   const file = configFile(io);
-  const { config } = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
+  const { config } = await loadOwnConfig(io, file);
   const names = [...(config?.credentials.values() ?? [])].filter(({ allow }) => allow !== undefined);
   return names.map(({ name }) => `[credentials.${name}] in ${file} has \`allow\`: nothing can have it now`);
 }

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { type BrokerClient, connect, describeSelf } from '../../client/broker-client.ts';
 import type { ProviderConfig } from '../../config/config.ts';
 import { configError } from '../../config/faults.ts';
-import { type LoadedConfig, loadConfig } from '../../config/load.ts';
+import type { LoadedConfig } from '../../config/load.ts';
 import { trimKey } from '../../credential/key.ts';
 import { SecretBytes } from '../../credential/secret.ts';
 import { BrokerError, shellWord } from '../../errors.ts';
@@ -12,6 +12,7 @@ import { silentLog } from '../../platform/log.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import type { ConfigReport } from '../../protocol/reports.ts';
 import { LoginAttempts } from '../../providers/login-attempts.ts';
+import { loadOwnConfig } from '../../providers/own-config.ts';
 import type { FactorChoice, LoginDialogue, ProviderHost } from '../../providers/provider.ts';
 import { findDefinition, providerDefinitions } from '../../providers/registry.ts';
 import { json, relative } from '../output.ts';
@@ -86,8 +87,7 @@ function environmentOf({ env }: ProcessIo, { values }: ConfigReport): Record<str
 
 async function loadAsDaemon(io: ProcessIo, daemon: ConfigReport): Promise<LoadedConfig> {
   const { homeDir, uid } = io;
-  const env = environmentOf(io, daemon);
-  const loaded = await loadConfig({ file: daemon.file, types: providerDefinitions, env, homeDir, uid });
+  const loaded = await loadOwnConfig({ env: environmentOf(io, daemon), homeDir, uid }, daemon.file);
   if (loaded.faults !== undefined) throw configError(loaded.faults);
   return loaded;
 }
