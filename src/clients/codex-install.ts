@@ -123,7 +123,8 @@ export function planCodexInstall(
 /** The one that the person uses, if it is one of theirs. */
 function usualProvider(document: TomlDocument): string {
   const selected = document.valueAt(['model_provider']);
-  const isTheirs = typeof selected === 'string' && !BUILT_IN.has(selected) && providerOf(document, selected).isDefined;
+  const isTheirs =
+    typeof selected === 'string' && !BUILT_IN.has(selected) && providerOf(document.values, selected).isDefined;
   return isTheirs ? selected : OWN_PROVIDER;
 }
 
@@ -140,7 +141,7 @@ function madeProvider(document: TomlDocument, wish: SettledWish, file: string): 
   const present = document.valueAt(['model_providers', provider]);
   if (present === undefined) return { name: displayName, base_url: baseUrl };
   if (!isTable(present)) throw notEdited(`model_providers.${writtenKey(provider)} is not a table`, file);
-  const known = providerOf(document, provider).baseUrl;
+  const known = providerOf(document.values, provider).baseUrl;
   if (wish.baseUrl !== undefined && wish.baseUrl !== known) {
     throw new BrokerError(
       'ERR_DENIED',
@@ -153,7 +154,7 @@ function madeProvider(document: TomlDocument, wish: SettledWish, file: string): 
 
 /** Keys that Codex does not take beside a command. */
 function rivalEdits(document: TomlDocument, { provider, force }: SettledWish, file: string): NamedEdit[] {
-  return providerOf(document, provider).rivals.map((key) => {
+  return providerOf(document.values, provider).rivals.map((key) => {
     const path = ['model_providers', provider, key];
     const pair = document.pair(path);
     const line = pair === undefined ? '' : `:${document.lineOf(pair.start)}`;
@@ -218,7 +219,7 @@ function authReplaced(
   keys: Readonly<Record<string, string>>,
   file: string,
 ): NamedEdit[] {
-  const known = providerOf(document, wish.provider);
+  const known = providerOf(document.values, wish.provider);
   const table = `[model_providers.${writtenKey(wish.provider)}.auth]`;
   if (isDeepStrictEqual(document.valueAt(path), authValues(wish))) return [];
   if (!isOurs(known) && !wish.force) {
@@ -287,7 +288,7 @@ function requireEffect(
   const wanted = plain(before.values) as Record<string, unknown>;
   const tables = (wanted['model_providers'] ?? {}) as Record<string, Record<string, unknown>>;
   const table = tables[wish.provider] ?? { ...made };
-  for (const key of providerOf(before, wish.provider).rivals) delete table[key];
+  for (const key of providerOf(before.values, wish.provider).rivals) delete table[key];
   table['auth'] = authValues(wish);
   wanted['model_providers'] = { ...tables, [wish.provider]: table };
   if (wish.select) wanted['model_provider'] = wish.provider;
@@ -342,7 +343,7 @@ export function planCodexUninstall(
   if (current === undefined) return { ...nothing, content: undefined, exact: true };
   // The record is gone: our commands go, and what else is there stays.
   let text = current.toString('utf8');
-  for (const provider of providersOf(TomlDocument.parse(text, file))) {
+  for (const provider of providersOf(TomlDocument.parse(text, file).values)) {
     if (isOurs(provider)) text = withoutAuth(text, provider.name, file);
   }
   const content = Buffer.from(text);
@@ -368,7 +369,7 @@ function takeOut(current: string, record: CodexRecord, file: string): string {
     else text = withoutRun(text, inserted);
   }
   const { provider, command, made } = record;
-  if (providerOf(TomlDocument.parse(text, file), provider).command === command)
+  if (providerOf(TomlDocument.parse(text, file).values, provider).command === command)
     text = withoutAuth(text, provider, file);
   if (made !== null) text = withoutProvider(text, provider, made, file);
   const document = TomlDocument.parse(text, file);
@@ -394,7 +395,7 @@ function restored(
   file: string,
 ): string {
   const document = TomlDocument.parse(text, file);
-  const isOurCommand = path.at(-1) === 'auth' && providerOf(document, provider).command === command;
+  const isOurCommand = path.at(-1) === 'auth' && providerOf(document.values, provider).command === command;
   const pair = document.pair(path);
   const section = document.section(inserted === '' ? path.slice(0, -1) : path);
   let edit: TextEdit | undefined;

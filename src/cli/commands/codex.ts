@@ -160,7 +160,7 @@ function keylessSelection({ file, before, after }: InstallOutcome): string[] {
 }
 
 function settingsIn(text: string | undefined, file: string): CodexSettings {
-  return settingsOf(parseCodexConfig(Buffer.from(text ?? ''), file));
+  return settingsOf(parseCodexConfig(Buffer.from(text ?? ''), file).values);
 }
 
 function diffOf({ file, before, after, edits }: InstallOutcome & Pick<CodexRecord, 'edits'>): string {
