@@ -69,7 +69,7 @@ function codexWith({ own: base, profile, managed }: CodexLayers, around: Machine
   const { file, state, values, problem: detail = '' } = profile ?? base;
   const nothing = { name: 'Codex', file, asksBroker: false, credential: undefined, traps: [] } as const;
   if (state === 'broken') {
-    const trap = { id: 'client-config-broken', detail, remedy: 'fix that line by hand' } as const;
+    const trap = { id: 'client-config-broken', detail, remedy: 'fix that line by hand, or take it out' } as const;
     return { ...nothing, uses: 'nothing: it refuses its configuration', traps: [trap] };
   }
   const { selected: name = 'openai', providers } = settingsOf(laidOver(laidOver(base.values, values), managed.values));
