@@ -102,7 +102,7 @@ async function installAction(io: ProcessIo, options: DesktopInstallOptions): Pro
     found.file === undefined
       ? undefined
       : installDesktop(installerContext(io), { file: found.file, helper, force: force === true, dryRun: true });
-  if (credential !== undefined && (!dryRun || options.profile))
+  if (credential !== undefined && options.dryRun === undefined)
     writeDesktopScript(installerContext(io), key, credential);
   if (options.profile) {
     io.stdout(desktopProfile(helper, Math.ceil(ttlMs / 1_000)));
