@@ -302,6 +302,15 @@ export function statQuietly(file: string): Stats | undefined {
   }
 }
 
+/** What is in a folder, sorted; nothing for whatever cannot be read. */
+export function namesQuietly(folder: string): string[] {
+  try {
+    return readdirSync(folder).sort();
+  } catch {
+    return [];
+  }
+}
+
 /** A regular file that this user may run. */
 export function isExecutable(file: string): boolean {
   try {
