@@ -79,9 +79,11 @@ export function clientLine(io: ProcessIo, wish: LineWish): ClientLine {
   const isLeft = isOther && !switchClient;
   const before = present === undefined ? null : describeCommand(present);
   const change: Change = { what: 'client', where: `${file}: apiKeyHelper`, before, after: line };
-  const isThere = present === line || (works && !isOther);
+  const isThere = present !== undefined && (present === line || (works && !isOther));
   return {
     ...common,
+    // Another spelling of it that works stays, and is what the client runs.
+    line: isThere ? present : line,
     file,
     change: isThere || isLeft ? undefined : change,
     asksFor: isLeft ? (asked ?? '') : undefined,

@@ -198,8 +198,9 @@ async function untilTaken(io: ProcessIo, { plan, change }: Installation): Promis
   const client = connect(io);
   const giveUpAtMs = io.clock.now() + CONFIG_LIMIT_MS;
   const tables = [`credentials.${writtenKey(plan.credential)}.`, `providers.${writtenKey(plan.providerName)}.`];
+  const isOurs = (key: string) => key === 'default' || tables.some((table) => key.startsWith(table));
   const written = (values: readonly ConfigValue[]) =>
-    values.filter(({ key, origin }) => origin.kind === 'file' && tables.some((table) => key.startsWith(table)));
+    values.filter(({ key, origin }) => origin.kind === 'file' && isOurs(key));
   const wanted = written(await change.loaded.effective());
   for (;;) {
     const { file, values } = await client.config();
