@@ -227,7 +227,7 @@ const NEVER = new Set(['skip_verify']);
  * daemon does not inherit them, so they have to be in the configuration.
  */
 export function withEnvironment(kind: ProviderKind, options: Answers, env: Environment, folders: Folders): Answers {
-  const asked = connectionQuestions(kind, undefined).filter(({ needed, asked }) => needed || asked);
+  const asked = connectionQuestions(kind, undefined).filter(({ needed, asked }) => needed || asked === true);
   const left = new Set([...NEVER, ...asked.map(({ key }) => key)]);
   const filled: Record<string, string | number> = { ...options };
   for (const [key, contributed] of Object.entries(findDefinition(kindOf(kind).type)?.environmentDefaults ?? {})) {

@@ -11,7 +11,8 @@ export interface Question {
   readonly ask: string;
   /** Without it nothing works; else it is asked for only if `asked`. */
   readonly needed?: true;
-  readonly asked?: true;
+  /** `again`: not the first time, because few need it, but a refused login may lack it. */
+  readonly asked?: true | 'again';
   readonly example?: string;
   /** A path: made absolute, and there has to be something. */
   readonly isFile?: true;
@@ -107,7 +108,13 @@ export const VAULT_SOURCE: readonly Question[] = [
   },
 ];
 
-const MOUNT: Question = { flag: 'mount', into: 'auth', key: 'mount', ask: 'Mount of the auth method' };
+const MOUNT: Question = {
+  flag: 'mount',
+  into: 'auth',
+  key: 'mount',
+  ask: 'Mount of the auth method (empty: named like the method)',
+  asked: 'again',
+};
 const role = (more: Partial<Question> = {}): Question => ({
   flag: 'role',
   into: 'auth',

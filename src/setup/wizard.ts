@@ -107,8 +107,9 @@ class Conversation {
       if (choice === 'stop') throw new Cancelled();
       if (choice === 'rest') await this.#rest(draft, false, true);
       else {
+        const { field } = draft;
         await this.#change(draft, choice);
-        trial = await this.#untilItWorks(draft, await this.#untilItReads(draft));
+        trial = await this.#untilItWorks(draft, await this.#untilItReads(draft), field);
       }
     }
   }
@@ -131,12 +132,13 @@ class Conversation {
     await interview.connection(draft, kind, this.#tester, isChange);
     await this.#logIn(draft, kind);
     await interview.source(draft, kind, this.#tester.known, isChange);
-    const field = fieldIn(draft, this.#around);
+    const former = fieldIn(draft, this.#around);
+    const field = draft.field ?? former;
     const read = await this.#untilItReads(draft);
     draft.credential ??= await interview.credential(new Set(Object.keys(existing.root['credentials'] ?? {})));
     const trial = await this.#untilItWorks(draft, read, field);
     // What has only one value has no use for the name of the former one.
-    if (field !== undefined) draft.field ??= null;
+    if (former !== undefined) draft.field ??= null;
     return trial;
   }
 
@@ -168,10 +170,11 @@ class Conversation {
     }
   }
 
-  async #untilItWorks(draft: Draft, read: Trial, field = draft.field ?? undefined): Promise<Trial> {
+  /** @param field chosen the last time. */
+  async #untilItWorks(draft: Draft, read: Trial, field: Draft['field']): Promise<Trial> {
     let trial = read;
     while (trial.fingerprint === undefined) {
-      draft.field = await this.#interview.field(trial.fields, field);
+      draft.field = await this.#interview.field(trial.fields, field ?? undefined);
       trial = await this.#untilItReads(draft);
     }
     this.#interview.step(`Works: the key is ${trial.fingerprint}${trial.leased ? ', leased' : ''}`);
@@ -204,11 +207,13 @@ class Conversation {
 
   async #change(draft: Draft, choice: Next): Promise<void> {
     const kind = draft.kind ?? 'vault';
-    draft.field = undefined;
     if (choice === 'login') {
       await this.#tester.forget();
       await this.#interview.connection(draft, kind, this.#tester, true);
-    } else await this.#interview.source(draft, kind, this.#tester.known, true);
+    } else {
+      draft.field = undefined;
+      await this.#interview.source(draft, kind, this.#tester.known, true);
+    }
   }
 
   /** What is done with the key. @param again ask for what is answered, too. */
