@@ -86,7 +86,7 @@ export function clientLine(io: ProcessIo, wish: LineWish): ClientLine {
     line: isThere ? present : line,
     file,
     change: isThere || isLeft ? undefined : change,
-    asksFor: isLeft ? (asked ?? '') : undefined,
+    asksFor: isLeft ? asked : undefined,
   };
 }
 

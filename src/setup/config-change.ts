@@ -5,7 +5,7 @@ import { maskValue } from '../config/effective.ts';
 import { configError } from '../config/faults.ts';
 import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { expandHome } from '../config/paths.ts';
-import { dotted, TomlPositions, writtenKey } from '../config/positions.ts';
+import { dotted, writtenKey } from '../config/positions.ts';
 import { LARGEST_CONFIG_BYTES } from '../config/safe-file.ts';
 import { commonCredentialSchema } from '../config/schema.ts';
 import { tomlValue } from '../config/toml.ts';
@@ -67,7 +67,9 @@ export async function readExisting({ file, homeDir, uid }: ConfigPlace): Promise
   if (lstatSync(file, { throwIfNoEntry: false }) === undefined)
     return { text: undefined, config: undefined, root: {}, mode: 0o600 };
   // What the environment adds is the daemon's matter: it is not there when this file is read.
-  const result = await loadConfig({ file, types: providerDefinitions, env: NO_ENVIRONMENT, homeDir, uid });
+  const options = { file, types: providerDefinitions, env: NO_ENVIRONMENT, homeDir, uid };
+  // Its remedy is to run setup.
+  const result = await loadConfig({ ...options, mayBeUnfinished: true });
   if (result.faults !== undefined) throw configError(result.faults);
   const text = readTextQuietly(file, LARGEST_CONFIG_BYTES);
   return { text, config: result.config, root: rootOf(text ?? '') ?? {}, mode: statSync(file).mode & 0o700 };
@@ -132,20 +134,10 @@ export async function changeConfig(existing: Existing, plan: Plan, place: Config
   if (root['default'] === undefined || plan.makeDefault) put('default', ['default'], credential);
 
   if (text === undefined) return { ...(await checked(newConfig(plan), place)), changes };
-  const edited = editToml(
-    withDefault(text, root, credential),
-    edits.filter(({ path }) => path[0] !== 'default' || root['default'] !== undefined),
-  );
+  const edited = editToml(text, edits);
   if (edited === undefined) throw notEditable(edits, place.file);
   const gap = edited.endsWith('\n') ? '\n' : '\n\n';
   return { ...(await checked(added.length === 0 ? edited : `${edited}${gap}${added.join('\n')}`, place)), changes };
-}
-
-/** Above the first table is the only place for it. */
-function withDefault(text: string, root: Table, credential: string): string {
-  if (root['default'] !== undefined) return text;
-  const [mark, rest] = text.startsWith('\uFEFF') ? ['\uFEFF', text.slice(1)] : ['', text];
-  return `${mark}default = ${tomlValue(credential)}   # served when no name is given\n${rest}`;
 }
 
 /** Keys of a login by another method. */
@@ -220,9 +212,7 @@ export async function guardCredential(
   }
   if (credential.allow?.includes('claude-code')) return { name: wanted, change: undefined };
   const edit: TomlEdit = { path: ['credentials', wanted, 'allow'], value: ['claude-code'], first: true };
-  const line = text.split('\n')[((await TomlPositions.of(text)).lineOf(['credentials', wanted]) ?? 0) - 1] ?? '';
-  const isOwnTable = credential.allow === undefined && /^\s*\[[^[\]]+\]\s*(?:#.*)?$/.test(line);
-  const changed = isOwnTable ? editToml(text, [edit]) : undefined;
+  const changed = credential.allow === undefined ? editToml(text, [edit]) : undefined;
   if (changed === undefined) {
     throw new BrokerError('ERR_USAGE', `[credentials.${writtenKey(wanted)}] in ${place.file} cannot be edited here`, {
       remedy: 'write into it by hand: allow = ["claude-code"]',

@@ -184,8 +184,7 @@ export class Interview {
   }
 
   switchClient(from: string, to: string): Promise<boolean> {
-    const today = from === '' ? 'the default credential' : `"${from}"`;
-    return this.yes(`Claude Code asks for ${today} today. Let it ask for "${to}" instead?`, false);
+    return this.yes(`Claude Code asks for "${from}" today. Let it ask for "${to}" instead?`, false);
   }
 
   service(): Promise<boolean> {

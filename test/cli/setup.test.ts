@@ -452,6 +452,20 @@ describe('what is there already', () => {
     expect(readFileSync(home.config, 'utf8')).toBe('nonsense = 1\n');
   });
 
+  it.each([
+    ['empty', ''],
+    ['of comments', '# mine\n'],
+    ['with a provider only', '[providers.x]\ntype = "exec"\n'],
+  ])('a configuration without credentials is completed: %s', async (_, text) => {
+    home.folderFor('.config', 'broker');
+    writeFileSync(home.config, text, { mode: 0o600 });
+    const words = [...APPROLE(), '--path', 'secret/data/claude', '--no-service'];
+    expect(await setup(...words)).toMatchObject({ code: 0 });
+    for (const line of text.split('\n')) expect(readFileSync(home.config, 'utf8')).toContain(line);
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+    expect(await setup(...words, '--check')).toMatchObject({ code: 0 });
+  });
+
   it("somebody else's helper stays unless --force, and is noticed before anything is written", async () => {
     home.folderFor('.claude');
     writeFileSync(home.settings, '{"apiKeyHelper": "cat ~/key"}');

@@ -114,8 +114,7 @@ function reportComparison(io: ProcessIo, flags: Flags, found: Comparison): void 
 }
 
 function lineLeft({ file, asksFor }: ClientLine, credential: string): string {
-  const today = asksFor === '' ? 'the default credential' : `"${asksFor}"`;
-  return `${file} goes on asking for ${today}; with --switch-client it asks for "${credential}"`;
+  return `${file} goes on asking for "${asksFor}"; with --switch-client it asks for "${credential}"`;
 }
 
 function dialogueFor(io: ProcessIo, flags: Flags): LoginDialogue {
@@ -133,7 +132,7 @@ async function goAhead(io: ProcessIo, flags: Flags, prepared: Prepared, progress
   const { plan, place, scope, trial, line, changes, session } = prepared;
   if (line.change !== undefined) line.check();
   progress.hasBegun = true;
-  const installed: Installed = { helper: '', service: '', settings: undefined, helperMs: undefined };
+  const installed: Installed = { helper: '', service: '', helperMs: undefined };
   const say = (text: string) => io.stderr(`${printable(text)}\n`);
   await carryOut(installationSteps(io, prepared, installed), io.signal, {
     done: (name, words) => say(`${name}: ${words}`),
