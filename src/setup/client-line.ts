@@ -15,7 +15,7 @@ import { isExecutable } from '../platform/files.ts';
 import { helperPath, PACKAGE_ROOT } from '../platform/native.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { stableHelper } from '../service/stable-helper.ts';
-import type { Change } from './config-change.ts';
+import type { Change } from './change.ts';
 import type { SettingsScope } from './draft.ts';
 
 interface LineWish {
