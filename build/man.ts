@@ -10,8 +10,7 @@ import { buildProgram, COMMANDS } from '../src/cli/program.ts';
 import { configJsonSchema } from '../src/config/json-schema.ts';
 import type { ProcessIo } from '../src/platform/process-io.ts';
 import { providerDefinitions } from '../src/providers/registry.ts';
-
-const ROOT = path.dirname(import.meta.dirname);
+import { ROOT, VERSION } from './package/machine.ts';
 
 type JsonSchema = ReturnType<typeof configJsonSchema>;
 
@@ -31,11 +30,10 @@ export async function writeManPages(folder: string): Promise<readonly string[]> 
 }
 
 function head(name: string, section: number, summary: string): string {
-  const { version } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string };
   // The day of the release; none before it: the same sources make the same bytes.
   const changes = readFileSync(path.join(ROOT, 'CHANGELOG.md'), 'utf8');
-  const date = /^## \S+ \((\d{4}-\d\d-\d\d)\)$/m.exec(changes.slice(changes.indexOf(`## ${version} `)))?.[1] ?? '';
-  const title = `.TH ${roff(name).toUpperCase()} ${section} "${date}" "apikey\\-broker ${version}" "broker"`;
+  const date = /^## \S+ \((\d{4}-\d\d-\d\d)\)$/m.exec(changes.slice(changes.indexOf(`## ${VERSION} `)))?.[1] ?? '';
+  const title = `.TH ${roff(name).toUpperCase()} ${section} "${date}" "apikey\\-broker ${VERSION}" "broker"`;
   return `${title}\n.nh\n.ad l\n.SH NAME\n${roff(name)} \\- ${roff(summary)}\n`;
 }
 

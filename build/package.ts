@@ -9,7 +9,7 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, wri
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { deb, tarball } from './package/archives.ts';
-import { debianVersion, makeDebian } from './package/debian.ts';
+import { DEBIAN_VERSION, makeDebian } from './package/debian.ts';
 import { MACHINES, type Machine, must, ROOT, VERSION } from './package/machine.ts';
 import { makeTree, sha256 } from './package/tree.ts';
 
@@ -47,7 +47,7 @@ function packagesFor(machine: Machine, scratch: string, out: string, epoch: numb
   const name = `apikey-broker-${VERSION}-${machine.name}`;
   const files = [
     `${name}.tar.gz`,
-    `apikey-broker_${debianVersion(VERSION)}_${machine.debian}.deb`,
+    `apikey-broker_${DEBIAN_VERSION}_${machine.debian}.deb`,
     `${name}.cdx.json`,
   ] as const;
   const [archive, debian, sbom] = files.map((file) => path.join(scratch, file)) as [string, string, string];

@@ -13,29 +13,27 @@ import {
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { MEMORY_ENVIRONMENT, nodeOptions } from '../../src/platform/guard.ts';
+import { DEBIAN_ROOT } from '../../src/platform/installation.ts';
 import { PACKAGE_ROOT } from '../../src/platform/native.ts';
 import { renderUnits } from '../../src/service/systemd.ts';
-import { type Machine, ROOT } from './machine.ts';
+import { DESCRIPTION, HOMEPAGE, type Machine, ROOT, VERSION } from './machine.ts';
 import { filesIn, SHARED } from './tree.ts';
-
-const HOME = '/usr/lib/apikey-broker';
 
 /** Lays out what `dpkg-deb --build` takes. @param folder one that is not there yet. */
 export function makeDebian(machine: Machine, tree: string, folder: string, epoch: number): void {
-  const home = path.join(folder, HOME);
+  const home = path.join(folder, DEBIAN_ROOT);
   mkdirSync(path.dirname(home), { recursive: true });
   const isLeftOut = (file: string) =>
     ['install.sh', 'platform', 'build', 'files.sha256', SHARED].includes(path.relative(tree, file));
   cpSync(tree, home, { recursive: true, filter: (file) => !isLeftOut(file) });
-  link(folder, '/usr/bin/broker', `${HOME}/bin/broker`);
-  link(folder, '/usr/bin/broker-key', `${HOME}/prebuilds/${machine.name}/broker-key`);
+  link(folder, '/usr/bin/broker', `${DEBIAN_ROOT}/bin/broker`);
+  link(folder, '/usr/bin/broker-key', `${DEBIAN_ROOT}/prebuilds/${machine.name}/broker-key`);
   for (const [name, text] of Object.entries(units())) write(folder, `/usr/lib/systemd/user/${name}`, text);
   addShared(tree, folder);
-  const { version, description, homepage } = JSON.parse(readFileSync(path.join(tree, 'package.json'), 'utf8'));
   write(folder, '/usr/share/doc/apikey-broker/copyright', copyright());
   for (const [name, text] of [
     ['changelog.gz', readFileSync(path.join(tree, 'CHANGELOG.md'))],
-    ['changelog.Debian.gz', changelog(version, epoch)],
+    ['changelog.Debian.gz', changelog(epoch)],
   ] as const) {
     write(folder, `/usr/share/doc/apikey-broker/${name}`, gzipSync(text, { level: 9 }));
   }
@@ -51,7 +49,7 @@ export function makeDebian(machine: Machine, tree: string, folder: string, epoch
           .digest('hex')}  ${file}\n`,
     );
   write(folder, '/DEBIAN/md5sums', sums.join(''));
-  write(folder, '/DEBIAN/control', control(machine, version, description, homepage, kiB));
+  write(folder, '/DEBIAN/control', control(machine, kiB));
   for (const script of ['postinst', 'prerm', 'postrm']) {
     write(folder, `/DEBIAN/${script}`, readFileSync(path.join(import.meta.dirname, 'debian', `${script}.sh`)), 0o755);
   }
@@ -63,16 +61,16 @@ export function makeDebian(machine: Machine, tree: string, folder: string, epoch
  * machine allows. `broker service install [--everyone]` looks at the machine and puts its own units before these.
  */
 function units(): ReturnType<typeof renderUnits> {
-  const program = `${HOME}/bin/broker.mjs`;
+  const program = `${DEBIAN_ROOT}/bin/broker.mjs`;
   const { ...files } = renderUnits({
-    command: [`${HOME}/bin/node`, ...nodeOptions(), program, 'daemon'],
+    command: [`${DEBIAN_ROOT}/bin/node`, ...nodeOptions(), program, 'daemon'],
     stateDir: undefined,
     socket: undefined,
     env: MEMORY_ENVIRONMENT,
     canNotify: true,
     namespaces: false,
   });
-  const here = (text: string) => text.replaceAll(`file://${PACKAGE_ROOT}/`, `file://${HOME}/`);
+  const here = (text: string) => text.replaceAll(`file://${PACKAGE_ROOT}/`, `file://${DEBIAN_ROOT}/`);
   return { 'broker.service': here(files['broker.service']), 'broker.socket': here(files['broker.socket']) };
 }
 
@@ -102,18 +100,14 @@ apikey-broker: script-not-executable *
 apikey-broker: statically-linked-binary *
 `;
 
-/** The first that Debian knows of this version. */
-const REVISION = 1;
+/** Its last part: the first package of this version. */
+export const DEBIAN_VERSION = `${VERSION.replace('-', '~')}-1`;
 
-export function debianVersion(version: string): string {
-  return `${version.replace('-', '~')}-${REVISION}`;
-}
-
-function changelog(version: string, epoch: number): string {
+function changelog(epoch: number): string {
   const date = new Date(epoch * 1000).toUTCString().replace('GMT', '+0000');
-  return `apikey-broker (${debianVersion(version)}) stable; urgency=medium
+  return `apikey-broker (${DEBIAN_VERSION}) stable; urgency=medium
 
-  * ${HOME}/CHANGELOG.md tells what is new.
+  * ${DEBIAN_ROOT}/CHANGELOG.md tells what is new.
 
  -- ${MAINTAINER}  ${date}
 `;
@@ -121,18 +115,18 @@ function changelog(version: string, epoch: number): string {
 
 const MAINTAINER = 'apikey-broker maintainers <maintainers@example.invalid>';
 
-function control({ debian }: Machine, version: string, description: string, homepage: string, kiB: number): string {
+function control({ debian }: Machine, kiB: number): string {
   return `Package: apikey-broker
-Version: ${debianVersion(version)}
+Version: ${DEBIAN_VERSION}
 Architecture: ${debian}
 Maintainer: ${MAINTAINER}
 Installed-Size: ${kiB}
 Depends: libc6 (>= 2.28), libgcc-s1 | libgcc1, libstdc++6
 Section: utils
 Priority: optional
-Homepage: ${homepage}
+Homepage: ${HOMEPAGE}
 Description: API keys from Vault or AWS for Claude Code
-${wrapped(description)}
+${wrapped(DESCRIPTION)}
  .
  One daemon for each user, started by that user's helper or service manager.
  This package brings its own Node and starts nothing: each user runs
@@ -151,10 +145,10 @@ function copyright(): string {
 
 ${mit}
 
-Node and its parts: ${HOME}/LICENCE-node-*.txt
-Packages that are compiled into the program: ${HOME}/dist/LICENCES.txt
-Packages beside it: the licence files below ${HOME}/node_modules
-All of them with versions: ${HOME}/sbom.cdx.json
+Node and its parts: ${DEBIAN_ROOT}/LICENCE-node-*.txt
+Packages that are compiled into the program: ${DEBIAN_ROOT}/dist/LICENCES.txt
+Packages beside it: the licence files below ${DEBIAN_ROOT}/node_modules
+All of them with versions: ${DEBIAN_ROOT}/sbom.cdx.json
 `;
 }
 

@@ -2,8 +2,8 @@
 # Installs, upgrades or removes broker below a folder, for one user, without root.
 #
 # PREFIX/lib/apikey-broker/versions/VERSION-BUILD has the files of one build, and PREFIX/lib/apikey-broker/current is a link to the
-# newest; the version before it stays too. An upgrade is the moment in which that link is replaced: whatever starts before it gets the old version whole, and
-# whatever starts after it the new one.
+# newest; the version before it stays too. An upgrade is the moment in which that link is replaced: whatever starts before it gets
+# the old version whole, and whatever starts after it the new one.
 set -eu
 
 usage() {
@@ -131,8 +131,9 @@ install() {
 
 uninstall() {
   [ -e "$lib" ] || [ -L "$prefix/bin/broker" ] || { echo "There is no broker in $prefix."; return; }
-  state=${BROKER_STATE_DIR:-${HOME:-/nonexistent}/.local/state/broker}
-  config=${XDG_CONFIG_HOME:-${HOME:-/nonexistent}/.config}
+  home=${HOME:-/nonexistent}
+  state=${BROKER_STATE_DIR:-${XDG_STATE_HOME:-$home/.local/state}/broker}
+  config=${XDG_CONFIG_HOME:-$home/.config}
   # A service, or a record of how helpers start the daemon, that leads to what is about to go.
   if grep -qsF "$lib/" "$state/launch" "$config/systemd/user/broker.service"; then
     "$lib/current/bin/broker" service stop > /dev/null 2>&1 || true
@@ -155,9 +156,9 @@ uninstall() {
   for rest in "$config/broker" "$state"; do
     [ ! -e "$rest" ] || echo "left: $rest"
   done
-  if grep -qs broker-key "${CLAUDE_CONFIG_DIR:-${HOME:-/nonexistent}/.claude}/settings.json"; then
-    echo "left: apiKeyHelper in ${CLAUDE_CONFIG_DIR:-$HOME/.claude}/settings.json, which has no key to give any more: remove the line"
-  fi
+  for settings in "${CLAUDE_CONFIG_DIR:-$home/.claude}/settings.json" "${CODEX_HOME:-$home/.codex}/config.toml"; do
+    ! grep -qs broker-key "$settings" || echo "left: broker-key in $settings, which has no key to give any more: remove it"
+  done
 }
 
 main() {

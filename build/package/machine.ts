@@ -5,8 +5,12 @@ import path from 'node:path';
 
 export const ROOT = path.resolve(import.meta.dirname, '..', '..');
 
-export const { version: VERSION } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as {
-  readonly version: string;
+export const {
+  version: VERSION,
+  description: DESCRIPTION,
+  homepage: HOMEPAGE,
+} = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as {
+  readonly [key in 'version' | 'description' | 'homepage']: string;
 };
 
 /** A kind of machine that there are packages for: glibc's Linux. */

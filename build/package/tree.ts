@@ -90,7 +90,9 @@ function unpackOwn(tree: string): void {
 /** Those of the lock file, for that machine; no script of theirs is run. */
 function installDependencies({ cpu }: Machine, tree: string): void {
   const manifest = path.join(tree, 'package.json');
-  const { devDependencies, scripts, allowScripts, ...kept } = JSON.parse(readFileSync(manifest, 'utf8'));
+  const { devDependencies, scripts, allowScripts, ...kept }: Readonly<Record<string, unknown>> = JSON.parse(
+    readFileSync(manifest, 'utf8'),
+  );
   copyFileSync(path.join(ROOT, 'package-lock.json'), path.join(tree, 'package-lock.json'));
   const target = ['--os=linux', `--cpu=${cpu}`, '--libc=glibc'];
   must('npm', ['ci', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', ...target], { cwd: tree });

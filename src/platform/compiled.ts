@@ -74,7 +74,10 @@ function digestOf(file: string, source: Uint8Array): string {
   return `${file} ${hash('sha256', source)}`;
 }
 
-/** By `digestOf` its source. Empty: there is nothing that can be relied upon. */
+/**
+ * By `digestOf` its source. Empty: there is nothing that can be relied upon. `readRegularFile` and `flawOf` of files.ts are part of
+ * what is to be compiled; this file has to stand alone.
+ */
 function readPrivately(file: string, uid: number): ReadonlyMap<string, Uint8Array> {
   const known = new Map<string, Uint8Array>();
   try {

@@ -32,9 +32,12 @@ function readVersion(): string {
   return version;
 }
 
+/** Where the .deb puts the program. */
+export const DEBIAN_ROOT = '/usr/lib/apikey-broker';
+
 /** How this program is put here once more, and how it is taken away, by what put it here. */
 export function packageCommands(packageRoot = PACKAGE_ROOT): { readonly install: string; readonly remove: string } {
-  if (packageRoot === '/usr/lib/apikey-broker') {
+  if (packageRoot === DEBIAN_ROOT) {
     return { install: 'apt install --reinstall ./apikey-broker_….deb', remove: 'apt remove apikey-broker' };
   }
   const script = path.join(packageRoot, 'install.sh');

@@ -32,25 +32,24 @@ const PLAIN = 'text/plain; charset=us-ascii';
 const VALUE = 'value';
 
 function raw(answer: OpenedKey): FormattedKey {
-  const value = answer.secrets.get(VALUE);
-  if (value === undefined || answer.secrets.size > 1)
-    throw severalFields(answer, 'ask for another format: --format json, headers, aws or proxy');
-  return { contentType: PLAIN, body: value.bytes };
-}
-
-function severalFields({ key, secrets }: OpenedKey, remedy: string): BrokerError {
-  const message = `${key.credential} has several fields (${[...secrets.keys()].join(', ')})`;
-  return new BrokerError('ERR_USAGE', message, { remedy });
+  const { bytes } = onlyValue(answer, 'ask for another format: --format json, headers, aws or proxy');
+  return { contentType: PLAIN, body: bytes };
 }
 
 /** `broker run`: the key, and after a space what its user has to know of its end, if that is known. */
 function env(answer: OpenedKey): FormattedKey {
-  const value = answer.secrets.get(VALUE);
-  if (value === undefined || answer.secrets.size > 1)
-    throw severalFields(answer, 'a variable holds one value: make a credential of each, with field = "NAME"');
+  const { bytes } = onlyValue(answer, 'a variable holds one value: make a credential of each, with field = "NAME"');
   const life = remainingLife(answer);
-  const body = life === '' ? value.bytes : Buffer.concat([value.bytes, Buffer.from(` ${life}`)]);
-  return { contentType: PLAIN, body };
+  return { contentType: PLAIN, body: life === '' ? bytes : Buffer.concat([bytes, Buffer.from(` ${life}`)]) };
+}
+
+function onlyValue({ key, secrets }: OpenedKey, remedy: string): SecretBytes {
+  const value = secrets.get(VALUE);
+  if (value === undefined || secrets.size !== 1) {
+    const message = `${key.credential} has several fields (${[...secrets.keys()].join(', ')})`;
+    throw new BrokerError('ERR_USAGE', message, { remedy });
+  }
+  return value;
 }
 
 function remainingLife({ key, at }: OpenedKey): string {

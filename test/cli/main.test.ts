@@ -134,7 +134,7 @@ describe('broker help', () => {
     expect(code).toBe(0);
     const pages = globSync('docs/**/*.md', { cwd: ROOT });
     expect(out.trimEnd().split('\n').slice(1)).toHaveLength(pages.length);
-    expect(out).toMatch(/^ {2}configuration +Configuration$/m);
+    expect(out).toMatch(/^ {2}configuration +Configuration: every table and key of config\.toml$/m);
   });
 
   it.each(globSync('docs/**/*.md', { cwd: ROOT }))('prints %s under its own name, and by its path', async (page) => {
@@ -150,6 +150,21 @@ describe('broker help', () => {
     expect(out).toContain(readFileSync(join(ROOT, 'docs', 'setup.md'), 'utf8'));
     io.out = '';
     expect((await io.run('help', 'service', 'install')).out).toMatch(/^Usage: broker service install/);
+  });
+
+  it('is not the help of something else: --help of a command that there is not says so', async () => {
+    for (const [words, said] of [
+      [['statusx', '--help'], "error: unknown command 'statusx'\n(Did you mean status?)\nhint: see broker --help\n"],
+      [
+        ['claude', 'instal', '-h'],
+        "error: unknown command 'instal'\n(Did you mean install?)\nhint: see broker claude --help\n",
+      ],
+    ] as const) {
+      Object.assign(io, { out: '', err: '' });
+      expect(await io.run(...words)).toMatchObject({ code: 64, out: '', err: said });
+    }
+    io.err = '';
+    expect(await io.run('claude', '--help')).toMatchObject({ code: 0, err: '' });
   });
 
   it('is where --help of a command points to that has a page', async () => {
