@@ -30,6 +30,7 @@ interface CheckContext {
   readonly contributions: Contributions;
   readonly readableByOthers: boolean;
   readonly platform: NodeJS.Platform;
+  readonly mayBeUnfinished: boolean;
 }
 
 /** Checks a parsed file as a whole; every fault goes to `context.findings`. The result counts only if there is none. */
@@ -51,7 +52,7 @@ export function checkFile(written: Table, context: CheckContext): Config {
   if (names.length === 0 && (root['credentials'] === undefined || isTable(root['credentials']))) {
     const message = Object.keys(root).length === 0 ? 'the configuration is empty' : 'there are no credentials';
     const remedy = 'add a provider and a credential, [providers.NAME] and [credentials.NAME], or run broker setup';
-    findings.add({ path: [], message, remedy, absence: true });
+    if (!context.mayBeUnfinished) findings.add({ path: [], message, remedy, absence: true });
   } else checkDefault(root['default'], names, context);
   const defaultCredential = typeof root['default'] === 'string' ? root['default'] : undefined;
   return { file, defaultCredential, providers, credentials, daemon: checkDaemon(root['daemon'], context) };

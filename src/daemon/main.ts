@@ -15,7 +15,7 @@ import { BrokerError, describeError } from '../errors.ts';
 import { BoundedLog } from '../platform/bounded-log.ts';
 import { type Clock, SystemClock, type Timer } from '../platform/clock.ts';
 import { compiledProgram } from '../platform/compiled.ts';
-import { isOnNetwork, isOwnFolder, isTaken, replaceFile } from '../platform/files.ts';
+import { isOnNetwork, isOwnFolder, isTaken, removeUnfinished, replaceFile } from '../platform/files.ts';
 import { canBeInspected, closeInspector } from '../platform/guard.ts';
 import { Installation, launchAgentLog, logFileOf, VERSION } from '../platform/installation.ts';
 import { describeForLog } from '../platform/log.ts';
@@ -158,6 +158,8 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   if (loaded.faults !== undefined) throw refusal.ofConfiguration(configError(loaded.faults));
   const config = accepted(loaded, log);
   const mark = new RunningMark(places.stateDir);
+  const program = compiledProgram();
+  if (program !== undefined) removeUnfinished(program.file);
   daemon = await composeDaemon({
     config,
     afterUncleanEnd: mark.wasLeft,

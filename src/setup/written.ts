@@ -6,7 +6,7 @@ import { followLinks } from '../claude/settings/replace-file.ts';
 import { runsBrokerHelper } from '../claude/shell/helper-command.ts';
 import { type BrokerClient, connect } from '../client/broker-client.ts';
 import { codexConfigFile, isOurs, readCodexConfig } from '../clients/codex-config.ts';
-import { CODEX_RECORDS, uninstallCodex } from '../clients/codex-install.ts';
+import { CODEX_RECORDS, uninstallCodex } from '../clients/codex-uninstall.ts';
 import { configFile, ownStateDir, stateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
 import { describeTrouble, keyringName, trouble } from '../platform/keyring.ts';

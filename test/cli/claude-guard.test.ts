@@ -99,6 +99,14 @@ describe.runIf(process.platform === 'linux')('broker claude install --guard', ()
     expect(linesOf(home)).toEqual([`${home.helper} other.one`]);
   });
 
+  test('writes it into an inline table as well', async () => {
+    const table = 'credentials.work = { provider = "p", command = ["true"] }';
+    using home = guardHome(`default = "work"\nproviders.p.type = "exec"\n${table}\n`);
+    expect((await install(home, '--guard')).exitCode).toBe(0);
+    const guarded = table.replace(' }', ', allow = ["claude-code"] }');
+    expect(readFileSync(home.config, 'utf8')).toContain(guarded);
+  });
+
   test.each([
     ['a credential that is not there', ['--credential', 'none'], CONFIG, /there is no credential none/],
     ['no default', [], CONFIG.replace(/^default.*$/m, ''), /there is no credential by default .* to guard/],
@@ -106,12 +114,6 @@ describe.runIf(process.platform === 'linux')('broker claude install --guard', ()
       'other words',
       [],
       CONFIG.replace('provider = "p"', 'provider = "p"\nallow = ["claude-code-node"]'),
-      /cannot be edited here/,
-    ],
-    [
-      'an inline table',
-      [],
-      'default = "work"\nproviders.p.type = "exec"\ncredentials.work = { provider = "p", command = ["true"] }\n',
       /cannot be edited here/,
     ],
   ])('%s: nothing is written, and it says what to do', async (_, flags, config, words) => {

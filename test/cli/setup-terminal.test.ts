@@ -185,6 +185,8 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     await terminal.press('Enter');
     await terminal.until(/(File with the secret-id[\s\S]*){2}/);
     await terminal.answer('~/secret-id');
+    await terminal.until('Mount of the auth method');
+    await terminal.press('Enter');
     await terminal.until('mounted here: secret/ (kv version 2), kv/ (kv version 1)');
     await terminal.until('Path of the secret, like secret/data/claude');
     await mistake(`${vault.address}/v1/secret/data/claude`, 'path = "secret/data/claude"');
@@ -229,7 +231,13 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     await terminal.run(['setup'], env(), home.folder);
     await terminal.until('There is a configuration already');
     await terminal.press('Down', 'Enter');
-    for (const asked of ['Address of Vault', '● AppRole', 'File with the role-id', 'File with the secret-id']) {
+    for (const asked of [
+      'Address of Vault',
+      '● AppRole',
+      'File with the role-id',
+      'File with the secret-id',
+      'Mount of the auth method',
+    ]) {
       await terminal.until(asked);
       await terminal.press('Enter');
     }
@@ -258,6 +266,28 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     await terminal.press('Enter');
     expect(await terminal.exitCode()).toBe(0);
     expect((await home.key()).stdout).toBe(`${KEY}\n`);
+  });
+
+  it('a login that is mounted elsewhere: its mount is asked for once it was refused', async () => {
+    const known = ['--provider', 'vault', '--auth', 'ldap', '--username', 'ada', '--address', vault.address];
+    const rest = ['--path', 'secret/data/claude', '--field', 'api_key', '--credential', 'anthropic', '--scope', 'none'];
+    await terminal.run(['setup', ...known, ...rest, '--no-service', '--yes'], env(), home.folder);
+    await terminal.until('Password of ada');
+    await terminal.type('canary-secret');
+    await terminal.press('Enter');
+    await terminal.until('● try again: type the password once more');
+    await terminal.press('Down', 'Enter');
+    for (const asked of ['Address of Vault', '● user name and password of LDAP', 'Name to log in with']) {
+      await terminal.until(asked);
+      await terminal.press('Enter');
+    }
+    await terminal.until('Mount of the auth method');
+    await terminal.answer('userpass');
+    await terminal.until(/(Password of ada[\s\S]*){2}/);
+    await terminal.type('canary-secret');
+    await terminal.press('Enter');
+    expect(await terminal.exitCode()).toBe(0);
+    expect(readFileSync(home.config, 'utf8')).toContain('method = "ldap"\nusername = "ada"\nmount = "userpass"');
   });
 
   it('a password is asked for without an echo, once, and kept nowhere', async () => {

@@ -19,7 +19,6 @@ import { type Addition, settingsObject } from '../../claude/settings/edit.ts';
 import { readAllSettings } from '../../claude/settings/files.ts';
 import { settingsDiff } from '../../claude/settings/masked-diff.ts';
 import { readIfThere } from '../../claude/settings/replace-file.ts';
-import { parseDuration } from '../../config/durations.ts';
 import { configFile, stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import { enrolmentFile, readEnrolment } from '../../platform/enrolment.ts';
@@ -28,8 +27,9 @@ import type { ProcessIo } from '../../platform/process-io.ts';
 import { loadOwnConfig } from '../../providers/own-config.ts';
 import { recordLaunch } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
-import { guardCredential, readExisting, writeConfig } from '../../setup/config-change.ts';
-import { credentialWarning, installerContext, reportChange, requireCredentialName } from '../installed-file.ts';
+import { guardCredential } from '../../setup/config-change.ts';
+import { readExisting, writeConfig } from '../../setup/config-file.ts';
+import { credentialWarning, installerContext, readMs, reportChange, requireCredentialName } from '../installed-file.ts';
 import { json } from '../output.ts';
 import { type FederationOptions, federationAdditions } from './claude-wif.ts';
 
@@ -171,21 +171,11 @@ export function wantedHelper(
 }
 
 function readTtl(text: string): number {
-  const ms = /^\d+$/.test(text) ? Number(text) : parseTtl(text);
-  if (ms >= SHORTEST_TTL_MS && Number.isSafeInteger(ms)) return ms;
+  const ms = readMs('--ttl', text, 0);
+  if (ms >= SHORTEST_TTL_MS) return ms;
   throw new BrokerError('ERR_USAGE', `--ttl ${text} is under a second`, {
     remedy: 'a good value is 5m, or half of what a key lives',
   });
-}
-
-function parseTtl(text: string): number {
-  try {
-    return parseDuration(text);
-  } catch {
-    throw new BrokerError('ERR_USAGE', `--ttl "${text}" is not a duration`, {
-      remedy: 'write 5m, 90s or milliseconds',
-    });
-  }
 }
 
 /** A helper on a server that is not configured would be a broken entry in the client's own file. */
