@@ -11,7 +11,7 @@ import { completeWithoutAsking, type Draft, draftOf, type Flags, isEmptyDraft, m
 import { Cancelled, Interview, type Next } from './interview.ts';
 import { describeMachine, lookAround, type Machine } from './machine.ts';
 import type { ProviderKind } from './questions.ts';
-import { fieldIn, type LoginOfPerson, Tester } from './tester.ts';
+import { fieldIn, type LoginOfPerson, Tester, withoutTables } from './tester.ts';
 import type { Session, Trial } from './trial.ts';
 import { listed } from './vault-facts.ts';
 
@@ -186,10 +186,8 @@ class Conversation {
     if (!(error instanceof BrokerError)) throw error;
     const known = isRead && this.#tester.known !== undefined ? listed(this.#tester.known.engines) : '';
     const mounted = known === '' ? [] : [`mounted here: ${known}`];
-    // There is no file yet that these tables would be in.
-    const words = (text: string) => text.replaceAll(/ (?:of|in|for|to) \[(?:providers|credentials)\.[^\]]+\]/g, '');
-    const remedy = error.remedy === undefined ? [] : [words(error.remedy)];
-    this.#interview.fault([words(error.message), ...remedy, ...mounted].join('\n'));
+    const remedy = error.remedy === undefined ? [] : [withoutTables(error.remedy)];
+    this.#interview.fault([withoutTables(error.message), ...remedy, ...mounted].join('\n'));
     const choice = await this.#interview.what(this.#choices(error, draft, isRead));
     if (choice === 'stop') throw new Cancelled();
     if (choice !== 'again') await this.#change(draft, choice);

@@ -269,6 +269,13 @@ describe('what is told before anything is tried', () => {
     expect(run.stderr).not.toContain(vault.rootToken);
   });
 
+  it('a refused login is told without tables that no file has yet', async () => {
+    const words = ['--provider', 'vault', '--address', vault.address, '--auth', 'approle', '--role-id', 'nobody'];
+    const run = await setup(...words, '--path', 'secret/data/claude', '--no-service');
+    expect(run).toMatchObject({ code: 77, stdout: '' });
+    expect(run.stderr).toMatch(/refuses the login at auth\/approle\/login.*\nhint: renew the secret\n/);
+  });
+
   it('a token file that is over is named, and nothing else', async () => {
     writeFileSync(join(home.folder, 'old'), 'hvs.of-yesterday', { mode: 0o600 });
     const words = ['--provider', 'vault', '--address', vault.address, '--auth', 'token', '--token-file', '~/old'];
