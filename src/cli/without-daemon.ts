@@ -2,7 +2,6 @@ import type { ConfigFault } from '../config/faults.ts';
 import { configFileOrNone, noHome, socketCandidates, stateDirOrNone } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
-import { loadOwnConfig } from '../providers/own-config.ts';
 import { launchFlaw, runningDaemon } from '../service/unmanaged.ts';
 
 /** What `broker status --json` prints where no daemon answers. */
@@ -36,6 +35,7 @@ export interface StatusWithoutDaemon {
 /** What can be said of a daemon that does not answer. */
 export async function statusWithout(io: ProcessIo, error: BrokerError): Promise<StatusWithoutDaemon> {
   const file = configFileOrNone(io);
+  const { loadOwnConfig } = await import('../providers/own-config.ts');
   const { config, faults = [] } = file === undefined ? {} : await loadOwnConfig(io, file);
   const folder = stateDirOrNone(io);
   const holder = folder === undefined ? undefined : runningDaemon(folder);

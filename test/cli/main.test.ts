@@ -1,7 +1,10 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { main } from '../../src/cli/main.ts';
 import { listTopics } from '../../src/cli/topics.ts';
@@ -262,11 +265,23 @@ describe('as a process', () => {
     expect(stderr).toMatch(/^broker: no daemon answers at .*\n$/);
   });
 
-  it('loads nothing of the daemon for a question to it', () => {
-    const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', START, '--', 'status'], {
-      encoding: 'utf8',
-      env: { PATH: process.env['PATH'], HOME: folder, BROKER_SOCKET: join(folder, 'x.sock'), NODE_DEBUG: 'esm' },
-    });
-    expect(stderr).not.toMatch(/src\/(?:broker|cache|server|daemon|providers)\//);
-  });
+  it.each([['status --json'], ['events'], ['get']])(
+    'loads nothing of the daemon for a question to it: %s',
+    async (words) => {
+      const daemon = createServer((_, response) => response.end(JSON.stringify({ daemon: {}, credentials: [] })));
+      const socket = join(folder, 'broker.sock');
+      await once(daemon.listen(socket), 'listening');
+      const env = { PATH: process.env['PATH'], HOME: folder, BROKER_SOCKET: socket, NODE_DEBUG: 'esm' };
+      const args = ['--input-type=module', '-e', START, '--', ...words.split(' ')];
+      const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+      const loaded = new Set<string>();
+      for await (const line of createInterface(child.stderr)) {
+        const [, file] = /Translating TypeScript \S+\/src\/(\S+)/.exec(line) ?? [];
+        if (file !== undefined) loaded.add(file);
+      }
+      daemon.close();
+      expect(loaded).toContain('client/broker-client.ts');
+      expect([...loaded].filter((file) => /^(?:broker|cache|server|daemon|providers)\//.test(file))).toEqual([]);
+    },
+  );
 });

@@ -7,7 +7,6 @@ import type { ProcessIo } from '../../platform/process-io.ts';
 import { printable } from '../../platform/text.ts';
 import { sleep, within } from '../../platform/waiting.ts';
 import type { CredentialStatus } from '../../protocol/reports.ts';
-import { loadOwnConfig } from '../../providers/own-config.ts';
 import { json } from '../output.ts';
 
 interface Options {
@@ -116,6 +115,7 @@ async function look(io: ProcessIo, name: string, signal: AbortSignal): Promise<C
   }
   const fresh = io.env['BROKER_SOCKET'] ? undefined : notSetUp(io);
   if (fresh !== undefined && failure !== undefined) throw fresh;
+  const { loadOwnConfig } = await import('../../providers/own-config.ts');
   const { config } = await loadOwnConfig(io, configFile(io));
   // A daemon takes up a change of the file within a moment; one with another configuration may be the one that comes.
   const isComing = config === undefined ? failure !== undefined : config.credentials.has(name);
