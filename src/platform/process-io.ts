@@ -60,6 +60,7 @@ export function processIo(): ProcessIo {
   let clock: SystemClock | undefined;
   const onSignal = () => stop.abort();
   let listening = false;
+  let mayAsk = false;
   return {
     stdout: (text: string | Uint8Array) => {
       if (typeof text === 'string') stdout().write(text);
@@ -79,7 +80,11 @@ export function processIo(): ProcessIo {
     stderrIsTty,
     // A getter, because reading process.stdin opens it.
     get terminal() {
-      return isatty(0) && stderrIsTty ? { input: process.stdin, output: stderr() } : undefined;
+      if (!isatty(0) || !stderrIsTty) return undefined;
+      // Ctrl-D, or the end of the terminal, closes the line editor and leaves the question open, with nothing left to wait for.
+      if (!mayAsk) process.once('beforeExit', onSignal);
+      mayAsk = true;
+      return { input: process.stdin, output: stderr() };
     },
     get stdin() {
       return process.stdin;
