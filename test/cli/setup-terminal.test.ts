@@ -108,6 +108,21 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     expect(home.snapshot()).toEqual(before);
   });
 
+  it.each(['C-c', 'C-d'])('%s while an answer is looked at changes nothing, and does not wait for it', async (key) => {
+    const before = home.snapshot();
+    vault.faults.plan({ kind: 'hang' }, { times: Number.POSITIVE_INFINITY });
+    await terminal.run(['setup', '--provider', 'vault'], env(), home.folder);
+    await terminal.until('Address of Vault');
+    await terminal.press('Enter');
+    await terminal.until('Validating');
+    await terminal.press(key);
+    expect(await terminal.exitCode()).toBe(130);
+    const screen = await terminal.screen();
+    expect(screen).toContain('cancelled: nothing was changed');
+    expect(screen).not.toMatch(/How do you log in|Error/);
+    expect(home.snapshot()).toEqual(before);
+  });
+
   it('Ctrl-C in the midst of it takes back what was done', async () => {
     const before = home.snapshot();
     await terminal.run(['setup'], env(), home.folder);
