@@ -1,11 +1,10 @@
 import type { InstallerContext, InstallOutcome } from '../claude/install/installer.ts';
 import { formatDuration, parseDuration } from '../config/durations.ts';
-import { loadConfig } from '../config/load.ts';
 import { configFile, notSetUp, stateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { NAME, NAME_RULE } from '../protocol/request.ts';
-import { providerDefinitions } from '../providers/registry.ts';
+import { loadOwnConfig } from '../providers/own-config.ts';
 import { json } from './output.ts';
 
 export interface FileOptions {
@@ -90,9 +89,8 @@ export async function requireServable(io: ProcessIo, credential: string | undefi
 }
 
 async function configured(io: ProcessIo) {
-  const { env, homeDir, uid } = io;
   const file = configFile(io);
-  const { config } = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
+  const { config } = await loadOwnConfig(io, file);
   return { file, config };
 }
 

@@ -34,6 +34,7 @@ export async function buildProgram(
     command.addHelpText('after', () => (hasPage(name) ? `\nAt length: broker help ${name}` : ''));
     program.addCommand(inherit(command, program, 'broker'), { hidden });
   }
+  refuseHelpOfNothing(program);
   return program;
 }
 
@@ -44,8 +45,19 @@ export async function buildProgram(
 function inherit(command: Command, parent: Command, path: string): Command {
   const ownPath = `${path} ${command.name()}`;
   command.copyInheritedSettings(parent).showHelpAfterError(`hint: see ${ownPath} --help`);
+  refuseHelpOfNothing(command);
   for (const child of command.commands) inherit(child, command, ownPath);
   return command;
+}
+
+/** `broker statusx --help`: commander prints the help of what `statusx` would be a command of, as if all were well. */
+function refuseHelpOfNothing(command: Command): void {
+  command.on('beforeHelp', () => {
+    const [name] = command.args;
+    // Without --help it says what is wrong, and which command has a name like it.
+    if (command.commands.length > 0 && name !== undefined && !name.startsWith('-'))
+      command.parse([name], { from: 'user' });
+  });
 }
 
 /** In the order in which help lists them. */

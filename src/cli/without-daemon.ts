@@ -1,9 +1,7 @@
 import type { ConfigFault } from '../config/faults.ts';
-import { loadConfig } from '../config/load.ts';
-import { configFile, socketCandidates, stateDir } from '../config/paths.ts';
+import { configFileOrNone, noHome, socketCandidates, stateDirOrNone } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
-import { providerDefinitions } from '../providers/registry.ts';
 import { launchFlaw, runningDaemon } from '../service/unmanaged.ts';
 
 /** What `broker status --json` prints where no daemon answers. */
@@ -13,8 +11,9 @@ export interface StatusWithoutDaemon {
     readonly running: boolean;
     readonly pid: number | null;
     readonly version: null;
-    readonly configFile: string;
-    readonly stateDir: string;
+    /** Null, like the state folder, for whoever has no home and names no other place. */
+    readonly configFile: string | null;
+    readonly stateDir: string | null;
     /** Where it was looked for, in this order. */
     readonly sockets: readonly string[];
   };
@@ -35,21 +34,22 @@ export interface StatusWithoutDaemon {
 
 /** What can be said of a daemon that does not answer. */
 export async function statusWithout(io: ProcessIo, error: BrokerError): Promise<StatusWithoutDaemon> {
-  const file = configFile(io);
-  const { env, homeDir, uid } = io;
-  const { config, faults = [] } = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
-  const holder = runningDaemon(stateDir(io));
+  const file = configFileOrNone(io);
+  const { loadOwnConfig } = await import('../providers/own-config.ts');
+  const { config, faults = [] } = file === undefined ? {} : await loadOwnConfig(io, file);
+  const folder = stateDirOrNone(io);
+  const holder = folder === undefined ? undefined : runningDaemon(folder);
   const { code, message, remedy = null, exitCode } = error;
   return {
     daemon: {
       running: holder !== undefined,
       pid: holder?.pid ?? null,
       version: null,
-      configFile: file,
-      stateDir: stateDir(io),
+      configFile: file ?? null,
+      stateDir: folder ?? null,
       sockets: socketCandidates(io).map((candidate) => candidate.path),
     },
-    configuration: { ok: faults.length === 0, faults, names: [...(config?.credentials.keys() ?? [])] },
+    configuration: { ok: config !== undefined, faults, names: [...(config?.credentials.keys() ?? [])] },
     credentials: [],
     error: { code, message, remedy, exitCode },
   };
@@ -58,15 +58,16 @@ export async function statusWithout(io: ProcessIo, error: BrokerError): Promise<
 /** The same failure with what is known here of the daemon: that it hangs, or why none can be started. */
 export function whyNoDaemon(io: ProcessIo, error: BrokerError): BrokerError {
   const { code, message, cause } = error;
-  const folder = stateDir(io);
-  const pid = code === 'ERR_REFRESH_PENDING' ? runningDaemon(folder)?.pid : undefined;
+  const folder = stateDirOrNone(io);
+  const pid = code === 'ERR_REFRESH_PENDING' && folder !== undefined ? runningDaemon(folder)?.pid : undefined;
   if (pid !== undefined) {
     return new BrokerError(code, `${message}; its pid is ${pid}`, {
       remedy: 'restart it: broker service restart',
       cause,
     });
   }
-  const flaw = code === 'ERR_DAEMON_UNREACHABLE' ? launchFlaw(folder) : undefined;
+  if (code !== 'ERR_DAEMON_UNREACHABLE') return error;
+  const flaw = folder === undefined ? noHome(io) : launchFlaw(folder);
   if (flaw?.remedy === undefined) return error;
   return new BrokerError(code, `${message}: ${flaw.message}`, { remedy: flaw.remedy, cause });
 }

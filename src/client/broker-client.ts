@@ -1,7 +1,14 @@
 import { existsSync, fstatSync, readlinkSync, type Stats } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { launchFile, notSetUp, ownStateDir, type PathInputs, socketCandidates, stateDir } from '../config/paths.ts';
+import {
+  launchFile,
+  notSetUp,
+  ownStateDir,
+  type PathInputs,
+  socketCandidates,
+  stateDirOrNone,
+} from '../config/paths.ts';
 import type { SecretBytes } from '../credential/secret.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -35,8 +42,8 @@ interface KeyQuestion {
   readonly credential: string | undefined;
   /** Default raw. */
   readonly format?: string | undefined;
-  /** CLAUDE_CODE_API_KEY_HELPER_TTL_MS as it is; the daemon knows what nonsense in it means. */
-  readonly interval?: string | undefined;
+  /** How long the caller keeps it. */
+  readonly intervalMs?: number | undefined;
   readonly hints?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -87,7 +94,7 @@ export function connect(caller: Caller): BrokerClient {
 
 /** `service start` says of a service that was never installed no more than that, and starts none that listens elsewhere. */
 function startRemedy(caller: Caller): string {
-  const folder = isAbsolute(caller.homeDir) ? stateDir(caller) : undefined;
+  const folder = stateDirOrNone(caller);
   const elsewhere = folder && listensElsewhere(folder, caller);
   if (elsewhere !== undefined)
     return `the daemon listens at ${elsewhere}: set BROKER_SOCKET to that, or unset it; or stop it: broker service stop`;
@@ -106,8 +113,9 @@ function listensElsewhere(folder: string, caller: Caller): string | undefined {
 /** What the last daemon of this user said, where this user's own is asked for. */
 function refusalFor(caller: Caller): BrokerError | undefined {
   const { env, uid, clock } = caller;
-  if (env['BROKER_SERVER_UID'] || !isAbsolute(caller.homeDir)) return undefined;
-  return readRefusal(ownStateDir(stateDir(caller)), uid, clock.wall());
+  const folder = stateDirOrNone(caller);
+  if (env['BROKER_SERVER_UID'] || folder === undefined) return undefined;
+  return readRefusal(ownStateDir(folder), uid, clock.wall());
 }
 
 /** The configuration as the daemon has it in force; undefined if none answers. */
@@ -138,10 +146,10 @@ export class BrokerClient {
     this.#transport = new Transport(options);
   }
 
-  async key({ credential, format, interval, hints, signal }: KeyQuestion): Promise<ServedKey> {
+  async key({ credential, format, intervalMs, hints, signal }: KeyQuestion): Promise<ServedKey> {
     const path = `${credentialPath(credential)}/key${format === undefined ? '' : `?format=${encodeURIComponent(format)}`}`;
     const headers: Record<string, string> = {};
-    if (interval !== undefined) headers[CLIENT_INTERVAL] = interval;
+    if (intervalMs !== undefined) headers[CLIENT_INTERVAL] = String(intervalMs);
     if (hints !== undefined) headers[CLIENT_HINTS] = hints;
     const answer = await this.#ask({ method: 'GET', path, headers, signal, timeoutMs: KEY_LIMIT_MS });
     const version = text(answer, KEY_VERSION);

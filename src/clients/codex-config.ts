@@ -1,13 +1,13 @@
 import path from 'node:path';
 import { TomlDocument } from '../config/toml-document.ts';
-import { isTable } from '../config/walk.ts';
+import { isTable, type Table, valueAt } from '../config/walk.ts';
 import { BrokerError } from '../errors.ts';
-import { readRegularFile } from '../platform/files.ts';
+import { namesQuietly, readRegularFile } from '../platform/files.ts';
 
 /**
  * Codex's configuration, as far as a key is concerned. Its source is openai/codex: codex-rs/model-provider-info/src/lib.rs
  * (ModelProviderInfo), codex-rs/protocol/src/config_types.rs (ModelProviderAuthInfo) and
- * codex-rs/login/src/auth/external_bearer.rs (how the command is run); docs/clients.md says more.
+ * codex-rs/login/src/auth/external_bearer.rs (how the command is run); docs/codex.md says more.
  */
 
 /** Codex has these itself and takes no table of the same name. */
@@ -66,35 +66,66 @@ export interface CodexSettings {
 export interface CodexConfig extends CodexSettings {
   readonly file: string;
   readonly state: 'read' | 'missing' | 'broken';
+  /** All that it says. */
+  readonly values: Table;
   /** Why it is broken. */
   readonly problem: string | undefined;
 }
 
 /** What a file says; one that cannot be read is a fact. */
 export function readCodexConfig(file: string): CodexConfig {
-  const nothing = { file, problem: undefined, selected: undefined, providers: [] };
+  const nothing = { file, problem: undefined, values: {}, selected: undefined, providers: [] };
   const found = readRegularFile(file, { maxBytes: MAX_BYTES });
   if (found.state === 'absent') return { ...nothing, state: 'missing' };
   if (found.state === 'refused') return { ...nothing, state: 'broken', problem: `${file} ${found.fault}` };
   try {
-    return { ...nothing, state: 'read', ...settingsOf(parseCodexConfig(found.bytes, file)) };
+    const document = parseCodexConfig(found.bytes, file);
+    const { values } = document;
+    const problem = selectorFault(document, file);
+    return { file, values, ...settingsOf(values), problem, state: problem === undefined ? 'read' : 'broken' };
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error;
     return { ...nothing, state: 'broken', problem: error.message };
   }
 }
 
-export function settingsOf(document: TomlDocument): CodexSettings {
-  return { selected: textOf(document.valueAt(['model_provider'])), providers: providersOf(document) };
+/** https://developers.openai.com/codex/config-advanced#profiles: gone since 0.134.0; seen with 0.171.0, which does not start. */
+function selectorFault(document: TomlDocument, file: string): string | undefined {
+  const pair = document.pair(['profile']);
+  if (pair === undefined) return undefined;
+  return `${file}:${document.lineOf(pair.start)} selects a profile with \`profile\`, which Codex refuses: it takes --profile NAME and a file NAME.config.toml`;
 }
 
-export function providersOf(document: TomlDocument): CodexProvider[] {
-  const tables = document.valueAt(['model_providers']);
-  return isTable(tables) ? Object.keys(tables).map((name) => providerOf(document, name)) : [];
+/** The files that `codex --profile NAME` lays over the other one. */
+export function codexProfiles(host: CodexHost): readonly { readonly profile: string; readonly file: string }[] {
+  const folder = codexHome(host);
+  return namesQuietly(folder).flatMap((name) => {
+    const profile = /^([\w-]+)\.config\.toml$/.exec(name)?.[1];
+    return profile === undefined ? [] : { profile, file: path.join(folder, name) };
+  });
 }
 
-export function providerOf(document: TomlDocument, name: string): CodexProvider {
-  const at = (...path: string[]) => document.valueAt(['model_providers', name, ...path]);
+/** As Codex does it: of two layers the later one wins key by key, and a list is one value. */
+export function laidOver(under: Table, over: Table): Table {
+  const merged = { ...under };
+  for (const [key, value] of Object.entries(over)) {
+    const known = merged[key];
+    merged[key] = isTable(known) && isTable(value) ? laidOver(known, value) : value;
+  }
+  return merged;
+}
+
+export function settingsOf(values: Table): CodexSettings {
+  return { selected: textOf(values['model_provider']), providers: providersOf(values) };
+}
+
+export function providersOf(values: Table): CodexProvider[] {
+  const tables = values['model_providers'];
+  return isTable(tables) ? Object.keys(tables).map((name) => providerOf(values, name)) : [];
+}
+
+export function providerOf(values: Table, name: string): CodexProvider {
+  const at = (...path: string[]) => valueAt(values, ['model_providers', name, ...path]);
   const args = at('auth', 'args');
   return {
     name,

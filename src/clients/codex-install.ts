@@ -1,14 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
 import { changeFile, type InstallerContext, type InstallOutcome } from '../claude/install/installer.ts';
 import type { WritePlan } from '../claude/install/plan.ts';
-import { fileRecordSchema, type RecordStore, recordStore, sha256, undoExactly } from '../claude/install/undo.ts';
+import { sha256 } from '../claude/install/undo.ts';
 import { writtenKey } from '../config/positions.ts';
-import { TomlDocument } from '../config/toml-document.ts';
+import type { TomlDocument } from '../config/toml-document.ts';
 import { isTable } from '../config/walk.ts';
 import { BrokerError } from '../errors.ts';
 import { applyEdits, type TextEdit } from '../platform/text-edits.ts';
-import { BUILT_IN, isOurs, parseCodexConfig, providerOf, providersOf } from './codex-config.ts';
+import { BUILT_IN, isOurs, parseCodexConfig, providerOf } from './codex-config.ts';
+import { CODEX_RECORDS, type CodexRecord, MARK, notEdited, parsedOr, plain, undoCodex } from './codex-uninstall.ts';
 
 /** What a person asks for; pure data, so that a dry run and the real one cannot differ. */
 export interface CodexWish {
@@ -29,19 +29,6 @@ export interface CodexWish {
 
 export const OWN_PROVIDER = 'broker';
 const OPENAI_URL = 'https://api.openai.com/v1';
-const MARK = '# Written by `broker codex install`; `broker codex uninstall` takes it out again.';
-
-const recordSchema = fileRecordSchema.extend({
-  provider: z.string(),
-  command: z.string(),
-  /** The provider's own keys, if it was made. */
-  made: z.object({ name: z.string(), base_url: z.string() }).nullable(),
-  forced: z.boolean(),
-  /** Beside each edit what it is about, for a file that was edited since. */
-  paths: z.array(z.array(z.string())),
-});
-export type CodexRecord = z.infer<typeof recordSchema>;
-export const CODEX_RECORDS: RecordStore<CodexRecord> = recordStore('codex', recordSchema);
 
 /** An edit with the path of what it is about. */
 interface NamedEdit {
@@ -123,7 +110,8 @@ export function planCodexInstall(
 /** The one that the person uses, if it is one of theirs. */
 function usualProvider(document: TomlDocument): string {
   const selected = document.valueAt(['model_provider']);
-  const isTheirs = typeof selected === 'string' && !BUILT_IN.has(selected) && providerOf(document, selected).isDefined;
+  const isTheirs =
+    typeof selected === 'string' && !BUILT_IN.has(selected) && providerOf(document.values, selected).isDefined;
   return isTheirs ? selected : OWN_PROVIDER;
 }
 
@@ -140,7 +128,7 @@ function madeProvider(document: TomlDocument, wish: SettledWish, file: string): 
   const present = document.valueAt(['model_providers', provider]);
   if (present === undefined) return { name: displayName, base_url: baseUrl };
   if (!isTable(present)) throw notEdited(`model_providers.${writtenKey(provider)} is not a table`, file);
-  const known = providerOf(document, provider).baseUrl;
+  const known = providerOf(document.values, provider).baseUrl;
   if (wish.baseUrl !== undefined && wish.baseUrl !== known) {
     throw new BrokerError(
       'ERR_DENIED',
@@ -153,7 +141,7 @@ function madeProvider(document: TomlDocument, wish: SettledWish, file: string): 
 
 /** Keys that Codex does not take beside a command. */
 function rivalEdits(document: TomlDocument, { provider, force }: SettledWish, file: string): NamedEdit[] {
-  return providerOf(document, provider).rivals.map((key) => {
+  return providerOf(document.values, provider).rivals.map((key) => {
     const path = ['model_providers', provider, key];
     const pair = document.pair(path);
     const line = pair === undefined ? '' : `:${document.lineOf(pair.start)}`;
@@ -218,7 +206,7 @@ function authReplaced(
   keys: Readonly<Record<string, string>>,
   file: string,
 ): NamedEdit[] {
-  const known = providerOf(document, wish.provider);
+  const known = providerOf(document.values, wish.provider);
   const table = `[model_providers.${writtenKey(wish.provider)}.auth]`;
   if (isDeepStrictEqual(document.valueAt(path), authValues(wish))) return [];
   if (!isOurs(known) && !wish.force) {
@@ -287,150 +275,11 @@ function requireEffect(
   const wanted = plain(before.values) as Record<string, unknown>;
   const tables = (wanted['model_providers'] ?? {}) as Record<string, Record<string, unknown>>;
   const table = tables[wish.provider] ?? { ...made };
-  for (const key of providerOf(before, wish.provider).rivals) delete table[key];
+  for (const key of providerOf(before.values, wish.provider).rivals) delete table[key];
   table['auth'] = authValues(wish);
   wanted['model_providers'] = { ...tables, [wish.provider]: table };
   if (wish.select) wanted['model_provider'] = wish.provider;
   if (!isDeepStrictEqual(plain(parsedOr(text, file)), wanted)) {
     throw notEdited('the edit would not have its effect', file);
   }
-}
-
-function parsedOr(text: string, file: string): unknown {
-  try {
-    return TomlDocument.parse(text, file).values;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Without the prototypes and classes of the parser. */
-function plain(values: unknown): unknown {
-  return JSON.parse(JSON.stringify(values ?? null, (_, value) => (typeof value === 'bigint' ? `${value}n` : value)));
-}
-
-function notEdited(what: string, file: string): BrokerError {
-  return new BrokerError('ERR_USAGE', `${what}: ${file} cannot be edited here, and was left as it is`, {
-    remedy: 'see the lines with --print and write them by hand',
-  });
-}
-
-/** @throws BrokerError as `planCodexInstall`. */
-export function uninstallCodex(
-  context: InstallerContext,
-  request: { readonly file: string; readonly dryRun: boolean },
-): InstallOutcome & { readonly edits: CodexRecord['edits'] } {
-  let edits: CodexRecord['edits'] = [];
-  const outcome = changeFile(context, request, CODEX_RECORDS, {
-    plan: (current, record, file) => {
-      edits = record?.edits ?? [];
-      return planCodexUninstall(current, record, file);
-    },
-  });
-  return { ...outcome, edits };
-}
-
-/** @throws BrokerError as `planCodexInstall`. */
-export function planCodexUninstall(
-  current: Buffer | undefined,
-  record: CodexRecord | undefined,
-  file: string,
-): WritePlan<CodexRecord> {
-  if (current !== undefined) parseCodexConfig(current, file);
-  const nothing = { record: undefined, loses: undefined, removeFolders: record?.createdFolders ?? [] };
-  if (record !== undefined) return { ...nothing, ...undoCodex(current, record, file) };
-  if (current === undefined) return { ...nothing, content: undefined, exact: true };
-  // The record is gone: our commands go, and what else is there stays.
-  let text = current.toString('utf8');
-  for (const provider of providersOf(TomlDocument.parse(text, file))) {
-    if (isOurs(provider)) text = withoutAuth(text, provider.name, file);
-  }
-  const content = Buffer.from(text);
-  return { ...nothing, content, exact: content.equals(current) };
-}
-
-function undoCodex(current: Buffer | undefined, record: CodexRecord, file: string) {
-  const exact = undoExactly(current, record);
-  if (exact !== undefined || current === undefined) return exact ?? { content: undefined, exact: false };
-  const text = takeOut(current.toString('utf8'), record, file);
-  const isEmpty = /^\uFEFF?\s*$/.test(text);
-  return { content: record.before === null && isEmpty ? undefined : Buffer.from(text), exact: false };
-}
-
-/** Somebody edited the file since: what was put in goes where it still stands, and is looked for where it does not. */
-function takeOut(current: string, record: CodexRecord, file: string): string {
-  let text = current;
-  let isSelected = false;
-  for (const [index, { inserted, removed }] of record.edits.entries()) {
-    const path = record.paths[index] ?? [];
-    if (removed !== '') text = restored(text, path, { inserted, removed }, record, file);
-    else if (path[0] === 'model_provider') isSelected = true;
-    else text = withoutRun(text, inserted);
-  }
-  const { provider, command, made } = record;
-  if (providerOf(TomlDocument.parse(text, file), provider).command === command)
-    text = withoutAuth(text, provider, file);
-  if (made !== null) text = withoutProvider(text, provider, made, file);
-  const document = TomlDocument.parse(text, file);
-  const pair = document.pair(['model_provider']);
-  if (!isSelected || pair === undefined || document.valueAt(['model_provider']) !== provider) return text;
-  return edited(text, document.removePair(pair));
-}
-
-/** What was inserted goes if it stands there once and the rest is still TOML without it. */
-function withoutRun(text: string, run: string): string {
-  const at = text.indexOf(run);
-  if (run === '' || at === -1 || text.indexOf(run, at + 1) !== -1) return text;
-  const candidate = text.slice(0, at) + text.slice(at + run.length);
-  return parsedOr(candidate, '') === undefined ? text : candidate;
-}
-
-/** What was replaced or taken out comes back, unless somebody has put another value there. */
-function restored(
-  text: string,
-  path: readonly string[],
-  { inserted, removed }: Pick<TextEdit, 'inserted' | 'removed'>,
-  { command, provider }: CodexRecord,
-  file: string,
-): string {
-  const document = TomlDocument.parse(text, file);
-  const isOurCommand = path.at(-1) === 'auth' && providerOf(document, provider).command === command;
-  const pair = document.pair(path);
-  const section = document.section(inserted === '' ? path.slice(0, -1) : path);
-  let edit: TextEdit | undefined;
-  if (inserted === '') {
-    if (section !== undefined && document.valueAt(path) === undefined) edit = document.putBack(section, removed);
-  } else if (pair !== undefined) {
-    if (isOurCommand || document.valueText(pair) === inserted) edit = document.replaceValue(pair, removed);
-  } else if (section !== undefined && isOurCommand) {
-    edit = { ...document.removeSection(section), inserted: removed };
-  }
-  const candidate = edit === undefined ? text : edited(text, edit);
-  return parsedOr(candidate, file) === undefined ? text : candidate;
-}
-
-function withoutAuth(text: string, provider: string, file: string): string {
-  const document = TomlDocument.parse(text, file);
-  const path = ['model_providers', provider, 'auth'];
-  const section = document.section(path);
-  const pair = document.pair(path);
-  if (section !== undefined) return edited(text, document.removeSection(section));
-  if (pair === undefined) throw notEdited(`[${path.map(writtenKey).join('.')}] is written as dotted keys`, file);
-  return edited(text, document.removePair(pair));
-}
-
-/** If it is as it was made: what somebody added to it makes it theirs. */
-function withoutProvider(text: string, provider: string, made: object, file: string): string {
-  const document = TomlDocument.parse(text, file);
-  const path = ['model_providers', provider];
-  if (!isDeepStrictEqual(plain(document.valueAt(path)), plain(made))) return text;
-  const section = document.section(path);
-  const pair = document.pair(path);
-  if (pair !== undefined) return edited(text, document.removePair(pair));
-  if (section === undefined) return text;
-  return edited(text, document.removeSection(section)).replace(`${MARK}\r\n`, '').replace(`${MARK}\n`, '');
-}
-
-function edited(text: string, edit: TextEdit): string {
-  return applyEdits(text, [edit]);
 }

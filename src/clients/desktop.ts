@@ -4,7 +4,6 @@ import path from 'node:path';
 import { changeFile, type InstallerContext, type InstallOutcome } from '../claude/install/installer.ts';
 import { planInstall, planUninstall } from '../claude/install/plan.ts';
 import { CLAUDE_RECORDS } from '../claude/install/undo.ts';
-import type { Addition } from '../claude/settings/edit.ts';
 import { BrokerError, shellWord } from '../errors.ts';
 import { ensurePrivateFolder, readTextQuietly, writeFileAtomically } from '../platform/files.ts';
 
@@ -74,7 +73,7 @@ export function uninstallDesktop(
   });
 }
 
-export function desktopAdditions(helper: string): Addition[] {
+export function desktopAdditions(helper: string) {
   return [
     { path: ['inferenceCredentialHelper'], value: helper },
     { path: ['inferenceCredentialKind'], value: 'helper-script' },
@@ -101,8 +100,14 @@ export function removeDesktopScript(stateDir: string): boolean {
   return true;
 }
 
-/** The credential that the script asks for. */
-export function desktopCredential(stateDir: string): string | undefined {
+/** Whether a helper is this project's, and the credential that it asks for; undefined: the default one. */
+export function desktopAsk(helper: string | undefined, stateDir: string) {
+  const isScript = helper === desktopScript(stateDir);
+  const isOurs = helper !== undefined && (isScript || path.basename(helper) === 'broker-key');
+  return { isOurs, credential: isScript ? credentialOfScript(stateDir) : undefined };
+}
+
+function credentialOfScript(stateDir: string): string | undefined {
   return /^exec .* ([\w.-]+)$/m.exec(readTextQuietly(desktopScript(stateDir), LARGEST_BYTES) ?? '')?.[1];
 }
 
@@ -117,9 +122,7 @@ export function desktopProfile(helper: string, ttlSec: number): string {
       remedy: 'name another place with --helper',
     });
   }
-  const added = desktopAdditions(helper).flatMap((each) =>
-    'value' in each ? [[each.path.join('.'), each.value]] : [],
-  );
+  const added = desktopAdditions(helper).map(({ path, value }) => [path.join('.'), value]);
   const keys = [...added, ['inferenceCredentialHelperTtlSec', String(ttlSec)]].map(
     ([key = '', value = '']) => `      <key>${key}</key>\n      <string>${escaped(value)}</string>`,
   );

@@ -2,17 +2,22 @@ import path from 'node:path';
 import type { OtherClient, OtherTrap } from '../claude/doctor/others.ts';
 import type { Config } from '../config/config.ts';
 import { writtenKey } from '../config/positions.ts';
+import { shellWord } from '../errors.ts';
 import { isExecutable, programsOnPath, statQuietly } from '../platform/files.ts';
 import {
   BUILT_IN,
+  type CodexConfig,
   type CodexProvider,
   codexConfigFile,
   codexHome,
+  codexProfiles,
   credentialOfArgs,
   isOurs,
+  laidOver,
   readCodexConfig,
+  settingsOf,
 } from './codex-config.ts';
-import { DESKTOP_LIBRARY, desktopCredential, desktopScript, findDesktopConfig } from './desktop.ts';
+import { DESKTOP_LIBRARY, desktopAsk, findDesktopConfig } from './desktop.ts';
 
 export interface MachineFacts {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -30,23 +35,47 @@ const USUAL_TIMEOUT_MS = 5_000;
 
 /** Those that are installed. */
 export function otherClients(around: MachineFacts): readonly OtherClient[] {
-  return [lookAtCodex(around), lookAtDesktop(around)].filter((client) => client !== undefined);
+  return [...lookAtCodex(around), ...lookAtDesktop(around)];
 }
 
-function lookAtCodex(around: MachineFacts): OtherClient | undefined {
+/** As it starts by itself, and with each of the profiles that have another key. */
+function lookAtCodex(around: MachineFacts): readonly OtherClient[] {
   const { env, systemRoot } = around;
   const isThere = programsOnPath('codex', env['PATH']).length > 0 || statQuietly(codexHome(around)) !== undefined;
-  if (!isThere) return undefined;
-  const { file, state, problem, selected, providers } = readCodexConfig(codexConfigFile(around));
+  if (!isThere) return [];
+  const own = readCodexConfig(codexConfigFile(around));
+  // What is in it wins over the person's own files.
+  const managed = readCodexConfig(path.join(systemRoot, 'etc/codex/managed_config.toml'));
+  const usual = codexWith({ own, managed }, around);
+  if (own.state === 'broken') return [usual];
+  const profiles = codexProfiles(around).flatMap(({ profile, file }) => {
+    const client = codexWith({ own, profile: readCodexConfig(file), managed }, around);
+    // A profile is chosen for each start, so that another provider in it is meant.
+    const traps = client.traps.filter(({ id }) => id !== 'client-not-selected' && id !== 'client-managed');
+    const isAnother = client.uses !== usual.uses || client.credential !== usual.credential;
+    return isAnother ? { ...client, name: `Codex --profile ${profile}`, traps } : [];
+  });
+  return [usual, ...profiles];
+}
+
+/** Each is laid over those before it. */
+interface CodexLayers {
+  readonly own: CodexConfig;
+  readonly profile?: CodexConfig;
+  readonly managed: CodexConfig;
+}
+
+function codexWith({ own: base, profile, managed }: CodexLayers, around: MachineFacts): OtherClient {
+  const { file, state, values, problem: detail = '' } = profile ?? base;
   const nothing = { name: 'Codex', file, asksBroker: false, credential: undefined, traps: [] } as const;
   if (state === 'broken') {
-    const trap = { id: 'client-config-broken', detail: problem ?? '', remedy: 'fix that line by hand' } as const;
+    const trap = { id: 'client-config-broken', detail, remedy: 'fix that line by hand, or take it out' } as const;
     return { ...nothing, uses: 'nothing: it refuses its configuration', traps: [trap] };
   }
-  // What is in it wins over the person's own file.
-  const managed = readCodexConfig(path.join(systemRoot, 'etc/codex/managed_config.toml'));
-  const name = managed.selected ?? selected ?? 'openai';
-  const provider = managed.providers.find((each) => each.name === name) ?? providers.find((each) => each.name === name);
+  const { selected: name = 'openai', providers } = settingsOf(laidOver(laidOver(base.values, values), managed.values));
+  const isOfProfile = profile?.values['model_providers'] !== undefined;
+  const install = `broker codex install${isOfProfile ? ` --config ${shellWord(file)}` : ''}`;
+  const provider = providers.find((each) => each.name === name);
   const own = providers.find(isOurs);
   const asksBroker = provider !== undefined && isOurs(provider);
   const credential = asksBroker ? credentialOfArgs(provider.args) : undefined;
@@ -56,7 +85,7 @@ function lookAtCodex(around: MachineFacts): OtherClient | undefined {
     asksBroker,
     credential,
     traps: [
-      ...(provider === undefined ? [] : trapsOfProvider(provider, around)),
+      ...(provider === undefined ? [] : trapsOfProvider(provider, install, around)),
       ...(own === undefined || asksBroker ? [] : [notSelected(own.name, name, managed)]),
     ],
   };
@@ -93,7 +122,7 @@ function keyOfCodex(
   return provider === undefined ? `nothing: there is no provider ${writtenKey(name)}` : `no key, ${by}`;
 }
 
-function trapsOfProvider(provider: CodexProvider, around: MachineFacts): readonly OtherTrap[] {
+function trapsOfProvider(provider: CodexProvider, install: string, around: MachineFacts): readonly OtherTrap[] {
   const { name, command, timeoutMs, rivals } = provider;
   if (command === undefined) return [];
   const traps: OtherTrap[] = [];
@@ -106,10 +135,10 @@ function trapsOfProvider(provider: CodexProvider, around: MachineFacts): readonl
   }
   if (!isOurs(provider)) return traps;
   const credential = credentialOfArgs(provider.args);
-  traps.push(...trapsOfHelper(command, credential, 'broker codex install', around));
+  traps.push(...trapsOfHelper(command, credential, install, around));
   if (timeoutMs !== undefined && timeoutMs < USUAL_TIMEOUT_MS) {
     const detail = `timeout_ms = ${timeoutMs}, and the broker answers within ${USUAL_TIMEOUT_MS - 500} ms`;
-    traps.push({ id: 'client-impatient', detail, remedy: 'run: broker codex install' });
+    traps.push({ id: 'client-impatient', detail, remedy: `run: ${install}` });
   }
   return traps;
 }
@@ -141,41 +170,29 @@ function keyOfBroker(credential: string | undefined): string {
   return credential === undefined ? "the broker's default credential" : `the broker's credential ${credential}`;
 }
 
-function lookAtDesktop(around: MachineFacts): OtherClient | undefined {
+function lookAtDesktop(around: MachineFacts): readonly OtherClient[] {
   const { homeDir, platform, stateDir, systemRoot } = around;
   const folder = path.join(homeDir, DESKTOP_LIBRARY);
-  if (platform !== 'darwin' || statQuietly(folder) === undefined) return undefined;
+  if (platform !== 'darwin' || statQuietly(folder) === undefined) return [];
   const { file, helper, provider, problem } = findDesktopConfig(homeDir, platform);
-  const script = desktopScript(stateDir);
-  const asksBroker = helper !== undefined && (helper === script || path.basename(helper) === 'broker-key');
-  const credential = helper === script ? desktopCredential(stateDir) : undefined;
+  const { isOurs: asksBroker, credential } = desktopAsk(helper, stateDir);
   const profile = path.join(
     ...[systemRoot, 'Library/Managed Preferences', path.basename(homeDir), 'com.anthropic.claudefordesktop.plist'],
   );
-  const isManaged = statQuietly(profile) !== undefined;
+  const traps: OtherTrap[] = [];
+  if (helper !== undefined && asksBroker) {
+    traps.push(...trapsOfHelper(helper, credential, 'broker desktop install', around));
+  }
+  if (statQuietly(profile) !== undefined) {
+    traps.push({
+      id: 'client-managed',
+      detail: 'a profile is there, and it counts alone',
+      remedy: 'look with the administrator whether it names the helper: broker desktop install --profile',
+      where: profile,
+    });
+  }
   const other = helper === undefined ? 'its own login, or a key in its configuration' : 'what another helper prints';
-  return {
-    name: 'Claude Desktop',
-    file,
-    uses: asksBroker
-      ? `${keyOfBroker(credential)}, for ${provider}`
-      : provider === undefined
-        ? `its own login: ${problem}`
-        : other,
-    asksBroker,
-    credential,
-    traps: [
-      ...(asksBroker ? trapsOfHelper(helper, credential, 'broker desktop install', around) : []),
-      ...(isManaged
-        ? [
-            {
-              id: 'client-managed' as const,
-              detail: 'a profile is there, and it counts alone',
-              remedy: 'look with the administrator whether it names the helper: broker desktop install --profile',
-              where: profile,
-            },
-          ]
-        : []),
-    ],
-  };
+  const own = provider === undefined ? `its own login: ${problem}` : other;
+  const uses = asksBroker ? `${keyOfBroker(credential)}, for ${provider}` : own;
+  return [{ name: 'Claude Desktop', file, uses, asksBroker, credential, traps }];
 }

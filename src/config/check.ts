@@ -30,6 +30,7 @@ interface CheckContext {
   readonly contributions: Contributions;
   readonly readableByOthers: boolean;
   readonly platform: NodeJS.Platform;
+  readonly mayBeUnfinished: boolean;
 }
 
 /** Checks a parsed file as a whole; every fault goes to `context.findings`. The result counts only if there is none. */
@@ -51,7 +52,7 @@ export function checkFile(written: Table, context: CheckContext): Config {
   if (names.length === 0 && (root['credentials'] === undefined || isTable(root['credentials']))) {
     const message = Object.keys(root).length === 0 ? 'the configuration is empty' : 'there are no credentials';
     const remedy = 'add a provider and a credential, [providers.NAME] and [credentials.NAME], or run broker setup';
-    findings.add({ path: [], message, remedy, absence: true });
+    if (!context.mayBeUnfinished) findings.add({ path: [], message, remedy, absence: true });
   } else checkDefault(root['default'], names, context);
   const defaultCredential = typeof root['default'] === 'string' ? root['default'] : undefined;
   return { file, defaultCredential, providers, credentials, daemon: checkDaemon(root['daemon'], context) };
@@ -74,10 +75,21 @@ function withTablesRenamed(written: Table, findings: Findings): Table {
       remedy: `write [${dotted([meant, ...names])}]`,
     });
     const there = root[meant] ?? {};
-    if (isTable(there)) root[meant] = { ...(near === undefined ? { [key]: value } : value), ...there };
+    if (isTable(there)) root[meant] = merged(near === undefined ? { [key]: value } : value, there);
     delete root[key];
   }
   return root;
+}
+
+/** `[provider.vault]` beside `[providers.vault.auth]` is one provider; beside a whole `[providers.vault]` it is not looked at. */
+function merged(renamed: Table, there: Table): Table {
+  const both = { ...renamed, ...there };
+  for (const [name, table] of Object.entries(there)) {
+    const other = renamed[name];
+    if (isTable(table) && isTable(other) && !('type' in table || 'provider' in table))
+      both[name] = { ...other, ...table };
+  }
+  return both;
 }
 
 const TABLES = ['providers', 'credentials', 'daemon'];
@@ -176,8 +188,8 @@ function checkProvider(name: string, value: unknown, context: CheckContext): Pro
   const placeOf = (key: string, [inner]: KeyPath) => {
     const methods = loginsWith(schemas, key);
     if (methods.length > 0 && inner === 'auth') return `to logins with method = ${methods.map(tomlValue).join(' or ')}`;
-    if (keysOf(credentialSchema, table).includes(key)) return 'in [credentials.NAME]';
-    return methods.length > 0 ? `in [providers.${writtenKey(name)}.auth]` : placeOfCommonKey(key);
+    if (methods.length > 0) return `in [providers.${writtenKey(name)}.auth]`;
+    return keysOf(credentialSchema, table).includes(key) ? 'in [credentials.NAME]' : placeOfCommonKey(key);
   };
   const result = parsed(providerSchema, { value: table, base: path, moreKeys: ['type'], placeOf }, context);
   if (result === undefined) return undefined;

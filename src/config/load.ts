@@ -22,6 +22,8 @@ interface LoadOptions {
   readonly platform?: NodeJS.Platform;
   /** Who has to own the file, beside root. */
   readonly uid: number;
+  /** It may have no credentials yet. Default: false, because such a file serves nothing. */
+  readonly mayBeUnfinished?: boolean;
 }
 
 export type LoadResult = LoadedConfig | RefusedConfig;
@@ -69,8 +71,9 @@ export async function checkConfig(
   const contributions: Contributions = new Map();
   const findings = new Findings(broken.length > 0);
   const effective = new EffectiveValues();
-  const { platform = process.platform } = options;
-  const config = checkFile(root, { ...options, platform, findings, effective, contributions, readableByOthers });
+  const { platform = process.platform, mayBeUnfinished = false } = options;
+  const context = { ...options, platform, mayBeUnfinished, findings, effective, contributions, readableByOthers };
+  const config = checkFile(root, context);
 
   let read: Promise<TomlPositions> | undefined;
   const findPositions = () => (read ??= TomlPositions.of(sound));

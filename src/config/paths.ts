@@ -38,10 +38,12 @@ export interface FolderFacts {
 
 /** `$BROKER_CONFIG`, else `$XDG_CONFIG_HOME/broker/config.toml`, else `~/.config/broker/config.toml`. */
 export function configFile(inputs: PathInputs): string {
-  return (
-    variable(inputs, 'BROKER_CONFIG') ??
-    path.posix.join(xdg(inputs, 'XDG_CONFIG_HOME') ?? underHome(inputs, '.config'), 'broker', 'config.toml')
-  );
+  return configFileOrNone(inputs) ?? neitherNamedNorHome(inputs);
+}
+
+/** The same; undefined for whoever has no home and names no other place: a daemon may answer all the same. */
+export function configFileOrNone(inputs: PathInputs): string | undefined {
+  return variable(inputs, 'BROKER_CONFIG') ?? inOwnFolder(inputs, 'XDG_CONFIG_HOME', '.config', 'config.toml');
 }
 
 /**
@@ -49,14 +51,8 @@ export function configFile(inputs: PathInputs): string {
  * cannot be looked at, which `broker config validate` explains.
  */
 export function notSetUp(inputs: PathInputs): BrokerError | undefined {
-  let file: string;
-  try {
-    file = configFile(inputs);
-  } catch {
-    // Whoever has no home may still have a daemon; what asks for the file itself says what to set.
-    return undefined;
-  }
-  if (existsOrIsHidden(file)) return undefined;
+  const file = quietly(configFileOrNone, inputs);
+  if (file === undefined || existsOrIsHidden(file)) return undefined;
   const elsewhere = variable(inputs, 'BROKER_SOCKET');
   const message =
     elsewhere === undefined ? `broker is not set up: there is no ${file}` : `no daemon answers at ${elsewhere}`;
@@ -70,7 +66,7 @@ export function notSetUp(inputs: PathInputs): BrokerError | undefined {
 /** The configuration that this shell leads to, if it leads to one: a container may have no more than the socket of a daemon. */
 export function shellConfig(inputs: PathInputs): string | undefined {
   const isMeant = variable(inputs, 'BROKER_CONFIG') !== undefined || notSetUp(inputs) === undefined;
-  return isMeant ? configFile(inputs) : undefined;
+  return isMeant ? configFileOrNone(inputs) : undefined;
 }
 
 function existsOrIsHidden(file: string): boolean {
@@ -88,10 +84,12 @@ export function launchFile(stateFolder: string): string {
 
 /** `$BROKER_STATE_DIR`, else `$XDG_STATE_HOME/broker`, else `~/.local/state/broker`. `$STATE_DIRECTORY` is not read. */
 export function stateDir(inputs: PathInputs): string {
-  return (
-    variable(inputs, 'BROKER_STATE_DIR') ??
-    path.posix.join(xdg(inputs, 'XDG_STATE_HOME') ?? underHome(inputs, '.local/state'), 'broker')
-  );
+  return stateDirOrNone(inputs) ?? neitherNamedNorHome(inputs);
+}
+
+/** The same; undefined for whoever has no home and names no other place. */
+export function stateDirOrNone(inputs: PathInputs): string | undefined {
+  return variable(inputs, 'BROKER_STATE_DIR') ?? inOwnFolder(inputs, 'XDG_STATE_HOME', '.local/state');
 }
 
 /**
@@ -113,7 +111,7 @@ export function socketCandidates(inputs: PathInputs): readonly SocketCandidate[]
   if (inputs.userTempFolder !== undefined)
     places.push(inFolder(path.posix.join(inputs.userTempFolder, 'broker'), 'runtime'));
   places.push(inFolder(`/tmp/broker-${inputs.uid}`, 'tmp'));
-  const state = stateDirOrNone(inputs);
+  const state = quietly(stateDirOrNone, inputs);
   if (state !== undefined && fits(`${state}/broker.sock`, inputs.platform)) places.push(inFolder(state, 'state'));
   return places;
 }
@@ -191,10 +189,10 @@ function inFolder(folder: string, kind: SocketCandidate['kind']): SocketCandidat
   return { path: `${folder}/broker.sock`, folder, kind };
 }
 
-/** A caller without a home can still find a daemon in the other places. */
-function stateDirOrNone(inputs: PathInputs): string | undefined {
+/** A place of which a variable makes no sense does not keep anybody from a daemon in another one. */
+function quietly(find: typeof stateDirOrNone, inputs: PathInputs): string | undefined {
   try {
-    return stateDir(inputs);
+    return find(inputs);
   } catch {
     return undefined;
   }
@@ -218,15 +216,24 @@ function xdg({ env }: PathInputs, name: string): string | undefined {
   return value !== undefined && path.posix.isAbsolute(value) ? value : undefined;
 }
 
-function underHome({ homeDir, env, uid }: PathInputs, relative: string): string {
-  if (!path.posix.isAbsolute(homeDir)) {
-    const none =
-      env['HOME'] === undefined ? `HOME is not set, and uid ${uid} has no home in the user database` : 'HOME is empty';
-    throw new BrokerError('ERR_CONFIG', homeDir === '' ? none : `HOME is not an absolute path: ${homeDir}`, {
-      remedy: 'set HOME to a folder of your own, or set BROKER_CONFIG, BROKER_STATE_DIR and BROKER_SOCKET',
-    });
-  }
-  return path.posix.join(homeDir, relative);
+function inOwnFolder(inputs: PathInputs, base: string, underHome: string, name = ''): string | undefined {
+  const { homeDir } = inputs;
+  const home = path.posix.isAbsolute(homeDir) ? path.posix.join(homeDir, underHome) : undefined;
+  const folder = xdg(inputs, base) ?? home;
+  return folder && path.posix.join(folder, 'broker', name);
+}
+
+function neitherNamedNorHome(inputs: PathInputs): never {
+  throw noHome(inputs);
+}
+
+/** Why there is no configuration file, or no state folder. */
+export function noHome({ homeDir, env, uid }: PathInputs): BrokerError {
+  const none =
+    env['HOME'] === undefined ? `HOME is not set, and uid ${uid} has no home in the user database` : 'HOME is empty';
+  return new BrokerError('ERR_CONFIG', homeDir === '' ? none : `HOME is not an absolute path: ${homeDir}`, {
+    remedy: 'set HOME to a folder of your own, or set BROKER_CONFIG, BROKER_STATE_DIR and BROKER_SOCKET',
+  });
 }
 
 export interface Places {

@@ -1,14 +1,20 @@
-import { lstatSync, readdirSync, renameSync, rmSync, type Stats } from 'node:fs';
+import { lstatSync, renameSync, rmSync, type Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { shellWord } from '../errors.ts';
-import { type Flaw, flawOf, identityOf, readRegularFile, replaceFile, syncFolder } from '../platform/files.ts';
+import {
+  type Flaw,
+  flawOf,
+  identityOf,
+  readRegularFile,
+  removeUnfinished,
+  replaceFile,
+  syncFolder,
+} from '../platform/files.ts';
 import { KEY_BYTES, KeyEncryptionKey } from './envelope.ts';
 import type { AddOptions, KekReading, KekStore, NoKek, Obstacle } from './kek-store.ts';
 
 /** More than there ever are: one, or two while one takes the place of the other. */
 const MAX_BYTES = 64 * KEY_BYTES;
-/** What a crash in the middle of a write leaves; see replaceFile. */
-const LEFT_OVER = /^\.kek\.\d+\.broker-tmp$/;
 const GIVE_UP = 'give up what it sealed: broker rotate-key --discard';
 
 /**
@@ -79,7 +85,8 @@ export class KekFile implements KekStore {
   }
 
   #read(): readonly KeyEncryptionKey[] | NoKek {
-    removeLeftOvers(dirname(this.#path));
+    // Copies of keys that a crash kept from taking their place.
+    removeUnfinished(this.#path);
     const uid = process.getuid?.() ?? 0;
     return readKeks(this.#path, (path, stats) => flawOf(path, stats, 'private', uid));
   }
@@ -119,15 +126,6 @@ export class KekFile implements KekStore {
         remedy: `Check space and permissions: df -h ${folder}; ls -la ${folder}`,
       };
     }
-  }
-}
-
-/** Copies of keys that a crash kept from taking their place. */
-function removeLeftOvers(folder: string): void {
-  try {
-    for (const name of readdirSync(folder)) if (LEFT_OVER.test(name)) rmSync(join(folder, name));
-  } catch {
-    // A folder that cannot be read or written: the next look tries again.
   }
 }
 

@@ -48,9 +48,9 @@ export class Idle {
 
 /** When {@link Later} calls back. */
 export interface Delays {
-  /** After the first note, and after those that came while it waited. */
+  /** After the first note, for all that come until then. */
   readonly soonMs: number;
-  /** Once more after the last of these calls, unless there was a further note. */
+  /** Once more, after the last note. */
   readonly lastMs: number;
 }
 
@@ -59,9 +59,8 @@ export class Later {
   readonly #clock: Clock;
   readonly #delays: Delays;
   readonly #onDue: () => void;
-  #timer: Timer | undefined;
-  #isLast = false;
-  #wasNoted = false;
+  #soon: Timer | undefined;
+  #last: Timer | undefined;
   #isStopped = false;
 
   constructor(clock: Clock, delays: Delays, onDue: () => void) {
@@ -70,26 +69,20 @@ export class Later {
     this.#onDue = onDue;
   }
 
-  /** @param isNews false: only a wait is over. */
-  readonly note = (isNews = true): void => {
+  readonly note = (): void => {
     if (this.#isStopped) return;
-    if (isNews && this.#timer !== undefined && !this.#isLast) {
-      this.#wasNoted = true;
-      return;
-    }
-    this.#timer?.cancel();
-    this.#isLast = !isNews && !this.#wasNoted;
-    this.#wasNoted = false;
-    this.#timer = this.#clock.after(this.#isLast ? this.#delays.lastMs : this.#delays.soonMs, () => {
-      this.#timer = undefined;
+    this.#soon ??= this.#clock.after(this.#delays.soonMs, () => {
+      this.#soon = undefined;
       this.#onDue();
-      if (this.#wasNoted || !this.#isLast) this.note(false);
     });
+    this.#last?.cancel();
+    this.#last = this.#clock.after(this.#delays.lastMs, this.#onDue);
   };
 
   /** For good: a call may still be under way, and a timer would keep the process. */
   stop(): void {
     this.#isStopped = true;
-    this.#timer?.cancel();
+    this.#soon?.cancel();
+    this.#last?.cancel();
   }
 }

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
 import { configError } from '../config/faults.ts';
-import { type LoadedConfig, type LoadResult, loadConfig } from '../config/load.ts';
+import type { LoadedConfig, LoadResult } from '../config/load.ts';
 import {
   stateDir as baseStateDir,
   firstUsable,
@@ -15,7 +15,7 @@ import { BrokerError, describeError } from '../errors.ts';
 import { BoundedLog } from '../platform/bounded-log.ts';
 import { type Clock, SystemClock, type Timer } from '../platform/clock.ts';
 import { compiledProgram } from '../platform/compiled.ts';
-import { isOnNetwork, isOwnFolder, isTaken, replaceFile } from '../platform/files.ts';
+import { isOnNetwork, isOwnFolder, isTaken, removeUnfinished, replaceFile } from '../platform/files.ts';
 import { canBeInspected, closeInspector } from '../platform/guard.ts';
 import { Installation, launchAgentLog, logFileOf, VERSION } from '../platform/installation.ts';
 import { describeForLog } from '../platform/log.ts';
@@ -24,6 +24,7 @@ import { loadNative, type NativeBindings } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
 import { Refusal } from '../platform/refusal.ts';
 import { StateLock, type StateLockOptions } from '../platform/state-lock.ts';
+import { loadOwnConfig } from '../providers/own-config.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { adoptSocket, bindSocket, type Listener, refuseConnections, takeInheritedSocket } from '../server/listener.ts';
 import type { BrokerServer } from '../server/server.ts';
@@ -144,7 +145,7 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   let early: LoadResult | undefined;
   const watcher = new ConfigWatcher({
     file: places.configFile,
-    load: () => loadConfig({ file: places.configFile, types: providerDefinitions, env, homeDir, uid }),
+    load: () => loadOwnConfig(options, places.configFile),
     after: (delayMs, callback) => clock.after(delayMs, callback),
     onChange: (result) => {
       if (daemon === undefined) early = result;
@@ -157,6 +158,8 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   if (loaded.faults !== undefined) throw refusal.ofConfiguration(configError(loaded.faults));
   const config = accepted(loaded, log);
   const mark = new RunningMark(places.stateDir);
+  const program = compiledProgram();
+  if (program !== undefined) removeUnfinished(program.file);
   daemon = await composeDaemon({
     config,
     afterUncleanEnd: mark.wasLeft,

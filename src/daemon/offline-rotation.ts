@@ -1,7 +1,6 @@
 import { hostname } from 'node:os';
 import { openCache } from '../cache/open.ts';
 import type { DaemonConfig } from '../config/config.ts';
-import { loadConfig } from '../config/load.ts';
 import { type PathInputs, preparePlaces } from '../config/paths.ts';
 import type { Clock } from '../platform/clock.ts';
 import { keyringOf } from '../platform/keyring-child.ts';
@@ -9,7 +8,7 @@ import { silentLog } from '../platform/log.ts';
 import { loadNative } from '../platform/native.ts';
 import { StateLock } from '../platform/state-lock.ts';
 import type { RotationReport, RotationRequest } from '../protocol/reports.ts';
-import { providerDefinitions } from '../providers/registry.ts';
+import { loadOwnConfig } from '../providers/own-config.ts';
 
 /**
  * A new key-encryption key where no daemon runs: holds the state folder as a daemon would, for as long as it takes.
@@ -51,7 +50,7 @@ export async function rotateOffline(
 }
 
 /** A configuration with faults does not keep an old key in use. */
-async function configuredKeyHome(file: string, { env, homeDir, uid }: PathInputs): Promise<DaemonConfig['keyHome']> {
-  const result = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
+async function configuredKeyHome(file: string, inputs: PathInputs): Promise<DaemonConfig['keyHome']> {
+  const result = await loadOwnConfig(inputs, file);
   return result.faults === undefined ? result.config.daemon.keyHome : 'auto';
 }

@@ -41,7 +41,7 @@ export interface ReplaceOptions {
  */
 export function replaceFile(file: string, content: string | Uint8Array, options: ReplaceOptions): boolean {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
-  const temporary = join(dirname(file), `.${basename(file)}.${process.pid}.broker-tmp`);
+  const temporary = join(dirname(file), `.${basename(file)}.${process.pid}${UNFINISHED}`);
   try {
     rmSync(temporary, { force: true });
     const fd = openSync(temporary, 'wx', 0o600);
@@ -61,6 +61,22 @@ export function replaceFile(file: string, content: string | Uint8Array, options:
     return true;
   } finally {
     rmSync(temporary, { force: true });
+  }
+}
+
+const UNFINISHED = '.broker-tmp';
+
+/** What processes left that were killed while they replaced this file; for whoever has its lock. Never throws. */
+export function removeUnfinished(file: string): void {
+  const [folder, start] = [dirname(file), `.${basename(file)}.`];
+  try {
+    for (const name of readdirSync(folder)) {
+      const pid =
+        name.startsWith(start) && name.endsWith(UNFINISHED) ? name.slice(start.length, -UNFINISHED.length) : '';
+      if (/^\d+$/.test(pid)) rmSync(join(folder, name));
+    }
+  } catch {
+    // A folder that cannot be read or written: the next time.
   }
 }
 
@@ -283,6 +299,15 @@ export function statQuietly(file: string): Stats | undefined {
     return statSync(file);
   } catch {
     return undefined;
+  }
+}
+
+/** What is in a folder, sorted; nothing for whatever cannot be read. */
+export function namesQuietly(folder: string): string[] {
+  try {
+    return readdirSync(folder).sort();
+  } catch {
+    return [];
   }
 }
 

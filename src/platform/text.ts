@@ -54,8 +54,11 @@ const SECRET_NAME =
 const TOKEN_COUNT =
   /(?:^|[_-])(?:max|min|num|limit|thinking|output|input|context|budget|prompt|completion|total|used)[_-](?:\w+[_-])?tokens$/i;
 
+/** The shell's own: where it is, and not a password. */
+const WORKING_FOLDER = 'PWD';
+
 export function isSecretName(name: string): boolean {
-  return SECRET_NAME.test(name) && !TOKEN_COUNT.test(name);
+  return SECRET_NAME.test(name) && !TOKEN_COUNT.test(name) && name !== WORKING_FOLDER;
 }
 
 /** For `aws` and `gcloud` the name of a secret. */

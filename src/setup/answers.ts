@@ -6,7 +6,7 @@ import { BrokerError } from '../errors.ts';
 import { readRegularFile } from '../platform/files.ts';
 import { NAME, NAME_RULE } from '../protocol/request.ts';
 import { providerDefinitions } from '../providers/registry.ts';
-import { type Draft, type Flags, type Folders, flagText, questionsOf } from './draft.ts';
+import { type Draft, type Flags, type Folders, flagText, questionsOf, wayOf } from './draft.ts';
 import { kindOf } from './kinds.ts';
 import type { Machine } from './machine.ts';
 import type { Question, Wrong } from './questions.ts';
@@ -27,7 +27,9 @@ export async function wrongWith(
   const known = question.wrong?.(String(value), machine);
   if (known !== undefined || draft.kind === undefined) return known;
   const { type, fixed, ways } = kindOf(draft.kind);
-  const way = ways === undefined ? {} : { [ways.key]: draft[ways.into][ways.key] };
+  // How to reach it is asked before how to log in; any way will do to check that.
+  const chosen = ways && (wayOf(draft) ?? Object.keys(ways.choices)[0]);
+  const way = ways === undefined ? {} : { [ways.key]: chosen };
   const tables = {
     options: { type, ...fixed, ...(ways?.into === 'options' ? way : {}) },
     auth: ways?.into === 'auth' ? way : undefined,

@@ -15,7 +15,7 @@ import { isExecutable } from '../platform/files.ts';
 import { helperPath, PACKAGE_ROOT } from '../platform/native.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { stableHelper } from '../service/stable-helper.ts';
-import type { Change } from './config-change.ts';
+import type { Change } from './change.ts';
 import type { SettingsScope } from './draft.ts';
 
 interface LineWish {
@@ -79,12 +79,14 @@ export function clientLine(io: ProcessIo, wish: LineWish): ClientLine {
   const isLeft = isOther && !switchClient;
   const before = present === undefined ? null : describeCommand(present);
   const change: Change = { what: 'client', where: `${file}: apiKeyHelper`, before, after: line };
-  const isThere = present === line || (works && !isOther);
+  const isThere = present !== undefined && (present === line || (works && !isOther));
   return {
     ...common,
+    // Another spelling of it that works stays, and is what the client runs.
+    line: isThere ? present : line,
     file,
     change: isThere || isLeft ? undefined : change,
-    asksFor: isLeft ? (asked ?? '') : undefined,
+    asksFor: isLeft ? asked : undefined,
   };
 }
 

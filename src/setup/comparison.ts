@@ -3,15 +3,10 @@ import { launchFile, stateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { Service } from '../service/service.ts';
+import type { Change } from './change.ts';
 import { type ClientLine, clientLine } from './client-line.ts';
-import {
-  type Change,
-  type ConfigChange,
-  type ConfigPlace,
-  changeConfig,
-  type Existing,
-  providerNameFor,
-} from './config-change.ts';
+import { type ConfigChange, changeConfig, providerNameFor } from './config-change.ts';
+import type { ConfigPlace, Existing } from './config-file.ts';
 import {
   DEFAULT_CREDENTIAL,
   type Draft,

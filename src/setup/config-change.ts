@@ -1,76 +1,21 @@
-import { lstatSync, mkdirSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
-import path from 'node:path';
-import type { Config } from '../config/config.ts';
 import { maskValue } from '../config/effective.ts';
-import { configError } from '../config/faults.ts';
-import { checkConfig, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { expandHome } from '../config/paths.ts';
-import { dotted, TomlPositions, writtenKey } from '../config/positions.ts';
-import { LARGEST_CONFIG_BYTES } from '../config/safe-file.ts';
+import { dotted, writtenKey } from '../config/positions.ts';
 import { commonCredentialSchema } from '../config/schema.ts';
 import { tomlValue } from '../config/toml.ts';
-import { editToml, rootOf, type TomlEdit } from '../config/toml-edit.ts';
+import { editToml, type TomlEdit } from '../config/toml-edit.ts';
 import { type Table, valueAt } from '../config/walk.ts';
 import { BrokerError } from '../errors.ts';
-import { readTextQuietly } from '../platform/files.ts';
 import { isSecretName } from '../platform/text.ts';
-import { providerDefinitions } from '../providers/registry.ts';
-import { writePlanned } from '../service/manager.ts';
+import type { Change } from './change.ts';
+import { type CheckedText, type ConfigPlace, checkText, type Existing } from './config-file.ts';
 import { type Answers, type Plan, tableAt } from './draft.ts';
 import { connectionQuestions, kindOf } from './kinds.ts';
 import { checkTable, credentialTable, newConfig, providerTables } from './new-tables.ts';
 
-export interface ConfigPlace {
-  readonly file: string;
-  readonly homeDir: string;
-  readonly uid: number;
-}
-
-/** The configuration as it is before anything is set up. */
-export interface Existing {
-  /** undefined: there is no file yet. */
-  readonly text: string | undefined;
-  readonly config: Config | undefined;
-  /** What the file says, word for word; empty without one. */
-  readonly root: Table;
-  readonly mode: number;
-}
-
-/** The file as it is going to be, and checked as the daemon will check it. */
-export interface ConfigChange {
-  readonly text: string;
-  readonly loaded: LoadedConfig;
+export interface ConfigChange extends CheckedText {
   /** Empty: the file says all of it. */
   readonly changes: readonly Change[];
-}
-
-/** One thing that setup would do. */
-export interface Change {
-  readonly what: 'provider' | 'credential' | 'default' | 'client' | 'service' | 'guard';
-  /** A key of the configuration, a settings file, a manager of services. */
-  readonly where: string;
-  /** null: it is not there. */
-  readonly before: unknown;
-  /** null: it goes. */
-  readonly after: unknown;
-}
-
-/** Something that is there gets another value, or goes: a person has to say so. */
-export function replaces({ before }: Change): boolean {
-  return before !== null;
-}
-
-const NO_ENVIRONMENT = {};
-
-/** @throws BrokerError ERR_CONFIG if there is a file, but none that works: what is wrong has to be fixed first. */
-export async function readExisting({ file, homeDir, uid }: ConfigPlace): Promise<Existing> {
-  if (lstatSync(file, { throwIfNoEntry: false }) === undefined)
-    return { text: undefined, config: undefined, root: {}, mode: 0o600 };
-  // What the environment adds is the daemon's matter: it is not there when this file is read.
-  const result = await loadConfig({ file, types: providerDefinitions, env: NO_ENVIRONMENT, homeDir, uid });
-  if (result.faults !== undefined) throw configError(result.faults);
-  const text = readTextQuietly(file, LARGEST_CONFIG_BYTES);
-  return { text, config: result.config, root: rootOf(text ?? '') ?? {}, mode: statSync(file).mode & 0o700 };
 }
 
 /**
@@ -131,21 +76,11 @@ export async function changeConfig(existing: Existing, plan: Plan, place: Config
   }
   if (root['default'] === undefined || plan.makeDefault) put('default', ['default'], credential);
 
-  if (text === undefined) return { ...(await checked(newConfig(plan), place)), changes };
-  const edited = editToml(
-    withDefault(text, root, credential),
-    edits.filter(({ path }) => path[0] !== 'default' || root['default'] !== undefined),
-  );
+  if (text === undefined) return { ...(await checkText(newConfig(plan), place)), changes };
+  const edited = editToml(text, edits);
   if (edited === undefined) throw notEditable(edits, place.file);
   const gap = edited.endsWith('\n') ? '\n' : '\n\n';
-  return { ...(await checked(added.length === 0 ? edited : `${edited}${gap}${added.join('\n')}`, place)), changes };
-}
-
-/** Above the first table is the only place for it. */
-function withDefault(text: string, root: Table, credential: string): string {
-  if (root['default'] !== undefined) return text;
-  const [mark, rest] = text.startsWith('\uFEFF') ? ['\uFEFF', text.slice(1)] : ['', text];
-  return `${mark}default = ${tomlValue(credential)}   # served when no name is given\n${rest}`;
+  return { ...(await checkText(added.length === 0 ? edited : `${edited}${gap}${added.join('\n')}`, place)), changes };
 }
 
 /** Keys of a login by another method. */
@@ -184,12 +119,6 @@ function shown(path: readonly string[], value: unknown): unknown {
   return maskValue(value, isSecretName(key) && !key.endsWith('_file') && !key.endsWith('_id')) ?? null;
 }
 
-/** `provider: providers.vault.address: "…" → "…"`, or `credential: credentials.work.field = "key" (new)`. */
-export function describeChange({ what, where, before, after }: Change): string {
-  if (before === null) return `${what}: ${where} = ${tomlValue(after)} (new)`;
-  return `${what}: ${where}: ${tomlValue(before)} → ${after === null ? 'removed' : tomlValue(after)}`;
-}
-
 function notEditable(edits: readonly TomlEdit[], file: string): BrokerError {
   const lines = edits.map(
     ({ path, value }) => `${dotted(path)} = ${value === undefined ? '(remove it)' : tomlValue(value)}`,
@@ -220,16 +149,14 @@ export async function guardCredential(
   }
   if (credential.allow?.includes('claude-code')) return { name: wanted, change: undefined };
   const edit: TomlEdit = { path: ['credentials', wanted, 'allow'], value: ['claude-code'], first: true };
-  const line = text.split('\n')[((await TomlPositions.of(text)).lineOf(['credentials', wanted]) ?? 0) - 1] ?? '';
-  const isOwnTable = credential.allow === undefined && /^\s*\[[^[\]]+\]\s*(?:#.*)?$/.test(line);
-  const changed = isOwnTable ? editToml(text, [edit]) : undefined;
+  const changed = credential.allow === undefined ? editToml(text, [edit]) : undefined;
   if (changed === undefined) {
     throw new BrokerError('ERR_USAGE', `[credentials.${writtenKey(wanted)}] in ${place.file} cannot be edited here`, {
       remedy: 'write into it by hand: allow = ["claude-code"]',
     });
   }
   const changes: Change[] = [{ what: 'guard', where: dotted(edit.path), before: null, after: edit.value }];
-  return { name: wanted, change: { ...(await checked(changed, place)), changes } };
+  return { name: wanted, change: { ...(await checkText(changed, place)), changes } };
 }
 
 /**
@@ -269,47 +196,6 @@ function saysTheSame(table: Table, { kind, options, auth }: Omit<Plan, 'provider
   if (way !== undefined && ways?.into === 'auth' && way !== 'token') wanted[`auth.${ways.key}`] = way;
   if (way === 'token' && !['token', undefined].includes(valueAt(table, ['auth', 'method']) as string)) return false;
   return Object.entries(wanted).every(([key, value]) => isSame(valueAt(table, key.split('.')), value, homeDir));
-}
-
-/** Puts the change into its place, 0600, or leaves everything as it is. */
-export function writeConfig({ text }: ConfigChange, existing: Existing, { file }: ConfigPlace): { undo(): void } {
-  // Dotfile managers install configurations as links: what they lead to is changed.
-  const target = existing.text === undefined ? file : realpathSync(file);
-  const present = existing.text === undefined ? undefined : readTextQuietly(target, LARGEST_CONFIG_BYTES);
-  if (present !== existing.text || (existing.text === undefined && lstatSync(file, { throwIfNoEntry: false }))) {
-    throw new BrokerError('ERR_CONFIG', `${file} was changed meanwhile`, { remedy: 'run the command again' });
-  }
-  const made = mkdirSync(path.dirname(target), { recursive: true, mode: 0o700 });
-  writePlanned({ path: target, content: text, mode: existing.mode | 0o600 });
-  return {
-    undo: () => {
-      if (existing.text !== undefined) writePlanned({ path: target, content: existing.text, mode: existing.mode });
-      else rmSync(target, { force: true });
-      if (made !== undefined) removeIfEmpty(path.dirname(target), made);
-    },
-  };
-}
-
-/** From `folder` up to `first`, the outermost one that was made; what somebody else has put there stays. */
-function removeIfEmpty(folder: string, first: string): void {
-  for (let each = folder; each.startsWith(first); each = path.dirname(each)) {
-    try {
-      rmdirSync(each);
-    } catch {
-      return;
-    }
-  }
-}
-
-async function checked(text: string, { file, homeDir }: ConfigPlace): Promise<Omit<ConfigChange, 'changes'>> {
-  const result = await checkConfig(Buffer.from(text), {
-    file,
-    types: providerDefinitions,
-    env: NO_ENVIRONMENT,
-    homeDir,
-  });
-  if (result.faults !== undefined) throw configError(result.faults.map((fault) => ({ ...fault, line: undefined })));
-  return { text, loaded: result };
 }
 
 function taken(name: string, type: string, file: string): BrokerError {

@@ -133,13 +133,7 @@ export function completeWithoutAsking(draft: Draft, machine: Machine): void {
     const found = question.found?.(machine);
     if (found !== undefined && !isAnswered(question, questions, draft)) draft[question.into][question.key] = found;
   }
-  const missing = questions.filter((question) => question.needed && !isAnswered(question, questions, draft));
-  const flags = missing.map(({ flag, example }) => `--${flag} ${example ?? '…'}`);
-  const ways = draft.kind && kindOf(draft.kind).ways;
-  if (ways !== undefined && draft[ways.into][ways.key] === undefined) {
-    flags.push(`--${ways.flag} ${Object.keys(ways.choices).join('|')}`);
-  }
-  if (draft.kind === undefined) flags.push(`--provider ${PROVIDER_KINDS.map(({ kind }) => kind).join('|')}`);
+  const flags = missingFlags(draft);
   if (flags.length === 0) return;
   throw new BrokerError('ERR_USAGE', 'there is no terminal to ask at, and not every answer was given', {
     remedy: `add: ${flags.join(' ')}`,
@@ -151,12 +145,17 @@ export function flagText(flags: Flags, flag: string): string | undefined {
   return text(flags[camelCase(flag)]);
 }
 
-/** Nothing that is needed is missing. */
-export function isComplete(draft: Draft): boolean {
+/** What is needed and not there, as it is given at the command line. */
+export function missingFlags(draft: Draft): readonly string[] {
   const questions = questionsOf(draft);
+  const missing = questions.filter((question) => question.needed && !isAnswered(question, questions, draft));
+  const flags = missing.map(({ flag, example }) => `--${flag} ${example ?? '…'}`);
   const ways = draft.kind && kindOf(draft.kind).ways;
-  const isOpen = (question: Question) => question.needed === true && !isAnswered(question, questions, draft);
-  return draft.kind !== undefined && (ways === undefined || wayOf(draft) !== undefined) && !questions.some(isOpen);
+  if (ways !== undefined && wayOf(draft) === undefined) {
+    flags.push(`--${ways.flag} ${Object.keys(ways.choices).join('|')}`);
+  }
+  if (draft.kind === undefined) flags.push(`--provider ${PROVIDER_KINDS.map(({ kind }) => kind).join('|')}`);
+  return flags;
 }
 
 /** Nothing says what is to be set up. */
@@ -227,7 +226,7 @@ const NEVER = new Set(['skip_verify']);
  * daemon does not inherit them, so they have to be in the configuration.
  */
 export function withEnvironment(kind: ProviderKind, options: Answers, env: Environment, folders: Folders): Answers {
-  const asked = connectionQuestions(kind, undefined).filter(({ needed, asked }) => needed || asked);
+  const asked = connectionQuestions(kind, undefined).filter(({ needed, asked }) => needed || asked === true);
   const left = new Set([...NEVER, ...asked.map(({ key }) => key)]);
   const filled: Record<string, string | number> = { ...options };
   for (const [key, contributed] of Object.entries(findDefinition(kindOf(kind).type)?.environmentDefaults ?? {})) {

@@ -15,20 +15,19 @@ import { askStatus, bringUp } from '../service/health.ts';
 import { recordLaunch, Service } from '../service/service.ts';
 import { stableHelper } from '../service/stable-helper.ts';
 import { Unmanaged } from '../service/unmanaged.ts';
+import { replaces } from './change.ts';
 import type { ClientLine } from './client-line.ts';
-import { guardCredential, readExisting, replaces, writeConfig } from './config-change.ts';
+import { guardCredential } from './config-change.ts';
+import { readExisting, writeConfig } from './config-file.ts';
 import type { Plan } from './draft.ts';
 import { kindOf } from './kinds.ts';
 import type { Step, StepOutcome } from './steps.ts';
 import type { Prepared } from './wizard.ts';
 
-type Installation = Omit<Prepared, 'interview'>;
-
 /** What came of it, for the report. */
 export interface Installed {
   helper: string;
   service: string;
-  settings: string | undefined;
   /** How long the client will wait for the key. */
   helperMs: number | undefined;
 }
@@ -37,7 +36,7 @@ export interface Installed {
 const HELPER_LIMIT_MS = 15_000;
 
 /** What setup does once everything was tried, in order; `installed` is filled on the way. */
-export function installationSteps(io: ProcessIo, what: Installation, installed: Installed): readonly Step[] {
+export function installationSteps(io: ProcessIo, what: Prepared, installed: Installed): readonly Step[] {
   const { change, existing, place, plan, session, line, changes } = what;
   const steps: Step[] = [];
   if (change.text !== existing.text) {
@@ -61,7 +60,7 @@ export function installationSteps(io: ProcessIo, what: Installation, installed: 
   const { token } = session;
   if (token !== undefined) steps.push({ name: 'login', run: () => handOver(io, plan, token) });
   if (plan.checkUrl !== undefined) steps.push({ name: 'check', run: () => armCheck(io, plan) });
-  if (line.change !== undefined) steps.push({ name: 'settings', run: async () => writeSettings(line, installed) });
+  if (line.change !== undefined) steps.push({ name: 'settings', run: async () => writeSettings(line) });
   steps.push({ name: 'helper', run: () => tryHelper(io, what, installed) });
   if (changes.some((each) => each.what === 'guard')) steps.push({ name: 'guard', run: () => guard(io, what) });
   return steps;
@@ -73,7 +72,7 @@ async function handOver(io: ProcessIo, { providerName }: Plan, token: SecretByte
 }
 
 /** One key, as Claude Code will have it. */
-async function tryHelper(io: ProcessIo, what: Installation, installed: Installed): Promise<StepOutcome> {
+async function tryHelper(io: ProcessIo, what: Prepared, installed: Installed): Promise<StepOutcome> {
   const { line, trial, plan, change } = what;
   if (change.loaded.config.credentials.get(plan.credential)?.allow !== undefined) {
     // This setup is not the client, and would be refused.
@@ -100,10 +99,8 @@ async function tryHelper(io: ProcessIo, what: Installation, installed: Installed
   return { done: `/bin/sh -c "${line.line}" prints ${shown} after ${installed.helperMs} ms` };
 }
 
-function writeSettings(line: ClientLine, installed: Installed): StepOutcome {
-  const file = line.write();
-  installed.settings = file;
-  return { done: `wrote apiKeyHelper into ${file}`, undo: () => line.takeBack() };
+function writeSettings(line: ClientLine): StepOutcome {
+  return { done: `wrote apiKeyHelper into ${line.write()}`, undo: () => line.takeBack() };
 }
 
 /** A check that says nothing yet is no reason to give up the rest. */
@@ -120,7 +117,7 @@ async function armCheck(io: ProcessIo, { credential, checkUrl }: Plan): Promise<
 }
 
 /** Last: the line that is to be served is on record by now, and this setup has had its own look at the key. */
-async function guard(io: ProcessIo, { plan, place }: Installation): Promise<StepOutcome> {
+async function guard(io: ProcessIo, { plan, place }: Prepared): Promise<StepOutcome> {
   const existing = await readExisting(place);
   const { name, change } = await guardCredential(existing, plan.credential, place);
   const client = enrolClient({ stateDir: stateDir(io), uid: io.uid }, undefined, io.env['PATH']);
@@ -194,12 +191,13 @@ async function startAgain(io: ProcessIo, installed: Installed): Promise<StepOutc
 }
 
 /** The daemon reads the file a moment after it was written. */
-async function untilTaken(io: ProcessIo, { plan, change }: Installation): Promise<StepOutcome> {
+async function untilTaken(io: ProcessIo, { plan, change }: Prepared): Promise<StepOutcome> {
   const client = connect(io);
   const giveUpAtMs = io.clock.now() + CONFIG_LIMIT_MS;
   const tables = [`credentials.${writtenKey(plan.credential)}.`, `providers.${writtenKey(plan.providerName)}.`];
+  const isOurs = (key: string) => key === 'default' || tables.some((table) => key.startsWith(table));
   const written = (values: readonly ConfigValue[]) =>
-    values.filter(({ key, origin }) => origin.kind === 'file' && tables.some((table) => key.startsWith(table)));
+    values.filter(({ key, origin }) => origin.kind === 'file' && isOurs(key));
   const wanted = written(await change.loaded.effective());
   for (;;) {
     const { file, values } = await client.config();

@@ -184,8 +184,7 @@ export class Interview {
   }
 
   switchClient(from: string, to: string): Promise<boolean> {
-    const today = from === '' ? 'the default credential' : `"${from}"`;
-    return this.yes(`Claude Code asks for ${today} today. Let it ask for "${to}" instead?`, false);
+    return this.yes(`Claude Code asks for "${from}" today. Let it ask for "${to}" instead?`, false);
   }
 
   service(): Promise<boolean> {
@@ -207,7 +206,7 @@ export class Interview {
 
   async #ask(questions: readonly Question[], draft: Draft, again: boolean, look?: Look): Promise<void> {
     for (const question of questions) {
-      const isOpen = (question.needed || question.asked) && !isAnswered(question, questions, draft);
+      const isOpen = (question.needed || question.asked === true) && !isAnswered(question, questions, draft);
       const isAgain = again && (question.needed || question.asked || draft[question.into][question.key] !== undefined);
       if (!isOpen && !isAgain) continue;
       await this.#put(question, draft, look && ((value) => look(question, value)));
@@ -235,16 +234,17 @@ export class Interview {
       readonly usual?: string | undefined;
       readonly example?: string;
       readonly needed?: true;
-      readonly asked?: true;
+      readonly asked?: Question['asked'];
     },
     check: (answer: string) => Promise<Wrong | undefined>,
   ): Promise<string> {
     const { usual, example } = about;
-    const mayBeEmpty = about.needed !== true && about.asked === true;
+    const mayBeEmpty = about.needed !== true && about.asked !== undefined;
     const like = example === undefined || usual !== undefined ? '' : `, like ${example}`;
     const none = mayBeEmpty && usual !== undefined ? ' (- for none)' : '';
     const meant = (typed: string | undefined) =>
       none !== '' && typed?.trim() === '-' ? '' : typed?.trim() || (usual ?? '');
+    let failure: unknown;
     const answer = await this.#answer<string | undefined>(
       text({
         message: `${message}${like}${none}`,
@@ -252,12 +252,19 @@ export class Interview {
         validate: async (typed) => {
           const value = meant(typed);
           if (value === '') return mayBeEmpty ? undefined : `Type it${like}`;
-          const wrong = await check(value);
-          return wrong === undefined ? undefined : `${wrong.message}: ${wrong.remedy}`;
+          try {
+            const wrong = await check(value);
+            return wrong === undefined ? undefined : `${wrong.message}: ${wrong.remedy}`;
+          } catch (error) {
+            // What throws in here nobody catches.
+            failure = error;
+            return undefined;
+          }
         },
         ...this.#io,
       }),
     );
+    if (failure !== undefined) throw failure;
     return meant(answer);
   }
 

@@ -8,10 +8,8 @@ import {
   type ProviderKind,
   type Question,
   type SetupKind,
-  VAULT,
-  VAULT_LOGINS,
-  VAULT_SOURCE,
 } from './questions.ts';
+import { VAULT, VAULT_LOGINS, VAULT_SOURCE } from './vault-questions.ts';
 
 const tool = (kind: PresetName, label: string, name: string) => ({
   kind,

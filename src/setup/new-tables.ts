@@ -3,10 +3,10 @@ import { tomlValue } from '../config/toml.ts';
 import type { Answers, Plan } from './draft.ts';
 import { kindOf } from './kinds.ts';
 
-/** A new configuration file, with comments for the person who opens it next. */
 /** By which `broker uninstall` knows the file again. */
 export const BEGUN_BY_SETUP = '# Configuration of broker, begun by `broker setup`.';
 
+/** A new configuration file, with comments for the person who opens it next. */
 export function newConfig(plan: Plan): string {
   return `${BEGUN_BY_SETUP} Change it as you like: the daemon notices changes.
 # Every key is explained by: broker help configuration; check the file with: broker config validate

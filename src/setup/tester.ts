@@ -60,7 +60,11 @@ export class Tester implements Looker {
 
   async unasked(draft: Draft): Promise<Trial> {
     requireTokenFile(draft, this.#parts.machine);
-    const trial = await this.try({ ...draft, field: draft.field ?? fieldIn(draft, this.#parts) });
+    const tried = this.try({ ...draft, field: draft.field ?? fieldIn(draft, this.#parts) });
+    const trial = await tried.catch((error: unknown) => {
+      if (!(error instanceof ProviderError)) throw error;
+      throw error.saying(withoutTables(error.message), error.remedy && withoutTables(error.remedy));
+    });
     if (trial.fingerprint !== undefined) return trial;
     throw new BrokerError('ERR_USAGE', 'the secret has several values', {
       remedy: `name the one that is the key: --field ${trial.fields.join('|')}`,
@@ -117,6 +121,11 @@ function requireTokenFile({ kind, auth }: Draft, { vault }: Machine): void {
         'write it to a file: (umask 077; printenv VAULT_TOKEN > ~/.vault-token), or log in another way with --auth',
     },
   );
+}
+
+/** A remedy as setup says it: there may be no file yet that has these tables. */
+export function withoutTables(text: string): string {
+  return text.replaceAll(/,? (?:of|in|for|to) \[(?:providers|credentials)\.[^\]]+\]/g, '');
 }
 
 /** The field that the credential has today. */

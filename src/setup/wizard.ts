@@ -4,13 +4,14 @@ import { BrokerError, ProviderError } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { Service } from '../service/service.ts';
 import { checkFlags } from './answers.ts';
+import { describeChange, replaces } from './change.ts';
 import { type Comparison, compare, guardObstacle, type Surrounding } from './comparison.ts';
-import { describeChange, readExisting, replaces } from './config-change.ts';
-import { completeWithoutAsking, type Draft, draftOf, type Flags, isComplete, isEmptyDraft } from './draft.ts';
+import { readExisting } from './config-file.ts';
+import { completeWithoutAsking, type Draft, draftOf, type Flags, isEmptyDraft, missingFlags } from './draft.ts';
 import { Cancelled, Interview, type Next } from './interview.ts';
 import { describeMachine, lookAround, type Machine } from './machine.ts';
 import type { ProviderKind } from './questions.ts';
-import { fieldIn, type LoginOfPerson, Tester } from './tester.ts';
+import { fieldIn, type LoginOfPerson, Tester, withoutTables } from './tester.ts';
 import type { Session, Trial } from './trial.ts';
 import { listed } from './vault-facts.ts';
 
@@ -18,7 +19,6 @@ import { listed } from './vault-facts.ts';
 export interface Prepared extends Comparison {
   readonly trial: Trial;
   readonly session: Session;
-  readonly interview: Interview | undefined;
 }
 
 /** What is there, beside what the flags say; nothing is asked, tried or written. @throws BrokerError. */
@@ -39,20 +39,20 @@ export async function compareOnly(io: ProcessIo, flags: Flags): Promise<Comparis
 export async function prepare(io: ProcessIo, flags: Flags, person: LoginOfPerson): Promise<Prepared | Comparison> {
   const { around, machine } = await lookUp(io, flags);
   const { existing, folders } = around;
-  const interview = io.terminal === undefined ? undefined : new Interview(io.terminal, machine, folders, io.signal);
   const draft = draftOf(flags, folders, existing.root);
   await checkFlags(flags, draft, { machine, folders, wantsFiles: true });
   const tester = new Tester({ ...around, ...person, machine, hasKey: flags['keyStdin'] === true });
-  if (interview === undefined) {
+  if (io.terminal === undefined) {
     completeWithoutAsking(draft, machine);
     const found = await compare(draft, around);
     if (found.line.change !== undefined) found.line.check();
     const mayReplace = flags['yes'] === true || flags['dryRun'] === true;
     if (found.changes.length === 0 || (found.changes.some(replaces) && !mayReplace)) return found;
-    return { ...found, trial: await tester.unasked(draft), session: person.session, interview };
+    return { ...found, trial: await tester.unasked(draft), session: person.session };
   }
+  const interview = new Interview(io.terminal, machine, folders, io.signal);
   const asked = await new Conversation(around, machine, interview, tester, flags).from(draft);
-  return 'trial' in asked ? { ...asked, session: person.session, interview } : asked;
+  return 'trial' in asked ? { ...asked, session: person.session } : asked;
 }
 
 async function lookUp(io: ProcessIo, flags: Flags): Promise<{ around: Surrounding; machine: Machine }> {
@@ -91,7 +91,7 @@ class Conversation {
       isChange = name !== undefined;
       draft = isChange ? draftOf({ ...this.#flags, credential: name }, folders, existing.root) : plain;
       if (name !== undefined) draft.credential = name;
-    } else if (isComplete(adopted)) {
+    } else if (missingFlags(adopted).length === 0) {
       const found = await compare(adopted, this.#around);
       if (found.changes.length === 0) return found;
       // A name that nobody has said is not taken from what is there.
@@ -107,15 +107,15 @@ class Conversation {
       if (choice === 'stop') throw new Cancelled();
       if (choice === 'rest') await this.#rest(draft, false, true);
       else {
+        const { field } = draft;
         await this.#change(draft, choice);
-        trial = await this.#untilItWorks(draft, await this.#untilItReads(draft));
+        trial = await this.#untilItWorks(draft, await this.#untilItReads(draft), field);
       }
     }
   }
 
   async #confirm({ changes, place, line, scope }: Comparison): Promise<boolean> {
-    const left =
-      line.asksFor === undefined ? [] : [`client: ${line.file} goes on asking for ${line.asksFor || 'the default'}`];
+    const left = line.asksFor === undefined ? [] : [`client: ${line.file} goes on asking for ${line.asksFor}`];
     const none = scope === 'none' ? ['client: the settings of Claude Code stay as they are'] : [];
     const lines = [...changes.map((change) => describeChange(change)), ...left, ...none];
     this.#interview.tell(`This is going to be done (configuration: ${place.file})`, lines);
@@ -131,12 +131,13 @@ class Conversation {
     await interview.connection(draft, kind, this.#tester, isChange);
     await this.#logIn(draft, kind);
     await interview.source(draft, kind, this.#tester.known, isChange);
-    const field = fieldIn(draft, this.#around);
+    const former = fieldIn(draft, this.#around);
+    const field = draft.field ?? former;
     const read = await this.#untilItReads(draft);
     draft.credential ??= await interview.credential(new Set(Object.keys(existing.root['credentials'] ?? {})));
     const trial = await this.#untilItWorks(draft, read, field);
     // What has only one value has no use for the name of the former one.
-    if (field !== undefined) draft.field ??= null;
+    if (former !== undefined) draft.field ??= null;
     return trial;
   }
 
@@ -168,10 +169,11 @@ class Conversation {
     }
   }
 
-  async #untilItWorks(draft: Draft, read: Trial, field = draft.field ?? undefined): Promise<Trial> {
+  /** @param field chosen the last time. */
+  async #untilItWorks(draft: Draft, read: Trial, field: Draft['field']): Promise<Trial> {
     let trial = read;
     while (trial.fingerprint === undefined) {
-      draft.field = await this.#interview.field(trial.fields, field);
+      draft.field = await this.#interview.field(trial.fields, field ?? undefined);
       trial = await this.#untilItReads(draft);
     }
     this.#interview.step(`Works: the key is ${trial.fingerprint}${trial.leased ? ', leased' : ''}`);
@@ -184,10 +186,8 @@ class Conversation {
     if (!(error instanceof BrokerError)) throw error;
     const known = isRead && this.#tester.known !== undefined ? listed(this.#tester.known.engines) : '';
     const mounted = known === '' ? [] : [`mounted here: ${known}`];
-    // There is no file yet that these tables would be in.
-    const words = (text: string) => text.replaceAll(/ (?:of|in|for|to) \[(?:providers|credentials)\.[^\]]+\]/g, '');
-    const remedy = error.remedy === undefined ? [] : [words(error.remedy)];
-    this.#interview.fault([words(error.message), ...remedy, ...mounted].join('\n'));
+    const remedy = error.remedy === undefined ? [] : [withoutTables(error.remedy)];
+    this.#interview.fault([withoutTables(error.message), ...remedy, ...mounted].join('\n'));
     const choice = await this.#interview.what(this.#choices(error, draft, isRead));
     if (choice === 'stop') throw new Cancelled();
     if (choice !== 'again') await this.#change(draft, choice);
@@ -204,11 +204,13 @@ class Conversation {
 
   async #change(draft: Draft, choice: Next): Promise<void> {
     const kind = draft.kind ?? 'vault';
-    draft.field = undefined;
     if (choice === 'login') {
       await this.#tester.forget();
       await this.#interview.connection(draft, kind, this.#tester, true);
-    } else await this.#interview.source(draft, kind, this.#tester.known, true);
+    } else {
+      draft.field = undefined;
+      await this.#interview.source(draft, kind, this.#tester.known, true);
+    }
   }
 
   /** What is done with the key. @param again ask for what is answered, too. */
@@ -219,13 +221,12 @@ class Conversation {
     const isNew = valueAt(existing.root, ['credentials', draft.credential ?? '']) === undefined;
     if (isNew && isOpen(draft.checkUrl)) draft.checkUrl = await interview.check(draft.checkUrl);
     const { line, plan } = await compare({ ...draft, guard: false, switchClient: false, scope: 'user' }, this.#around);
-    const isOther = line.asksFor !== undefined && (draft.scope ?? 'user') === 'user';
-    if (isOther) {
-      if (isOpen(draft.switchClient))
-        draft.switchClient = await interview.switchClient(line.asksFor ?? '', plan.credential);
+    const other = (draft.scope ?? 'user') === 'user' ? line.asksFor : undefined;
+    if (other !== undefined) {
+      if (isOpen(draft.switchClient)) draft.switchClient = await interview.switchClient(other, plan.credential);
     } else if (line.change !== undefined && (again || draft.scope === undefined))
       draft.scope = await interview.scope(draft.scope);
-    const isOffered = guardObstacle(io, draft.scope ?? 'user') === undefined && !isOther;
+    const isOffered = guardObstacle(io, draft.scope ?? 'user') === undefined && other === undefined;
     if (!isOffered) draft.guard = draft.guard && !again;
     else if (isNew && isOpen(draft.guard)) draft.guard = await interview.guard(draft.guard);
     const service = new Service(io);

@@ -5,7 +5,7 @@ import type { BrokerClient, connect } from '../client/broker-client.ts';
 import type { Config } from '../config/config.ts';
 import { configFile, ownStateDir, sinkFile, socketCandidates } from '../config/paths.ts';
 import { LARGEST_CONFIG_BYTES } from '../config/safe-file.ts';
-import { codeOf } from '../errors.ts';
+import { codeOf, shellWord } from '../errors.ts';
 import { isOwnFolder, readTextQuietly, statQuietly } from '../platform/files.ts';
 import { LAUNCH_AGENT, launchAgentLog } from '../platform/installation.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
@@ -155,7 +155,8 @@ export function configuration({ io }: RemovalContext): Found {
     return { written: [], stays: [{ where: file, why }] };
   }
   if (readTextQuietly(file, LARGEST_CONFIG_BYTES)?.includes(BEGUN_BY_SETUP) !== true) {
-    return { written: [], stays: [{ where: file, why: 'not begun by broker setup, and so yours to delete' }] };
+    const why = `it lacks the first line of broker setup, and so is yours; to delete it: rm ${shellWord(file)}`;
+    return { written: [], stays: [{ where: file, why }] };
   }
   const { remove, ...rest } = fileOf('configuration', file, 'the configuration');
   const folder = path.dirname(file);

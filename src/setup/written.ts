@@ -6,8 +6,7 @@ import { followLinks } from '../claude/settings/replace-file.ts';
 import { runsBrokerHelper } from '../claude/shell/helper-command.ts';
 import { type BrokerClient, connect } from '../client/broker-client.ts';
 import { codexConfigFile, isOurs, readCodexConfig } from '../clients/codex-config.ts';
-import { CODEX_RECORDS, uninstallCodex } from '../clients/codex-install.ts';
-import { loadConfig } from '../config/load.ts';
+import { CODEX_RECORDS, uninstallCodex } from '../clients/codex-uninstall.ts';
 import { configFile, ownStateDir, stateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
 import { describeTrouble, keyringName, trouble } from '../platform/keyring.ts';
@@ -15,6 +14,7 @@ import { keyringOf } from '../platform/keyring-child.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { waitUntil } from '../platform/waiting.ts';
 import { ITEMS_SERVICE, type KeychainSource, keychainDefinition } from '../providers/keychain/options.ts';
+import { loadOwnConfig } from '../providers/own-config.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { isLink } from '../service/manager.ts';
 import { Service } from '../service/service.ts';
@@ -54,8 +54,8 @@ const FINDERS: readonly Finder[] = [
 
 /** @throws BrokerError for a settings file that cannot be put right: nothing has been touched then. */
 export async function findWritten(io: ProcessIo, keepState: boolean): Promise<Found> {
-  const { env, homeDir, uid } = io;
-  const loaded = await loadConfig({ file: configFile(io), types: providerDefinitions, env, homeDir, uid });
+  const { homeDir } = io;
+  const loaded = await loadOwnConfig(io, configFile(io));
   const client = runningClient(io);
   const status = await client?.status().catch(() => undefined);
   const around = { io, stateDir: stateDir(io), config: loaded.config, client, status, keepState };

@@ -30,7 +30,7 @@ interface GuardHome extends TemporaryHome {
 function guardHome(config = CONFIG): GuardHome {
   const home = new TemporaryHome();
   return Object.assign(home, {
-    helper: home.write('bin/broker-key', '#!/bin/sh\n', 0o755),
+    helper: home.write('bin/broker-key', '', 0o755),
     config: home.write('config.toml', config),
   });
 }
@@ -92,11 +92,34 @@ describe.runIf(process.platform === 'linux')('broker claude install --guard', ()
     expect(readEnrolment(home.path('state'), home.uid).clients).toEqual([]);
   });
 
+  test('a client is enrolled without --guard too, and never a runtime of JavaScript', async () => {
+    using home = guardHome();
+    const place = home.path('bin', 'claude');
+    copyFileSync('/bin/true', place);
+    const { out } = await install(home, '--client', place);
+    expect(out).toContain(`enrolled ${place}`);
+    expect(readFileSync(home.config, 'utf8')).toBe(CONFIG);
+    expect(readEnrolment(home.path('state'), home.uid).clients).toMatchObject([{ path: place }]);
+    const node = home.path('bin', 'node');
+    copyFileSync('/bin/true', node);
+    const named = await install(home, '--client', node);
+    expect([named.exitCode, named.err]).toEqual([64, expect.stringContaining('claude-code-node')]);
+    expect(readEnrolment(home.path('state'), home.uid).clients).toHaveLength(1);
+  });
+
   test('names the credential, also one that has to be quoted', async () => {
     using home = guardHome();
     expect((await install(home, '--guard', '--credential', 'other.one')).exitCode).toBe(0);
     expect(readFileSync(home.config, 'utf8')).toContain('[credentials."other.one"]\nallow = ["claude-code"]\n');
     expect(linesOf(home)).toEqual([`${home.helper} other.one`]);
+  });
+
+  test('writes it into an inline table as well', async () => {
+    const table = 'credentials.work = { provider = "p", command = ["true"] }';
+    using home = guardHome(`default = "work"\nproviders.p.type = "exec"\n${table}\n`);
+    expect((await install(home, '--guard')).exitCode).toBe(0);
+    const guarded = table.replace(' }', ', allow = ["claude-code"] }');
+    expect(readFileSync(home.config, 'utf8')).toContain(guarded);
   });
 
   test.each([
@@ -106,12 +129,6 @@ describe.runIf(process.platform === 'linux')('broker claude install --guard', ()
       'other words',
       [],
       CONFIG.replace('provider = "p"', 'provider = "p"\nallow = ["claude-code-node"]'),
-      /cannot be edited here/,
-    ],
-    [
-      'an inline table',
-      [],
-      'default = "work"\nproviders.p.type = "exec"\ncredentials.work = { provider = "p", command = ["true"] }\n',
       /cannot be edited here/,
     ],
   ])('%s: nothing is written, and it says what to do', async (_, flags, config, words) => {
@@ -156,6 +173,17 @@ describe('what broker claude records for `allow`', () => {
     expect(() => statSync(enrolmentFile(home.path('state')))).toThrow('ENOENT');
   });
 
+  test('a script, so that the shell stays in which it is recognised', async () => {
+    using home = guardHome();
+    const script = home.write('bin/broker-key', '#!/bin/sh\nexec true\n', 0o755);
+    await run(home, ['install', '--helper', script, '--credential', 'work']);
+    expect(linesOf(home)).toEqual([`${script} work || exit`]);
+    expect((await run(home, ['install', '--helper', script, '--credential', 'work'])).out).toContain(
+      'nothing to change',
+    );
+    expect((await run(home, ['uninstall'])).exitCode).toBe(0);
+  });
+
   test('a line that was there already, word for word', async () => {
     using home = guardHome();
     home.write('.claude/settings.json', JSON.stringify({ apiKeyHelper: home.helper }));
@@ -175,7 +203,7 @@ describe('what broker claude records for `allow`', () => {
 
   test('an administrator’s lines of ours, as long as only root can write them', () => {
     using home = guardHome();
-    const context = { stateDir: home.path('state'), uid: home.uid };
+    const context = { stateDir: home.path('state'), uid: home.uid, homeDir: home.path() };
     const file = home.write('managed/managed-settings.json', JSON.stringify({ apiKeyHelper: home.helper }), 0o644);
     const found = readSettingsFile({ scope: 'managed', file }, { plistAsJson: () => undefined });
     const owned = (more: Partial<typeof found>) => [{ ...found, uid: 0, ...more }];
@@ -193,5 +221,9 @@ describe('what broker claude records for `allow`', () => {
     }
     recordManagedLines(context, [{ ...found, scope: 'project', uid: 0 }]);
     expect(linesOf(home)).toEqual([]);
+    recordManagedLines(context, owned({ helper: { value: '~/bin/broker-key', line: 1 } }));
+    expect(readEnrolment(home.path('state'), home.uid).lines).toMatchObject([
+      { line: '~/bin/broker-key', words: [home.path('bin', 'broker-key')] },
+    ]);
   });
 });

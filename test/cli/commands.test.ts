@@ -241,6 +241,25 @@ i anthropic: keys live too short
     expect(await io.run('status', '--check')).toMatchObject({ code: 69 });
   });
 
+  it('says to whoever has no home what to set, and which variable makes no sense', async () => {
+    io = new FakeIo({ BROKER_SOCKET: join(server.folder, 'none.sock') });
+    io.homeDir = '';
+    const { code, out, err } = await io.run('status');
+    expect([code, out]).toEqual([69, 'Nothing can be served.\nconfiguration: there is no home to look for it in\n']);
+    expect(err).toMatch(/^error: no daemon answers at .*: HOME is .*\nhint: set HOME to /);
+    io.out = '';
+    expect(await io.run('status', '--json')).toMatchObject({ code: 69 });
+    expect(JSON.parse(io.out)).toMatchObject({
+      daemon: { running: false, configFile: null, stateDir: null },
+      configuration: { ok: false, faults: [], names: [] },
+    });
+    io.env['BROKER_SOCKET'] = server.path;
+    io.code = 0;
+    expect(await io.run('status')).toMatchObject({ code: 0 });
+    io.env['BROKER_CONFIG'] = 'relative.toml';
+    expect(await io.run('status')).toMatchObject({ code: 78, err: expect.stringContaining('BROKER_CONFIG is not') });
+  });
+
   it('prints the report itself with --json', async () => {
     expect(JSON.parse((await io.run('status', '--json')).out)).toEqual(STATUS);
   });

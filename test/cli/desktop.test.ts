@@ -59,6 +59,7 @@ describe('broker desktop', () => {
     const { out } = await home.run('install', '--helper', home.helper, '--credential', 'work', '--dry-run');
     expect(out).toContain(`+  "inferenceCredentialHelper": "${home.script}"`);
     expect(out).not.toContain('sk-canary-1');
+    await home.run('install', '--helper', home.helper, '--credential', 'work', '--dry-run', '--profile');
     expect([existsSync(home.script), read(home.file)]).toEqual([false, APPLIED]);
   });
 

@@ -1,7 +1,10 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { main } from '../../src/cli/main.ts';
 import { listTopics } from '../../src/cli/topics.ts';
@@ -134,7 +137,7 @@ describe('broker help', () => {
     expect(code).toBe(0);
     const pages = globSync('docs/**/*.md', { cwd: ROOT });
     expect(out.trimEnd().split('\n').slice(1)).toHaveLength(pages.length);
-    expect(out).toMatch(/^ {2}configuration +Configuration$/m);
+    expect(out).toMatch(/^ {2}configuration +Configuration: every table and key of config\.toml$/m);
   });
 
   it.each(globSync('docs/**/*.md', { cwd: ROOT }))('prints %s under its own name, and by its path', async (page) => {
@@ -150,6 +153,21 @@ describe('broker help', () => {
     expect(out).toContain(readFileSync(join(ROOT, 'docs', 'setup.md'), 'utf8'));
     io.out = '';
     expect((await io.run('help', 'service', 'install')).out).toMatch(/^Usage: broker service install/);
+  });
+
+  it('is not the help of something else: --help of a command that there is not says so', async () => {
+    for (const [words, said] of [
+      [['statusx', '--help'], "error: unknown command 'statusx'\n(Did you mean status?)\nhint: see broker --help\n"],
+      [
+        ['claude', 'instal', '-h'],
+        "error: unknown command 'instal'\n(Did you mean install?)\nhint: see broker claude --help\n",
+      ],
+    ] as const) {
+      Object.assign(io, { out: '', err: '' });
+      expect(await io.run(...words)).toMatchObject({ code: 64, out: '', err: said });
+    }
+    io.err = '';
+    expect(await io.run('claude', '--help')).toMatchObject({ code: 0, err: '' });
   });
 
   it('is where --help of a command points to that has a page', async () => {
@@ -247,11 +265,23 @@ describe('as a process', () => {
     expect(stderr).toMatch(/^broker: no daemon answers at .*\n$/);
   });
 
-  it('loads nothing of the daemon for a question to it', () => {
-    const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', START, '--', 'status'], {
-      encoding: 'utf8',
-      env: { PATH: process.env['PATH'], HOME: folder, BROKER_SOCKET: join(folder, 'x.sock'), NODE_DEBUG: 'esm' },
-    });
-    expect(stderr).not.toMatch(/src\/(?:broker|cache|server|daemon|providers)\//);
-  });
+  it.each([['status --json'], ['events'], ['get']])(
+    'loads nothing of the daemon for a question to it: %s',
+    async (words) => {
+      const daemon = createServer((_, response) => response.end(JSON.stringify({ daemon: {}, credentials: [] })));
+      const socket = join(folder, 'broker.sock');
+      await once(daemon.listen(socket), 'listening');
+      const env = { PATH: process.env['PATH'], HOME: folder, BROKER_SOCKET: socket, NODE_DEBUG: 'esm' };
+      const args = ['--input-type=module', '-e', START, '--', ...words.split(' ')];
+      const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+      const loaded = new Set<string>();
+      for await (const line of createInterface(child.stderr)) {
+        const [, file] = /Translating TypeScript \S+\/src\/(\S+)/.exec(line) ?? [];
+        if (file !== undefined) loaded.add(file);
+      }
+      daemon.close();
+      expect(loaded).toContain('client/broker-client.ts');
+      expect([...loaded].filter((file) => /^(?:broker|cache|server|daemon|providers)\//.test(file))).toEqual([]);
+    },
+  );
 });

@@ -68,12 +68,18 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     expect(readFileSync(home.config, 'utf8')).toContain('field = "api_key"');
   });
 
-  it.each(DIALOGUE.map(([asked], at) => [asked, at] as const))('Ctrl-C at "%s" changes nothing', async (_, last) => {
+  // Ctrl-D closes the line editor without a word: at a list, at a line of text, and after a login that has to be given back.
+  const atCtrlD = ['Where does the key live?', 'File with the role-id', 'Go ahead?'];
+  const ends = DIALOGUE.flatMap(([asked], at) =>
+    (atCtrlD.includes(asked) ? ['C-c', 'C-d'] : ['C-c']).map((key) => [key, asked, at] as const),
+  );
+
+  it.each(ends)('%s at "%s" changes nothing', async (key, _, last) => {
     const before = home.snapshot();
     await terminal.run(['setup'], env(), home.folder);
     for (const [at, [asked, answer]] of DIALOGUE.slice(0, last + 1).entries()) {
       await terminal.until(asked);
-      await (at === last ? terminal.press('C-c') : answer(terminal));
+      await (at === last ? terminal.press(key) : answer(terminal));
     }
     expect(await terminal.exitCode()).toBe(130);
     expect(await terminal.screen()).toContain('cancelled: nothing was changed');
@@ -99,6 +105,21 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     await terminal.until('Logging in and reading');
     await terminal.press('C-c');
     expect(await terminal.exitCode()).toBe(130);
+    expect(home.snapshot()).toEqual(before);
+  });
+
+  it.each(['C-c', 'C-d'])('%s while an answer is looked at changes nothing, and does not wait for it', async (key) => {
+    const before = home.snapshot();
+    vault.faults.plan({ kind: 'hang' }, { times: Number.POSITIVE_INFINITY });
+    await terminal.run(['setup', '--provider', 'vault'], env(), home.folder);
+    await terminal.until('Address of Vault');
+    await terminal.press('Enter');
+    await terminal.until('Validating');
+    await terminal.press(key);
+    expect(await terminal.exitCode()).toBe(130);
+    const screen = await terminal.screen();
+    expect(screen).toContain('cancelled: nothing was changed');
+    expect(screen).not.toMatch(/How do you log in|Error/);
     expect(home.snapshot()).toEqual(before);
   });
 
@@ -185,6 +206,8 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     await terminal.press('Enter');
     await terminal.until(/(File with the secret-id[\s\S]*){2}/);
     await terminal.answer('~/secret-id');
+    await terminal.until('Mount of the auth method');
+    await terminal.press('Enter');
     await terminal.until('mounted here: secret/ (kv version 2), kv/ (kv version 1)');
     await terminal.until('Path of the secret, like secret/data/claude');
     await mistake(`${vault.address}/v1/secret/data/claude`, 'path = "secret/data/claude"');
@@ -229,7 +252,13 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     await terminal.run(['setup'], env(), home.folder);
     await terminal.until('There is a configuration already');
     await terminal.press('Down', 'Enter');
-    for (const asked of ['Address of Vault', '● AppRole', 'File with the role-id', 'File with the secret-id']) {
+    for (const asked of [
+      'Address of Vault',
+      '● AppRole',
+      'File with the role-id',
+      'File with the secret-id',
+      'Mount of the auth method',
+    ]) {
       await terminal.until(asked);
       await terminal.press('Enter');
     }
@@ -258,6 +287,28 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     await terminal.press('Enter');
     expect(await terminal.exitCode()).toBe(0);
     expect((await home.key()).stdout).toBe(`${KEY}\n`);
+  });
+
+  it('a login that is mounted elsewhere: its mount is asked for once it was refused', async () => {
+    const known = ['--provider', 'vault', '--auth', 'ldap', '--username', 'ada', '--address', vault.address];
+    const rest = ['--path', 'secret/data/claude', '--field', 'api_key', '--credential', 'anthropic', '--scope', 'none'];
+    await terminal.run(['setup', ...known, ...rest, '--no-service', '--yes'], env(), home.folder);
+    await terminal.until('Password of ada');
+    await terminal.type('canary-secret');
+    await terminal.press('Enter');
+    await terminal.until('● try again: type the password once more');
+    await terminal.press('Down', 'Enter');
+    for (const asked of ['Address of Vault', '● user name and password of LDAP', 'Name to log in with']) {
+      await terminal.until(asked);
+      await terminal.press('Enter');
+    }
+    await terminal.until('Mount of the auth method');
+    await terminal.answer('userpass');
+    await terminal.until(/(Password of ada[\s\S]*){2}/);
+    await terminal.type('canary-secret');
+    await terminal.press('Enter');
+    expect(await terminal.exitCode()).toBe(0);
+    expect(readFileSync(home.config, 'utf8')).toContain('method = "ldap"\nusername = "ada"\nmount = "userpass"');
   });
 
   it('a password is asked for without an echo, once, and kept nowhere', async () => {

@@ -269,6 +269,13 @@ describe('what is told before anything is tried', () => {
     expect(run.stderr).not.toContain(vault.rootToken);
   });
 
+  it('a refused login is told without tables that no file has yet', async () => {
+    const words = ['--provider', 'vault', '--address', vault.address, '--auth', 'approle', '--role-id', 'nobody'];
+    const run = await setup(...words, '--path', 'secret/data/claude', '--no-service');
+    expect(run).toMatchObject({ code: 77, stdout: '' });
+    expect(run.stderr).toMatch(/refuses the login at auth\/approle\/login.*\nhint: renew the secret\n/);
+  });
+
   it('a token file that is over is named, and nothing else', async () => {
     writeFileSync(join(home.folder, 'old'), 'hvs.of-yesterday', { mode: 0o600 });
     const words = ['--provider', 'vault', '--address', vault.address, '--auth', 'token', '--token-file', '~/old'];
@@ -414,8 +421,21 @@ describe('what is there already', () => {
     expect(await setup(...words, '--switch-client', '--yes')).toMatchObject({ code: 0 });
     expect(line()).toBe(`${before} second`);
     expect(readFileSync(home.config, 'utf8')).toMatch(/^default = "anthropic"/m);
-    expect(await setup(...words, '--default', '--yes')).toMatchObject({ code: 0 });
+    const served = await setup(...words, '--default', '--yes');
+    expect(served, served.stderr).toMatchObject({ code: 0 });
+    expect(served.stderr).toContain(`helper: /bin/sh -c "${before} second" prints`);
     expect(readFileSync(home.config, 'utf8')).toMatch(/^default = "second"/m);
+    expect(line()).toBe(`${before} second`);
+  });
+
+  it('--default: the helper is tried once the daemon serves it without a name', async () => {
+    await first();
+    vault.kv.writeV2('secret/two', { api_key: `${KEY}-2` });
+    const words = [...APPROLE(), '--path', 'secret/data/two', '--credential', 'second', '--no-service'];
+    expect(await setup(...words)).toMatchObject({ code: 0 });
+    const served = await setup(...words, '--default', '--yes');
+    expect(served, served.stderr).toMatchObject({ code: 0 });
+    expect((await home.key()).stdout).toBe(`${KEY}-2\n`);
   });
 
   it('--check on a new machine: everything is missing, and nothing is written', async () => {
@@ -437,6 +457,20 @@ describe('what is there already', () => {
     const run = await setup(...APPROLE(), '--path', 'secret/data/claude', ...withoutService);
     expect(run).toMatchObject({ code: 78, stdout: '' });
     expect(readFileSync(home.config, 'utf8')).toBe('nonsense = 1\n');
+  });
+
+  it.each([
+    ['empty', ''],
+    ['of comments', '# mine\n'],
+    ['with a provider only', '[providers.x]\ntype = "exec"\n'],
+  ])('a configuration without credentials is completed: %s', async (_, text) => {
+    home.folderFor('.config', 'broker');
+    writeFileSync(home.config, text, { mode: 0o600 });
+    const words = [...APPROLE(), '--path', 'secret/data/claude', '--no-service'];
+    expect(await setup(...words)).toMatchObject({ code: 0 });
+    for (const line of text.split('\n')) expect(readFileSync(home.config, 'utf8')).toContain(line);
+    expect((await home.key()).stdout).toBe(`${KEY}\n`);
+    expect(await setup(...words, '--check')).toMatchObject({ code: 0 });
   });
 
   it("somebody else's helper stays unless --force, and is noticed before anything is written", async () => {

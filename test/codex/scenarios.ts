@@ -9,8 +9,6 @@ import { CODEX_SAMPLES } from '../unit/clients/codex-samples.ts';
 import { CodexBench, type CodexOutcome } from './real-codex.ts';
 
 const RUNS = 3;
-/** Short enough to see an interval end. */
-const INTERVAL_MS = 1_000;
 /** The client's own five retries. */
 const LONGEST_ENDING_MS = 20_000;
 
@@ -50,14 +48,17 @@ await several(
       bench.store(SECOND);
       bench.api.acceptedKeys.add(SECOND);
       await bench.broker('refresh');
-      await pass(INTERVAL_MS);
-      return turn();
+      // Until the interval is over, it goes on with the key that it has.
+      let seen = await turn();
+      while (seen.ok && seen.helperCalls === 0) seen = await turn();
+      return seen;
     }),
   (turn) => [
     turn.ok || 'the turn fails',
     turn.refused === 0 || 'a request is refused',
     turn.key === SECOND || 'the old key is used',
   ],
+  // Short enough to see it end.
   ['--refresh', '1s'],
 );
 await several(
@@ -155,10 +156,6 @@ async function several(
   const broken = outcomes.flatMap(promises).filter((promise) => promise !== true);
   console.log(`${what}: ${broken.join(', ') || 'as promised'}`);
   rows.push({ what, outcomes, broken });
-}
-
-function pass(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Codex itself reads each of the shapes before and after `broker codex install`. */

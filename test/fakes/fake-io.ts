@@ -21,7 +21,7 @@ export function uidFor(env: Readonly<Record<string, string | undefined>>): numbe
 export class FakeIo implements ProcessIo {
   readonly env: Record<string, string | undefined>;
   /** Not the home of whoever runs the tests, who may use broker. */
-  readonly homeDir = '/nonexistent';
+  homeDir = '/nonexistent';
   readonly pid = process.pid;
   readonly ppid = process.ppid;
   readonly platform = process.platform;

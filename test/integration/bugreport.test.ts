@@ -89,6 +89,7 @@ beforeEach(() => {
   write('.bashrc', `export ANTHROPIC_API_KEY=${CANARIES.profile}\n`);
   Object.assign(user.env, {
     PATH: '/usr/bin:/bin',
+    PWD: user.path,
     ANTHROPIC_API_KEY: CANARIES.environment,
     HTTPS_PROXY: `http://ada:${CANARIES.proxy}@proxy.example:3128`,
     VAULT_TOKEN: CANARIES.token,
@@ -168,6 +169,7 @@ describe('broker bugreport', () => {
     ]);
     expect(files['configuration.txt']).toContain('credentials.key.provider = "command"');
     expect(files['configuration.txt']).toContain('providers.vault.auth.method = "userpass"');
+    expect(files['doctor.txt']).toMatch(/Authorization: ANTHROPIC_AUTH_TOKEN .*ANTHROPIC_API_KEY is left out/);
     expect(files['events.jsonl']).toContain('"kind":"served"');
     expect(files['log.jsonl']).toContain('broker is ready');
     expect(JSON.parse(files['database.json'] ?? '')).toMatchObject({ quickCheck: ['ok'], keyHomes: ['file'] });

@@ -56,3 +56,12 @@ it.each(['SIGTERM', 'SIGKILL'] as const)('restarts under looping helpers lose no
     await home.close();
   }
 });
+
+it('a start removes what a daemon left that was killed while it kept the compiled program', async () => {
+  await using home = new BrokerHome(CONFIG);
+  const first = await home.start();
+  await first.end('SIGKILL');
+  writeFileSync(join(home.stateDir, '.compiled.4242.broker-tmp'), 'a part of it', { mode: 0o600 });
+  await home.start();
+  expect(home.stateFiles().filter((name) => name.endsWith('.broker-tmp'))).toEqual([]);
+});

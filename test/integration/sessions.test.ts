@@ -41,8 +41,7 @@ afterEach(async () => {
   await vault.stop();
 });
 
-function newClient(): SessionClient {
-  const client = new SessionClient(home.env);
+function newClient(client = SessionClient.claude(home.env)): SessionClient {
   clients.push(client);
   return client;
 }
@@ -61,6 +60,20 @@ test.runIf(canWatch)('each client process has its own lease, which ends within s
   expect(await two.key()).toBe(keys[1]);
   const { stdout } = await home.broker('events');
   expect(stdout).toMatch(/session-opened.*leased[\s\S]*session-ended.*leased/);
+});
+
+test.runIf(canWatch)('Codex has a lease of its own, which ends with its process', async () => {
+  await home.start();
+  const [codex, claude] = [newClient(SessionClient.codex(home.env, home.folder)), newClient()];
+  const keys = [await codex.key(), await claude.key()];
+  expect(new Set(keys).size).toBe(2);
+  expect(await codex.key()).toBe(keys[0]);
+  expect(live()).toBe(2);
+  const { stdout } = await home.broker('events');
+  expect(stdout).toMatch(new RegExp(`session-opened.*codex.*${codex.pid}`));
+  await codex.exit();
+  await expect.poll(live, { timeout: 5_000 }).toBe(1);
+  expect(await claude.key()).toBe(keys[1]);
 });
 
 test.runIf(canWatch)('a daemon that was killed meanwhile leaves no lease of a client that has exited', async () => {

@@ -160,7 +160,10 @@ describe('broker uninstall', () => {
     await using user = new TemporaryHome();
     const { stdout } = await broker(user, 'uninstall', '--yes', '--json');
     expect(JSON.parse(stdout).stays).toEqual([
-      { where: user.config, why: 'not begun by broker setup, and so yours to delete' },
+      {
+        where: user.config,
+        why: `it lacks the first line of broker setup, and so is yours; to delete it: rm ${user.config}`,
+      },
     ]);
     expect(readFileSync(user.config, 'utf8')).toContain(KEY);
   });

@@ -45,7 +45,8 @@ describe.each(['none', 'that of root', 'the root folder', 'one that is read-only
       const ended = broker(home, line);
       expect(ended, ended.stderr).toMatchObject({ status });
       expect(ended.stderr).not.toMatch(/^\s+at |--verbose/m);
-      if (line === 'daemon') expect(ended.stderr).toMatch(/hint: set HOME/);
+      if (line === 'daemon' || (line === 'status' && home === undefined))
+        expect(ended.stderr).toMatch(/hint: set HOME/);
     });
 
     test('the helper ends with 69', () => {

@@ -1,8 +1,8 @@
-import { readdirSync, realpathSync, type Stats } from 'node:fs';
+import { realpathSync, type Stats } from 'node:fs';
 import path from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
 import { readEnrolment } from '../../platform/enrolment.ts';
-import { statQuietly } from '../../platform/files.ts';
+import { namesQuietly, statQuietly } from '../../platform/files.ts';
 import { credentialsFile, findIdentity, findLogin, readClientState } from '../settings/client-state.ts';
 import { type ChainInput, effectiveVariable, readServedSettings, type ServedSettings } from '../settings/effective.ts';
 import { readAllSettings, readSettingsFile } from '../settings/files.ts';
@@ -245,22 +245,14 @@ function installedApps(homeDir: string, platform: NodeJS.Platform): InstalledApp
   const folders = ['.vscode', '.vscode-server', '.vscode-insiders', '.cursor', '.cursor-server', '.windsurf'];
   const extensions = folders.map((folder) => path.join(homeDir, folder, 'extensions'));
   const editor = extensions
-    .flatMap((folder) => namesIn(folder).map((name) => path.join(folder, name)))
+    .flatMap((folder) => namesQuietly(folder).map((name) => path.join(folder, name)))
     .find((file) => path.basename(file).startsWith('anthropic.claude-code'));
   const desktop = path.join(homeDir, platform === 'darwin' ? 'Library/Application Support/Claude' : '.config/Claude');
-  return { editor, desktop: namesIn(desktop).length > 0 ? desktop : undefined };
+  return { editor, desktop: namesQuietly(desktop).length > 0 ? desktop : undefined };
 }
 
 function orphanedSettings({ env, homeDir, projectDir }: GatherOptions, tools: MacTools): string | undefined {
   const usual = path.join(homeDir, '.claude', 'settings.json');
   if (path.join(clientFolder({ env, homeDir, projectDir }), 'settings.json') === usual) return undefined;
   return readSettingsFile({ scope: 'user', file: usual }, tools).helper === undefined ? undefined : usual;
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

@@ -1,6 +1,7 @@
 /** Another client of the machine that can run `broker-key`; read and judged by src/clients, told by the doctor. */
 export interface OtherClient {
-  readonly name: 'Codex' | 'Claude Desktop';
+  /** With what it is started with, where that decides. */
+  readonly name: string;
   /** What was read; undefined: it has no file. */
   readonly file: string | undefined;
   /** What its requests carry, in a few words. */

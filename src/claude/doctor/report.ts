@@ -53,7 +53,8 @@ export function reportText({ facts, findings }: DoctorReport, colour: boolean): 
   if (proof !== undefined)
     lines.push(`    to \`allow\`, its helper call is ${judged(proof.helper)}, and its hook's ${judged(proof.hook)}`);
   if (facts.others.length > 0) lines.push('', paint('bold', 'Other clients on this machine'));
-  for (const { name, uses } of facts.others) lines.push(`    ${name.padEnd(15)} ${uses}`);
+  const width = Math.max(15, ...facts.others.map(({ name }) => name.length + 1));
+  for (const { name, uses } of facts.others) lines.push(`    ${name.padEnd(width)} ${uses}`);
   lines.push('');
   for (const { id, severity, title, cost, remedy } of findings) {
     lines.push(

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { ensurePrivateFolder, readTextQuietly, writeFileAtomically } from '../../platform/files.ts';
+import { ensurePrivateFolder, namesQuietly, readTextQuietly, writeFileAtomically } from '../../platform/files.ts';
 import { revertEdits } from '../../platform/text-edits.ts';
 import { nodeAt, parseSettings, parseTolerantly, valueAt } from '../settings/document.ts';
 import { type Addition, isBare, removeItems, removeProperty } from '../settings/edit.ts';
@@ -147,12 +147,8 @@ export function recordStore<R extends FileRecord>(folder: string, schema: z.ZodT
       return record?.file === file ? record : undefined;
     },
     files(stateDir) {
-      try {
-        const names = readdirSync(path.join(stateDir, folder)).filter((name) => /^[0-9a-f]{16}\.json$/.test(name));
-        return names.flatMap((name) => parsed(path.join(stateDir, folder, name))?.file ?? []);
-      } catch {
-        return [];
-      }
+      const names = namesQuietly(path.join(stateDir, folder)).filter((name) => /^[0-9a-f]{16}\.json$/.test(name));
+      return names.flatMap((name) => parsed(path.join(stateDir, folder, name))?.file ?? []);
     },
     write(stateDir, uid, record) {
       const target = place(stateDir, record.file);

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../../errors.ts';
-import { ensurePrivateFolder, readTextQuietly, writeFileAtomically } from '../../platform/files.ts';
+import { ensurePrivateFolder, namesQuietly, readTextQuietly, writeFileAtomically } from '../../platform/files.ts';
 
 /** A copy of a file as it was before something was changed in it that this program had not written. May hold secrets: 0600. */
 export interface Backup {
@@ -50,14 +50,8 @@ export function keepBackup(input: BackupInput): Backup {
 /** Newest first. A note that cannot be read is left out: the copy beside it is still there. */
 export function listBackups(stateDir: string): Backup[] {
   const folder = backupFolder(stateDir);
-  let names: string[];
-  try {
-    names = readdirSync(folder);
-  } catch {
-    return [];
-  }
   const backups: Backup[] = [];
-  for (const name of names.filter((name) => name.endsWith(SUFFIX))) {
+  for (const name of namesQuietly(folder).filter((name) => name.endsWith(SUFFIX))) {
     const id = name.slice(0, -SUFFIX.length);
     const copy = path.join(folder, name);
     try {

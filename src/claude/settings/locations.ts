@@ -1,5 +1,5 @@
-import { readdirSync } from 'node:fs';
 import path from 'node:path';
+import { namesQuietly } from '../../platform/files.ts';
 import { managedFolder } from '../../platform/known-clients.ts';
 
 /** Who a settings file speaks for; `flag` is what `--settings` names. */
@@ -83,10 +83,6 @@ function givenSettings({ flag, projectDir }: SettingsRoots): SettingsLocation[] 
 
 function dropIns(managed: string): string[] {
   const folder = path.join(managed, 'managed-settings.d');
-  try {
-    const names = readdirSync(folder).filter((name) => name.endsWith('.json') && !name.startsWith('.'));
-    return names.sort().map((name) => path.join(folder, name));
-  } catch {
-    return [];
-  }
+  const names = namesQuietly(folder).filter((name) => name.endsWith('.json') && !name.startsWith('.'));
+  return names.map((name) => path.join(folder, name));
 }

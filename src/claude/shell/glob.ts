@@ -1,5 +1,5 @@
-import { readdirSync } from 'node:fs';
 import path from 'node:path';
+import { namesQuietly } from '../../platform/files.ts';
 
 type OnDisk = (file: string) => string;
 
@@ -19,12 +19,8 @@ export function globbed(pattern: string, onDisk: OnDisk): string[] {
 }
 
 function namesIn(folder: string, pattern: string, onDisk: OnDisk): string[] {
-  try {
-    const names = readdirSync(onDisk(folder === '' ? '/' : folder)).sort();
-    return names.filter((name) => patternOf(pattern).test(name) && (!name.startsWith('.') || pattern.startsWith('.')));
-  } catch {
-    return [];
-  }
+  const names = namesQuietly(onDisk(folder === '' ? '/' : folder));
+  return names.filter((name) => patternOf(pattern).test(name) && (!name.startsWith('.') || pattern.startsWith('.')));
 }
 
 /** More of them make the search slow, and are in nobody's profile. */

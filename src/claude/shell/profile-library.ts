@@ -1,6 +1,5 @@
-import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { readRegularFile } from '../../platform/files.ts';
+import { namesQuietly, readRegularFile } from '../../platform/files.ts';
 import type { ShellSurroundings } from './expand.ts';
 import { fishPlacesIn } from './fish-places.ts';
 import { type FishCommand, type FishScript, parseFish } from './fish-script.ts';
@@ -224,13 +223,6 @@ function universal(value: string): string {
 
 /** Names in a folder, sorted; none where there is no folder. */
 export function filesIn(folder: string, extension: string): string[] {
-  try {
-    const names = readdirSync(folder).filter((name) => name.endsWith(extension));
-    return names
-      .sort()
-      .slice(0, 200)
-      .map((name) => path.join(folder, name));
-  } catch {
-    return [];
-  }
+  const names = namesQuietly(folder).filter((name) => name.endsWith(extension));
+  return names.slice(0, 200).map((name) => path.join(folder, name));
 }

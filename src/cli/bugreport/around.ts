@@ -1,6 +1,6 @@
 import type { DoctorReport } from '../../claude/doctor/report.ts';
 import { connect } from '../../client/broker-client.ts';
-import { type LoadResult, loadConfig } from '../../config/load.ts';
+import type { LoadResult } from '../../config/load.ts';
 import { configFile, expandHome, stateDir } from '../../config/paths.ts';
 import { LARGEST_CONFIG_BYTES } from '../../config/safe-file.ts';
 import { BrokerError } from '../../errors.ts';
@@ -9,7 +9,7 @@ import type { ProcessIo } from '../../platform/process-io.ts';
 import { isSecretName } from '../../platform/text.ts';
 import { within } from '../../platform/waiting.ts';
 import type { StatusReport } from '../../protocol/reports.ts';
-import { providerDefinitions } from '../../providers/registry.ts';
+import { loadOwnConfig } from '../../providers/own-config.ts';
 import { Service } from '../../service/service.ts';
 import { runningDaemon } from '../../service/unmanaged.ts';
 import { Masking } from './masking.ts';
@@ -24,7 +24,7 @@ export interface Around {
 }
 
 export async function lookAround(io: ProcessIo): Promise<Around> {
-  const { env, homeDir, uid } = io;
+  const { env, homeDir } = io;
   const masking = new Masking(homeDir);
   const secretVariables = Object.entries(env).filter(([name]) => isSecretName(name));
   masking.learn(secretVariables.map(([, value]) => value));
@@ -32,7 +32,7 @@ export async function lookAround(io: ProcessIo): Promise<Around> {
   const file = placeOf(() => configFile(io)) ?? '';
   const written = readTextQuietly(file, LARGEST_CONFIG_BYTES) ?? '';
   masking.learnAssignments(written);
-  const loaded = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
+  const loaded = await loadOwnConfig(io, file);
   if (loaded.faults === undefined) masking.learn(loaded.hidden());
   masking.learn(secretFiles(written, homeDir));
   return { io, masking, loaded, status: await askDaemon(io), doctor: undefined };

@@ -1,4 +1,4 @@
-import { isSecretName, REDACTED, redact, scrub, secretArguments } from '../../platform/text.ts';
+import { hideShapes, isSecretName, REDACTED, redact, scrub, secretArguments } from '../../platform/text.ts';
 
 /** Names that the broker itself gives to what is no secret. */
 const NO_SECRET = /^credentials?$/i;
@@ -44,6 +44,11 @@ export class Masking {
   text(text: string): string {
     this.#learnFrom(text);
     return redact(this.#withoutHome(this.finally(text)));
+  }
+
+  /** What broker says itself: "to use X_API_KEY: unset Y_TOKEN" names no secret, although it looks as if it did. */
+  ownWords(text: string): string {
+    return hideShapes(this.#withoutHome(this.finally(text)));
   }
 
   /** Every text in a value of JSON; those under a secret's name whatever they are. */

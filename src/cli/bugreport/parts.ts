@@ -78,7 +78,7 @@ async function doctor(around: Around): Promise<string> {
   const asked = silent ? { addressOf: async () => undefined } : {};
   around.doctor = await examine(io, { ...parts, ...asked }, { runHelper: false });
   masking.learn(secretsIn(around.doctor.facts));
-  return masking.text(reportText(around.doctor, false));
+  return masking.ownWords(reportText(around.doctor, false));
 }
 
 /** What is in force, with what the one way to show a configuration masks; of a file with faults its faults and its structure. */

@@ -19,18 +19,17 @@ import { type Addition, settingsObject } from '../../claude/settings/edit.ts';
 import { readAllSettings } from '../../claude/settings/files.ts';
 import { settingsDiff } from '../../claude/settings/masked-diff.ts';
 import { readIfThere } from '../../claude/settings/replace-file.ts';
-import { parseDuration } from '../../config/durations.ts';
-import { loadConfig } from '../../config/load.ts';
 import { configFile, stateDir } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import { enrolmentFile, readEnrolment } from '../../platform/enrolment.ts';
 import { helperPath } from '../../platform/native.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
-import { providerDefinitions } from '../../providers/registry.ts';
+import { loadOwnConfig } from '../../providers/own-config.ts';
 import { recordLaunch } from '../../service/service.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
-import { guardCredential, readExisting, writeConfig } from '../../setup/config-change.ts';
-import { credentialWarning, installerContext, reportChange, requireCredentialName } from '../installed-file.ts';
+import { guardCredential } from '../../setup/config-change.ts';
+import { readExisting, writeConfig } from '../../setup/config-file.ts';
+import { credentialWarning, installerContext, readMs, reportChange, requireCredentialName } from '../installed-file.ts';
 import { json } from '../output.ts';
 import { type FederationOptions, federationAdditions } from './claude-wif.ts';
 
@@ -68,18 +67,30 @@ export async function installAction(io: ProcessIo, options: InstallOptions): Pro
   if (target.server !== undefined) requireServer(place.file, target.server);
   const request = { ...place, target: target.name, additions, force: options.force === true };
   const dryRun = options.dryRun === true;
-  const outcome = install(installerContext(io), { ...request, dryRun });
-  if (!dryRun) recordManagedLines(installerContext(io), readAllSettings(rootsOf(io, options)));
-  const guarded = guard?.(dryRun);
+  const wantsClient = options.guard === true || options.client !== undefined;
+  const context = installerContext(io);
+  const client = dryRun || !wantsClient ? undefined : enrolClient(context, options.client, io.env['PATH']);
+  const outcome = install(context, { ...request, dryRun });
+  if (!dryRun) recordManagedLines({ ...context, homeDir: io.homeDir }, readAllSettings(rootsOf(io, options)));
+  const enrolled = client?.known === 'enrolled' ? `enrolled ${client.path}, until the next update of it` : undefined;
+  const done = [guard?.(dryRun), enrolled].filter((part) => part !== undefined).join('; ');
   const ours = additions.flatMap((addition) => ('value' in addition ? [addition.value] : addition.items));
   const unknown = target.kind === 'wif' ? helperWins(outcome) : await credentialWarning(io, options.credential);
-  const warnings = [...(unknown === undefined ? [] : [unknown]), ...warningsFor(outcome), ...(guarded?.warnings ?? [])];
-  report(io, options, outcome, ours, 'installed', warnings, guarded?.done);
+  const warnings = [...(unknown === undefined ? [] : [unknown]), ...warningsFor(outcome)];
+  if (wantsClient && !dryRun && client === undefined)
+    warnings.push('no claude was found on PATH: if it lies in an unusual place, name it with --client');
+  report(io, options, outcome, ours, 'installed', warnings, done === '' ? undefined : done);
 }
 
 /** Workload identity runs none, and what is for a helper would do nothing. */
-function requireNoHelper({ helper, ttl, guard, denyRules, for: setting }: InstallOptions): void {
-  const given = Object.entries({ '--helper': helper, '--ttl': ttl, '--guard': guard, '--deny-rules': denyRules });
+function requireNoHelper({ helper, ttl, guard, client, denyRules, for: setting }: InstallOptions): void {
+  const given = Object.entries({
+    '--helper': helper,
+    '--ttl': ttl,
+    '--guard': guard,
+    '--client': client,
+    '--deny-rules': denyRules,
+  });
   const flags = given.flatMap(([flag, value]) => (value === undefined ? [] : flag));
   if (setting !== undefined && setting !== 'wif') flags.push('--for');
   if (flags.length === 0) return;
@@ -95,13 +106,8 @@ function helperWins({ file, after }: InstallOutcome): string | undefined {
   return `${file} has an apiKeyHelper, which wins over workload identity: broker claude uninstall --for api-key`;
 }
 
-interface Guarded {
-  readonly done: string;
-  readonly warnings: readonly string[];
-}
-
 /** Everything that can be wrong is found before anything is written. */
-async function planGuard(io: ProcessIo, options: InstallOptions): Promise<(dryRun: boolean) => Guarded> {
+async function planGuard(io: ProcessIo, options: InstallOptions): Promise<(dryRun: boolean) => string> {
   if (io.platform !== 'linux') {
     throw new BrokerError('ERR_USAGE', `--guard does not work on ${io.platform}`, {
       remedy: 'leave it out: there every process of yours can ask for the key',
@@ -111,15 +117,9 @@ async function planGuard(io: ProcessIo, options: InstallOptions): Promise<(dryRu
   const existing = await readExisting(place);
   const { name, change } = await guardCredential(existing, options.credential, place);
   return (dryRun) => {
-    const client = dryRun ? undefined : enrolClient(installerContext(io), options.client, io.env['PATH']);
     if (change !== undefined && !dryRun) writeConfig(change, existing, place);
     const words = change === undefined ? 'had' : dryRun ? 'would get' : 'has got';
-    const found = client?.known === 'enrolled' ? `; enrolled ${client.path}, until the next update of it` : '';
-    const noClient = 'no claude was found on PATH: if it lies in an unusual place, name it with --client';
-    return {
-      done: `${place.file}: [credentials.${name}] ${words} allow = ["claude-code"]${found}`,
-      warnings: dryRun || client !== undefined ? [] : [noClient],
-    };
+    return `${place.file}: [credentials.${name}] ${words} allow = ["claude-code"]`;
   };
 }
 
@@ -139,9 +139,8 @@ export async function uninstallAction(io: ProcessIo, options: UninstallOptions):
 /** What nobody can have while no line is recorded. */
 async function stillGuarded(io: ProcessIo): Promise<readonly string[]> {
   if (readEnrolment(stateDir(io), io.uid).lines.length > 0) return [];
-  const { env, homeDir, uid } = io;
   const file = configFile(io);
-  const { config } = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
+  const { config } = await loadOwnConfig(io, file);
   const names = [...(config?.credentials.values() ?? [])].filter(({ allow }) => allow !== undefined);
   return names.map(({ name }) => `[credentials.${name}] in ${file} has \`allow\`: nothing can have it now`);
 }
@@ -173,21 +172,11 @@ export function wantedHelper(
 }
 
 function readTtl(text: string): number {
-  const ms = /^\d+$/.test(text) ? Number(text) : parseTtl(text);
-  if (ms >= SHORTEST_TTL_MS && Number.isSafeInteger(ms)) return ms;
+  const ms = readMs('--ttl', text, 0);
+  if (ms >= SHORTEST_TTL_MS) return ms;
   throw new BrokerError('ERR_USAGE', `--ttl ${text} is under a second`, {
     remedy: 'a good value is 5m, or half of what a key lives',
   });
-}
-
-function parseTtl(text: string): number {
-  try {
-    return parseDuration(text);
-  } catch {
-    throw new BrokerError('ERR_USAGE', `--ttl "${text}" is not a duration`, {
-      remedy: 'write 5m, 90s or milliseconds',
-    });
-  }
 }
 
 /** A helper on a server that is not configured would be a broken entry in the client's own file. */

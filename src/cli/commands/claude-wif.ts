@@ -2,12 +2,11 @@ import type { Addition } from '../../claude/settings/edit.ts';
 import { connect } from '../../client/broker-client.ts';
 import type { Config, CredentialConfig } from '../../config/config.ts';
 import { configError } from '../../config/faults.ts';
-import { loadConfig } from '../../config/load.ts';
 import { configFile, sinkFile } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { type WifOptions, wifDefinition } from '../../providers/anthropic-wif/options.ts';
-import { providerDefinitions } from '../../providers/registry.ts';
+import { loadOwnConfig } from '../../providers/own-config.ts';
 
 export interface FederationOptions {
   readonly credential?: string;
@@ -32,9 +31,8 @@ type Ids = Readonly<Partial<Record<keyof typeof IDS, string | undefined>>>;
  * @throws BrokerError ERR_USAGE for what is missing or malformed, ERR_CONFIG.
  */
 export async function federationAdditions(io: ProcessIo, options: FederationOptions): Promise<Addition[]> {
-  const { env, homeDir, uid } = io;
   const file = configFile(io);
-  const loaded = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
+  const loaded = await loadOwnConfig(io, file);
   if (loaded.faults !== undefined) throw configError(loaded.faults);
   const { name, sink } = credentialWithSink(loaded.config, options.credential);
   const path = (await pathOfDaemon(io, name)) ?? sinkFile(sink, io);

@@ -14,14 +14,8 @@ import {
   readCodexConfig,
   settingsOf,
 } from '../../clients/codex-config.ts';
-import {
-  CODEX_RECORDS,
-  type CodexRecord,
-  type CodexWish,
-  installCodex,
-  planCodexInstall,
-  uninstallCodex,
-} from '../../clients/codex-install.ts';
+import { type CodexWish, installCodex, planCodexInstall } from '../../clients/codex-install.ts';
+import { CODEX_RECORDS, type CodexRecord, uninstallCodex } from '../../clients/codex-uninstall.ts';
 import { stateDir } from '../../config/paths.ts';
 import { BrokerError, shellWord } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
@@ -160,7 +154,7 @@ function keylessSelection({ file, before, after }: InstallOutcome): string[] {
 }
 
 function settingsIn(text: string | undefined, file: string): CodexSettings {
-  return settingsOf(parseCodexConfig(Buffer.from(text ?? ''), file));
+  return settingsOf(parseCodexConfig(Buffer.from(text ?? ''), file).values);
 }
 
 function diffOf({ file, before, after, edits }: InstallOutcome & Pick<CodexRecord, 'edits'>): string {

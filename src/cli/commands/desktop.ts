@@ -1,9 +1,10 @@
 import path from 'node:path';
 import { Command } from 'commander';
+import type { InstallOutcome } from '../../claude/install/installer.ts';
 import { settingsDiff } from '../../claude/settings/masked-diff.ts';
 import {
   desktopAdditions,
-  desktopCredential,
+  desktopAsk,
   desktopProfile,
   desktopScript,
   findDesktopConfig,
@@ -96,13 +97,12 @@ async function installAction(io: ProcessIo, options: DesktopInstallOptions): Pro
   }
   const key = wantedHelper(io, { ...options, ...(dryRun ? { dryRun } : {}) });
   const helper = credential === undefined ? key : desktopScript(stateDir(io));
-  const wanted = desktopAdditions(helper).flatMap((each) => ('value' in each ? [each.value] : []));
   // Tried before the script is written: it may be refused.
   const tried =
     found.file === undefined
       ? undefined
       : installDesktop(installerContext(io), { file: found.file, helper, force: force === true, dryRun: true });
-  if (credential !== undefined && (!dryRun || options.profile))
+  if (credential !== undefined && options.dryRun === undefined)
     writeDesktopScript(installerContext(io), key, credential);
   if (options.profile) {
     io.stdout(desktopProfile(helper, Math.ceil(ttlMs / 1_000)));
@@ -120,7 +120,7 @@ async function installAction(io: ProcessIo, options: DesktopInstallOptions): Pro
     : installDesktop(installerContext(io), { file: found.file, helper, force: force === true, dryRun: false });
   reportChange(io, options, outcome, {
     done: 'installed',
-    diff: () => settingsDiff(outcome.file, outcome.before, outcome.after, wanted),
+    diff: () => diffOf(outcome, helper),
     warnings,
     lines: dryRun ? [] : ['quit Claude Desktop and start it again: it reads this once'],
     more: { helper },
@@ -158,13 +158,7 @@ function uninstallAction(io: ProcessIo, options: DesktopPlace): void {
   if (outcome !== undefined) {
     reportChange(io, options, outcome, {
       done: 'uninstalled',
-      diff: () =>
-        settingsDiff(
-          outcome.file,
-          outcome.before,
-          outcome.after,
-          desktopAdditions(script).flatMap((each) => ('value' in each ? [each.value] : [])),
-        ),
+      diff: () => diffOf(outcome, script),
       warnings,
       lines,
       more: { script: isRemoved ? script : null },
@@ -176,11 +170,14 @@ function uninstallAction(io: ProcessIo, options: DesktopPlace): void {
   else for (const line of lines.length > 0 ? lines : ['there is nothing to take out']) io.stdout(`${line}\n`);
 }
 
+function diffOf({ file, before, after }: InstallOutcome, helper: string): string {
+  const ours = desktopAdditions(helper).map(({ value }) => value);
+  return settingsDiff(file, before, after, ours);
+}
+
 function showAction(io: ProcessIo, options: DesktopPlace): void {
   const { file, problem, helper, provider } = configOf(io, options);
-  const folder = stateDir(io);
-  const ours = helper !== undefined && (helper === desktopScript(folder) || path.basename(helper) === 'broker-key');
-  const credential = helper === desktopScript(folder) ? (desktopCredential(folder) ?? null) : null;
+  const { isOurs: ours, credential = null } = desktopAsk(helper, stateDir(io));
   if (options.json) {
     const said = { file: file ?? null, problem: problem ?? null, provider: provider ?? null };
     io.stdout(json({ ...said, helper: helper ?? null, ours, credential, tried: false }));

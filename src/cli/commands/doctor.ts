@@ -11,7 +11,6 @@ import { locateHelper } from '../../claude/install/targets.ts';
 import { connect, daemonConfig } from '../../client/broker-client.ts';
 import { otherClients } from '../../clients/look.ts';
 import { type Difference, differences } from '../../config/effective.ts';
-import { loadConfig } from '../../config/load.ts';
 import { configFile, notSetUp, shellConfig, socketCandidates, stateDir } from '../../config/paths.ts';
 import { KEK_SERVICE } from '../../crypto/kek-keyring.ts';
 import { BrokerError } from '../../errors.ts';
@@ -22,7 +21,7 @@ import { hasTeamIdentifier } from '../../platform/macos.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { scrub } from '../../platform/text.ts';
 import type { KeyHome } from '../../protocol/reports.ts';
-import { providerDefinitions } from '../../providers/registry.ts';
+import { loadOwnConfig } from '../../providers/own-config.ts';
 import { stableHelper } from '../../service/stable-helper.ts';
 import { launchFlaw } from '../../service/unmanaged.ts';
 import { json } from '../output.ts';
@@ -95,8 +94,8 @@ async function tellWho(io: ProcessIo, parts: DoctorParts, named: string, asJson:
 }
 
 export async function examine(io: ProcessIo, parts: DoctorParts, options: DoctorOptions): Promise<DoctorReport> {
-  const { env, homeDir, uid, platform } = io;
-  const { config } = await loadConfig({ file: configFile(io), types: providerDefinitions, env, homeDir, uid });
+  const { env, homeDir, platform } = io;
+  const { config } = await loadOwnConfig(io, configFile(io));
   const systemRoot = parts.systemRoot ?? '/';
   const facts = await gatherFacts({
     ...parts,
@@ -144,7 +143,7 @@ export function doctorParts(io: ProcessIo): DoctorParts {
 /** Faults are told by the daemon, which does not start with them. */
 async function configRisks(io: ProcessIo): Promise<readonly ConfigRisk[]> {
   const file = configFile(io);
-  const here = await loadConfig({ file, types: providerDefinitions, env: io.env, homeDir: io.homeDir, uid: io.uid });
+  const here = await loadOwnConfig(io, file);
   if (here.faults !== undefined) return [];
   return here.warnings.map(({ line, key, message, remedy }) => ({
     message: key === undefined ? message : `${key}: ${message}`,
@@ -161,7 +160,7 @@ async function configDifferences(io: ProcessIo): Promise<readonly Difference[]> 
   const daemon = await daemonConfig(io);
   const file = configFile(io);
   if (daemon === undefined || daemon.file !== file) return [];
-  const here = await loadConfig({ file, types: providerDefinitions, env: io.env, homeDir: io.homeDir, uid: io.uid });
+  const here = await loadOwnConfig(io, file);
   if (here.faults !== undefined) return [];
   return differences(daemon.values, await here.effective()).filter(
     (each) => each.daemon?.origin.kind === 'env' || each.here?.origin.kind === 'env',

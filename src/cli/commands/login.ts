@@ -4,14 +4,15 @@ import { Command } from 'commander';
 import { type BrokerClient, connect, describeSelf } from '../../client/broker-client.ts';
 import type { ProviderConfig } from '../../config/config.ts';
 import { configError } from '../../config/faults.ts';
-import { type LoadedConfig, loadConfig } from '../../config/load.ts';
+import type { LoadedConfig } from '../../config/load.ts';
 import { trimKey } from '../../credential/key.ts';
 import { SecretBytes } from '../../credential/secret.ts';
-import { BrokerError } from '../../errors.ts';
+import { BrokerError, shellWord } from '../../errors.ts';
 import { silentLog } from '../../platform/log.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import type { ConfigReport } from '../../protocol/reports.ts';
 import { LoginAttempts } from '../../providers/login-attempts.ts';
+import { loadOwnConfig } from '../../providers/own-config.ts';
 import type { FactorChoice, LoginDialogue, ProviderHost } from '../../providers/provider.ts';
 import { findDefinition, providerDefinitions } from '../../providers/registry.ts';
 import { json, relative } from '../output.ts';
@@ -59,6 +60,7 @@ async function login(io: ProcessIo, name: string, options: Options): Promise<voi
     passwordFromStdin: options.passwordStdin === true,
     passcodeFromStdin: options.passcodeStdin === true,
     mfaMethod: options.mfaMethod,
+    command: `broker login ${shellWord(name)}`,
   });
   using token = await logIn(provider.options, hostFor(io, client, daemon, name), dialogue, { signal: io.signal });
   const report = await client.takeLogin(name, token);
@@ -85,8 +87,7 @@ function environmentOf({ env }: ProcessIo, { values }: ConfigReport): Record<str
 
 async function loadAsDaemon(io: ProcessIo, daemon: ConfigReport): Promise<LoadedConfig> {
   const { homeDir, uid } = io;
-  const env = environmentOf(io, daemon);
-  const loaded = await loadConfig({ file: daemon.file, types: providerDefinitions, env, homeDir, uid });
+  const loaded = await loadOwnConfig({ env: environmentOf(io, daemon), homeDir, uid }, daemon.file);
   if (loaded.faults !== undefined) throw configError(loaded.faults);
   return loaded;
 }
@@ -135,8 +136,8 @@ export interface DialogueOptions {
   readonly passcodeFromStdin?: boolean;
   /** Which second factor, by name, id or type, where there are several. */
   readonly mfaMethod?: string | undefined;
-  /** What takes `--password-stdin` and `--passcode-stdin`. Default: `broker login PROVIDER`. */
-  readonly command?: string;
+  /** What takes `--password-stdin` and `--passcode-stdin`. */
+  readonly command: string;
 }
 
 /** A code on the command line would be in the process list. */
@@ -145,7 +146,7 @@ const PASSCODE_VARIABLE = 'BROKER_PASSCODE';
 /** A person at this terminal, or what a script hands in for them. */
 export function terminalDialogue(io: ProcessIo, options: DialogueOptions): LoginDialogue {
   const lines = new HandedInLines(io);
-  const { command = 'broker login PROVIDER' } = options;
+  const { command } = options;
   const passcode = io.env[PASSCODE_VARIABLE] || undefined;
   const isHandedIn = options.passcodeFromStdin === true || passcode !== undefined;
   return {

@@ -3,7 +3,6 @@ import { Command } from 'commander';
 import { connect } from '../../client/broker-client.ts';
 import type { CredentialConfig } from '../../config/config.ts';
 import { configError } from '../../config/faults.ts';
-import { loadConfig } from '../../config/load.ts';
 import { configFile } from '../../config/paths.ts';
 import { toKey } from '../../credential/key.ts';
 import type { SecretBytes } from '../../credential/secret.ts';
@@ -11,7 +10,7 @@ import { BrokerError } from '../../errors.ts';
 import { keyringName } from '../../platform/keyring.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { ITEMS_SERVICE, type KeychainSource, keychainDefinition } from '../../providers/keychain/options.ts';
-import { providerDefinitions } from '../../providers/registry.ts';
+import { loadOwnConfig } from '../../providers/own-config.ts';
 import { askKeyring } from '../../setup/key-store.ts';
 import { json } from '../output.ts';
 import { cancelled } from './login.ts';
@@ -76,9 +75,8 @@ function report(io: ProcessIo, options: Options, result: SetReport, done: string
 }
 
 async function credentialOf(io: ProcessIo, name: string): Promise<CredentialConfig> {
-  const { env, homeDir, uid } = io;
   const file = configFile(io);
-  const loaded = await loadConfig({ file, types: providerDefinitions, env, homeDir, uid });
+  const loaded = await loadOwnConfig(io, file);
   if (loaded.faults !== undefined) throw configError(loaded.faults);
   const { credentials, providers } = loaded.config;
   const isOurs = ({ provider }: CredentialConfig) => providers.get(provider)?.type === keychainDefinition.type;

@@ -5,16 +5,17 @@ import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { printable } from '../../platform/text.ts';
 import type { LoginDialogue } from '../../providers/provider.ts';
+import { describeChange } from '../../setup/change.ts';
 import type { ClientLine } from '../../setup/client-line.ts';
 import type { Comparison } from '../../setup/comparison.ts';
-import { describeChange } from '../../setup/config-change.ts';
 import type { Flags } from '../../setup/draft.ts';
 import { type Installed, installationSteps } from '../../setup/installation.ts';
 import { Cancelled } from '../../setup/interview.ts';
 import { everyQuestion, PROVIDER_KINDS } from '../../setup/kinds.ts';
-import { OAUTH2_GRANTS, VAULT_LOGINS } from '../../setup/questions.ts';
+import { OAUTH2_GRANTS } from '../../setup/questions.ts';
 import { carryOut } from '../../setup/steps.ts';
 import { Session } from '../../setup/trial.ts';
+import { VAULT_LOGINS } from '../../setup/vault-questions.ts';
 import { compareOnly, type Prepared, prepare } from '../../setup/wizard.ts';
 import { json } from '../output.ts';
 import { doctorParts, examine } from './doctor.ts';
@@ -114,8 +115,7 @@ function reportComparison(io: ProcessIo, flags: Flags, found: Comparison): void 
 }
 
 function lineLeft({ file, asksFor }: ClientLine, credential: string): string {
-  const today = asksFor === '' ? 'the default credential' : `"${asksFor}"`;
-  return `${file} goes on asking for ${today}; with --switch-client it asks for "${credential}"`;
+  return `${file} goes on asking for "${asksFor}"; with --switch-client it asks for "${credential}"`;
 }
 
 function dialogueFor(io: ProcessIo, flags: Flags): LoginDialogue {
@@ -133,7 +133,7 @@ async function goAhead(io: ProcessIo, flags: Flags, prepared: Prepared, progress
   const { plan, place, scope, trial, line, changes, session } = prepared;
   if (line.change !== undefined) line.check();
   progress.hasBegun = true;
-  const installed: Installed = { helper: '', service: '', settings: undefined, helperMs: undefined };
+  const installed: Installed = { helper: '', service: '', helperMs: undefined };
   const say = (text: string) => io.stderr(`${printable(text)}\n`);
   await carryOut(installationSteps(io, prepared, installed), io.signal, {
     done: (name, words) => say(`${name}: ${words}`),

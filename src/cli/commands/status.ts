@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { BrokerClient } from '../../client/broker-client.ts';
 import { connect } from '../../client/broker-client.ts';
-import { configFile, shellConfig, stateDir } from '../../config/paths.ts';
+import { shellConfig, stateDirOrNone } from '../../config/paths.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { duration, printable } from '../../platform/text.ts';
@@ -69,7 +69,7 @@ async function showOnce(io: ProcessIo, client: BrokerClient, options: Options): 
   try {
     report = await client.status();
   } catch (caught) {
-    if (!(caught instanceof BrokerError) || !hasPlaces(io)) throw caught;
+    if (!(caught instanceof BrokerError)) throw caught;
     const error = whyNoDaemon(io, caught);
     const without = await statusWithout(io, error);
     if (!options.json) {
@@ -97,21 +97,13 @@ interface Around {
   readonly launchFlaw?: BrokerError | undefined;
 }
 
-/** Whoever has no home may have a daemon all the same. */
-function hasPlaces(io: ProcessIo): boolean {
-  try {
-    return configFile(io) !== '' && stateDir(io) !== '';
-  } catch {
-    return false;
-  }
-}
-
 function aroundOf(io: ProcessIo): Around {
-  if (!hasPlaces(io)) return {};
-  return { here: shellConfig(io), launchFlaw: launchFlaw(stateDir(io)) };
+  const folder = stateDirOrNone(io);
+  return { here: shellConfig(io), launchFlaw: folder === undefined ? undefined : launchFlaw(folder) };
 }
 
 function configurationLine({ daemon, configuration: { faults } }: StatusWithoutDaemon): string {
+  if (daemon.configFile === null) return 'configuration: there is no home to look for it in';
   const [fault] = faults;
   if (fault === undefined) return `configuration ${daemon.configFile}: no faults`;
   const where = fault.line === undefined ? '' : `line ${fault.line}: `;

@@ -1,14 +1,12 @@
 import { Command } from 'commander';
 import { connect } from '../../client/broker-client.ts';
 import { parseDuration } from '../../config/durations.ts';
-import { loadConfig } from '../../config/load.ts';
 import { configFile, notSetUp } from '../../config/paths.ts';
 import { BrokerError, isErrorCode } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { printable } from '../../platform/text.ts';
 import { sleep, within } from '../../platform/waiting.ts';
 import type { CredentialStatus } from '../../protocol/reports.ts';
-import { providerDefinitions } from '../../providers/registry.ts';
 import { json } from '../output.ts';
 
 interface Options {
@@ -117,8 +115,8 @@ async function look(io: ProcessIo, name: string, signal: AbortSignal): Promise<C
   }
   const fresh = io.env['BROKER_SOCKET'] ? undefined : notSetUp(io);
   if (fresh !== undefined && failure !== undefined) throw fresh;
-  const { env, homeDir, uid } = io;
-  const { config } = await loadConfig({ file: configFile(io), types: providerDefinitions, env, homeDir, uid });
+  const { loadOwnConfig } = await import('../../providers/own-config.ts');
+  const { config } = await loadOwnConfig(io, configFile(io));
   // A daemon takes up a change of the file within a moment; one with another configuration may be the one that comes.
   const isComing = config === undefined ? failure !== undefined : config.credentials.has(name);
   const unknown = unknownCredential(name, known ?? [...(config?.credentials.keys() ?? [])]);

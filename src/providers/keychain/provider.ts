@@ -6,8 +6,8 @@ import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost } from '../provider.ts';
 import { ITEMS_SERVICE, type KeychainSource } from './options.ts';
 
-/** The keyring itself is given three seconds by the process that asks it. */
-const LIMIT_MS = 5_000;
+/** The keyring itself is given three seconds for a question; some may stand in line before it. */
+const LIMIT_MS = 15_000;
 
 /** Values that a person has put into the keyring of the operating system. It is never asked to be unlocked. */
 export class KeychainProvider implements Provider {
@@ -15,6 +15,7 @@ export class KeychainProvider implements Provider {
   readonly #host: ProviderHost;
   readonly #calls: CallScope;
   readonly #ask: AskKeyring;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(host: ProviderHost) {
     this.#host = host;
@@ -27,7 +28,7 @@ export class KeychainProvider implements Provider {
     const { item } = request.source as KeychainSource;
     const limit = { clock: this.#host.clock, limitMs: LIMIT_MS, late: () => troubleFailure(trouble('silent')) };
     const question = { action: 'read', service: ITEMS_SERVICE, account: item, mayStart: true } as const;
-    const reply = await this.#calls.run(call, limit, () => this.#ask(question));
+    const reply = await this.#calls.run(call, limit, (signal) => this.#inTurn(signal, () => this.#ask(question)));
     if (reply.outcome === 'trouble') throw troubleFailure(reply);
     if (reply.outcome !== 'found') throw noSuchItem(item);
     return {
@@ -38,6 +39,16 @@ export class KeychainProvider implements Provider {
       expiresAtServerMs: undefined,
       serverTimeMs: undefined,
     };
+  }
+
+  /** Each question starts four processes: many at once, as after a wake, would all be too late on a small machine. */
+  #inTurn<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(() => {
+      signal.throwIfAborted();
+      return work();
+    });
+    this.#last = turn.catch(() => undefined);
+    return turn;
   }
 
   loginInputs(): readonly string[] {

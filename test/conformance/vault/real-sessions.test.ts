@@ -25,7 +25,7 @@ params = { ttl = "15m", display_name = "{session}", no_parent = true }
 field = "client_token"
 scope = "session"
 `);
-    const clients = [new SessionClient(home.env), new SessionClient(home.env)] as const;
+    const clients = [SessionClient.claude(home.env), SessionClient.claude(home.env)] as const;
     const lookUp = async (token: string) => {
       const answer = await fetch(`${real.address}/v1/auth/token/lookup-self`, { headers: { 'x-vault-token': token } });
       const { data } = (await answer.json()) as { data?: { display_name: string } };

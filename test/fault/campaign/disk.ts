@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Experiment, Trial } from './experiment.ts';
 import { Rig } from './rig.ts';
@@ -61,7 +62,7 @@ async function badDisk({ dice, times, tally }: Trial, fault: string): Promise<vo
       while (!(await isStored()) && Date.now() - began < 30_000) {
         rig.rotate(dice.pick(rig.fixed));
         await rig.home.post(`/v1/credentials/${dice.pick(rig.fixed)}/refresh`).catch(() => undefined);
-        await new Promise((resolve) => setTimeout(resolve, 250));
+        await pause(250);
       }
       tally.recoveredMs.push(Date.now() - began);
       tally.expect(await isStored(), 'not stored again within 30 s');

@@ -1,5 +1,6 @@
 import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Failpoint } from '../../../src/platform/failpoints.ts';
 import { isRunning, until } from '../../fakes/processes.ts';
@@ -137,8 +138,4 @@ function judgeWhatStays(rig: Rig, tally: Trial['tally'], destroyedAtMs = 0): voi
     tally.fault(`leases that nobody knows any more: ${forgotten.join(', ')}; see ${rig.keepEvidence()}`);
   }
   if (inFlight > 0) tally.notes.push(`${inFlight} leases whose grant was under way at a kill lapse by themselves`);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

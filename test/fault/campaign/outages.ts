@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Fault } from '../../fakes/dev-vault/faults.ts';
 import type { Experiment, Tally, Trial } from './experiment.ts';
 import { type Rig, withRig } from './rig.ts';
@@ -165,8 +166,4 @@ async function begin(rig: Rig, [, fault]: Spell['trouble']): Promise<() => Promi
     vain.set(rig, calledInVain(rig) + rig.proxy.requests - before);
     rig.proxy.faults.clear();
   };
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync
 import { connect, type Socket } from 'node:net';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { helperPath } from '../../../src/platform/native.ts';
 import { isRunning, until } from '../../fakes/processes.ts';
 import { runHelper } from '../../native/run-helper.ts';
@@ -354,8 +355,4 @@ export function daemonsOf(rig: Rig): number[] {
         return false;
       }
     });
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

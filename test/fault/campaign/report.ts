@@ -15,7 +15,7 @@ export interface Row {
   readonly minutes: number;
 }
 
-const KEPT = join(import.meta.dirname, '..', '..', '..', '.cache', 'campaign');
+export const KEPT = join(import.meta.dirname, '..', '..', '..', '.cache', 'campaign');
 
 export function rowOf({ id, fault, expected, missing }: Experiment, tally: Tally, seed: number, minutes: number): Row {
   const { inflicted, answers, wrong, lost, stalled, isAsExpected } = tally;

@@ -12,6 +12,7 @@ import { isRunning, until } from '../../fakes/processes.ts';
 import { type Outcome, runHelper } from '../../native/run-helper.ts';
 import { Audit } from './audit.ts';
 import type { Tally } from './experiment.ts';
+import { KEPT } from './report.ts';
 import { stoodStill } from './stalls.ts';
 
 export interface RigOptions {
@@ -222,16 +223,7 @@ ${[...fixed, ...leased].join('')}${extra}`;
 
   /** For whoever looks for the cause of a fault: the state folder as it is, log and database. @returns where. */
   keepEvidence(): string {
-    const folder = join(
-      import.meta.dirname,
-      '..',
-      '..',
-      '..',
-      '.cache',
-      'campaign',
-      'evidence',
-      basename(this.home.folder),
-    );
+    const folder = join(KEPT, 'evidence', basename(this.home.folder));
     cpSync(this.home.stateDir, folder, { recursive: true });
     return folder;
   }

@@ -2,6 +2,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf } from '../../../src/errors.ts';
 import { drawPanels } from '../../fleet/plot.ts';
 import type { Experiment, Trial } from './experiment.ts';
@@ -171,8 +172,4 @@ function plot(samples: readonly Sample[]): string {
     },
   ];
   return drawPanels(panels.map((panel) => ({ ...panel, fromS: 0, stepS: SAMPLE_MS / 1_000 })));
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

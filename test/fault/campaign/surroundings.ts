@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf } from '../../../src/errors.ts';
 import { until } from '../../fakes/processes.ts';
 import type { Experiment, Trial } from './experiment.ts';
@@ -153,8 +154,4 @@ function canMount(): boolean {
   if (can) spawnSync('umount', [folder]);
   rmSync(folder, { recursive: true });
   return can;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -27,6 +27,17 @@ async function use(world: BrokerHarness, name: string, forMs: number, everyMs = 
   return values;
 }
 
+/** What is issued is on its way for a while. */
+function answerLate(world: BrokerHarness): void {
+  const provider = world.provider();
+  const issue = provider.issue.bind(provider);
+  provider.issue = async (request, call) => {
+    const granted = await issue(request, call);
+    await sleep(300, world.clock);
+    return granted;
+  };
+}
+
 describe('a renewable lease', () => {
   it('is renewed at two thirds of what was granted, and keeps its key', async () => {
     const world = await bench();
@@ -395,13 +406,7 @@ describe('a stop', () => {
   it('waits for a lease that is being issued, which is then on record for the next daemon', async () => {
     const folder = temporaryFolder();
     const world = await bench({ cache: await openTestCache(folder) });
-    const provider = world.provider();
-    const issue = provider.issue.bind(provider);
-    provider.issue = async (request, call) => {
-      const granted = await issue(request, call);
-      await sleep(300, world.clock);
-      return granted;
-    };
+    answerLate(world);
     const asked = world.ask('db', PLAIN);
     await world.clock.advance(100);
     await world.finish(world.broker.stop());
@@ -503,13 +508,7 @@ describe('after a crash', () => {
   it('between grant and answer that lease is known to nobody and was given to nobody; the next daemon takes another', async () => {
     const folder = temporaryFolder();
     const world = await bench({ cache: await openTestCache(folder) });
-    const provider = world.provider();
-    const issue = provider.issue.bind(provider);
-    provider.issue = async (request, call) => {
-      const granted = await issue(request, call);
-      await sleep(300, world.clock);
-      return granted;
-    };
+    answerLate(world);
     void world.ask('db', PLAIN);
     await world.clock.advance(100);
     const [first] = world.system.liveLeases;

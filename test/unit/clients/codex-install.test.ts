@@ -1,12 +1,8 @@
 import fc from 'fast-check';
 import { parse } from 'smol-toml';
 import { describe, expect, test } from 'vitest';
-import {
-  type CodexRecord,
-  type CodexWish,
-  planCodexInstall,
-  planCodexUninstall,
-} from '../../../src/clients/codex-install.ts';
+import { type CodexWish, planCodexInstall } from '../../../src/clients/codex-install.ts';
+import { type CodexRecord, planCodexUninstall } from '../../../src/clients/codex-uninstall.ts';
 import { CODEX_SAMPLES } from './codex-samples.ts';
 
 const FILE = 'config.toml';

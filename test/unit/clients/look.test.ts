@@ -101,6 +101,34 @@ describe('Codex', () => {
     expect(traps(home, { config: undefined })).toEqual([]);
   });
 
+  test('a line that selects a profile, with which it does not start', () => {
+    using home = withCodex((helper) => `profile = "fast"\n${ours(helper)}[profiles.fast]\nmodel_provider = "openai"\n`);
+    expect(look(home)).toMatchObject([{ uses: 'nothing: it refuses its configuration', asksBroker: false }]);
+    const [trap] = look(home).flatMap((client) => client.traps);
+    expect(trap).toMatchObject({ id: 'client-config-broken', detail: expect.stringContaining('NAME.config.toml') });
+    expect(trap?.detail).toContain(`${home.path(CONFIG)}:1`);
+  });
+
+  test('each profile that has another key is told of, laid over the file below it', () => {
+    using home = withCodex((helper) => ours(helper, '["work"]'));
+    home.write('.codex/same.config.toml', 'model = "m-2"\n');
+    const login = home.write('.codex/login.config.toml', 'model_provider = "openai"\n');
+    const args = home.write('.codex/args.config.toml', '[model_providers.broker.auth]\nargs = ["gone"]\n');
+    expect(look(home)).toMatchObject([
+      { name: 'Codex', credential: 'work' },
+      { name: 'Codex --profile args', file: args, credential: 'gone', traps: [{ id: 'client-key-refused' }] },
+      { name: 'Codex --profile login', file: login, uses: 'its own login, for the provider openai', traps: [] },
+    ]);
+    home.write('.codex/login.config.toml', 'x');
+    expect(look(home).at(-1)).toMatchObject({ file: login, traps: [{ id: 'client-config-broken' }] });
+  });
+
+  test('what an administrator says of a provider counts key by key', () => {
+    using home = withCodex((helper) => ours(helper, '["work"]'));
+    home.write('root/etc/codex/managed_config.toml', '[model_providers.broker.auth]\nargs = ["gone"]\n');
+    expect(look(home)).toMatchObject([{ credential: 'gone', traps: [{ id: 'client-key-refused' }] }]);
+  });
+
   test('another provider is selected, by the person or by an administrator', () => {
     using home = withCodex((helper) => ours(helper).replace('model_provider = "broker"', 'model_provider = "openai"'));
     expect(traps(home)).toEqual([{ id: 'client-not-selected', where: undefined }]);

@@ -37,6 +37,10 @@ it('a key of the login is sent to where it belongs', async () => {
   expect(await faultsOf(`${VAULT}role_id = "x"\n${credential}`)).toEqual([
     ['providers.v.role_id', 'move it: role_id belongs in [providers.v.auth]'],
   ]);
+  // A credential of Vault has a key of that name, too.
+  expect(await faultsOf(`${VAULT}method = "approle"\n${credential}`)).toEqual([
+    ['providers.v.method', 'move it: method belongs in [providers.v.auth]'],
+  ]);
   expect(await faultsOf(`${VAULT}auth = { role_id = "x" }\n${credential}`)).toEqual(
     expect.arrayContaining([['providers.v.auth.method', expect.stringContaining('write method = ')]]),
   );
@@ -44,6 +48,17 @@ it('a key of the login is sent to where it belongs', async () => {
     ['providers.v.auth.role_id', 'move it: role_id belongs to logins with method = "approle"'],
   ]);
 });
+
+it.each(['provider.v', 'v'])(
+  '[%s] is answered once, also where another table of that provider is right',
+  async (table) => {
+    const login = '[providers.v.auth]\nmethod = "kubernetes"\nrole = "x"\n';
+    const credential = '[credentials.c]\nprovider = "v"\npath = "secret/data/c"\n';
+    expect(await faultsOf(`${VAULT.replace('providers.v', table)}${login}${credential}`)).toEqual([
+      [table, 'write [providers.v]'],
+    ]);
+  },
+);
 
 it('a command that was written as one text is taken apart, unless there may be a secret in it', async () => {
   const text = (command: string) =>

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { flawOf, readRegularFile, replaceFile } from '../../../src/platform/files.ts';
+import { flawOf, readRegularFile, removeUnfinished, replaceFile } from '../../../src/platform/files.ts';
 
 let base: string;
 const uid = process.getuid?.() ?? 0;
@@ -79,6 +79,14 @@ describe('replaceFile', () => {
     expect(readFileSync(join(base, 'file'), 'utf8')).toBe('old');
     expect(readdirSync(base)).toEqual(['file']);
   });
+});
+
+it('what processes left that were killed while they replaced a file goes, and nothing else', () => {
+  const stays = ['file', 'file.1.broker-tmp', '.file.x.broker-tmp', '.other.1.broker-tmp', '.file.other.1.broker-tmp'];
+  for (const name of [...stays, '.file.1.broker-tmp', '.file.23.broker-tmp']) writeFileSync(join(base, name), '');
+  removeUnfinished(join(base, 'file'));
+  expect(readdirSync(base).sort()).toEqual(stays.sort());
+  removeUnfinished(join(base, 'gone', 'file'));
 });
 
 describe('flawOf', () => {

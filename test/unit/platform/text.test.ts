@@ -115,6 +115,7 @@ it.each([
   ['GITHUB_TOKENS', true],
   ['GIT_AUTHOR_NAME', false],
   ['SSH_AUTH_SOCK', false],
+  ['PWD', false],
 ])('the name %s is that of a secret: %s', (name, secret) => {
   expect(isSecretName(name)).toBe(secret);
 });
