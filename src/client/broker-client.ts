@@ -42,8 +42,8 @@ interface KeyQuestion {
   readonly credential: string | undefined;
   /** Default raw. */
   readonly format?: string | undefined;
-  /** CLAUDE_CODE_API_KEY_HELPER_TTL_MS as it is; the daemon knows what nonsense in it means. */
-  readonly interval?: string | undefined;
+  /** How long the caller keeps it. */
+  readonly intervalMs?: number | undefined;
   readonly hints?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -146,10 +146,10 @@ export class BrokerClient {
     this.#transport = new Transport(options);
   }
 
-  async key({ credential, format, interval, hints, signal }: KeyQuestion): Promise<ServedKey> {
+  async key({ credential, format, intervalMs, hints, signal }: KeyQuestion): Promise<ServedKey> {
     const path = `${credentialPath(credential)}/key${format === undefined ? '' : `?format=${encodeURIComponent(format)}`}`;
     const headers: Record<string, string> = {};
-    if (interval !== undefined) headers[CLIENT_INTERVAL] = interval;
+    if (intervalMs !== undefined) headers[CLIENT_INTERVAL] = String(intervalMs);
     if (hints !== undefined) headers[CLIENT_HINTS] = hints;
     const answer = await this.#ask({ method: 'GET', path, headers, signal, timeoutMs: KEY_LIMIT_MS });
     const version = text(answer, KEY_VERSION);

@@ -148,8 +148,8 @@ export function readRegularFile(file: string, { maxBytes, followLinks = true }: 
   try {
     const stats = fstatSync(fd);
     if (!stats.isFile()) {
-      if (stats.isDirectory()) return { state: 'refused', why: 'kind', fault: 'is a folder', code: 'EISDIR' };
-      return { state: 'refused', why: 'kind', fault: 'is not a regular file', code: '' };
+      const fault = stats.isDirectory() ? 'is a folder' : 'is not a regular file';
+      return { state: 'refused', why: 'kind', fault, code: '' };
     }
     if (stats.size > maxBytes) return tooLarge(maxBytes);
     const bytes = readUpTo(fd, maxBytes + 1);

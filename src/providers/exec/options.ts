@@ -15,13 +15,19 @@ import { isExecutable, programsOnPath } from '../../platform/files.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { NICKNAMES, PRESET_NAMES, PRESET_WORDS, PRESETS, type Preset, presetArgs } from './presets.ts';
 
-const argument = () => z.string().regex(/^[^\0]*$/, 'no NUL');
+const argument = () => z.string().regex(/^[^\0]*$/, 'the text has a NUL in it');
 const command = () =>
   z
     .array(argument())
     .min(1, 'an empty command; write it as a list, like ["op", "read", "op://dev/claude/key"]')
     .refine(([program]) => program !== '', 'the program is an empty text');
-const variable = () => z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not the name of a variable');
+const variable = () =>
+  z
+    .string()
+    .regex(
+      /^[A-Za-z_][A-Za-z0-9_]*$/,
+      'the name of a variable has letters, digits and underscores, and no digit first',
+    );
 
 const execProviderSchema = once(() =>
   z.strictObject({

@@ -77,7 +77,7 @@ it('may be no folder, FIFO, device, dangling or circular link', async () => {
   expect(await faultOf(folder)).toBe(`this is a folder | name a file, such as ${folder}/config.toml`);
   const fifo = path.join(folder, 'fifo');
   execFileSync('mkfifo', ['-m', '600', fifo]);
-  expect(await faultOf(fifo)).toBe(`this is not a regular file | move ${fifo} away, or name another file`);
+  expect(await faultOf(fifo)).toContain('this is not a regular file');
   expect(await faultOf('/dev/null')).toContain('this is not a regular file');
   const dangling = path.join(folder, 'dangling');
   await symlink(path.join(folder, 'none'), dangling);
