@@ -203,3 +203,8 @@ export function duration(ms: number): string {
   const rest = smallSize === 0 ? 0 : Math.floor((seconds % size) / smallSize);
   return count < 10 && rest > 0 && name !== 'min' ? `${count} ${name} ${rest} ${smallName}` : `${count} ${name}`;
 }
+
+/** 20250131T235959Z, for file names. */
+export function timestamp(ms: number): string {
+  return new Date(ms).toISOString().replace(/[-:]|\.\d+/g, '');
+}
