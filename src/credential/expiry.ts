@@ -26,8 +26,9 @@ export function findExpiry(limits: ValueLimits): ValueExpiry {
   ] as const;
   let earliest: ValueExpiry = { expiresAtMs: undefined, expirySource: 'unknown' };
   for (const { serverMs, expirySource } of ends) {
-    if (serverMs === undefined) continue;
-    const expiresAtMs = limits.requestedAtMs + (serverMs - limits.serverNowMs);
+    const expiresAtMs =
+      serverMs === undefined ? undefined : dateOrNever(limits.requestedAtMs + (serverMs - limits.serverNowMs));
+    if (expiresAtMs === undefined) continue;
     if (earliest.expiresAtMs === undefined || expiresAtMs < earliest.expiresAtMs) {
       earliest = { expiresAtMs, expirySource };
     }
