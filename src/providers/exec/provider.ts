@@ -18,11 +18,11 @@ import {
   nothingPrinted,
   type RunSubject,
   runFailure,
-  startFailure,
   unsafeProgram,
 } from './failures.ts';
 import { commandOf, type ExecOptions, type ExecSource, programFile } from './options.ts';
 import { PRESETS, type Preset } from './presets.ts';
+import { startFailure } from './start-failures.ts';
 
 /** A command past its `timeout` has two seconds to end politely, and what it left behind a moment to let go of stdout. */
 const STOPPING_MS = 3_000;
