@@ -214,6 +214,14 @@ describe('the file itself', () => {
     expect(() => install(contextOf(home), request(home.path('c'), [HELPER]))).toThrow('others can reach it');
   });
 
+  test('what the system refuses comes with what to do about it', () => {
+    using home = new TemporaryHome();
+    home.write('.claude', 'a file');
+    expect(() => install(contextOf(home), request(home.path('.claude', 'settings.json'), [HELPER]))).toThrow(
+      expect.objectContaining({ remedy: 'one of the folders in that path is a file: move that away' }),
+    );
+  });
+
   test('a dry run says what would be and touches nothing', () => {
     using home = new TemporaryHome();
     const outcome = install(contextOf(home), request(home.path('.claude/settings.json'), [HELPER], { dryRun: true }));
