@@ -3,23 +3,9 @@ import { ProviderError } from '../../errors.ts';
 import type { Flaw } from '../../platform/files.ts';
 import type { ProgramEnd } from '../../platform/run-program.ts';
 import { firstLine } from '../../platform/text.ts';
-import type { Preset, ToolFailure } from './presets.ts';
-import { bounded, shown, startFailure, withoutWindowsLines } from './start-failures.ts';
-
-/** What is run, and what a message about it may say. */
-export interface RunSubject {
-  readonly provider: string;
-  /** What is known of the tool; undefined: nothing. */
-  readonly preset?: Preset | undefined;
-  /** Program and arguments. */
-  readonly command: readonly [program: string, ...args: string[]];
-  readonly cwd: string;
-  readonly env: Readonly<Record<string, string>>;
-  readonly limitMs: number;
-  readonly deniedStatus: readonly number[];
-  /** Known secrets that the command could echo: values of variables and flags it was given. */
-  readonly secrets: readonly string[];
-}
+import type { ToolFailure } from './presets.ts';
+import { bounded, type RunSubject, shown } from './run-subject.ts';
+import { startFailure, withoutWindowsLines } from './start-failures.ts';
 
 /** What a tool says when a person has to log in, unlock or confirm something first. */
 interface SignedOut {

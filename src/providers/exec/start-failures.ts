@@ -1,8 +1,7 @@
 import { ProviderError } from '../../errors.ts';
 import { readTextQuietly, statQuietly } from '../../platform/files.ts';
-import { firstLine } from '../../platform/text.ts';
-import type { RunSubject } from './failures.ts';
 import { programFile } from './options.ts';
+import { bounded, type RunSubject, shown } from './run-subject.ts';
 
 /** The program itself could not be run. */
 export function startFailure(code: string, subject: RunSubject): ProviderError {
@@ -57,12 +56,4 @@ function absent(
 
 export function withoutWindowsLines(file: string): string {
   return `run: perl -pi -e 's/\\r$//' ${file}`;
-}
-
-export function shown(program: string): string {
-  return firstLine(program, []);
-}
-
-export function bounded(text: string): string {
-  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }
