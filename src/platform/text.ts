@@ -109,14 +109,14 @@ export function redact(text: string, known: Iterable<string> = []): string {
       .replaceAll(UUID, REDACTED)
       // Before long words, so that what the value belongs to stays readable.
       .replaceAll(NAMED, (all, name: string, link: string, quote: string, value: string) =>
-        isValue(link, value) ? `${name}${link}${quote}${REDACTED}` : all,
+        isValue(name, link, value) ? `${name}${link}${quote}${REDACTED}` : all,
       )
       .replaceAll(LONG_WORD, (word) => (isMixed(word) ? REDACTED : word))
   );
 }
 
-/** `vault-prod-eu-west-1.example.com`: words and small numbers, as no random text is made of. */
-const HOST_NAME = /^(?:(?:[a-z]{1,20}\d{0,3}|\d{1,5})[.-])+[a-z]{2,20}$/;
+/** `vault-prod-eu-west-1.example.com`, `my.1password.com`: words and small numbers, as no random text is made of. */
+const HOST_NAME = /^(?:(?:\d?[a-z]{1,20}\d{0,3}|\d{1,5})[.-])+[a-z]{2,20}$/;
 
 /** `x86_64-linux-gnu`, as a part of a path. */
 const FOLDER_NAME = /^(?:(?:[a-z]{1,20}\d{0,3}|\d{1,5})[._-])+[a-z]{2,20}\d{0,3}$/;
@@ -139,11 +139,11 @@ function isHostName(part: string): boolean {
   return part.includes('.') && HOST_NAME.test(part);
 }
 
-/** `password=x`: always; `Password: x`: unless x is a word that programs print there; `pin 4711`: if it has digits. */
-function isValue(link: string, value: string): boolean {
+/** `password=x`: always; `Password: x`: unless x is a word that programs print there; `pin 4711`, `tokens: 4711`: if it has digits. */
+function isValue(name: string, link: string, value: string): boolean {
   if (value.startsWith(REDACTED)) return false;
   if (/[:=]\S*$/.test(link) && !/\s$/.test(link)) return true;
-  if (/[:=]|\bis\b/.test(link)) return !PLAIN_WORD.test(value);
+  if (/[:=]|\bis\b/.test(link) && !/s$/i.test(name)) return !PLAIN_WORD.test(value);
   return /\d/.test(value);
 }
 
