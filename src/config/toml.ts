@@ -47,7 +47,7 @@ export function readToml(text: string): TomlReading {
   while (broken.length < MOST_FAULTS) {
     try {
       const root = parse(sound, { unsafeKeyBehaviour: 'throw', maxDepth: 20 });
-      const path = tooDeep(root, []);
+      const path = tooDeep(root);
       if (path !== undefined) broken.push({ start: 0, path, problem: TOO_DEEP });
       return { root: path === undefined ? root : {}, sound, broken };
     } catch (error) {
@@ -105,7 +105,7 @@ function oddCharacter(odd: string): { readonly message: string; readonly remedy:
 }
 
 /** The parser limits only brackets and braces; dotted names may go as deep as the file is long. */
-function tooDeep(value: unknown, path: KeyPath): KeyPath | undefined {
+export function tooDeep(value: unknown, path: KeyPath = []): KeyPath | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   if (path.length > DEEPEST) return path;
   for (const [key, inner] of Object.entries(value)) {

@@ -219,7 +219,9 @@ export function flawOf(file: string, stats: Stats, rule: PlaceRule, uid: number)
   if (stats.isSymbolicLink()) {
     return {
       reason: `${file} is a symbolic link`,
-      remedy: `put the real thing in its place: target=$(readlink -f ${quoted}) && rm ${quoted} && mv "$target" ${quoted}`,
+      remedy: leadsToDevice(file)
+        ? `remove it: rm ${quoted}`
+        : `put the real thing in its place: target=$(readlink -f ${quoted}) && rm ${quoted} && mv "$target" ${quoted}`,
     };
   }
   if (stats.uid !== uid && !(rule === 'trusted' && stats.uid === 0)) {
@@ -242,6 +244,16 @@ export function flawOf(file: string, stats: Stats, rule: PlaceRule, uid: number)
     return { reason: `others can write ${file} (mode ${written})`, remedy: `run: chmod go-w ${quoted}` };
   }
   return undefined;
+}
+
+/** What is behind the link is not to be moved anywhere: a device, a socket, a named pipe. */
+function leadsToDevice(link: string): boolean {
+  try {
+    const stats = statSync(link);
+    return !stats.isFile() && !stats.isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -34,7 +34,8 @@ export function readIfThere(file: string): Buffer | undefined {
   const found = readRegularFile(file, { maxBytes: MAX_BYTES });
   if (found.state === 'read') return found.bytes;
   if (found.state === 'absent') return undefined;
-  throw new BrokerError('ERR_IO', `${file} ${found.fault}`, { remedy: remedyOfRefusal(found.code, FIX) });
+  const remedy = found.why === 'kind' ? 'move it away: a file belongs there' : remedyOfRefusal(found.code, FIX);
+  throw new BrokerError('ERR_IO', `${file} ${found.fault}`, { remedy });
 }
 
 /**
