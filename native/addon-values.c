@@ -85,6 +85,16 @@ bool read_numbers(napi_env env, napi_value value, size_t wanted, int32_t **numbe
     return false;
 }
 
+/* The bytes of a Uint8Array; false with an exception thrown for anything else. */
+bool read_bytes(napi_env env, napi_value value, void **bytes, size_t *length)
+{
+    napi_typedarray_type type;
+    if (napi_get_typedarray_info(env, value, &type, length, bytes, NULL, NULL) == napi_ok && type == napi_uint8_array)
+        return true;
+    throw_error(env, "ERR_INVALID_ARG_VALUE", "expected a Uint8Array");
+    return false;
+}
+
 /* Text of 1 to `room` bytes; false with an exception thrown otherwise. */
 bool read_text(napi_env env, napi_value value, char *text, size_t room, size_t *length)
 {

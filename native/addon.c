@@ -232,6 +232,42 @@ static napi_value socket_pair(napi_env env, napi_callback_info info)
     return NULL;
 }
 
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* macOS; Node ignores SIGPIPE */
+#endif
+
+/* A connection's descriptor and the bytes to read into or to send. */
+static bool read_transfer(napi_env env, napi_callback_info info, int *fd, void **bytes, size_t *length)
+{
+    napi_value arguments[2];
+    return read_arguments(env, info, 2, arguments) && read_whole(env, arguments[0], fd) && read_bytes(env, arguments[1], bytes, length);
+}
+
+/*
+ * receiveNow(fd, into): how many bytes were there. Never waits. 0: none, or the connection has ended or failed, which whoever
+ * reads on finds out.
+ */
+static napi_value receive_now(napi_env env, napi_callback_info info)
+{
+    void *bytes;
+    size_t room;
+    int fd;
+    if (!read_transfer(env, info, &fd, &bytes, &room)) return NULL;
+    ssize_t got = recv(fd, bytes, room, MSG_DONTWAIT);
+    return number(env, got < 0 ? 0 : (double)got);
+}
+
+/* sendNow(fd, bytes): how many of them the kernel took. Never waits. 0: none, or the connection failed. */
+static napi_value send_now(napi_env env, napi_callback_info info)
+{
+    void *bytes;
+    size_t length;
+    int fd;
+    if (!read_transfer(env, info, &fd, &bytes, &length)) return NULL;
+    ssize_t sent = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return number(env, sent < 0 ? 0 : (double)sent);
+}
+
 NAPI_MODULE_INIT()
 {
     static const struct {
@@ -246,7 +282,7 @@ NAPI_MODULE_INIT()
         {"trimHeap", trim_heap}, {"releaseProgram", release_program}, {"setNonDumpable", set_non_dumpable},
         {"setCoreLimitZero", set_core_limit_zero}, {"ignoreRealTimeSignals", ignore_real_time_signals},
         {"fileLimit", file_limit}, {"sdNotify", notify}, {"listenOn", listen_on}, {"socketPair", socket_pair},
-        {"whenReadable", when_readable},
+        {"whenReadable", when_readable}, {"receiveNow", receive_now}, {"sendNow", send_now},
     };
     for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
         napi_value function;

@@ -21,6 +21,7 @@ void set_text(napi_env env, napi_value object, const char *name, const char *tex
 napi_value boolean(napi_env env, bool truth);
 napi_value number(napi_env env, double value);
 bool read_numbers(napi_env env, napi_value value, size_t wanted, int32_t **numbers);
+bool read_bytes(napi_env env, napi_value value, void **bytes, size_t *length);
 bool read_text(napi_env env, napi_value value, char *text, size_t room, size_t *length);
 
 /* addon-processes.c: what is offered of them to JavaScript. */

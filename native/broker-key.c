@@ -45,6 +45,7 @@ enum {
     RESTART_MS = 2000, /* a daemon that ended in order may be back by then */
     REQUEST_ROOM = 1024,
     SESSION_START = 8,
+    INTERVAL_ROOM = 65, /* the client reads a number at the beginning */
     HEAD_LIMIT = 16384,
     BODY_LIMIT = 65536, /* of the formats that carry more than one value */
     SOCKET_PATH_LIMIT = sizeof(((struct sockaddr_un *)0)->sun_path) - 1
@@ -444,15 +445,26 @@ static const char *session(char start[SESSION_START + 1])
     return start;
 }
 
+/* The client's interval as it is written, which the daemon reads: what of it fits into a header. */
+static const char *interval(char kept[INTERVAL_ROOM])
+{
+    const char *text = variable("CLAUDE_CODE_API_KEY_HELPER_TTL_MS");
+    size_t length = 0;
+    if (text == NULL) return NULL;
+    while (*text == ' ' || (*text >= '\t' && *text <= '\r')) text++;
+    for (; length < INTERVAL_ROOM - 1 && text[length] >= ' ' && text[length] <= '~'; length++) kept[length] = text[length];
+    kept[length] = '\0';
+    return length == 0 ? NULL : kept;
+}
+
 static size_t write_request(char request[REQUEST_ROOM], const struct question *question)
 {
-    char start[SESSION_START + 1];
-    const char *interval = variable("CLAUDE_CODE_API_KEY_HELPER_TTL_MS"), *from = entrypoint(), *within = session(start);
-    int64_t interval_ms = interval == NULL ? UNKNOWN : whole_number(interval, strlen(interval));
+    char start[SESSION_START + 1], written[INTERVAL_ROOM];
+    const char *kept = interval(written), *from = entrypoint(), *within = session(start);
     const char *context = variable("CLAUDE_HELPER_CONTEXT");
     bool rejected = question->rejected || (context != NULL && strcmp(context, "mid-session-refresh") == 0);
-    bool raw = question->format == FORMATS[0], named = interval_ms != UNKNOWN;
-    struct digits kept, pid, ppid;
+    bool raw = question->format == FORMATS[0];
+    struct digits pid, ppid;
     return join(request, REQUEST_ROOM, PARTS(
         "GET /v1/credentials/", question->name == NULL ? "_default" : question->name, "/key",
         raw ? "" : "?format=", raw ? "" : question->format, " HTTP/1.1\r\n"
@@ -460,8 +472,7 @@ static size_t write_request(char request[REQUEST_ROOM], const struct question *q
         "Accept: text/plain\r\n"
         "Connection: close\r\n"
         "User-Agent: broker-key/" BROKER_VERSION "\r\n",
-        named ? "Broker-Client-Interval-Ms: " : "", named ? decimal((uint64_t)interval_ms, &kept) : "",
-        named ? "\r\n" : "",
+        kept == NULL ? "" : "Broker-Client-Interval-Ms: ", kept == NULL ? "" : kept, kept == NULL ? "" : "\r\n",
         "Broker-Client-Hints: pid=", decimal((uint64_t)getpid(), &pid), ", ppid=", decimal((uint64_t)getppid(), &ppid),
         ", stdin=", stream_kind(STDIN_FILENO), ", stdout=", stream_kind(STDOUT_FILENO),
         from == NULL ? "" : ", entrypoint=", from == NULL ? "" : from,

@@ -167,8 +167,13 @@ const REFUSALS: Readonly<Record<string, string>> = {
   EROFS: 'that file system is read-only: name another place, or mount it writable',
   EACCES: 'check who owns it and its folders, and their modes',
   EPERM: 'check who owns it and its folders, and their modes',
+  ENOTDIR: 'one of the folders in that path is a file: move that away',
   ENOMEM: 'end some programs: the machine has too little memory',
 };
+
+export function remedyOfRefusal(code: string, otherwise = 'check that place, and try again'): string {
+  return REFUSALS[code] ?? otherwise;
+}
 
 /** An error of the system itself (open, mkdir, write, spawn), in words; undefined for any other, which is a fault of ours. */
 export function systemRefusal(error: unknown): BrokerError | undefined {
@@ -176,8 +181,10 @@ export function systemRefusal(error: unknown): BrokerError | undefined {
   if (typeof syscall !== 'string' || typeof code !== 'string') return undefined;
   // Of a program that cannot be started Node puts the path into `syscall` too.
   const what = typeof path === 'string' && !syscall.endsWith(path) ? `${syscall} ${path}` : syscall;
-  const remedy = REFUSALS[code] ?? 'check that place, and try again';
-  return new BrokerError('ERR_IO', `the system refuses ${what} (${code})`, { remedy, cause: error });
+  return new BrokerError('ERR_IO', `the system refuses ${what} (${code})`, {
+    remedy: remedyOfRefusal(code),
+    cause: error,
+  });
 }
 
 /** A fault of the broker itself. Foreign error texts may hold anything, so only the type is told. @param what `refreshing "main"` */

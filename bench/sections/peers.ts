@@ -1,8 +1,8 @@
 import { helperPath } from '../../src/platform/native.ts';
 import { findInstalled } from '../installed.ts';
-import { type Bench, preparedHome, Server } from '../lab.ts';
+import { type Bench, KEY, preparedHome, Server } from '../lab.ts';
 import { applyLoad, type Load, type LoadResult } from '../load.ts';
-import { GitCache, installPeers, type PeerServer, Peers } from '../peers.ts';
+import { GitCache, HOW_TO_GET_AWS_AGENT, installPeers, type PeerServer, Peers } from '../peers.ts';
 import type { Ratio, Section, Target } from '../results.ts';
 import { median, ratioOf, summarize } from '../statistics.ts';
 import { type Candidate, type Timed, timeCommands } from '../stopwatch.ts';
@@ -18,8 +18,9 @@ export async function measurePeers(bench: Bench): Promise<Section> {
   const git = new GitCache(bench.folder);
   const daemon = await Server.daemon(home);
   const bare = await Server.bare(bench.folder);
-  const peers = await Peers.start(bench, installed);
+  const peers = new Peers();
   try {
+    await peers.start(bench, installed);
     bench.say('peers: one key on standard output');
     const env = {
       ...home.env,
@@ -49,13 +50,13 @@ function fastOnes({ servers }: Peers, { question }: GitCache): Candidate[] {
   const gitCommand = `${git} credential-cache get | sed -n s/^password=//p`;
   return [
     { name: NOTHING, argv: shell(NOTHING) },
-    { name: OURS, argv: shell(helperPath() ?? '') },
+    { name: OURS, argv: shell(helperPath() ?? ''), prints: KEY },
     ...(git === undefined
       ? []
-      : [{ name: 'git credential-cache get | sed', argv: shell(gitCommand), input: question }]),
+      : [{ name: 'git credential-cache get | sed', argv: shell(gitCommand), input: question, prints: KEY }]),
     ...(curl === undefined || jq === undefined
       ? []
-      : servers.map((server) => ({ name: nameOf(server), argv: shell(askWith(curl, jq, server)) }))),
+      : servers.map((server) => ({ name: nameOf(server), argv: shell(askWith(curl, jq, server)), prints: KEY }))),
   ];
 }
 
@@ -65,7 +66,7 @@ function nameOf({ name }: PeerServer): string {
 
 function askWith(curl: string, jq: string, { port, path, header, filter }: PeerServer): string {
   const headers = header === undefined ? '' : `-H '${header}' `;
-  return `${curl} -sS ${headers}'http://127.0.0.1:${port}${path}' | ${jq} -r ${filter}`;
+  return `${curl} -sS ${headers}'http://127.0.0.1:${port}${path}' | ${jq} -er ${filter}`;
 }
 
 function slowOnes({ aws: server }: Peers, aws: string | undefined): Candidate[] {
@@ -74,7 +75,7 @@ function slowOnes({ aws: server }: Peers, aws: string | undefined): Candidate[] 
     { name: OURS, argv: shell(helperPath() ?? '') },
     ...(aws === undefined
       ? []
-      : [{ name: 'aws secretsmanager get-secret-value', argv: shell(`${aws} ${ask}`) } as const]),
+      : [{ name: 'aws secretsmanager get-secret-value', argv: shell(`${aws} ${ask}`), prints: KEY } as const]),
   ];
 }
 
@@ -150,7 +151,8 @@ function describe(all: readonly Timed[], interleaved: readonly Timed[], loads: r
   return {
     title: '8. Peers: the same work by what people use instead',
     words: [
-      'One key on standard output through `/bin/sh -c`, as Claude Code runs its helper. The peers are on this machine and have the key at hand as far as they keep one: OpenBao Proxy asks its server for a KV secret every time. Then the servers alone, over Unix sockets for us and the bare one, over TCP for those that speak nothing else; a connection for each request. AWS Secrets Manager Agent is measured if BROKER_BENCH_AWS_AGENT names its binary; the rest is installed by the benchmark.',
+      'One key on standard output through `/bin/sh -c`, as Claude Code runs its helper; that it is the right one is seen before the clock runs. The peers are on this machine and have the key at hand as far as they keep one: AWS Secrets Manager Agent answers from its memory, OpenBao Proxy asks its server for a KV secret every time. Then the servers alone, over Unix sockets for us and the bare one, over TCP for those that speak nothing else; a connection for each request.',
+      `AWS Secrets Manager Agent is measured if it is given: ${HOW_TO_GET_AWS_AGENT}. The rest is installed by the benchmark.`,
     ],
     tables: [
       {

@@ -1,11 +1,10 @@
 import { type CredentialCache, type SecretFields, VALUE } from '../cache/cache.ts';
 import type { CredentialConfig } from '../config/config.ts';
 import { decodeJwt, findExpiry } from '../credential/expiry.ts';
-import { fieldAt, selectField } from '../credential/field.ts';
+import { fieldAt, hasNoFields, selectField } from '../credential/field.ts';
 import { type KeyVersion, toKey } from '../credential/key.ts';
 import type { Lease } from '../credential/life.ts';
 import { type SecretBytes, wipeAll } from '../credential/secret.ts';
-import { ProviderError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
 import { hideShapes, printable } from '../platform/text.ts';
 import type { IssuedLease, IssuedSecret } from '../providers/provider.ts';
@@ -124,11 +123,7 @@ export function startLease(lease: IssuedLease, startedAtMs: number): Lease {
 function selectSecrets(credential: CredentialConfig, { content }: IssuedSecret): SecretFields {
   if (content.kind === 'text') {
     const wanted = credential.field ?? (credential.fields && Object.values(credential.fields)[0]);
-    if (wanted !== undefined) {
-      throw new ProviderError('misconfigured', `the secret is plain text, so it has no field "${wanted}"`, {
-        remedy: 'remove `field` from the credential, or store the secret as a JSON object',
-      });
-    }
+    if (wanted !== undefined) throw hasNoFields(content.text.bytes, wanted);
     return new Map([[VALUE, toKey(content.text.bytes, 'the secret')]]);
   }
   const wanted = Object.entries(credential.fields ?? { [VALUE]: credential.field });

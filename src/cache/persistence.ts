@@ -3,6 +3,7 @@ import type { KeyEncryptionKey } from '../crypto/envelope.ts';
 import type { KekStore, RecordedKek } from '../crypto/kek-store.ts';
 import { BrokerError, codeOf } from '../errors.ts';
 import { failpoint } from '../platform/failpoints.ts';
+import { timestamp } from '../platform/text.ts';
 import { type Attached, attach, type CacheOptions, type Detached } from './attach.ts';
 import type { CacheHealth } from './cache.ts';
 import { type Memory, runsOn } from './memory.ts';
@@ -16,7 +17,6 @@ import {
   setReplacedAside,
   surroundingsOf,
   type Trouble,
-  timestamp,
 } from './recovery.ts';
 import { SqliteStore } from './store.ts';
 

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { accessSync, constants, lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { SqliteError } from 'better-sqlite3';
 import { BrokerError, codeOf, shellWord } from '../errors.ts';
@@ -6,7 +6,7 @@ import { failpoint } from '../platform/failpoints.ts';
 import { birthOf, identityOf } from '../platform/files.ts';
 import { packageCommands } from '../platform/installation.ts';
 import type { Log } from '../platform/log.ts';
-import { firstLine } from '../platform/text.ts';
+import { firstLine, timestamp } from '../platform/text.ts';
 
 export const databasePath = (stateDir: string): string => join(stateDir, 'cache.db');
 
@@ -35,12 +35,12 @@ const SUFFIXES = ['', '-wal', '-shm', '-journal'] as const;
  */
 export function setAside(path: string, label: string): string {
   let target = `${path}.${label}`;
-  for (let attempt = 2; SUFFIXES.some((suffix) => existsSync(target + suffix)); attempt += 1) {
+  for (let attempt = 2; SUFFIXES.some((suffix) => isTaken(target + suffix)); attempt += 1) {
     target = `${path}.${label}-${attempt}`;
   }
   // The database last: if this is cut short, what is left is a database without its log, not a log without its database.
   for (const suffix of SUFFIXES.toReversed()) {
-    if (!existsSync(path + suffix)) continue;
+    if (!isTaken(path + suffix)) continue;
     renameSync(path + suffix, target + suffix);
     failpoint('database.half-aside');
   }
@@ -48,10 +48,15 @@ export function setAside(path: string, label: string): string {
   return target;
 }
 
+/** Also by a link that leads nowhere: `existsSync` goes by what a link leads to. */
+function isTaken(path: string): boolean {
+  return birthOf(path) !== undefined;
+}
+
 /** Sets aside what took the place of a database under the running daemon, if anything did. */
 export function setReplacedAside({ stateDir, log, wallMs }: SetAsideOptions): void {
   const path = databasePath(stateDir);
-  if (SUFFIXES.every((suffix) => birthOf(path + suffix) === undefined)) return;
+  if (!SUFFIXES.some((suffix) => isTaken(path + suffix))) return;
   const target = setAside(path, `replaced-${timestamp(wallMs())}`);
   log.warn({ setAside: target }, 'what took the place of the database under the running daemon was set aside');
 }
@@ -103,11 +108,6 @@ export function setDamagedAside({ stateDir, log, wallMs }: SetAsideOptions, erro
   const remedy =
     'Nothing has to be done: keys are fetched again. Delete the file set aside when it is not needed any more.';
   return { problem, remedy };
-}
-
-/** 20250131T235959Z, for file names. */
-export function timestamp(ms: number): string {
-  return new Date(ms).toISOString().replace(/[-:]|\.\d+/g, '');
 }
 
 /**

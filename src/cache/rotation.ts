@@ -1,9 +1,10 @@
 import { KeyEncryptionKey } from '../crypto/envelope.ts';
 import { type KekStore, newKek } from '../crypto/kek-store.ts';
 import { BrokerError } from '../errors.ts';
+import { timestamp } from '../platform/text.ts';
 import type { RotationReport, RotationRequest } from '../protocol/reports.ts';
 import type { Persistence } from './persistence.ts';
-import { databasePath, describeEnvironment, refused, setAside, timestamp } from './recovery.ts';
+import { databasePath, describeEnvironment, refused, setAside } from './recovery.ts';
 
 /**
  * A new key-encryption key, everything wrapped again in one transaction. With `discard` a database whose key is lost

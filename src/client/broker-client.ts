@@ -42,8 +42,8 @@ interface KeyQuestion {
   readonly credential: string | undefined;
   /** Default raw. */
   readonly format?: string | undefined;
-  /** CLAUDE_CODE_API_KEY_HELPER_TTL_MS as it is; the daemon knows what nonsense in it means. */
-  readonly interval?: string | undefined;
+  /** How long the caller keeps it. */
+  readonly intervalMs?: number | undefined;
   readonly hints?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -128,11 +128,19 @@ export async function daemonConfig(caller: Caller): Promise<ConfigReport | undef
   }
 }
 
+/** What chown(2) takes for "nobody's". */
+const NO_UID = 0xffff_ffff;
+
 /** In a container the daemon's socket may seem to belong to another user; only an explicit socket may, though. */
 function acceptedUid({ env, uid }: PathInputs): number {
   const named = env['BROKER_SERVER_UID'];
-  if (named === undefined || named === '' || !env['BROKER_SOCKET']) return uid;
-  if (/^\d{1,10}$/.test(named)) return Number(named);
+  if (named === undefined || named === '') return uid;
+  if (!env['BROKER_SOCKET']) {
+    throw new BrokerError('ERR_CONFIG', 'BROKER_SERVER_UID is valid only together with BROKER_SOCKET', {
+      remedy: 'set both or neither',
+    });
+  }
+  if (/^\d{1,10}$/.test(named) && Number(named) < NO_UID) return Number(named);
   throw new BrokerError('ERR_CONFIG', `BROKER_SERVER_UID must be a number, not ${named.slice(0, 40)}`, {
     remedy: 'set it to the uid that the daemon runs as, or unset it',
   });
@@ -146,10 +154,10 @@ export class BrokerClient {
     this.#transport = new Transport(options);
   }
 
-  async key({ credential, format, interval, hints, signal }: KeyQuestion): Promise<ServedKey> {
+  async key({ credential, format, intervalMs, hints, signal }: KeyQuestion): Promise<ServedKey> {
     const path = `${credentialPath(credential)}/key${format === undefined ? '' : `?format=${encodeURIComponent(format)}`}`;
     const headers: Record<string, string> = {};
-    if (interval !== undefined) headers[CLIENT_INTERVAL] = interval;
+    if (intervalMs !== undefined) headers[CLIENT_INTERVAL] = String(intervalMs);
     if (hints !== undefined) headers[CLIENT_HINTS] = hints;
     const answer = await this.#ask({ method: 'GET', path, headers, signal, timeoutMs: KEY_LIMIT_MS });
     const version = text(answer, KEY_VERSION);

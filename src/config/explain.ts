@@ -101,7 +101,7 @@ function wrongKind(kinds: readonly string[], subject: Subject): KeyFault {
 /** @param kinds what is allowed besides these words. */
 function noneOf(words: readonly string[], subject: Subject, kinds: readonly string[] = []): KeyFault {
   const { table, path, found } = subject;
-  const left = path.length === 0 ? '' : `${path.at(-1)} = `;
+  const left = path.length === 0 ? '' : leftSide(path);
   const near = typeof found === 'string' ? nearest(found, words) : undefined;
   const remedy = `write ${left}${near === undefined ? orList(words.map(tomlValue)) : tomlValue(near)}`;
   if (found === undefined) return missing(subject, remedy);
@@ -178,7 +178,7 @@ function exampleFor(path: KeyPath, table: CheckedTable): string {
   const found = valueAt(table.value, path);
   const { core, meta, written } = unwrap(schema);
   const { type } = core._zod.def;
-  const left = typeof path.at(-1) === 'number' ? 'elements like ' : `${writtenKey(key)} = `;
+  const left = leftSide(path);
   if (type === 'boolean') return `write ${left}true or false`;
   if (isListOfTexts(core._zod) && typeof found === 'string' && !isSecretKey(key, schema)) {
     // A command written as one line; behind a flag there might be a secret.
@@ -195,6 +195,11 @@ function exampleFor(path: KeyPath, table: CheckedTable): string {
   }
   if (isTableSchema(schema)) return `write a table: [${dotted([...table.base, ...path])}]`;
   return `write ${left}${placeholder(core)}${aside(meta.description)}`;
+}
+
+function leftSide(path: KeyPath): string {
+  const last = path.at(-1);
+  return typeof last === 'number' ? 'elements like ' : `${writtenKey(String(last ?? ''))} = `;
 }
 
 function isListOfTexts({ def }: ReturnType<typeof unwrap>['core']['_zod']): boolean {

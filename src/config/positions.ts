@@ -118,5 +118,13 @@ const BARE = /^[A-Za-z0-9_-]+$/;
 /** One key as it has to be written: bare if it can be. Cut short, because it may be anything at all. */
 export function writtenKey(key: string): string {
   const short = key.length > 80 ? `${key.slice(0, 79)}…` : key;
-  return BARE.test(short) ? short : JSON.stringify(short);
+  return BARE.test(short) ? short : quoted(short);
+}
+
+/** In double quotes, with an escape for whatever cannot be seen or changes how the rest is shown; TOML demands some of them. */
+export function quoted(text: string): string {
+  return JSON.stringify(text).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
+    const code = (character.codePointAt(0) ?? 0).toString(16);
+    return code.length > 4 ? `\\U${code.padStart(8, '0')}` : `\\u${code.padStart(4, '0')}`;
+  });
 }

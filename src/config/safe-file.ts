@@ -106,7 +106,12 @@ function noFile(): BrokerError {
 function refused(file: string, { why, code, fault }: FileFault): BrokerError {
   const quoted = shellWord(file);
   if (why === 'kind')
-    return configError(`this ${fault}`, `name a file, such as ${shellWord(path.join(file, 'config.toml'))}`);
+    return configError(
+      `this ${fault}`,
+      fault === 'is a folder'
+        ? `name a file, such as ${shellWord(path.join(file, 'config.toml'))}`
+        : `write the configuration into a file, and put that in the place of ${quoted}`,
+    );
   if (why === 'size') return configError(`the file ${fault}`, `check that ${quoted} is the right file`);
   switch (code) {
     case 'ENOTDIR':

@@ -3,6 +3,7 @@ import { type AST, ParseError, parseTOML } from 'toml-eslint-parser';
 import { BrokerError } from '../errors.ts';
 import { lineEnd, type TextEdit } from '../platform/text-edits.ts';
 import type { KeyPath } from './positions.ts';
+import { tooDeep } from './toml.ts';
 import { valueAt } from './walk.ts';
 
 /**
@@ -49,6 +50,11 @@ export class TomlDocument {
   static parse(text: string, file: string): TomlDocument {
     try {
       const values = parse(text, { unsafeKeyBehaviour: 'throw', maxDepth: 20, integersAsBigInt: 'asNeeded' });
+      if (tooDeep(values) !== undefined) {
+        throw new BrokerError('ERR_CONFIG', `${file} is nested too deeply`, {
+          remedy: 'write its tables with headers by hand; the file was left as it is',
+        });
+      }
       // It refuses a byte order mark; a blank keeps the offsets.
       return new TomlDocument(text, values, parseTOML(text.replace(/^\uFEFF/, ' ')));
     } catch (error) {
@@ -205,6 +211,7 @@ function isSame(one: KeyPath, other: KeyPath): boolean {
 
 /** The parsers' own messages quote the file, and a key may be in it: only the place is told. */
 function notToml(error: unknown, file: string): BrokerError {
+  if (error instanceof BrokerError) return error;
   const at =
     error instanceof TomlError
       ? `:${error.line}:${error.column}`

@@ -1,5 +1,5 @@
 import { parse, TomlError, type TomlTable } from 'smol-toml';
-import { dotted, type KeyPath, type TomlPositions, writtenKey } from './positions.ts';
+import { dotted, type KeyPath, quoted, type TomlPositions, writtenKey } from './positions.ts';
 
 /** What a TOML text says, and the statements of it that are not TOML. */
 export interface TomlReading {
@@ -20,6 +20,8 @@ interface BrokenStatement {
   readonly keys?: readonly string[] | undefined;
   /** The first line of the parser's message: the others quote the file, and a token may be in it. Only compared, never shown. */
   readonly problem: string;
+  /** A character of the line that TOML does not take there and that looks like another one, or like nothing. */
+  readonly odd?: string | undefined;
 }
 
 interface SyntaxFault {
@@ -45,7 +47,7 @@ export function readToml(text: string): TomlReading {
   while (broken.length < MOST_FAULTS) {
     try {
       const root = parse(sound, { unsafeKeyBehaviour: 'throw', maxDepth: 20 });
-      const path = tooDeep(root, []);
+      const path = tooDeep(root);
       if (path !== undefined) broken.push({ start: 0, path, problem: TOO_DEEP });
       return { root: path === undefined ? root : {}, sound, broken };
     } catch (error) {
@@ -68,16 +70,42 @@ export function syntaxFault(broken: BrokenStatement, positions: TomlPositions): 
   const line = broken.line ?? positions.lineNear(path) ?? 1;
   if (problem.startsWith(REDEFINED)) {
     const first = positions.lineOf(path);
+    const around = first === undefined ? path.slice(0, -1) : [];
+    const whole = positions.lineOf(around);
+    if (whole !== undefined) {
+      const message = `${dotted(around)} is written as one value on line ${whole}, and nothing can be added to it here`;
+      return { line, path, message, remedy: 'keep one of the two, or write it there' };
+    }
     const where = first === undefined || first === line ? '' : ` on line ${first}`;
     const what = path.length === 0 ? 'this key' : dotted(path);
     return { line, path, message: `${what} is already defined${where}`, remedy: 'keep one of the two' };
   }
+  if (broken.odd !== undefined) return { line, path, ...oddCharacter(broken.odd) };
   const [, message, remedy] = EXPLAINED.find(([start]) => problem.startsWith(start)) ?? UNEXPLAINED;
   return { line, path: problem === TOO_DEEP ? [] : path, message, remedy };
 }
 
+/** Control characters are allowed nowhere; the others may be in a text or a comment. */
+const CONTROL = /[^\P{Cc}\t\r\n]|\r(?!\n|$)/u;
+const QUOTED_OR_COMMENT = /"(?:[^"\\]|\\.)*"|'[^']*'|#.*/g;
+const LOOKALIKE = /[\p{Cf}\p{Zl}\p{Zp}“”„‟‘’‚＝]|(?! )\p{Zs}/u;
+
+function oddIn(line: string): string | undefined {
+  return (CONTROL.exec(line) ?? LOOKALIKE.exec(line.replaceAll(QUOTED_OR_COMMENT, '')))?.[0];
+}
+
+function oddCharacter(odd: string): { readonly message: string; readonly remedy: string } {
+  const name = `U+${(odd.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
+  if (/[“”„‟‘’‚]/.test(odd))
+    return { message: `the quotes are typographic ones (${name})`, remedy: 'write straight ones: "' };
+  return {
+    message: `there is a character that cannot be seen or is not what it looks like (${name})`,
+    remedy: 'type the line again, in an editor that saves plain UTF-8',
+  };
+}
+
 /** The parser limits only brackets and braces; dotted names may go as deep as the file is long. */
-function tooDeep(value: unknown, path: KeyPath): KeyPath | undefined {
+export function tooDeep(value: unknown, path: KeyPath = []): KeyPath | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   if (path.length > DEEPEST) return path;
   for (const [key, inner] of Object.entries(value)) {
@@ -119,6 +147,7 @@ function brokenStatement(text: string, error: TomlError): BrokenStatement & { re
     start: starts[first - 1] ?? 0,
     end: starts[next] ?? text.length,
     problem,
+    odd: oddIn(lines[error.line - 1] ?? ''),
   };
   return isHeader ? { ...place, path: headerPath(statement) } : { ...place, keys: leadingKeys(statement) };
 }
@@ -230,7 +259,7 @@ const EXPLAINED: readonly Explanation[] = [
 
 /** A value as one would write it in the file, on one line. */
 export function tomlValue(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'string') return quoted(value);
   if (value instanceof Date) return value.toISOString();
   if (Array.isArray(value)) return `[${value.map(tomlValue).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {

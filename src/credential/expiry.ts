@@ -26,8 +26,9 @@ export function findExpiry(limits: ValueLimits): ValueExpiry {
   ] as const;
   let earliest: ValueExpiry = { expiresAtMs: undefined, expirySource: 'unknown' };
   for (const { serverMs, expirySource } of ends) {
-    if (serverMs === undefined) continue;
-    const expiresAtMs = limits.requestedAtMs + (serverMs - limits.serverNowMs);
+    const expiresAtMs =
+      serverMs === undefined ? undefined : dateOrNever(limits.requestedAtMs + (serverMs - limits.serverNowMs));
+    if (expiresAtMs === undefined) continue;
     if (earliest.expiresAtMs === undefined || expiresAtMs < earliest.expiresAtMs) {
       earliest = { expiresAtMs, expirySource };
     }
@@ -65,6 +66,9 @@ function epochMs(value: number): number | undefined {
   if (value >= FIRST_EPOCH_MS) return value;
   return value >= FIRST_EPOCH_SECONDS ? value * 1000 : undefined;
 }
+
+/** Three thousand years: as good as no end, and a calendar holds what is added to it. */
+export const ENDLESS_SECONDS = 1e11;
 
 /** What no calendar holds (ECMA-262, 21.4.1.1) is as good as no end. */
 function dateOrNever(ms: number): number | undefined {

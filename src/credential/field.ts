@@ -56,6 +56,22 @@ function toText(value: unknown, field: string): SelectedField {
   throw new ProviderError('misconfigured', `field "${field}" of the secret is ${kind}, not text`, { remedy });
 }
 
+/** Of a secret that is not a JSON object. */
+export function hasNoFields(text: Buffer, field: string): ProviderError {
+  if (/^{/.test(text.toString('latin1', 0, 64).trimStart())) {
+    return new ProviderError(
+      'misconfigured',
+      `the secret begins like JSON and is none, so field "${field}" is not found`,
+      {
+        remedy: 'store it as one valid JSON object; jq says where it is broken',
+      },
+    );
+  }
+  return new ProviderError('misconfigured', `the secret is plain text, so it has no field "${field}"`, {
+    remedy: 'remove `field` from the credential, or store the secret as a JSON object',
+  });
+}
+
 function missing(secret: Json, field: string): ProviderError {
   return new ProviderError('misconfigured', `the secret has no field "${field}"`, { remedy: chooseFrom(secret) });
 }

@@ -179,6 +179,7 @@ export async function composeDaemon(parts: DaemonParts): Promise<ComposedDaemon>
     administration: administrationOf(broker, cache, () => inForce),
     formats: clientFormats((credential) => inForce.config.credentials.get(credential)?.header),
     peers,
+    direct: native,
     firstRemedy: () =>
       facts.configProblem === undefined
         ? undefined

@@ -24,6 +24,7 @@ import { loadNative, type NativeBindings } from '../platform/native.ts';
 import { type AdjustableLog, chooseLogFormat, createPinoLog } from '../platform/pino-log.ts';
 import { Refusal } from '../platform/refusal.ts';
 import { StateLock, type StateLockOptions } from '../platform/state-lock.ts';
+import { timestamp } from '../platform/text.ts';
 import { loadOwnConfig } from '../providers/own-config.ts';
 import { providerDefinitions } from '../providers/registry.ts';
 import { adoptSocket, bindSocket, type Listener, refuseConnections, takeInheritedSocket } from '../server/listener.ts';
@@ -175,10 +176,10 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
   });
   if (early !== undefined) takeOver(daemon, early, log);
   const { cache, server, facts } = daemon;
-  const bind = (inherited?: number) => listen(server, inputs, native, log, inherited);
+  const bind = (from: Binding) => listen(server, inputs, native, log, from);
   let listener: Listener;
   try {
-    listener = await bind(context.inheritedSocket);
+    listener = await bind({ inherited: context.inheritedSocket });
   } catch (error) {
     // A timer would keep the process, and with it the lock.
     watcher.close();
@@ -196,7 +197,8 @@ async function startLocked(options: DaemonOptions, context: LockedContext, clock
     keeping ??= clock.after(STARTED_MS, () => keepCompiled(places, daemon.cache.isOnDisk, log));
     for (const idle of idles) idle.noteAsk(nowMs);
   });
-  const socket = new BoundSocket(listener, bind, ({ path }) => {
+  const bindAgain = () => bind({ aside: `replaced-${timestamp(clock.wall())}` });
+  const socket = new BoundSocket(listener, bindAgain, ({ path }) => {
     facts.socket = path;
     lock.record(path);
   });
@@ -326,13 +328,20 @@ function takeOver(daemon: ComposedDaemon, result: LoadResult, log: AdjustableLog
   return daemon.config();
 }
 
+interface Binding {
+  /** What the service manager handed down. */
+  readonly inherited?: number | undefined;
+  /** As in SocketPlace. */
+  readonly aside?: string;
+}
+
 /** An inherited socket is answered on wherever it is; else the first place that applies is bound. */
 async function listen(
   server: BrokerServer,
   inputs: PathInputs,
   native: NativeBindings | undefined,
   log: AdjustableLog,
-  inheritedSocket?: number,
+  { inherited, aside }: Binding,
 ): Promise<Listener> {
   const { uid, platform } = inputs;
   const { place, taken } = firstUsable(socketCandidates(inputs), platform, {
@@ -340,10 +349,10 @@ async function listen(
     isTaken: (folder) => isTaken(folder, uid),
     isOnNetwork,
   });
-  if (inheritedSocket !== undefined) return adoptSocket(server.socket, inheritedSocket, place.path);
+  if (inherited !== undefined) return adoptSocket(server.socket, inherited, place.path);
   if (taken !== undefined) {
     const remedy = `look at who made it, and have it removed: sudo rm -r ${taken}`;
     log.warn({ socket: place.path, remedy }, `another user has taken ${taken}: the socket is in another place`);
   }
-  return bindSocket(server.socket, { ...place, uid }, native);
+  return bindSocket(server.socket, { ...place, uid, aside }, native);
 }

@@ -1,3 +1,4 @@
+import { shellWord } from '../errors.ts';
 import { isClaudeProgram, isClaudeScript } from './known-clients.ts';
 import { printable } from './text.ts';
 
@@ -142,7 +143,7 @@ function isBinary({ executable }: ProcessView, { clients }: Enrolment): boolean 
 }
 
 function isNode({ executable, argv }: ProcessView): boolean {
-  return executable !== undefined && argv !== undefined && isClaudeScript(executable.path, argv[1]);
+  return executable !== undefined && argv !== undefined && isClaudeScript(executable.path, argv);
 }
 
 /** `claude --bg` is a client in a pty, run by other processes of the same program and nothing else in between. */
@@ -209,13 +210,14 @@ function withoutClient(chain: readonly ProcessView[], mayBeNode: boolean): Calle
   }
   const unknown = near.find(({ argv = [], name }) => name === 'claude' || /(?:^|\/)claude$/.test(argv[0] ?? ''));
   if (unknown !== undefined) {
-    const where = printable(unknown.executable?.path ?? 'a file that cannot be seen', 120);
-    const why = `${named(unknown)} runs from ${where}, which is not known as Claude Code`;
+    // An update marks what it has replaced.
+    const file = unknown.executable?.path.replace(/ \(deleted\)$/, '');
     return {
       ...refused,
       taken: 'a call of another program',
-      why,
-      remedy: 'if it is Claude Code: broker claude install',
+      why: `the file that ${named(unknown)} runs from ${file === undefined ? 'cannot be seen' : 'is not known as Claude Code'}`,
+      remedy:
+        file === undefined ? EXPLAIN : `if it is: broker claude install --client ${printable(shellWord(file), 120)}`,
     };
   }
   const taken = chain[0]?.hasTerminal === true ? 'a command in a terminal' : "another program's call";

@@ -90,9 +90,13 @@ export function isClaudeProgram(executable: string): boolean {
   return CLAUDE_EXECUTABLE.test(file) || CLAUDE_PACKAGE.test(file);
 }
 
-/** The old client: Node, and the script as its first word. */
-export function isClaudeScript(executable: string, script = ''): boolean {
-  return JAVASCRIPT.has(baseName(executable.replace(/ \(deleted\)$/, ''))) && runsClaude(script);
+/** The old client: Node, and the script as its first word, until it has given itself a title, which is written over its words. */
+export function isClaudeScript(executable: string, [program = '', script = '']: readonly string[]): boolean {
+  return isJavaScriptRuntime(executable) && (runsClaude(script) || program === CLAUDE_CODE.name);
+}
+
+export function isJavaScriptRuntime(executable: string): boolean {
+  return JAVASCRIPT.has(baseName(executable.replace(/ \(deleted\)$/, '')));
 }
 
 /** npm's file has the same name on every platform. */

@@ -63,6 +63,10 @@ export interface NativeBindings {
    * ends that before. Never keeps this process alive.
    */
   whenReadable(fd: number, callback: () => void): () => void;
+  /** How many bytes of a connection were there. 0: none, or it has ended or failed, which whoever reads on finds out. */
+  receiveNow(fd: number, into: Uint8Array): number;
+  /** How many of the bytes the kernel took. 0: none, or the connection failed. */
+  sendNow(fd: number, bytes: Uint8Array): number;
   /** Puts the descriptors of the two ends of a connection, to be closed, into the first two places. */
   socketPair(into: Int32Array): void;
 }

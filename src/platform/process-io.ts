@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { homedir } from 'node:os';
+import type { Key } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { isatty } from 'node:tty';
 import { BrokerError, codeOf } from '../errors.ts';
@@ -45,6 +46,9 @@ export interface Terminal {
   readonly output: Writable;
 }
 
+const CTRL_C = '\x03';
+const CTRL_D = '\x04';
+
 /** sysexits(3): output that could not be written is a failure. */
 const EX_IOERR = 74;
 
@@ -60,6 +64,14 @@ export function processIo(): ProcessIo {
   let clock: SystemClock | undefined;
   const onSignal = () => stop.abort();
   let listening = false;
+  let mayAsk = false;
+  // These two close the line editor. The question hears nothing of it if it was Ctrl-D, or while its answer is looked at.
+  const onKey = (_: unknown, { sequence }: Key) => {
+    if (sequence !== CTRL_C && sequence !== CTRL_D) return;
+    setImmediate(() => {
+      if (process.stdin.isPaused()) onSignal();
+    });
+  };
   return {
     stdout: (text: string | Uint8Array) => {
       if (typeof text === 'string') stdout().write(text);
@@ -79,7 +91,10 @@ export function processIo(): ProcessIo {
     stderrIsTty,
     // A getter, because reading process.stdin opens it.
     get terminal() {
-      return isatty(0) && stderrIsTty ? { input: process.stdin, output: stderr() } : undefined;
+      if (!isatty(0) || !stderrIsTty) return undefined;
+      if (!mayAsk) process.stdin.on('keypress', onKey).once('end', onSignal);
+      mayAsk = true;
+      return { input: process.stdin, output: stderr() };
     },
     get stdin() {
       return process.stdin;

@@ -64,21 +64,30 @@ export function isSecretName(name: string): boolean {
 /** For `aws` and `gcloud` the name of a secret. */
 const NAMING_FLAG = /^(?:secret|secret[_-]?id|credential)s?$/i;
 
-/** In one word of a command, which may be a script or a header: `tool --token x`, `PGPASSWORD=x tool`, `X-Api-Key: x`. */
+/** `curl -u me:x`: a password follows the colon. Numbers are a user's and a group's ids. */
+const USER_FLAG = /^(?:u|U|user|proxy-user)$/;
+const USER_AND_PASSWORD = /^(?!\d+:\d+$)[^:\s]*:([^\s]+)$/;
+
+/**
+ * In one word of a command, which may be a script, a header, a query or JSON: `tool --token x`, `PGPASSWORD=x tool`, `X-Api-Key: x`,
+ * `?api_key=x`, `{"password":"x"}`.
+ */
 const FLAG_IN_SCRIPT = /(?:^|\s)--?([\w-]+)(?:=|\s+)["']?([^\s"']+)/g;
-const ASSIGNED = /(?:^|[\s;&|("'])([\w-]+)(?:=|:\s*(?:(?:Bearer|Basic|token)\s+)?)["']?([^\s"']+)/gi;
+const ASSIGNED = /(?:^|[\s;&|?("'])([\w-]+)["']?(?:=|:\s*(?:(?:Bearer|Basic|token)\s+)?)(?=["']?([^\s"']+))/gi;
 
 /** Of a command, what follows a flag of a secret's name: `--password x`, `--token=x`, also within a script or a header. */
 export function secretArguments(command: readonly string[]): readonly string[] {
   const isSecretFlag = (name: string) => isSecretName(name) && !NAMING_FLAG.test(name);
+  const given = (flag: string, value: string) =>
+    isSecretFlag(flag) ? value : USER_FLAG.test(flag) ? (USER_AND_PASSWORD.exec(value)?.[1] ?? []) : [];
   return command.flatMap((word, at) => {
     const [, name, value] = /^--?([\w-]+)(?:=(.+))?$/s.exec(word) ?? [];
-    if (name !== undefined) return isSecretFlag(name) ? (value ?? command[at + 1] ?? []) : [];
-    const given = [...word.matchAll(FLAG_IN_SCRIPT)].filter(([, flag = '']) => isSecretFlag(flag));
+    if (name !== undefined) return given(name, value ?? command[at + 1] ?? '');
+    const flags = [...word.matchAll(FLAG_IN_SCRIPT)].flatMap(([, flag = '', text = '']) => given(flag, text));
     const assigned = [...word.matchAll(ASSIGNED)].filter(([, variable = '']) => isSecretName(variable));
     // What the shell looks up is not a secret by its name, nor is what a program says of a prompt.
-    return [...given, ...assigned].flatMap(([, , text = '']) =>
-      text.startsWith('$') || PLAIN_WORD.test(text) ? [] : [text],
+    return [...flags, ...assigned.map(([, , text = '']) => text)].filter(
+      (text) => !text.startsWith('$') && !PLAIN_WORD.test(text),
     );
   });
 }
@@ -100,14 +109,14 @@ export function redact(text: string, known: Iterable<string> = []): string {
       .replaceAll(UUID, REDACTED)
       // Before long words, so that what the value belongs to stays readable.
       .replaceAll(NAMED, (all, name: string, link: string, quote: string, value: string) =>
-        isValue(link, value) ? `${name}${link}${quote}${REDACTED}` : all,
+        isValue(name, link, value) ? `${name}${link}${quote}${REDACTED}` : all,
       )
       .replaceAll(LONG_WORD, (word) => (isMixed(word) ? REDACTED : word))
   );
 }
 
-/** `vault-prod-eu-west-1.example.com`: words and small numbers, as no random text is made of. */
-const HOST_NAME = /^(?:(?:[a-z]{1,20}\d{0,3}|\d{1,5})[.-])+[a-z]{2,20}$/;
+/** `vault-prod-eu-west-1.example.com`, `my.1password.com`: words and small numbers, as no random text is made of. */
+const HOST_NAME = /^(?:(?:\d?[a-z]{1,20}\d{0,3}|\d{1,5})[.-])+[a-z]{2,20}$/;
 
 /** `x86_64-linux-gnu`, as a part of a path. */
 const FOLDER_NAME = /^(?:(?:[a-z]{1,20}\d{0,3}|\d{1,5})[._-])+[a-z]{2,20}\d{0,3}$/;
@@ -130,17 +139,24 @@ function isHostName(part: string): boolean {
   return part.includes('.') && HOST_NAME.test(part);
 }
 
-/** `password=x`: always; `Password: x`: unless x is a word that programs print there; `pin 4711`: if it has digits. */
-function isValue(link: string, value: string): boolean {
+/** `password=x`: always; `Password: x`: unless x is a word that programs print there; `pin 4711`, `tokens: 4711`: if it has digits. */
+function isValue(name: string, link: string, value: string): boolean {
   if (value.startsWith(REDACTED)) return false;
   if (/[:=]\S*$/.test(link) && !/\s$/.test(link)) return true;
-  if (/[:=]|\bis\b/.test(link)) return !PLAIN_WORD.test(value);
+  if (/[:=]|\bis\b/.test(link) && !/s$/i.test(name)) return !PLAIN_WORD.test(value);
   return /\d/.test(value);
+}
+
+/** As servers and proxies repeat what they were sent: within JSON, a URL or a form. */
+function spellings(secret: string): readonly string[] {
+  const inUrl = encodeURIComponent(secret.toWellFormed());
+  return [secret, JSON.stringify(secret).slice(1, -1), inUrl, inUrl.replaceAll('%20', '+')];
 }
 
 /** Replaces each of `secrets`, the longest first; those under four characters are left, because they occur in ordinary text. */
 export function scrub(text: string, secrets: Iterable<string>, mask: string = '…'): string {
-  const longestFirst = [...secrets].filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length);
+  const known = [...secrets].filter((secret) => secret.length >= 4);
+  const longestFirst = [...new Set(known.flatMap(spellings))].sort((a, b) => b.length - a.length);
   return longestFirst.reduce((clean, secret) => clean.replaceAll(secret, mask), text);
 }
 
@@ -202,4 +218,9 @@ export function duration(ms: number): string {
   const [smallName, smallSize] = UNITS[index + 1] ?? ['', 0];
   const rest = smallSize === 0 ? 0 : Math.floor((seconds % size) / smallSize);
   return count < 10 && rest > 0 && name !== 'min' ? `${count} ${name} ${rest} ${smallName}` : `${count} ${name}`;
+}
+
+/** 20250131T235959Z, for file names. */
+export function timestamp(ms: number): string {
+  return new Date(ms).toISOString().replace(/[-:]|\.\d+/g, '');
 }

@@ -25,7 +25,7 @@ export interface HeaderForm {
 /** The header that the Messages API and most gateways read. */
 export const DEFAULT_HEADER: HeaderForm = { name: 'x-api-key', prefix: '' };
 
-/** Request: how long the client keeps a key, in milliseconds; sent only if the client says so. */
+/** Request: how long the client keeps a key, in milliseconds, as the client's variable has it; sent only if that is set. */
 export const CLIENT_INTERVAL = 'broker-client-interval-ms';
 
 /**
@@ -50,6 +50,31 @@ export const KEY_STATE = 'broker-key-state';
 
 /** Of a client that is not known, if the header is missing or not valid; Claude Code's own default (CLAUDE_CODE_API_KEY_HELPER_TTL_MS). */
 export const DEFAULT_CLIENT_INTERVAL_MS = 300_000;
+
+/** A longer interval, and one of no end, is this one: times that it is added to stay dates. */
+const LONGEST_INTERVAL_MS = 999_999_999_999_999;
+const EXPONENT = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)[eE][+-]?\d+$/;
+const GROUPED = /^[+-]?\d{1,3}([_, ])\d{3}(?:\1\d{3})*$/;
+
+/**
+ * CLAUDE_CODE_API_KEY_HELPER_TTL_MS in milliseconds, as Claude Code 2.1.332 reads it: `3e5` and `300_000` are 300,000, and what
+ * follows a number counts for nothing, so that `5m` are 5 ms. undefined: it takes its default.
+ */
+export function parseClientInterval(text: string): number | undefined {
+  const word = text.trim();
+  const ms = EXPONENT.test(word)
+    ? whole(Number(word))
+    : Number.parseInt(GROUPED.test(word) ? digitsOf(word) : word, 10);
+  return ms >= 0 ? Math.min(ms, LONGEST_INTERVAL_MS) : undefined;
+}
+
+function whole(value: number): number {
+  return Number.isInteger(value) ? value : Number.NaN;
+}
+
+function digitsOf(grouped: string): string {
+  return grouped.replaceAll(/[_, ]/g, '');
+}
 
 /** In a path, the credential that the configuration names as `default`. */
 export const DEFAULT_CREDENTIAL = '_default';

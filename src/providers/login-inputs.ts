@@ -19,13 +19,13 @@ const WAYS = ['file', 'env', 'credential', 'command'] as const;
 
 const variableName = once(() =>
   text()
-    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not the name of a variable')
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of a variable has letters, digits and underscores, and no digit first')
     .optional(),
 );
 const credentialName = once(() => text().regex(NAME, 'not the name of a credential').optional());
 const commandWords = once(() =>
   z
-    .array(z.string().regex(/^[^\0]*$/, 'no NUL'))
+    .array(z.string().regex(/^[^\0]*$/, 'the text has a NUL in it'))
     .min(1, 'an empty command; write it as a list, like ["gcloud", "auth", "print-identity-token"]')
     .optional(),
 );

@@ -3,13 +3,18 @@ import type { Socket } from 'node:net';
 import { BrokerError } from '../errors.ts';
 import type { Clock, Timer } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
+import { type NativeBindings, socketFd } from '../platform/native.ts';
 import type { ServerLimits } from './limits.ts';
 import type { PeerCredentials } from './peer.ts';
+
+/** How bytes come and go without Node's streams, at once or not at all. */
+export type DirectTransfer = Pick<NativeBindings, 'receiveNow' | 'sendNow'>;
 
 interface ConnectionsOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: ServerLimits;
+  readonly direct: DirectTransfer | undefined;
   /** An exchange begins: nothing else of this connection does until its answer is written or given up. */
   readonly begin: (exchange: Exchange, connection: ClientConnection) => void;
 }
@@ -169,6 +174,7 @@ export class ClientConnection {
   #waiting: Exchange[] = [];
   #lastWord: Buffer | undefined;
   #paused = false;
+  #isRead = false;
 
   constructor(socket: Socket, peer: PeerCredentials | undefined, all: Connections) {
     this.socket = socket;
@@ -190,9 +196,36 @@ export class ClientConnection {
    * answers, and making and aborting a signal costs as much as the rest of them.
    */
   get signal(): AbortSignal {
+    this.read();
     this.#abort ??= new AbortController();
     if (this.isGone) this.#abort.abort();
     return this.#abort.signal;
+  }
+
+  /** How much of it was there; 0 as well without the addon. For a connection that Node does not read yet. */
+  receiveNow(into: Uint8Array): number {
+    const fd = socketFd(this.socket);
+    return fd === undefined ? 0 : (this.#all.options.direct?.receiveNow(fd, into) ?? 0);
+  }
+
+  /** How much of it the kernel took; 0 as well without the addon. For a connection to which nothing else is being written. */
+  sendNow(bytes: Uint8Array): number {
+    const fd = socketFd(this.socket);
+    return fd === undefined ? 0 : (this.#all.options.direct?.sendNow(fd, bytes) ?? 0);
+  }
+
+  /** From now on Node reads it: to hear what it says, or that it hangs up. */
+  read(): void {
+    if (this.#isRead) return;
+    this.#isRead = true;
+    this.socket.on('end', hangUp);
+    this.socket.resume();
+  }
+
+  /** Node's HTTP reads it, and answers before it takes notice of a hang-up. */
+  readByHttp(): void {
+    this.#isRead = true;
+    this.socket.off('end', hangUp);
   }
 
   /** The ask under way ends with this error, if it waits for anything. */
@@ -283,6 +316,10 @@ export class ClientConnection {
     this.#paused = false;
     this.#all.idle(this);
   }
+}
+
+function hangUp(this: Socket): void {
+  this.destroy();
 }
 
 /** The peer went away before it was looked at, and needs no answer. */

@@ -42,14 +42,23 @@ export class HelperLane {
       reply = rawLine(presentable(error, log), error instanceof RouteError ? error.status : undefined);
     }
     const { socket } = connection;
-    // Called without an error when the kernel has every byte.
-    socket.write(reply, (failure) => {
+    const over = (failure?: Error | null) => {
       reply.fill(0);
       try {
         if (failure === undefined || failure === null) written?.();
       } catch (error) {
         closeFor(error, socket, log);
       }
+    };
+    const sent = connection.sendNow(reply);
+    if (sent === reply.length) {
+      over();
+      socket.destroy();
+      return;
+    }
+    // Called without an error when the kernel has every byte.
+    socket.write(reply.subarray(sent), (failure) => {
+      over(failure);
       // Destroyed right here, the stream would emit an error that nothing handles.
       queueMicrotask(() => socket.destroy());
     });
@@ -59,7 +68,7 @@ export class HelperLane {
 }
 
 /** Longer than any helper's request. */
-const LONGEST = 1_024;
+export const LONGEST_REQUEST = 1_024;
 
 /** native/broker-key.c, `write_request`, byte for byte. */
 const REQUEST = new RegExp(
@@ -79,7 +88,7 @@ const REQUEST = new RegExp(
  * all the same.
  */
 export function readHelperRequest(packet: Buffer): KeyRequest | undefined {
-  if (packet.length > LONGEST) return undefined;
+  if (packet.length > LONGEST_REQUEST) return undefined;
   const [, name, format = 'raw', interval, hints] = REQUEST.exec(packet.toString('latin1')) ?? [];
   if (name === undefined) return undefined;
   return { credential: name === DEFAULT_CREDENTIAL ? undefined : name, format, interval, hints };

@@ -14,6 +14,7 @@ import {
   KEY_EXPIRES,
   KEY_STATE,
   KEY_VERSION,
+  parseClientInterval,
 } from '../protocol/request.ts';
 import { type ClientConnection, contain, type Exchange } from './connections.ts';
 import type { Formatter } from './formats.ts';
@@ -61,13 +62,12 @@ export async function findKey(
     throw new RouteError(400, 'there is no such format', `the formats are: ${known}`);
   }
   const { client, saysRejected, mayBeOwn, origin } = peers.identify(connection.peer, hints);
-  // As the client treats its own variable: nonsense counts as the default.
-  const namesInterval = interval !== undefined && INTERVAL.test(interval);
+  const namedMs = interval === undefined ? undefined : parseClientInterval(interval);
   const ask: Ask = {
     at,
     credential,
-    intervalMs: namesInterval ? Number(interval) : (client?.known?.intervalMs ?? DEFAULT_CLIENT_INTERVAL_MS),
-    namesInterval,
+    intervalMs: namedMs ?? client?.known?.intervalMs ?? DEFAULT_CLIENT_INTERVAL_MS,
+    namesInterval: namedMs !== undefined,
     format: format as Format,
     client,
     saysRejected,
@@ -116,8 +116,6 @@ function attest(
 ): Verdict {
   return judge?.(peer, socketFd(socket), allow) ?? unseen('this daemon cannot tell who asks');
 }
-
-const INTERVAL = /^\d{1,15}$/;
 
 function written(opened: OpenedKey, formatter: Formatter): KeyReply {
   const { key, state, at } = opened;

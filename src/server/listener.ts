@@ -16,6 +16,8 @@ interface SocketPlace {
   /** The folder of `path`; created with mode 0700 if it is missing. */
   readonly folder: string;
   readonly uid: number;
+  /** What lies there instead of the socket that was listened on gets this added to its name; else it is refused. */
+  readonly aside?: string | undefined;
 }
 
 /** A socket that is being listened on. */
@@ -43,11 +45,12 @@ const BACKLOG = 4096;
  */
 export async function bindSocket(
   server: Server,
-  { path, folder, uid }: SocketPlace,
+  { path, folder, uid, aside }: SocketPlace,
   native: Pick<NativeBindings, 'listenOn'> | undefined,
 ): Promise<Listener> {
   try {
     ensurePrivateFolder(folder, uid);
+    if (aside !== undefined) setAside(path, aside);
     await refuseOccupied(path, uid);
     if (native === undefined) await listenRenamed(server, path, folder);
     else await listenAt(server, path, native);
@@ -105,6 +108,12 @@ function withPrivateUmask<T>(bind: () => T): T {
   } finally {
     process.umask(umask);
   }
+}
+
+/** A link stays, and is refused. */
+function setAside(path: string, label: string): void {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats?.isFile() || stats?.isDirectory() || stats?.isFIFO()) renameSync(path, `${path}.${label}`);
 }
 
 async function refuseOccupied(path: string, uid: number): Promise<void> {

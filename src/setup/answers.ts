@@ -2,7 +2,7 @@ import { checkConfig } from '../config/load.ts';
 import { expandHome } from '../config/paths.ts';
 import { tomlValue } from '../config/toml.ts';
 import type { Table } from '../config/walk.ts';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, remedyOfRefusal } from '../errors.ts';
 import { readRegularFile } from '../platform/files.ts';
 import { NAME, NAME_RULE } from '../protocol/request.ts';
 import { providerDefinitions } from '../providers/registry.ts';
@@ -72,7 +72,10 @@ function missing(file: string): Wrong | undefined {
   const read = readRegularFile(file, { maxBytes: MOST_BYTES });
   if (read.state === 'absent')
     return { message: `there is no file ${file}`, remedy: 'write the path of one that is there' };
-  if (read.state === 'refused') return { message: `${file} ${read.fault}`, remedy: 'write the path of another file' };
+  if (read.state === 'refused') {
+    const remedy = remedyOfRefusal(read.code, 'write the path of another file');
+    return { message: `${file} ${read.fault}`, remedy };
+  }
   const isEmpty = read.bytes.length === 0;
   read.bytes.fill(0);
   return isEmpty ? { message: `${file} is empty`, remedy: 'write the path of another file' } : undefined;

@@ -1,8 +1,10 @@
 import { lstatSync } from 'node:fs';
 import { launchFile, stateDir } from '../config/paths.ts';
 import { BrokerError } from '../errors.ts';
+import { helperPath } from '../platform/native.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
 import { Service } from '../service/service.ts';
+import { stableHelper } from '../service/stable-helper.ts';
 import type { Change } from './change.ts';
 import { type ClientLine, clientLine } from './client-line.ts';
 import { type ConfigChange, changeConfig, providerNameFor } from './config-change.ts';
@@ -55,7 +57,7 @@ export async function compare(draft: Draft, around: Surrounding): Promise<Compar
   const where = `credentials.${credential}.allow`;
   const changes = [
     ...change.changes,
-    ...(line.change === undefined ? [] : [line.change]),
+    ...(line.change === undefined ? lostHelper(io) : [line.change]),
     ...(await serviceChange(io, service)),
     ...(guard && !isGuarded ? [{ what: 'guard', where, before: null, after: ['claude-code'] } as const] : []),
   ];
@@ -82,6 +84,13 @@ function requireGuard(io: ProcessIo, scope: SettingsScope): void {
 
 export function guardObstacle({ platform }: ProcessIo, scope: SettingsScope): string | undefined {
   return platform === 'linux' ? (scope === 'none' ? 'with --scope none' : undefined) : `on ${platform}`;
+}
+
+/** The client's line is there, and nothing to run: the step that starts the daemon puts it back. */
+function lostHelper(io: ProcessIo): readonly Change[] {
+  const where = stableHelper(stateDir(io));
+  const isThere = helperPath() === undefined || lstatSync(where, { throwIfNoEntry: false }) !== undefined;
+  return isThere ? [] : [{ what: 'client', where, before: null, after: 'the helper' }];
 }
 
 async function serviceChange(io: ProcessIo, isWanted: boolean): Promise<readonly Change[]> {

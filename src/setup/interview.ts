@@ -244,6 +244,7 @@ export class Interview {
     const none = mayBeEmpty && usual !== undefined ? ' (- for none)' : '';
     const meant = (typed: string | undefined) =>
       none !== '' && typed?.trim() === '-' ? '' : typed?.trim() || (usual ?? '');
+    let failure: unknown;
     const answer = await this.#answer<string | undefined>(
       text({
         message: `${message}${like}${none}`,
@@ -251,12 +252,19 @@ export class Interview {
         validate: async (typed) => {
           const value = meant(typed);
           if (value === '') return mayBeEmpty ? undefined : `Type it${like}`;
-          const wrong = await check(value);
-          return wrong === undefined ? undefined : `${wrong.message}: ${wrong.remedy}`;
+          try {
+            const wrong = await check(value);
+            return wrong === undefined ? undefined : `${wrong.message}: ${wrong.remedy}`;
+          } catch (error) {
+            // What throws in here nobody catches.
+            failure = error;
+            return undefined;
+          }
         },
         ...this.#io,
       }),
     );
+    if (failure !== undefined) throw failure;
     return meant(answer);
   }
 

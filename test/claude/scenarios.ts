@@ -36,6 +36,18 @@ export function rotated(bench: ClientBench): Promise<readonly Outcome[]> {
   });
 }
 
+/** Three turns of a session, more than a second apart. */
+export function unhurried(bench: ClientBench, options: ClientOptions): Promise<readonly Outcome[]> {
+  return withSession(bench, options, async (turn) => {
+    const turns = [await turn()];
+    for (let count = 0; count < 2; count += 1) {
+      await pass(SHORT_INTERVAL_MS);
+      turns.push(await turn());
+    }
+    return turns;
+  });
+}
+
 /** In the middle of a session, and the successor is in Vault. */
 export function revokedWithSuccessor(bench: ClientBench, options?: ClientOptions): Promise<Outcome> {
   return withSession(bench, options, async (turn) => {

@@ -54,6 +54,23 @@ describe.concurrent('the real client', (it) => {
     },
   );
 
+  it.for([
+    ['5m', 'short'],
+    ['1e3', 'short'],
+    [' 1,000 ms', 'short'],
+    ['300_000', 'long'],
+    ['3e5', 'long'],
+    ['five minutes', 'long'],
+  ] as const)('asks no earlier than its interval of %j, as the broker reads it', async ([interval, kind], context) => {
+    const { expect } = context;
+    const bench = await openBench(context.onTestFinished);
+    const env = { CLAUDE_CODE_API_KEY_HELPER_TTL_MS: interval };
+    expect(await scenarios.unhurried(bench, { env })).toMatchObject([{ ok: true }, { ok: true }, { ok: true }]);
+    const { served, ...judged } = await bench.count('served', 'strike', 'refused');
+    expect(served > 1).toBe(kind === 'short');
+    expect(judged).toEqual({ strike: 0, refused: 0 });
+  });
+
   it('ends its turn within 12 s of a revocation without successor, in words that help', async (context) => {
     const { expect } = context;
     const bench = await openBench(context.onTestFinished);

@@ -30,7 +30,7 @@ interface GuardHome extends TemporaryHome {
 function guardHome(config = CONFIG): GuardHome {
   const home = new TemporaryHome();
   return Object.assign(home, {
-    helper: home.write('bin/broker-key', '#!/bin/sh\n', 0o755),
+    helper: home.write('bin/broker-key', '', 0o755),
     config: home.write('config.toml', config),
   });
 }
@@ -90,6 +90,21 @@ describe.runIf(process.platform === 'linux')('broker claude install --guard', ()
     execFileSync('mkfifo', ['-m', '700', home.path('pipe')]);
     expect(await install(home, '--guard', '--client', home.path('pipe'))).toMatchObject({ exitCode: 64 });
     expect(readEnrolment(home.path('state'), home.uid).clients).toEqual([]);
+  });
+
+  test('a client is enrolled without --guard too, and never a runtime of JavaScript', async () => {
+    using home = guardHome();
+    const place = home.path('bin', 'claude');
+    copyFileSync('/bin/true', place);
+    const { out } = await install(home, '--client', place);
+    expect(out).toContain(`enrolled ${place}`);
+    expect(readFileSync(home.config, 'utf8')).toBe(CONFIG);
+    expect(readEnrolment(home.path('state'), home.uid).clients).toMatchObject([{ path: place }]);
+    const node = home.path('bin', 'node');
+    copyFileSync('/bin/true', node);
+    const named = await install(home, '--client', node);
+    expect([named.exitCode, named.err]).toEqual([64, expect.stringContaining('claude-code-node')]);
+    expect(readEnrolment(home.path('state'), home.uid).clients).toHaveLength(1);
   });
 
   test('names the credential, also one that has to be quoted', async () => {
@@ -158,6 +173,17 @@ describe('what broker claude records for `allow`', () => {
     expect(() => statSync(enrolmentFile(home.path('state')))).toThrow('ENOENT');
   });
 
+  test('a script, so that the shell stays in which it is recognised', async () => {
+    using home = guardHome();
+    const script = home.write('bin/broker-key', '#!/bin/sh\nexec true\n', 0o755);
+    await run(home, ['install', '--helper', script, '--credential', 'work']);
+    expect(linesOf(home)).toEqual([`${script} work || exit`]);
+    expect((await run(home, ['install', '--helper', script, '--credential', 'work'])).out).toContain(
+      'nothing to change',
+    );
+    expect((await run(home, ['uninstall'])).exitCode).toBe(0);
+  });
+
   test('a line that was there already, word for word', async () => {
     using home = guardHome();
     home.write('.claude/settings.json', JSON.stringify({ apiKeyHelper: home.helper }));
@@ -177,7 +203,7 @@ describe('what broker claude records for `allow`', () => {
 
   test('an administrator’s lines of ours, as long as only root can write them', () => {
     using home = guardHome();
-    const context = { stateDir: home.path('state'), uid: home.uid };
+    const context = { stateDir: home.path('state'), uid: home.uid, homeDir: home.path() };
     const file = home.write('managed/managed-settings.json', JSON.stringify({ apiKeyHelper: home.helper }), 0o644);
     const found = readSettingsFile({ scope: 'managed', file }, { plistAsJson: () => undefined });
     const owned = (more: Partial<typeof found>) => [{ ...found, uid: 0, ...more }];
@@ -195,5 +221,9 @@ describe('what broker claude records for `allow`', () => {
     }
     recordManagedLines(context, [{ ...found, scope: 'project', uid: 0 }]);
     expect(linesOf(home)).toEqual([]);
+    recordManagedLines(context, owned({ helper: { value: '~/bin/broker-key', line: 1 } }));
+    expect(readEnrolment(home.path('state'), home.uid).lines).toMatchObject([
+      { line: '~/bin/broker-key', words: [home.path('bin', 'broker-key')] },
+    ]);
   });
 });

@@ -14,7 +14,7 @@ async function claude(home: TemporaryHome, ...words: string[]) {
 
 function homeWithHelper(name = 'bin/broker-key'): TemporaryHome & { helper: string } {
   const home = new TemporaryHome();
-  return Object.assign(home, { helper: home.write(name, '#!/bin/sh\nprintf "%s\\n" "$@"\n', 0o755) });
+  return Object.assign(home, { helper: home.write(name, 'printf "%s\\n" "$@"\n', 0o755) });
 }
 
 const read = (file: string) => JSON.parse(readFileSync(file, 'utf8'));

@@ -168,6 +168,7 @@ describe('broker codex install refuses and changes nothing', () => {
     ['not TOML', 'model = \n', [], 78, 'not valid TOML: {FILE}:1:9'],
     ['a key twice', 'model = "a"\nmodel = "b"\n', [], 78, 'not valid TOML: {FILE}:2:'],
     ['a table twice', '[a]\n[b]\n[a]\n', [], 78, 'not valid TOML: {FILE}:3:'],
+    ['names that go too deep', `${'a.'.repeat(3000)}b = 1\n`, [], 78, '{FILE} is nested too deeply'],
     ['not UTF-8', Buffer.from([0x61, 0xff]), [], 78, '{FILE} is not UTF-8'],
     ['a provider that is a number', 'model_providers.broker = 1\n', [], 64, 'is not a table'],
   ])('%s', async (_, content, flags, exitCode, message) => {

@@ -68,12 +68,18 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     expect(readFileSync(home.config, 'utf8')).toContain('field = "api_key"');
   });
 
-  it.each(DIALOGUE.map(([asked], at) => [asked, at] as const))('Ctrl-C at "%s" changes nothing', async (_, last) => {
+  // Ctrl-D closes the line editor without a word: at a list, at a line of text, and after a login that has to be given back.
+  const atCtrlD = ['Where does the key live?', 'File with the role-id', 'Go ahead?'];
+  const ends = DIALOGUE.flatMap(([asked], at) =>
+    (atCtrlD.includes(asked) ? ['C-c', 'C-d'] : ['C-c']).map((key) => [key, asked, at] as const),
+  );
+
+  it.each(ends)('%s at "%s" changes nothing', async (key, _, last) => {
     const before = home.snapshot();
     await terminal.run(['setup'], env(), home.folder);
     for (const [at, [asked, answer]] of DIALOGUE.slice(0, last + 1).entries()) {
       await terminal.until(asked);
-      await (at === last ? terminal.press('C-c') : answer(terminal));
+      await (at === last ? terminal.press(key) : answer(terminal));
     }
     expect(await terminal.exitCode()).toBe(130);
     expect(await terminal.screen()).toContain('cancelled: nothing was changed');
@@ -99,6 +105,21 @@ describe.runIf(hasTmux())('setup at a terminal', () => {
     await terminal.until('Logging in and reading');
     await terminal.press('C-c');
     expect(await terminal.exitCode()).toBe(130);
+    expect(home.snapshot()).toEqual(before);
+  });
+
+  it.each(['C-c', 'C-d'])('%s while an answer is looked at changes nothing, and does not wait for it', async (key) => {
+    const before = home.snapshot();
+    vault.faults.plan({ kind: 'hang' }, { times: Number.POSITIVE_INFINITY });
+    await terminal.run(['setup', '--provider', 'vault'], env(), home.folder);
+    await terminal.until('Address of Vault');
+    await terminal.press('Enter');
+    await terminal.until('Validating');
+    await terminal.press(key);
+    expect(await terminal.exitCode()).toBe(130);
+    const screen = await terminal.screen();
+    expect(screen).toContain('cancelled: nothing was changed');
+    expect(screen).not.toMatch(/How do you log in|Error/);
     expect(home.snapshot()).toEqual(before);
   });
 

@@ -339,6 +339,17 @@ describe('what is there already', () => {
     expect(written()).toEqual(before);
   });
 
+  it('a helper that is gone although the settings name it is put back', async () => {
+    await first();
+    const { apiKeyHelper } = JSON.parse(readFileSync(home.settings, 'utf8')) as { apiKeyHelper: string };
+    rmSync(apiKeyHelper);
+    const words = [...APPROLE(), '--path', 'secret/data/claude', '--no-service'];
+    expect(await setup(...words, '--check')).toMatchObject({ code: 1, stdout: expect.stringContaining(apiKeyHelper) });
+    expect(await setup(...words)).toMatchObject({ code: 0 });
+    expect(await home.shell(apiKeyHelper)).toMatchObject({ code: 0 });
+    expect(await setup(...words, '--check')).toMatchObject({ code: 0 });
+  });
+
   it('other words: it says what would change, and does it with --yes; a file that a person edited stays theirs', async () => {
     const edited = (await first())
       .replace('[providers.vault]\n', '[providers.vault] # of the platform team\ntimeout = "20s"\n')

@@ -48,6 +48,11 @@ export class PerlClient {
     return this.run(`helper(${perlText(line)});`, extra);
   }
 
+  /** The same where /bin/sh is bash, which replaces itself by its last command. */
+  helperInBash(line: string) {
+    return this.run(`exit child(\\&socket_in, { as => '/bin/sh' }, '/bin/bash', '-c', ${perlText(line)});`);
+  }
+
   /** What the client runs for its agent: in a session that it is the first of. */
   tool(command: string, extra?: Readonly<Record<string, string>>) {
     return this.run(`tool(${perlText(command)});`, extra);
@@ -62,10 +67,12 @@ const PRELUDE = `
 use strict; use warnings; use POSIX (); use Socket;
 sub child {
   my ($before, @command) = @_;
+  my $as = ref $command[0] ? shift(@command)->{as} : $command[0];
+  my ($file, @words) = @command;
   my $pid = fork() // die;
   if ($pid == 0) {
     $before->();
-    exec { $command[0] } @command;
+    exec { $file } $as, @words;
     die "exec: $!";
   }
   waitpid($pid, 0);

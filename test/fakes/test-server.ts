@@ -38,6 +38,7 @@ export class TestServer {
       log: silentLog,
       uid: UID,
       peers: anonymousPeers,
+      direct: loadNative(),
       ...options,
     });
   }

@@ -33,6 +33,8 @@ export class TokenServer {
   /** Part of every token that it gives. */
   mark = '';
   lastsSeconds = 3600;
+  /** In every answer with tokens, after what is regular. */
+  more: object = {};
   /** Assertions that it takes. */
   readonly assertions = new Set<string>();
   /** How long a refresh token may be used again, as many servers allow for answers that were lost. 0: the login is over then. */
@@ -136,7 +138,7 @@ export class TokenServer {
 
   #give(response: ServerResponse, more: object = {}): void {
     const tokens = { access_token: this.#mint('access'), token_type: 'Bearer', expires_in: this.lastsSeconds };
-    answerJson(response, 200, { ...tokens, ...more });
+    answerJson(response, 200, { ...tokens, ...more, ...this.more });
   }
 
   #tellOfItself(response: ServerResponse): void {

@@ -109,6 +109,15 @@ describe.skipIf(!canTest)('allow = ["claude-code"]', () => {
       expect(await client.helper(file)).toEqual(SERVED);
     });
 
+    it.each(WRAPPER_NAMES.filter(canWrap))('a script around the helper where /bin/sh is bash: %s', async (name) => {
+      const file = script(`in-bash-${name.replace(' ', '-')}`, wrapperScript(name, helper));
+      await install(file);
+      expect(await client.helperInBash(`${file} || exit`)).toEqual(SERVED);
+      expect((await client.helperInBash('/bin/false || exit')).code).toBe(1);
+      await install(helper);
+      expect(await client.helperInBash(helper)).toEqual(SERVED);
+    });
+
     it('a client whose file an update has replaced', async () => {
       const updated = new PerlClient(join(home.folder, 'updated'), home.env, isReachable ? ORDINARY : undefined);
       expect(await updated.run(`unlink ${perlText(updated.program)} or die; helper(${perlText(helper)});`)).toEqual(
@@ -344,6 +353,12 @@ describe.skipIf(!canTest)('allow = ["claude-code"]', () => {
 
     it('an MCP server whose command is the recorded line', async () => {
       expect(await client.run(`exit child(\\&socket_in, ${perlText(helper)});`)).toEqual(SERVED);
+    });
+
+    it('the recorded line with exec and a redirection', async () => {
+      const out = join(home.folder, 'redirected');
+      expect(await client.helper(`exec ${helper} > '${out}'`)).toMatchObject({ code: 0 });
+      expect(readFileSync(out, 'utf8')).toBe(SERVED.stdout);
     });
 
     it('a recorded script whose text the agent has changed', async () => {

@@ -6,6 +6,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -73,6 +74,20 @@ describe('the socket of a running daemon', () => {
     ['its folder is moved', () => renameSync(dirname(home.socket), join(home.folder, 'moved'))],
     ['it is removed', () => rmSync(home.socket)],
     ['it is moved', () => renameSync(home.socket, `${home.socket}.moved`)],
+    [
+      'a file takes its place',
+      () => {
+        writeFileSync(`${home.socket}.new`, 'somebody else');
+        renameSync(`${home.socket}.new`, home.socket);
+      },
+    ],
+    [
+      'a folder takes its place',
+      () => {
+        rmSync(home.socket);
+        mkdirSync(home.socket);
+      },
+    ],
   ])('serves again within seconds when %s', async (_, harm) => {
     harm();
     await daemon.whenLogged('was bound again');
@@ -81,6 +96,14 @@ describe('the socket of a running daemon', () => {
     expect((await home.broker('status')).stdout).toContain('was gone or replaced, and was bound again');
     expect(runs()).toBe(1);
     await expectKeptOverRestart();
+  });
+
+  it('keeps what took its place', async () => {
+    writeFileSync(`${home.socket}.new`, 'somebody else');
+    renameSync(`${home.socket}.new`, home.socket);
+    await daemon.whenLogged('was bound again');
+    const [aside = ''] = readdirSync(dirname(home.socket)).filter((name) => name.includes('.replaced-'));
+    expect(readFileSync(join(dirname(home.socket), aside), 'utf8')).toBe('somebody else');
   });
 
   it('is not taken away from a server that came to listen there, and comes back when that one has gone', async () => {
@@ -118,6 +141,14 @@ describe('the state folder of a running daemon', () => {
         renameSync(state('new'), state('cache.db'));
       },
     ],
+    ...['cache.db', 'cache.db-wal'].map((name): [string, string, () => void] => [
+      'database',
+      `a link that leads nowhere takes the place of ${name}`,
+      () => {
+        symlinkSync('/nowhere', state('new'));
+        renameSync(state('new'), state(name));
+      },
+    ]),
     ['key', 'the key file is removed', () => rmSync(state('kek'))],
     ['key', 'the key file is emptied', () => truncateSync(state('kek'))],
     [

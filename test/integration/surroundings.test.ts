@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { saferStart } from '../../src/platform/guard.ts';
@@ -216,6 +217,20 @@ it('a daemon that cannot listen says so and ends at once, and the lock is free',
   expect(performance.now() - started).toBeLessThan(10_000);
   await home.shell('rm "$BROKER_SOCKET"');
   await home.start();
+});
+
+describe('a stdout that is closed or full', () => {
+  it.each(['>&-', '<&- >&-', '>&- 2>&-', '>/dev/full'])('is told by exit code 74 with %s', async (redirection) => {
+    home = new BrokerHome(COLD);
+    const script = `"$0" completion bash ${redirection}; echo $? >"$1"; sh "$0" completion bash >/dev/null; echo $? >>"$1"`;
+    const said = join(home.folder, 'said');
+    const child = spawn('sh', ['-c', script, join(dirname(PROGRAM), 'broker'), said], {
+      env: home.env,
+      stdio: 'ignore',
+    });
+    await once(child, 'close');
+    expect(readFileSync(said, 'utf8')).toBe('74\n0\n');
+  });
 });
 
 describe('a client that gives up', () => {

@@ -193,6 +193,33 @@ describe.skipIf(native === undefined)('the addon', () => {
     },
   );
 
+  test('takes and gives what a connection has room for, and never waits', () => {
+    const ends = new Int32Array(2);
+    native.socketPair(ends);
+    const [one = -1, other = -1] = ends;
+    const into = new Uint8Array(5);
+    expect(native.receiveNow(one, into)).toBe(0);
+    expect(native.sendNow(other, Buffer.from('a request'))).toBe(9);
+    expect(native.receiveNow(one, into)).toBe(5);
+    expect(Buffer.from(into).toString()).toBe('a req');
+    expect(native.receiveNow(one, into)).toBe(4);
+    const much = new Uint8Array(16_777_216);
+    const taken = native.sendNow(one, much);
+    expect(taken).toBeGreaterThan(0);
+    expect(taken).toBeLessThan(much.length);
+    expect(native.sendNow(one, much)).toBe(0);
+    closeSync(other);
+    expect(native.sendNow(one, into)).toBe(0);
+    expect(native.receiveNow(one, into)).toBe(0);
+    closeSync(one);
+    expect(native.receiveNow(one, into)).toBe(0);
+    for (const faulty of ['x', new Int32Array(4), undefined]) {
+      expect(() => native.sendNow(0, faulty as unknown as Uint8Array)).toThrow(
+        expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }),
+      );
+    }
+  });
+
   test('is not misled by a program whose name imitates the kernel’s line', async () => {
     const imitation = path.join(folder, 'x) S 1 (y');
     symlinkSync('/bin/sleep', imitation);

@@ -62,12 +62,14 @@ describe.skipIf(helper === undefined)('what broker-key asks', () => {
     ['60000', '60000'],
     ['999999999999999', '999999999999999'],
     ['', undefined],
-    ['-1', undefined],
-    ['1e3', undefined],
-    ['5000ms', undefined],
-    [' 5000', undefined],
-    ['9999999999999999', undefined],
-    ['1\r\nEvil: yes', undefined],
+    ['-1', '-1'],
+    ['1e3', '1e3'],
+    ['5000ms', '5000ms'],
+    [' \t\n5000\n', '5000'],
+    [' \n', undefined],
+    ['300 000 é', '300 000 '],
+    ['9'.repeat(100), '9'.repeat(64)],
+    ['1\r\nEvil: yes', '1'],
   ])('an interval of %j is sent as %s', async (value, sent) => {
     const request = await requestOf([], { CLAUDE_CODE_API_KEY_HELPER_TTL_MS: value });
     expect(header(request, 'Broker-Client-Interval-Ms')).toBe(sent);

@@ -24,10 +24,12 @@ export class CleanRoot {
   readonly folder: string;
   readonly home = '/home/ada';
   readonly #init: ChildProcess;
+  readonly #inside: string;
 
-  private constructor(folder: string, init: ChildProcess) {
+  private constructor(folder: string, init: ChildProcess, inside: string) {
     this.folder = folder;
     this.#init = init;
+    this.#inside = inside;
   }
 
   /** @param folder one that is not there yet. */
@@ -46,7 +48,9 @@ export class CleanRoot {
     const words = ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private', 'sh', '-c', mounts];
     const init = spawn('unshare', words, { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(init.stdout, 'data');
-    return new CleanRoot(folder, init);
+    // Of unshare itself, which stays outside of the namespace of processes, the only child is the one in it.
+    const inside = spawnSync('pgrep', ['-P', String(init.pid)], { encoding: 'utf8' }).stdout.trim();
+    return new CleanRoot(folder, init, inside);
   }
 
   async end(): Promise<void> {
@@ -94,9 +98,7 @@ export class CleanRoot {
   }
 
   async #run(uid: string, program: string, args: readonly string[]): Promise<Outcome> {
-    // Of unshare itself, which stays outside of the namespace of processes, the first child is the one in it.
-    const pid = spawnSync('pgrep', ['-P', String(this.#init.pid)], { encoding: 'utf8' }).stdout.trim();
-    const inside = ['--target', pid, '--mount', '--pid', 'chroot', `--userspec=${uid}:${uid}`, this.folder];
+    const inside = ['--target', this.#inside, '--mount', '--pid', 'chroot', `--userspec=${uid}:${uid}`, this.folder];
     const home = uid === '0' ? '/root' : this.home;
     const env = [
       `HOME=${home}`,

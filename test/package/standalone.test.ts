@@ -174,6 +174,10 @@ describe.skipIf(!isHere)('stand-alone packages', () => {
 
     const ask = () => root.ada(`${root.home}/${HELPER}`);
 
+    /** Of the package. */
+    const runningPrograms = async () =>
+      (await root.ada('sh', '-c', 'ls -l /proc/[0-9]*/exe 2> /dev/null | grep apikey-broker')).stdout;
+
     /** Helpers ask all the time while something happens. @returns what went wrong, and how often they asked. */
     const whileAsking = async (happens: () => Promise<void>): Promise<{ wrong: readonly Outcome[]; asked: number }> => {
       const wrong: Outcome[] = [];
@@ -210,7 +214,7 @@ describe.skipIf(!isHere)('stand-alone packages', () => {
     afterEach(async () => {
       await root.ada('sh', '-c', 'kill -9 -1');
       await root.root('dpkg', '--purge', 'apikey-broker');
-      for (const place of ['.config', '.local', 'role-id', 'secret-id', 'other', 'run/broker']) {
+      for (const place of ['.claude', '.codex', '.config', '.local', 'role-id', 'secret-id', 'other', 'run/broker']) {
         rmSync(root.at(`${root.home}/${place}`), { recursive: true, force: true });
       }
     });
@@ -280,9 +284,25 @@ describe.skipIf(!isHere)('stand-alone packages', () => {
         code: 0,
         stdout: `There is no broker in ${root.home}/.local.\n`,
       });
-      expect(await root.ada('sh', '-c', 'ls -l /proc/[0-9]*/exe 2> /dev/null | grep apikey-broker')).toMatchObject({
-        code: 1,
-      });
+      expect(await runningPrograms()).toBe('');
+    });
+
+    test('what is removed stops its daemon wherever the state is, and names the lines that call the helper', async () => {
+      const place = await unpack(files().archive);
+      const elsewhere = (...words: string[]) => root.ada('env', `XDG_STATE_HOME=${root.home}/other`, ...words);
+      expect(await root.ada('sh', `${place}/install.sh`)).toMatchObject({ code: 0 });
+      configure();
+      for (const what of ['service', 'claude', 'codex']) {
+        const installed = await elsewhere('broker', what, 'install');
+        expect(installed, installed.stderr).toMatchObject({ code: 0 });
+      }
+      expectKey(await root.ada(`${root.home}/other/broker/bin/broker-key`), KEY);
+      const removed = await elsewhere('sh', `${place}/install.sh`, '--uninstall');
+      expect(removed, removed.stderr).toMatchObject({ code: 0, stderr: '' });
+      for (const left of ['other/broker', '.claude/settings.json', '.codex/config.toml']) {
+        expect(removed.stdout).toMatch(new RegExp(`^left: (?:broker-key in )?${root.home}/${left}(?:,|$)`, 'm'));
+      }
+      expect(await runningPrograms()).toBe('');
     });
 
     test('install.sh changes nothing where it must not, and says why', async () => {

@@ -108,6 +108,14 @@ describe('both TOML parsers', () => {
   });
 });
 
+it('what cannot be seen is written as an escape, in names and in texts', () => {
+  const odd = 'a\x7f\x9b\u202e\u200b\u2028\u{e0001}é😀';
+  const text = tomlValue({ [odd]: odd });
+  expect(text).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}]/u);
+  expect(text).toContain('é😀');
+  expect(parse(`x = ${text}`)).toEqual({ x: { [odd]: odd } });
+});
+
 it('a value can be replaced in its place, and nothing else changes', async () => {
   const text = '# mine\n[a]\nb = { c = "old", d = 1 } # why\n';
   const [start, end] = (await TomlPositions.of(text)).valueSpan(['a', 'b', 'c']) ?? [0, 0];

@@ -1,4 +1,4 @@
-import { DEFAULT_CLIENT_INTERVAL_MS } from '../../protocol/request.ts';
+import { DEFAULT_CLIENT_INTERVAL_MS, parseClientInterval } from '../../protocol/request.ts';
 import type { Facts } from '../doctor/gather.ts';
 import { type EffectiveVariable, effectiveVariable, originFile, originText } from '../settings/effective.ts';
 import type { SettingsFile } from '../settings/files.ts';
@@ -151,7 +151,7 @@ export const intervalChecks: readonly Check[] = [
     id: 'ttl-nonsense',
     severity: 'warning',
     when: (facts) => intervalSet(facts, (ms) => Number.isNaN(ms)),
-    title: ({ origin }) => `${TTL_VARIABLE} in ${originText(origin)} is not a whole number of milliseconds`,
+    title: ({ origin }) => `${TTL_VARIABLE} in ${originText(origin)} is not a number of milliseconds`,
     cost: `the client uses the default of ${DEFAULT_CLIENT_INTERVAL_MS} ms instead, without a word`,
     remedy: 'write milliseconds (300000 for five minutes), or remove it',
     where: ({ origin }) => originFile(origin),
@@ -193,7 +193,7 @@ export const intervalChecks: readonly Check[] = [
 /** NaN for what is not a number. */
 function intervalIn({ input }: Facts) {
   const set = effectiveVariable(input, TTL_VARIABLE);
-  return set && { ...set, ms: /^\d+$/.test(set.value.trim()) ? Number(set.value.trim()) : Number.NaN };
+  return set && { ...set, ms: parseClientInterval(set.value) ?? Number.NaN };
 }
 
 function intervalSet(facts: Facts, is: (ms: number) => boolean) {

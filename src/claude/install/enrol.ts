@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { BrokerError } from '../../errors.ts';
 import { type EnrolmentRecord, type RecordedLine, readEnrolment, writeEnrolment } from '../../platform/enrolment.ts';
 import { isExecutable, programsOnPath } from '../../platform/files.ts';
-import { isClaudeProgram } from '../../platform/known-clients.ts';
+import { isClaudeProgram, isJavaScriptRuntime } from '../../platform/known-clients.ts';
 import type { Addition } from '../settings/edit.ts';
 import type { SettingsFile } from '../settings/files.ts';
 import { parseHelperCommand, runsBrokerHelper } from '../shell/helper-command.ts';
@@ -20,10 +20,14 @@ export function helperLines(additions: readonly Addition[], file: string, target
   );
 }
 
-function recorded(line: string, file: string, target: string): RecordedLine {
+/** @param homeDir where it is known: an administrator's line is the same in every home. */
+function recorded(line: string, file: string, target: string, homeDir?: string): RecordedLine {
   const { words, simple } = parseHelperCommand(line);
-  const isLiteral = simple && !words.some((word) => word.startsWith('~'));
-  return { line, words: isLiteral ? words : [], file, target };
+  const expanded = words.map((word) =>
+    homeDir !== undefined && word.startsWith('~/') ? homeDir + word.slice(1) : word,
+  );
+  const isLiteral = simple && !expanded.some((word) => word.startsWith('~'));
+  return { line, words: isLiteral ? expanded : [], file, target };
 }
 
 /**
@@ -46,13 +50,16 @@ export function recordLines(
 }
 
 /** An administrator's lines of ours, as they are now: in files of root's that nobody else can write. */
-export function recordManagedLines(context: EnrolContext, settings: readonly SettingsFile[]): void {
+export function recordManagedLines(
+  context: EnrolContext & { readonly homeDir: string },
+  settings: readonly SettingsFile[],
+): void {
   exclusively(context.stateDir, context.uid, () => {
     for (const { scope, file, state, uid, mode, helper } of settings) {
       if (scope !== 'managed') continue;
       const isTrusted = state === 'in-effect' && uid === 0 && (mode & 0o022) === 0;
       const isOurs = isTrusted && helper !== undefined && runsBrokerHelper(helper.value);
-      recordLines(context, file, 'managed', isOurs ? [recorded(helper.value, file, 'managed')] : []);
+      recordLines(context, file, 'managed', isOurs ? [recorded(helper.value, file, 'managed', context.homeDir)] : []);
     }
   });
 }
@@ -79,11 +86,13 @@ export function enrolClient(
   if (client === undefined) {
     if (named === undefined) return undefined;
     throw new BrokerError('ERR_USAGE', `${named} is not a compiled program`, {
-      remedy:
-        'name the file that runs (readlink /proc/PID/exe of the client); for a Node script: allow = ["claude-code-node"]',
+      remedy: `name the file that runs (readlink /proc/PID/exe of the client); ${FOR_NODE}`,
     });
   }
   const { path } = client;
+  if (isJavaScriptRuntime(path)) {
+    throw new BrokerError('ERR_USAGE', `${path} runs every other script as well`, { remedy: FOR_NODE });
+  }
   if (isClaudeProgram(path)) return { path, known: 'by name' };
   exclusively(context.stateDir, context.uid, () => {
     const before = readEnrolment(context.stateDir, context.uid);
@@ -93,6 +102,8 @@ export function enrolClient(
   });
   return { path, known: 'enrolled' };
 }
+
+const FOR_NODE = 'for a Node script: allow = ["claude-code-node"]';
 
 interface FoundClient {
   readonly path: string;
@@ -124,15 +135,24 @@ function realPath(file: string): string | undefined {
 
 /** elf(5). */
 function isBinary(file: string): boolean {
+  return beginsWith(file, '\x7fELF');
+}
+
+/** Its interpreter runs in its place. */
+export function isScript(file: string): boolean {
+  return isExecutable(file) && beginsWith(file, '#!');
+}
+
+function beginsWith(file: string, magic: string): boolean {
   try {
-    const start = Buffer.alloc(4);
+    const start = Buffer.alloc(magic.length);
     const fd = openSync(file, 'r');
     try {
       readSync(fd, start, 0, start.length, 0);
     } finally {
       closeSync(fd);
     }
-    return start.equals(Buffer.from('\x7fELF', 'latin1'));
+    return start.toString('latin1') === magic;
   } catch {
     return false;
   }

@@ -6,7 +6,9 @@ import { managedFolder } from '../../platform/known-clients.ts';
 import { PACKAGE_ROOT } from '../../platform/native.ts';
 import { type Addition, settingsObject } from '../settings/edit.ts';
 import { clientFolder, clientStateFile, type SettingsRoots } from '../settings/locations.ts';
+import { KEEPS_SHELL } from '../shell/helper-command.ts';
 import { TTL_VARIABLE } from '../shell/variables.ts';
+import { isScript } from './enrol.ts';
 
 /** The client's settings that run a helper and that the broker can answer. */
 type TargetKind = 'api-key' | 'otel' | 'mcp' | 'aws' | 'proxy' | 'wif';
@@ -61,6 +63,9 @@ export function additionsFor(target: Target, options: TargetOptions): Addition[]
     options.ttlMs === undefined || variable === undefined
       ? []
       : [{ path: ['env', variable], value: String(options.ttlMs) }];
+  // A script's interpreter runs in its place, and then what the script replaces itself by: where /bin/sh replaces itself by
+  // its last command, as bash does, nothing would show `allow` whose line it was.
+  const end = isScript(options.helper) ? KEEPS_SHELL : '';
   const command = (format?: string) =>
     [
       options.helper,
@@ -68,7 +73,7 @@ export function additionsFor(target: Target, options: TargetOptions): Addition[]
       ...(options.credential === undefined ? [] : [options.credential]),
     ]
       .map(shellWord)
-      .join(' ');
+      .join(' ') + end;
   switch (target.kind) {
     case 'api-key':
       return [{ path: ['apiKeyHelper'], value: command() }, ...ttl];

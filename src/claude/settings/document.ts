@@ -1,4 +1,4 @@
-import { getNodeValue, type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser';
+import { createScanner, getNodeValue, type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser';
 import { BrokerError } from '../../errors.ts';
 
 /** Larger than any settings file that a person wrote. */
@@ -16,9 +16,9 @@ export class SettingsSyntaxError extends BrokerError {
   readonly what: string;
   readonly position: Position;
 
-  constructor(file: string, position: Position, what: string) {
+  constructor(file: string, position: Position, what: string, remedy = `fix line ${position.line} of ${file} by hand`) {
     super('ERR_CONFIG', `${what}: ${file}:${position.line}:${position.column}`, {
-      remedy: `fix line ${position.line} of ${file} by hand; the file was left as it is`,
+      remedy: `${remedy}; the file was left as it is`,
     });
     this.name = 'SettingsSyntaxError';
     this.what = what;
@@ -34,10 +34,9 @@ export class SettingsSyntaxError extends BrokerError {
  */
 export function parseSettings(bytes: Uint8Array, file: string): SettingsDocument {
   const text = decode(bytes, file);
+  requireShallow(text, file);
   const errors: ParseError[] = [];
-  const root = guardDepth(file, () =>
-    parseTree(withoutBom(text), errors, { allowTrailingComma: true, allowEmptyContent: true }),
-  );
+  const root = parseTree(withoutBom(text), errors, { allowTrailingComma: true, allowEmptyContent: true });
   const error = errors[0];
   if (error !== undefined) {
     throw new SettingsSyntaxError(file, lineAndColumn(text, error.offset), sentence(error));
@@ -76,17 +75,22 @@ function decode(bytes: Uint8Array, file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw new SettingsSyntaxError(file, { line: 1, column: 1 }, 'the file is not UTF-8');
+    throw new SettingsSyntaxError(file, { line: 1, column: 1 }, 'the file is not UTF-8', 'save it as UTF-8');
   }
 }
 
-/** The parser recurses, so that a megabyte of `[` ends in a RangeError and not in a parse error. */
-function guardDepth<T>(file: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new SettingsSyntaxError(file, { line: 1, column: 1 }, 'the file is nested too deeply');
+/** Settings have five levels. The parser and whatever walks its tree recurse. */
+const DEEPEST = 100;
+
+function requireShallow(text: string, file: string): void {
+  const scanner = createScanner(text, true);
+  let depth = 0;
+  for (scanner.scan(); scanner.getTokenOffset() < text.length; scanner.scan()) {
+    const first = text.charAt(scanner.getTokenOffset());
+    if (first === '{' || first === '[') depth += 1;
+    if (first === '}' || first === ']') depth -= 1;
+    if (depth <= DEEPEST) continue;
+    throw new SettingsSyntaxError(file, lineAndColumn(text, scanner.getTokenOffset()), 'the file is nested too deeply');
   }
 }
 

@@ -1,12 +1,14 @@
 import { fchmodSync, fchownSync, fstatSync, mkdirSync, readlinkSync, rmdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { BrokerError, codeOf } from '../../errors.ts';
+import { BrokerError, codeOf, remedyOfRefusal } from '../../errors.ts';
 import { replaceFile as putInPlace, readRegularFile } from '../../platform/files.ts';
 
 /** How a file of other programs is read and replaced: its links, mode and owner stay, and no write of theirs is lost. */
 
 /** The client's own state file has been seen at tens of megabytes. */
 const MAX_BYTES = 64 * 1024 * 1024;
+
+const FIX = 'fix the file and try again';
 
 /** Where a path leads when every symbolic link is followed, also if the last one leads to nothing yet. */
 export function followLinks(file: string): string {
@@ -32,7 +34,8 @@ export function readIfThere(file: string): Buffer | undefined {
   const found = readRegularFile(file, { maxBytes: MAX_BYTES });
   if (found.state === 'read') return found.bytes;
   if (found.state === 'absent') return undefined;
-  throw new BrokerError('ERR_IO', `${file} ${found.fault}`, { remedy: remedyFor(found.code) });
+  const remedy = found.why === 'kind' ? 'move it away: a file belongs there' : remedyOfRefusal(found.code, FIX);
+  throw new BrokerError('ERR_IO', `${file} ${found.fault}`, { remedy });
 }
 
 /**
@@ -100,10 +103,6 @@ function attempt<T>(message: string, work: () => T): T {
   } catch (cause) {
     if (cause instanceof BrokerError) throw cause;
     const code = codeOf(cause);
-    throw new BrokerError('ERR_IO', `${message} (${code})`, { remedy: remedyFor(code), cause });
+    throw new BrokerError('ERR_IO', `${message} (${code})`, { remedy: remedyOfRefusal(code, FIX), cause });
   }
-}
-
-function remedyFor(code: string): string {
-  return code === 'EPERM' || code === 'EACCES' ? 'run it as the owner of the file' : 'fix the file and try again';
 }

@@ -7,11 +7,15 @@ import { walk } from './script.ts';
 interface HelperCommand {
   /** Words of the first simple command, quotes removed; leading `NAME=value` words and `exec` are left out. */
   readonly words: readonly string[];
-  /** No pipe, list, expansion, glob, redirection, comment or `NAME=value`: the words are exactly what runs. */
+  /** No pipe, list (but KEEPS_SHELL), expansion, glob, redirection, comment or `NAME=value`: the words are exactly what runs. */
   readonly simple: boolean;
 }
 
-export function parseHelperCommand(text: string): HelperCommand {
+/** Changes nothing, except that a shell does not replace itself by what comes before it. */
+export const KEEPS_SHELL = ' || exit';
+
+export function parseHelperCommand(line: string): HelperCommand {
+  const text = line.trim().endsWith(KEEPS_SHELL) ? line.trim().slice(0, -KEEPS_SHELL.length) : line;
   const script = parse(text);
   const [first] = commandsOf(script);
   const [only] = script.commands;

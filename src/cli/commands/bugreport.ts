@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { BrokerError, codeOf, shellWord } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { timestamp } from '../../platform/text.ts';
 import { archive } from '../bugreport/archive.ts';
 import { type Collected, collect } from '../bugreport/parts.ts';
 import { json, table, thousands } from '../output.ts';
@@ -28,7 +29,7 @@ export function bugreportCommand(io: ProcessIo): Command {
 
 async function bugreport(io: ProcessIo, options: Options): Promise<void> {
   const nowMs = io.clock.wall();
-  const name = `broker-bugreport-${new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, '')}`;
+  const name = `broker-bugreport-${timestamp(nowMs)}`;
   const file = path.resolve(options.output ?? `${name}.tar.gz`);
   const collected = await collect(io);
   const files = [...collected.files, { name: 'README.txt', content: readme(collected) }];

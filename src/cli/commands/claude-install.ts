@@ -67,18 +67,30 @@ export async function installAction(io: ProcessIo, options: InstallOptions): Pro
   if (target.server !== undefined) requireServer(place.file, target.server);
   const request = { ...place, target: target.name, additions, force: options.force === true };
   const dryRun = options.dryRun === true;
-  const outcome = install(installerContext(io), { ...request, dryRun });
-  if (!dryRun) recordManagedLines(installerContext(io), readAllSettings(rootsOf(io, options)));
-  const guarded = guard?.(dryRun);
+  const wantsClient = options.guard === true || options.client !== undefined;
+  const context = installerContext(io);
+  const client = dryRun || !wantsClient ? undefined : enrolClient(context, options.client, io.env['PATH']);
+  const outcome = install(context, { ...request, dryRun });
+  if (!dryRun) recordManagedLines({ ...context, homeDir: io.homeDir }, readAllSettings(rootsOf(io, options)));
+  const enrolled = client?.known === 'enrolled' ? `enrolled ${client.path}, until the next update of it` : undefined;
+  const done = [guard?.(dryRun), enrolled].filter((part) => part !== undefined).join('; ');
   const ours = additions.flatMap((addition) => ('value' in addition ? [addition.value] : addition.items));
   const unknown = target.kind === 'wif' ? helperWins(outcome) : await credentialWarning(io, options.credential);
-  const warnings = [...(unknown === undefined ? [] : [unknown]), ...warningsFor(outcome), ...(guarded?.warnings ?? [])];
-  report(io, options, outcome, ours, 'installed', warnings, guarded?.done);
+  const warnings = [...(unknown === undefined ? [] : [unknown]), ...warningsFor(outcome)];
+  if (wantsClient && !dryRun && client === undefined)
+    warnings.push('no claude was found on PATH: if it lies in an unusual place, name it with --client');
+  report(io, options, outcome, ours, 'installed', warnings, done === '' ? undefined : done);
 }
 
 /** Workload identity runs none, and what is for a helper would do nothing. */
-function requireNoHelper({ helper, ttl, guard, denyRules, for: setting }: InstallOptions): void {
-  const given = Object.entries({ '--helper': helper, '--ttl': ttl, '--guard': guard, '--deny-rules': denyRules });
+function requireNoHelper({ helper, ttl, guard, client, denyRules, for: setting }: InstallOptions): void {
+  const given = Object.entries({
+    '--helper': helper,
+    '--ttl': ttl,
+    '--guard': guard,
+    '--client': client,
+    '--deny-rules': denyRules,
+  });
   const flags = given.flatMap(([flag, value]) => (value === undefined ? [] : flag));
   if (setting !== undefined && setting !== 'wif') flags.push('--for');
   if (flags.length === 0) return;
@@ -94,13 +106,8 @@ function helperWins({ file, after }: InstallOutcome): string | undefined {
   return `${file} has an apiKeyHelper, which wins over workload identity: broker claude uninstall --for api-key`;
 }
 
-interface Guarded {
-  readonly done: string;
-  readonly warnings: readonly string[];
-}
-
 /** Everything that can be wrong is found before anything is written. */
-async function planGuard(io: ProcessIo, options: InstallOptions): Promise<(dryRun: boolean) => Guarded> {
+async function planGuard(io: ProcessIo, options: InstallOptions): Promise<(dryRun: boolean) => string> {
   if (io.platform !== 'linux') {
     throw new BrokerError('ERR_USAGE', `--guard does not work on ${io.platform}`, {
       remedy: 'leave it out: there every process of yours can ask for the key',
@@ -110,15 +117,9 @@ async function planGuard(io: ProcessIo, options: InstallOptions): Promise<(dryRu
   const existing = await readExisting(place);
   const { name, change } = await guardCredential(existing, options.credential, place);
   return (dryRun) => {
-    const client = dryRun ? undefined : enrolClient(installerContext(io), options.client, io.env['PATH']);
     if (change !== undefined && !dryRun) writeConfig(change, existing, place);
     const words = change === undefined ? 'had' : dryRun ? 'would get' : 'has got';
-    const found = client?.known === 'enrolled' ? `; enrolled ${client.path}, until the next update of it` : '';
-    const noClient = 'no claude was found on PATH: if it lies in an unusual place, name it with --client';
-    return {
-      done: `${place.file}: [credentials.${name}] ${words} allow = ["claude-code"]${found}`,
-      warnings: dryRun || client !== undefined ? [] : [noClient],
-    };
+    return `${place.file}: [credentials.${name}] ${words} allow = ["claude-code"]`;
   };
 }
 

@@ -34,7 +34,7 @@ export function claudeCommand(io: ProcessIo): Command {
       '--guard',
       "let nothing but Claude Code's own helper calls have the key: `allow` in the configuration (Linux)",
     )
-    .option('--client <file>', 'with --guard: the client, where it is not found under a usual name')
+    .option('--client <file>', 'for `allow`: the client, where it is not found under a usual name')
     .option('--managed', 'print what an administrator puts into managed settings, and write nothing')
     .option('--force', 'replace a value that this program did not write; a backup is kept')
     .option('--dry-run', 'show what would change and write nothing')

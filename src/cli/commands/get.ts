@@ -3,7 +3,7 @@ import { connect, describeSelf, type ServedKey } from '../../client/broker-clien
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { duration } from '../../platform/text.ts';
-import { FORMATS, LONGEST_KEY } from '../../protocol/request.ts';
+import { FORMATS, LONGEST_KEY, parseClientInterval } from '../../protocol/request.ts';
 import { relative } from '../output.ts';
 
 interface Options {
@@ -36,7 +36,7 @@ async function get(
   const answer = await connect(io).key({
     credential,
     format: format === 'raw' ? undefined : format,
-    interval: io.env['CLAUDE_CODE_API_KEY_HELPER_TTL_MS'],
+    intervalMs: parseClientInterval(io.env['CLAUDE_CODE_API_KEY_HELPER_TTL_MS'] ?? ''),
     hints: describeSelf(io, rejected),
   });
   try {

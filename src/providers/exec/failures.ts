@@ -3,22 +3,9 @@ import { ProviderError } from '../../errors.ts';
 import type { Flaw } from '../../platform/files.ts';
 import type { ProgramEnd } from '../../platform/run-program.ts';
 import { firstLine } from '../../platform/text.ts';
-import type { Preset, ToolFailure } from './presets.ts';
-
-/** What is run, and what a message about it may say. */
-export interface RunSubject {
-  readonly provider: string;
-  /** What is known of the tool; undefined: nothing. */
-  readonly preset?: Preset | undefined;
-  /** Program and arguments. */
-  readonly command: readonly [program: string, ...args: string[]];
-  readonly cwd: string;
-  readonly env: Readonly<Record<string, string>>;
-  readonly limitMs: number;
-  readonly deniedStatus: readonly number[];
-  /** Known secrets that the command could echo: values of variables and flags it was given. */
-  readonly secrets: readonly string[];
-}
+import type { ToolFailure } from './presets.ts';
+import { bounded, type RunSubject, shown } from './run-subject.ts';
+import { startFailure, withoutWindowsLines } from './start-failures.ts';
 
 /** What a tool says when a person has to log in, unlock or confirm something first. */
 interface SignedOut {
@@ -108,31 +95,6 @@ export function runFailure(ended: ProgramEnd, subject: RunSubject): ProviderErro
   }
 }
 
-/** The program itself could not be run. */
-export function startFailure(code: string, { provider, command, env, cwd }: RunSubject): ProviderError {
-  const [program] = command;
-  const where = `[providers.${provider}]`;
-  const what = shown(program);
-  if (code === 'ENOENT' && !program.includes('/')) {
-    return new ProviderError('misconfigured', `the program "${what}" was not found in the daemon's PATH`, {
-      remedy: `give its full path in command of ${where}; PATH is ${bounded(env['PATH'] ?? '')}`,
-    });
-  }
-  if (code === 'ENOENT' || code === 'ENOTDIR') {
-    return new ProviderError('misconfigured', `the program "${what}" or the folder ${bounded(cwd)} does not exist`, {
-      remedy: `correct command or cwd in ${where}`,
-    });
-  }
-  if (code === 'EACCES' || code === 'EPERM' || code === 'ENOEXEC') {
-    return new ProviderError('misconfigured', `the program "${what}" cannot be run (${code})`, {
-      remedy: 'make the file executable (chmod u+x) and, if it is a script, give it a first line like #!/bin/sh',
-    });
-  }
-  return new ProviderError('transient', `the program "${what}" could not be started (${bounded(code)})`, {
-    remedy: 'check that this machine has memory, processes and open files to spare',
-  });
-}
-
 /** Whoever can change the program is given what the daemon gives it, and decides which key is served. */
 export function unsafeProgram({ reason, remedy }: Flaw): ProviderError {
   return new ProviderError('misconfigured', `the program is not run: ${reason}`, { code: 'ERR_UNSAFE_FILE', remedy });
@@ -157,6 +119,10 @@ function exitFailure(ended: ProgramEnd, subject: RunSubject): ProviderError {
   if (login !== undefined) return new ProviderError('login-expired', message, { remedy: login.remedy });
   // POSIX, 2.8.2, and env, nice, timeout: 127 for a program that is not there, 126 for one that may not be run.
   if (ended.status === 127 || ended.status === 126) {
+    // As env(1) names it; a shell passes the carriage return on as it is.
+    if (/\\r['’]?:|\^M:|\r: /.test(ended.stderr)) {
+      return new ProviderError('misconfigured', message, { remedy: withoutWindowsLines(shown(subject.command[0])) });
+    }
     const [, missing] = NOT_RUN.exec(ended.stderr) ?? [];
     const which = missing === undefined ? program : shown(missing);
     const install = `install ${which}, or write its full path; PATH is ${bounded(subject.env['PATH'] ?? '')}`;
@@ -182,7 +148,7 @@ function retryAfter(stderr: string): number | undefined {
 }
 
 /** How shells say it. */
-const NOT_RUN = /(?:^|[:\s])([\w./+-]+): (?:command not found|not found|permission denied|no such file)/im;
+const NOT_RUN = /(?:^|[:\s'‘])([\w./+-]+)['’]?: (?:command not found|not found|permission denied|no such file)/im;
 
 /** Of a Python traceback, which starts with where, the end says what. */
 function tellingPart(stderr: string): string {
@@ -277,10 +243,6 @@ function programIn(words: readonly string[]): string | undefined {
   return word !== undefined && /^[\w./~+-]+$/.test(word) ? basename(word) : undefined;
 }
 
-function shown(program: string): string {
-  return firstLine(program, []);
-}
-
 function nameOf({ command }: RunSubject): string {
   return `the command "${shown(command[0])}"`;
 }
@@ -292,8 +254,4 @@ function wordsOf(stdout: Buffer): readonly string[] {
     .toString('utf8')
     .split(/[\s"',:{}[\]]+/)
     .filter((word) => word.length >= 6);
-}
-
-function bounded(text: string): string {
-  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }

@@ -15,13 +15,19 @@ import { isExecutable, programsOnPath } from '../../platform/files.ts';
 import type { ProviderDefinition } from '../provider.ts';
 import { NICKNAMES, PRESET_NAMES, PRESET_WORDS, PRESETS, type Preset, presetArgs } from './presets.ts';
 
-const argument = () => z.string().regex(/^[^\0]*$/, 'no NUL');
+const argument = () => z.string().regex(/^[^\0]*$/, 'the text has a NUL in it');
 const command = () =>
   z
     .array(argument())
     .min(1, 'an empty command; write it as a list, like ["op", "read", "op://dev/claude/key"]')
     .refine(([program]) => program !== '', 'the program is an empty text');
-const variable = () => z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not the name of a variable');
+const variable = () =>
+  z
+    .string()
+    .regex(
+      /^[A-Za-z_][A-Za-z0-9_]*$/,
+      'the name of a variable has letters, digits and underscores, and no digit first',
+    );
 
 const execProviderSchema = once(() =>
   z.strictObject({
@@ -152,12 +158,18 @@ function wordsOf(words: Words): readonly string[] {
   return PRESET_WORDS.flatMap((word) => (words[word] === undefined ? [] : `${word}=${words[word]}`));
 }
 
-function conflictOf(source: ExecSource, { preset: name }: ExecOptions, provider: string): SourceConflict | undefined {
+function conflictOf(source: ExecSource, options: ExecOptions, provider: string): SourceConflict | undefined {
   const here = `[providers.${provider}]`;
+  const { preset: name } = options;
   if (name === undefined) {
     const word = PRESET_WORDS.find((each) => source[each] !== undefined);
-    const remedy = `add preset to ${here}, one of ${PRESET_NAMES.join(', ')}, or remove ${word}`;
-    return word && { key: word, message: `only a preset has ${word}, and ${here} names none`, remedy };
+    if (word !== undefined) {
+      const remedy = `add preset to ${here}, one of ${PRESET_NAMES.join(', ')}, or remove ${word}`;
+      return { key: word, message: `only a preset has ${word}, and ${here} names none`, remedy };
+    }
+    if (commandOf({ ...source, args: [] }, options).length > 0) return undefined;
+    const message = `neither this credential nor ${here} names a command`;
+    return { key: 'command', message, remedy: `add command = ["program", "argument"] here or to ${here}` };
   }
   const preset: Preset = PRESETS[name];
   for (const key of ['command', 'output'] as const) {

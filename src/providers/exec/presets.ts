@@ -153,7 +153,7 @@ export const PRESETS = {
         remedy: 'run: bw unlock --raw, and write what it prints to the file that env_files names for BW_SESSION',
       },
       {
-        says: /more than one result was found|^not found\.?$/im,
+        says: /more than one result was found|^(?:not found|not a login|no password available for this login)\.?$/im,
         kind: 'misconfigured',
         remedy: 'write the id of the item as reference: bw list items --search NAME',
       },

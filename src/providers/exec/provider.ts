@@ -11,18 +11,11 @@ import { abortable } from '../../platform/waiting.ts';
 import { CallScope } from '../call-scope.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost, SecretContent } from '../provider.ts';
 import { readSecretFile } from '../secret-file.ts';
-import {
-  lateFailure,
-  notAnObject,
-  notAsKnown,
-  nothingPrinted,
-  type RunSubject,
-  runFailure,
-  startFailure,
-  unsafeProgram,
-} from './failures.ts';
+import { lateFailure, notAnObject, notAsKnown, nothingPrinted, runFailure, unsafeProgram } from './failures.ts';
 import { commandOf, type ExecOptions, type ExecSource, programFile } from './options.ts';
 import { PRESETS, type Preset } from './presets.ts';
+import type { RunSubject } from './run-subject.ts';
+import { startFailure } from './start-failures.ts';
 
 /** A command past its `timeout` has two seconds to end politely, and what it left behind a moment to let go of stdout. */
 const STOPPING_MS = 3_000;

@@ -5,6 +5,7 @@ import { ProviderError } from '../../errors.ts';
 import { printable } from '../../platform/text.ts';
 import { HttpConnection, type JsonAnswer, timeOf } from '../http.ts';
 import type { ProviderHost } from '../provider.ts';
+import { plainTokens, type RefreshGrant, refreshGrantIn, refreshLastsMs } from './answer.ts';
 import { showIdentity } from './client-auth.ts';
 import { Courier, type Receipt } from './courier.ts';
 import { failureOf, notOAuth, type OAuthAsked, wordIn } from './failures.ts';
@@ -54,6 +55,8 @@ export interface HandedIn {
   readonly origin: string;
   /** It can be handed in once: another process carries it there. */
   readonly receipt?: Receipt | undefined;
+  /** Takes what replaces it, before anybody judges the answer that it is in. */
+  readonly keep?: ((granted: RefreshGrant) => void) | undefined;
 }
 
 interface Exchanged {
@@ -100,7 +103,7 @@ export class OAuthClient {
       idToken: value.id_token,
       refreshToken: value.refresh_token,
       expiresAtServerMs: lastsMs === undefined ? undefined : fromMs + lastsMs,
-      refreshLastsMs: millisecondsOf(value['refresh_expires_in'] ?? value['refresh_token_expires_in']),
+      refreshLastsMs: refreshLastsMs(value),
       serverTimeMs,
     };
   }
@@ -126,11 +129,7 @@ export class OAuthClient {
     const taken = metadata.token_endpoint_auth_methods_supported;
     const shown = await showIdentity(this.#options, this.#host, taken, signal, refused);
     const exchanged: Exchanged = {};
-    const configuration = this.#configurationFor(
-      metadata,
-      shown.apply,
-      this.#fetch(signal, exchanged, handedIn?.receipt),
-    );
+    const configuration = this.#configurationFor(metadata, shown.apply, this.#fetch(signal, exchanged, handedIn));
     const where = what === 'device' ? metadata.device_authorization_endpoint : metadata.token_endpoint;
     try {
       const value = await work(configuration);
@@ -148,7 +147,12 @@ export class OAuthClient {
       }
       const secrets = [...shown.secrets, ...(exchanged.secrets ?? [])];
       const asked = this.#asked(what, where ?? '', { secrets, shownBy: shown.origin, handedIn: handedIn?.origin });
-      throw this.#failure(error, exchanged, asked);
+      const failure = this.#failure(error, exchanged, asked);
+      // What does not answer as such a server does may have moved: the issuer tells where to.
+      if (failure instanceof ProviderError && failure.concerns === 'address' && !failure.isOverloaded) {
+        this.#metadata = undefined;
+      }
+      throw failure;
     }
   }
 
@@ -239,7 +243,7 @@ export class OAuthClient {
   }
 
   /** What openid-client is given in place of `fetch`. The library sees the answer; what came is remembered for messages. */
-  #fetch(signal: AbortSignal, exchanged: Exchanged, receipt?: Receipt): oidc.CustomFetch {
+  #fetch(signal: AbortSignal, exchanged: Exchanged, { receipt, keep }: Partial<HandedIn> = {}): oidc.CustomFetch {
     return async (url, { method, headers, body }) => {
       try {
         const request = { method, headers, body: textOf(body) };
@@ -251,12 +255,16 @@ export class OAuthClient {
         answer.body.fill(0);
         const { status } = answer;
         const json = parseObject(content);
+        const isSuccess = status >= 200 && status < 300;
+        const granted = isSuccess ? refreshGrantIn(json) : undefined;
+        if (granted !== undefined) keep?.(granted);
         exchanged.reply = { status, headers: answer.headers, json };
         const serverTimeMs = timeOf(answer);
         const skew = serverTimeMs === undefined ? 0 : Math.round((serverTimeMs - this.#host.clock.wall()) / 1000);
         this.#skewSeconds = Math.abs(skew) < LEAST_SKEW_SECONDS ? 0 : skew;
-        const isEmpty = status === 204 || status === 304;
-        return new Response(isEmpty ? null : this.#readable(content, json), { status, headers: answer.headers });
+        // The library knows one success only; frameworks answer a POST with 201, and a revocation with 204.
+        const init = { status: isSuccess ? 200 : status, headers: answer.headers };
+        return new Response(status === 304 ? null : this.#readable(content, json), init);
       } catch (error) {
         exchanged.fault = error;
         throw error;
@@ -266,9 +274,8 @@ export class OAuthClient {
 
   /** Without an issuer nobody can say whether an ID token is from it: then there is none. */
   #readable(content: string, json: JsonAnswer['json']): string {
-    if (this.#options.issuer !== undefined || json?.['id_token'] === undefined) return content;
-    const { id_token: _, ...others } = json;
-    return JSON.stringify(others);
+    if (typeof json?.['access_token'] !== 'string') return content;
+    return JSON.stringify(plainTokens(json, this.#options.issuer !== undefined));
   }
 
   #failure(error: unknown, { reply, fault }: Exchanged, asked: OAuthAsked): unknown {
@@ -310,7 +317,7 @@ function requireSecrecy(metadata: oidc.ServerMetadata, issuer: string, provider:
 /** Nothing was sent: the library misses something in what the server tells of itself. Its words name no more than that. */
 function unfitServer(error: unknown, { provider, options }: OAuthAsked): unknown {
   if (!(error instanceof oidc.ClientError) && !(error instanceof TypeError)) return error;
-  const words = printable(error.cause instanceof Error ? error.cause.message : error.message, 120);
+  const words = printable(ownWords(error), 120);
   return new ProviderError(
     'misconfigured',
     `the identity provider of "${provider}" cannot be used with grant ${options.grant}: ${words}`,
@@ -319,6 +326,12 @@ function unfitServer(error: unknown, { provider, options }: OAuthAsked): unknown
       concerns: 'login',
     },
   );
+}
+
+/** The library's own sentence; what else the error and its cause have may be tokens. */
+function ownWords(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  return error.cause instanceof Error ? error.cause.message : error.message;
 }
 
 /** For the library, which wants one; nothing sends it. */
@@ -338,12 +351,6 @@ function textOf(body: oidc.FetchBody): string | undefined {
   throw new TypeError('a body of another kind than expected');
 }
 
-/** 0 stands for "does not expire" (Keycloak). */
-function millisecondsOf(seconds: unknown): number | undefined {
-  const number = Number(seconds);
-  return number > 0 && Number.isFinite(number) ? number * 1000 : undefined;
-}
-
 function wrongIssuer({ json }: JsonAnswer, { provider, where }: OAuthAsked): ProviderError | undefined {
   const own = json?.['issuer'];
   if (typeof own !== 'string' || URL.parse(own) === null) return undefined;
@@ -356,9 +363,9 @@ function wrongIssuer({ json }: JsonAnswer, { provider, where }: OAuthAsked): Pro
 /** The server's own answer, with tokens, of which the library does not like something. */
 function unfitTokens(error: unknown, { json }: JsonAnswer, { provider, where }: OAuthAsked): ProviderError | undefined {
   if (typeof json?.['access_token'] !== 'string' && typeof json?.['id_token'] !== 'string') return undefined;
-  // The library's own sentence; its cause holds the tokens.
-  const why = error instanceof Error && /^[\w "`.,()-]{1,100}$/.test(error.message) ? `: ${error.message}` : '';
-  return new ProviderError('misconfigured', `${where} gave tokens that do not belong together${why}`, {
+  const words = ownWords(error);
+  const why = /^[\w "`.,()-]{1,100}$/.test(words) ? `: ${words}` : '';
+  return new ProviderError('misconfigured', `${where} gave tokens that cannot be used${why}`, {
     remedy: `check issuer and client_id in [providers.${provider}], and the clock of this machine`,
     concerns: 'login',
   });

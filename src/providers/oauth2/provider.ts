@@ -8,7 +8,6 @@ import { readLoginInput } from '../login-input-reader.ts';
 import { inputsOf, type LoginInput } from '../login-inputs.ts';
 import type { Call, IssuedSecret, IssueRequest, Provider, ProviderHost } from '../provider.ts';
 import { askOf, type GrantedTokens, OAuthClient, parametersOf, type TokenAsk } from './client.ts';
-import type { Receipt } from './courier.ts';
 import { isInteractive, type OAuth2Options, type OAuth2Source } from './options.ts';
 import { PersonSession, type RefreshTokenUse } from './session.ts';
 
@@ -41,7 +40,7 @@ export class OAuth2Provider implements Provider {
     const ask = askOf(this.#options, source);
     return this.#calls.run(call, this.#limit, async (signal) => {
       const tokens = await (isInteractive(this.#options)
-        ? this.#session.tokens((token, own, receipt) => this.#refresh(token, ask, own, receipt), signal)
+        ? this.#session.tokens((token, own, errand) => this.#refresh(token, ask, own, errand), signal)
         : this.#unattended(ask, signal));
       return this.#issued(tokens, source.token ?? this.#options.token ?? 'access_token');
     });
@@ -51,7 +50,7 @@ export class OAuth2Provider implements Provider {
     return this.#calls.run(call, this.#limit, async (signal) => {
       if (!isInteractive(this.#options)) throw logsInUnattended(this.#host.name, this.#options);
       const ask = askOf(this.#options);
-      const use: RefreshTokenUse = (refreshToken, own, receipt) => this.#refresh(refreshToken, ask, own, receipt);
+      const use: RefreshTokenUse = (refreshToken, own, errand) => this.#refresh(refreshToken, ask, own, errand);
       return await this.#session.adopt(token, use, signal);
     });
   }
@@ -89,9 +88,9 @@ export class OAuth2Provider implements Provider {
     refreshToken: string,
     ask: TokenAsk,
     signal: AbortSignal,
-    receipt: Receipt | undefined,
+    errand: Parameters<RefreshTokenUse>[2],
   ): Promise<GrantedTokens> {
-    const handedIn = { origin: 'broker login', receipt };
+    const handedIn = { origin: 'broker login', ...errand };
     const parameters = parametersOf(ask);
     return this.#client.tokens((to) => oidc.refreshTokenGrant(to, refreshToken, parameters), signal, handedIn);
   }

@@ -3,7 +3,8 @@ import { type Json, parseObject, SecretBytes } from '../../credential/secret.ts'
 import { ProviderError } from '../../errors.ts';
 import { abortable, type TimeLimit, within } from '../../platform/waiting.ts';
 import type { ProviderHost } from '../provider.ts';
-import type { GrantedTokens } from './client.ts';
+import { type RefreshGrant, refreshGrantIn } from './answer.ts';
+import type { GrantedTokens, HandedIn } from './client.ts';
 import type { Courier, Receipt } from './courier.ts';
 import { nobodyLoggedIn } from './failures.ts';
 
@@ -44,7 +45,7 @@ const RECEIPT_ID = 'under-way';
 export type RefreshTokenUse = (
   refreshToken: string,
   signal: AbortSignal,
-  receipt: Receipt | undefined,
+  errand: Pick<HandedIn, 'receipt' | 'keep'>,
 ) => Promise<GrantedTokens>;
 
 /**
@@ -143,12 +144,12 @@ export class PersonSession {
     try {
       // A provider that is closed meanwhile leaves the answer to its successor.
       return await within([this.#closing.signal], this.#limit, async (signal) => {
-        const tokens = await use(refreshToken, signal, receipt).finally(() => {
+        const keep = (granted: RefreshGrant) => void this.#keep(granted, granted.lastsMs);
+        const tokens = await use(refreshToken, signal, { receipt, keep }).finally(() => {
           isAnswered = !signal.aborted;
         });
         signal.throwIfAborted();
-        // RFC 6749 section 6: without a new one the old one goes on.
-        this.#keep({ refreshToken: tokens.refreshToken ?? refreshToken }, tokens.refreshLastsMs);
+        if (tokens.refreshToken === undefined) this.#keep({ refreshToken }, tokens.refreshLastsMs);
         logins.attempts.accepted();
         return tokens;
       });
@@ -168,9 +169,9 @@ export class PersonSession {
   }
 
   /** Nothing is awaited between the answer and here. */
-  #keep(handedOver: HandedOver, lastsMs: number | undefined): Login {
+  #keep({ refreshToken, accessToken, idToken, expiresAtServerMs }: HandedOver, lastsMs: number | undefined): Login {
     const login = this.#loginFor(lastsMs);
-    const token = sealed(handedOver);
+    const token = sealed({ refreshToken, accessToken, idToken, expiresAtServerMs });
     this.#host.logins.save(login, token);
     this.#held?.wipe();
     this.#held = token;
@@ -211,9 +212,9 @@ export class PersonSession {
     this.#isLoaded = true;
     if (receipt === undefined) return;
     const answer = await this.#courier.collect(receipt);
-    const json = answer === undefined ? undefined : parseObject(answer.body.toString('utf8'));
+    const granted = answer === undefined ? undefined : refreshGrantIn(parseObject(answer.body.toString('utf8')));
     answer?.body.fill(0);
-    if (typeof json?.['refresh_token'] === 'string') this.#keep({ refreshToken: json['refresh_token'] }, undefined);
+    if (granted !== undefined) this.#keep(granted, granted.lastsMs);
     this.#forget(receipt);
   }
 

@@ -45,6 +45,13 @@ export const execAnswers: readonly Answer[] = [
     '',
     'field = "key"',
   ),
+  command(
+    'it prints JSON with a comma too many',
+    'misconfigured',
+    shell(`printf '{"key":"sk-can'; printf 'ary",}'`),
+    '',
+    'field = "key"',
+  ),
   command('it prints two lines', 'unusable', shell('printf "sk-%s\\n" can""ary done')),
   tool('1password', 'no such item', 'misconfigured', "[ERROR] 'claude' isn't an item in the 'dev' vault.", REFERENCE),
   tool(

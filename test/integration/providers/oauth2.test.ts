@@ -9,6 +9,7 @@ import { SecretBytes } from '../../../src/credential/secret.ts';
 import { logInInteractively } from '../../../src/providers/oauth2/interactive.ts';
 import { oauth2Definition } from '../../../src/providers/oauth2/options.ts';
 import { OAuth2Provider } from '../../../src/providers/oauth2/provider.ts';
+import { sealable } from '../../../src/providers/oauth2/session.ts';
 import {
   type CredentialLender,
   type LoginDialogue,
@@ -263,7 +264,60 @@ describe('a device login', () => {
   });
 });
 
+describe('an answer that is not quite as RFC 6749 has it', () => {
+  const HOUR = { access_token: 'access-1', token_type: 'Bearer', expires_in: 3600 };
+
+  test.each<[string, object, number?]>([
+    ['whose life is null', { ...HOUR, expires_in: null }],
+    ['whose life is -1', { ...HOUR, expires_in: -1 }],
+    ['whose life is a word', { ...HOUR, expires_in: 'never' }],
+    ['whose life no calendar holds', { ...HOUR, expires_in: 9_007_199_254_740_991 }],
+    ['without a type', { access_token: 'access-1' }],
+    ['with a scope of null and an empty refresh token', { ...HOUR, scope: null, refresh_token: '' }],
+    ['of 201', HOUR, 201],
+  ])('%s is served', async (_name, body, status = 200) => {
+    server.behaviour = ({ response }) => answerJson(response, status, body);
+    expect(await tokenFrom(providerWith(MACHINE))).toBe('access-1');
+  });
+
+  test('a type that is no bearer token is told as what it is', async () => {
+    server.behaviour = ({ response }) => answerJson(response, 200, { ...HOUR, token_type: 'mac' });
+    await expect(tokenFrom(providerWith(MACHINE))).rejects.toMatchObject({
+      kind: 'misconfigured',
+      message: expect.stringContaining('token_type'),
+    });
+  });
+
+  test.each([
+    ['a bad ID token', { id_token: 'x.y' }],
+    ['a type that nobody can use', { token_type: 'mac' }],
+    ['no access token', { access_token: undefined }],
+  ])('with %s logs nobody out: the refresh token in it is kept', async (_name, more) => {
+    const person = { grant: 'device_code', client_id: 'broker', issuer: server.url, token_endpoint: undefined };
+    const provider = providerWith({ ...person, client_secret: 'secret' });
+    using token = sealable({ refreshToken: server.logIn() });
+    await provider.takeLogin(token, { signal: new AbortController().signal });
+    server.more = more;
+    await expect(tokenFrom(provider)).rejects.toMatchObject({ name: 'ProviderError' });
+    server.more = {};
+    expect(await tokenFrom(provider)).toMatch(/^access-/);
+    expect(server.reuses).toBe(0);
+  });
+});
+
 describe('what an issuer tells of itself', () => {
+  test('is asked again when an endpoint is not there any more', async () => {
+    const provider = providerWith({ ...MACHINE, token_endpoint: undefined, issuer: server.url });
+    expect(await tokenFrom(provider)).toMatch(/^access-/);
+    server.behaviour = ({ request, response }) => {
+      if (request.url === '/moved') answerJson(response, 200, { access_token: 'access-moved', token_type: 'Bearer' });
+      else response.writeHead(404).end();
+    };
+    server.metadata = { token_endpoint: `${server.url}/moved` };
+    await expect(tokenFrom(provider)).rejects.toMatchObject({ kind: 'transient', concerns: 'address' });
+    expect(await tokenFrom(provider)).toBe('access-moved');
+  });
+
   test('an endpoint in the clear is not used', async () => {
     server.metadata = { token_endpoint: 'http://login.example.com/token' };
     await expect(

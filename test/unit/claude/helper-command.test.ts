@@ -9,6 +9,7 @@ describe('a line of ours', () => {
     ['/opt/it\\ is/broker-key "work"', 'work'],
     ['broker get', undefined],
     ['/usr/bin/broker get --wait work', 'work'],
+    ['/opt/bin/broker-key work || exit', 'work'],
   ])('%j asks for %j', (command, credential) => {
     expect(runsBrokerHelper(command)).toBe(true);
     expect(credentialOf(command)).toBe(credential);
@@ -20,6 +21,8 @@ describe('not a line of ours, whatever else it runs:', () => {
   test.each([
     ['broker status', 'broker (and 1 more word)'],
     ['broker-key; echo SECRET', 'broker-key …'],
+    ['broker-key || exit SECRET', 'broker-key …'],
+    ['broker-key | cat SECRET || exit', 'broker-key …'],
     ['broker-key | sed s/x/SECRET/', 'broker-key …'],
     ['broker-key > SECRET', 'broker-key …'],
     ['broker-key $(echo SECRET)', 'broker-key …'],

@@ -517,9 +517,15 @@ export const HOMES: readonly Home[] = [
   // Interval, URL, shape
   {
     name: 'nonsense interval',
-    files: { [USER]: withEnv({ CLAUDE_CODE_API_KEY_HELPER_TTL_MS: '5m' }) },
+    files: { [USER]: withEnv({ CLAUDE_CODE_API_KEY_HELPER_TTL_MS: 'five minutes' }) },
     wins: H,
     finds: ['ttl-nonsense'],
+  },
+  {
+    name: 'interval with a unit, which the client takes for milliseconds',
+    files: { [USER]: withEnv({ CLAUDE_CODE_API_KEY_HELPER_TTL_MS: '5m' }) },
+    wins: H,
+    finds: ['ttl-too-short'],
   },
   {
     name: 'interval of zero',

@@ -176,6 +176,9 @@ describe('what is not ours', () => {
     ['[]', 1, 1],
     ['{\n  "env": "x"', 2, 13],
     ['\x00\x01\xff', 1, 1],
+    // Written before the way back was found to be too deep for the stack.
+    [`${'{"a":'.repeat(2000)}1${'}'.repeat(2000)}`, 1, 501],
+    ['['.repeat(100_000), 1, 101],
   ])('a broken file is left alone, with line and column: %j', (text, line, column) => {
     using home = new TemporaryHome();
     const file = home.write('settings.json', Buffer.from(text, 'latin1'));
@@ -209,9 +212,22 @@ describe('the file itself', () => {
     symlinkSync('a', home.path('b'));
     expect(() => install(contextOf(home), request(home.path('a'), [HELPER]))).toThrow('symbolic link loop');
     mkdirSync(home.path('folder'));
-    expect(() => install(contextOf(home), request(home.path('folder'), [HELPER]))).toThrow('is a folder');
+    expect(() => install(contextOf(home), request(home.path('folder'), [HELPER]))).toThrow(
+      expect.objectContaining({
+        message: expect.stringContaining('is a folder'),
+        remedy: expect.stringMatching(/^move/),
+      }),
+    );
     chmodSync(home.path('state'), 0o755);
     expect(() => install(contextOf(home), request(home.path('c'), [HELPER]))).toThrow('others can reach it');
+  });
+
+  test('what the system refuses comes with what to do about it', () => {
+    using home = new TemporaryHome();
+    home.write('.claude', 'a file');
+    expect(() => install(contextOf(home), request(home.path('.claude', 'settings.json'), [HELPER]))).toThrow(
+      expect.objectContaining({ remedy: 'one of the folders in that path is a file: move that away' }),
+    );
   });
 
   test('a dry run says what would be and touches nothing', () => {

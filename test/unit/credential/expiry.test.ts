@@ -69,6 +69,10 @@ describe('the end of a value', () => {
     expect(findExpiry({ ...all, providerExpiresAtMs: undefined })).toMatchObject({ expirySource: 'jwt' });
   });
 
+  it('that no calendar holds is none', () => {
+    expect(findExpiry({ ...limits, providerExpiresAtMs: 9e18 })).toMatchObject({ expiresAtMs: undefined });
+  });
+
   it('may have passed already', () => {
     expect(findExpiry({ ...limits, jwtExpiresAtMs: SERVER_NOW - 1 }).expiresAtMs).toBe(4_999_999);
   });

@@ -202,6 +202,13 @@ describe('refused: whatever no client runs', () => {
     expect(judge(fakes)).toMatchObject({ allowed: false, clause: 'client', taken });
   });
 
+  it('a client at an unusual place, with the command that makes it known', () => {
+    const odd = client('/opt/my tools/claude (deleted)');
+    expect(judge([KEY, sh(), odd, ...TERMINAL])).toMatchObject({
+      remedy: "if it is: broker claude install --client '/opt/my tools/claude'",
+    });
+  });
+
   it('nothing that can be seen at all', () => {
     expect(clauseOf([])).toBe('peer');
   });
@@ -233,6 +240,15 @@ describe('words of their own', () => {
     expect(clauseOf(asks, ['claude-code-node'])).toBe('served');
     expect(clauseOf([...inSession(98, KEY, sh('hook')), NODE, ...TERMINAL], ['claude-code-node'])).toBe('session');
     expect(clauseOf([KEY, sh('hook'), NODE, ...TERMINAL], ['claude-code-node'])).toBe('line');
+  });
+
+  it('the old Node client has written its title over its words', () => {
+    const titled = client('/usr/bin/node', { argv: ['claude', '', ''] });
+    expect(clauseOf([KEY, sh(), titled, ...TERMINAL], ['claude-code-node'])).toBe('served');
+    expect(judge([KEY, sh(), titled, ...TERMINAL])).toMatchObject({
+      taken: 'a call of the old Node client',
+      remedy: expect.stringContaining('claude-code-node'),
+    });
   });
 
   it('npm’s wrapper above the client is no client, whatever is allowed', () => {

@@ -7,6 +7,7 @@ import {
   isSecretName,
   printable,
   redact,
+  scrub,
   secretArguments,
 } from '../../../src/platform/text.ts';
 
@@ -22,6 +23,7 @@ describe('redact', () => {
     ['password=hunter', 'hunter'],
     ['Password: hunter', 'hunter'],
     ['pin 4711', '4711'],
+    ['backup tokens: 471147 471148', '471147'],
     ['PGPASSWORD=abc', 'abc'],
     ['api_key: "x y"', '"x'],
     ['-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----', 'MIIE'],
@@ -40,6 +42,9 @@ describe('redact', () => {
     'Password for you@example.com: Permission denied, please try again.',
     'your password is empty',
     'error fetching auth tokens: Max retries exceeded',
+    'problem refreshing your current auth tokens: Reauthentication failed.',
+    "your current auth tokens: ('invalid_grant: Token has been expired or revoked.'",
+    'lookup my.1password.com: no such host',
     'Could not resolve host: vault-prod-eu-west-1.example.com',
     'https://secretsmanager.eu-west-1.amazonaws.com:443/ timed out',
     'permission denied',
@@ -100,6 +105,32 @@ it('so is what a script or a header within one word gives, but not what the shel
   const script = 'PGPASSWORD=hunter2 psql --password "abc" --user me && tool --token=$TOKEN';
   const command = ['sh', '-c', script, '-H', 'X-Api-Key: k-1', '--header', 'Authorization: Bearer jkl'];
   expect(secretArguments(command).toSorted()).toEqual(['abc', 'hunter2', 'jkl', 'k-1']);
+});
+
+it('so is the password of a user, and what a query or JSON within one word gives', () => {
+  const command = [
+    'curl',
+    '-u',
+    'me:pw-1',
+    '--proxy-user=me:pw-2',
+    'https://h/?api_key=q-1&x=1',
+    '-d',
+    '{"password": "j-1"}',
+  ];
+  const script = 'curl --user me:pw-3 h; docker run -u 1000:1000 x';
+  expect(secretArguments([...command, script])).toEqual(['pw-1', 'pw-2', 'q-1&x=1', 'j-1', 'pw-3']);
+});
+
+it('a secret is taken out as JSON, a URL and a form spell it', () => {
+  const secret = 'pa"ss w\\rd@1';
+  for (const said of [
+    secret,
+    JSON.stringify({ secret }),
+    encodeURIComponent(secret),
+    `${new URLSearchParams({ x: secret })}`,
+  ])
+    expect(scrub(`<${said}>`, [secret])).not.toMatch(/pa|rd/);
+  expect(scrub('a lone \ud800 surrogate', ['\ud800xyz'])).toBe('a lone \ud800 surrogate');
 });
 
 it.each([

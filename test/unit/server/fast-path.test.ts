@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BrokerError } from '../../../src/errors.ts';
+import { loadNative } from '../../../src/platform/native.ts';
 import { abortable } from '../../../src/platform/waiting.ts';
+import type { DirectTransfer } from '../../../src/server/connections.ts';
 import { readHelperRequest } from '../../../src/server/fast-path.ts';
 import type { BrokerServerOptions } from '../../../src/server/server.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
@@ -19,7 +21,7 @@ function request(name: string, query = ''): string {
 }
 
 let server: TestServer;
-const start = async (options: Partial<BrokerServerOptions> = {}) => {
+const startServer = async (options: Partial<BrokerServerOptions> = {}) => {
   server = await TestServer.start(options);
   return server;
 };
@@ -84,7 +86,107 @@ describe('the request of a helper', () => {
   });
 });
 
-describe('the lane of the helper', () => {
+const NATIVE = loadNative();
+
+/** A request that is there when its connection is accepted, whatever really comes. */
+const there = (text: string): DirectTransfer => ({
+  receiveNow: (_, into) => Buffer.from(into.buffer).write(text),
+  sendNow: (fd, bytes) => NATIVE?.sendNow(fd, bytes) ?? 0,
+});
+
+describe.skipIf(NATIVE === undefined)('a request that is there when its connection is accepted', () => {
+  /** What is answered to a client that, as far as Node knows, says nothing. */
+  async function answer(): Promise<string> {
+    const connection = await server.connect();
+    await connection.closed;
+    return connection.received;
+  }
+
+  it('is answered at once', async () => {
+    const { broker } = await startServer({ direct: there(REQUEST) });
+    expect(await answer()).toMatch(new RegExp(`^HTTP/1\\.1 200 OK\r\n[\\s\\S]*\r\n\r\n${KEY}$`));
+    expect(broker.delivered).toBe(1);
+    expect(() => broker.answers[0]?.secrets.get('value')?.bytes).toThrow('wiped');
+  });
+
+  it('goes to Node if it is not the helper that asks, whole or in part', async () => {
+    const other = REQUEST.replace('User-Agent: broker-key', 'User-Agent: curl');
+    for (const length of [other.length, 60]) {
+      await startServer({ direct: there(other.slice(0, length)) });
+      const connection = await server.connect();
+      connection.send(other.slice(length));
+      await connection.closed;
+      expect(connection.received).toContain(KEY);
+      await server.stop();
+    }
+    await startServer({ direct: there('nonsense\r\n\r\n') });
+    expect(await answer()).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  it('is not kept: it may have been a login', async () => {
+    let read: Uint8Array = new Uint8Array();
+    const transfer = there('POST /v1/providers/vault/login HTTP/1.1\r\n\r\n{"token":"hvs.secret"}');
+    await startServer({
+      direct: {
+        ...transfer,
+        receiveNow: (fd, into) => {
+          read = into;
+          return transfer.receiveNow(fd, into);
+        },
+      },
+    });
+    await answer();
+    expect(Buffer.from(read).toString()).not.toContain('secret');
+  });
+
+  it('does not hide that the asker hangs up while the broker waits', async () => {
+    const { broker } = await startServer({ direct: there(REQUEST) });
+    let hasGone = () => {};
+    const gone = new Promise<void>((resolve) => {
+      hasGone = resolve;
+    });
+    broker.script = (asked) => {
+      asked.signal.addEventListener('abort', hasGone);
+      return abortable(asked.signal, () => new Promise<never>(() => {}));
+    };
+    const connection = await server.connect();
+    while (broker.asks.length === 0) await new Promise(setImmediate);
+    connection.socket.destroy();
+    await gone;
+    expect(broker.delivered).toBe(0);
+  });
+
+  it('is answered to the end by Node where the kernel takes only a part', async () => {
+    const { receiveNow } = there(REQUEST);
+    const sendNow = (fd: number, bytes: Uint8Array) => NATIVE?.sendNow(fd, bytes.subarray(0, 100)) ?? 0;
+    const { broker } = await startServer({ direct: { receiveNow, sendNow } });
+    expect(await answer()).toMatch(new RegExp(`${KEY}$`));
+    expect(broker.delivered).toBe(1);
+  });
+
+  it('of an asker who has gone is not delivered', async () => {
+    const { broker } = await startServer({ direct: there(REQUEST) });
+    let release = () => {};
+    broker.script = (asked) =>
+      new Promise((resolve) => {
+        release = () => resolve(broker.give(asked, { value: KEY }));
+      });
+    const connection = await server.connect();
+    while (broker.asks.length === 0) await new Promise(setImmediate);
+    connection.socket.destroy();
+    await connection.closed;
+    release();
+    while (server.server.connections > 0) await new Promise(setImmediate);
+    expect(broker.delivered).toBe(0);
+  });
+});
+
+describe.each([
+  ['with the addon', NATIVE],
+  ['without the addon', undefined],
+])('the lane of the helper, %s', (_way, direct) => {
+  const start = (options: Partial<BrokerServerOptions> = {}) => startServer({ direct, ...options });
+
   it.each([
     ['a key', undefined],
     ['an error with a remedy', new BrokerError('ERR_GONE', 'no secret', { remedy: 'ask your admin' })],

@@ -43,11 +43,13 @@ describe('GET …/key', () => {
     await server.get('/v1/credentials/_default/key');
     await server.get(KEY_PATH, { 'Broker-Client-Interval-Ms': '-5' });
     await server.get(KEY_PATH, { 'Broker-Client-Interval-Ms': '0' });
+    await server.get(KEY_PATH, { 'Broker-Client-Interval-Ms': '5m' });
     expect(broker.asks.map(({ credential, intervalMs }) => [credential, intervalMs])).toEqual([
       ['anthropic', 60_000],
       [undefined, 300_000],
       ['anthropic', 300_000],
       ['anthropic', 0],
+      ['anthropic', 5],
     ]);
   });
 

@@ -142,11 +142,24 @@ test('a helper that the command leaves behind does not hold up the key', async (
 });
 
 test.each([
+  ['#!/bin/sh\r\necho key\r\n', 'has Windows line ends', /^run: perl /],
+  ['#!/usr/bin/env sh\r\necho key\r\n', 'exited with status 127', /^run: perl /],
+  ['#!/no/such/shell\necho key\n', 'is run by /no/such/shell, which does not exist', /first line of /],
+  ['#!/usr/bin/env no-such-shell\necho key\n', 'no-such-shell', /^install no-such-shell/],
+])('a script that is there and cannot be run says why: %j', async (script, message, remedy) => {
+  const file = join(folder, 'tool.sh');
+  await writeFile(file, script, { mode: 0o700 });
+  const error = await failure(read(await connect({ command: [file] })));
+  expect(error).toMatchObject({ kind: 'misconfigured', message: expect.stringContaining(message) });
+  expect(error.remedy).toMatch(remedy);
+});
+
+test.each([
   [{ command: ['no-such-tool'] }, 'misconfigured', 'the program "no-such-tool" was not found in the daemon\'s PATH'],
-  [{ command: ['/no/such/tool'] }, 'misconfigured', 'the program "/no/such/tool" or the folder FOLDER does not exist'],
-  [{ command: ['true'], cwd: '/no/such/folder' }, 'misconfigured', 'the program "true" was not found'],
+  [{ command: ['/no/such/tool'] }, 'misconfigured', 'the program "/no/such/tool" does not exist'],
+  [{ command: ['true'], cwd: '/no/such/folder' }, 'misconfigured', 'the folder /no/such/folder, to run the program'],
   [{ command: ['/etc/passwd'] }, 'misconfigured', 'the program "/etc/passwd" cannot be run (EACCES)'],
-  [{ command: ['/etc/passwd/x'] }, 'misconfigured', 'the program "/etc/passwd/x" or the folder FOLDER does not exist'],
+  [{ command: ['/etc/passwd/x'] }, 'misconfigured', 'the program "/etc/passwd/x" does not exist'],
   [{}, 'misconfigured', 'provider "tool" and its credential name no command'],
   [{ command: ['true'] }, 'misconfigured', 'the command "true" succeeded but printed nothing'],
   [sh('exit 3'), 'transient', 'the command "/bin/sh" exited with status 3 and said nothing'],
@@ -171,7 +184,7 @@ test.each([
 ])('%j is %s', async (options, kind, message) => {
   const error = await failure(read(await connect(options)));
   expect(error.kind).toBe(kind);
-  expect(error.message).toContain(message.replace('FOLDER', folder));
+  expect(error.message).toContain(message);
   expect(error.remedy).toMatch(/\S/);
 });
 
