@@ -5,7 +5,7 @@ import { ProviderError } from '../../errors.ts';
 import { printable } from '../../platform/text.ts';
 import { HttpConnection, type JsonAnswer, timeOf } from '../http.ts';
 import type { ProviderHost } from '../provider.ts';
-import { plainTokens, type RefreshGrant, refreshGrantIn, refreshLastsMs } from './answer.ts';
+import { plainDeviceCode, plainTokens, type RefreshGrant, refreshGrantIn, refreshLastsMs } from './answer.ts';
 import { showIdentity } from './client-auth.ts';
 import { Courier, type Receipt } from './courier.ts';
 import { failureOf, notOAuth, type OAuthAsked, wordIn } from './failures.ts';
@@ -274,6 +274,7 @@ export class OAuthClient {
 
   /** Without an issuer nobody can say whether an ID token is from it: then there is none. */
   #readable(content: string, json: JsonAnswer['json']): string {
+    if (typeof json?.['device_code'] === 'string') return JSON.stringify(plainDeviceCode(json), numbersAlone);
     if (typeof json?.['access_token'] !== 'string') return content;
     return JSON.stringify(plainTokens(json, this.#options.issuer !== undefined));
   }
@@ -332,6 +333,11 @@ function unfitServer(error: unknown, { provider, options }: OAuthAsked): unknown
 function ownWords(error: unknown): string {
   if (!(error instanceof Error)) return '';
   return error.cause instanceof Error ? error.cause.message : error.message;
+}
+
+/** JSON has no place for a bigint. */
+function numbersAlone(_name: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? Number(value) : value;
 }
 
 /** For the library, which wants one; nothing sends it. */

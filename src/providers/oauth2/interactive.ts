@@ -4,7 +4,7 @@ import { sleep, within } from '../../platform/waiting.ts';
 import { callbackUri, LOGIN_LIMIT_MS, OidcCallback, tooLate } from '../oidc-callback.ts';
 import type { InteractiveLogin, LoginDialogue, ProviderHost } from '../provider.ts';
 import { askOf, type GrantedTokens, OAuthClient, parametersOf } from './client.ts';
-import { failureOf } from './failures.ts';
+import { codeIsOver, failureOf } from './failures.ts';
 import { isInteractive, type OAuth2Options } from './options.ts';
 import { logsInUnattended } from './provider.ts';
 import { sealable } from './session.ts';
@@ -64,18 +64,22 @@ async function deviceLogin({ options, client, dialogue, host, signal }: Context)
       ? `Enter this code there: ${user_code}`
       : `The code there must be: ${user_code}`,
   );
-  for (;;) {
-    try {
-      return await client.tokens(
-        (to) => oidc.pollDeviceAuthorizationGrant(to, begun.value, { code_verifier: verifier }, { signal }),
-        signal,
-      );
-    } catch (error) {
-      // The person is at the login page meanwhile: a network that comes and goes is no reason to begin again.
-      if (!(error instanceof ProviderError) || error.kind !== 'transient') throw error;
-      await sleep(error.retryAfterMs ?? PAUSE_MS, host.clock, signal);
+  const limitMs = Math.min(begun.value.expires_in * 1000, LOGIN_LIMIT_MS);
+  const limit = { clock: host.clock, limitMs, late: () => codeIsOver(host.name) };
+  return await within([signal], limit, async (own) => {
+    for (;;) {
+      try {
+        return await client.tokens(
+          (to) => oidc.pollDeviceAuthorizationGrant(to, begun.value, { code_verifier: verifier }, { signal: own }),
+          own,
+        );
+      } catch (error) {
+        // The person is at the login page meanwhile: a network that comes and goes is no reason to begin again.
+        if (!(error instanceof ProviderError) || error.kind !== 'transient') throw error;
+        await sleep(error.retryAfterMs ?? PAUSE_MS, host.clock, own);
+      }
     }
-  }
+  });
 }
 
 async function browserLogin({ options, client, dialogue, host, signal }: Context): Promise<GrantedTokens> {

@@ -245,6 +245,24 @@ describe('a device login', () => {
   });
 
   test.each([
+    ['a number as text and the name of Google', { interval: '0.01', expires_in: '60', verification_uri: undefined }],
+    ['no interval that could be waited and no end', { interval: 0, expires_in: undefined }],
+  ])('a code with %s is shown all the same', { timeout: 20_000 }, async (_name, device) => {
+    server.device = { verification_url: `${server.url}/page`, ...device };
+    answering(granted);
+    using token = await logIn();
+    expect(said.splice(0)[0]).toBe(`${server.url}/page?code=ABCD`);
+    expect(token.bytes.length).toBeGreaterThan(0);
+  });
+
+  test('a code that is over is not asked for any longer, whatever the server says', async () => {
+    server.device = { expires_in: 0.3 };
+    answering(pending);
+    await expect(logIn()).rejects.toMatchObject({ kind: 'login-expired', message: expect.stringContaining('in time') });
+  });
+
+  test.each([
+    ['authorization_declined', 'login-expired', /the login to provider "corp" was refused/],
     ['access_denied', 'login-expired', /the login to provider "corp" was refused/],
     ['expired_token', 'login-expired', /nobody completed the login in time/],
     ['invalid_client', 'login-expired', /does not accept this client/],
