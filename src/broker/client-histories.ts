@@ -10,6 +10,8 @@ const MAX_CLIENTS = 1_024;
 const SWEEP_MS = 60_000;
 /** Histories wait this long to be written with others, as events do. */
 const SAVE_MS = 1_000;
+/** The kernel dates a file by its last tick, which may be from before an answer that the file was written after. */
+const FILE_TIME_MS = 10;
 
 type Holder = Pick<Client, 'id' | 'pid' | 'startTime'>;
 
@@ -70,8 +72,10 @@ export class ClientHistories {
     if (book === undefined || served === undefined || client.known?.settingsFiles === undefined) return false;
     const { fingerprint, changedAtWallMs } = this.#ports.settingsOf(client);
     const wasChanged = book.settingsFingerprint !== undefined && book.settingsFingerprint !== fingerprint;
-    // Between the last answer and the look that `save` has at the settings.
-    const wasChangedSince = changedAtWallMs > served.atWallMs;
+    // Between the last answer and the look that `save` has at the settings. A time to come, of a server of files or from before the
+    // clock was set back, would explain every ask until then.
+    const isPast = changedAtWallMs <= this.#ports.clock.wall() + FILE_TIME_MS;
+    const wasChangedSince = isPast && changedAtWallMs > served.atWallMs - FILE_TIME_MS;
     book.settingsFingerprint = fingerprint;
     return wasChanged || wasChangedSince;
   }

@@ -147,7 +147,14 @@ export class ManagedCredential implements RenewalNeeds {
 
 /** A provider as the configuration describes it; `fingerprint` changes when its configuration does. */
 export interface ProviderSpec extends Omit<ProviderSource, 'onRecovery'> {
+  /** What it is: keys and logins of another are not its. */
   readonly fingerprint: string;
+  /** How it is reached, which changes neither. */
+  readonly reach: string;
+}
+
+interface KnownGate extends Pick<ProviderSpec, 'fingerprint' | 'reach'> {
+  readonly gate: ProviderGate;
 }
 
 interface AdoptDeps {
@@ -167,7 +174,7 @@ export class CredentialSet implements Iterable<ManagedCredential> {
   /** The one in force. */
   config: Config;
   readonly #ports: BrokerPorts;
-  readonly #gates = new Map<string, { readonly gate: ProviderGate; readonly fingerprint: string }>();
+  readonly #gates = new Map<string, KnownGate>();
   readonly #credentials = new Map<string, ManagedCredential>();
   readonly #readers = new Map<string, Set<ManagedCredential>>();
   readonly #startedAtMs: number;
@@ -273,19 +280,19 @@ export class CredentialSet implements Iterable<ManagedCredential> {
     const former = new Map(this.#gates);
     this.#gates.clear();
     for (const spec of providers) {
-      const { name, fingerprint } = spec;
+      const { name, fingerprint, reach } = spec;
       const known = former.get(name);
-      if (known?.fingerprint === fingerprint) {
-        former.delete(name);
-        this.#gates.set(name, known);
-        continue;
-      }
+      const isSame = known?.fingerprint === fingerprint;
       const source: ProviderSource = {
         ...spec,
         onRecovery: (outage, concerns) => onRecovery(gate, outage, concerns),
       };
-      const gate: ProviderGate = new ProviderGate(source, this.#ports, loansTo(name, spec.borrows ?? []));
-      this.#gates.set(name, { gate, fingerprint });
+      const gate: ProviderGate = isSame
+        ? known.gate
+        : new ProviderGate(source, this.#ports, loansTo(name, spec.borrows ?? []));
+      if (isSame) former.delete(name);
+      if (isSame && known.reach !== reach) gate.reopen(source);
+      this.#gates.set(name, { gate, fingerprint, reach });
     }
     return [...former.values()].map(({ gate }) => gate);
   }

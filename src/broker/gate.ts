@@ -129,7 +129,10 @@ export class ProviderGate {
   failures: readonly SharedFailure[] = [];
   /** A call under way that tells whether the provider is back. Only the gate sets it. */
   probe: Promise<void> | undefined;
-  readonly #source: ProviderSource;
+  #source: ProviderSource;
+  /** To be reached in this way as soon as no call is under way. */
+  #next: ProviderSource | undefined;
+  #calls = 0;
   readonly #ports: GatePorts;
   readonly #loans: Loans;
   readonly #closing = new AbortController();
@@ -206,6 +209,22 @@ export class ProviderGate {
     this.#source.attempts.allow();
   }
 
+  /** The same provider is reached in another way from now on: what it is logged in with stays, and is nothing that two may use at once. */
+  reopen(source: ProviderSource): void {
+    this.#next = source;
+    this.failures = [];
+    if (this.#calls === 0) this.#takeNext();
+  }
+
+  #takeNext(): void {
+    if (this.#next === undefined) return;
+    this.#provider?.close();
+    this.#provider = undefined;
+    this.#loginInputs = undefined;
+    this.#source = this.#next;
+    this.#next = undefined;
+  }
+
   /** The machine woke, perhaps elsewhere: what got no answer before is tried again without delay. */
   forgiveTransient(): void {
     this.failures = this.failures.filter(({ record }) => record.kind !== 'transient');
@@ -222,6 +241,7 @@ export class ProviderGate {
 
   async #attempt<T>(work: (provider: Provider, call: Call) => Promise<T>): Promise<T> {
     let inputs: string | undefined;
+    this.#calls += 1;
     try {
       const provider = this.#provider ?? (await this.#open());
       // What the login is made from, before it is made: a change while the call is under way is a change all the same.
@@ -232,6 +252,8 @@ export class ProviderGate {
     } catch (cause) {
       throw this.#remember(cause instanceof ProviderError ? withoutShapes(cause) : cause, inputs);
     } finally {
+      this.#calls -= 1;
+      if (this.#calls === 0) this.#takeNext();
       this.#ports.onCall?.();
     }
   }

@@ -46,9 +46,10 @@ function ensurePrivateFile(path: string): void {
     closeSync(openSync(path, 'wx', 0o600));
     return;
   }
+  // First: another mode would make nothing of a folder that can be used.
+  if (!stats.isSymbolicLink()) requireRegular(path, stats);
   const flaw = flawOf(path, stats, 'private', process.getuid?.() ?? 0);
   if (flaw !== undefined) throw new BrokerError('ERR_UNSAFE_FILE', flaw.reason, { remedy: flaw.remedy });
-  requireRegular(path, stats);
   for (const suffix of ['-wal', '-journal']) ensureCompanion(`${path}${suffix}`, stats);
 }
 

@@ -128,11 +128,19 @@ export async function daemonConfig(caller: Caller): Promise<ConfigReport | undef
   }
 }
 
+/** What chown(2) takes for "nobody's". */
+const NO_UID = 0xffff_ffff;
+
 /** In a container the daemon's socket may seem to belong to another user; only an explicit socket may, though. */
 function acceptedUid({ env, uid }: PathInputs): number {
   const named = env['BROKER_SERVER_UID'];
-  if (named === undefined || named === '' || !env['BROKER_SOCKET']) return uid;
-  if (/^\d{1,10}$/.test(named)) return Number(named);
+  if (named === undefined || named === '') return uid;
+  if (!env['BROKER_SOCKET']) {
+    throw new BrokerError('ERR_CONFIG', 'BROKER_SERVER_UID is valid only together with BROKER_SOCKET', {
+      remedy: 'set both or neither',
+    });
+  }
+  if (/^\d{1,10}$/.test(named) && Number(named) < NO_UID) return Number(named);
   throw new BrokerError('ERR_CONFIG', `BROKER_SERVER_UID must be a number, not ${named.slice(0, 40)}`, {
     remedy: 'set it to the uid that the daemon runs as, or unset it',
   });

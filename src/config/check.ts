@@ -49,6 +49,7 @@ export function checkFile(written: Table, context: CheckContext): Config {
     checkAgreement(credential, providers.get(credential.provider), context);
   const names = Object.keys(credentialTables);
   checkBorrowing({ providers, credentials }, names, context.types, findings);
+  warnOfOpenTwins([...credentials.values()], findings);
   if (names.length === 0 && (root['credentials'] === undefined || isTable(root['credentials']))) {
     const message = Object.keys(root).length === 0 ? 'the configuration is empty' : 'there are no credentials';
     const remedy = 'add a provider and a credential, [providers.NAME] and [credentials.NAME], or run broker setup';
@@ -158,6 +159,22 @@ function checkDaemon(value: unknown, context: CheckContext): DaemonConfig {
     cache,
     keyHome: key_home,
   };
+}
+
+/** `allow` guards a credential, and not the key behind it. */
+function warnOfOpenTwins(credentials: readonly CredentialConfig[], findings: Findings): void {
+  const valuesOf = ({ provider, source, field, fields }: CredentialConfig) =>
+    Object.values(fields ?? { field }).map((value) => JSON.stringify([provider, source, value ?? null]));
+  const guarded = new Map<string, string>();
+  for (const each of credentials.filter(({ allow }) => allow !== undefined))
+    for (const value of valuesOf(each)) guarded.set(value, each.name);
+  for (const open of credentials.filter(({ allow }) => allow === undefined)) {
+    const twin = valuesOf(open).find((value) => guarded.has(value));
+    if (twin === undefined) continue;
+    const other = `[credentials.${writtenKey(guarded.get(twin) ?? '')}]`;
+    const message = `any program of yours can have here the key that \`allow\` in ${other} keeps from it`;
+    findings.warn({ path: ['credentials', open.name], message, remedy: 'add allow here too, or name another key' });
+  }
 }
 
 /** Where a key of the common tables belongs, for keys in the wrong one. */

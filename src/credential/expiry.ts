@@ -67,6 +67,9 @@ function epochMs(value: number): number | undefined {
   return value >= FIRST_EPOCH_SECONDS ? value * 1000 : undefined;
 }
 
+/** Three thousand years: as good as no end, and a calendar holds what is added to it. */
+export const ENDLESS_SECONDS = 1e11;
+
 /** What no calendar holds (ECMA-262, 21.4.1.1) is as good as no end. */
 function dateOrNever(ms: number): number | undefined {
   return Math.abs(ms) <= 8.64e15 ? ms : undefined;

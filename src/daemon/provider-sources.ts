@@ -89,6 +89,11 @@ function specifyProvider(provider: ProviderConfig, fingerprint: string, deps: Se
     name,
     type,
     fingerprint,
+    reach: hash(
+      entriesOf(provider)
+        .filter(([key]) => key in REACH)
+        .sort(),
+    ),
     attempts,
     borrows: borrowedBy(provider, deps.definitions).map(({ credential }) => credential),
     open: async (credentials) => {
@@ -176,9 +181,21 @@ function findLogin(logins: LoginStore, loginId: string): Login | undefined {
   }
 }
 
-/** All of its configuration, passwords included: the cache keeps it sealed, and nothing shows it. */
-function identify({ type, options }: ProviderConfig): string {
-  return hash([type, inOrder(options)]);
+/**
+ * How a provider is reached, and not what it is: whoever raises a time limit, or names another proxy, in the middle of an outage keeps
+ * the keys, and a login that cannot be made again. With what stands for it in what is stored.
+ */
+const REACH: Readonly<Record<string, unknown>> = { timeout: 30_000, proxy: undefined, ca_file: undefined };
+
+/** The rest of its configuration, passwords included: the cache keeps it sealed, and nothing shows it. */
+function identify(provider: ProviderConfig): string {
+  const settled = entriesOf(provider).map(([key, value]) => [key, key in REACH ? REACH[key] : value]);
+  return hash([provider.type, inOrder(Object.fromEntries(settled))]);
+}
+
+/** Every type's options are a table. */
+function entriesOf({ options }: ProviderConfig): readonly (readonly [key: string, value: unknown])[] {
+  return Object.entries(options as Readonly<Record<string, unknown>>);
 }
 
 function inOrder(value: unknown): unknown {

@@ -219,7 +219,9 @@ export function flawOf(file: string, stats: Stats, rule: PlaceRule, uid: number)
   if (stats.isSymbolicLink()) {
     return {
       reason: `${file} is a symbolic link`,
-      remedy: `put the real thing in its place: target=$(readlink -f ${quoted}) && rm ${quoted} && mv "$target" ${quoted}`,
+      remedy: leadsToDevice(file)
+        ? `remove it: rm ${quoted}`
+        : `put the real thing in its place: target=$(readlink -f ${quoted}) && rm ${quoted} && mv "$target" ${quoted}`,
     };
   }
   if (stats.uid !== uid && !(rule === 'trusted' && stats.uid === 0)) {
@@ -242,6 +244,16 @@ export function flawOf(file: string, stats: Stats, rule: PlaceRule, uid: number)
     return { reason: `others can write ${file} (mode ${written})`, remedy: `run: chmod go-w ${quoted}` };
   }
   return undefined;
+}
+
+/** What is behind the link is not to be moved anywhere: a device, a socket, a named pipe. */
+function leadsToDevice(link: string): boolean {
+  try {
+    const stats = statSync(link);
+    return !stats.isFile() && !stats.isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -289,8 +301,12 @@ function folderFlaw(path: string, stats: Stats): Flaw | undefined {
 
 /** Whether `path` is a folder (not a link to one) that belongs to `uid`; others may be able to read it. */
 export function isOwnFolder(path: string, uid: number): boolean {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  return stats?.isDirectory() === true && stats.uid === uid;
+  try {
+    const stats = lstatSync(path);
+    return stats.isDirectory() && stats.uid === uid;
+  } catch {
+    return false;
+  }
 }
 
 /** undefined for whatever cannot be looked at: missing, unreachable, a loop of links. */

@@ -147,6 +147,9 @@ export class BrokerHarness {
     this.broker = this.#build();
   }
 
+  /** How providers are reached, as of the next configuration. */
+  reach = '';
+
   reconfigure(credentials: readonly CredentialSketch[], fingerprint = 'provider'): void {
     this.credentials = credentials;
     for (const { name, path = name, engine } of credentials) {
@@ -220,6 +223,7 @@ export class BrokerHarness {
         name,
         type: 'scripted',
         fingerprint,
+        reach: this.reach,
         attempts: this.provider(name).attempts,
         borrows: this.#borrowedBy(name),
         open: async (lender) => {

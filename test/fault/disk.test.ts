@@ -110,7 +110,8 @@ it('a database that cannot be opened at start is left alone until it can', async
   cache.close();
   const path = join(folder, 'cache.db');
   renameSync(path, `${path}.real`);
-  mkdirSync(path, { mode: 0o700 });
+  // A folder whose mode is at fault as well.
+  mkdirSync(path, { mode: 0o755 });
 
   const without = await openTestCache(folder);
   expect(without.health()).toMatchObject({ persistent: false, problem: `${path} is not a regular file` });

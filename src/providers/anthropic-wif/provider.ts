@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { ENDLESS_SECONDS } from '../../credential/expiry.ts';
 import { parseObject, SecretBytes } from '../../credential/secret.ts';
 import { ProviderError } from '../../errors.ts';
 import type { TimeLimit } from '../../platform/waiting.ts';
@@ -102,7 +103,7 @@ export class WifProvider implements Provider {
       version: undefined,
       lease: undefined,
       ttlHintMs: undefined,
-      expiresAtServerMs: (serverTimeMs ?? this.#host.clock.wall()) + seconds * 1000,
+      expiresAtServerMs: (serverTimeMs ?? this.#host.clock.wall()) + Math.min(seconds, ENDLESS_SECONDS) * 1000,
       serverTimeMs,
     };
   }

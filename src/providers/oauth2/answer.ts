@@ -1,3 +1,4 @@
+import { ENDLESS_SECONDS } from '../../credential/expiry.ts';
 import type { Json } from '../../credential/secret.ts';
 
 /** The refresh token that an answer gives, and how long it lives where the server says so. */
@@ -51,9 +52,6 @@ export function plainDeviceCode(json: Json): Json {
 function textOrNone(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
-
-/** Three thousand years, and more than fits a calendar with what is added: as good as no end. */
-const ENDLESS_SECONDS = 1e11;
 
 /** A number, or one that is written as text. */
 function secondsOrNone(value: unknown): number | undefined {

@@ -1,3 +1,4 @@
+import { ENDLESS_SECONDS } from '../../credential/expiry.ts';
 import type { Json } from '../../credential/secret.ts';
 import { parseRetryAfter } from '../network.ts';
 
@@ -46,7 +47,7 @@ export function textAt(json: Json | undefined, key: string): string {
 /** Vault counts in seconds; 0 if there is no such number. */
 export function millisecondsAt(json: Json | undefined, key: string): number {
   const value = Number(json?.[key] ?? 0);
-  return Number.isFinite(value) && value > 0 ? value * 1000 : 0;
+  return value > 0 ? Math.min(value, ENDLESS_SECONDS) * 1000 : 0;
 }
 
 /** Vault's `errors`; undefined if the answer is not one of Vault's error answers: other programs list objects under that name. */

@@ -255,6 +255,11 @@ export const vaultAnswers: readonly Answer[] = [
   read("a gateway's 404, whose errors are texts", 'transient', says(404, ['no such API'])),
   read("a gateway's 403, whose errors are texts", 'transient', says(403, ['Forbidden'])),
   read("a gateway's 401", 'transient', says(401, ['Unauthorized'])),
+  read(
+    'a lease longer than any calendar',
+    'served',
+    json({ request_id: '1', lease_id: 'apikeys/creds/x/1', lease_duration: 1e30, data: { api_key: 'sk-fit' } }),
+  ),
   read('an envelope without data', 'misconfigured', json({ request_id: '1', data: null })),
   read(
     'a wrapped answer that is spent',

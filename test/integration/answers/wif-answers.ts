@@ -41,6 +41,9 @@ const said = (type: string, message: string) => ({ type: 'error', error: { type,
 
 export const wifAnswers: readonly Answer[] = [
   federation('a token', 'served'),
+  federation('a token that ends after any calendar', 'served', {
+    answer: [200, { access_token: 'sk-ant-oat01-fit', token_type: 'Bearer', expires_in: 1e30 }],
+  }),
   federation('the identity token has expired', 'login-expired', { claims: { exp: 1_700_000_000 } }),
   federation('the identity token is not valid yet', 'transient', {
     claims: { nbf: 4_000_000_000, exp: 4_000_000_100 },

@@ -46,6 +46,23 @@ describe('a changed configuration', () => {
     expect(world.broker.status().credentials[0]?.timesServed).toBe(2);
   });
 
+  it('reaches a provider in another way without losing key or login', async () => {
+    const world = await bench();
+    const { value } = await world.get('anthropic', PLAIN);
+    world.provider().trouble = () => ({ hang: 'honest' });
+    const stuck = world.broker.refresh('anthropic').catch(() => undefined);
+    await world.clock.advance(SECOND);
+    world.reach = 'another proxy';
+    world.reconfigure([STATIC]);
+    expect(await world.get('anthropic', PLAIN)).toMatchObject({ value, tookMs: 0 });
+    expect(world.provider().closed).toBe(false);
+    await world.finish(stuck);
+    expect(world.provider().closed).toBe(true);
+    world.provider().trouble = () => undefined;
+    await world.finish(world.broker.refresh('anthropic'));
+    expect(await world.get('anthropic', PLAIN)).toMatchObject({ value, tookMs: 0 });
+  });
+
   it('takes a new ttl over for the key there is', async () => {
     const world = await bench();
     await world.get('anthropic', PLAIN);

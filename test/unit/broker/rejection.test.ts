@@ -114,6 +114,30 @@ describe('an early ask', () => {
     expect(world.provider().count('issue')).toBe(2);
   });
 
+  it('is explained by a settings file that the kernel dates by its last tick', async () => {
+    const world = await bench();
+    await world.get('anthropic', A);
+    world.settings.set(1, { fingerprint: 'edited', changedAtWallMs: world.clock.wall() - 4 });
+    await world.clock.advance(2 * SECOND);
+    await world.get('anthropic', A);
+    expect(world.provider().count('issue')).toBe(1);
+  });
+
+  it('is not explained by a settings file whose time is still to come, again and again', async () => {
+    const world = await bench();
+    world.settings.set(1, { fingerprint: 'ahead', changedAtWallMs: world.clock.wall() + 3600 * SECOND });
+    await world.get('anthropic', A);
+    await world.clock.advance(2 * SECOND);
+    await world.get('anthropic', A);
+    expect(world.provider().count('issue')).toBe(2);
+    expect(world.eventKinds()).not.toContain('explained');
+    await world.clock.advance(11 * SECOND);
+    world.settings.set(1, { fingerprint: 'edited', changedAtWallMs: world.clock.wall() + 3600 * SECOND });
+    await world.get('anthropic', A);
+    expect(world.eventKinds()).toContain('explained');
+    expect(world.provider().count('issue')).toBe(2);
+  });
+
   it('is explained by a settings file that was removed, once', async () => {
     const world = await bench();
     world.settings.set(1, { fingerprint: 'a file', changedAtWallMs: 0 });

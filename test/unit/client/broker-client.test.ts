@@ -2,7 +2,7 @@ import { chmodSync, closeSync, renameSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { BrokerClient } from '../../../src/client/broker-client.ts';
+import { BrokerClient, connect } from '../../../src/client/broker-client.ts';
 import { SystemClock } from '../../../src/platform/clock.ts';
 import { loadNative } from '../../../src/platform/native.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
@@ -90,6 +90,13 @@ it('talks to no socket that others could have put there', async () => {
   await expect(client().status()).rejects.toMatchObject({ code: 'ERR_DAEMON_UNREACHABLE' });
 });
 
+it('passes over the runtime folder of another user, as the daemon and the helper do', async () => {
+  // `su` leaves the variable as it was.
+  const places = [{ path: server.path, folder: server.folder, kind: 'runtime' }];
+  const asked = new BrokerClient({ places, uid: UID + 1, clock }).status();
+  await expect(asked).rejects.toMatchObject({ code: 'ERR_DAEMON_UNREACHABLE' });
+});
+
 it('asks again when the connection is cut before an answer', async () => {
   const path = await misbehave((socket, count) => {
     socket.once('data', () => {
@@ -132,4 +139,14 @@ it('says so when what listens is not a broker', async () => {
 it('gets health from a daemon that is ill', async () => {
   server.broker.healthReport = { ok: false, problem: 'x', remedy: null };
   expect(await client().health()).toEqual({ ok: false, problem: 'x', remedy: null });
+});
+
+it.each([
+  { BROKER_SERVER_UID: '1000' },
+  { BROKER_SERVER_UID: 'abc', BROKER_SOCKET: '/s' },
+  { BROKER_SERVER_UID: '-1', BROKER_SOCKET: '/s' },
+  { BROKER_SERVER_UID: '4294967295', BROKER_SOCKET: '/s' },
+])('refuses %j, as broker-key does', (env) => {
+  const caller = { env, homeDir: '/home/ada', uid: UID, platform: 'linux' as const, clock, userTempFolder: undefined };
+  expect(() => connect(caller)).toThrow(expect.objectContaining({ code: 'ERR_CONFIG' }));
 });

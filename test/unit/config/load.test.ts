@@ -60,6 +60,17 @@ const shown = async (loaded: LoadedConfig) =>
     }),
   );
 
+it('warns of a credential without allow that has the key of one with it', async () => {
+  const twin = (text: string) => `[credentials.${text}\nprovider = "vault-prod"\npath = "secret/data/claude"\n`;
+  const guarded = CONTRACT.replace('max_stale', 'allow = ["claude-code"]\nmax_stale');
+  const others = `${twin('a]\nfield = "api_key"')}${twin('b]\nfield = "other"')}${twin('c]\nfields = { x = "api_key" }')}`;
+  const { warnings } = await load(guarded + others, { AWS_REGION: 'eu-west-1' });
+  expect(warnings.map(({ key, message }) => [key, message])).toEqual(
+    ['credentials.a', 'credentials.c'].map((key) => [key, expect.stringContaining('[credentials.anthropic]')]),
+  );
+  expect((await load(CONTRACT + others, { AWS_REGION: 'eu-west-1' })).warnings).toEqual([]);
+});
+
 it('takes a check as it is written, loopback without TLS included', async () => {
   const text = `${CONTRACT}
 [credentials.anthropic.check]

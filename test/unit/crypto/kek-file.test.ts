@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -62,6 +63,9 @@ describe('the key file', () => {
     const reading = await home.find(kek.id);
     expect(reading).toMatchObject({ state: 'unreachable', reason: `${path} is a symbolic link` });
     expect('remedy' in reading && reading.remedy).toContain('readlink -f');
+    rmSync(path);
+    symlinkSync('/dev/zero', path);
+    expect(await home.find(kek.id)).toMatchObject({ remedy: `remove it: rm ${path}` });
   });
 
   it.skipIf(process.getuid?.() !== 0)('is refused with a foreign owner', async () => {

@@ -6,11 +6,12 @@ import { silentLog } from '../../../src/platform/log.ts';
 import { providerDefinitions } from '../../../src/providers/registry.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 
-async function fingerprints(path: string) {
+async function fingerprints(path: string, more = '') {
   const toml = `
 [providers.vault]
 type = "vault"
 address = "https://vault.example.com"
+${more}
 [credentials.identity]
 provider = "vault"
 path = "${path}"
@@ -35,7 +36,8 @@ path = "secret/data/other"
   });
   const of = (name: string) => credentials.find(({ config }) => config.name === name)?.sourceFingerprint;
   const { fingerprint, borrows } = providers.find(({ name }) => name === 'corp') ?? expect.fail('it is configured');
-  return { gateway: of('gateway'), other: of('other'), corp: fingerprint, borrows };
+  const reach = providers.find(({ name }) => name === 'vault')?.reach;
+  return { gateway: of('gateway'), other: of('other'), corp: fingerprint, borrows, reach };
 }
 
 test('a key that was got with another source of the credential that it is got with is not this one', async () => {
@@ -49,4 +51,19 @@ test('a key that was got with another source of the credential that it is got wi
   expect(changed.corp).not.toBe(first.corp);
   expect(changed.gateway).not.toBe(first.gateway);
   expect(changed.other).toBe(first.other);
+});
+
+test.each(['timeout = "2m"', 'proxy = "http://proxy.example.com:3128"', 'ca_file = "/etc/ssl/corp.pem"'])(
+  'how a provider is reached does not change what it is: %s',
+  async (more) => {
+    const before = await fingerprints('identity/oidc/token/a');
+    const { reach, ...after } = await fingerprints('identity/oidc/token/a', more);
+    expect({ ...after, reach: before.reach }).toEqual(before);
+    expect(reach).not.toBe(before.reach);
+  },
+);
+
+test('another namespace is another provider', async () => {
+  const { other } = await fingerprints('identity/oidc/token/a');
+  expect((await fingerprints('identity/oidc/token/a', 'namespace = "team-a"')).other).not.toBe(other);
 });
