@@ -315,10 +315,17 @@ function requireSecrecy(metadata: oidc.ServerMetadata, issuer: string, provider:
   return metadata;
 }
 
-/** Nothing was sent: the library misses something in what the server tells of itself. Its words name no more than that. */
+/** Nothing was sent: the library misses something in what the server tells of itself, or in what its login page sent back. */
 function unfitServer(error: unknown, { provider, options }: OAuthAsked): unknown {
   if (!(error instanceof oidc.ClientError) && !(error instanceof TypeError)) return error;
   const words = printable(ownWords(error), 120);
+  if (error instanceof oidc.ClientError && error.code === 'OAUTH_INVALID_RESPONSE') {
+    const message = `what came back from the login page is not of this login: ${words}`;
+    return new ProviderError('login-expired', message, {
+      remedy: `try again: broker login ${provider}`,
+      concerns: 'login',
+    });
+  }
   return new ProviderError(
     'misconfigured',
     `the identity provider of "${provider}" cannot be used with grant ${options.grant}: ${words}`,

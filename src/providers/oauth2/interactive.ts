@@ -82,6 +82,12 @@ async function deviceLogin({ options, client, dialogue, host, signal }: Context)
   });
 }
 
+/** A server of OAuth alone, which has no place for the nonce, says nothing of how it signs them (OpenID Connect Discovery 3). */
+function givesIdToken({ issuer }: OAuth2Options, to: oidc.Configuration, parameters: URLSearchParams): boolean {
+  const isOpenId = to.serverMetadata().id_token_signing_alg_values_supported !== undefined;
+  return issuer !== undefined && isOpenId && /\bopenid\b/.test(parameters.get('scope') ?? '');
+}
+
 async function browserLogin({ options, client, dialogue, host, signal }: Context): Promise<GrantedTokens> {
   const verifier = oidc.randomPKCECodeVerifier();
   const state = oidc.randomState();
@@ -92,8 +98,6 @@ async function browserLogin({ options, client, dialogue, host, signal }: Context
   parameters.set('code_challenge', await oidc.calculatePKCECodeChallenge(verifier));
   parameters.set('code_challenge_method', 'S256');
   parameters.set('state', state);
-  const wantsIdToken = /\bopenid\b/.test(parameters.get('scope') ?? '') && options.issuer !== undefined;
-  if (wantsIdToken) parameters.set('nonce', nonce);
   const table = `[providers.${host.name}]`;
   const callback = await OidcCallback.listen(options.callback_port, state, {
     provider: host.name,
@@ -105,7 +109,14 @@ async function browserLogin({ options, client, dialogue, host, signal }: Context
       ),
   });
   try {
-    const page = await client.request('login page', async (to) => oidc.buildAuthorizationUrl(to, parameters), signal);
+    const page = await client.request(
+      'login page',
+      async (to) => {
+        if (givesIdToken(options, to, parameters)) parameters.set('nonce', nonce);
+        return oidc.buildAuthorizationUrl(to, parameters);
+      },
+      signal,
+    );
     await dialogue.showPage(page.value.href);
     const { query, respond } = await callback.next(host.clock, LOGIN_LIMIT_MS, signal);
     try {
@@ -115,7 +126,7 @@ async function browserLogin({ options, client, dialogue, host, signal }: Context
       const checks = {
         pkceCodeVerifier: verifier,
         expectedState: state,
-        ...(wantsIdToken ? { expectedNonce: nonce } : {}),
+        ...(parameters.has('nonce') ? { expectedNonce: nonce } : {}),
       };
       const tokens = await client.tokens((to) => oidc.authorizationCodeGrant(to, current, checks), signal, {
         origin: 'the login page',
