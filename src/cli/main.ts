@@ -2,7 +2,7 @@ import type { CommanderError } from 'commander';
 import { notSetUp } from '../config/paths.ts';
 import { BrokerError, codeOf, describeError, systemRefusal } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
-import { redact } from '../platform/text.ts';
+import { printableLines, redact } from '../platform/text.ts';
 import { problemLine } from '../protocol/problem.ts';
 import { daemonWords, startDaemon } from './commands/daemon.ts';
 import type { CommandEntry } from './program.ts';
@@ -49,7 +49,8 @@ function report(thrown: unknown, argv: readonly string[], io: ProcessIo): number
   }
   // As broker-key: Claude Code shows what a failing helper says, and one line is what it has room for.
   const isHelper = argv[0] === 'get' && !io.stderrIsTty;
-  io.stderr(`${isHelper ? `broker: ${problemLine(error)}` : describeError(error)}\n`);
+  // What was typed or found is repeated there, and may be anything.
+  io.stderr(`${isHelper ? `broker: ${problemLine(error)}` : printableLines(describeError(error))}\n`);
   return error.exitCode;
 }
 

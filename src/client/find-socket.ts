@@ -1,11 +1,14 @@
 import { lstatSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { BrokerError, codeOf } from '../errors.ts';
-import { checkPrivateFolder } from '../platform/files.ts';
+import { checkPrivateFolder, isOwnFolder } from '../platform/files.ts';
 
 /** A place where the daemon may listen; config/paths.ts knows them, best first. */
 export interface SocketPlace {
   readonly path: string;
   readonly folder: string;
+  /** runtime: applies only if the folder above is the caller's own. */
+  readonly kind?: string;
 }
 
 interface FoundSockets {
@@ -24,6 +27,8 @@ export function findSockets(places: readonly SocketPlace[], uid: number): FoundS
   let unsafe: BrokerError | undefined;
   for (const place of places) {
     try {
+      // After `su` the variable still names the folder of the user before.
+      if (place.kind === 'runtime' && !isOwnFolder(dirname(place.folder), uid)) continue;
       if (isThereAndSafe(place, uid)) usable.push(place.path);
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;

@@ -301,8 +301,12 @@ function folderFlaw(path: string, stats: Stats): Flaw | undefined {
 
 /** Whether `path` is a folder (not a link to one) that belongs to `uid`; others may be able to read it. */
 export function isOwnFolder(path: string, uid: number): boolean {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  return stats?.isDirectory() === true && stats.uid === uid;
+  try {
+    const stats = lstatSync(path);
+    return stats.isDirectory() && stats.uid === uid;
+  } catch {
+    return false;
+  }
 }
 
 /** undefined for whatever cannot be looked at: missing, unreachable, a loop of links. */

@@ -95,7 +95,7 @@ function credentialName(encoded: string): string | undefined {
   // Every character of a valid name stands for itself in a path; only a careful client escapes it nevertheless.
   const name = encoded.includes('%') ? decoded(encoded) : encoded;
   if (NAME.test(name)) return name;
-  throw new RouteError(400, `${visibleAscii(name)} is not a valid credential name`, `a name is ${NAME_RULE}`);
+  throw new RouteError(400, `"${visibleAscii(name)}" is not a valid credential name`, `a name is ${NAME_RULE}`);
 }
 
 function decoded(text: string): string {

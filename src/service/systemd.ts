@@ -1,8 +1,8 @@
-import { lstatSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { BrokerError } from '../errors.ts';
-import { programsOnPath } from '../platform/files.ts';
+import { programsOnPath, statQuietly } from '../platform/files.ts';
 import { loadNative, PACKAGE_ROOT } from '../platform/native.ts';
 import { firstLine } from '../platform/text.ts';
 import { explainUnit, type ServiceFailure } from './failure.ts';
@@ -26,8 +26,8 @@ export function findSystemd(surroundings: Surroundings): Systemd | undefined {
   const { env, uid, platform } = surroundings;
   if (platform !== 'linux') return undefined;
   const runtimeDir = env['XDG_RUNTIME_DIR'] || `/run/user/${uid}`;
-  if (lstatSync(path.join(runtimeDir, 'systemd', 'private'), { throwIfNoEntry: false })?.isSocket() !== true)
-    return undefined;
+  // After `su` it may be the folder of the user before, which lets nobody in.
+  if (statQuietly(path.join(runtimeDir, 'systemd', 'private'))?.isSocket() !== true) return undefined;
   const systemctl = findProgram('systemctl', env['PATH']);
   return systemctl === undefined ? undefined : new Systemd(surroundings, systemctl, runtimeDir);
 }

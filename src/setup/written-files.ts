@@ -59,6 +59,7 @@ export function tokenFiles({ io, config }: RemovalContext): Found {
 
 export function runtimeFolders({ io, stateDir: folder }: RemovalContext): Found {
   const written = socketCandidates(io).flatMap(({ path: socket, folder: place, kind }) => {
+    if (kind === 'runtime' && !isOwnFolder(path.dirname(place), io.uid)) return [];
     // A folder that BROKER_SOCKET names is most likely somebody's own.
     const isOurs = (kind !== 'given' || path.basename(place) === 'broker') && place !== folder;
     if (isOurs && isOwnFolder(place, io.uid)) {

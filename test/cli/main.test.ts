@@ -57,6 +57,18 @@ it.each([
   expect(err).not.toBe('');
 });
 
+it.each([[['ODD']], [['get', '--format', 'ODD']], [['doctor', '--who', 'ODD']], [['help', 'ODD']]])(
+  'repeats nothing of %j that a terminal would obey',
+  async (args) => {
+    const { code, err } = await io.run(
+      ...args.map((word) => word.replace('ODD', 'a\x1b]0;t\x07\x1b[31mb\x9b\u202ec\r')),
+    );
+    expect(code).toBe(64);
+    expect(err).not.toMatch(/[^\P{C}\n]/u);
+    expect(err).toMatch(/ab\S*c/);
+  },
+);
+
 it('knows what was meant', async () => {
   expect((await io.run('stats')).err).toContain('Did you mean status?');
 });

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, type Stats, statfsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { findClient } from '../../claude/install/enrol.ts';
@@ -139,8 +139,13 @@ export async function stateFolder({ io, masking }: Around): Promise<string> {
 }
 
 function lookOf(file: string): string {
-  const stats = lstatSync(file, { throwIfNoEntry: false });
-  if (stats === undefined) return 'not there';
+  let stats: Stats;
+  try {
+    stats = lstatSync(file);
+  } catch (error) {
+    const code = codeOf(error);
+    return code === 'ENOENT' ? 'not there' : `cannot be looked at (${code})`;
+  }
   const kind = stats.isSymbolicLink()
     ? 'link'
     : stats.isDirectory()

@@ -90,6 +90,13 @@ it('talks to no socket that others could have put there', async () => {
   await expect(client().status()).rejects.toMatchObject({ code: 'ERR_DAEMON_UNREACHABLE' });
 });
 
+it('passes over the runtime folder of another user, as the daemon and the helper do', async () => {
+  // `su` leaves the variable as it was.
+  const places = [{ path: server.path, folder: server.folder, kind: 'runtime' }];
+  const asked = new BrokerClient({ places, uid: UID + 1, clock }).status();
+  await expect(asked).rejects.toMatchObject({ code: 'ERR_DAEMON_UNREACHABLE' });
+});
+
 it('asks again when the connection is cut before an answer', async () => {
   const path = await misbehave((socket, count) => {
     socket.once('data', () => {

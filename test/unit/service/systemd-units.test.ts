@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { renderUnits, type Units, type UnitValues } from '../../../src/service/systemd.ts';
+import { findSystemd, renderUnits, type Units, type UnitValues } from '../../../src/service/systemd.ts';
+import { FakeClock } from '../../fakes/fake-clock.ts';
 
 /** There everywhere, and not where this clone lies, which may be under /tmp. */
 const RUNTIME = '/bin/sh';
@@ -122,4 +123,17 @@ test.each([
 ])('has no /tmp of its own where %s lies there, which would not be found', (_what, odd) => {
   expect(renderUnits(VALUES)['broker.service']).toMatch(/^PrivateTmp=yes$/m);
   expect(renderUnits({ ...VALUES, ...odd })['broker.service']).not.toMatch(/^PrivateTmp=/m);
+});
+
+test('where XDG_RUNTIME_DIR cannot be looked into there is no systemd of this user', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'broker-runtime-'));
+  const circle = path.join(folder, 'circle');
+  symlinkSync(circle, circle);
+  try {
+    const clock = new FakeClock(0);
+    const env = { XDG_RUNTIME_DIR: circle };
+    expect(findSystemd({ env, uid: 1000, homeDir: folder, platform: 'linux', clock })).toBeUndefined();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
