@@ -132,7 +132,7 @@ export class ShAssigner {
   defaults(args: readonly AssigningNode[]): void {
     for (const arg of args) {
       if (arg.type !== 'Word') continue;
-      const [, name, value = ''] = /^"?\$\{([A-Za-z_]\w*):?=([^]*)\}"?$/.exec(arg.text) ?? [];
+      const [, name, value = ''] = /^"?\$\{([A-Za-z_]\w*):?=(.*)\}"?$/s.exec(arg.text) ?? [];
       if (name === undefined || this.#variables.has(name)) continue;
       const known = /[$`\\'"~]/.test(value) ? this.#expander.text(arg) : value;
       this.#variables.set(name, {
