@@ -206,7 +206,8 @@ static bool is_private(const char *path, mode_t type, uid_t owner)
     if (S_ISLNK(status.st_mode))
         REFUSE(path, " is a symbolic link, which could lead anywhere; run `rm '", path, "'` and restart the broker");
     else if ((status.st_mode & S_IFMT) != type)
-        REFUSE(path, folder ? " is not a folder" : " is not a socket", "; run `rm '", path, "'` and restart the broker");
+        REFUSE(path, folder ? " is not a folder" : " is not a socket", "; run `mv '", path, "' '", path,
+               ".old'` and restart the broker");
     else if (status.st_uid != owner)
         REFUSE(path, " belongs to another user and is not trusted; run `sudo rm -r '", path, "'`, restart the broker");
     else if ((status.st_mode & 077) != 0)

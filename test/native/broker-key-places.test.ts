@@ -132,7 +132,12 @@ describe.skipIf(helper === undefined)('what broker-key does not trust', () => {
     const folder = path.join(home, 'folder');
     mkdirSync(folder, { mode: 0o700 });
 
-    expectFailure(await runHelper([], { BROKER_SOCKET: file }), 77, /is not a socket/);
+    // It may be somebody's configuration, which a wrong variable names.
+    expectFailure(
+      await runHelper([], { BROKER_SOCKET: file }),
+      77,
+      /is not a socket; run `mv '\S+file' '\S+file\.old'`/,
+    );
     expectFailure(await runHelper([], { BROKER_SOCKET: folder }), 77, /is not a socket/);
     expectFailure(await runHelper([], { BROKER_SOCKET: path.join(file, 'broker.sock') }), 77, /is not a folder/);
   });
