@@ -210,7 +210,8 @@ static bool is_private(const char *path, mode_t type, uid_t owner)
     else if (given && (status.st_mode & S_IFMT) != type)
         REFUSE(path, folder ? " is not a folder" : " is not a socket", elsewhere);
     else if ((status.st_mode & S_IFMT) != type)
-        REFUSE(path, folder ? " is not a folder" : " is not a socket", "; run `rm '", path, "'` and restart the broker");
+        REFUSE(path, folder ? " is not a folder" : " is not a socket", "; run `mv '", path, "' '", path,
+               ".old'` and restart the broker");
     else if (given && status.st_uid != owner)
         REFUSE(path, " belongs to another user and is not trusted", elsewhere);
     else if (status.st_uid != owner)
