@@ -397,11 +397,11 @@ const ODD_FILES: readonly TruthHome[] = [
   },
   {
     name: 'settings nested deeply',
-    files: { [USER]: `{"apiKeyHelper":"{HELPER:user}","nosuch":${'['.repeat(3000)}${']'.repeat(3000)}}` },
+    files: { [USER]: `{"apiKeyHelper":"{HELPER:user}","nosuch":${'['.repeat(40)}${']'.repeat(40)}}` },
   },
   {
     name: 'a variable nested deeply',
-    files: { [USER]: `{"apiKeyHelper":"{HELPER:user}","env":{"A":${'['.repeat(3000)}${']'.repeat(3000)}}}` },
+    files: { [USER]: `{"apiKeyHelper":"{HELPER:user}","env":{"A":${'['.repeat(40)}${']'.repeat(40)}}}` },
   },
   { name: '--settings of nothing', files, settings: '' },
   { name: '--settings with JSON and a comment', files, settings: '{/* x */"apiKeyHelper":"{HELPER:flag}"}' },
