@@ -21,7 +21,7 @@ import type { Ask, BrokerPorts } from './api.ts';
 import { ClientHistories } from './client-histories.ts';
 import type { ManagedCredential } from './credentials.ts';
 import type { EventLog } from './event-log.ts';
-import { recall } from './gate.ts';
+import { configuredName, recall } from './gate.ts';
 import type { KeyChecks } from './key-checks.ts';
 import type { Refresher } from './refresher.ts';
 import { SuspicionReads } from './suspicion.ts';
@@ -202,7 +202,8 @@ function refusal(
   }
   const others = reason === 'confirmed' ? `, and provider "${gate.name}" has no newer one` : ' in its own words';
   return new BrokerError('ERR_KEY_REJECTED', `the API rejects ${which}${others}`, {
-    remedy: `ask whoever issues it to store a new key at ${spec.place}, or to allow this key the model you use`,
+    // The provider is asked no more than once a minute because of a suspicion: a person who has stored another need not wait.
+    remedy: `ask whoever issues it to store a new key at ${spec.place} (then: broker refresh ${configuredName(name)}), or to allow this key the model you use`,
     onWritten,
   });
 }

@@ -6,6 +6,7 @@ import type { KeyVersion } from '../credential/key.ts';
 import { certainEnd, type KeyAndLogin } from '../credential/life.ts';
 import type { BrokerError } from '../errors.ts';
 import type { Moment } from '../platform/clock.ts';
+import { printable } from '../platform/text.ts';
 import type {
   Advice,
   CredentialState,
@@ -155,6 +156,7 @@ function adviceOn(credential: ManagedCredential, { config, isCheckArmed }: Crede
     adviseInterval(credential, config.daemon.turnMarginMs),
     adviseClock(credential),
     adviseCheck(credential, isCheckArmed),
+    adviseExpiry(credential),
   ].filter((advice) => advice !== undefined);
 }
 
@@ -163,6 +165,18 @@ function adviseCheck({ name, spec, living }: ManagedCredential, isArmed: boolean
   if (spec.check === undefined || isArmed || living === undefined) return undefined;
   const message = 'its check is not armed, so it has no effect: it has not yet refused a made-up key';
   return { about: 'check', message, remedy: `try it: broker check ${name}` };
+}
+
+/** What should say when the key ends says nothing that is a time. */
+function adviseExpiry({ living, spec }: ManagedCredential): Advice | undefined {
+  const { expiresField } = spec.config;
+  if (expiresField === undefined || living === undefined || expirySource(living) !== 'unknown') return undefined;
+  const message = `expires_field "${printable(expiresField, 60)}" holds no time there, so only ttl ends this key's life`;
+  return {
+    about: 'expiry',
+    message,
+    remedy: 'correct expires_field, or write RFC 3339 or seconds since the epoch there',
+  };
 }
 
 function adviseInterval({ living, longestIntervalMs }: ManagedCredential, turnMarginMs: number): Advice | undefined {

@@ -2,7 +2,7 @@ import type { CommanderError } from 'commander';
 import { notSetUp } from '../config/paths.ts';
 import { BrokerError, codeOf, describeError, systemRefusal } from '../errors.ts';
 import type { ProcessIo } from '../platform/process-io.ts';
-import { redact } from '../platform/text.ts';
+import { printableLines, redact } from '../platform/text.ts';
 import { problemLine } from '../protocol/problem.ts';
 import { daemonWords, startDaemon } from './commands/daemon.ts';
 import type { CommandEntry } from './program.ts';
@@ -40,7 +40,7 @@ function report(thrown: unknown, argv: readonly string[], io: ProcessIo): number
       io.stderr('hint: first set it up: broker setup\n');
     return thrown.exitCode === 0 ? 0 : EX_USAGE;
   }
-  const error = thrown instanceof BrokerError ? thrown : (systemRefusal(thrown) ?? thrown);
+  const error = thrown instanceof BrokerError ? thrown : (interruption(thrown, io) ?? systemRefusal(thrown) ?? thrown);
   if (argv.includes('--verbose') && error instanceof Error) io.stderr(`${traceOf(error)}\n`);
   if (!(error instanceof BrokerError)) {
     const message = redact(error instanceof Error ? error.message : String(error));
@@ -49,8 +49,15 @@ function report(thrown: unknown, argv: readonly string[], io: ProcessIo): number
   }
   // As broker-key: Claude Code shows what a failing helper says, and one line is what it has room for.
   const isHelper = argv[0] === 'get' && !io.stderrIsTty;
-  io.stderr(`${isHelper ? `broker: ${problemLine(error)}` : describeError(error)}\n`);
+  // What was typed or found is repeated there, and may be anything.
+  io.stderr(`${isHelper ? `broker: ${problemLine(error)}` : printableLines(describeError(error))}\n`);
   return error.exitCode;
+}
+
+/** SIGINT or SIGTERM in the middle of it: nobody's fault. */
+function interruption(thrown: unknown, io: ProcessIo): BrokerError | undefined {
+  const isAborted = thrown instanceof Error && thrown.name === 'AbortError' && io.signal.aborted;
+  return isAborted ? new BrokerError('ERR_USAGE', 'cancelled') : undefined;
 }
 
 /** Not by its class: commander is not loaded for every line. */

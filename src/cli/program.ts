@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { ProcessIo } from '../platform/process-io.ts';
+import { printableLines } from '../platform/text.ts';
 import { hasPage } from './topics.ts';
 
 export interface CommandEntry {
@@ -25,7 +26,7 @@ export async function buildProgram(
     .helpCommand(false)
     .addHelpText('after', '\nOn a new machine: broker setup. The pages of the manual, offline: broker help topics')
     .option('--verbose', 'show more: where errors come from, what get served')
-    .configureOutput({ writeOut: (text) => io.stdout(text), writeErr: (text) => io.stderr(text) })
+    .configureOutput({ writeOut: (text) => io.stdout(text), writeErr: (text) => io.stderr(printableLines(text)) })
     // An option that was put before its command is looked for among those of the program.
     .showHelpAfterError(`hint: see ${['broker', ...(wanted.length === 1 ? wanted : [])].join(' ')} --help`)
     .exitOverride();

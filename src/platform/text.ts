@@ -168,6 +168,11 @@ export function printable(text: string, longest: number = Number.POSITIVE_INFINI
   return line.length > longest ? `${line.slice(0, longest - 3)}...` : line;
 }
 
+/** Lines and columns stay; what a terminal would obey, or not show, is a question mark. */
+export function printableLines(text: string): string {
+  return stripVTControlCharacters(text).replaceAll(/[^\P{C}\n\t]|[\p{Zl}\p{Zp}]/gu, '?');
+}
+
 /** Foreign words that name something (a host, a certificate, a version): printable, bounded, without what looks like a secret. */
 export function foreignName(text: string, longest: number): string {
   return printable(redact(printable(text)), longest);

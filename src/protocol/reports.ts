@@ -115,8 +115,8 @@ export interface SinkReport {
 }
 
 export interface Advice {
-  /** interval: the client keeps keys too long · clock: this machine's is off · check: it has no effect. */
-  readonly about: 'interval' | 'clock' | 'check';
+  /** interval: the client keeps keys too long · clock: this machine's is off · check, expiry: what is configured has no effect. */
+  readonly about: 'interval' | 'clock' | 'check' | 'expiry';
   readonly message: string;
   readonly remedy: string;
 }

@@ -78,7 +78,9 @@ describe.concurrent('the real client', (it) => {
     expect(turn.ok).toBe(false);
     expect(turn.afterRefusalMs).toBeLessThan(12_000);
     expect(turn.words).toContain('the API rejects version 1 of "anthropic", and provider "vault" has no newer one');
-    expect(turn.words).toMatch(/ask whoever issues it to store a new key at .*secret\/data\/claude/);
+    expect(turn.words).toMatch(
+      /ask whoever issues it to store a new key at .*secret\/data\/claude \(then: broker refresh anthropic\)/,
+    );
     expect(turn.words).toContain('allow this key the model you use');
     expect(turn.words).not.toContain(FIRST);
     expect(await bench.count('served', 'strike', 'refused')).toEqual({ served: 2, strike: 4, refused: 3 });

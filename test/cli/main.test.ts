@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { terminalDialogue } from '../../src/cli/commands/login.ts';
 import { main } from '../../src/cli/main.ts';
 import { listTopics } from '../../src/cli/topics.ts';
 import { BrokerError } from '../../src/errors.ts';
@@ -56,6 +57,18 @@ it.each([
   expect([code, out]).toEqual([64, '']);
   expect(err).not.toBe('');
 });
+
+it.each([[['ODD']], [['get', '--format', 'ODD']], [['doctor', '--who', 'ODD']], [['help', 'ODD']]])(
+  'repeats nothing of %j that a terminal would obey',
+  async (args) => {
+    const { code, err } = await io.run(
+      ...args.map((word) => word.replace('ODD', 'a\x1b]0;t\x07\x1b[31mb\x9b\u202ec\r')),
+    );
+    expect(code).toBe(64);
+    expect(err).not.toMatch(/[^\P{C}\n]/u);
+    expect(err).toMatch(/ab\S*c/);
+  },
+);
 
 it('knows what was meant', async () => {
   expect((await io.run('stats')).err).toContain('Did you mean status?');
@@ -221,6 +234,23 @@ it.each([
   expect(io.err).toMatch(said);
   expect(io.code).toBe(code);
 });
+
+it('that is interrupted says so, and asks for no report', async () => {
+  io.stop.abort();
+  await main(['fail'], io, [{ name: 'fail', summary: 'waits', load: () => Promise.reject(io.signal.reason) }]);
+  expect([io.err, io.code]).toEqual(['error: cancelled\n', 64]);
+});
+
+it.each(['javascript:alert(1)', 'file:///etc/passwd', '--help'])(
+  'does not open %s, which a server names as its login page',
+  async (address) => {
+    io.env['BROWSER'] = join(folder, 'no-browser');
+    const dialogue = terminalDialogue(io, { browser: true, passwordFromStdin: false, command: 'broker login corp' });
+    await expect(dialogue.showPage(address)).rejects.toMatchObject({ kind: 'misconfigured' });
+    dialogue.say('a code\nof \u001b[31mred\u0007');
+    expect(io.err).toBe('a code\nof red\n');
+  },
+);
 
 describe('--verbose', () => {
   const fails = [

@@ -25,6 +25,7 @@ export interface CredentialSketch {
   /** Default: the name. Credentials with the same path share a read. */
   readonly path?: string;
   readonly provider?: string;
+  readonly expiresField?: string | undefined;
   readonly ttlMs?: number;
   readonly maxStaleMs?: number;
   readonly check?: CredentialCheck;
@@ -243,12 +244,13 @@ export class BrokerHarness {
   }
 
   #spec({ name, path = name, engine, provider = 'vault', check, ...times }: CredentialSketch, fingerprint: string) {
+    const ownEnd = engine.kind === 'expires-at' ? 'expires_at' : undefined;
     const config: CredentialConfig = {
       name,
       provider,
       field: 'value',
       fields: undefined,
-      expiresField: engine.kind === 'expires-at' ? 'expires_at' : undefined,
+      expiresField: times.expiresField ?? ownEnd,
       ttlMs: times.ttlMs ?? 15 * MINUTE,
       maxStaleMs: times.maxStaleMs ?? 24 * HOUR,
       scope: times.scope,

@@ -33,6 +33,8 @@ export class TokenServer {
   /** Part of every token that it gives. */
   mark = '';
   lastsSeconds = 3600;
+  /** In its answer to the begin of a device login, after what is regular. */
+  device: object = {};
   /** In every answer with tokens, after what is regular. */
   more: object = {};
   /** Assertions that it takes. */
@@ -95,6 +97,7 @@ export class TokenServer {
         ...DEVICE,
         verification_uri: page,
         verification_uri_complete: `${page}?code=ABCD`,
+        ...this.device,
       });
     }
     if (request.url === '/revoke') {

@@ -53,7 +53,9 @@ describe.concurrent('a client like Claude Code, the real helper, the daemon and 
     expect(turn).toMatchObject({ ok: false, helperCalls: 4 });
     expect(turn.ms).toBeLessThan(15_000);
     expect(turn.words).toMatch(/^broker-key: the API rejects version 1 of "anthropic", .*"vault" has no newer one/);
-    expect(turn.words).toMatch(/ask whoever issues it to store a new key at secret\/data\/claude/);
+    expect(turn.words).toMatch(
+      /ask whoever issues it to store a new key at secret\/data\/claude \(then: broker refresh anthropic\)/,
+    );
     expect(turn.words).toMatch(/allow this key the model you use$/);
     // Nobody is locked out: the same client tries again, another one starts.
     bench.api.acceptOnly(FIRST);

@@ -1,8 +1,10 @@
+import { shellWord } from '../../errors.ts';
 import type { ModeOutcome } from '../doctor/auth-chain.ts';
 import type { ClientEnd } from '../doctor/client-end.ts';
 import type { Facts } from '../doctor/gather.ts';
-import type { MethodId } from '../doctor/request.ts';
+import { type MethodId, remoteSwitch } from '../doctor/request.ts';
 import { effectiveVariable, originFile, originText } from '../settings/effective.ts';
+import { isOfProject } from '../settings/files.ts';
 import { isOn } from '../shell/variables.ts';
 import { type Check, check } from './check.ts';
 
@@ -13,14 +15,14 @@ export const clientChecks: readonly Check[] = [
     severity: 'error',
     when: ({ chain: { outcomes } }) => {
       const ends = [outcomes.print, outcomes.interactive].flatMap(({ end }) => (end === undefined ? [] : [end]));
-      // Settings that cannot be read have a finding of their own.
-      return ends.slice(0, 1).filter(({ id }) => id !== 'managed-broken');
+      // Settings that cannot be read and keys that are damaged have findings of their own.
+      return ends.slice(0, 1).filter(({ id }) => id !== 'managed-broken' && id !== 'key');
     },
     title: ({ why }) => `claude ends as soon as it is started: ${why}`,
     cost: ({ id }) =>
       id === 'flag'
         ? '"Settings file not found", and nothing else happens'
-        : 'no request is made; the client names the policy and ends',
+        : `no request is made; the client names ${id === 'state' || id === 'header' ? 'it' : 'the policy'} and ends`,
     remedy: remedyForEnd,
     where: ({ where }) => where,
   }),
@@ -39,8 +41,7 @@ export const clientChecks: readonly Check[] = [
     severity: 'warning',
     when: ({ input, helper, chain }) => {
       const set = effectiveVariable(input, 'CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST');
-      const isHosted = isOn(set?.value) && set?.origin.kind === 'environment';
-      return isHosted && helper !== undefined && chain.outcomes.print.helper === undefined && set;
+      return isOn(set?.value) && helper !== undefined && chain.outcomes.print.helper === undefined && set;
     },
     title: 'CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST is set: the program that starts claude logs it in',
     cost: 'apiKeyHelper is not run, and keys in settings, logins and OAuth tokens are ignored',
@@ -50,15 +51,16 @@ export const clientChecks: readonly Check[] = [
   check({
     id: 'remote-login-wins',
     severity: 'warning',
-    when: ({ input, helper, chain: { outcomes } }) =>
-      helper !== undefined &&
-      isOn(input.environment['CLAUDE_CODE_REMOTE']) &&
-      (['login', 'oauth-token'] as const).find((id) => id === outcomes.print.authorization),
-    title: (id) =>
-      `CLAUDE_CODE_REMOTE is set: ${id === 'login' ? 'the claude.ai login' : 'the OAuth token'} is sent, and no key`,
+    when: ({ input, helper, chain: { outcomes } }) => {
+      const id = (['login', 'oauth-token'] as const).find((each) => each === outcomes.print.authorization);
+      const set = remoteSwitch(input);
+      return helper !== undefined && id !== undefined && set !== undefined && { id, ...set };
+    },
+    title: ({ id, name, value }) =>
+      `${name} is set${isOn(value) ? '' : ` to ${value}`}: ${id === 'login' ? 'the claude.ai login' : 'the OAuth token'} is sent, and no key`,
     cost: 'apiKeyHelper runs, and what it prints is not used',
-    remedy: (id) =>
-      `to use the helper: unset CLAUDE_CODE_REMOTE; to use the login: broker claude uninstall${id === 'login' ? '' : ', and keep CLAUDE_CODE_OAUTH_TOKEN'}`,
+    remedy: ({ id, name }) =>
+      `to use the helper: unset ${name}; to use the login: broker claude uninstall${id === 'login' ? '' : ', and keep CLAUDE_CODE_OAUTH_TOKEN'}`,
   }),
 ];
 
@@ -66,6 +68,10 @@ function remedyForEnd(end: ClientEnd, { input, helper }: Facts): string {
   switch (end.id) {
     case 'flag':
       return 'name a file that is there, or give the JSON itself in braces';
+    case 'state':
+      return `fix the JSON in it, or start as new: mv ${shellWord(end.where)} ${shellWord(`${end.where}.broken`)}`;
+    case 'header':
+      return 'write it as Name: value, one on a line, the name in ASCII without spaces';
     case 'version':
       return /or newer/.test(end.why)
         ? 'type: claude update'
@@ -111,12 +117,12 @@ function disagreements({ client, chain: { outcomes }, input }: Facts): Disagreem
   const { print } = outcomes;
   if (login === undefined || client === undefined || print.end !== undefined) return [];
   if (input.settings.some(({ scope }) => scope === 'flag') || login.authMethod === 'third_party') return [];
+  // Nor where settings lead to other settings.
+  if (input.settings.filter(({ scope }) => scope === 'user').length > 1) return [];
   // It does not look at the variables of a project that nobody trusted yet; claude -p takes them.
-  const isOfProject = (name: string) => {
-    const origin = effectiveVariable(input, name)?.origin;
-    return input.settings.some(({ scope, file }) => ['project', 'local'].includes(scope) && file === origin?.file);
-  };
-  if (['ANTHROPIC_AUTH_TOKEN', 'ANTHROPIC_API_KEY', 'CLAUDE_CODE_OAUTH_TOKEN'].some(isOfProject)) return [];
+  const names = ['ANTHROPIC_AUTH_TOKEN', 'ANTHROPIC_API_KEY'];
+  const ofProject = input.settings.filter(({ scope, state }) => isOfProject(scope) && state === 'in-effect');
+  if (ofProject.some(({ env }) => names.some((name) => env.has(name)))) return [];
   const command = `${client.program} auth status`;
   return [
     compare('Authorization', login.authMethod, TOKENS, print, print.authorization, command),

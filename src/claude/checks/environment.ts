@@ -1,7 +1,7 @@
 import { maskUrl } from '../../platform/text.ts';
 import type { Facts } from '../doctor/gather.ts';
 import { type KeyKind, keyKind } from '../doctor/helper.ts';
-import { effectiveVariable, originFile, originText, type SettingOrigin } from '../settings/effective.ts';
+import { customHeader, effectiveVariable, originFile, originText, type SettingOrigin } from '../settings/effective.ts';
 import { CLOUDS, isOn } from '../shell/variables.ts';
 import { type Check, check } from './check.ts';
 import { fixForVariable, remedyForVariable } from './profile-removals.ts';
@@ -48,10 +48,12 @@ export const environmentChecks: readonly Check[] = [
     severity: 'error',
     when: ({ input, chain, helper }) => {
       const set = effectiveVariable(input, 'ANTHROPIC_CUSTOM_HEADERS');
-      const { winner, xApiKey, authorization } = chain.outcomes.print;
+      const { winner, xApiKey, authorization, end } = chain.outcomes.print;
+      // Set to nothing it may be meant so, unless then nothing is sent at all.
+      const isLost = (name: string) => winner === undefined && end === undefined && customHeader(input, name) === '';
       const names = [
-        ...(xApiKey === 'custom-headers' ? ['x-api-key'] : []),
-        ...(authorization === 'custom-headers' ? ['authorization'] : []),
+        ...(xApiKey === 'custom-headers' || isLost('x-api-key') ? ['x-api-key'] : []),
+        ...(authorization === 'custom-headers' || isLost('authorization') ? ['authorization'] : []),
       ];
       // Alone it is a way to log in, if a fixed one.
       const isBeside = winner !== 'custom-headers' || helper !== undefined;

@@ -1,6 +1,6 @@
 import { shellWord } from '../../errors.ts';
 import type { Facts } from '../doctor/gather.ts';
-import { type HelperFacts, hasQuotedTilde, hasWindowsLines } from '../doctor/helper.ts';
+import { type HelperFacts, hasQuotedTilde, hasWindowsLines, missingInterpreter } from '../doctor/helper.ts';
 import { commandsIn, describeCommand } from '../shell/helper-command.ts';
 import { type Check, check } from './check.ts';
 
@@ -71,7 +71,7 @@ export const helperChecks: readonly Check[] = [
       `${path} is not executable${onNoexec ? ': the file system that it lies on is mounted noexec' : ''}`,
     cost: 'the shell answers "Permission denied" and the client gives up after three tries',
     remedy: (helper) => {
-      if (!helper.onNoexec) return `type: chmod u+x ${helper.path}`;
+      if (!helper.onNoexec) return `type: chmod u+x ${shellWord(helper.path ?? 'FILE')}`;
       return helper.ours ? reinstall(helper) : 'move it to a folder where programs may run';
     },
     where: ({ where }) => where,
@@ -84,6 +84,18 @@ export const helperChecks: readonly Check[] = [
     cost: 'the system looks for an interpreter whose name ends in a carriage return, and says that the helper is not there',
     remedy: ({ path }) => `type: perl -pi -e 's/\\r$//' ${path}`,
     where: ({ path }) => path,
+  }),
+  check({
+    id: 'helper-interpreter',
+    severity: 'error',
+    when: ({ helper, input }) => {
+      const name = helper && missingInterpreter(input, helper);
+      return name !== undefined && { name, path: helper?.path };
+    },
+    title: ({ path, name }) => `${path} names ${name} as what runs it, and that is not there`,
+    cost: 'the shell answers "not found", as if the helper itself were not there',
+    remedy: ({ path, name }) => `install ${name}, or change the first line of ${path}`,
+    where: ({ path }) => `${path}:1`,
   }),
   check({
     id: 'helper-on-path',

@@ -1,5 +1,5 @@
 import type { Facts } from '../doctor/gather.ts';
-import { type HelperFacts, type HelperRun, hasWindowsLines } from '../doctor/helper.ts';
+import { type HelperFacts, type HelperRun, hasWindowsLines, missingInterpreter } from '../doctor/helper.ts';
 import { formatOf } from '../shell/helper-command.ts';
 import { brokerChecks } from './broker.ts';
 import { type Check, check, findingsOf } from './check.ts';
@@ -40,6 +40,7 @@ export const outputChecks: readonly Check[] = [
       // Where the broker itself knows what is wrong, its own finding says it.
       !findingsOf(brokerChecks, facts).some(({ severity }) => severity === 'error') &&
       !(facts.helper !== undefined && hasWindowsLines(facts.helper)) &&
+      !(facts.helper !== undefined && missingInterpreter(facts.input, facts.helper)) &&
       ran(facts, (run) => run.outcome !== 'hung' && !succeeded(run)),
     title: ({ run: { outcome, exitCode, message } }) => {
       const how = outcome === 'not started' ? 'could not be started' : `failed with exit code ${exitCode}`;

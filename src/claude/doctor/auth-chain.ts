@@ -10,7 +10,15 @@ import {
 import { describeCommand } from '../shell/helper-command.ts';
 import { CLOUDS, isOn } from '../shell/variables.ts';
 import { type ClientEnd, whyTheClientEnds } from './client-end.ts';
-import { type Carried, destinationOf, isHostManaged, isRemote, METHODS, type MethodId, requestOf } from './request.ts';
+import {
+  type Carried,
+  destinationOf,
+  isHostManaged,
+  METHODS,
+  type MethodId,
+  remoteSwitch,
+  requestOf,
+} from './request.ts';
 
 type Mode = 'interactive' | 'print' | 'bare';
 
@@ -130,21 +138,31 @@ function outcomeOf(input: ChainInput, methods: readonly AuthMethod[], mode: Mode
   const answer = key === undefined ? 'not asked' : keyAnswer(input, key.value);
   const found = helperFor(input, bare, hosted);
   const kept = !bare && !hosted;
+  const remote = remoteSwitch(input) !== undefined;
+  // A host hands its token over in the environment; a helper that is set keeps it from counting, if it runs or not.
+  const isHanded = own('CLAUDE_CODE_OAUTH_TOKEN') || own('CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR');
+  const handed = !hosted || (isHanded && (remote || effectiveHelper(input) === undefined));
   const usable: Record<MethodId, boolean> = {
     cloud: has('cloud'),
     'auth-token': own('ANTHROPIC_AUTH_TOKEN'),
     'api-key': own('ANTHROPIC_API_KEY') && !(mode === 'interactive' && answer === 'declined'),
     'handed-key': has('handed-key') && !bare,
     helper: found !== undefined,
-    'oauth-token': has('oauth-token') && kept,
+    'oauth-token': has('oauth-token') && !bare && handed,
     'workload-identity': has('workload-identity') && kept,
     login: has('login') && kept,
     profile: has('profile') && kept,
     'console-key': has('console-key') && kept,
-    'custom-headers': has('custom-headers') && own('ANTHROPIC_CUSTOM_HEADERS'),
+    'custom-headers': own('ANTHROPIC_CUSTOM_HEADERS'),
   };
-  const end = whyTheClientEnds(input, { mode, bare, uses: (id) => usable[id], destination: destinationOf(input) });
-  const carried = requestOf(input, usable, isRemote(input));
+  const carried = requestOf(input, usable, remote);
+  const end = whyTheClientEnds(input, {
+    mode,
+    bare,
+    uses: (id) => usable[id],
+    carried,
+    destination: destinationOf(input),
+  });
   const sent = [carried.xApiKey, carried.authorization];
   const strongest = METHODS.find((id) => sent.includes(id)) ?? (usable.cloud ? 'cloud' : undefined);
   return {

@@ -1,29 +1,37 @@
-import type { ChainInput, EffectiveVariable } from '../settings/effective.ts';
+import {
+  type ChainInput,
+  customHeaders,
+  type EffectiveVariable,
+  effectiveVariable,
+  originText,
+} from '../settings/effective.ts';
 import type { SettingsFile } from '../settings/files.ts';
 import type { ManagedPolicies } from '../settings/policies.ts';
-
-/** Who is asked for answers, as managed settings name it. */
-export interface Destination {
-  readonly provider: string;
-  /** The variable that leads to another host than the provider's own. */
-  readonly address: EffectiveVariable | undefined;
-}
+import type { Carried, Destination, MethodId } from './request.ts';
 
 /** Why the client ends: what to say, and where that is demanded. */
 export interface ClientEnd {
-  readonly id: 'flag' | 'managed-broken' | 'version' | 'login-method' | 'organization' | 'provider';
+  readonly id:
+    | 'flag'
+    | 'managed-broken'
+    | 'state'
+    | 'version'
+    | 'login-method'
+    | 'organization'
+    | 'provider'
+    | 'header'
+    | 'key';
   readonly why: string;
   readonly where: string;
   /** It ends before the helper is run. */
   readonly beforeHelper: boolean;
 }
 
-type Used = 'auth-token' | 'api-key' | 'handed-key' | 'helper';
-
 interface Session {
   readonly mode: 'interactive' | 'print' | 'bare';
   readonly bare: boolean;
-  readonly uses: (id: Used) => boolean;
+  readonly uses: (id: MethodId) => boolean;
+  readonly carried: Carried;
   readonly destination: Destination;
 }
 
@@ -40,13 +48,53 @@ export function whyTheClientEnds(input: ChainInput, session: Session): ClientEnd
   if (flag !== undefined) return ended('flag', `${flag.file}, which --settings names, cannot be used`, flag.file, true);
   const broken = input.settings.find(({ scope, state }) => scope === 'managed' && isUnusable(state));
   if (broken !== undefined && session.mode !== 'interactive') {
-    return ended('managed-broken', `the managed settings in ${broken.file} cannot be read`, broken.file, true);
+    const isRead = ['broken', 'refused'].includes(broken.state);
+    return ended('managed-broken', `the managed settings in ${broken.file} cannot be read`, broken.file, isRead);
   }
-  return versionEnd(input) ?? loginEnd(input, session) ?? providerEnd(input, session.destination);
+  const { brokenState } = input;
+  if (brokenState !== undefined && session.mode !== 'interactive')
+    return ended('state', `its own memory in ${brokenState} is not JSON`, brokenState, true);
+  return (
+    versionEnd(input) ??
+    loginEnd(input, session) ??
+    providerEnd(input, session.destination) ??
+    headerEnd(input, session)
+  );
 }
 
 function isUnusable(state: SettingsFile['state']): boolean {
-  return state === 'broken' || state === 'refused';
+  return !['in-effect', 'outranked', 'missing'].includes(state);
+}
+
+/** What no header may have: control characters, and what is beyond Latin-1. */
+const NOT_OF_HEADERS = /[^\t\x20-\x7e\x80-\xff]/;
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+
+/** A header that cannot be written makes the client refuse every request. */
+function headerEnd(input: ChainInput, { uses, carried }: Session): ClientEnd | undefined {
+  const broken = customHeaders(input).find(({ name, value }) => !HEADER_NAME.test(name) || NOT_OF_HEADERS.test(value));
+  if (broken !== undefined && uses('custom-headers')) {
+    const what = HEADER_NAME.test(broken.name) ? `the value of ${broken.name}` : `"${broken.name}"`;
+    const where = originText(effectiveVariable(input, 'ANTHROPIC_CUSTOM_HEADERS')?.origin);
+    return ended('header', `${what} in ANTHROPIC_CUSTOM_HEADERS (${where}) cannot be a header`, where);
+  }
+  const sent = [
+    carried.authorization,
+    carried.xApiKey === 'custom-headers' && uses('api-key') ? 'api-key' : carried.xApiKey,
+  ];
+  const variables = {
+    'api-key': 'ANTHROPIC_API_KEY',
+    'auth-token': 'ANTHROPIC_AUTH_TOKEN',
+    'oauth-token': 'CLAUDE_CODE_OAUTH_TOKEN',
+  };
+  for (const [id, name] of Object.entries(variables)) {
+    const set = sent.some((each) => each === id) ? effectiveVariable(input, name) : undefined;
+    if (set !== undefined && NOT_OF_HEADERS.test(set.value.trim())) {
+      const where = originText(set.origin);
+      return ended('key', `the value of ${name} (${where}) cannot be a header`, where);
+    }
+  }
+  return undefined;
 }
 
 /** The strongest managed file that demands it; a null in a stronger one does not lift it. */
@@ -73,8 +121,9 @@ function versionEnd(input: ChainInput): ClientEnd | undefined {
 }
 
 /** Any key beside the login that is demanded ends the client, even a managed helper's. */
-function loginEnd(input: ChainInput, { uses, bare }: Session): ClientEnd | undefined {
-  const hasKey = (['api-key', 'handed-key', 'auth-token', 'helper'] as const).some(uses);
+function loginEnd(input: ChainInput, { uses, bare, carried }: Session): ClientEnd | undefined {
+  const isLogin = carried.authorization === 'login' || carried.authorization === 'oauth-token';
+  const hasKey = !isLogin && (['api-key', 'handed-key', 'auth-token', 'helper'] as const).some(uses);
   const method = demandIn(input, 'forceLoginMethod');
   const isNamed = method !== undefined && METHODS.includes(method.demand.value);
   if (isNamed && (hasKey || bare || method.demand.value === 'gateway')) {

@@ -5,7 +5,7 @@ import { readEnrolment } from '../../platform/enrolment.ts';
 import { namesQuietly, statQuietly } from '../../platform/files.ts';
 import { credentialsFile, findIdentity, findLogin, readClientState } from '../settings/client-state.ts';
 import { type ChainInput, effectiveVariable, readServedSettings, type ServedSettings } from '../settings/effective.ts';
-import { readAllSettings, readSettingsFile } from '../settings/files.ts';
+import { readSettings, readSettingsFile } from '../settings/files.ts';
 import { clientFolder, clientStateFile, type SettingsRoots } from '../settings/locations.ts';
 import { type MacTools, macTools } from '../settings/mac-tools.ts';
 import { type SiblingLine, siblingLines } from '../settings/sibling-helpers.ts';
@@ -105,7 +105,8 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
     ? await askShell({ ...options, program: options.env['SHELL'] || '/bin/sh' })
     : undefined;
   const client = options.asksClient ? await askClient({ ...options, stateFile: clientStateFile(options) }) : undefined;
-  const input = { ...readInput(options, tools, shell), clientVersion: client?.version };
+  const found = readSettings(options, tools);
+  const input = { ...readInput(options, found, tools, shell), clientVersion: client?.version };
   const helper = inspectHelper(input, options);
   const mayRun = options.run === 'always' || (options.run === 'safe' && helper?.mayRun === true);
   const asked = askBroker(options, helper?.credential);
@@ -126,12 +127,12 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
     helper,
     run: ran,
     apps: installedApps(homeDir, options.platform),
-    guarded: guardedFiles(input, helper, options),
+    guarded: guardedFiles(input, helper, found.roots),
     broker,
-    orphanedSettings: orphanedSettings(options, tools),
-    misplaced: misplacedHelpers(options, tools),
+    orphanedSettings: orphanedSettings(found.roots, tools),
+    misplaced: misplacedHelpers(found.roots, found.files, tools),
     links: linksAmong([...input.settings, ...input.profiles].map(({ file }) => file)),
-    served: readServedSettings(options, tools),
+    served: readServedSettings(found.roots, tools),
     siblings: siblings(input, options),
     shell,
     allow: await gatherAllow(options, broker.status, broker.credential?.allow),
@@ -150,14 +151,20 @@ function isAllowed(
   return isConfigured === true && readEnrolment(stateDir, uid).lines.some(({ line }) => line === helper.command);
 }
 
-function readInput(options: GatherOptions, tools: MacTools, shell: AskedShell | undefined): ChainInput {
+function readInput(
+  options: GatherOptions,
+  found: ReturnType<typeof readSettings<GatherOptions>>,
+  tools: MacTools,
+  shell: AskedShell | undefined,
+): ChainInput {
   const stateFile = clientStateFile(options);
   const state = readClientState(stateFile, options.projectDir);
   const input: Omit<ChainInput, 'identity'> = {
     environment: options.env,
     profiles: decidedBy(shell, readProfiles(options)),
-    settings: readAllSettings(options, tools),
-    login: findLogin({ ...options, stateWithKey: state.holdsKey ? stateFile : undefined }, tools),
+    settings: found.files,
+    login: findLogin({ ...found.roots, stateWithKey: state.holdsKey ? stateFile : undefined }, tools),
+    brokenState: state.isBroken ? stateFile : undefined,
     clientVersion: undefined,
     answers: state,
     trusted: state.trusted,

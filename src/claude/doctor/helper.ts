@@ -116,6 +116,16 @@ function scriptText(file: string): string | undefined {
   return text.startsWith('#!') ? text : undefined;
 }
 
+/** What the first line of a script names and is not there; by its name where `env` looks for it. */
+export function missingInterpreter(input: ChainInput, helper: CommandFacts): string | undefined {
+  if (!helper.executable || hasWindowsLines(helper)) return undefined;
+  const [, program, argument] = /^#![ \t]*(\/\S+)(?:[ \t]+(?:-S[ \t]+)?([\w.+-]+))?/.exec(helper.script ?? '') ?? [];
+  if (program === undefined) return undefined;
+  if (!isExecutable(program)) return program;
+  if (!program.endsWith('/env') || argument === undefined) return undefined;
+  return programsOnPath(argument, effectiveVariable(input, 'PATH')?.value).length === 0 ? argument : undefined;
+}
+
 /** A script whose first line ends as on Windows. */
 export function hasWindowsLines({ script = '' }: CommandFacts): boolean {
   return /^#![^\n]*\r\n/.test(script);

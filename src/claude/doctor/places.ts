@@ -1,7 +1,7 @@
 import { accessSync, constants, lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { statQuietly } from '../../platform/files.ts';
-import { readSettingsFile } from '../settings/files.ts';
+import { readSettingsFile, type SettingsFile } from '../settings/files.ts';
 import { clientFolder, clientStateFile, type SettingsRoots } from '../settings/locations.ts';
 import type { MacTools } from '../settings/mac-tools.ts';
 
@@ -61,7 +61,11 @@ export interface MisplacedHelper {
 }
 
 /** Where people put the helper by mistake. */
-export function misplacedHelpers(roots: SettingsRoots, tools: MacTools): MisplacedHelper[] {
+export function misplacedHelpers(
+  roots: SettingsRoots,
+  settings: readonly SettingsFile[],
+  tools: MacTools,
+): MisplacedHelper[] {
   const folder = clientFolder(roots);
   const project = path.join(roots.projectDir, '.claude');
   const user = path.join(folder, 'settings.json');
@@ -79,7 +83,7 @@ export function misplacedHelpers(roots: SettingsRoots, tools: MacTools): Misplac
     [path.join(roots.projectDir, 'settings.json'), path.join(project, 'settings.json')],
     [path.join(roots.projectDir, '.mcp.json'), path.join(project, 'settings.json')],
   ];
-  const read = new Set([user, path.join(project, 'settings.json'), path.join(project, 'settings.local.json')]);
+  const read = new Set(settings.map(({ file }) => file));
   return candidates.flatMap(([file, rightFile]) => {
     if (read.has(file)) return [];
     const { helper } = readSettingsFile({ scope: 'user', file }, tools);

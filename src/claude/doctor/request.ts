@@ -1,6 +1,5 @@
-import { type ChainInput, customHeader, effectiveVariable } from '../settings/effective.ts';
+import { type ChainInput, customHeader, type EffectiveVariable, effectiveVariable } from '../settings/effective.ts';
 import { CLOUDS, isOn } from '../shell/variables.ts';
-import type { Destination } from './client-end.ts';
 
 /** Claude Code's ways to authenticate, the strongest first. */
 export const METHODS = [
@@ -24,15 +23,27 @@ export interface Carried {
   readonly authorization: MethodId | undefined;
 }
 
-type Usable = Readonly<Record<MethodId, boolean>>;
-
-/** Both are taken from the environment alone: in settings they do nothing. */
-export function isHostManaged({ environment }: ChainInput): boolean {
-  return isOn(environment['CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST']);
+/** Who is asked for answers, as managed settings name it. */
+export interface Destination {
+  readonly provider: string;
+  /** The variable that leads to another host than the provider's own. */
+  readonly address: EffectiveVariable | undefined;
 }
 
-export function isRemote({ environment }: ChainInput): boolean {
-  return isOn(environment['CLAUDE_CODE_REMOTE']);
+type Usable = Readonly<Record<MethodId, boolean>>;
+
+export function isHostManaged(input: ChainInput): boolean {
+  return isOn(effectiveVariable(input, 'CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST')?.value);
+}
+
+const APPS = new Set(['claude-desktop', 'local-agent', 'local_agent']);
+
+/** The variable for which a login comes before any key: the session runs elsewhere, or in Claude Desktop. */
+export function remoteSwitch(input: ChainInput): EffectiveVariable | undefined {
+  const remote = effectiveVariable(input, 'CLAUDE_CODE_REMOTE');
+  if (isOn(remote?.value)) return remote;
+  const entry = effectiveVariable(input, 'CLAUDE_CODE_ENTRYPOINT');
+  return entry !== undefined && APPS.has(entry.value) ? entry : undefined;
 }
 
 /** The first of these clouds that is switched on takes every request. */
@@ -56,29 +67,39 @@ export function destinationOf(input: ChainInput): Destination {
 
 /** What a request carries, given what there is to log in with. */
 export function requestOf(input: ChainInput, usable: Usable, remote: boolean): Carried {
-  if (usesGateway(input) && usable['auth-token']) {
-    return { xApiKey: custom(input, 'x-api-key'), authorization: 'auth-token' };
-  }
+  const sent = withoutKeyByHand(input, usable, remote);
+  return { ...sent, xApiKey: overridden(input, usable, 'x-api-key', sent.xApiKey) };
+}
+
+/** What is set by hand replaces the client's own; set to nothing it goes out as nothing. */
+function overridden(
+  input: ChainInput,
+  usable: Usable,
+  name: 'x-api-key' | 'authorization',
+  own: MethodId | undefined,
+): MethodId | undefined {
+  const value = usable['custom-headers'] ? customHeader(input, name) : undefined;
+  return value === undefined ? own : value === '' ? undefined : 'custom-headers';
+}
+
+function withoutKeyByHand(input: ChainInput, usable: Usable, remote: boolean): Carried {
+  if (usesGateway(input) && usable['auth-token']) return { xApiKey: undefined, authorization: 'auth-token' };
   return cloudOf(input) === undefined ? toTheApi(input, usable, remote) : toACloud(input, usable);
 }
 
 function toTheApi(input: ChainInput, usable: Usable, remote: boolean): Carried {
   const first = (...ids: MethodId[]) => ids.find((id) => usable[id]);
-  const byHand = custom(input, 'authorization', usable);
-  const xByHand = custom(input, 'x-api-key', usable);
   const login = first('oauth-token', 'login');
   const key = first('api-key', 'handed-key', 'helper');
   const beatsIdentity = input.identity?.beatsLogin === true && usable[input.identity.kind] && !usable['oauth-token'];
   // Any key turns logins off, except in a session that runs elsewhere.
   const isLogin = login !== undefined && (remote || (key === undefined && !usable['auth-token'] && !beatsIdentity));
-  if (isLogin) return { xApiKey: xByHand, authorization: byHand ?? login };
+  if (isLogin) return { xApiKey: undefined, authorization: overridden(input, usable, 'authorization', login) };
+  const xApiKey = key ?? first('console-key');
   const bearer = first('auth-token', 'helper');
-  // A header that is blank by hand goes out blank.
-  const isBlank = customHeader(input, 'x-api-key') === '';
-  const xApiKey = isBlank ? undefined : (key ?? first('console-key'));
-  if (bearer !== undefined) return { xApiKey: xByHand ?? xApiKey, authorization: bearer };
+  if (bearer !== undefined) return { xApiKey, authorization: bearer };
   const identity = xApiKey === undefined && !remote ? first('workload-identity', 'profile') : undefined;
-  return { xApiKey: xByHand ?? xApiKey, authorization: identity ?? byHand };
+  return { xApiKey, authorization: identity ?? overridden(input, usable, 'authorization', undefined) };
 }
 
 /**
@@ -88,8 +109,8 @@ function toTheApi(input: ChainInput, usable: Usable, remote: boolean): Carried {
 function toACloud(input: ChainInput, usable: Usable): Carried {
   const cloud = cloudOf(input);
   const isSet = (name: string) => effectiveVariable(input, name) !== undefined;
-  const xByHand = custom(input, 'x-api-key', usable);
-  const own = (['auth-token', 'helper'] as const).find((id) => usable[id]) ?? custom(input, 'authorization', usable);
+  const byHand = overridden(input, usable, 'authorization', undefined);
+  const own = (['auth-token', 'helper'] as const).find((id) => usable[id]) ?? byHand;
   const skips = cloud !== undefined && isOn(effectiveVariable(input, cloud.skip)?.value);
   // What Mantle is sent by hand or by a helper comes before its own token.
   const isPassed = cloud?.provider === 'mantle' && skips && own !== undefined;
@@ -98,25 +119,20 @@ function toACloud(input: ChainInput, usable: Usable): Carried {
   if (isKeyed) return { xApiKey: 'cloud', authorization: undefined };
   if (hasBearer || !skips) {
     const withKey = hasBearer && skips && cloud.provider === 'bedrock' && usable['api-key'] ? 'api-key' : undefined;
-    return { xApiKey: xByHand ?? withKey, authorization: 'cloud' };
+    return { xApiKey: withKey, authorization: 'cloud' };
   }
   const key = usable['api-key'] ? 'api-key' : undefined;
   switch (cloud.provider) {
     case 'bedrock':
-      return { xApiKey: xByHand ?? (own && key), authorization: own };
+      return { xApiKey: own && key, authorization: own };
     case 'vertex':
-      return { xApiKey: xByHand ?? key, authorization: own };
+      return { xApiKey: key, authorization: own };
     case 'anthropicAws':
-      return { xApiKey: xByHand ?? own, authorization: own };
+      return { xApiKey: own, authorization: own };
     case 'foundry':
       // Without anything to send it sends a word of its own.
-      return { xApiKey: xByHand, authorization: own ?? 'cloud' };
+      return { xApiKey: undefined, authorization: own ?? overridden(input, usable, 'authorization', 'cloud') };
     default:
-      return { xApiKey: xByHand, authorization: own };
+      return { xApiKey: undefined, authorization: own };
   }
-}
-
-function custom(input: ChainInput, name: 'x-api-key' | 'authorization', usable?: Usable): 'custom-headers' | undefined {
-  const isUsed = usable?.['custom-headers'] ?? true;
-  return isUsed && customHeader(input, name) ? 'custom-headers' : undefined;
 }

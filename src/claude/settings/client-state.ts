@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import { parse } from 'jsonc-parser';
+import type { Clock } from '../../platform/clock.ts';
 import { readRegularFile, statQuietly } from '../../platform/files.ts';
 import { clientFolder } from './locations.ts';
 import type { MacTools } from './mac-tools.ts';
@@ -15,17 +15,23 @@ interface ClientState {
   readonly trusted: boolean | undefined;
   /** A Console login keeps its key here. */
   readonly holdsKey: boolean;
+  /** It is not JSON, and `claude -p` ends for it. */
+  readonly isBroken: boolean;
 }
 
 export function readClientState(file: string, projectDir: string): ClientState {
   const found = readRegularFile(file, { maxBytes: MAX_STATE_BYTES });
-  const state = found.state === 'read' ? asObject(parseLoosely(found.bytes.toString('utf8'))) : {};
+  // Of this file alone the client takes a byte-order mark.
+  const text = found.state === 'read' ? found.bytes.toString('utf8').replace(/^\uFEFF/, '') : '';
+  const content = parseQuietly(text);
+  const state = asObject(content);
   const answers = asObject(state['customApiKeyResponses']);
   return {
     approved: texts(answers['approved']),
     rejected: texts(answers['rejected']),
     trusted: found.state === 'read' ? trustOf(asObject(state['projects']), projectDir) : undefined,
-    holdsKey: typeof state['primaryApiKey'] === 'string' && state['primaryApiKey'] !== '',
+    holdsKey: typeof state['primaryApiKey'] === 'string' && state['primaryApiKey'].trim() !== '',
+    isBroken: content === undefined && text.trim() !== '',
   };
 }
 
@@ -37,10 +43,9 @@ function trustOf(projects: Record<string, unknown>, projectDir: string): boolean
   }
 }
 
-/** Deep nesting makes the parser throw; such a file says nothing. */
-function parseLoosely(text: string): unknown {
+function parseQuietly(text: string): unknown {
   try {
-    return parse(text);
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
@@ -94,8 +99,9 @@ export function findLogin(around: LoginSurroundings, tools: MacTools): KeptLogin
 
 /** Credentials of other kinds lie in the same file, and a login may be for other things than asking models. */
 function holdsLogin(file: string): boolean {
-  const { accessToken, scopes } = asObject(asObject(readLoosely(file))['claudeAiOauth']);
-  return typeof accessToken === 'string' && accessToken !== '' && texts(scopes).includes('user:inference');
+  const { accessToken, scopes } = asObject(asObject(readQuietly(file))['claudeAiOauth']);
+  const granted = typeof scopes === 'string' ? scopes : texts(scopes);
+  return typeof accessToken === 'string' && accessToken !== '' && granted.includes('user:inference');
 }
 
 /** What a token is got from without /login. */
@@ -110,12 +116,15 @@ export interface Identity {
 /** A profile that is named, else workload identity in variables, else the active profile; each only if it can be used. */
 export function findIdentity(
   variable: (name: string) => string | undefined,
-  { env, homeDir }: Pick<LoginSurroundings, 'env' | 'homeDir'>,
+  { homeDir, projectDir, clock }: Pick<LoginSurroundings, 'homeDir' | 'projectDir'> & { readonly clock: Clock },
 ): Identity | undefined {
-  const folder =
-    env['ANTHROPIC_CONFIG_DIR']?.trim() ||
-    path.join(env['XDG_CONFIG_HOME']?.trim() || path.join(homeDir, '.config'), 'anthropic');
-  const named = env['ANTHROPIC_PROFILE']?.trim();
+  const usableProfile = (folder: string, name: string) => profileFile(folder, name, projectDir, clock.wall());
+  const folder = path.resolve(
+    projectDir,
+    variable('ANTHROPIC_CONFIG_DIR')?.trim() ??
+      path.join(variable('XDG_CONFIG_HOME')?.trim() ?? path.join(variable('HOME') ?? homeDir, '.config'), 'anthropic'),
+  );
+  const named = variable('ANTHROPIC_PROFILE')?.trim();
   if (named) {
     const file = usableProfile(folder, named);
     return file === undefined ? undefined : { kind: 'profile', beatsLogin: true, file };
@@ -132,21 +141,25 @@ export function findIdentity(
 }
 
 function profileType(file: string): unknown {
-  return asObject(asObject(readLoosely(file))['authentication'])['type'];
+  return asObject(asObject(readQuietly(file))['authentication'])['type'];
 }
 
-function usableProfile(folder: string, name: string): string | undefined {
+function profileFile(folder: string, name: string, projectDir: string, nowMs: number): string | undefined {
   const file = path.join(folder, 'configs', `${name}.json`);
   const type = profileType(file);
   if (type === 'oidc_federation') return file;
-  const elsewhere = asObject(asObject(readLoosely(file))['authentication'])['credentials_path'];
-  const credentials = typeof elsewhere === 'string' ? elsewhere : path.join(folder, 'credentials', `${name}.json`);
-  return type === 'user_oauth' && statQuietly(credentials)?.isFile() === true ? file : undefined;
+  const elsewhere = asObject(asObject(readQuietly(file))['authentication'])['credentials_path'];
+  const own = typeof elsewhere === 'string' ? elsewhere : path.join(folder, 'credentials', `${name}.json`);
+  const credentials = path.resolve(projectDir, own);
+  if (type !== 'user_oauth' || statQuietly(credentials)?.isFile() !== true) return undefined;
+  const { expires_at: expiresAt, refresh_token: refresh } = asObject(readQuietly(credentials));
+  // Nothing can be made of a token that has ended and cannot be renewed: "Login expired".
+  return typeof expiresAt === 'number' && expiresAt * 1000 < nowMs && !refresh ? undefined : file;
 }
 
-function readLoosely(file: string): unknown {
+function readQuietly(file: string): unknown {
   const found = readRegularFile(file, { maxBytes: MAX_STATE_BYTES });
-  return found.state === 'read' ? parseLoosely(found.bytes.toString('utf8')) : undefined;
+  return found.state === 'read' ? parseQuietly(found.bytes.toString('utf8')) : undefined;
 }
 
 /** Each configuration folder has a login of its own (read in 2.1.330): the usual one bare, others by a digest. */

@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Profile } from '../shell/profile-library.ts';
 import { RELEVANT_VARIABLES } from '../shell/variables.ts';
 import type { Identity, KeptLogin } from './client-state.ts';
-import { readSettingsFile, type SettingsFile } from './files.ts';
+import { isOfProject, readSettingsFile, type SettingsFile } from './files.ts';
 import { clientFolder, type SettingsRoots } from './locations.ts';
 import type { MacTools } from './mac-tools.ts';
 
@@ -19,6 +19,8 @@ export interface ChainInput {
   /** The strongest first. */
   readonly settings: readonly SettingsFile[];
   readonly login: KeptLogin;
+  /** The client's own memory, if it is not JSON. */
+  readonly brokenState: string | undefined;
   /** What a token is exchanged or read for without /login: workload identity, or a profile of the ant CLI. */
   readonly identity: Identity | undefined;
   /** Of the client that is installed, if it could be asked. */
@@ -36,6 +38,13 @@ export interface EffectiveVariable {
   readonly origin: SettingOrigin;
 }
 
+/** These name how the client was started: settings cannot say it afterwards. */
+const OF_ENVIRONMENT =
+  /^CLAUDE_CODE_(PROVIDER_MANAGED_BY_HOST|REMOTE|ENTRYPOINT|(API_KEY|OAUTH_TOKEN)_FILE_DESCRIPTOR)$/;
+/** These are looked at before the settings of a project are. */
+const BEFORE_PROJECT =
+  /^(CLAUDE_CODE_(SIMPLE|OAUTH_TOKEN)|CLAUDE_CONFIG_DIR|ANTHROPIC_(PROFILE|CONFIG_DIR|(FEDERATION_RULE|ORGANIZATION|SERVICE_ACCOUNT)_ID|IDENTITY_TOKEN(_FILE)?))$/;
+
 /** A variable as the client sees it: the strongest settings file that sets it, else the environment. Blank is unset. */
 export function effectiveVariable(input: ChainInput, name: string): EffectiveVariable | undefined {
   const set = settingOf(input, name);
@@ -45,12 +54,16 @@ export function effectiveVariable(input: ChainInput, name: string): EffectiveVar
   }
   const value = input.environment[name];
   if (value === undefined || value.trim() === '') return undefined;
+  // A descriptor is a number, or none.
+  if (name.endsWith('_DESCRIPTOR') && !/^\s*\d/.test(value)) return undefined;
   return { name, value, origin: { kind: 'environment', ...profileLine(input, name, value) } };
 }
 
 /** The strongest settings file that says anything of a variable, if only that it is empty. */
 export function settingOf(input: ChainInput, name: string) {
-  for (const { file, env } of inEffect(input)) {
+  if (OF_ENVIRONMENT.test(name)) return undefined;
+  for (const { file, scope, env } of inEffect(input)) {
+    if (isOfProject(scope) && BEFORE_PROJECT.test(name)) continue;
     const set = env.get(name);
     if (set !== undefined) return { ...set, file };
   }
@@ -89,11 +102,18 @@ export function keyAnswer(input: ChainInput, key: string): 'accepted' | 'decline
   return input.answers.rejected.includes(tail) ? 'declined' : 'not asked';
 }
 
-/** The value of a header in ANTHROPIC_CUSTOM_HEADERS (`Name: value` lines); undefined: it is not set there. */
+/** The value of a header in ANTHROPIC_CUSTOM_HEADERS; undefined: it is not set there. */
 export function customHeader(input: ChainInput, name: string): string | undefined {
+  return customHeaders(input).findLast((header) => header.name.toLowerCase() === name)?.value;
+}
+
+/** `Name: value` lines; what has no colon is passed over. */
+export function customHeaders(input: ChainInput): { readonly name: string; readonly value: string }[] {
   const lines = effectiveVariable(input, 'ANTHROPIC_CUSTOM_HEADERS')?.value.split('\n') ?? [];
-  const pairs = lines.map((line) => [line.slice(0, Math.max(0, line.indexOf(':'))), line.slice(line.indexOf(':') + 1)]);
-  return pairs.findLast(([found]) => found?.trim().toLowerCase() === name)?.[1]?.trim();
+  return lines.flatMap((line) => {
+    const colon = line.indexOf(':');
+    return colon === -1 ? [] : [{ name: line.slice(0, colon).trim(), value: line.slice(colon + 1).trim() }];
+  });
 }
 
 function inEffect(input: ChainInput): SettingsFile[] {

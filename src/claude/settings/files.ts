@@ -101,6 +101,8 @@ function judged(bytes: Uint8Array, base: Omit<SettingsFile, 'state'>): SettingsF
     const document = parseSettings(bytes, base.file);
     const { root, text } = document;
     const laxity = firstLaxity(document);
+    // What --settings is given as JSON ends the client.
+    if (laxity !== undefined && base.text !== undefined) throw new SettingsSyntaxError(base.file, laxity, NOT_STRICT);
     const faults = typeFaults(text, root);
     // A managed file loses the entry only, any other file everything (seen with 2.1.330).
     const isRefused = laxity !== undefined || (faults.length > 0 && base.scope !== 'managed');
@@ -146,16 +148,16 @@ function environmentOf(text: string, root: Node | undefined): Map<string, Locate
     const [name, value] = property.children ?? [];
     if (value === undefined) continue;
     const line = lineAndColumn(text, value.offset).line;
-    env.set(String(name?.value), { value: asText(getNodeValue(value)), line });
+    env.set(String(name?.value), { value: asText(value), line });
   }
   return env;
 }
 
-function asText(value: unknown): string {
+function asText(node: Node): string {
   try {
-    return String(value);
+    return String(getNodeValue(node));
   } catch {
-    // An object as JSON has it is of no class, or has a toString of its own.
+    // An object as JSON has it is of no class, or has a toString of its own; or it is too deep.
     return '[object Object]';
   }
 }
@@ -174,6 +176,35 @@ function deniedOf(root: Node | undefined): string[] {
 
 /** Every settings file as the client takes it, the strongest first. */
 export function readAllSettings(roots: SettingsRoots, tools: MacTools = macTools(roots.env)): SettingsFile[] {
+  return readSettings(roots, tools).files;
+}
+
+/** The same, and where the client looks for the rest once settings have set CLAUDE_CONFIG_DIR. */
+export function readSettings<Roots extends SettingsRoots>(
+  roots: Roots,
+  tools: MacTools,
+): { readonly files: SettingsFile[]; readonly roots: Roots } {
+  const files = readOnce(roots, tools);
+  // Those of a project are read too late for that.
+  const folder = files
+    .filter(({ scope, state }) => state === 'in-effect' && !isOfProject(scope))
+    .find(({ env }) => env.has('CLAUDE_CONFIG_DIR'))
+    ?.env.get('CLAUDE_CONFIG_DIR')?.value;
+  if (folder === undefined) return { files, roots };
+  const moved = { ...roots, env: { ...roots.env, CLAUDE_CONFIG_DIR: folder } };
+  const found = readOnce(moved, tools);
+  // Of the user's file where the client looked first, the variables stay.
+  const left = files
+    .filter(({ scope, file }) => scope === 'user' && found.every((other) => other.file !== file))
+    .map((file) => ({ ...file, ...NOTHING, env: file.env }));
+  return { files: [...found, ...left], roots: moved };
+}
+
+export function isOfProject(scope: SettingsFile['scope']): boolean {
+  return scope === 'project' || scope === 'local';
+}
+
+function readOnce(roots: SettingsRoots, tools: MacTools): SettingsFile[] {
   return outrank(settingsLocations(roots).map((location) => readSettingsFile(location, tools)));
 }
 

@@ -1,6 +1,7 @@
 import path from 'node:path';
-import { namesQuietly } from '../../platform/files.ts';
+import { namesQuietly, statQuietly } from '../../platform/files.ts';
 import { managedFolder } from '../../platform/known-clients.ts';
+import { localSettingsRoot } from './git-root.ts';
 
 /** Who a settings file speaks for; `flag` is what `--settings` names. */
 type SettingsScope = 'managed' | 'flag' | 'local' | 'project' | 'user';
@@ -37,8 +38,13 @@ export function clientFolder(roots: Pick<SettingsRoots, 'homeDir' | 'env' | 'pro
   return path.resolve(roots.projectDir, moved);
 }
 
-/** `.claude.json`: what the client remembers. It is beside `~/.claude`, or inside `$CLAUDE_CONFIG_DIR`. */
+/**
+ * What the client remembers: `.claude.json` beside `~/.claude`, or inside `$CLAUDE_CONFIG_DIR`. A `.config.json` that an early
+ * version left in the folder comes before it.
+ */
 export function clientStateFile(roots: Pick<SettingsRoots, 'homeDir' | 'env' | 'projectDir'>): string {
+  const early = path.join(clientFolder(roots), '.config.json');
+  if (statQuietly(early)?.isFile() === true) return early;
   const moved = roots.env['CLAUDE_CONFIG_DIR'];
   return path.join(moved === undefined || moved === '' ? roots.homeDir : clientFolder(roots), '.claude.json');
 }
@@ -66,16 +72,27 @@ export function settingsLocations(roots: SettingsRoots): SettingsLocation[] {
       .map((file): SettingsLocation => ({ scope: 'managed', source: 'file', file })),
     { scope: 'managed', source: 'file', file: path.join(managed, 'managed-settings.json') },
     ...givenSettings(roots),
-    { scope: 'local', file: path.join(project, 'settings.local.json') },
+    // Local settings of the repository come before those of the folder.
+    ...[localSettingsRoot(roots.projectDir, roots.homeDir) ?? [], roots.projectDir]
+      .flat()
+      .map((folder): SettingsLocation => ({ scope: 'local', file: localSettings(folder) })),
     { scope: 'project', file: path.join(project, 'settings.json') },
     { scope: 'user', file: path.join(clientFolder(roots), 'settings.json') },
-    // In the home folder the user's file is also the project's: it is the user's own, and needs no trust.
-  ].filter(({ file }, index, all) => all.findLastIndex((other) => other.file === file) === index) as SettingsLocation[];
+    // In the home folder the user's file is also the project's: it is the user's own, and needs no trust. What --settings names
+    // is that first of all: --bare knows no other.
+  ].filter(({ file, scope }, index, all) => {
+    const isNamed = all.some((other) => other.scope === 'flag' && other.file === file);
+    return isNamed ? scope === 'flag' : all.findLastIndex((other) => other.file === file) === index;
+  }) as SettingsLocation[];
 }
 
-/** `--settings` as the client takes it: what stands in braces is JSON, everything else names a file. */
+function localSettings(folder: string): string {
+  return path.join(folder, '.claude', 'settings.local.json');
+}
+
+/** `--settings` as the client takes it: what stands in braces is JSON, nothing is nothing, everything else names a file. */
 function givenSettings({ flag, projectDir }: SettingsRoots): SettingsLocation[] {
-  if (flag === undefined) return [];
+  if (flag === undefined || flag === '') return [];
   const text = flag.trim();
   if (text.startsWith('{') && text.endsWith('}')) return [{ scope: 'flag', file: '--settings', text }];
   return [{ scope: 'flag', file: path.resolve(projectDir, flag) }];
@@ -84,5 +101,5 @@ function givenSettings({ flag, projectDir }: SettingsRoots): SettingsLocation[] 
 function dropIns(managed: string): string[] {
   const folder = path.join(managed, 'managed-settings.d');
   const names = namesQuietly(folder).filter((name) => name.endsWith('.json') && !name.startsWith('.'));
-  return names.map((name) => path.join(folder, name));
+  return names.map((name) => path.join(folder, name)).filter((file) => statQuietly(file)?.isDirectory() !== true);
 }

@@ -10,6 +10,11 @@ type Entry = readonly [takes: readonly string[], words?: readonly string[], need
 
 const ENTRIES: ReadonlyMap<string, Entry> = new Map(Object.entries(table.entries as unknown as Record<string, Entry>));
 
+/** Names with entries below them: deeper than these nothing is looked at. */
+const PARENTS: ReadonlySet<string> = new Set(
+  [...ENTRIES.keys()].flatMap((name) => [...name.matchAll(/\.|\[\]/g)].map(({ index }) => name.slice(0, index))),
+);
+
 export interface TypeFault {
   readonly what: string;
   readonly position: Position;
@@ -23,6 +28,7 @@ export function typeFaults(text: string, root: Node | undefined): TypeFault[] {
 }
 
 function inside(text: string, node: Node, place: string, path: SettingsPath): TypeFault[] {
+  if (place !== '' && !PARENTS.has(place)) return [];
   if (node.type === 'array') {
     const elements = node.children ?? [];
     return elements.flatMap((element, index) => faultsOf(text, element, `${place}[]`, [...path, String(index)]));

@@ -7,9 +7,10 @@ import { configError } from '../../config/faults.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { trimKey } from '../../credential/key.ts';
 import { SecretBytes } from '../../credential/secret.ts';
-import { BrokerError, shellWord } from '../../errors.ts';
+import { BrokerError, ProviderError, shellWord } from '../../errors.ts';
 import { silentLog } from '../../platform/log.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
+import { printable } from '../../platform/text.ts';
 import type { ConfigReport } from '../../protocol/reports.ts';
 import { LoginAttempts } from '../../providers/login-attempts.ts';
 import { loadOwnConfig } from '../../providers/own-config.ts';
@@ -150,7 +151,14 @@ export function terminalDialogue(io: ProcessIo, options: DialogueOptions): Login
   const passcode = io.env[PASSCODE_VARIABLE] || undefined;
   const isHandedIn = options.passcodeFromStdin === true || passcode !== undefined;
   return {
-    say: (text) => io.stderr(`${text}\n`),
+    // There may be words of a server in it.
+    say: (text) =>
+      io.stderr(
+        `${text
+          .split('\n')
+          .map((line) => printable(line))
+          .join('\n')}\n`,
+      ),
     askPassword: (question) =>
       options.passwordFromStdin ? lines.next('password') : fromTerminal(io, question, noPassword(command)),
     canAskAgain: !isHandedIn,
@@ -161,7 +169,8 @@ export function terminalDialogue(io: ProcessIo, options: DialogueOptions): Login
         : SecretBytes.fromString(passcode.trim());
     },
     chooseFactor: (question, choices) => chooseFactor(io, options.mfaMethod, question, choices),
-    showPage: async (address) => {
+    showPage: async (named) => {
+      const address = webAddress(named);
       const opened = options.browser && (await openBrowser(io, address));
       io.stderr(
         opened
@@ -219,6 +228,15 @@ async function chooseFactor(
 
 export function cancelled(): BrokerError {
   return new BrokerError('ERR_USAGE', 'cancelled', { remedy: 'nothing was changed' });
+}
+
+/** What a server names is neither run as a program, nor a file to be opened, nor a sequence for this terminal. */
+function webAddress(named: string): string {
+  const url = URL.parse(named);
+  if (url !== null && /^https?:$/.test(url.protocol)) return url.href;
+  throw new ProviderError('misconfigured', 'what the server names as its login page is not a web address', {
+    remedy: 'check the addresses of the provider; tell its operators',
+  });
 }
 
 /** What opens an address as a click on it would. $BROWSER is a convention of many Unix programs (xdg-open honours it too). */

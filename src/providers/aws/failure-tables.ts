@@ -54,6 +54,14 @@ const SERVICE_ROWS: readonly ServiceRow[] = [
     remedy: (_, message) => `allow it ${actionIn(message)} in its policy (and in the secret's own, across accounts)`,
   },
   {
+    // The label of every value there is: only a secret without one lacks it.
+    name: /^ResourceNotFound/,
+    message: /staging label: AWSCURRENT\b/,
+    kind: 'misconfigured',
+    what: ({ secret }) => `${secret} has no value yet`,
+    remedy: () => 'store a value in it with: aws secretsmanager put-secret-value',
+  },
+  {
     name: /^ResourceNotFound|^ParameterVersionNotFound/,
     message: /version|stag(e|ing)/i,
     kind: 'gone',
@@ -152,6 +160,10 @@ const who = ({ options }: Subject) =>
 const flag = ({ options }: Subject) => (options.profile === undefined ? '' : ` --profile ${options.profile}`);
 const check = (subject: Subject) => `run: aws sts get-caller-identity${flag(subject)}`;
 
+function notComplete(subject: Subject): string {
+  return `${who(subject)} is not complete in the AWS configuration`;
+}
+
 /**
  * How logging in fails: by the SDK's own words if one of its credential providers gave up, else by the error's name,
  * since the words of a service may hold anything (the ARN of an SSO role, say). The first row that fits. A login that is missing
@@ -176,6 +188,19 @@ const LOGIN_ROWS: readonly LoginRow[] = [
     kind: 'login-expired',
     message: (subject) => `the credential_process of ${who(subject)} did not print keys as AWS asks for them`,
     remedy: (subject) => `let it print JSON with Version 1, AccessKeyId and SecretAccessKey; then ${check(subject)}`,
+  },
+  {
+    // A TypeError is the SDK's for a section that another names and that is not there.
+    when: /invalid SSO credentials|Conflicting SSO|^TypeError$/,
+    kind: 'misconfigured',
+    message: notComplete,
+    remedy: (subject) => `run: aws configure sso${flag(subject)}`,
+  },
+  {
+    when: /^(?:ENOENT|EACCES|EISDIR|EPERM|ENOTDIR)$/,
+    kind: 'login-expired',
+    message: (subject) => `the web_identity_token_file of ${who(subject)} cannot be read`,
+    remedy: (subject) => `see whether that file is there and yours to read; then ${check(subject)}`,
   },
   {
     when: /ForbiddenException/,
@@ -217,7 +242,7 @@ const LOGIN_ROWS: readonly LoginRow[] = [
   {
     when: /cycle attempting|Incomplete|Invalid configuration|missing required property|credential_source/i,
     kind: 'misconfigured',
-    message: (subject) => `${who(subject)} is not complete in the AWS configuration`,
+    message: notComplete,
     remedy: check,
   },
   {

@@ -1,5 +1,5 @@
 import { isThrottlingError } from '@smithy/core/retry';
-import { ProviderError } from '../../errors.ts';
+import { codeOf, ProviderError } from '../../errors.ts';
 import { certificateFailure, isCertificateFailure, networkCode, networkFailure, ROUTE } from '../network.ts';
 import type { AwsAnswer } from './answer.ts';
 import type { AwsAgents } from './connection.ts';
@@ -30,7 +30,9 @@ export function awsFailure(thrown: unknown, subject: Subject, answer: AwsAnswer,
 function asAwsError(thrown: unknown): AwsError {
   if (!(thrown instanceof Error)) return { name: 'unknown', message: '', status: undefined };
   const metadata = '$metadata' in thrown ? (thrown.$metadata as { httpStatusCode?: number }) : {};
-  return { name: thrown.name, message: String(thrown.message), status: metadata.httpStatusCode };
+  // Of an error of the system, which has no name of its own, the code says more.
+  const name = thrown.name === 'Error' && codeOf(thrown) !== 'unknown' ? codeOf(thrown) : thrown.name;
+  return { name, message: String(thrown.message), status: metadata.httpStatusCode };
 }
 
 function timeoutFailure(error: AwsError, service: string): ProviderError | undefined {

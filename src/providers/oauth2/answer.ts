@@ -35,6 +35,20 @@ export function plainTokens(json: Json, takesIdToken: boolean): Json {
   };
 }
 
+/** As long as a login may take. */
+const USUAL_CODE_SECONDS = 300;
+
+/** RFC 8628 section 3.2, also of those who write numbers as text (Entra ID v1) or `verification_url` (Google). */
+export function plainDeviceCode(json: Json): Json {
+  const { verification_uri, verification_url, interval, expires_in } = json;
+  return {
+    ...json,
+    verification_uri: verification_uri ?? verification_url,
+    interval: secondsOrNone(interval) || undefined,
+    expires_in: secondsOrNone(expires_in) ?? USUAL_CODE_SECONDS,
+  };
+}
+
 function textOrNone(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }

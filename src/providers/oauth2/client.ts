@@ -5,7 +5,7 @@ import { ProviderError } from '../../errors.ts';
 import { printable } from '../../platform/text.ts';
 import { HttpConnection, type JsonAnswer, timeOf } from '../http.ts';
 import type { ProviderHost } from '../provider.ts';
-import { plainTokens, type RefreshGrant, refreshGrantIn, refreshLastsMs } from './answer.ts';
+import { plainDeviceCode, plainTokens, type RefreshGrant, refreshGrantIn, refreshLastsMs } from './answer.ts';
 import { showIdentity } from './client-auth.ts';
 import { Courier, type Receipt } from './courier.ts';
 import { failureOf, notOAuth, type OAuthAsked, wordIn } from './failures.ts';
@@ -274,6 +274,7 @@ export class OAuthClient {
 
   /** Without an issuer nobody can say whether an ID token is from it: then there is none. */
   #readable(content: string, json: JsonAnswer['json']): string {
+    if (typeof json?.['device_code'] === 'string') return JSON.stringify(plainDeviceCode(json), numbersAlone);
     if (typeof json?.['access_token'] !== 'string') return content;
     return JSON.stringify(plainTokens(json, this.#options.issuer !== undefined));
   }
@@ -314,10 +315,17 @@ function requireSecrecy(metadata: oidc.ServerMetadata, issuer: string, provider:
   return metadata;
 }
 
-/** Nothing was sent: the library misses something in what the server tells of itself. Its words name no more than that. */
+/** Nothing was sent: the library misses something in what the server tells of itself, or in what its login page sent back. */
 function unfitServer(error: unknown, { provider, options }: OAuthAsked): unknown {
   if (!(error instanceof oidc.ClientError) && !(error instanceof TypeError)) return error;
   const words = printable(ownWords(error), 120);
+  if (error instanceof oidc.ClientError && error.code === 'OAUTH_INVALID_RESPONSE') {
+    const message = `what came back from the login page is not of this login: ${words}`;
+    return new ProviderError('login-expired', message, {
+      remedy: `try again: broker login ${provider}`,
+      concerns: 'login',
+    });
+  }
   return new ProviderError(
     'misconfigured',
     `the identity provider of "${provider}" cannot be used with grant ${options.grant}: ${words}`,
@@ -332,6 +340,11 @@ function unfitServer(error: unknown, { provider, options }: OAuthAsked): unknown
 function ownWords(error: unknown): string {
   if (!(error instanceof Error)) return '';
   return error.cause instanceof Error ? error.cause.message : error.message;
+}
+
+/** JSON has no place for a bigint. */
+function numbersAlone(_name: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? Number(value) : value;
 }
 
 /** For the library, which wants one; nothing sends it. */

@@ -97,24 +97,14 @@ const ERRORS: Readonly<Record<string, (asked: OAuthAsked) => Sorted>> = {
   login_required: wantsAPerson,
   consent_required: wantsAPerson,
   account_selection_required: wantsAPerson,
-  access_denied: ({ options, provider }) =>
-    isInteractive(options)
-      ? {
-          kind: 'login-expired',
-          what: `the login to provider "${provider}" was refused`,
-          remedy: `log in as a user who may, and allow it: broker login ${provider}`,
-        }
-      : {
-          kind: 'denied',
-          what: `the identity provider of "${provider}" refuses the broker this token`,
-          remedy: 'have its administrators grant the client what it asks for',
-          concerns: 'secret',
-        },
-  expired_token: ({ provider }) => ({
-    kind: 'login-expired',
-    what: 'nobody completed the login in time',
-    remedy: `try again: broker login ${provider}`,
-  }),
+  access_denied: refused,
+  expired_token: notCompleted,
+  // Entra ID's and GitHub's words at a device login.
+  authorization_declined: refused,
+  bad_verification_code: notCompleted,
+  incorrect_device_code: notCompleted,
+  incorrect_client_credentials: refusedClient,
+  device_flow_disabled: notAllowed,
   unauthorized_client: notAllowed,
   unsupported_grant_type: notAllowed,
   unsupported_response_type: notAllowed,
@@ -134,6 +124,35 @@ const ERRORS: Readonly<Record<string, (asked: OAuthAsked) => Sorted>> = {
     concerns: 'secret',
   }),
 };
+
+function refused({ options, provider }: OAuthAsked): Sorted {
+  return isInteractive(options)
+    ? {
+        kind: 'login-expired',
+        what: `the login to provider "${provider}" was refused`,
+        remedy: `log in as a user who may, and allow it: broker login ${provider}`,
+      }
+    : {
+        kind: 'denied',
+        what: `the identity provider of "${provider}" refuses the broker this token`,
+        remedy: 'have its administrators grant the client what it asks for',
+        concerns: 'secret',
+      };
+}
+
+function notCompleted({ provider }: Pick<OAuthAsked, 'provider'>): Sorted {
+  return {
+    kind: 'login-expired',
+    what: 'nobody completed the login in time',
+    remedy: `try again: broker login ${provider}`,
+  };
+}
+
+/** The code of a device login is over, whatever the server says of it. */
+export function codeIsOver(provider: string): ProviderError {
+  const { kind, what, remedy } = notCompleted({ provider });
+  return new ProviderError(kind, what, { remedy, concerns: 'login' });
+}
 
 function refusedGrant({ provider, options, handedIn }: OAuthAsked): Sorted {
   if (isInteractive(options)) {

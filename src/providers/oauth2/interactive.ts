@@ -4,7 +4,7 @@ import { sleep, within } from '../../platform/waiting.ts';
 import { callbackUri, LOGIN_LIMIT_MS, OidcCallback, tooLate } from '../oidc-callback.ts';
 import type { InteractiveLogin, LoginDialogue, ProviderHost } from '../provider.ts';
 import { askOf, type GrantedTokens, OAuthClient, parametersOf } from './client.ts';
-import { failureOf } from './failures.ts';
+import { codeIsOver, failureOf } from './failures.ts';
 import { isInteractive, type OAuth2Options } from './options.ts';
 import { logsInUnattended } from './provider.ts';
 import { sealable } from './session.ts';
@@ -64,18 +64,28 @@ async function deviceLogin({ options, client, dialogue, host, signal }: Context)
       ? `Enter this code there: ${user_code}`
       : `The code there must be: ${user_code}`,
   );
-  for (;;) {
-    try {
-      return await client.tokens(
-        (to) => oidc.pollDeviceAuthorizationGrant(to, begun.value, { code_verifier: verifier }, { signal }),
-        signal,
-      );
-    } catch (error) {
-      // The person is at the login page meanwhile: a network that comes and goes is no reason to begin again.
-      if (!(error instanceof ProviderError) || error.kind !== 'transient') throw error;
-      await sleep(error.retryAfterMs ?? PAUSE_MS, host.clock, signal);
+  const limitMs = Math.min(begun.value.expires_in * 1000, LOGIN_LIMIT_MS);
+  const limit = { clock: host.clock, limitMs, late: () => codeIsOver(host.name) };
+  return await within([signal], limit, async (own) => {
+    for (;;) {
+      try {
+        return await client.tokens(
+          (to) => oidc.pollDeviceAuthorizationGrant(to, begun.value, { code_verifier: verifier }, { signal: own }),
+          own,
+        );
+      } catch (error) {
+        // The person is at the login page meanwhile: a network that comes and goes is no reason to begin again.
+        if (!(error instanceof ProviderError) || error.kind !== 'transient') throw error;
+        await sleep(error.retryAfterMs ?? PAUSE_MS, host.clock, own);
+      }
     }
-  }
+  });
+}
+
+/** A server of OAuth alone, which has no place for the nonce, says nothing of how it signs them (OpenID Connect Discovery 3). */
+function givesIdToken({ issuer }: OAuth2Options, to: oidc.Configuration, parameters: URLSearchParams): boolean {
+  const isOpenId = to.serverMetadata().id_token_signing_alg_values_supported !== undefined;
+  return issuer !== undefined && isOpenId && /\bopenid\b/.test(parameters.get('scope') ?? '');
 }
 
 async function browserLogin({ options, client, dialogue, host, signal }: Context): Promise<GrantedTokens> {
@@ -88,8 +98,6 @@ async function browserLogin({ options, client, dialogue, host, signal }: Context
   parameters.set('code_challenge', await oidc.calculatePKCECodeChallenge(verifier));
   parameters.set('code_challenge_method', 'S256');
   parameters.set('state', state);
-  const wantsIdToken = /\bopenid\b/.test(parameters.get('scope') ?? '') && options.issuer !== undefined;
-  if (wantsIdToken) parameters.set('nonce', nonce);
   const table = `[providers.${host.name}]`;
   const callback = await OidcCallback.listen(options.callback_port, state, {
     provider: host.name,
@@ -101,7 +109,14 @@ async function browserLogin({ options, client, dialogue, host, signal }: Context
       ),
   });
   try {
-    const page = await client.request('login page', async (to) => oidc.buildAuthorizationUrl(to, parameters), signal);
+    const page = await client.request(
+      'login page',
+      async (to) => {
+        if (givesIdToken(options, to, parameters)) parameters.set('nonce', nonce);
+        return oidc.buildAuthorizationUrl(to, parameters);
+      },
+      signal,
+    );
     await dialogue.showPage(page.value.href);
     const { query, respond } = await callback.next(host.clock, LOGIN_LIMIT_MS, signal);
     try {
@@ -111,7 +126,7 @@ async function browserLogin({ options, client, dialogue, host, signal }: Context
       const checks = {
         pkceCodeVerifier: verifier,
         expectedState: state,
-        ...(wantsIdToken ? { expectedNonce: nonce } : {}),
+        ...(parameters.has('nonce') ? { expectedNonce: nonce } : {}),
       };
       const tokens = await client.tokens((to) => oidc.authorizationCodeGrant(to, current, checks), signal, {
         origin: 'the login page',

@@ -9,7 +9,10 @@ import path from 'node:path';
 export interface TruthHome {
   readonly name: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** By path below the home: text, anything else as JSON, or `-> target` for a link. `etc/…` stands for `/etc/…`. */
+  /**
+   * By path below the home: text, anything else as JSON, or `-> target` for a link; a folder's path ends in `/`. `etc/…`
+   * stands for `/etc/…`.
+   */
   readonly files?: Readonly<Record<string, unknown>>;
   /** `--bare` or not; and what `--settings` is given. */
   readonly bare?: true;
@@ -82,7 +85,8 @@ export class LaidHome {
 
   #write(name: string, content: unknown): void {
     const file = path.join(this.root, name);
-    mkdirSync(path.dirname(file), { recursive: true });
+    mkdirSync(name.endsWith('/') ? file : path.dirname(file), { recursive: true });
+    if (name.endsWith('/')) return;
     const text = this.fill(typeof content === 'string' ? content : JSON.stringify(content, null, 2));
     if (text.startsWith('-> ')) symlinkSync(text.slice(3), file);
     else writeFileSync(file, text, { mode: 0o600 });

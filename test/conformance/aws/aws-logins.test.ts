@@ -78,6 +78,24 @@ test('an SSO session of the old kind that is over', async () => {
   );
 });
 
+test.each([
+  ['whose session is not there', 'sso_session = ghost\nsso_account_id = 123456789012\nsso_role_name = Dev\n'],
+  ['that says half of it', 'sso_start_url = https://corp.awsapps.com/start\n'],
+])('an SSO profile %s is not complete; logging in again would not help', async (_name, lines) => {
+  await home.writeConfig(`[profile dev]\nregion = eu-west-1\n${lines}`);
+  expect(await shown(read({ profile: 'dev' }))).toBe(
+    'misconfigured: profile "dev" is not complete in the AWS configuration → run: aws configure sso --profile dev',
+  );
+});
+
+test('a file with a web identity token that is not there is told as what it is', async () => {
+  const file = join(home.folder, 'no-token');
+  await home.writeConfig(`[profile pod]\nregion = eu-west-1\nrole_arn = ${ROLE}\nweb_identity_token_file = ${file}\n`);
+  expect(await shown(read({ profile: 'pod' }))).toMatch(
+    /^login-expired: the web_identity_token_file of profile "pod" cannot be read/,
+  );
+});
+
 test('a profile that does not exist is never replaced by another login', async () => {
   vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKOTHER');
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'other');

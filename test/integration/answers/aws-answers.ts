@@ -70,6 +70,15 @@ export const awsAnswers: readonly Answer[] = [
     answers(400, 'ResourceNotFoundException', "Secrets Manager can't find the specified secret."),
   ),
   secret(
+    'it has never had a value',
+    'misconfigured',
+    answers(
+      400,
+      'ResourceNotFoundException',
+      "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT",
+    ),
+  ),
+  secret(
     'no such staging label',
     'gone',
     answers(

@@ -18,6 +18,7 @@ import {
 } from '../../../src/providers/provider.ts';
 import { hasOpenssl, makeCertificate } from '../../fakes/certificates.ts';
 import { CollectingLog } from '../../fakes/collecting-log.ts';
+import { freePort } from '../../fakes/loopback.ts';
 import { MemoryLoginStore } from '../../fakes/memory-login-store.ts';
 import { realClock } from '../../fakes/real-clock.ts';
 import { answerJson, TokenServer } from '../../fakes/token-server.ts';
@@ -191,27 +192,56 @@ describe('the key of another credential', () => {
   });
 });
 
-describe('a device login', () => {
-  const said: string[] = [];
+function logInAt(more: object, said: string[], showPage: LoginDialogue['showPage']) {
   const dialogue: LoginDialogue = {
     canAskAgain: false,
     say: (words) => void said.push(words),
     askPassword: () => expect.fail('nobody asks'),
     askPasscode: () => expect.fail('nobody asks'),
     chooseFactor: () => expect.fail('nobody asks'),
-    showPage: async (address) => void said.push(address),
+    showPage,
   };
+  const options = oauth2Definition.providerSchema.parse({ issuer: server.url, client_id: 'broker', ...more });
+  const host = { name: 'corp', clock: realClock, log: new CollectingLog(), logins: new MemoryLoginStore() };
+  const rest = { credentials: lendsNothing, env: {}, homeDir: folder };
+  return logInInteractively(options, { ...host, ...rest }, dialogue, { signal: new AbortController().signal });
+}
+
+describe('a browser login', () => {
+  /** The person has logged in, and the browser comes back. */
+  async function logIn(sentBack: (state: string) => string) {
+    const more = { grant: 'authorization_code', callback_port: await freePort() };
+    return await logInAt(more, [], async (address) => {
+      const asked = new URL(address).searchParams;
+      void fetch(`${asked.get('redirect_uri')}?${sentBack(asked.get('state') ?? '')}`).catch(() => undefined);
+    });
+  }
+
+  test('at a server of OAuth alone, which has no ID tokens, needs none', async () => {
+    server.behaviour = ({ response }) => answerJson(response, 200, { access_token: 'a', refresh_token: 'r-1' });
+    using token = await logIn((state) => `state=${state}&code=c-1`);
+    expect(Buffer.from(token.reveal(), 'base64url').toString()).toBe('{"refreshToken":"r-1"}');
+  });
+
+  test.each([
+    ['without a code', ''],
+    ['from another issuer', '&code=c-1&iss=https://evil.example.com'],
+  ])('that comes back %s is to be tried again', async (_name, more) => {
+    await expect(logIn((state) => `state=${state}${more}`)).rejects.toMatchObject({
+      kind: 'login-expired',
+      message: expect.stringContaining('not of this login'),
+      remedy: 'try again: broker login corp',
+    });
+    expect(server.asked).toEqual([]);
+  });
+});
+
+describe('a device login', () => {
+  const said: string[] = [];
 
   function logIn() {
     said.length = 0;
-    const options = oauth2Definition.providerSchema.parse({
-      issuer: server.url,
-      grant: 'device_code',
-      client_id: 'broker',
-    });
-    const host = { name: 'corp', clock: realClock, log: new CollectingLog(), logins: new MemoryLoginStore() };
-    const rest = { credentials: lendsNothing, env: {}, homeDir: folder };
-    return logInInteractively(options, { ...host, ...rest }, dialogue, { signal: new AbortController().signal });
+    return logInAt({ grant: 'device_code' }, said, async (address) => void said.push(address));
   }
 
   /** Answers one after the other, the last one again and again. */
@@ -245,6 +275,24 @@ describe('a device login', () => {
   });
 
   test.each([
+    ['a number as text and the name of Google', { interval: '0.01', expires_in: '60', verification_uri: undefined }],
+    ['no interval that could be waited and no end', { interval: 0, expires_in: undefined }],
+  ])('a code with %s is shown all the same', { timeout: 20_000 }, async (_name, device) => {
+    server.device = { verification_url: `${server.url}/page`, ...device };
+    answering(granted);
+    using token = await logIn();
+    expect(said.splice(0)[0]).toBe(`${server.url}/page?code=ABCD`);
+    expect(token.bytes.length).toBeGreaterThan(0);
+  });
+
+  test('a code that is over is not asked for any longer, whatever the server says', async () => {
+    server.device = { expires_in: 0.3 };
+    answering(pending);
+    await expect(logIn()).rejects.toMatchObject({ kind: 'login-expired', message: expect.stringContaining('in time') });
+  });
+
+  test.each([
+    ['authorization_declined', 'login-expired', /the login to provider "corp" was refused/],
     ['access_denied', 'login-expired', /the login to provider "corp" was refused/],
     ['expired_token', 'login-expired', /nobody completed the login in time/],
     ['invalid_client', 'login-expired', /does not accept this client/],

@@ -260,3 +260,14 @@ describe('the clock of a provider', () => {
     expect(world.broker.status().credentials[0]?.advice).toEqual([]);
   });
 });
+
+describe('a field that should say when the key ends', () => {
+  it.each([
+    [undefined, []],
+    ['renewed', [expect.objectContaining({ about: 'expiry', message: expect.stringContaining('"renewed"') })]],
+  ])('named %s and without a time is told in the status', async (expiresField, advice) => {
+    const world = await bench({ credentials: [{ name: 'anthropic', engine: { kind: 'static' }, expiresField }] });
+    await world.get('anthropic', PLAIN);
+    expect(world.broker.status().credentials[0]?.advice).toEqual(advice);
+  });
+});
