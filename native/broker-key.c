@@ -197,7 +197,9 @@ static bool place(int which, char path[PATH_ROOM])
 /* True if `path` is there, of this type, not a link, and closed to all but `owner`. */
 static bool is_private(const char *path, mode_t type, uid_t owner)
 {
-    bool folder = type == S_IFDIR;
+    bool folder = type == S_IFDIR, given = variable("BROKER_SOCKET") != NULL;
+    /* Only of what has a name of ours is it known that it may go: a path that was given may lead to /tmp or to a file of yours. */
+    const char *elsewhere = "; set BROKER_SOCKET to a path in a folder of your own";
     struct stat status;
     if (lstat(path, &status) != 0) {
         if (errno != ENOENT && errno != ENOTDIR) REFUSE("cannot look at ", path, ": ", strerror(errno));
@@ -205,10 +207,17 @@ static bool is_private(const char *path, mode_t type, uid_t owner)
     }
     if (S_ISLNK(status.st_mode))
         REFUSE(path, " is a symbolic link, which could lead anywhere; run `rm '", path, "'` and restart the broker");
+    else if (given && (status.st_mode & S_IFMT) != type)
+        REFUSE(path, folder ? " is not a folder" : " is not a socket", elsewhere);
     else if ((status.st_mode & S_IFMT) != type)
-        REFUSE(path, folder ? " is not a folder" : " is not a socket", "; run `rm '", path, "'` and restart the broker");
+        REFUSE(path, folder ? " is not a folder" : " is not a socket", "; run `mv '", path, "' '", path,
+               ".old'` and restart the broker");
+    else if (given && status.st_uid != owner)
+        REFUSE(path, " belongs to another user and is not trusted", elsewhere);
     else if (status.st_uid != owner)
         REFUSE(path, " belongs to another user and is not trusted; run `sudo rm -r '", path, "'`, restart the broker");
+    else if ((status.st_mode & S_ISVTX) != 0)
+        REFUSE("others can reach ", path, elsewhere);
     else if ((status.st_mode & 077) != 0)
         REFUSE("others can reach ", path, "; run `chmod ", folder ? "700 '" : "600 '", path, "'`");
     else

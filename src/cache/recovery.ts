@@ -145,17 +145,18 @@ export function describeEnvironment(path: string, error: unknown): Trouble {
   const why = error instanceof Error ? firstLine(error.message) : 'unknown error';
   if (/^(?:ERR_DLOPEN_FAILED|MODULE_NOT_FOUND)$/.test(code)) return libraryTrouble(why);
   const folder = dirname(path);
+  const quoted = shellWord(folder);
   const blocked = /^SQLITE_FULL/.test(code) ? undefined : notWritable(path);
   if (blocked !== undefined) {
     const mode = blocked === folder ? 'u+rwx' : 'u+rw';
     return { problem: `${blocked} cannot be written: ${why}`, remedy: `run: chmod ${mode} ${shellWord(blocked)}` };
   }
   const problem = `${path} cannot be written: ${why}`;
-  if (/^SQLITE_FULL/.test(code)) return { problem, remedy: `Free some space: df -h ${folder}` };
+  if (/^SQLITE_FULL/.test(code)) return { problem, remedy: `Free some space: df -h ${quoted}` };
   if (/^SQLITE_(BUSY|LOCKED|PROTOCOL)/.test(code)) {
-    return { problem, remedy: `Close whatever else has it open: fuser -v ${path}` };
+    return { problem, remedy: `Close whatever else has it open: fuser -v ${shellWord(path)}` };
   }
-  return { problem, remedy: `Check space, permissions and mount: df -h ${folder}; ls -la ${folder}` };
+  return { problem, remedy: `Check space, permissions and mount: df -h ${quoted}; ls -la ${quoted}` };
 }
 
 /** better-sqlite3's binary for Linux is linked against glibc 2.34; what the loader says names the version that is missing. */

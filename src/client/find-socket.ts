@@ -64,6 +64,6 @@ function statOf(path: string) {
 
 function unsafe(message: string): BrokerError {
   return new BrokerError('ERR_UNSAFE_FILE', message, {
-    remedy: 'look at who made it, remove it, and start: broker daemon',
+    remedy: 'look at who made it, move it away, and start: broker daemon',
   });
 }

@@ -11,7 +11,7 @@ import {
   socketCandidates,
 } from '../config/paths.ts';
 import { ConfigWatcher } from '../config/watch.ts';
-import { BrokerError, describeError } from '../errors.ts';
+import { BrokerError, describeError, shellWord } from '../errors.ts';
 import { BoundedLog } from '../platform/bounded-log.ts';
 import { type Clock, SystemClock, type Timer } from '../platform/clock.ts';
 import { compiledProgram } from '../platform/compiled.ts';
@@ -351,7 +351,7 @@ async function listen(
   });
   if (inherited !== undefined) return adoptSocket(server.socket, inherited, place.path);
   if (taken !== undefined) {
-    const remedy = `look at who made it, and have it removed: sudo rm -r ${taken}`;
+    const remedy = `look at who made it, and have it removed: sudo rm -r ${shellWord(taken)}`;
     log.warn({ socket: place.path, remedy }, `another user has taken ${taken}: the socket is in another place`);
   }
   return bindSocket(server.socket, { ...place, uid, aside }, native);

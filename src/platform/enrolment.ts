@@ -1,5 +1,6 @@
 import { lstatSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { shellWord } from '../errors.ts';
 import type { Enrolment, HelperLine } from './attestation.ts';
 import { ensurePrivateFolder, type Flaw, flawOf, readRegularFile, writeFileAtomically } from './files.ts';
 
@@ -31,7 +32,7 @@ export function readEnrolment(stateDir: string, uid: number): EnrolmentRecord {
   const file = enrolmentFile(stateDir);
   const reading = readRegularFile(file, { maxBytes: LARGEST_BYTES, followLinks: false });
   if (reading.state === 'absent') return NOTHING;
-  const again = `remove it, and write it again: rm ${file}, then broker claude install`;
+  const again = `remove it, and write it again: rm ${shellWord(file)}, then broker claude install`;
   if (reading.state === 'refused') return { ...NOTHING, flaw: { reason: `${file} ${reading.fault}`, remedy: again } };
   const folder = path.dirname(file);
   const folderStats = lstatSync(folder, { throwIfNoEntry: false });

@@ -224,10 +224,13 @@ export function flawOf(file: string, stats: Stats, rule: PlaceRule, uid: number)
         : `put the real thing in its place: target=$(readlink -f ${quoted}) && rm ${quoted} && mv "$target" ${quoted}`,
     };
   }
+  // /tmp, /var/lib: what is the system's must not be made somebody's own.
+  const isSystems = stats.isDirectory() && isOfTheSystem(file, stats);
+  const elsewhere = `name a folder of your own instead, with mode 0700: mkdir -m 700 ${shellWord(join(file, 'NAME'))}`;
   if (stats.uid !== uid && !(rule === 'trusted' && stats.uid === 0)) {
     return {
       reason: `${file} belongs to uid ${stats.uid}, not to you (uid ${uid})`,
-      remedy: `look at who made it so, then run: sudo chown ${uid} ${quoted}`,
+      remedy: isSystems ? elsewhere : `look at who made it so, then run: sudo chown ${uid} ${quoted}`,
     };
   }
   const mode = stats.mode & 0o7777;
@@ -235,7 +238,9 @@ export function flawOf(file: string, stats: Stats, rule: PlaceRule, uid: number)
   if (rule === 'private' && (mode & 0o077) !== 0) {
     return {
       reason: `${file} has mode ${written}: others can reach it`,
-      remedy: `look at who made it so, then run: chmod ${stats.isDirectory() ? '700' : '600'} ${quoted}`,
+      remedy: isSystems
+        ? elsewhere
+        : `look at who made it so, then run: chmod ${stats.isDirectory() ? '700' : '600'} ${quoted}`,
     };
   }
   // In a sticky folder (/tmp) only the owner of a file can replace it.
@@ -244,6 +249,11 @@ export function flawOf(file: string, stats: Stats, rule: PlaceRule, uid: number)
     return { reason: `others can write ${file} (mode ${written})`, remedy: `run: chmod go-w ${quoted}` };
   }
   return undefined;
+}
+
+/** Shared by everybody (sticky), or a folder of root's that has its place in every system: /run, /home, /var/lib. */
+function isOfTheSystem(folder: string, { mode, uid }: Stats): boolean {
+  return (mode & 0o1000) !== 0 || (uid === 0 && ['/', '/var', '/usr'].includes(dirname(folder)));
 }
 
 /** What is behind the link is not to be moved anywhere: a device, a socket, a named pipe. */

@@ -113,6 +113,16 @@ describe.skipIf(helper === undefined)('what broker-key does not trust', () => {
     expect(daemon.requests).toEqual([]);
   });
 
+  test('no folder of everybody’s and no file of yours is to be changed or removed', async () => {
+    const file = path.join(home, 'notes.txt');
+    writeFileSync(file, 'mine', { mode: 0o600 });
+    for (const given of ['/tmp/broker.sock', file, path.join(file, 'broker.sock')]) {
+      const outcome = await runHelper([], { BROKER_SOCKET: given });
+      expectFailure(outcome, 77, /set BROKER_SOCKET to a path in a folder of your own$/m);
+      expect(outcome.stderr).not.toMatch(/chmod|rm |chown/);
+    }
+  });
+
   test('a folder or a socket that is a link', async () => {
     await using daemon = await FakeDaemon.start(sends(GOOD_REPLY));
     const folder = path.join(home, 'folder');
@@ -152,7 +162,11 @@ describe.skipIf(helper === undefined)('what broker-key does not trust', () => {
     chownSync(daemon.socket, 54_321, 0);
     expectFailure(await runHelper([], { BROKER_SOCKET: daemon.socket }), 77, /another user/);
     chownSync(daemon.folder, 54_321, 0);
-    expectFailure(await runHelper([], { BROKER_SOCKET: daemon.socket }), 77, `'${daemon.folder}'`);
+    expectFailure(
+      await runHelper([], { BROKER_SOCKET: daemon.socket }),
+      77,
+      `${daemon.folder} belongs to another user`,
+    );
     expect(daemon.requests).toEqual([]);
   });
 });

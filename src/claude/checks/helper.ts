@@ -71,7 +71,7 @@ export const helperChecks: readonly Check[] = [
       `${path} is not executable${onNoexec ? ': the file system that it lies on is mounted noexec' : ''}`,
     cost: 'the shell answers "Permission denied" and the client gives up after three tries',
     remedy: (helper) => {
-      if (!helper.onNoexec) return `type: chmod u+x ${helper.path}`;
+      if (!helper.onNoexec) return `type: chmod u+x ${shellWord(helper.path ?? 'FILE')}`;
       return helper.ours ? reinstall(helper) : 'move it to a folder where programs may run';
     },
     where: ({ where }) => where,

@@ -1,3 +1,4 @@
+import { shellWord } from '../../errors.ts';
 import type { Facts } from '../doctor/gather.ts';
 import type { LinkedFile } from '../doctor/places.ts';
 import { type Check, check, type Finding } from './check.ts';
@@ -24,7 +25,7 @@ export const placeChecks: readonly Check[] = [
     title: ({ file, target }) => `${file} is a link to ${target}, which is not there`,
     cost: 'the client starts as if there were no such settings: no helper, no permission rules',
     remedy: ({ file, target }) =>
-      `put the file back at ${target} (stow it, check it out, switch again), or type: rm ${file}`,
+      `put the file back at ${target} (stow it, check it out, switch again), or type: rm ${shellWord(file)}`,
     where: ({ file }) => file,
   }),
   check({

@@ -113,7 +113,7 @@ interface ProfileKey extends Assignment {
 function keysInProfiles({ input, helper }: Facts): ProfileKey[] {
   return input.profiles.flatMap((profile) =>
     profile.assignments
-      .filter(({ name, value }) => KEYS.has(name) && value !== '')
+      .filter(({ name, value }) => KEYS.has(name) && value?.trim() !== '')
       .map((assignment) => ({
         ...assignment,
         profile,

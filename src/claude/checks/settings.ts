@@ -1,3 +1,4 @@
+import { shellWord } from '../../errors.ts';
 import { DEFAULT_CLIENT_INTERVAL_MS, parseClientInterval } from '../../protocol/request.ts';
 import type { Facts } from '../doctor/gather.ts';
 import { type EffectiveVariable, effectiveVariable, originFile, originText } from '../settings/effective.ts';
@@ -36,7 +37,7 @@ export const settingsChecks: readonly Check[] = [
     title: ({ file, fault }) => `${file} ${fault?.fault}`,
     cost: 'nothing in it is in effect',
     remedy: ({ file, fault }) =>
-      fault?.code === 'EACCES' ? `type: chmod u+r ${file}` : 'put a regular JSON file there, or remove it',
+      fault?.code === 'EACCES' ? `type: chmod u+r ${shellWord(file)}` : 'put a regular JSON file there, or remove it',
     where: ({ file }) => file,
   }),
   check({
@@ -242,7 +243,7 @@ export const fileModeChecks: readonly Check[] = [
     when: ({ guarded, uid }) => guarded.filter((file) => file.uid !== uid && file.uid !== 0),
     title: ({ file, uid }) => `${file} belongs to another user (uid ${uid})`,
     cost: ({ role }) => (role === 'secret' ? 'they can read and replace it' : 'they decide what runs as you'),
-    remedy: ({ file }, { uid }) => `make it your own: sudo chown ${uid} ${file}`,
+    remedy: ({ file }, { uid }) => `make it your own: sudo chown ${uid} ${shellWord(file)}`,
     where: ({ file }) => file,
   }),
   check({
@@ -251,7 +252,7 @@ export const fileModeChecks: readonly Check[] = [
     when: (facts) => looseModes(facts).filter(({ open }) => (open & 0o022) !== 0),
     title: ({ file, mode }) => `${file} can be changed by other users of this machine (mode ${octal(mode)})`,
     cost: 'whoever can write it decides what runs as you, or which key you use',
-    remedy: ({ file, wanted }) => `type: chmod ${octal(wanted)} ${file}`,
+    remedy: ({ file, wanted }) => `type: chmod ${octal(wanted)} ${shellWord(file)}`,
     where: ({ file }) => file,
     fix: ({ fix }) => fix,
   }),
@@ -261,7 +262,7 @@ export const fileModeChecks: readonly Check[] = [
     when: (facts) => looseModes(facts).filter(({ open }) => (open & 0o022) === 0),
     title: ({ file, mode }) => `${file} can be read by other users of this machine (mode ${octal(mode)})`,
     cost: 'every user and service of this machine can read the secret in it',
-    remedy: ({ file, wanted }) => `type: chmod ${octal(wanted)} ${file}`,
+    remedy: ({ file, wanted }) => `type: chmod ${octal(wanted)} ${shellWord(file)}`,
     where: ({ file }) => file,
     fix: ({ fix }) => fix,
   }),

@@ -1,3 +1,4 @@
+import { shellWord } from '../../errors.ts';
 import { credentialAsked } from '../doctor/broker.ts';
 import type { Facts, SiblingFacts } from '../doctor/gather.ts';
 import { describeCommand } from '../shell/helper-command.ts';
@@ -23,7 +24,7 @@ export const siblingChecks: readonly Check[] = [
     'sibling-not-executable',
     ({ how, found, executable }) => how !== 'unknown' && found && !executable,
     ({ label, path }) => `${path}, which ${label} runs, is not executable`,
-    ({ path }) => `type: chmod u+x ${path}`,
+    ({ path }) => `type: chmod u+x ${shellWord(path ?? 'FILE')}`,
   ),
   siblingCheck(
     'sibling-relative',

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
-import { BrokerError } from '../../errors.ts';
+import { BrokerError, shellWord } from '../../errors.ts';
 import type { Finding, Fix } from '../checks/check.ts';
 import type { InstallerContext } from '../install/installer.ts';
 import { exclusively } from '../install/lock.ts';
@@ -66,7 +66,7 @@ function moved(file: string): BrokerError {
 }
 
 function diffOf(fix: Fix): string | undefined {
-  if (fix.kind === 'chmod') return `chmod ${fix.mode.toString(8)} ${fix.file}`;
+  if (fix.kind === 'chmod') return `chmod ${fix.mode.toString(8)} ${shellWord(fix.file)}`;
   try {
     const change = changeFor(fix);
     if (change === undefined) return undefined;

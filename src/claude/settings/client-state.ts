@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
+import type { Clock } from '../../platform/clock.ts';
 import { readRegularFile, statQuietly } from '../../platform/files.ts';
 import { clientFolder } from './locations.ts';
 import type { MacTools } from './mac-tools.ts';
@@ -115,8 +116,9 @@ export interface Identity {
 /** A profile that is named, else workload identity in variables, else the active profile; each only if it can be used. */
 export function findIdentity(
   variable: (name: string) => string | undefined,
-  { homeDir, projectDir }: Pick<LoginSurroundings, 'homeDir' | 'projectDir'>,
+  { homeDir, projectDir, clock }: Pick<LoginSurroundings, 'homeDir' | 'projectDir'> & { readonly clock: Clock },
 ): Identity | undefined {
+  const usableProfile = (folder: string, name: string) => profileFile(folder, name, projectDir, clock.wall());
   const folder = path.resolve(
     projectDir,
     variable('ANTHROPIC_CONFIG_DIR')?.trim() ??
@@ -124,7 +126,7 @@ export function findIdentity(
   );
   const named = variable('ANTHROPIC_PROFILE')?.trim();
   if (named) {
-    const file = usableProfile(folder, named, projectDir);
+    const file = usableProfile(folder, named);
     return file === undefined ? undefined : { kind: 'profile', beatsLogin: true, file };
   }
   const token = variable('ANTHROPIC_IDENTITY_TOKEN_FILE') ?? variable('ANTHROPIC_IDENTITY_TOKEN');
@@ -133,7 +135,7 @@ export function findIdentity(
   }
   const active = readRegularFile(path.join(folder, 'active_config'), { maxBytes: 4096 });
   const name = (active.state === 'read' ? active.bytes.toString('utf8').trim() : '') || 'default';
-  const file = usableProfile(folder, name, projectDir);
+  const file = usableProfile(folder, name);
   if (file === undefined) return undefined;
   return { kind: 'profile', beatsLogin: profileType(file) === 'oidc_federation', file };
 }
@@ -142,15 +144,17 @@ function profileType(file: string): unknown {
   return asObject(asObject(readQuietly(file))['authentication'])['type'];
 }
 
-function usableProfile(folder: string, name: string, projectDir: string): string | undefined {
+function profileFile(folder: string, name: string, projectDir: string, nowMs: number): string | undefined {
   const file = path.join(folder, 'configs', `${name}.json`);
   const type = profileType(file);
   if (type === 'oidc_federation') return file;
   const elsewhere = asObject(asObject(readQuietly(file))['authentication'])['credentials_path'];
-  const credentials = typeof elsewhere === 'string' ? elsewhere : path.join(folder, 'credentials', `${name}.json`);
-  return type === 'user_oauth' && statQuietly(path.resolve(projectDir, credentials))?.isFile() === true
-    ? file
-    : undefined;
+  const own = typeof elsewhere === 'string' ? elsewhere : path.join(folder, 'credentials', `${name}.json`);
+  const credentials = path.resolve(projectDir, own);
+  if (type !== 'user_oauth' || statQuietly(credentials)?.isFile() !== true) return undefined;
+  const { expires_at: expiresAt, refresh_token: refresh } = asObject(readQuietly(credentials));
+  // Nothing can be made of a token that has ended and cannot be renewed: "Login expired".
+  return typeof expiresAt === 'number' && expiresAt * 1000 < nowMs && !refresh ? undefined : file;
 }
 
 function readQuietly(file: string): unknown {

@@ -113,13 +113,28 @@ export class ShAssigner {
     if (/^\+[a-z]*a|\+o allexport|^no_?all_?export\b/i.test(text)) this.#variables.exportsAll = false;
   }
 
+  /** `read NAME`, `printf -v NAME …`: only the shell knows the value. */
+  fill(args: readonly AssigningNode[]): void {
+    for (const arg of args) {
+      const name = arg.type === 'Word' ? this.#expander.text(arg) : undefined;
+      if (name === undefined || !/^[A-Za-z_]\w*$/.test(name)) continue;
+      const { isCertain } = this.#now;
+      this.#variables.set(name, {
+        value: undefined,
+        place: this.#placeOf(arg, name, undefined),
+        isExported: false,
+        isCertain,
+      });
+    }
+  }
+
   /** `: "${NAME:=value}"`. */
   defaults(args: readonly AssigningNode[]): void {
     for (const arg of args) {
       if (arg.type !== 'Word') continue;
-      const [, name, value] = /^"?\$\{([A-Za-z_]\w*):?=([^{}]*)\}"?$/.exec(arg.text) ?? [];
+      const [, name, value = ''] = /^"?\$\{([A-Za-z_]\w*):?=(.*)\}"?$/s.exec(arg.text) ?? [];
       if (name === undefined || this.#variables.has(name)) continue;
-      const known = value !== undefined && /[$`\\'"]/.test(value) ? undefined : value;
+      const known = /[$`\\'"~]/.test(value) ? this.#expander.text(arg) : value;
       this.#variables.set(name, {
         value: known,
         place: this.#placeOf(arg, name, known),

@@ -218,6 +218,12 @@ export class ShShell {
       case ':':
         this.#assigner.defaults(args);
         return true;
+      case 'read':
+        this.#assigner.fill(args);
+        return undefined;
+      case 'printf':
+        if (words()[0] === '-v') this.#assigner.fill(args.slice(1, 2));
+        return true;
       case 'true':
       case 'alias':
       case 'echo':

@@ -80,6 +80,19 @@ test.each(HOMES)('$name', async (data) => {
   if (HEALTHY_HOMES.includes(data)) expect(io.exitCode).toBe(0);
 });
 
+test('a command in a remedy can be typed where the home has a space in its name', async () => {
+  const ids = ['readable-by-others', 'writable-by-others', 'settings-dangling'];
+  const remedies: string[] = [];
+  for (const data of HOMES.filter(({ finds }) => finds.some((id) => ids.includes(id)))) {
+    using home = new TemporaryHome('broker home-');
+    const { findings } = JSON.parse((await diagnose(home, data)).out);
+    const own = findings.filter(({ id }: { id: string }) => ids.includes(id));
+    remedies.push(...own.map(({ remedy }: { remedy: string }) => remedy.replaceAll(home.root, 'HOME')));
+  }
+  expect(remedies.length).toBeGreaterThanOrEqual(ids.length);
+  for (const remedy of remedies) expect(remedy).toMatch(/type: (?:chmod \d+|rm) 'HOME\/[^']*'$/);
+});
+
 function idsOf(report: { findings: { id: string; severity: string }[] }, severities: string[]): string[] {
   return report.findings
     .filter(({ severity }) => severities.includes(severity))

@@ -4,8 +4,12 @@ import path from 'node:path';
 
 /** A home folder of its own, removed with `dispose`. */
 export class TemporaryHome {
-  readonly root = mkdtempSync(path.join(tmpdir(), 'broker-home-'));
+  readonly root: string;
   readonly uid = process.getuid?.() ?? 0;
+
+  constructor(prefix = 'broker-home-') {
+    this.root = mkdtempSync(path.join(tmpdir(), prefix));
+  }
 
   path(...names: string[]): string {
     return path.join(this.root, ...names);

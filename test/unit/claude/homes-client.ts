@@ -149,6 +149,15 @@ export const CLIENT_HOMES: readonly Home[] = [
     finds: ['helper-untrusted-project'],
   },
   {
+    name: 'a profile whose token has ended and cannot be renewed',
+    files: {
+      '.config/anthropic/configs/default.json': '{"authentication":{"type":"user_oauth"},"organization_id":"org"}',
+      '.config/anthropic/credentials/default.json': '{"access_token":"t","expires_at":1000}',
+    },
+    wins: NOBODY,
+    finds: ['no-method'],
+  },
+  {
     name: 'CLAUDE_CONFIG_DIR in user settings',
     files: { [USER]: helper(OURS, { env: { CLAUDE_CONFIG_DIR: '{HOME}/other' } }), 'other/.credentials.json': LOGIN },
     wins: ['login', 'login', null],

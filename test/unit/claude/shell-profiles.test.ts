@@ -281,6 +281,11 @@ describe('which files a new shell reads', () => {
       { '.zshenv': 'export ZDOTDIR="${XDG_CONFIG_HOME:-$HOME/.config}/zsh"', '.config/zsh/.zprofile': SET },
       ['.config/zsh/.zprofile:1'],
     ],
+    [
+      'ZDOTDIR by an assigning default',
+      { '.zshenv': ': ${ZDOTDIR:=$HOME/.config/zsh}', '.config/zsh/.zshrc': SET },
+      ['.config/zsh/.zshrc:1'],
+    ],
     ['ZDOTDIR of this shell', { 'z/.zshrc': SET }, ['z/.zshrc:1'], { ZDOTDIR: '{HOME}/z' }],
     ['/etc/zsh/zshenv', { 'system/etc/zsh/zshenv': SET }, ['system/etc/zsh/zshenv:1']],
     ['/etc/zshrc', { 'system/etc/zshrc': SET }, ['system/etc/zshrc:1']],

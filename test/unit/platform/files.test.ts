@@ -90,6 +90,16 @@ it('what processes left that were killed while they replaced a file goes, and no
 });
 
 describe('flawOf', () => {
+  it.runIf(process.platform === 'linux').each(['/tmp', '/var', '/usr/lib'])(
+    'nobody is told to make %s their own',
+    (folder) => {
+      for (const us of [0, 54_321]) {
+        const remedy = flawOf(folder, lstatSync(folder), 'private', us)?.remedy;
+        expect(remedy).toBe(`name a folder of your own instead, with mode 0700: mkdir -m 700 ${folder}/NAME`);
+      }
+    },
+  );
+
   it.each([
     ['private', 0o600, uid, undefined],
     ['private', 0o640, uid, /mode 0640: others can reach it/],
