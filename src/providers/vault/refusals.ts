@@ -140,7 +140,7 @@ function missing(answer: HttpReply, asked: Asked, words: string): Parts {
   if (metadata !== undefined) {
     return [
       'gone',
-      `the newest version of ${path} was deleted`,
+      `this version of ${path} was deleted`,
       'have it restored (vault kv undelete) or a new one written',
     ];
   }
