@@ -138,11 +138,7 @@ function missing(answer: HttpReply, asked: Asked, words: string): Parts {
     return ['gone', `this version of ${path} was destroyed`, 'have a new one written: it cannot be restored'];
   }
   if (metadata !== undefined) {
-    return [
-      'gone',
-      `the newest version of ${path} was deleted`,
-      'have it restored (vault kv undelete) or a new one written',
-    ];
+    return ['gone', `this version of ${path} was deleted`, 'have it restored (vault kv undelete) or a new one written'];
   }
   return ['gone', `there is no secret at ${path} (404)`, 'correct path, or have the secret written'];
 }

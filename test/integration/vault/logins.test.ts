@@ -288,6 +288,21 @@ describe('AppRole', () => {
     expect(error.remedy).toMatch(/somebody else has/);
   });
 
+  test.each([
+    [true, /holds a secret-id as it is/, 'remove secret_id_wrapped from [providers.prod.auth]'],
+    [false, /holds a wrapping token/, 'add secret_id_wrapped = true to [providers.prod.auth]'],
+  ])('a secret-id of the wrong form (secret_id_wrapped = %s) is no wrong login', async (wrapped, message, remedy) => {
+    const fixture = await start();
+    const role_id = fixture.vault.logins.appRole('broker', GRANT);
+    const handed = wrapped ? fixture.vault.logins.secretId('broker') : fixture.vault.wrapSecretId('broker');
+    const secret_id_file = await fixture.file('secret-id', handed);
+    const auth = { method: 'approle', role_id, secret_id_file, secret_id_wrapped: wrapped };
+    const error = await failure(read(await fixture.provider({ options: { auth } }), 'kv/claude'));
+    expect(error).toMatchObject({ kind: 'login-expired', message: expect.stringMatching(message), remedy });
+    expect(fixture.vault.count(/sys\/wrapping\/unwrap/)).toBe(0);
+    expect(fixture.vault.count(LOGIN)).toBe(0);
+  });
+
   test('a role without secret-ids needs none; a role-id may lie in a file', async () => {
     const fixture = await start();
     const roleId = fixture.vault.logins.appRole('open', { ...GRANT, policies: ['reader'] }, { bindSecretId: false });

@@ -56,6 +56,8 @@ export function appRole(auth: AuthOf<'approle'>): PrepareLogin {
     const content = readOrRemembered(file, context, keeps && remembered !== undefined);
     if (remembered !== undefined && (content === undefined || content === remembered.from)) return remembered.secretId;
     if (content === undefined) throw nothingToRead(file);
+    // Before it counts as a wrong login, of which a few lock the role.
+    if (WRONG_FORM[`${auth.secret_id_wrapped}`].test(content)) throw wrongForm(file, auth.secret_id_wrapped, context);
     const plain = auth.secret_id_wrapped ? await unwrapSecretId(content, context) : content;
     if (keeps) remembered = { from: content, secretId: plain };
     if (auth.remove_secret_id_file) rmSync(expandHome(file, context.host.homeDir), { force: true });
@@ -90,6 +92,22 @@ async function unwrapSecretId(wrappingToken: string, context: LoginContext): Pro
   if (secretId !== '') return secretId;
   throw new ProviderError('misconfigured', 'the wrapping token in secret_id_file does not hold a secret-id', {
     remedy: 'wrap the answer of auth/approle/role/ROLE/secret-id, not another one',
+  });
+}
+
+/** By `secret_id_wrapped`: a secret-id as Vault makes them, a token of Vault's or OpenBao's. */
+const WRONG_FORM = {
+  true: /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+  false: /^(?:hvs\.|s\.)[\w-]{20,}$/,
+} as const;
+
+function wrongForm(file: string, wanted: boolean, { host }: LoginContext): ProviderError {
+  const [what, remedy] = wanted
+    ? ['a secret-id as it is, and no wrapping token', 'remove secret_id_wrapped from']
+    : ['a wrapping token, and no secret-id', 'add secret_id_wrapped = true to'];
+  return new ProviderError('login-expired', `the file with the secret-id, ${file}, holds ${what}`, {
+    remedy: `${remedy} [providers.${host.name}.auth]`,
+    concerns: 'login',
   });
 }
 
