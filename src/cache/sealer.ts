@@ -88,7 +88,16 @@ export class Sealer {
       this.#unwrapped.set(row, envelope);
     }
     const plain = envelope.open();
-    return plain && unpackSecrets(partsOf(plain.bytes)[1] ?? NOTHING);
+    if (plain === undefined) return undefined;
+    const [, packed = NOTHING] = partsOf(plain.bytes);
+    const parts = partsOf(packed);
+    // The values are views, not copies: wiping each of them wipes every secret byte.
+    const secrets = new Map<string, SecretBytes>();
+    for (let at = 0; at + 1 < parts.length; at += 2) {
+      const [name = NOTHING, value = NOTHING] = parts.slice(at, at + 2);
+      secrets.set(name.toString('utf8'), SecretBytes.from(value));
+    }
+    return secrets;
   }
 
   /** @throws TypeError if it was sealed by another key. */
@@ -126,17 +135,6 @@ function packSecrets(secrets: SecretFields): Buffer {
   const parts: (string | Uint8Array)[] = [];
   for (const [name, secret] of secrets) parts.push(name, secret.bytes);
   return lengthPrefixed(...parts);
-}
-
-/** The values are views into `packed`, not copies: wiping each of them wipes every secret byte of it. */
-function unpackSecrets(packed: Buffer): SecretFields {
-  const parts = partsOf(packed);
-  const secrets = new Map<string, SecretBytes>();
-  for (let at = 0; at + 1 < parts.length; at += 2) {
-    const [name = NOTHING, value = NOTHING] = parts.slice(at, at + 2);
-    secrets.set(name.toString('utf8'), SecretBytes.from(value));
-  }
-  return secrets;
 }
 
 /** What `lengthPrefixed` was given, as views. */

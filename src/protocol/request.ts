@@ -119,7 +119,7 @@ type Word = 'pid' | 'ppid' | 'stdin' | 'stdout' | 'entrypoint' | 'session' | 'pu
  */
 export function parseHints(header: string | undefined): ClientHints | undefined {
   if (header === undefined || header.length > LONGEST_HEADER) return undefined;
-  const words: Partial<Record<string, string>> = Object.create(null);
+  const words: Partial<Record<Word, string> & Record<string, string>> = Object.create(null);
   let [at, end] = [0, ''];
   do {
     PAIR.lastIndex = at;
@@ -129,10 +129,6 @@ export function parseHints(header: string | undefined): ClientHints | undefined 
     at += whole.length;
     end = separator;
   } while (end !== '');
-  return read(words);
-}
-
-function read(words: Readonly<Partial<Record<Word, string>>>): ClientHints | undefined {
   const pid = processId(words.pid);
   const ppid = processId(words.ppid);
   const stdin = streamKind(words.stdin);

@@ -188,7 +188,6 @@ export class ClientConnection {
       this.isGone = true;
       this.#abort?.abort();
     });
-    this.#closeAfter(all.options.limits.silentMs);
   }
 
   /**
@@ -202,13 +201,7 @@ export class ClientConnection {
     return this.#abort.signal;
   }
 
-  /** How much of it was there; 0 as well without the addon. For a connection that Node does not read yet. */
-  receiveNow(into: Uint8Array): number {
-    const fd = socketFd(this.socket);
-    return fd === undefined ? 0 : (this.#all.options.direct?.receiveNow(fd, into) ?? 0);
-  }
-
-  /** How much of it the kernel took; 0 as well without the addon. For a connection to which nothing else is being written. */
+  /** How much of it the kernel took; 0 as well without the addon. While nothing else is being written to it. */
   sendNow(bytes: Uint8Array): number {
     const fd = socketFd(this.socket);
     return fd === undefined ? 0 : (this.#all.options.direct?.sendNow(fd, bytes) ?? 0);
@@ -218,12 +211,14 @@ export class ClientConnection {
   read(): void {
     if (this.#isRead) return;
     this.#isRead = true;
+    if (this.isSilent) this.#closeAfter(this.#all.options.limits.silentMs);
     this.socket.on('end', hangUp);
     this.socket.resume();
   }
 
   /** Node's HTTP reads it, and answers before it takes notice of a hang-up. */
   readByHttp(): void {
+    if (!this.#isRead) this.#closeAfter(this.#all.options.limits.silentMs);
     this.#isRead = true;
     this.socket.off('end', hangUp);
   }
@@ -234,8 +229,10 @@ export class ClientConnection {
     this.#abort.abort(error);
   }
 
-  /** What is asked for may have to be waited for. Ends with `hasAnswer()`. */
+  /** What is asked for may take as long as the broker does. Ends with `hasAnswer()`. */
   wantsKey(): void {
+    this.isSilent = false;
+    this.#deadline?.cancel();
     // What it asked for before may have been given up.
     if (!this.isGone && this.#abort?.signal.aborted) this.#abort = undefined;
     const { asking, options } = this.#all;
@@ -250,12 +247,6 @@ export class ClientConnection {
   awaitRequest(): void {
     this.isSilent = true;
     this.#closeAfter(this.#all.options.limits.silentMs);
-  }
-
-  /** Its request is there: it may take as long as the broker does. */
-  asks(): void {
-    this.isSilent = false;
-    this.#deadline?.cancel();
   }
 
   /** Everything is written as far as we are concerned; from now on only the reader can be late. */
@@ -295,7 +286,8 @@ export class ClientConnection {
 
   #begin(exchange: Exchange): void {
     this.#current = exchange;
-    this.asks();
+    this.isSilent = false;
+    this.#deadline?.cancel();
     exchange.response.on('close', () => this.#ended());
     this.#all.options.begin(exchange, this);
   }

@@ -20,7 +20,6 @@ export class HelperLane {
   /** @param at when the request came in. Never rejects. */
   async answer(connection: ClientConnection, request: KeyRequest, at: Moment): Promise<void> {
     const { log } = this.#answering;
-    connection.asks();
     let found: KeyReply | undefined;
     let reply: Buffer;
     let written: (() => void) | undefined;

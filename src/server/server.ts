@@ -8,7 +8,6 @@ import { type ClientConnection, Connections, closeFor, contain, type DirectTrans
 import { HelperLane, LONGEST_REQUEST, readHelperRequest } from './fast-path.ts';
 import { BASIC_FORMATS, type Formatter } from './formats.ts';
 import { HttpLane } from './http.ts';
-import type { KeyRequest } from './key-answer.ts';
 import { DEFAULT_LIMITS, rawProblem, type ServerLimits } from './limits.ts';
 import type { PeerCredentials, PeerIdentity } from './peer.ts';
 import type { Administration } from './routes.ts';
@@ -88,13 +87,13 @@ export class BrokerServer {
   }
 
   #accept(socket: Socket): void {
-    const { peers, uid, log } = this.#options;
+    const { peers, uid, log, direct } = this.#options;
     socket.on('error', ignore);
     try {
+      // It is only sure to be there at this moment.
+      const fd = socketFd(socket);
       let peer: PeerCredentials | undefined;
       if (peers.peerCredentials !== undefined) {
-        // The descriptor is only sure to be there at this moment.
-        const fd = socketFd(socket);
         peer = fd === undefined ? undefined : peers.peerCredentials(fd);
         if (peer?.uid !== uid) {
           this.#refusePeer(socket, peer);
@@ -103,14 +102,12 @@ export class BrokerServer {
       }
       const connection = this.#connections.admit(socket, peer);
       if (connection === undefined) return;
-      const packet = this.#packet.subarray(0, connection.receiveNow(this.#packet));
-      if (packet.length > 0) {
-        this.#begin(connection, readHelperRequest(packet) ?? Buffer.from(packet));
-        // It may have been the first part of a login.
-        packet.fill(0);
+      const length = fd === undefined ? 0 : (direct?.receiveNow(fd, this.#packet) ?? 0);
+      if (length > 0) {
+        this.#begin(connection, this.#packet.subarray(0, length));
         return;
       }
-      socket.once('data', (packet: Buffer) => this.#begin(connection, readHelperRequest(packet) ?? packet));
+      socket.once('data', this.#begin.bind(this, connection));
       connection.read();
     } catch (error) {
       closeFor(error, socket, log);
@@ -118,17 +115,20 @@ export class BrokerServer {
   }
 
   /** The first packet says which lane it takes. */
-  #begin(connection: ClientConnection, first: KeyRequest | Buffer): void {
+  #begin(connection: ClientConnection, packet: Buffer): void {
     const { clock, log } = this.#options;
     try {
-      if (Buffer.isBuffer(first)) {
+      const request = readHelperRequest(packet);
+      if (request === undefined) {
         connection.readByHttp();
-        this.#http.take(connection, first);
+        this.#http.take(connection, Buffer.from(packet));
+        // It may be the first part of a login, and the buffer is the next connection's as well.
+        packet.fill(0);
         return;
       }
       const at = clock.read();
       this.#onRequest(at.nowMs);
-      void this.#helperLane.answer(connection, first, at);
+      void this.#helperLane.answer(connection, request, at);
     } catch (error) {
       closeFor(error, connection.socket, log);
     }
