@@ -109,14 +109,18 @@ function finish(fresh: Report): void {
 /** The committed report with some sections measured again, and a line that says so. */
 function joined(committed: Report, fresh: Report): Report {
   const find = (title: string) => fresh.sections.find((section) => section.title === title);
-  const numbers = fresh.sections.map(({ title }) => title.split('.')[0]).join(' and ');
+  const numbers = fresh.sections.map(({ title }) => title.split('.')[0] ?? '').toSorted();
+  const isAnew = (line: string) => {
+    const [, those] = /^Section ([\d and]+) taken /.exec(line) ?? [];
+    return those?.split(' and ').every((each) => numbers.includes(each)) === true;
+  };
   const [machine = '', load = ''] = fresh.machine;
-  const taken = `Section ${numbers} taken`;
+  const taken = `Section ${numbers.join(' and ')} taken`;
   const elsewhere = machine === committed.machine[0] ? '' : `, on ${machine}`;
   return {
     ...committed,
     machine: [
-      ...committed.machine.filter((line) => !line.startsWith(`${taken} `)),
+      ...committed.machine.filter((line) => !isAnew(line)),
       `${taken} ${fresh.takenAt} in a run of its own${elsewhere}. ${load}`,
     ],
     sections: [
