@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { codeOf } from '../../src/errors.ts';
 import { BrokerHome } from '../fakes/daemon-process.ts';
 
 const CONFIG = `
@@ -34,6 +35,19 @@ const KINDS: readonly (readonly [what: string, make: (path: string) => void])[] 
     },
   ],
 ];
+/** At once: the daemon puts right what is gone before another program can be started. */
+function replace(path: string, beside: string): void {
+  // A folder takes no file's place, and meanwhile there may be one again.
+  for (let left = 100; left > 0 && existsSync(beside); left--) {
+    rmSync(path, { force: true });
+    try {
+      renameSync(beside, path);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOTDIR') throw error;
+    }
+  }
+}
+
 const each = (names: readonly string[]) =>
   names.flatMap((name) => KINDS.map(([what, make]) => [name, what, make] as const));
 
@@ -66,8 +80,9 @@ it.each(each(['state/lock', 'config.toml']).filter(([, what]) => what !== 'a gig
 
 it.each(KINDS)('a key file that becomes %s under the running daemon is put right', async (_, make) => {
   const daemon = await home.start();
-  rmSync(join(home.stateDir, 'kek'));
-  make(join(home.stateDir, 'kek'));
+  const beside = join(home.folder, 'beside');
+  make(beside);
+  replace(join(home.stateDir, 'kek'), beside);
   await daemon.whenLogged('kek was gone or replaced');
   expect(existsSync(join(home.stateDir, 'kek'))).toBe(true);
   expect(await daemon.end('SIGTERM')).toBe(0);
