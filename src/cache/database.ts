@@ -2,7 +2,7 @@ import { chmodSync, closeSync, lstatSync, openSync, readSync, type Stats, unlink
 import type { Database } from 'better-sqlite3';
 import SqliteDatabase from 'better-sqlite3';
 import { BrokerError, shellWord } from '../errors.ts';
-import { flawOf } from '../platform/files.ts';
+import { flawOf } from '../platform/place-rules.ts';
 import { MIGRATIONS, migrate } from './migrations.ts';
 import { DamagedDatabaseError } from './recovery.ts';
 

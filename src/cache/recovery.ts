@@ -35,12 +35,12 @@ const SUFFIXES = ['', '-wal', '-shm', '-journal'] as const;
  */
 export function setAside(path: string, label: string): string {
   let target = `${path}.${label}`;
-  for (let attempt = 2; SUFFIXES.some((suffix) => isTaken(target + suffix)); attempt += 1) {
+  for (let attempt = 2; SUFFIXES.some((suffix) => isThere(target + suffix)); attempt += 1) {
     target = `${path}.${label}-${attempt}`;
   }
   // The database last: if this is cut short, what is left is a database without its log, not a log without its database.
   for (const suffix of SUFFIXES.toReversed()) {
-    if (!isTaken(path + suffix)) continue;
+    if (!isThere(path + suffix)) continue;
     renameSync(path + suffix, target + suffix);
     failpoint('database.half-aside');
   }
@@ -49,14 +49,14 @@ export function setAside(path: string, label: string): string {
 }
 
 /** Also by a link that leads nowhere: `existsSync` goes by what a link leads to. */
-function isTaken(path: string): boolean {
+function isThere(path: string): boolean {
   return birthOf(path) !== undefined;
 }
 
 /** Sets aside what took the place of a database under the running daemon, if anything did. */
 export function setReplacedAside({ stateDir, log, wallMs }: SetAsideOptions): void {
   const path = databasePath(stateDir);
-  if (!SUFFIXES.some((suffix) => isTaken(path + suffix))) return;
+  if (!SUFFIXES.some((suffix) => isThere(path + suffix))) return;
   const target = setAside(path, `replaced-${timestamp(wallMs())}`);
   log.warn({ setAside: target }, 'what took the place of the database under the running daemon was set aside');
 }

@@ -1,7 +1,7 @@
 import { lstatSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BrokerError, codeOf } from '../errors.ts';
-import { checkPrivateFolder, isOwnFolder } from '../platform/files.ts';
+import { checkPrivateFolder, isOwnFolder } from '../platform/place-rules.ts';
 
 /** A place where the daemon may listen; config/paths.ts knows them, best first. */
 export interface SocketPlace {

@@ -5,7 +5,8 @@ import { changeFile, type InstallerContext, type InstallOutcome } from '../claud
 import { planInstall, planUninstall } from '../claude/install/plan.ts';
 import { CLAUDE_RECORDS } from '../claude/install/undo.ts';
 import { BrokerError, shellWord } from '../errors.ts';
-import { ensurePrivateFolder, readTextQuietly, writeFileAtomically } from '../platform/files.ts';
+import { readTextQuietly, writeFileAtomically } from '../platform/files.ts';
+import { ensurePrivateFolder } from '../platform/place-rules.ts';
 
 /**
  * Claude Desktop in third-party mode, as far as https://claude.com/docs/third-party/claude-desktop/configuration and

@@ -2,8 +2,9 @@ import { lstatSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path, { dirname, join } from 'node:path';
 import { BrokerError, codeOf } from '../errors.ts';
-import { ensurePrivateFolder, isOnNetwork } from '../platform/files.ts';
+import { isOnNetwork } from '../platform/files.ts';
 import { loadNative } from '../platform/native.ts';
+import { ensurePrivateFolder } from '../platform/place-rules.ts';
 
 /** Everything that decides where files are, handed in so that the answer depends on nothing else. */
 export interface PathInputs {

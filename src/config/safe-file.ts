@@ -1,7 +1,8 @@
 import { lstatSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError, shellWord } from '../errors.ts';
-import { type FileFault, type Flaw, flawOf, readRegularFile } from '../platform/files.ts';
+import { type FileFault, readRegularFile } from '../platform/files.ts';
+import { type Flaw, flawOf } from '../platform/place-rules.ts';
 
 /** A configuration is a few kilobytes; more is the wrong file. */
 export const LARGEST_CONFIG_BYTES = 1024 * 1024;

@@ -1,15 +1,8 @@
 import { lstatSync, renameSync, rmSync, type Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { shellWord } from '../errors.ts';
-import {
-  type Flaw,
-  flawOf,
-  identityOf,
-  readRegularFile,
-  removeUnfinished,
-  replaceFile,
-  syncFolder,
-} from '../platform/files.ts';
+import { identityOf, readRegularFile, removeUnfinished, replaceFile, syncFolder } from '../platform/files.ts';
+import { type Flaw, flawOf } from '../platform/place-rules.ts';
 import { KEY_BYTES, KeyEncryptionKey } from './envelope.ts';
 import type { AddOptions, KekReading, KekStore, NoKek, Obstacle } from './kek-store.ts';
 

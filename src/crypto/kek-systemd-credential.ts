@@ -1,6 +1,6 @@
 import type { Stats } from 'node:fs';
 import { join } from 'node:path';
-import type { Flaw } from '../platform/files.ts';
+import type { Flaw } from '../platform/place-rules.ts';
 import type { KeyEncryptionKey } from './envelope.ts';
 import { pick, readKeks } from './kek-file.ts';
 import type { KekReading, KekStore, NoKek } from './kek-store.ts';

@@ -10,7 +10,7 @@ import { Script } from 'node:vm';
  * V8 runs what is in the file as it lies there. So it is read only if it and its folder are the user's own and closed to others (whoever
  * can write there can have any program started in the daemon's place: `STATE/launch`), only as a whole (its digest is right),
  * and only for the very sources that it was made of; V8 itself refuses what another version of it has made. Nothing else of ours is
- * imported here (`platform/files.ts` knows private files, too): it would be loaded before this, and so compiled at every start.
+ * imported here (`platform/place-rules.ts` knows private files, too): it would be loaded before this, and so compiled at every start.
  */
 export class CompiledProgram {
   readonly file: string;
@@ -75,10 +75,7 @@ function digestOf(file: string, source: Uint8Array): string {
   return `${file} ${hash('sha256', source)}`;
 }
 
-/**
- * By `digestOf` its source. Empty: there is nothing that can be relied upon. `readRegularFile` and `flawOf` of files.ts are part of
- * what is to be compiled; this file has to stand alone.
- */
+/** By `digestOf` its source. Empty: there is nothing that can be relied upon. */
 function readPrivately(file: string, uid: number): ReadonlyMap<string, Uint8Array> {
   const known = new Map<string, Uint8Array>();
   try {

@@ -2,7 +2,8 @@ import { lstatSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { shellWord } from '../errors.ts';
 import type { Enrolment, HelperLine } from './attestation.ts';
-import { ensurePrivateFolder, type Flaw, flawOf, readRegularFile, writeFileAtomically } from './files.ts';
+import { readRegularFile, writeFileAtomically } from './files.ts';
+import { ensurePrivateFolder, type Flaw, flawOf } from './place-rules.ts';
 
 /** What `allow` knows a client and its helper calls by: written by `broker claude install`, read for every call that it concerns. */
 export interface EnrolmentRecord extends Enrolment {

@@ -11,7 +11,8 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BrokerError, codeOf } from '../errors.ts';
-import { ensurePrivateFolder, flawOf, replaceFile } from './files.ts';
+import { replaceFile } from './files.ts';
+import { ensurePrivateFolder, flawOf } from './place-rules.ts';
 
 /** `f_type` of statfs(2): file systems that have no disk behind them. */
 const MEMORY_TYPES: ReadonlySet<number> = new Set([

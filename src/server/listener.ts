@@ -6,8 +6,9 @@ import { basename, join } from 'node:path';
 import { BrokerError } from '../errors.ts';
 import type { Clock, Timer } from '../platform/clock.ts';
 import { failpoint } from '../platform/failpoints.ts';
-import { birthOf, ensurePrivateFolder } from '../platform/files.ts';
+import { birthOf } from '../platform/files.ts';
 import { loadHttp, type NativeBindings, net } from '../platform/native.ts';
+import { ensurePrivateFolder } from '../platform/place-rules.ts';
 import { sendError } from './limits.ts';
 
 interface SocketPlace {

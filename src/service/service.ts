@@ -2,8 +2,9 @@ import { lstatSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { launchFile, stateDir } from '../config/paths.ts';
 import { BrokerError, shellWord } from '../errors.ts';
-import { ensurePrivateFolder, readRegularFile } from '../platform/files.ts';
+import { readRegularFile } from '../platform/files.ts';
 import { VERSION } from '../platform/installation.ts';
+import { ensurePrivateFolder } from '../platform/place-rules.ts';
 import { askStatus } from './health.ts';
 import { findLaunchd } from './launchd.ts';
 import {

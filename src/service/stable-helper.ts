@@ -1,8 +1,9 @@
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError, codeOf } from '../errors.ts';
-import { ensurePrivateFolder, isExecutable, writeFileAtomically } from '../platform/files.ts';
+import { isExecutable, writeFileAtomically } from '../platform/files.ts';
 import { helperPath, PACKAGE_ROOT } from '../platform/native.ts';
+import { ensurePrivateFolder } from '../platform/place-rules.ts';
 
 /** STATE/bin/broker-key: where the helper stays when packages, runtimes and their folders come and go. */
 export function stableHelper(stateDir: string): string {

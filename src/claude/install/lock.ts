@@ -1,8 +1,8 @@
 import { closeSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../../errors.ts';
-import { ensurePrivateFolder } from '../../platform/files.ts';
 import { loadNative } from '../../platform/native.ts';
+import { ensurePrivateFolder } from '../../platform/place-rules.ts';
 import { lockFile } from '../../platform/state-lock.ts';
 
 /** How long one installer waits for another: each holds the lock for a few milliseconds. */

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../../errors.ts';
-import { ensurePrivateFolder, namesQuietly, readTextQuietly, writeFileAtomically } from '../../platform/files.ts';
+import { namesQuietly, readTextQuietly, writeFileAtomically } from '../../platform/files.ts';
+import { ensurePrivateFolder } from '../../platform/place-rules.ts';
 
 /** A copy of a file as it was before something was changed in it that this program had not written. May hold secrets: 0600. */
 export interface Backup {

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { ProviderError } from '../../errors.ts';
-import type { Flaw } from '../../platform/files.ts';
+import type { Flaw } from '../../platform/place-rules.ts';
 import type { ProgramEnd } from '../../platform/run-program.ts';
 import { firstLine } from '../../platform/text.ts';
 import type { ToolFailure } from './presets.ts';

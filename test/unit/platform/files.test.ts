@@ -14,7 +14,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { flawOf, readRegularFile, removeUnfinished, replaceFile } from '../../../src/platform/files.ts';
+import { readRegularFile, removeUnfinished, replaceFile } from '../../../src/platform/files.ts';
+import { flawOf } from '../../../src/platform/place-rules.ts';
 
 let base: string;
 const uid = process.getuid?.() ?? 0;

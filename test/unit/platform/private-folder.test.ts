@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { ensurePrivateFolder } from '../../../src/platform/files.ts';
+import { ensurePrivateFolder } from '../../../src/platform/place-rules.ts';
 
 let base: string;
 const uid = process.getuid?.() ?? 0;
