@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { describeSelf } from '../../src/client/broker-client.ts';
+import { describeSelf } from '../../src/client/describe-self.ts';
 import { BrokerError } from '../../src/errors.ts';
 import type { CheckReport } from '../../src/protocol/reports.ts';
 import { FakeIo } from '../fakes/fake-io.ts';

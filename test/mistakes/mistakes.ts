@@ -27,22 +27,6 @@ export interface Mistake {
   readonly before?: (place: Place) => Promise<void> | void;
 }
 
-export function goodConfig({ vault }: Place): string {
-  return `default = "anthropic"
-[providers.vault]
-type = "vault"
-address = "${vault}"
-[providers.vault.auth]
-method = "approle"
-role_id_file = "~/role-id"
-secret_id_file = "~/secret-id"
-[credentials.anthropic]
-provider = "vault"
-path = "secret/data/claude"
-field = "api_key"
-`;
-}
-
 const replaced = (from: string | RegExp, to: string) => (_: Place, good: string) => {
   const text = good.replace(from, to);
   if (text === good) throw new Error(`the good configuration has no ${from}`);

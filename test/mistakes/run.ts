@@ -9,10 +9,10 @@ import { hostname } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import { DevVault } from '../fakes/dev-vault/dev-vault.ts';
-import { enrolLaptop } from '../fakes/laptop.ts';
+import { enrolLaptop, laptopConfig } from '../fakes/laptop.ts';
 import { freePort } from '../fakes/loopback.ts';
 import { SetupHome } from '../fakes/setup-home.ts';
-import { goodConfig, MISTAKES, type Mistake, type Place } from './mistakes.ts';
+import { MISTAKES, type Mistake, type Place } from './mistakes.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const PATH = [join(ROOT, 'bin'), dirname(process.execPath), '/usr/bin', '/bin'].join(delimiter);
@@ -30,7 +30,7 @@ async function make(mistake: Mistake, vault: DevVault, nobody: string): Promise<
   const place: Place = { home, vault: vault.address, nobody };
   enrolLaptop(vault, home.folder);
   Object.assign(home.env, { BROKER_CONFIG: home.config, PATH, VAULT: vault.address }, mistake.env?.(place));
-  const good = goodConfig(place);
+  const good = laptopConfig(place.vault);
   const { config = good } = mistake;
   if (config !== null) {
     home.folderFor('.config', 'broker');

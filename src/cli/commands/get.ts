@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
-import { connect, describeSelf, type ServedKey } from '../../client/broker-client.ts';
+import { connect, type ServedKey } from '../../client/broker-client.ts';
+import { describeSelf } from '../../client/describe-self.ts';
 import { BrokerError } from '../../errors.ts';
 import type { ProcessIo } from '../../platform/process-io.ts';
 import { duration } from '../../platform/text.ts';

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { isCancel, password, select } from '@clack/prompts';
 import { Command } from 'commander';
-import { type BrokerClient, connect, describeSelf } from '../../client/broker-client.ts';
+import { type BrokerClient, connect } from '../../client/broker-client.ts';
+import { describeSelf } from '../../client/describe-self.ts';
 import type { ProviderConfig } from '../../config/config.ts';
 import { configError } from '../../config/faults.ts';
 import type { LoadedConfig } from '../../config/load.ts';
