@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   readSync,
+  realpathSync,
   renameSync,
   rmSync,
   type Stats,
@@ -203,6 +204,15 @@ function readUpTo(fd: number, limit: number): Buffer {
 export function statQuietly(file: string): Stats | undefined {
   try {
     return statSync(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where links lead; undefined where nothing is, or where it cannot be looked at. */
+export function realPathQuietly(file: string): string | undefined {
+  try {
+    return realpathSync(file);
   } catch {
     return undefined;
   }

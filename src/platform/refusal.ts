@@ -1,8 +1,8 @@
-import { realpathSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerError } from '../errors.ts';
 import { problemLine } from '../protocol/problem.ts';
-import { identityOf, readRegularFile, replaceFile } from './files.ts';
+import { identityOf, readRegularFile, realPathQuietly, replaceFile } from './files.ts';
 
 /** A configuration that did not change may have become valid nevertheless: a certificate that it names is there now. */
 const CONFIGURATION_HOLDS_MS = 10 * 60_000;
@@ -29,7 +29,7 @@ export class Refusal {
   /** Made before the configuration is read, so that a change during the reading counts as one. */
   constructor(stateDir: string, configFile: string, program: readonly string[]) {
     this.#file = fileIn(stateDir);
-    const real = realpathOf(configFile);
+    const real = realPathQuietly(configFile) ?? configFile;
     const files = new Set([configFile, path.dirname(configFile), real, path.dirname(real), ...program]);
     this.#seen = [...files].map((file) => [identityOf(file), file]);
   }
@@ -93,12 +93,4 @@ export function readRefusal(stateDir: string, uid: number, wallMs: number): Brok
 
 function fileIn(stateDir: string): string {
   return path.join(stateDir, 'refusal');
-}
-
-function realpathOf(file: string): string {
-  try {
-    return realpathSync(file);
-  } catch {
-    return file;
-  }
 }

@@ -14,7 +14,7 @@ export const allowChecks: readonly Check[] = [
       isAllowed(allow) && helper?.ours && !allow.enrolment.lines.some(({ line }) => line === helper.command) && helper,
     title: (_, { broker, allow: { enrolment } }) =>
       enrolment.flaw === undefined
-        ? `"${broker.credential?.name}" has \`allow\`, and this apiKeyHelper is no line that is recorded for it`
+        ? `"${broker.credential?.name}" has \`allow\`, and this apiKeyHelper is not a line that is recorded for it`
         : `what is recorded for \`allow\` does not count: ${enrolment.flaw.reason}`,
     cost: 'the client is refused its key',
     remedy: (helper, { allow: { enrolment } }) =>

@@ -69,7 +69,7 @@ function remedyForEnd(end: ClientEnd, { input, helper }: Facts): string {
     case 'flag':
       return 'name a file that is there, or give the JSON itself in braces';
     case 'state':
-      return `fix the JSON in it, or start as new: mv ${shellWord(end.where)} ${shellWord(`${end.where}.broken`)}`;
+      return `fix the JSON in it, or start with a new one: mv ${shellWord(end.where)} ${shellWord(`${end.where}.broken`)}`;
     case 'header':
       return 'write it as Name: value, one on a line, the name in ASCII without spaces';
     case 'version':

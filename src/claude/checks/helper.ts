@@ -82,7 +82,7 @@ export const helperChecks: readonly Check[] = [
     when: ({ helper }) => helper !== undefined && hasWindowsLines(helper) && helper,
     title: ({ path }) => `${path} has Windows line ends`,
     cost: 'the system looks for an interpreter whose name ends in a carriage return, and says that the helper is not there',
-    remedy: ({ path }) => `type: perl -pi -e 's/\\r$//' ${path}`,
+    remedy: ({ path }) => `type: perl -pi -e 's/\\r$//' ${shellWord(path ?? 'FILE')}`,
     where: ({ path }) => path,
   }),
   check({
@@ -92,7 +92,7 @@ export const helperChecks: readonly Check[] = [
       const name = helper && missingInterpreter(input, helper);
       return name !== undefined && { name, path: helper?.path };
     },
-    title: ({ path, name }) => `${path} names ${name} as what runs it, and that is not there`,
+    title: ({ path, name }) => `the first line of ${path} names ${name}, which is not there`,
     cost: 'the shell answers "not found", as if the helper itself were not there',
     remedy: ({ path, name }) => `install ${name}, or change the first line of ${path}`,
     where: ({ path }) => `${path}:1`,

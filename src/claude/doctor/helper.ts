@@ -1,10 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { decodeJwt } from '../../credential/expiry.ts';
 import { keyFault, mistakenForKey } from '../../credential/key.ts';
 import type { Clock } from '../../platform/clock.ts';
-import { isExecutable, programsOnPath, readRegularFile, statQuietly } from '../../platform/files.ts';
+import { isExecutable, programsOnPath, readRegularFile, realPathQuietly, statQuietly } from '../../platform/files.ts';
 import { fingerprint, firstLine } from '../../platform/text.ts';
 import { type ChainInput, effectiveHelper, effectiveVariable } from '../settings/effective.ts';
 import type { SettingsFile } from '../settings/files.ts';
@@ -138,15 +137,11 @@ export function hasQuotedTilde(command: string): boolean {
 
 /** By the file and not by its name: a repository can bring a `broker-key` of its own. */
 function isOwnBinary(file: string | undefined, { ownHelpers, uid }: HelperSurroundings): boolean {
-  if (file === undefined) return false;
-  try {
-    const real = realpathSync(file);
-    const stat = statQuietly(real);
-    if (stat === undefined || (stat.mode & 0o022) !== 0 || (stat.uid !== uid && stat.uid !== 0)) return false;
-    return ownHelpers.some((own) => statQuietly(own) !== undefined && realpathSync(own) === real);
-  } catch {
-    return false;
-  }
+  const real = file === undefined ? undefined : realPathQuietly(file);
+  if (real === undefined) return false;
+  const stat = statQuietly(real);
+  if (stat === undefined || (stat.mode & 0o022) !== 0 || (stat.uid !== uid && stat.uid !== 0)) return false;
+  return ownHelpers.some((own) => realPathQuietly(own) === real);
 }
 
 /** Settings that only the user or an administrator can have written. */

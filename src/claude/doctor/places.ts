@@ -1,6 +1,6 @@
-import { accessSync, constants, lstatSync, readlinkSync, realpathSync } from 'node:fs';
+import { accessSync, constants, lstatSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
-import { statQuietly } from '../../platform/files.ts';
+import { realPathQuietly, statQuietly } from '../../platform/files.ts';
 import { readSettingsFile, type SettingsFile } from '../settings/files.ts';
 import { clientFolder, clientStateFile, type SettingsRoots } from '../settings/locations.ts';
 import type { MacTools } from '../settings/mac-tools.ts';
@@ -17,19 +17,11 @@ export interface LinkedFile {
 /** Of these files those that are links, or lie in a folder that is one. */
 export function linksAmong(files: readonly string[]): LinkedFile[] {
   return [...new Set(files)].flatMap((file): LinkedFile[] => {
-    const target = targetOf(file);
+    const target = realPathQuietly(file) ?? danglingTarget(file);
     if (target === undefined || target === file) return [];
     if (statQuietly(file) === undefined) return [{ file, target, kind: 'dangling' }];
     return [{ file, target, kind: isReadOnly(target) ? 'read-only' : 'plain' }];
   });
-}
-
-function targetOf(file: string): string | undefined {
-  try {
-    return realpathSync(file);
-  } catch {
-    return danglingTarget(file);
-  }
 }
 
 function danglingTarget(file: string): string | undefined {

@@ -1,7 +1,7 @@
-import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { BrokerError } from '../../errors.ts';
 import { type EnrolmentRecord, type RecordedLine, readEnrolment, writeEnrolment } from '../../platform/enrolment.ts';
-import { isExecutable, programsOnPath } from '../../platform/files.ts';
+import { isExecutable, programsOnPath, realPathQuietly } from '../../platform/files.ts';
 import { isClaudeProgram, isJavaScriptRuntime } from '../../platform/known-clients.ts';
 import type { Addition } from '../settings/edit.ts';
 import type { SettingsFile } from '../settings/files.ts';
@@ -118,19 +118,11 @@ export function findClient(searched: string | undefined): FoundClient | undefine
 }
 
 function clientAt(file: string): FoundClient | undefined {
-  const path = realPath(file);
+  const path = realPathQuietly(file);
   // Opening a named pipe would wait for a writer.
   if (path === undefined || !isExecutable(path) || !isBinary(path)) return undefined;
   const { dev, ino } = statSync(path);
   return { path, id: `${dev}:${ino}` };
-}
-
-function realPath(file: string): string | undefined {
-  try {
-    return realpathSync(file);
-  } catch {
-    return undefined;
-  }
 }
 
 /** elf(5). */

@@ -1,6 +1,5 @@
-import { realpathSync } from 'node:fs';
 import path from 'node:path';
-import { readTextQuietly, statQuietly } from '../../platform/files.ts';
+import { readTextQuietly, realPathQuietly, statQuietly } from '../../platform/files.ts';
 
 /** A `.git` file and what it leads to hold one path each. */
 const MAX_BYTES = 4096;
@@ -11,7 +10,7 @@ const MAX_BYTES = 4096;
  * the home folder.
  */
 export function localSettingsRoot(folder: string, homeDir: string): string | undefined {
-  let root = realOf(folder) ?? folder;
+  let root = realPathQuietly(folder) ?? folder;
   while (statQuietly(path.join(root, '.git')) === undefined) {
     if (root === path.dirname(root)) return undefined;
     root = path.dirname(root);
@@ -20,7 +19,7 @@ export function localSettingsRoot(folder: string, homeDir: string): string | und
   if (common !== undefined && path.basename(common) !== '.git') return undefined;
   const main = common === undefined ? root : path.dirname(common);
   // In the root itself it is the folder's own.
-  const others = [folder, homeDir].map((each) => realOf(each) ?? each);
+  const others = [folder, homeDir].map((each) => realPathQuietly(each) ?? each);
   return others.includes(main) ? undefined : main;
 }
 
@@ -31,19 +30,11 @@ function commonFolder(root: string): string | undefined {
   const folder = path.resolve(root, own);
   const [common, back] = [textOf(folder, 'commondir'), textOf(folder, 'gitdir')];
   if (common === undefined || back === undefined) return undefined;
-  return realOf(path.resolve(folder, back)) === path.join(root, '.git')
-    ? realOf(path.resolve(folder, common))
+  return realPathQuietly(path.resolve(folder, back)) === path.join(root, '.git')
+    ? realPathQuietly(path.resolve(folder, common))
     : undefined;
 }
 
 function textOf(folder: string, name: string): string | undefined {
   return readTextQuietly(path.join(folder, name), MAX_BYTES)?.trim();
-}
-
-function realOf(file: string): string | undefined {
-  try {
-    return realpathSync(file);
-  } catch {
-    return undefined;
-  }
 }

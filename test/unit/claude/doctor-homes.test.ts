@@ -81,7 +81,7 @@ test.each(HOMES)('$name', async (data) => {
 });
 
 test('a command in a remedy can be typed where the home has a space in its name', async () => {
-  const ids = ['readable-by-others', 'writable-by-others', 'settings-dangling'];
+  const ids = ['readable-by-others', 'writable-by-others', 'settings-dangling', 'helper-crlf'];
   const remedies: string[] = [];
   for (const data of HOMES.filter(({ finds }) => finds.some((id) => ids.includes(id)))) {
     using home = new TemporaryHome('broker home-');
@@ -90,7 +90,7 @@ test('a command in a remedy can be typed where the home has a space in its name'
     remedies.push(...own.map(({ remedy }: { remedy: string }) => remedy.replaceAll(home.root, 'HOME')));
   }
   expect(remedies.length).toBeGreaterThanOrEqual(ids.length);
-  for (const remedy of remedies) expect(remedy).toMatch(/type: (?:chmod \d+|rm) 'HOME\/[^']*'$/);
+  for (const remedy of remedies) expect(remedy).toMatch(/type: (?:chmod \d+|rm|perl -pi -e '[^']*') 'HOME\/[^']*'$/);
 });
 
 function idsOf(report: { findings: { id: string; severity: string }[] }, severities: string[]): string[] {

@@ -130,6 +130,13 @@ export const CLIENT_HOMES: readonly Home[] = [
     finds: ['custom-headers', 'no-method'],
   },
   {
+    name: 'a helper with Windows line ends',
+    files: { [USER]: helper("'{HOME}/bin/key'"), 'bin/key': ['#!/bin/sh\r\n', 0o755] },
+    runHelper: false,
+    wins: ['helper', 'helper', null],
+    finds: ['helper-crlf'],
+  },
+  {
     name: 'a helper whose interpreter is not there',
     files: { [USER]: helper('{HOME}/bin/key'), 'bin/key': ['#!/usr/bin/nosuch\n', 0o755] },
     runHelper: false,
