@@ -155,7 +155,7 @@ async function daemonAndService({ io, stateDir: folder }: RemovalContext): Promi
     ...own.map((file) => ({
       kind: 'service',
       where: file,
-      what: 'written by broker service install or stop',
+      what: 'how the daemon is started',
       remove: async () => {
         if (!isRemoved) await service.uninstall();
         isRemoved = true;
