@@ -11,7 +11,7 @@ export interface StatusWithoutDaemon {
     readonly running: boolean;
     readonly pid: number | null;
     readonly version: null;
-    /** Null, like the state folder, for whoever has no home and names no other place. */
+    /** Null, like the state folder, for a user without a home who names no other place. */
     readonly configFile: string | null;
     readonly stateDir: string | null;
     /** Where it was looked for, in this order. */

@@ -41,7 +41,7 @@ export async function readExisting({ file, homeDir, uid }: ConfigPlace): Promise
     return { text: undefined, config: undefined, root: {}, mode: 0o600 };
   // What the environment adds is the daemon's matter: it is not there when this file is read.
   const options = { file, types: providerDefinitions, env: NO_ENVIRONMENT, homeDir, uid };
-  // Its remedy is to run setup.
+  // A file without providers or credentials is a fault whose remedy is to run setup.
   const result = await loadConfig({ ...options, mayBeUnfinished: true });
   if (result.faults !== undefined) throw configError(result.faults);
   const text = readTextQuietly(file, LARGEST_CONFIG_BYTES);

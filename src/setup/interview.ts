@@ -256,7 +256,7 @@ export class Interview {
             const wrong = await check(value);
             return wrong === undefined ? undefined : `${wrong.message}: ${wrong.remedy}`;
           } catch (error) {
-            // What throws in here nobody catches.
+            // The prompt does not catch what its validator throws.
             failure = error;
             return undefined;
           }

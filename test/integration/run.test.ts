@@ -190,7 +190,7 @@ describe.skipIf(runner === undefined)('broker run', () => {
       const { code, stdout } = await broker(word);
       expect(code).toBe(0);
       expect(stdout).toContain('Usage: broker run [--env NAME[=CREDENTIAL]]... [--quiet] [--] CMD [ARGS...]');
-      expect(stdout).toMatch(/no secret place.*\/proc\/PID\/environ/s);
+      expect(stdout).toMatch(/not a secret place.*\/proc\/PID\/environ/s);
     }
   });
 });

@@ -1,6 +1,6 @@
 import { hideShapes, isSecretName, REDACTED, redact, scrub, secretArguments } from '../../platform/text.ts';
 
-/** Names that the broker itself gives to what is no secret. */
+/** Names that the broker itself gives to what is not a secret. */
 const NO_SECRET = /^credentials?$/i;
 const URL_LOGIN = /\b[a-z][a-z0-9+.-]*:\/\/([^\s/?#@"']+)@/gi;
 /** `name = "value"`, also in a file that nobody can parse. */

@@ -10,7 +10,7 @@ CMD replaces broker, so that its exit code, signals, terminal and descriptors ar
 64 usage, 65 not a key, 69 unavailable, 75 try again, 77 refused (also for a credential with allow or scope = "session"),
 78 configuration, 126 CMD cannot be run, 127 CMD was not found.
 
-An environment is no secret place: every program of yours can read that of CMD (/proc/PID/environ), what CMD starts inherits
+An environment is not a secret place: every program of yours can read that of CMD (/proc/PID/environ), what CMD starts inherits
 it, and crash reports may contain it. CMD keeps the key that it was started with. If that has a known end, one line on
 standard error says when; --quiet leaves it out.`;
 
