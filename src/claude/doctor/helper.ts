@@ -118,7 +118,8 @@ function scriptText(file: string): string | undefined {
 /** What the first line of a script names and is not there; by its name where `env` looks for it. */
 export function missingInterpreter(input: ChainInput, helper: CommandFacts): string | undefined {
   if (!helper.executable || hasWindowsLines(helper)) return undefined;
-  const [, program, argument] = /^#![ \t]*(\/\S+)(?:[ \t]+(?:-S[ \t]+)?([\w.+-]+))?/.exec(helper.script ?? '') ?? [];
+  const [, program, argument] =
+    /^#![ \t]*(\/\S+)(?:[ \t]+(?:-S[ \t]+)?([\w.+][\w.+-]*)(?!\S))?/.exec(helper.script ?? '') ?? [];
   if (program === undefined) return undefined;
   if (!isExecutable(program)) return program;
   if (!program.endsWith('/env') || argument === undefined) return undefined;

@@ -136,6 +136,12 @@ export const CLIENT_HOMES: readonly Home[] = [
     wins: ['helper', 'helper', null],
     finds: ['helper-crlf'],
   },
+  ...['-S A=1 sh', '-S -i sh', '-S/bin/sh', '-vS sh'].map((args) => ({
+    name: `a helper that env ${args} runs, and that prints nothing`,
+    files: { [USER]: helper('{HOME}/bin/key'), 'bin/key': [`#!/usr/bin/env ${args}\n`, 0o755] as const },
+    wins: ['helper', 'helper', null] as const,
+    finds: ['helper-output-refused'],
+  })),
   {
     name: 'a helper whose interpreter is not there',
     files: { [USER]: helper('{HOME}/bin/key'), 'bin/key': ['#!/usr/bin/nosuch\n', 0o755] },
